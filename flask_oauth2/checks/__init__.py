@@ -1,0 +1,1 @@
+"""Parameters that refine a request, one specification each: plain functions that read and refuse."""

@@ -1,0 +1,60 @@
+"""Who is calling: the client authentication methods, one line each, and the one way to use them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidClient, InvalidRequest
+from ..messages import Params, Request
+from ..records import Client
+from .base import ClientAuthMethod, Credentials
+from .none import NoAuthentication
+from .secret import ClientSecretBasic, ClientSecretPost
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
+"""``none`` is not among them: it is what a request uses that uses no other."""
+
+NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
+
+
+def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
+    """The client that a request comes from. Raises :exc:`InvalidClient` with one answer for all that can be wrong."""
+    method, credentials = _presented(server, request, form)
+    client = server.store.get_client(credentials.client_id)
+    method.verify(server, client, credentials, now)
+    if client is None:
+        raise InvalidClient("client authentication failed", came=f"unknown client_id {credentials.client_id}")
+    if client.auth_method not in method.accepts:
+        raise InvalidClient(
+            "client authentication failed",
+            rule="rfc7591 2",
+            expected=f"{client.auth_method}, as client {client.client_id} is registered",
+            came=method.name,
+        )
+    return client
+
+
+def _presented(server: Server, request: Request, form: Params) -> tuple[ClientAuthMethod, Credentials]:
+    found = [
+        (method, credentials)
+        for method in server.auth_methods
+        if (credentials := method.present(request, form)) is not None
+    ]
+    if len(found) > 1:
+        # "The client MUST NOT use more than one authentication method in each request."
+        raise InvalidRequest(
+            "more than one client authentication method",
+            rule="rfc6749 2.3",
+            came=[method.name for method, _ in found],
+        )
+    if not found:
+        credentials = NO_AUTHENTICATION.present(request, form)
+        if credentials is None:
+            raise InvalidClient("client authentication failed", expected="a client_id", came="none")
+        return NO_AUTHENTICATION, credentials
+    if form.get("client_id") not in (None, found[0][1].client_id):
+        raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
+    return found[0]

@@ -1,0 +1,41 @@
+"""What a client authentication method is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from ..messages import Params, Request
+from ..records import Client
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who a request says it comes from, and what it shows for it."""
+
+    client_id: str
+    proof: str = field(default="", repr=False)
+
+
+class ClientAuthMethod(Protocol):
+    """A way for a client to show who it is, :rfc:`6749#section-2.3`."""
+
+    name: str
+    """As in ``token_endpoint_auth_methods_supported``, :rfc:`8414#section-2`."""
+
+    accepts: frozenset[str]
+    """The registered methods that this one may stand in for, its own among them."""
+
+    def present(self, request: Request, form: Params) -> Credentials | None:
+        """The credentials of this method in a request; None where it has none."""
+        ...
+
+    def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
+        """Raise :exc:`~flask_oauth2.errors.InvalidClient` unless the credentials are those of ``client``.
+
+        ``client`` is None where nobody has that id: do the same work, so that neither answer nor time tells.
+        """
+        ...

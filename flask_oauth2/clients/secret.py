@@ -1,0 +1,104 @@
+"""``client_secret_basic`` and ``client_secret_post``, :rfc:`6749#section-2.3.1`.
+
+A generated secret has full entropy and is kept as its SHA-256 digest. A secret that a person chose is kept with
+Werkzeug's password hash. Which of the two is checked follows from the shape of what was sent, never from the client,
+so an unknown client and a wrong secret take the same time.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b64decode
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from .. import values
+from ..errors import InvalidClient, InvalidRequest
+from ..messages import Params, Request
+from ..records import Client
+from . import throttle
+from .base import Credentials
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+_DIGEST = "sha256$"
+_ACCEPTS = frozenset({"client_secret_basic", "client_secret_post"})
+
+
+def hash_secret(secret: str) -> str:
+    """What is kept of a secret: a digest of a generated one, a slow hash of any other."""
+    return _digest(secret) if values.genuine(secret) else generate_password_hash(secret)
+
+
+class ClientSecret:
+    """What both methods share: the check of the secret."""
+
+    accepts = _ACCEPTS
+
+    def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
+        """Raise :exc:`InvalidClient` for a wrong secret, :exc:`TemporarilyUnavailable` after too many."""
+        secret = credentials.proof
+        kept = (client and client.secret) or ""
+        if values.genuine(secret):
+            if hmac.compare_digest(_digest(secret), kept):
+                return
+            throttle.count(server, "client_secret", credentials.client_id, now)
+        else:
+            # counted before the hash is tried, so that guesses made at once are all counted
+            throttle.count(server, "client_secret", credentials.client_id, now)
+            chosen = kept if kept and not kept.startswith(_DIGEST) else _nobodys_hash()
+            if check_password_hash(chosen, secret) and chosen is kept:
+                throttle.forgive(server, "client_secret", credentials.client_id, now)
+                return
+        raise InvalidClient("client authentication failed", rule="rfc6749 2.3.1", came="a wrong secret")
+
+
+class ClientSecretBasic(ClientSecret):
+    """HTTP Basic with form-urlencoded id and secret inside."""
+
+    name = "client_secret_basic"
+
+    def present(self, request: Request, form: Params) -> Credentials | None:
+        """An Authorization header: anything but well-formed Basic is refused."""
+        header = request.headers.get("Authorization", "")
+        if not header:
+            return None
+        scheme, _, encoded = header.partition(" ")
+        if "," in header and scheme.lower() in ("basic", "bearer"):  # a server joins two headers with a comma
+            raise InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
+        if scheme.lower() != "basic":
+            raise InvalidClient("client authentication failed", expected="the scheme Basic", came="another scheme")
+        try:
+            client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+            if colon and client_id and secret:
+                # "encoded using the "application/x-www-form-urlencoded" encoding algorithm"
+                return Credentials(unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict"))
+        except (binascii.Error, ValueError):
+            pass
+        raise InvalidClient("client authentication failed", rule="rfc7617 2", expected="base64 of id:secret")
+
+
+class ClientSecretPost(ClientSecret):
+    """``client_id`` and ``client_secret`` in the body."""
+
+    name = "client_secret_post"
+
+    def present(self, request: Request, form: Params) -> Credentials | None:
+        """A ``client_secret`` in the body."""
+        secret = form.get("client_secret")
+        return None if secret is None else Credentials(form.require("client_id"), secret)
+
+
+def _digest(secret: str) -> str:
+    return _DIGEST + sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _nobodys_hash() -> str:
+    return generate_password_hash(values.text(values.new_id(0)))

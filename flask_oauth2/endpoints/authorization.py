@@ -1,0 +1,179 @@
+"""The authorization endpoint, :rfc:`6749#section-3.1`: from a request to an answer, or to what is needed first.
+
+Nothing here speaks HTML: the outcome says what a page must do, :mod:`flask_oauth2.pages` does it. Until client and
+redirect URI are settled an error is the user's to see; from then on it goes to the client (section 4.1.2.1), with
+``state`` and ``iss`` like every answer (:rfc:`9207#section-2`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .. import uris, values
+from ..checks import pkce, response_mode
+from ..checks import scope as scope_check
+from ..errors import AccessDenied, InvalidRequest, OAuth2Error, UnauthorizedClient, UnsupportedResponseType
+from ..grants.base import Approval
+from ..messages import Params, Request
+from ..records import Authorization, Client, Consent, Grant, Token, User
+from ..scopes import Scope
+from ..stores.base import ConsentStore
+
+if TYPE_CHECKING:
+    from ..grants.base import ResponseType
+    from ..server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class LoginNeeded:
+    """Somebody must sign in, and the request come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentNeeded:
+    """The user must be asked."""
+
+    user: User
+    client: Client
+    redirect_uri: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Parameters for the client, and how they travel."""
+
+    redirect_uri: str
+    mode: str
+    parameters: Mapping[str, str]
+
+
+Outcome = LoginNeeded | ConsentNeeded | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An authorization request, who makes it and in whose browser.
+
+    ``allowed`` is what the user answered on the consent page, None before. ``kept`` is the row of a request that was
+    too long for a URL, which the answer spends.
+    """
+
+    request: Request
+    params: Params
+    user: User | None
+    allowed: bool | None = None
+    kept: Grant | None = field(default=None)
+
+
+def respond(server: Server, asked: Asked) -> Outcome:
+    """Settle the client, the redirect URI and the mode; then answer there, whatever comes.
+
+    Raises an :exc:`OAuth2Error` that the user must see, where the client cannot be trusted with an answer.
+    """
+    params = asked.params
+    client_id = params.require("client_id")
+    client = server.store.get_client(client_id)
+    if client is None:
+        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id)
+    redirect_uri = uris.choose(client, params.get("redirect_uri"))
+    types = [server.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
+    mode = response_mode.read(params, [known.mode for known in types if known])
+
+    def answer(parameters: Mapping[str, str]) -> Answer:
+        state = params.once("state")
+        return Answer(redirect_uri, mode, {**parameters, **({"state": state} if state else {}), "iss": server.issuer})
+
+    def refuse(error: OAuth2Error, error_id: str) -> Outcome:
+        # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first",
+        # :rfc:`9700#section-4.11.2`
+        return LoginNeeded() if asked.user is None else answer(error.parameters)
+
+    def decide() -> Outcome:
+        decided = _decide(server, asked, client, redirect_uri)
+        return answer(decided) if isinstance(decided, dict) else decided
+
+    return server.answer(decide, refuse)
+
+
+def _decide(
+    server: Server, asked: Asked, client: Client, redirect_uri: str
+) -> dict[str, str] | LoginNeeded | ConsentNeeded:
+    params, settings, user = asked.params, server.settings, asked.user
+    params.refuse_repeated()
+    response_types = _read_response_types(server, client, params.require("response_type"))
+    challenge = None
+    if any(response_type.name == "code" for response_type in response_types):
+        challenge = pkce.read_challenge(params, client, settings)
+    scope = scope_check.read(params, client, settings)
+    if user is None:
+        return LoginNeeded()
+    now = server.clock()
+    if asked.allowed is None:
+        if not _is_remembered(server, user, client, redirect_uri, scope):
+            return ConsentNeeded(user, client, redirect_uri, scope)
+    elif asked.allowed:
+        _remember(server, user, client, redirect_uri, scope, int(now))
+    else:
+        raise AccessDenied("the resource owner said no")
+    authorization = Authorization(
+        id=values.text(values.new_id(now)), client_id=client.client_id, user_id=user.id, scope=scope
+    )
+    approval = Approval(asked.request, params, client, redirect_uri, challenge, authorization, now)
+    answer: dict[str, str] = {}
+    filed: list[Grant | Token] = []
+    for response_type in response_types:
+        parameters, rows = response_type.respond(server, approval, answer)
+        answer.update(parameters)
+        filed.extend(rows)
+    if not server.store.issue(asked.kept, filed, int(now)):
+        raise InvalidRequest("this request was answered before", rule="rfc9126 4")
+    return answer
+
+
+def _read_response_types(server: Server, client: Client, text: str) -> list[ResponseType]:
+    """ "the order of response types does not matter", section 3.1.1."""
+    wanted = frozenset(text.split(" "))
+    types = [server.response_types[name] for name in server.response_types if name in wanted]
+    if len(types) < len(wanted) or tuple(known.name for known in types) not in server.response_type_sets:
+        raise UnsupportedResponseType(
+            "response_type is not supported",
+            expected=f"one of {', '.join(map(' '.join, server.response_type_sets))}",
+            came=text,
+        )
+    if wanted not in [frozenset(allowed.split(" ")) for allowed in client.response_types] or any(
+        known.grant_type not in client.grant_types for known in types
+    ):
+        raise UnauthorizedClient(
+            "the client may not use this response_type",
+            rule="rfc6749 4.1.2.1",
+            expected=f"one of {', '.join(client.response_types)}, with the grant of each",
+            came=text,
+        )
+    return types
+
+
+def _is_remembered(server: Server, user: User, client: Client, redirect_uri: str, scope: Scope) -> bool:
+    store = server.store
+    if not isinstance(store, ConsentStore) or not _may_remember(client, redirect_uri):
+        return False
+    consent = store.get_consent(user.id, client.client_id)
+    return consent is not None and set(scope) <= set(consent.scope)
+
+
+def _remember(server: Server, user: User, client: Client, redirect_uri: str, scope: Scope, now: int) -> None:
+    store = server.store
+    if not isinstance(store, ConsentStore) or not _may_remember(client, redirect_uri):
+        return
+    before = store.get_consent(user.id, client.client_id)
+    both = (*before.scope, *scope) if before else scope
+    store.set_consent(
+        Consent(user_id=user.id, client_id=client.client_id, scope=tuple(dict.fromkeys(both)), granted_at=now)
+    )
+
+
+def _may_remember(client: Client, redirect_uri: str) -> bool:
+    """Not where another program could pass for the client, :rfc:`8252#section-8.6`."""
+    return not (client.is_public and uris.is_interceptable(redirect_uri))

@@ -1,0 +1,80 @@
+"""The introspection endpoint, :rfc:`7662`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import values
+from ..clients import authenticate
+from ..errors import InvalidClient
+from ..messages import NO_STORE, Request, Response
+from ..records import AccessToken, Client, Token
+from ..tokens.read import find_access, find_refresh
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+def respond(server: Server, request: Request) -> Response:
+    """A client may ask about its own tokens, a resource server about all access tokens (section 2.1)."""
+    form, now = request.form, server.clock()
+    form.refuse_repeated()
+    client = authenticate(server, request, form, now)
+    if client.is_public:
+        raise InvalidClient(
+            "client authentication failed",
+            rule="rfc7662 2.1",
+            expected="a client that authenticates",
+            came="none",
+        )
+    return Response(200, _describe(server, client, form.require("token"), now), NO_STORE)
+
+
+def _describe(server: Server, client: Client, value: str, now: float) -> dict[str, Any]:
+    prefix = server.settings.prefixes["refresh_token"]
+    if not value.startswith(f"{prefix}_"):
+        access = find_access(server, value)
+        if access is not None:
+            visible = access.client_id == client.client_id or client.resource_server
+            return _access(server, access) if visible and access.expires_at > now else {"active": False}
+    token = find_refresh(server, value)
+    if token is None or token.refresh_expires_at is None or token.used_at is not None:
+        return {"active": False}
+    visible = token.authorization.client_id == client.client_id
+    return _refresh(server, token) if visible and token.refresh_expires_at > now else {"active": False}
+
+
+def _access(server: Server, access: AccessToken) -> dict[str, Any]:
+    members = {
+        **access.claims,
+        "active": True,
+        "scope": " ".join(access.scope),
+        "client_id": access.client_id,
+        "token_type": access.type,
+        "exp": access.expires_at,
+        "iat": access.issued_at,
+        "sub": access.user_id,
+        "iss": server.issuer,
+        "jti": values.text(access.key),
+    }
+    return _present(members)
+
+
+def _refresh(server: Server, token: Token) -> dict[str, Any]:
+    """Told to its own client only, and named for what it is, so that nobody takes it for an access token."""
+    authorization = token.authorization
+    members = {
+        "active": True,
+        "scope": " ".join(authorization.scope),
+        "client_id": authorization.client_id,
+        "token_type": "refresh_token",
+        "exp": token.refresh_expires_at,
+        "iat": token.access.issued_at,
+        "sub": authorization.user_id,
+        "iss": server.issuer,
+    }
+    return _present(members)
+
+
+def _present(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value not in (None, "")}

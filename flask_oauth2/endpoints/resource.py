@@ -1,0 +1,91 @@
+"""The resource side: which token came, is it good, does it reach far enough, :rfc:`6750`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
+from ..messages import Request, Response
+from ..records import AccessToken
+from ..scopes import Scope
+from ..tokens.read import find_access
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+Alternatives = tuple[Scope, ...]
+"""What a guard demands: all the words of any one of these."""
+
+
+class NoToken(OAuth2Error):
+    """Nothing came that says who calls: a challenge and no error, :rfc:`6750#section-3.1`."""
+
+    status = 401
+    rule = "rfc6750 3.1"
+    log_level = logging.DEBUG
+
+
+def read_token(server: Server, request: Request) -> AccessToken:
+    """The good token of a request, of whatever scope. Raises :exc:`NoToken`, or an error as in section 3.1."""
+    token_type, value = _presented(server, request)
+    access = find_access(server, value)
+    if access is None:
+        raise InvalidToken("the token is unknown or revoked")
+    if access.expires_at <= server.clock():
+        raise InvalidToken("the token has expired")
+    if access.type.lower() != token_type:
+        raise InvalidToken("the token is of another type", expected=access.type, came=token_type)
+    server.token_types[token_type].verify(access, request)
+    return access
+
+
+def verify_scope(access: AccessToken, demanded: Alternatives) -> None:
+    """Raise :exc:`InsufficientScope` unless the token has all the words of one of the alternatives."""
+    held = access.scope
+    for words in demanded:
+        if all(word in held for word in words):
+            return
+    if demanded:
+        raise InsufficientScope(
+            "the token lacks scope for this",
+            expected=" or ".join(map(" ".join, demanded)),
+            came=" ".join(held),
+        )
+
+
+def refuse(server: Server, error: OAuth2Error, demanded: Alternatives) -> Response:
+    """The challenge, :rfc:`6750#section-3`, for the types that are registered; and the error as JSON beside it."""
+    wanted = " ".join(dict.fromkeys(word for words in demanded[:1] for word in words))
+    scope = {"scope": wanted} if wanted and error.status != 400 else {}
+    # "the resource server SHOULD NOT include an error code or other error information"
+    parameters = {} if isinstance(error, NoToken) else error.parameters
+    challenge = {"realm": server.settings.realm, **parameters, **scope}
+    names = [server.token_types[name].name for name in server.token_types]
+    headers = {
+        "WWW-Authenticate": ", ".join(f"{name} {_auth_params(challenge.items())}" for name in names),
+        "Cache-Control": "no-store",
+        **error.headers,
+    }
+    return Response(error.status, parameters or "", headers)
+
+
+def _presented(server: Server, request: Request) -> tuple[str, str]:
+    """The type and the value of the one token that came."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    token_type = server.token_types.get(scheme.lower())
+    # "Clients MUST NOT use more than one method to transmit the token in each request."
+    in_body = server.settings.token_in_body and request.method != "GET" and request.body is not None
+    value = request.form.get("access_token") if in_body else None
+    if token_type is None:
+        if value is None:
+            raise NoToken("no token came")
+        return "bearer", server.token_types["bearer"].read(value)
+    if value is not None:
+        raise InvalidRequest("the token came by more than one method", rule="rfc6750 2")
+    return scheme.lower(), token_type.read(credentials.strip())
+
+
+def _auth_params(parameters: Iterable[tuple[str, str]]) -> str:
+    return ", ".join([f'{name}="{value}"' for name, value in parameters])

@@ -1,0 +1,35 @@
+"""The token endpoint, :rfc:`6749#section-3.2`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..clients import authenticate
+from ..errors import UnauthorizedClient, UnsupportedGrantType
+from ..grants.base import TokenRequest
+from ..messages import NO_STORE, Request, Response
+from ..tokens.issue import issue
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+def respond(server: Server, request: Request) -> Response:
+    """Who is it, what do they show, what do they get."""
+    form, now = request.form, server.clock()
+    form.refuse_repeated()
+    grant_type = form.require("grant_type")
+    client = authenticate(server, request, form, now)
+    grant = server.grants.get(grant_type)
+    if grant is None:
+        raise UnsupportedGrantType(
+            "grant_type is not supported", expected=f"one of {', '.join(server.grants)}", came=grant_type
+        )
+    if grant_type not in client.grant_types:
+        raise UnauthorizedClient(
+            "the client may not use this grant_type",
+            expected=f"one of {', '.join(client.grant_types)}",
+            came=grant_type,
+        )
+    decided = grant.authorize(TokenRequest(request, form, client, server, now))
+    return Response(200, issue(server, request, client, decided, now), NO_STORE)

@@ -1,0 +1,150 @@
+"""Every registered error once, as a class; raised anywhere, rendered once by :mod:`flask_oauth2.server`.
+
+::
+
+    OAuth2Error
+    ├── InvalidRequest            400  :rfc:`6749#section-5.2`, :rfc:`6750#section-3.1`
+    ├── InvalidClient             401  :rfc:`6749#section-5.2`
+    ├── InvalidGrant              400
+    ├── UnauthorizedClient        400
+    ├── UnsupportedGrantType      400
+    ├── UnsupportedResponseType   400  :rfc:`6749#section-4.1.2.1`
+    ├── InvalidScope              400
+    ├── AccessDenied              400
+    ├── TemporarilyUnavailable    503, or 429 for who guesses too fast
+    ├── InvalidToken              401  :rfc:`6750#section-3.1`
+    └── InsufficientScope         403
+    ConfigurationError            a mistake of the application's own, raised at start
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+
+# :rfc:`6749#section-5.2`: "Values for the "error_description" parameter MUST NOT include
+# characters outside the set %x20-21 / %x23-5B / %x5D-7E."
+_FORBIDDEN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+
+
+class ConfigurationError(Exception):
+    """The application asks for something that cannot be; the message names the option and the cure."""
+
+
+class OAuth2Error(Exception):
+    """What a client is told, and beside it what only the log is told.
+
+    :param description: one sentence for the client's developer: what is wrong, never a value of a secret.
+    :param rule: the specification and section that asks for it, such as ``"rfc7636 4.6"``.
+    :param expected: for the log: what would have been right.
+    :param came: for the log: what came instead; never a secret.
+    :param status: HTTP status, where it differs from the class's own.
+    :param headers: HTTP headers that go with the answer.
+    """
+
+    code = "server_error"
+    status = 400
+    rule = "rfc6749 5.2"
+    log_level = logging.WARNING
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        rule: str | None = None,
+        expected: str | None = None,
+        came: object = None,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(description)
+        self.description = _FORBIDDEN.sub("?", description)
+        self.rule = rule or self.rule
+        self.expected = expected
+        self.came = came
+        self.status = status or self.status
+        self.headers = headers or {}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The members of the answer."""
+        return {"error": self.code, "error_description": self.description}
+
+
+class InvalidRequest(OAuth2Error):
+    """Something is missing, repeated or malformed."""
+
+    code = "invalid_request"
+
+
+class InvalidClient(OAuth2Error):
+    """The client is unknown or did not prove who it is."""
+
+    code = "invalid_client"
+    status = 401
+
+
+class InvalidGrant(OAuth2Error):
+    """The code, password or refresh token is wrong, spent, expired or somebody else's."""
+
+    code = "invalid_grant"
+
+
+class UnauthorizedClient(OAuth2Error):
+    """The client is who it says, but may not do this."""
+
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuth2Error):
+    """No such grant here."""
+
+    code = "unsupported_grant_type"
+
+
+class UnsupportedResponseType(OAuth2Error):
+    """No such response type here."""
+
+    code = "unsupported_response_type"
+    rule = "rfc6749 4.1.2.1"
+
+
+class InvalidScope(OAuth2Error):
+    """The scope is malformed, unknown or more than may be granted."""
+
+    code = "invalid_scope"
+    rule = "rfc6749 3.3"
+
+
+class AccessDenied(OAuth2Error):
+    """The resource owner, or the server for them, said no."""
+
+    code = "access_denied"
+    rule = "rfc6749 4.1.2.1"
+
+
+class TemporarilyUnavailable(OAuth2Error):
+    """Come back after ``retry_after`` seconds: the store is away (503), or too many guesses came (429)."""
+
+    code = "temporarily_unavailable"
+    rule = "rfc6749 4.1.2.1"
+
+    def __init__(self, description: str, *, retry_after: int, status: int = 503, rule: str | None = None) -> None:
+        super().__init__(description, rule=rule, status=status, headers={"Retry-After": str(retry_after)})
+
+
+class InvalidToken(OAuth2Error):
+    """The token is unknown, expired, revoked or malformed."""
+
+    code = "invalid_token"
+    status = 401
+    rule = "rfc6750 3.1"
+
+
+class InsufficientScope(OAuth2Error):
+    """The token is good, but does not reach this far."""
+
+    code = "insufficient_scope"
+    status = 403
+    rule = "rfc6750 3.1"

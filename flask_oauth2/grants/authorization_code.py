@@ -1,0 +1,61 @@
+"""The authorization code grant, :rfc:`6749#section-4.1`, with PKCE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .. import uris, values
+from ..checks import pkce
+from ..errors import InvalidGrant
+from ..records import Grant
+from .base import Approval, Issue, TokenRequest
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+class Code:
+    """The first half: an answer with a code, section 4.1.2."""
+
+    name = "code"
+    grant_type = "authorization_code"
+    mode = "query"
+
+    def respond(
+        self, server: Server, approval: Approval, answer: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
+        """A code, bound to the client, the redirect URI and the challenge."""
+        settings = server.settings
+        value = values.new(settings.prefixes["code"], values.stamp(approval.now))
+        grant = Grant(
+            key=values.key(value),
+            kind="code",
+            authorization=approval.authorization,
+            redirect_uri=approval.params.get("redirect_uri"),
+            challenge=approval.challenge,
+            expires_at=int(approval.now) + settings.code_lifetime,
+        )
+        return {"code": value}, (grant,)
+
+
+class AuthorizationCode:
+    """The second half: a code is turned into what it stands for, once, section 4.1.3."""
+
+    name = "authorization_code"
+
+    def authorize(self, request: TokenRequest) -> Issue:
+        """Binding first; nothing is spent here."""
+        code = request.form.require("code")
+        damaged = values.damaged(code, request.server.settings.prefixes["code"])
+        grant = None if damaged else request.server.store.get_grant(values.key(code), "code")
+        if grant is None or grant.authorization is None:
+            raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3")
+        if grant.authorization.client_id != request.client.client_id:
+            raise InvalidGrant("the code was issued to another client", rule="rfc6749 4.1.3")
+        # a spent code goes on, however old: its replay ends the family
+        if grant.used_at is None and grant.expires_at <= request.now:
+            raise InvalidGrant("the code has expired", rule="rfc6749 4.1.2")
+        uris.verify_redirect(grant, request.form.get("redirect_uri"))
+        pkce.verify(grant, request.form.get("code_verifier"))
+        return Issue(grant.authorization, spend=grant, refresh=True)

@@ -1,0 +1,109 @@
+"""What a grant is: it turns a credential into an :class:`Issue`, and changes nothing.
+
+A flow that begins in the browser has a second half, its response type, in the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .. import values
+from ..checks import scope as scope_check
+from ..messages import Params, Request
+from ..records import Authorization, Claims, Client, Grant, Token
+from ..scopes import Scope
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A token request whose client is known to be who it says."""
+
+    request: Request
+    form: Params
+    client: Client
+    server: Server
+    now: float
+
+    def scope(self) -> Scope:
+        """The scope that is asked for, within what the client may have, :rfc:`6749#section-3.3`."""
+        return scope_check.read(self.form, self.client, self.server.settings)
+
+    def authorization(
+        self, user_id: object = None, scope: Scope | None = None, claims: Claims | None = None
+    ) -> Authorization:
+        """A new authorization for this client: of a user, or of the client itself. ``claims`` must be fit for JSON."""
+        return Authorization(
+            id=values.text(values.new_id(self.now)),
+            client_id=self.client.client_id,
+            user_id=None if user_id is None else str(user_id),
+            scope=self.scope() if scope is None else scope,
+            claims=claims or {},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What a grant decided; :mod:`flask_oauth2.tokens.issue` carries it out.
+
+    :param authorization: who let the client do what.
+    :param spend: what is used up for it.
+    :param refresh: whether a refresh token may go with it, if the client has that grant too.
+    :param scope: the scope of the access token, where it is narrower than that of the authorization.
+    :param lifetime: seconds that the access token lives, where that is less than ``OAUTH2_ACCESS_TOKEN_LIFETIME``.
+    :param format: the name of the token format, in place of the client's or the global one.
+    :param answer: further members of the answer.
+    """
+
+    authorization: Authorization
+    spend: Grant | Token | None = None
+    refresh: bool = False
+    scope: Scope | None = None
+    lifetime: int | None = None
+    format: str | None = None
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+class GrantType(Protocol):
+    """A grant of the token endpoint."""
+
+    name: str
+
+    def authorize(self, request: TokenRequest) -> Issue:
+        """What may be issued for the request. Raises an :exc:`~flask_oauth2.errors.OAuth2Error` to refuse."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An authorization request that the user allowed."""
+
+    request: Request
+    params: Params
+    client: Client
+    redirect_uri: str
+    challenge: str | None
+    authorization: Authorization
+    now: float
+
+
+class ResponseType(Protocol):
+    """What the authorization endpoint answers with, :rfc:`6749#section-3.1.1`."""
+
+    name: str
+
+    grant_type: str
+    """The grant that a client must have to ask for it."""
+
+    mode: str
+    """The default response mode: ``query`` or ``fragment``."""
+
+    def respond(
+        self, server: Server, approval: Approval, answer: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], tuple[Grant | Token, ...]]:
+        """Parameters to add to the answer so far, and what is to be filed with them."""
+        ...

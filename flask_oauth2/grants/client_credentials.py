@@ -1,0 +1,18 @@
+"""The client credentials grant, :rfc:`6749#section-4.4`: a client acts for itself."""
+
+from __future__ import annotations
+
+from ..errors import UnauthorizedClient
+from .base import Issue, TokenRequest
+
+
+class ClientCredentials:
+    """A token for a client that authenticated, and no refresh token with it, section 4.4.3."""
+
+    name = "client_credentials"
+
+    def authorize(self, request: TokenRequest) -> Issue:
+        """ "The client credentials grant type MUST only be used by confidential clients."."""
+        if request.client.is_public:
+            raise UnauthorizedClient("a public client has no credentials to use this grant with", rule="rfc6749 4.4")
+        return Issue(request.authorization())

@@ -1,0 +1,38 @@
+"""The resource owner password credentials grant, :rfc:`6749#section-4.3`. :rfc:`9700#section-2.4` forbids it to new
+applications, so it is there only where ``OAUTH2_GRANT_TYPES`` names it and the application has a ``usergetter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..clients import throttle
+from ..errors import InvalidGrant
+from ..records import identify
+from .base import Issue, TokenRequest
+
+DISCOURAGED = (
+    "the password grant teaches users to give their password to clients (RFC 9700 section 2.4: MUST NOT be used); "
+    "use authorization_code with PKCE"
+)
+
+
+class Password:
+    """Name and password, checked by the application."""
+
+    name = "password"
+
+    def __init__(self, usergetter: Callable[..., Any]) -> None:
+        self._usergetter = usergetter
+
+    def authorize(self, request: TokenRequest) -> Issue:
+        """Guessing is counted by user name, before the password is looked at."""
+        username, password = request.form.require("username"), request.form.require("password")
+        scope = request.scope()
+        throttle.count(request.server, "password", username, request.now)
+        user = self._usergetter(username, password, request.client, request)
+        if user is None:
+            raise InvalidGrant("the user name or the password is wrong", rule="rfc6749 4.3.2")
+        throttle.forgive(request.server, "password", username, request.now)
+        return Issue(request.authorization(user_id=identify(user), scope=scope), refresh=True)

@@ -1,0 +1,148 @@
+"""The guard of a view: ``@provider.require_oauth("profile")``, and ``current_token`` inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import flask
+from flask.views import View
+from werkzeug.local import LocalProxy
+
+from . import scopes, web
+from .endpoints import resource
+from .records import AccessToken, Claims, Client
+from .scopes import Scope
+
+if TYPE_CHECKING:
+    from .provider import OAuth2Provider
+    from .server import Server
+
+Guarded = TypeVar("Guarded", bound="Callable[..., Any] | flask.Blueprint")
+
+
+class CurrentToken:
+    """The access token of the request that is being answered."""
+
+    def __init__(self, access: AccessToken, server: Server, provider: OAuth2Provider) -> None:
+        self._access = access
+        self._server = server
+        self._provider = provider
+
+    @property
+    def client_id(self) -> str:
+        """The client that holds the token."""
+        return self._access.client_id
+
+    @property
+    def user_id(self) -> str | None:
+        """The user who allowed it; None where the client acts for itself."""
+        return self._access.user_id
+
+    @property
+    def scope(self) -> Scope:
+        """The scope words of the token."""
+        return self._access.scope
+
+    @property
+    def expires_at(self) -> int:
+        """When the token ends: seconds since the epoch, UTC."""
+        return self._access.expires_at
+
+    @property
+    def claims(self) -> Claims:
+        """What the grant wanted carried along."""
+        return self._access.claims
+
+    @property
+    def client(self) -> Client | None:
+        """The client, looked up when it is first asked for."""
+        return self._server.store.get_client(self._access.client_id)
+
+    @property
+    def user(self) -> Any:
+        """The user, by the application's ``userloader``; None where the client acts for itself."""
+        user_id = self._access.user_id
+        return None if user_id is None else self._provider.load_user(user_id)
+
+
+def _current_token() -> CurrentToken | None:
+    try:
+        return cast("CurrentToken | None", flask.g.flask_oauth2_token)
+    except AttributeError:
+        raise RuntimeError("there is no current_token: guard the view with @provider.require_oauth()") from None
+
+
+current_token: CurrentToken = LocalProxy(_current_token)  # type: ignore[assignment]
+"""The token that a guard accepted; it is false where a guard is optional and none came."""
+
+
+class Guard:
+    """What ``require_oauth`` returns: a decorator of views, classes of views and blueprints."""
+
+    def __init__(self, provider: OAuth2Provider, demanded: resource.Alternatives, optional: bool) -> None:
+        self._provider = provider
+        self.demanded = demanded
+        self._optional = optional
+
+    def __call__(self, guarded: Guarded) -> Guarded:
+        """Guard a view (sync or async), a class of views, or every view of a blueprint."""
+        if isinstance(guarded, flask.Blueprint):
+            guarded.before_request(self.check)
+            return guarded
+        if isinstance(guarded, type) and issubclass(guarded, View):
+            guarded.decorators = [*guarded.decorators, self]
+            return guarded
+        view = cast("Callable[..., Any]", guarded)
+        check = self.check
+
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                refused = check()
+                return await view(*args, **kwargs) if refused is None else refused
+
+        else:
+
+            @wraps(view)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                refused = check()
+                return view(*args, **kwargs) if refused is None else refused
+
+        return cast("Guarded", wrapper)
+
+    def check(self) -> flask.Response | None:
+        """Set ``current_token``, or say why not."""
+        server = self._provider.server
+        refused: flask.Response | None = server.answer(
+            self._accept, lambda error, _: web.write(resource.refuse(server, error, self.demanded)), server
+        )
+        return refused
+
+    def _accept(self, server: Server) -> None:
+        context = flask.g
+        token = context.get("flask_oauth2_token")
+        if token is None:
+            request = web.read() if server.settings.token_in_body else web.read_head()
+            try:
+                access = resource.read_token(server, request)
+            except resource.NoToken:
+                if not self._optional:
+                    raise
+                context.flask_oauth2_token = None
+                return
+            token = context.flask_oauth2_token = CurrentToken(access, server, self._provider)
+        resource.verify_scope(token._access, self.demanded)
+
+
+def demand(scope: str | Iterable[str] | None, any_of: Iterable[str] | None) -> resource.Alternatives:
+    """What a guard demands, from how a programmer says it. Raises :exc:`TypeError` for both ways at once."""
+    if any_of is not None:
+        if scope:
+            raise TypeError("require_oauth takes scopes that are all demanded, or any_of=, not both")
+        return tuple(scopes.parse_option(words) for words in any_of)
+    words = scopes.parse_option(scope or ())
+    return (words,) if words else ()

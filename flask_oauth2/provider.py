@@ -1,0 +1,309 @@
+"""The extension: one object that makes a Flask application an OAuth 2 provider."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import flask
+from werkzeug.wrappers import Response
+
+from . import cli, pages, uris, web
+from .clients.base import ClientAuthMethod
+from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint
+from .errors import ConfigurationError
+from .grants.base import Issue, ResponseType, TokenRequest
+from .grants.extension import ExtensionGrant
+from .guard import Guard, demand
+from .records import User, identify
+from .server import Parts, Server
+from .settings import Settings
+from .stores.base import Store
+from .tokens.base import TokenFormat, TokenType
+
+if TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
+
+    from .stores.sqlalchemy import Tables
+
+EXTENSION = "flask_oauth2"
+"""The name under ``app.extensions``."""
+
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Installed:
+    """What ``app.extensions`` holds: the provider's state for one application."""
+
+    provider: OAuth2Provider
+    blueprint: flask.Blueprint
+    server: Server | None = None
+    lock: Lock = field(default_factory=Lock)
+
+
+class OAuth2Provider:
+    """Makes a Flask application an OAuth 2 provider.
+
+    :param app: the application; without one, call :meth:`init_app` later, once for each application.
+    :param db: the application's ``flask_sqlalchemy.SQLAlchemy``, whose database then holds the tables too. Without it
+        (and without ``store``) they live in a database of their own, ``OAUTH2_DATABASE_URI``, by default the file
+        ``oauth2.sqlite`` in the instance folder.
+    :param store: any :class:`~flask_oauth2.stores.base.Store`, in place of a database.
+    :param url_prefix: where the endpoints live; server metadata is always below the host's root.
+
+    Callbacks and ``register_*`` calls are taken until the first request.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        db: SQLAlchemy | None = None,
+        store: Store | None = None,
+        url_prefix: str = "/oauth",
+    ) -> None:
+        if db is not None and store is not None:
+            raise ConfigurationError("OAuth2Provider takes db= or store=, not both")
+        self._db = db
+        self._store = store
+        self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
+        self._tables: Tables | None = None
+        self.models: dict[str, Any] = {}
+        """With ``db=``: the mapped classes of the tables by name, for the application's own queries."""
+        self._parts = Parts()
+        self._is_closed = False
+        self._current_user: Callable[[], Any] | None = None
+        self._userloader: Callable[[str], Any] | None = None
+        if db is not None:
+            from .stores.sqlalchemy import declare, map_tables
+
+            self._tables = declare(db.metadata)
+            self.models = map_tables(db.Model)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Read the application's options and register the blueprint.
+
+        Raises :exc:`ConfigurationError` for a wrong option, and where the application already has a provider.
+        """
+        if EXTENSION in app.extensions:
+            raise ConfigurationError("this application has an OAuth2Provider already: one application, one provider")
+        Settings.load(app.config)
+        blueprint = flask.Blueprint(
+            "oauth2",
+            __name__,
+            template_folder="pages/templates",
+            static_folder="pages/static",
+            static_url_path=f"{self._url_prefix}/static",
+        )
+        app.extensions[EXTENSION] = Installed(self, blueprint)
+        self._add_routes(blueprint)
+        app.register_blueprint(blueprint)
+        app.cli.add_command(cli.oauth2)
+
+    @property
+    def server(self) -> Server:
+        """The authorization server of the current application, built with the first use."""
+        installed: Installed = flask.current_app.extensions[EXTENSION]
+        server = installed.server
+        if server is None:
+            with installed.lock:
+                server = installed.server or self._open(flask.current_app, installed)
+        if not server.root and flask.has_request_context():
+            web.place(server, flask.request.environ, flask.current_app.debug or flask.current_app.testing)
+        return server
+
+    def require_oauth(
+        self,
+        scope: str | Iterable[str] | Callable[..., Any] | None = None,
+        *more: str,
+        any_of: Iterable[str] | None = None,
+        optional: bool = False,
+    ) -> Any:
+        """Guard a view, a class of views or a blueprint: :rfc:`6750`.
+
+        :param scope: words that the token must all have: ``"a b"``, a list, or several arguments.
+        :param any_of: in place of that, alternatives, each of one or more words.
+        :param optional: let requests without a token pass; ``current_token`` is then false.
+        """
+        if callable(scope):
+            return Guard(self, (), optional)(scope)
+        if more:
+            scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
+        return Guard(self, demand(scope, any_of), optional)
+
+    def usergetter(self, function: Callback) -> Callback:
+        """Register ``f(username, password, client, request)``: the user, or None where name or password is wrong.
+
+        The password grant asks it, :rfc:`6749#section-4.3`.
+        """
+        self._check_open("usergetter", self._parts.usergetter)
+        self._parts.usergetter = function
+        return function
+
+    def userloader(self, function: Callback) -> Callback:
+        """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
+        self._check_open("userloader", self._userloader)
+        self._userloader = function
+        return function
+
+    def current_user(self, function: Callback) -> Callback:
+        """Register ``f()``: who is signed in, None if nobody is. Default: Flask-Login's ``current_user``.
+
+        What it returns is identified by its ``get_id()`` or ``id``, or is itself text or a number.
+        """
+        self._check_open("current_user", self._current_user)
+        self._current_user = function
+        return function
+
+    def grant_type(self, name: str) -> Callable[[Callable[[TokenRequest], Issue]], Callable[[TokenRequest], Issue]]:
+        """Register ``f(request)``, which returns an :class:`Issue`, as the extension grant ``name``: an absolute URI.
+
+        :rfc:`6749#section-4.5`. Clients need the name among their ``grant_types``.
+        """
+        if not urlsplit(name).scheme:
+            raise ConfigurationError(f"an extension grant is named by an absolute URI (RFC 6749 section 4.5): {name!r}")
+
+        def decorator(function: Callable[[TokenRequest], Issue]) -> Callable[[TokenRequest], Issue]:
+            self._register(self._parts.grants, name, ExtensionGrant(name, function))
+            return function
+
+        return decorator
+
+    def register_response_type(self, response_type: ResponseType) -> None:
+        """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`."""
+        self._register(self._parts.response_types, response_type.name, response_type)
+
+    def register_token_type(self, token_type: TokenType) -> None:
+        """Add a token type, :rfc:`6749#section-8.1`. It is asked before Bearer whether a request is for it."""
+        self._register(self._parts.token_types, token_type.name.lower(), token_type)
+
+    def register_token_format(self, token_format: TokenFormat) -> None:
+        """Add a format, to be named by ``OAUTH2_ACCESS_TOKEN_FORMAT`` or by a client."""
+        self._register(self._parts.token_formats, token_format.name, token_format)
+
+    def register_client_auth_method(self, method: ClientAuthMethod) -> None:
+        """Add a way for clients to authenticate, :rfc:`6749#section-2.3.2`."""
+        self._register(self._parts.auth_methods, method.name, method)
+
+    def get_current_user(self) -> User | None:
+        """Who is signed in."""
+        user = (self._current_user or _flask_login_user)()
+        if user is None:
+            return None
+        if isinstance(user, User):
+            return user
+        user_id = identify(user)
+        return User(id=user_id, name=str(getattr(user, "name", None) or getattr(user, "username", None) or user_id))
+
+    def load_user(self, user_id: str) -> Any:
+        """The application's user of an id."""
+        return (self._userloader or _flask_login_userloader())(user_id)
+
+    def login_url(self, back: str) -> str:
+        """The URL of the application's login page, which sends back to the path ``back`` by its parameter ``next``."""
+        view = self.server.settings.login_view or _flask_login_view()
+        if view.startswith(("/", "https://", "http://")):
+            return uris.add_query(view, [("next", back)])
+        return flask.url_for(view, next=back)
+
+    def _register(self, registry: dict[str, Any], name: str, part: object) -> None:
+        self._check_open(name, registry.get(name))
+        registry[name] = part
+
+    def _check_open(self, name: str, before: object) -> None:
+        if self._is_closed:
+            raise ConfigurationError(f"{name} comes too late: register it before the first request")
+        if before is not None:
+            raise ConfigurationError(f"{name} is registered already")
+
+    def _add_routes(self, blueprint: flask.Blueprint) -> None:
+        for endpoint in ENDPOINTS:
+            view = partial(self._respond, endpoint)
+            path = f"{self._url_prefix}{endpoint.path}"
+            blueprint.add_url_rule(path, endpoint.name, view, methods=endpoint.methods)
+        for endpoint in WELL_KNOWN:
+            blueprint.add_url_rule(endpoint.path, endpoint.name, partial(self._respond, endpoint))
+        prefix = self._url_prefix
+        blueprint.add_url_rule(
+            f"{prefix}{AUTHORIZATION_PATH}",
+            "authorize",
+            partial(pages.authorize, self),
+            methods=["GET", "POST"],
+        )
+        blueprint.add_url_rule(f"{prefix}/consent", "consent", partial(pages.decide, self), methods=["POST"])
+
+    def _respond(self, endpoint: Endpoint, **_: str) -> Response:
+        server = self.server
+        return web.write(server.answer(lambda: endpoint.respond(server, web.read()), server.refuse))
+
+    def _open(self, app: flask.Flask, installed: Installed) -> Server:
+        settings = Settings.load(app.config)
+        if not settings.secret_keys:
+            raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
+        server = Server(settings, self._open_store(app, settings), self._parts, url_prefix=self._url_prefix)
+        csrf = app.extensions.get("csrf")
+        if (
+            csrf is not None
+        ):  # Flask-WTF: clients send no form of ours, and the consent page has a protection of its own
+            csrf.exempt(installed.blueprint)
+        self._is_closed = True
+        installed.server = server
+        return server
+
+    def _open_store(self, app: flask.Flask, settings: Settings) -> Store:
+        if self._store is not None:
+            return self._store
+        from .stores.sqlalchemy import SQLAlchemyStore
+
+        if self._db is not None:
+            store = SQLAlchemyStore(self._db.engine, self._tables)
+            store.check()
+            return store
+        uri = settings.database_uri
+        if uri is None:
+            if "sqlalchemy" in app.extensions:
+                raise ConfigurationError(
+                    "this application has a database: say OAuth2Provider(app, db=db) to keep clients and tokens in it, "
+                    "or set OAUTH2_DATABASE_URI to keep them in one of their own"
+                )
+            os.makedirs(app.instance_path, exist_ok=True)
+            uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
+        return SQLAlchemyStore.open(uri)
+
+
+def _flask_login_user() -> Any:
+    _flask_login("tell who is signed in: decorate a function with @provider.current_user")
+    from flask_login import current_user
+
+    return current_user._get_current_object() if current_user.is_authenticated else None
+
+
+def _flask_login_userloader() -> Callable[[str], Any]:
+    manager = _flask_login("find users by their id: decorate a function with @provider.userloader")
+    loader: Callable[[str], Any] = manager._user_callback
+    return loader
+
+
+def _flask_login_view() -> str:
+    manager = _flask_login("send users to a login page: set OAUTH2_LOGIN_VIEW to its endpoint")
+    if manager.login_view is None:
+        raise ConfigurationError(
+            "set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page"
+        )
+    return str(manager.login_view)
+
+
+def _flask_login(purpose: str) -> Any:
+    manager = getattr(flask.current_app, "login_manager", None)
+    if manager is None:
+        raise ConfigurationError(f"flask_oauth2 cannot {purpose} (or install and set up Flask-Login)")
+    return manager

@@ -1,0 +1,145 @@
+"""What is known about clients, authorizations, grants, tokens and consents: frozen records, no behaviour but reading.
+
+Times are whole seconds since the epoch, UTC. Keys come from :func:`flask_oauth2.values.key`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .scopes import Scope
+
+Claims = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """An application that asks for tokens, :rfc:`6749#section-2`. Names are those of :rfc:`7591#section-2`.
+
+    ``secret`` is what :mod:`flask_oauth2.clients.secret` made of the secret, never the secret itself. ``token_format``
+    and ``pkce_required`` are the client's own answer where it differs from the settings. ``resource_server`` says that
+    the client may introspect tokens of others, :rfc:`7662#section-2.1`. ``metadata`` holds what people are shown:
+    ``client_uri``, ``logo_uri``, ``policy_uri``, ``tos_uri``, ``contacts``.
+    """
+
+    client_id: str
+    name: str = ""
+    secret: str | None = None
+    auth_method: str = "client_secret_basic"
+    application_type: str = "web"
+    redirect_uris: tuple[str, ...] = ()
+    grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
+    response_types: tuple[str, ...] = ("code",)
+    scope: Scope = ()
+    token_format: str | None = None
+    pkce_required: bool | None = None
+    resource_server: bool = False
+    metadata: Claims = field(default_factory=dict, hash=False)
+    created_at: int = 0
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the client has no credentials, :rfc:`6749#section-2.1`."""
+        return self.auth_method == "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """Who let which client do what. ``id`` names the family: all codes and tokens that were born of it.
+
+    ``user_id`` is None where a client acts for itself. ``claims`` is what a grant wants carried along, JSON.
+    """
+
+    id: str
+    client_id: str
+    user_id: str | None
+    scope: Scope
+    claims: Claims = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Something that is spent once: a code, or an authorization request that was too long for a URL.
+
+    ``redirect_uri`` is the one that was sent, None if none was, :rfc:`6749#section-4.1.3`. ``challenge`` is the PKCE
+    challenge, by S256. ``authorization`` is None while nobody has decided.
+    """
+
+    key: bytes
+    kind: str
+    expires_at: int
+    authorization: Authorization | None = None
+    redirect_uri: str | None = None
+    challenge: str | None = None
+    parameters: Claims = field(default_factory=dict, hash=False)
+    used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """What an access token says: what a format writes, and the slim view that a guard reads.
+
+    ``type`` is the token type, such as ``Bearer``; ``confirmation`` is what binds it to its holder.
+    """
+
+    key: bytes
+    authorization_id: str
+    client_id: str
+    user_id: str | None
+    scope: Scope
+    type: str
+    issued_at: int
+    expires_at: int
+    claims: Claims = field(default_factory=dict, hash=False)
+    confirmation: Claims | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """An access token and the refresh token that was issued with it: one row.
+
+    The scope of ``access`` may be narrower than that of ``authorization``, which the refresh token keeps,
+    :rfc:`6749#section-6`. ``parent`` is the access key of the row whose refresh token was spent for this one,
+    ``used_at`` when the refresh token of this row was spent.
+    """
+
+    access: AccessToken
+    authorization: Authorization
+    refresh_key: bytes | None = None
+    refresh_expires_at: int | None = None
+    parent: bytes | None = None
+    used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What a user let a client have, so as not to be asked again."""
+
+    user_id: str
+    client_id: str
+    scope: Scope
+    granted_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Who is signed in: the id under which authorizations are filed, and the name that pages show."""
+
+    id: str
+    name: str = ""
+
+
+def identify(user: Any) -> str:
+    """The id of an application's user: its ``get_id()`` (Flask-Login), its ``id``, or the text or number itself.
+
+    Raises :exc:`TypeError` for an object that has none of these.
+    """
+    if isinstance(user, str | int):
+        return str(user)
+    get_id = getattr(user, "get_id", None)
+    user_id = get_id() if callable(get_id) else getattr(user, "id", None)
+    if user_id is None:
+        raise TypeError(f"a user needs get_id() or an id that is not None; {type(user).__name__} has neither")
+    return str(user_id)

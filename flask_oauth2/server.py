@@ -1,0 +1,170 @@
+"""One issuer: its settings, its store, its registries, its clock. :meth:`Server.answer` holds the only
+``except OAuth2Error`` of the package.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from secrets import token_hex
+from typing import Any, TypeVar
+
+from . import grants, tokens, values
+from .clients import METHODS
+from .clients.base import ClientAuthMethod
+from .endpoints import PATHS, metadata
+from .errors import ConfigurationError, InvalidClient, OAuth2Error
+from .grants.base import GrantType, ResponseType
+from .messages import NO_STORE, Request, Response
+from .records import Claims, Client
+from .settings import Settings
+from .stores.base import Store
+from .tokens.base import TokenFormat, TokenType
+
+log = logging.getLogger("flask_oauth2")
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Parts:
+    """What an application adds to the tables of grants, tokens and clients."""
+
+    grants: dict[str, GrantType] = field(default_factory=dict)
+    response_types: dict[str, ResponseType] = field(default_factory=dict)
+    token_types: dict[str, TokenType] = field(default_factory=dict)
+    token_formats: dict[str, TokenFormat] = field(default_factory=dict)
+    auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
+    usergetter: Callable[..., Any] | None = None
+
+
+class Server:
+    """An authorization server, and the resource side of the same application.
+
+    Raises :exc:`ConfigurationError` for options that ask for what is not there.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        parts: Parts | None = None,
+        *,
+        clock: Callable[[], float] = values.clock,
+        url_prefix: str = "/oauth",
+    ) -> None:
+        parts = parts or Parts()
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.issuer = settings.issuer or ""
+        self.root = ""
+        """Where the application is mounted, for URLs of endpoints: set with the first request."""
+        self._url_prefix = url_prefix
+
+        named = settings.grant_types
+        _check_names(named, parts)
+        built_in = [grant() for grant in grants.GRANTS if grant.name in named]
+        if "password" in named:
+            built_in.append(grants.Password(_require_usergetter(parts)))
+        self.grants: dict[str, GrantType] = {grant.name: grant for grant in built_in} | parts.grants
+        own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
+        own_names = [response_type.name for response_type in own_types]
+        self.response_types: dict[str, ResponseType] = {
+            response_type.name: response_type for response_type in own_types
+        } | parts.response_types
+        self.response_type_sets = [
+            names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)
+        ] + [(name,) for name in parts.response_types]
+        self.grant_type_names = (*named, *parts.grants)
+
+        built_in_types = {kind.name.lower(): kind for kind in (make() for make in tokens.TYPES)}
+        # those that bind a token to something are asked first; Bearer takes what no other does
+        self.token_types: dict[str, TokenType] = parts.token_types | built_in_types
+        formats = [make(settings) for make in tokens.FORMATS]
+        self.formats: dict[str, TokenFormat] = {kind.name: kind for kind in formats} | parts.token_formats
+        self.self_contained_formats = [kind for kind in self.formats.values() if kind.self_contained]
+        if settings.access_token_format not in self.formats:
+            raise ConfigurationError(
+                f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(self.formats)}, "
+                f"not {settings.access_token_format!r}"
+            )
+        if settings.access_token_format == "signed" and not settings.secret_keys:
+            raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
+        self.auth_methods: Sequence[ClientAuthMethod] = (
+            *(kind() for kind in METHODS),
+            *parts.auth_methods.values(),
+        )
+        for name, reason in grants.DISCOURAGED.items():
+            if name in named:
+                log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
+
+    def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
+        """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""
+        try:
+            return respond(*arguments)
+        except OAuth2Error as error:
+            error_id = token_hex(4)
+            log.log(
+                error.log_level,
+                "%s [%s] %s (%s)%s%s",
+                error.code,
+                error_id,
+                error.description,
+                error.rule,
+                "" if error.expected is None else f"; expected {_printable(error.expected)}",
+                "" if error.came is None else f"; came {_printable(error.came)}",
+            )
+            return refuse(error, error_id)
+
+    def refuse(self, error: OAuth2Error, error_id: str) -> Response:
+        """An error of an endpoint that programs call, :rfc:`6749#section-5.2`."""
+        headers = {**NO_STORE, **error.headers}
+        if isinstance(error, InvalidClient):
+            headers["WWW-Authenticate"] = f'Basic realm="{self.settings.realm}"'
+        return Response(error.status, error.parameters, headers)
+
+    def bind(self, request: Request, client: Client) -> tuple[str, Claims | None]:
+        """The token type that a request asks for, and what its token is bound to."""
+        for token_type in self.token_types.values():
+            confirmation = token_type.bind(request, client)
+            if confirmation is not None:
+                return token_type.name, confirmation or None
+        raise ConfigurationError("no token type takes the request: a type registered as Bearer must bind every one")
+
+    def end(self, mark: str, now: float) -> None:
+        """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
+        self.store.revoke(mark, int(now) + self.settings.longest_lifetime + 1)
+
+    def url(self, endpoint: str) -> str:
+        """The public URL of an endpoint."""
+        return f"{self.root}{self._url_prefix}{PATHS[endpoint]}"
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata document, :rfc:`8414`."""
+        return metadata.describe(self)
+
+
+def _check_names(named: Sequence[str], parts: Parts) -> None:
+    for name in named:
+        if name not in grants.NAMES:
+            cure = " register it with provider.grant_type(), which offers it" if ":" in name else ""
+            raise ConfigurationError(f"OAUTH2_GRANT_TYPES: {name!r} is none of {', '.join(grants.NAMES)};{cure}")
+
+
+def _require_usergetter(parts: Parts) -> Callable[..., Any]:
+    if parts.usergetter is None:
+        raise ConfigurationError(
+            "OAUTH2_GRANT_TYPES names password, which needs a function that checks a name and a password: "
+            "decorate one with @provider.usergetter"
+        )
+    return parts.usergetter
+
+
+def _printable(value: object) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return repr(text[:200])

@@ -1,0 +1,228 @@
+"""Every ``OAUTH2_*`` option once: its name, type, default, what it decides, and the section that justifies it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import scopes
+from .errors import ConfigurationError
+from .scopes import Scope
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+DEFAULT_PREFIXES = {
+    "access_token": "oat",
+    "signed_token": "ost",
+    "refresh_token": "ort",
+    "code": "oac",
+    "request": "oar",
+    "client_secret": "ocs",
+}
+
+
+def _option(default: Any, doc: str, rule: str = "") -> Any:
+    metadata = {"doc": doc, "rule": rule}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of one application, read and checked by :meth:`load`."""
+
+    issuer: str | None = _option(
+        None,
+        "The issuer identifier: an https URL without query and fragment. May be left out in debug mode, in tests and "
+        "on a loopback address; it is never taken from the Host header.",
+        "rfc8414 2",
+    )
+    scopes: Mapping[str, str] = _option(
+        {},
+        "What each scope allows, in words that a user understands. Empty: any scope of the client.",
+        "rfc6749 3.3",
+    )
+    default_scope: Scope = _option(
+        (), "The scope of a request that names none. Empty: all that the client may have.", "rfc6749 3.3"
+    )
+    grant_types: tuple[str, ...] = _option(
+        ("authorization_code", "client_credentials", "refresh_token"),
+        "The grants that are offered; implicit and password only when they are named here.",
+        "rfc9700 2.1.2, 2.4",
+    )
+    pkce_required: str = _option("all", "Which clients must use PKCE: all or public.", "rfc9700 2.1.1")
+    code_lifetime: int = _option(60, "Seconds that a code may wait to be redeemed; at most 600.", "rfc6749 4.1.2")
+    access_token_lifetime: int = _option(3600, "Seconds that an access token lives.", "rfc6750 5.3")
+    refresh_token_lifetime: int = _option(30 * 86400, "Seconds that an unused refresh token lives.", "rfc9700 4.14.2")
+    refresh_leeway: int = _option(
+        30,
+        "Seconds within which a client that authenticates may repeat a refresh whose answer it lost.",
+        "rfc9700 4.14.2",
+    )
+    refresh_leeway_public: int = _option(0, "The same for public clients.", "oauth-v2-1 4.3.1")
+    access_token_format: str = _option("opaque", "How access tokens are written: opaque or signed.", "rfc6749 1.4")
+    prefixes: Mapping[str, str] = _option(DEFAULT_PREFIXES, "What the values of each kind begin with.")
+    token_in_body: bool = _option(False, "Whether guards accept access_token in a form body as well.", "rfc6750 2.2")
+    realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
+    throttle_failures: int = _option(
+        10,
+        "Wrong secrets or passwords for one client or user within the window before 429 is answered.",
+        "rfc6749 2.3.1",
+    )
+    throttle_window: int = _option(300, "The window of the count, in seconds.", "rfc6749 2.3.1")
+    login_view: str | None = _option(
+        None,
+        "The endpoint or path of the application's own login page, sent back to by its parameter next. "
+        "Default: Flask-Login's login_view.",
+        "rfc6749 3.1",
+    )
+    database_uri: str | None = _option(
+        None, "The database, where no db= is given. Default: oauth2.sqlite in the instance folder."
+    )
+    service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
+    secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
+
+    @property
+    def longest_lifetime(self) -> int:
+        """Seconds after which nothing that is issued now can still be alive."""
+        return max(self.code_lifetime, self.access_token_lifetime, self.refresh_token_lifetime)
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], also_known: frozenset[str] = frozenset()) -> Settings:
+        """Read the ``OAUTH2_*`` keys of an application's configuration, and its secret keys.
+
+        Raises :exc:`ConfigurationError` for a wrong value and for a near-miss of an option's name; warns of another
+        unknown ``OAUTH2_*`` name that is not ``also_known``.
+        """
+        options = {f"OAUTH2_{name.upper()}": name for name in OPTIONS}
+        given: dict[str, Any] = {}
+        for key, value in config.items():
+            if key in options:
+                if value is not None:
+                    given[options[key]] = value
+            elif key.startswith("OAUTH2_") and key not in also_known:
+                _refuse_near_miss(key, options)
+        for name, value in given.items():
+            given[name] = _CHECKS[name](f"OAUTH2_{name.upper()}", value)
+        fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
+        secret = config.get("SECRET_KEY")
+        keys = (*fallbacks, secret) if secret else ()
+        return cls(**given, secret_keys=tuple(key.encode() if isinstance(key, str) else key for key in keys))
+
+
+OPTIONS = {option.name: option for option in fields(Settings) if option.name != "secret_keys"}
+"""The options by name, each a dataclass field whose metadata says what it decides and which section justifies it."""
+
+
+def default(name: str) -> Any:
+    """The default of an option."""
+    option = OPTIONS[name]
+    return option.default if option.default is not MISSING else DEFAULT_PREFIXES if name == "prefixes" else {}
+
+
+def _refuse_near_miss(key: str, known: Mapping[str, str]) -> None:
+    from difflib import get_close_matches  # seldom needed, so not loaded with the package
+
+    close = get_close_matches(key, known, n=1, cutoff=0.85)
+    if close:
+        raise ConfigurationError(f"{key} is no option of flask_oauth2; did you mean {close[0]}?")
+    warnings.warn(f"{key} is no option of flask_oauth2 and has no effect", stacklevel=4)
+
+
+def _issuer(name: str, value: Any) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or not parts.hostname or "?" in value or "#" in value or parts.username is not None:
+        raise ConfigurationError(f"{name} must be a URL without query and fragment, such as https://login.example")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
+        raise ConfigurationError(f"{name} must begin with https:// (RFC 8414 section 2); http only for loopback")
+    return str(value)
+
+
+def _scope_descriptions(name: str, value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} must be a dict of scope to description, such as {{'profile': 'Your name'}}")
+    _scope(name, value)
+    return {str(scope): str(description) for scope, description in value.items()}
+
+
+def _scope(name: str, value: Any) -> Scope:
+    try:
+        return scopes.parse_option(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{name}: {error}") from None
+
+
+def _words(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+        raise ConfigurationError(f"{name} must be a list of names, such as ['authorization_code']")
+    return tuple(value)
+
+
+def _choice(*choices: str) -> Any:
+    def check(name: str, value: Any) -> str:
+        if value not in choices:
+            raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return str(value)
+
+    return check
+
+
+def _seconds(least: int, most: int | None = None) -> Any:
+    def check(name: str, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least or (most and value > most):
+            limit = f"from {least} to {most}" if most else f"of {least} or more"
+            raise ConfigurationError(f"{name} must be a whole number {limit}, not {value!r}")
+        return value
+
+    return check
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or '"' in value or "\\" in value or not value.isprintable():
+        raise ConfigurationError(f"{name} must be printable text without quotes and backslashes, not {value!r}")
+    return value
+
+
+def _prefixes(name: str, value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping) or not set(value) <= set(DEFAULT_PREFIXES):
+        raise ConfigurationError(f"{name} must be a dict with keys of: {', '.join(DEFAULT_PREFIXES)}")
+    prefixes = {**DEFAULT_PREFIXES, **value}
+    for prefix in prefixes.values():
+        if not isinstance(prefix, str) or not prefix.isascii() or not prefix.isalnum() or prefix != prefix.lower():
+            raise ConfigurationError(f"{name}: {prefix!r} must be lower-case letters and digits")
+    if len(set(prefixes.values())) < len(prefixes):
+        raise ConfigurationError(f"{name}: each kind of value needs a prefix of its own")
+    return prefixes
+
+
+_CHECKS: dict[str, Any] = {
+    "issuer": _issuer,
+    "scopes": _scope_descriptions,
+    "default_scope": _scope,
+    "grant_types": _words,
+    "pkce_required": _choice("all", "public"),
+    "code_lifetime": _seconds(1, 600),
+    "access_token_lifetime": _seconds(1),
+    "refresh_token_lifetime": _seconds(1),
+    "refresh_leeway": _seconds(0),
+    "refresh_leeway_public": _seconds(0),
+    "access_token_format": _text,
+    "prefixes": _prefixes,
+    "token_in_body": _flag,
+    "realm": _text,
+    "throttle_failures": _seconds(1),
+    "throttle_window": _seconds(1),
+    "login_view": _text,
+    "database_uri": lambda name, value: str(value),
+    "service_documentation": _text,
+}

@@ -1,0 +1,1 @@
+"""Where clients, grants and tokens are kept."""

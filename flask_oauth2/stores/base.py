@@ -1,0 +1,104 @@
+"""What a store must do: a core small enough to write for a new database in an afternoon.
+
+Every store passes ``tests/stores/test_contract.py``, threads and processes included. Its rules:
+
+* A store never sees a secret: everything is filed under keys (:mod:`flask_oauth2.values`).
+* ``issue`` is the one place where something is spent, and it spends and files in one step.
+* Revocation is a mark, which every read of a grant or a token looks at. A mark is the id of an authorization (the
+  family), the text of an access key (one token), or a client_id (all that the client has).
+* What was acknowledged survives the death of the process, where the store claims to be lasting.
+
+A store that cannot be reached raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are seconds since the
+epoch, UTC, and always passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+from ..records import AccessToken, Client, Consent, Grant, Token
+
+SIBLINGS = 2
+"""How many further tokens one refresh token may give within the leeway."""
+
+GRANT_MEMORY = 86400
+"""Seconds that a spent or expired grant is remembered, so that a late replay still ends its family."""
+
+
+class Store(Protocol):
+    """The core."""
+
+    def get_client(self, client_id: str) -> Client | None:
+        """The client of that id."""
+        ...
+
+    def set_client(self, client: Client) -> None:
+        """Add a client, or replace the one of its id."""
+        ...
+
+    def delete_client(self, client_id: str, expires_at: int) -> bool:
+        """Take a client away together with all it has: its id is marked until ``expires_at``. Whether it was there."""
+        ...
+
+    def get_grant(self, key: bytes, kind: str) -> Grant | None:
+        """The grant of that key and kind, spent and expired ones too; None where it is revoked."""
+        ...
+
+    def get_access(self, key: bytes) -> AccessToken | None:
+        """The access token of that key, expired ones too; None where it is revoked."""
+        ...
+
+    def get_refresh(self, key: bytes) -> Token | None:
+        """The row whose refresh token has that key, spent and expired ones too; None where it is revoked."""
+        ...
+
+    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        """Spend a grant or a refresh token and file what is issued for it, both or neither. Whether that was done.
+
+        What was spent before is not spent again, and nothing is filed; but a refresh token that was spent at most
+        ``leeway`` seconds ago gives up to :data:`SIBLINGS` siblings more, as long as no child of it has been spent.
+        """
+        ...
+
+    def revoke(self, mark: str, expires_at: int) -> None:
+        """File a mark; it is looked at until ``expires_at``, which must outlive every token that it ends."""
+        ...
+
+    def revoked(self, *marks: str) -> bool:
+        """Whether any of the marks is filed: for tokens that have no row."""
+        ...
+
+    def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
+        """Add to the counter of that key, which begins at zero and ends at ``expires_at``. The new count."""
+        ...
+
+    def purge(self, now: int) -> Iterator[int]:
+        """Take away what has expired, in small batches. Yields how many rows each batch took."""
+        ...
+
+    def purgeable(self, now: int) -> int:
+        """How many rows :meth:`purge` would take now."""
+        ...
+
+
+@runtime_checkable
+class ConsentStore(Protocol):
+    """A store that remembers consent. With another, users are asked each time."""
+
+    def get_consent(self, user_id: str, client_id: str) -> Consent | None:
+        """What the user let the client have."""
+        ...
+
+    def set_consent(self, consent: Consent) -> None:
+        """Remember a consent in place of the one before."""
+        ...
+
+
+@runtime_checkable
+class ListingStore(Protocol):
+    """A store whose clients can be listed."""
+
+    def list_clients(self) -> Iterator[Client]:
+        """All clients, the oldest first."""
+        ...

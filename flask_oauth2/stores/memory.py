@@ -1,0 +1,164 @@
+"""A store in the memory of one process, for tests and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from threading import RLock
+
+from .. import values
+from ..records import AccessToken, Client, Consent, Grant, Token
+from .base import GRANT_MEMORY, SIBLINGS
+
+
+class MemoryStore:
+    """Everything in dicts under one lock; gone with the process."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._clients: dict[str, Client] = {}
+        self._grants: dict[bytes, Grant] = {}
+        self._tokens: dict[bytes, Token] = {}
+        self._refresh: dict[bytes, bytes] = {}
+        self._children: dict[bytes, list[bytes]] = {}
+        self._marks: dict[str, int] = {}
+        self._counters: dict[bytes, tuple[int, int]] = {}
+        self._consents: dict[tuple[str, str], Consent] = {}
+
+    def get_client(self, client_id: str) -> Client | None:
+        """See :meth:`.base.Store.get_client`."""
+        return self._clients.get(client_id)
+
+    def set_client(self, client: Client) -> None:
+        """See :meth:`.base.Store.set_client`."""
+        self._clients[client.client_id] = client
+
+    def delete_client(self, client_id: str, expires_at: int) -> bool:
+        """See :meth:`.base.Store.delete_client`."""
+        with self._lock:
+            self.revoke(client_id, expires_at)
+            for key in [key for key in self._consents if key[1] == client_id]:
+                del self._consents[key]
+            return self._clients.pop(client_id, None) is not None
+
+    def list_clients(self) -> Iterator[Client]:
+        """See :meth:`.base.ListingStore.list_clients`."""
+        return iter(sorted(self._clients.values(), key=lambda client: (client.created_at, client.client_id)))
+
+    def get_grant(self, key: bytes, kind: str) -> Grant | None:
+        """See :meth:`.base.Store.get_grant`."""
+        grant = self._grants.get(key)
+        if grant is None or grant.kind != kind:
+            return None
+        owner = grant.authorization
+        return None if owner and self.revoked(owner.id, owner.client_id) else grant
+
+    def get_access(self, key: bytes) -> AccessToken | None:
+        """See :meth:`.base.Store.get_access`."""
+        token = self._tokens.get(key)
+        return None if token is None or self._is_revoked(token) else token.access
+
+    def get_refresh(self, key: bytes) -> Token | None:
+        """See :meth:`.base.Store.get_refresh`."""
+        with self._lock:
+            access_key = self._refresh.get(key)
+            token = None if access_key is None else self._tokens[access_key]
+        if token is None or self.revoked(token.authorization.id, token.authorization.client_id):
+            return None
+        return token
+
+    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        """See :meth:`.base.Store.issue`."""
+        with self._lock:
+            if isinstance(spend, Grant):
+                grant = self._grants.get(spend.key)
+                if grant is None or grant.used_at is not None:
+                    return False
+                self._grants[spend.key] = replace(grant, used_at=now)
+            elif isinstance(spend, Token):
+                key = spend.access.key
+                token = self._tokens.get(key)
+                if token is None:
+                    return False
+                if token.used_at is None:
+                    self._tokens[key] = replace(token, used_at=now)
+                elif not self._may_have_sibling(key, token.used_at + leeway, now):
+                    return False
+            for record in filed:
+                if isinstance(record, Grant):
+                    self._grants[record.key] = record
+                else:
+                    self._file(record)
+            return True
+
+    def revoke(self, mark: str, expires_at: int) -> None:
+        """See :meth:`.base.Store.revoke`."""
+        self._marks[mark] = max(expires_at, self._marks.get(mark, 0))
+
+    def revoked(self, *marks: str) -> bool:
+        """See :meth:`.base.Store.revoked`."""
+        return any(mark in self._marks for mark in marks)
+
+    def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
+        """See :meth:`.base.Store.count`."""
+        with self._lock:
+            count = self._counters.get(key, (0, 0))[0] + by
+            self._counters[key] = count, expires_at
+            return count
+
+    def get_consent(self, user_id: str, client_id: str) -> Consent | None:
+        """See :meth:`.base.ConsentStore.get_consent`."""
+        return self._consents.get((user_id, client_id))
+
+    def set_consent(self, consent: Consent) -> None:
+        """See :meth:`.base.ConsentStore.set_consent`."""
+        self._consents[consent.user_id, consent.client_id] = consent
+
+    def purge(self, now: int) -> Iterator[int]:
+        """See :meth:`.base.Store.purge`."""
+        with self._lock:
+            tokens, grants, marks, counters = self._expired(now)
+            for key in tokens:
+                token = self._tokens.pop(key)
+                if token.refresh_key is not None:
+                    del self._refresh[token.refresh_key]
+                self._children.pop(key, None)
+            for key in grants:
+                del self._grants[key]
+            for mark in marks:
+                del self._marks[mark]
+            for key in counters:
+                del self._counters[key]
+        yield len(tokens) + len(grants) + len(marks) + len(counters)
+
+    def purgeable(self, now: int) -> int:
+        """See :meth:`.base.Store.purgeable`."""
+        with self._lock:
+            return sum(len(keys) for keys in self._expired(now))
+
+    def _file(self, token: Token) -> None:
+        self._tokens[token.access.key] = token
+        if token.refresh_key is not None:
+            self._refresh[token.refresh_key] = token.access.key
+        if token.parent is not None:
+            self._children.setdefault(token.parent, []).append(token.access.key)
+
+    def _may_have_sibling(self, key: bytes, until: int, now: int) -> bool:
+        children = self._children.get(key, [])
+        return (
+            now < until
+            and len(children) <= SIBLINGS
+            and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
+        )
+
+    def _is_revoked(self, token: Token) -> bool:
+        owner = token.authorization
+        return self.revoked(owner.id, owner.client_id, values.text(token.access.key))
+
+    def _expired(self, now: int) -> tuple[list[bytes], list[bytes], list[str], list[bytes]]:
+        return (
+            [k for k, t in self._tokens.items() if max(t.access.expires_at, t.refresh_expires_at or 0) <= now],
+            [k for k, g in self._grants.items() if g.expires_at + GRANT_MEMORY <= now],
+            [mark for mark, expires_at in self._marks.items() if expires_at <= now],
+            [k for k, (_, expires_at) in self._counters.items() if expires_at <= now],
+        )

@@ -1,0 +1,176 @@
+"""The tables of the SQLAlchemy store, and their forward steps.
+
+Keys begin with a time, so inserts append to the index. ``claims``, ``confirmation`` and the lists of a client are JSON
+text; scopes are words with spaces between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from ...errors import ConfigurationError
+
+
+class JSONText(sa.TypeDecorator[Any]):
+    """A list or dict kept as JSON text, in every database the same."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        """Write."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        """Read."""
+        return None if value is None else json.loads(value)
+
+
+class Tables(NamedTuple):
+    """The tables, by what they hold."""
+
+    client: Table
+    grant: Table
+    token: Table
+    revocation: Table
+    consent: Table
+    counter: Table
+
+
+def declare(metadata: MetaData) -> Tables:
+    """Add the tables to ``metadata``, or find them there."""
+    if "oauth2_client" in metadata.tables:
+        return Tables(*(metadata.tables[f"oauth2_{name}"] for name in Tables._fields))
+    client_id, key = String(255), LargeBinary(64)
+    return Tables(
+        client=Table(
+            "oauth2_client",
+            metadata,
+            Column("client_id", client_id, primary_key=True),
+            Column("name", Text, nullable=False),
+            Column("secret", Text),
+            Column("auth_method", String(64), nullable=False),
+            Column("application_type", String(16), nullable=False),
+            Column("redirect_uris", JSONText, nullable=False),
+            Column("grant_types", JSONText, nullable=False),
+            Column("response_types", JSONText, nullable=False),
+            Column("scope", Text, nullable=False),
+            Column("token_format", String(64)),
+            Column("pkce_required", Boolean),
+            Column("resource_server", Boolean, nullable=False),
+            Column("client_metadata", JSONText, nullable=False),
+            Column("created_at", BigInteger, nullable=False),
+        ),
+        grant=Table(
+            "oauth2_grant",
+            metadata,
+            Column("key", key, primary_key=True),
+            Column("kind", String(32), nullable=False),
+            Column("authorization_id", String(32)),
+            Column("client_id", client_id),
+            Column("user_id", String(255)),
+            Column("scope", Text),
+            Column("claims", JSONText),
+            Column("redirect_uri", Text),
+            Column("challenge", String(128)),
+            Column("parameters", JSONText),
+            Column("expires_at", BigInteger, nullable=False),
+            Column("used_at", BigInteger),
+            sqlite_with_rowid=False,
+        ),
+        token=(
+            token := Table(
+                "oauth2_token",
+                metadata,
+                Column("access_key", key, primary_key=True),
+                Column("refresh_key", key, unique=True),
+                Column("parent", key),
+                Column("authorization_id", String(32), nullable=False),
+                Column("client_id", client_id, nullable=False),
+                Column("user_id", String(255)),
+                Column("scope", Text, nullable=False),
+                Column("access_scope", Text),
+                Column("claims", JSONText),
+                Column("type", String(64), nullable=False),
+                Column("confirmation", JSONText),
+                Column("issued_at", BigInteger, nullable=False),
+                Column("expires_at", BigInteger, nullable=False),
+                Column("refresh_expires_at", BigInteger),
+                Column("used_at", BigInteger),
+                Column("siblings", Integer, nullable=False, server_default="0"),
+                sqlite_with_rowid=False,
+            ),
+            Index(
+                "ix_oauth2_token_parent",
+                token.c.parent,
+                sqlite_where=token.c.parent.is_not(None),
+                postgresql_where=token.c.parent.is_not(None),
+            ),
+        )[0],
+        revocation=Table(
+            "oauth2_revocation",
+            metadata,
+            Column("mark", String(255), primary_key=True),
+            Column("expires_at", BigInteger, nullable=False),
+            sqlite_with_rowid=False,
+        ),
+        consent=Table(
+            "oauth2_consent",
+            metadata,
+            Column("user_id", String(255), primary_key=True),
+            Column("client_id", client_id, primary_key=True),
+            Column("scope", Text, nullable=False),
+            Column("granted_at", BigInteger, nullable=False),
+            sqlite_with_rowid=False,
+        ),
+        counter=Table(
+            "oauth2_counter",
+            metadata,
+            Column("key", key, primary_key=True),
+            Column("count", Integer, nullable=False),
+            Column("expires_at", BigInteger, nullable=False),
+            sqlite_with_rowid=False,
+        ),
+    )
+
+
+def _create(connection: Connection) -> None:
+    declare(MetaData()).client.metadata.create_all(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_create,)
+"""One step per version of the schema: the first makes it, each further one brings it forward."""
+
+
+def advance(connection: Connection) -> None:
+    """Bring a database of our own to the newest version, inside the transaction of ``connection``.
+
+    Raises :exc:`ConfigurationError` where the database is newer than this release.
+    """
+    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS oauth2_schema (version INTEGER NOT NULL)"))
+    version = connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) or 0
+    if version > len(STEPS):
+        raise ConfigurationError(
+            f"the database of flask_oauth2 has schema {version}, this release knows {len(STEPS)}: upgrade flask_oauth2"
+        )
+    for step in STEPS[version:]:
+        step(connection)
+    if version < len(STEPS):
+        connection.execute(sa.text("INSERT INTO oauth2_schema (version) VALUES (:version)"), {"version": len(STEPS)})

@@ -1,0 +1,183 @@
+"""Every statement of the store, built once and compiled once per engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from .schema import Tables
+
+UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""By dialect: INSERT … ON CONFLICT."""
+
+_BATCH = "500"
+
+
+class Statement:
+    """SQL text, compiled once."""
+
+    __slots__ = ("_names", "_text")
+
+    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
+        compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
+        self._text = compiled.string
+        self._names = compiled.positiontup
+
+    def __call__(self, cursor: Any, **parameters: Any) -> Any:
+        """Run it on a cursor of the driver, which is returned."""
+        if self._names is None:
+            cursor.execute(self._text, parameters)
+        else:
+            cursor.execute(self._text, [parameters[name] for name in self._names])
+        return cursor
+
+
+def _everything(table: Table) -> dict[str, Any]:
+    return {column.key: bindparam(column.name) for column in table.columns}
+
+
+class Statements:
+    """The statements, each as an attribute named after what it does."""
+
+    def __init__(self, tables: Tables, dialect: Dialect) -> None:
+        client, grant, token, revocation, consent, counter = tables
+        upsert: Callable[[Table], Any] = UPSERTS[dialect.name]
+        key: BindParameter[bytes] = bindparam("key")
+        mark: BindParameter[str] = bindparam("mark")
+        client_id: BindParameter[str] = bindparam("client_id")
+        now: BindParameter[int] = bindparam("now")
+
+        def compiled(statement: ClauseElement) -> Statement:
+            return Statement(statement, dialect)
+
+        def unmarked(statement: Select[Any], *marks: ColumnElement[Any]) -> Statement:
+            return compiled(statement.where(~exists().where(revocation.c.mark.in_(marks)).correlate(grant, token)))
+
+        def replacing(table: Table) -> Statement:
+            statement = upsert(table).values(_everything(table))
+            keys = list(table.primary_key)
+            rest = {c.name: statement.excluded[c.key] for c in table.columns if c not in keys}
+            return compiled(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
+        def expired(table: Table, limit: ColumnElement[Any], *ends: ColumnElement[Any]) -> tuple[Statement, ...]:
+            """Count the expired rows; list a batch of their keys; delete one."""
+            primary = next(iter(table.primary_key))
+            gone = ends[0] <= limit
+            for end in ends[1:]:
+                gone &= end.is_(None) | (end <= limit)
+            batch = select(primary).where(gone, primary > bindparam("after")).order_by(primary)
+            return (
+                compiled(select(func.count()).select_from(table).where(gone)),
+                compiled(batch.limit(literal_column(_BATCH)).offset(literal_column("0"))),
+                compiled(delete(table).where(primary == key, gone)),
+            )
+
+        self.get_client = compiled(select(*client.columns).where(client.c.client_id == client_id))
+        self.list_clients = compiled(select(*client.columns).order_by(client.c.created_at, client.c.client_id))
+        self.set_client = replacing(client)
+        self.delete_client = compiled(delete(client).where(client.c.client_id == client_id))
+        self.delete_consents = compiled(delete(consent).where(consent.c.client_id == client_id))
+
+        self.get_grant = unmarked(
+            select(*(c for c in grant.columns if c.name not in ("key", "kind"))).where(
+                grant.c.key == key, grant.c.kind == bindparam("kind")
+            ),
+            grant.c.authorization_id,
+            grant.c.client_id,
+        )
+        self.get_access = unmarked(
+            select(
+                token.c.authorization_id,
+                token.c.client_id,
+                token.c.user_id,
+                func.coalesce(token.c.access_scope, token.c.scope),
+                token.c.claims,
+                token.c.type,
+                token.c.confirmation,
+                token.c.issued_at,
+                token.c.expires_at,
+            ).where(token.c.access_key == key),
+            token.c.authorization_id,
+            token.c.client_id,
+            mark,
+        )
+        self.get_refresh = unmarked(
+            select(*(c for c in token.columns if c.name not in ("refresh_key", "siblings"))).where(
+                token.c.refresh_key == key
+            ),
+            token.c.authorization_id,
+            token.c.client_id,
+        )
+
+        self.spend_grant = compiled(
+            update(grant).where(grant.c.key == key, grant.c.used_at.is_(None)).values(used_at=now)
+        )
+        self.spend_token = compiled(
+            update(token).where(token.c.access_key == key, token.c.used_at.is_(None)).values(used_at=now)
+        )
+        self.add_sibling = compiled(
+            update(token)
+            .where(
+                token.c.access_key == key,
+                token.c.used_at > bindparam("since"),
+                token.c.siblings < bindparam("most"),
+            )
+            .values(siblings=token.c.siblings + literal_column("1"))
+        )
+        self.get_used_child = compiled(select(null()).where(token.c.parent == key, token.c.used_at.is_not(None)))
+        self.file_grant = compiled(insert(grant).values(_everything(grant)))
+        self.file_token = compiled(
+            insert(token).values({c.name: bindparam(c.name) for c in token.columns if c.name != "siblings"})
+        )
+
+        mark_row = upsert(revocation).values(_everything(revocation))
+        self.set_mark = compiled(
+            mark_row.on_conflict_do_update(
+                index_elements=[revocation.c.mark],
+                set_={"expires_at": mark_row.excluded.expires_at},
+                where=mark_row.excluded.expires_at > revocation.c.expires_at,
+            )
+        )
+        self.get_marks = compiled(
+            select(null()).where(revocation.c.mark.in_([bindparam("first"), bindparam("second"), bindparam("third")]))
+        )
+        count_row = upsert(counter).values(key=key, count=bindparam("by"), expires_at=bindparam("expires_at"))
+        self.count = compiled(
+            count_row.on_conflict_do_update(
+                index_elements=[counter.c.key], set_={"count": counter.c.count + count_row.excluded["count"]}
+            ).returning(counter.c["count"])
+        )
+        self.get_consent = compiled(
+            select(consent.c.scope, consent.c.granted_at).where(
+                consent.c.user_id == bindparam("user_id"), consent.c.client_id == client_id
+            )
+        )
+        self.set_consent = replacing(consent)
+
+        self.expired = (
+            (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at)),
+            (b"", expired(grant, bindparam("before"), grant.c.expires_at)),
+            ("", expired(revocation, now, revocation.c.expires_at)),
+            (b"", expired(counter, now, counter.c.expires_at)),
+        )
+        """What purge takes: the key before the first, and the statements that count, list and delete."""

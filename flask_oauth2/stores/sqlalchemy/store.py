@@ -1,0 +1,393 @@
+"""The default store, on any database that SQLAlchemy's SQLite and PostgreSQL dialects reach.
+
+Statements are built and compiled once, then handed to the driver with their parameters. Reads run in autocommit, each
+write is one short transaction (SQLite: ``BEGIN IMMEDIATE``), on connections of the engine's pool that are never those
+of the application's session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Engine, event
+
+from ... import values
+from ...errors import ConfigurationError
+from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
+from ..base import GRANT_MEMORY, SIBLINGS
+from . import schema
+from .connections import READING, WRITING, Reading, Writing, forget_in_children
+from .statements import UPSERTS, Statements
+
+
+class SQLAlchemyStore:
+    """Clients, grants and tokens in the database of an engine.
+
+    :param engine: the engine, whose pool is shared with whoever else uses it.
+    :param tables: the tables, where they are part of an application's own metadata.
+    """
+
+    def __init__(self, engine: Engine, tables: schema.Tables | None = None) -> None:
+        if engine.dialect.name not in UPSERTS:
+            raise ConfigurationError(
+                f"flask_oauth2 keeps its tables in SQLite or PostgreSQL, not in {engine.dialect.name}; set "
+                "OAUTH2_DATABASE_URI or pass a store= of your own"
+            )
+        self.engine = engine
+        self.tables = tables or schema.declare(sa.MetaData())
+        self._sql = Statements(self.tables, engine.dialect)
+        self._reading: Callable[[], Reading] = partial(READING[engine.dialect.name], engine)
+        self._writing: Callable[[], Writing] = partial(WRITING[engine.dialect.name], engine)
+        forget_in_children(engine)
+
+    @classmethod
+    def open(cls, uri: str) -> SQLAlchemyStore:
+        """A store with a database of its own, made or brought forward where that is needed.
+
+        An SQLite file is made with mode 0600, in WAL mode with ``synchronous=NORMAL``. Raises
+        :exc:`ConfigurationError` for a database that a newer release has written.
+        """
+        engine = sa.create_engine(uri)
+        store = cls(engine)
+        if engine.dialect.name == "sqlite":
+            if engine.url.database not in (None, "", ":memory:"):
+                os.close(os.open(str(engine.url.database), os.O_CREAT, 0o600))
+            event.listen(engine, "connect", _tune_sqlite)
+        with engine.begin() as connection:
+            connection.execute(sa.text(_LOCKS[engine.dialect.name]))
+            schema.advance(connection)
+        return store
+
+    def check(self) -> None:
+        """Raise :exc:`ConfigurationError` where tables or columns are missing."""
+        inspector = sa.inspect(self.engine)
+        present = set(inspector.get_table_names())
+        for table in self.tables:
+            columns = (
+                {column["name"] for column in inspector.get_columns(table.name)} if table.name in present else set()
+            )
+            missing = {column.name for column in table.columns} - columns
+            if missing:
+                what = f"column {', '.join(sorted(missing))} of {table.name}" if columns else f"table {table.name}"
+                raise ConfigurationError(
+                    f"the database lacks the {what}: run your migrations (flask db migrate, flask db upgrade) "
+                    "or db.create_all()"
+                )
+
+    def get_client(self, client_id: str) -> Client | None:
+        """See :meth:`.base.Store.get_client`."""
+        with self._reading() as cursor:
+            row = self._sql.get_client(cursor, client_id=client_id).fetchone()
+        return row and _client(tuple(row))
+
+    def set_client(self, client: Client) -> None:
+        """See :meth:`.base.Store.set_client`."""
+        with self._writing() as cursor:
+            self._sql.set_client(
+                cursor,
+                client_id=client.client_id,
+                name=client.name,
+                secret=client.secret,
+                auth_method=client.auth_method,
+                application_type=client.application_type,
+                redirect_uris=json.dumps(client.redirect_uris),
+                grant_types=json.dumps(client.grant_types),
+                response_types=json.dumps(client.response_types),
+                scope=" ".join(client.scope),
+                token_format=client.token_format,
+                pkce_required=client.pkce_required,
+                resource_server=client.resource_server,
+                client_metadata=json.dumps(dict(client.metadata)),
+                created_at=client.created_at,
+            )
+
+    def delete_client(self, client_id: str, expires_at: int) -> bool:
+        """See :meth:`.base.Store.delete_client`."""
+        with self._writing() as cursor:
+            self._sql.set_mark(cursor, mark=client_id, expires_at=expires_at)
+            self._sql.delete_consents(cursor, client_id=client_id)
+            return bool(self._sql.delete_client(cursor, client_id=client_id).rowcount)
+
+    def list_clients(self) -> Iterator[Client]:
+        """See :meth:`.base.ListingStore.list_clients`."""
+        with self._reading() as cursor:
+            rows = self._sql.list_clients(cursor).fetchall()
+        return (_client(tuple(row)) for row in rows)
+
+    def get_grant(self, key: bytes, kind: str) -> Grant | None:
+        """See :meth:`.base.Store.get_grant`."""
+        with self._reading() as cursor:
+            row = self._sql.get_grant(cursor, key=key, kind=kind).fetchone()
+        if row is None:
+            return None
+        (
+            family,
+            client_id,
+            user_id,
+            scope,
+            claims,
+            redirect_uri,
+            challenge,
+            parameters,
+            expires_at,
+            used_at,
+        ) = row
+        return Grant(
+            key=key,
+            kind=kind,
+            authorization=Authorization(
+                id=family, client_id=client_id, user_id=user_id, scope=_words(scope), claims=_read(claims)
+            )
+            if family
+            else None,
+            redirect_uri=redirect_uri,
+            challenge=challenge,
+            parameters=_read(parameters),
+            expires_at=expires_at,
+            used_at=used_at,
+        )
+
+    def get_access(self, key: bytes) -> AccessToken | None:
+        """See :meth:`.base.Store.get_access`."""
+        with self._reading() as cursor:
+            row = self._sql.get_access(cursor, key=key, mark=values.text(key)).fetchone()
+        if row is None:
+            return None
+        family, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = row
+        return AccessToken(
+            key=key,
+            authorization_id=family,
+            client_id=client_id,
+            user_id=user_id,
+            scope=_words(scope),
+            claims=_read(claims),
+            type=type_,
+            confirmation=json.loads(confirmation) if confirmation else None,
+            issued_at=issued_at,
+            expires_at=expires_at,
+        )
+
+    def get_refresh(self, key: bytes) -> Token | None:
+        """See :meth:`.base.Store.get_refresh`."""
+        with self._reading() as cursor:
+            row = self._sql.get_refresh(cursor, key=key).fetchone()
+        return None if row is None else _token(row, key)
+
+    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        """See :meth:`.base.Store.issue`."""
+        try:
+            with self._writing() as cursor:
+                if spend is not None:
+                    self._spend(cursor, spend, now, leeway)
+                for record in filed:
+                    if isinstance(record, Token):
+                        self._sql.file_token(cursor, **_token_row(record))
+                    else:
+                        self._sql.file_grant(cursor, **_grant_row(record))
+        except _SpentBeforeError:
+            return False
+        return True
+
+    def _spend(self, cursor: Any, spend: Grant | Token, now: int, leeway: int) -> None:
+        sql = self._sql
+        if isinstance(spend, Grant):
+            if sql.spend_grant(cursor, key=spend.key, now=now).rowcount != 1:
+                raise _SpentBeforeError
+            return
+        key = spend.access.key
+        if sql.spend_token(cursor, key=key, now=now).rowcount == 1:
+            return
+        if sql.add_sibling(cursor, key=key, since=now - leeway, most=SIBLINGS).rowcount != 1:
+            raise _SpentBeforeError
+        if sql.get_used_child(cursor, key=key).fetchone():
+            raise _SpentBeforeError
+
+    def revoke(self, mark: str, expires_at: int) -> None:
+        """See :meth:`.base.Store.revoke`."""
+        with self._writing() as cursor:
+            self._sql.set_mark(cursor, mark=mark, expires_at=expires_at)
+
+    def revoked(self, *marks: str) -> bool:
+        """See :meth:`.base.Store.revoked`."""
+        first, second, third = (*marks, "", "")[:3]
+        with self._reading() as cursor:
+            row = self._sql.get_marks(cursor, first=first, second=second, third=third).fetchone()
+        return row is not None
+
+    def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
+        """See :meth:`.base.Store.count`."""
+        with self._writing() as cursor:
+            return int(self._sql.count(cursor, key=key, expires_at=expires_at, by=by).fetchone()[0])
+
+    def get_consent(self, user_id: str, client_id: str) -> Consent | None:
+        """See :meth:`.base.ConsentStore.get_consent`."""
+        with self._reading() as cursor:
+            row = self._sql.get_consent(cursor, user_id=user_id, client_id=client_id).fetchone()
+        if row is None:
+            return None
+        return Consent(user_id=user_id, client_id=client_id, scope=_words(row[0]), granted_at=row[1])
+
+    def set_consent(self, consent: Consent) -> None:
+        """See :meth:`.base.ConsentStore.set_consent`."""
+        with self._writing() as cursor:
+            self._sql.set_consent(
+                cursor,
+                user_id=consent.user_id,
+                client_id=consent.client_id,
+                scope=" ".join(consent.scope),
+                granted_at=consent.granted_at,
+            )
+
+    def purge(self, now: int) -> Iterator[int]:
+        """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
+        times = {"now": now, "before": now - GRANT_MEMORY}
+        for after, (_, list_batch, delete_one) in self._sql.expired:
+            while True:
+                with self._reading() as cursor:
+                    keys = [row[0] for row in list_batch(cursor, after=after, **times).fetchall()]
+                if not keys:
+                    break
+                with self._writing() as cursor:
+                    taken = sum(delete_one(cursor, key=key, **times).rowcount for key in keys)
+                yield taken
+                after = keys[-1]
+
+    def purgeable(self, now: int) -> int:
+        """See :meth:`.base.Store.purgeable`."""
+        with self._reading() as cursor:
+            return sum(
+                count(cursor, now=now, before=now - GRANT_MEMORY).fetchone()[0]
+                for _, (count, _, _) in self._sql.expired
+            )
+
+
+_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
+"""By dialect: what lets one of several workers that start at once make the tables."""
+
+
+class _SpentBeforeError(Exception):
+    """Ends the transaction in which something turned out to be spent."""
+
+
+@lru_cache(maxsize=1024)
+def _client(row: tuple[Any, ...]) -> Client:
+    """The client of a row; the same row is the same client, so its JSON is read once."""
+    (
+        client_id,
+        name,
+        secret,
+        auth_method,
+        application_type,
+        redirect_uris,
+        grant_types,
+        response_types,
+        scope,
+    ) = row[:9]
+    (token_format, pkce_required, resource_server, metadata, created_at) = row[9:]
+    return Client(
+        client_id=client_id,
+        name=name,
+        secret=secret,
+        auth_method=auth_method,
+        application_type=application_type,
+        redirect_uris=tuple(json.loads(redirect_uris)),
+        grant_types=tuple(json.loads(grant_types)),
+        response_types=tuple(json.loads(response_types)),
+        scope=_words(scope),
+        token_format=token_format,
+        pkce_required=None if pkce_required is None else bool(pkce_required),
+        resource_server=bool(resource_server),
+        metadata=_read(metadata),
+        created_at=created_at,
+    )
+
+
+def _token(row: Any, refresh_key: bytes) -> Token:
+    (access_key, parent, family, client_id, user_id, scope, access_scope, claims, type_, confirmation) = row[:10]
+    (issued_at, expires_at, refresh_expires_at, used_at) = row[10:]
+    authorization = Authorization(
+        id=family, client_id=client_id, user_id=user_id, scope=_words(scope), claims=_read(claims)
+    )
+    return Token(
+        access=AccessToken(
+            key=bytes(access_key),
+            authorization_id=family,
+            client_id=client_id,
+            user_id=user_id,
+            scope=authorization.scope if access_scope is None else _words(access_scope),
+            claims=authorization.claims,
+            type=type_,
+            confirmation=json.loads(confirmation) if confirmation else None,
+            issued_at=issued_at,
+            expires_at=expires_at,
+        ),
+        authorization=authorization,
+        refresh_key=refresh_key,
+        refresh_expires_at=refresh_expires_at,
+        parent=parent and bytes(parent),
+        used_at=used_at,
+    )
+
+
+def _token_row(token: Token) -> dict[str, Any]:
+    access, authorization = token.access, token.authorization
+    return {
+        "access_key": access.key,
+        "refresh_key": token.refresh_key,
+        "parent": token.parent,
+        "authorization_id": authorization.id,
+        "client_id": authorization.client_id,
+        "user_id": authorization.user_id,
+        "scope": " ".join(authorization.scope),
+        "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
+        "claims": _write(authorization.claims),
+        "type": access.type,
+        "confirmation": _write(access.confirmation),
+        "issued_at": access.issued_at,
+        "expires_at": access.expires_at,
+        "refresh_expires_at": token.refresh_expires_at,
+        "used_at": token.used_at,
+    }
+
+
+def _grant_row(grant: Grant) -> dict[str, Any]:
+    authorization = grant.authorization
+    return {
+        "key": grant.key,
+        "kind": grant.kind,
+        "authorization_id": authorization and authorization.id,
+        "client_id": authorization and authorization.client_id,
+        "user_id": authorization and authorization.user_id,
+        "scope": authorization and " ".join(authorization.scope),
+        "claims": authorization and _write(authorization.claims),
+        "redirect_uri": grant.redirect_uri,
+        "challenge": grant.challenge,
+        "parameters": _write(grant.parameters),
+        "expires_at": grant.expires_at,
+        "used_at": grant.used_at,
+    }
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _read(text: str | None) -> Mapping[str, Any]:
+    return json.loads(text) if text else {}
+
+
+def _write(content: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(dict(content)) if content else None
+
+
+def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # WAL is kept in the file; the others hold for a connection. Nothing acknowledged is lost when a process dies.
+    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,84 @@
+"""From what a grant decided to tokens: the one place where values are minted, credentials spent and rows filed.
+
+All that can refuse comes first; then one call of the store spends and files together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import values
+from ..errors import InvalidGrant
+from ..messages import Request
+from ..records import AccessToken, Client, Token
+
+if TYPE_CHECKING:
+    from ..grants.base import Issue
+    from ..server import Server
+
+
+def issue(server: Server, request: Request, client: Client, issue: Issue, now: float) -> dict[str, Any]:
+    """Carry out what a grant decided. The members of the answer, :rfc:`6749#section-5.1`.
+
+    What was spent before ends its family (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`) and raises
+    :exc:`InvalidGrant`.
+    """
+    answer, filed = mint(server, request, client, issue, now)
+    settings = server.settings
+    leeway = 0
+    if isinstance(issue.spend, Token):
+        leeway = settings.refresh_leeway_public if client.is_public else settings.refresh_leeway
+    if not server.store.issue(issue.spend, filed, int(now), leeway):
+        server.end(issue.authorization.id, now)
+        raise InvalidGrant(
+            "the grant was used before, so all that came of it has ended",
+            rule="rfc9700 4.2.4, 4.14.2",
+            came="a replay",
+        )
+    return answer
+
+
+def mint(
+    server: Server, request: Request, client: Client, issue: Issue, now: float
+) -> tuple[dict[str, Any], tuple[Token, ...]]:
+    """Draw the values: the members of the answer, and the rows to file. Changes nothing yet."""
+    settings, authorization, issued_at = server.settings, issue.authorization, int(now)
+    token_type, confirmation = server.bind(request, client)
+    token_format = server.formats[issue.format or client.token_format or settings.access_token_format]
+    lifetime = min(issue.lifetime or settings.access_token_lifetime, settings.access_token_lifetime)
+    scope = authorization.scope if issue.scope is None else issue.scope
+    fields: dict[str, Any] = {
+        "authorization_id": authorization.id,
+        "client_id": authorization.client_id,
+        "user_id": authorization.user_id,
+        "scope": scope,
+        "type": token_type,
+        "issued_at": issued_at,
+        "expires_at": issued_at + lifetime,
+        "claims": authorization.claims,
+        "confirmation": confirmation,
+    }
+    access = AccessToken(key=values.new_id(now), **fields)
+    value = token_format.mint(access)
+    if not token_format.self_contained:
+        access = AccessToken(key=values.key(value), **fields)
+    answer = {**issue.answer, "access_token": value, "token_type": token_type, "expires_in": lifetime}
+    if scope:
+        answer["scope"] = " ".join(scope)
+    refresh_key = refresh_expires_at = None
+    if issue.refresh and "refresh_token" in client.grant_types and "refresh_token" in server.grants:
+        # both values share their millisecond, so a table that is partitioned by time finds the row by either
+        answer["refresh_token"] = refresh = values.new(settings.prefixes["refresh_token"], access.key[:6])
+        refresh_key = values.key(refresh)
+        refresh_expires_at = issued_at + settings.refresh_token_lifetime
+    if token_format.self_contained and refresh_key is None:
+        return answer, ()
+    return answer, (
+        Token(
+            access=access,
+            authorization=authorization,
+            refresh_key=refresh_key,
+            refresh_expires_at=refresh_expires_at,
+            parent=issue.spend.access.key if isinstance(issue.spend, Token) else None,
+        ),
+    )

@@ -1,0 +1,133 @@
+"""Redirect URIs: which may be registered, which a request may name, and how an answer is added to one.
+
+Matching is by exact string (:rfc:`9700#section-2.1`); only the port of a native application's loopback URI is free
+(:rfc:`8252#section-7.3`). As RFC 9700 and current clients do, the name ``localhost`` counts as loopback.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+
+from .errors import InvalidGrant, InvalidRequest
+from .records import Client, Grant
+from .settings import LOOPBACK_HOSTS
+
+_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
+_LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)")
+_ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
+
+
+def check_registration(uri: str, application_type: str) -> None:
+    """Raise :exc:`ValueError`, with the reason, for a URI that may not be registered.
+
+    :rfc:`6749#section-3.1.2`, :rfc:`8252#section-8.4`, :rfc:`9700#section-2.6`, :rfc:`9207#section-2`.
+    """
+    if "*" in uri:
+        raise ValueError("has a wildcard; register each URI in full")
+    if "#" in uri:
+        raise ValueError("has a fragment")
+    if not _CHARACTERS.match(uri):
+        raise ValueError("holds a character that a URI may not hold")
+    parts = _split(uri)
+    if parts is None:
+        raise ValueError("is no URI")
+    if not parts.scheme:
+        raise ValueError("is not absolute: it must begin with a scheme such as https://")
+    if "@" in parts.netloc:
+        raise ValueError("holds user information before the host")
+    if _ANSWER_PARAMETERS & {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
+        raise ValueError(f"has a query parameter that answers use: {', '.join(sorted(_ANSWER_PARAMETERS))}")
+    if parts.scheme == "https":
+        if not parts.hostname:
+            raise ValueError("names no host")
+    elif parts.scheme == "http":
+        if parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("must begin with https://; http is for loopback addresses only")
+    elif "." not in parts.scheme:
+        raise ValueError(f"has the scheme {parts.scheme}; a private-use scheme is a reversed domain: com.example.app")
+    elif application_type != "native":
+        raise ValueError("has a private-use scheme, which is for native applications")
+
+
+def choose(client: Client, requested: str | None) -> str:
+    """The URI that an answer goes to. Raises :exc:`InvalidRequest`, to be shown to the user and never redirected."""
+    registered = client.redirect_uris
+    if requested is None:
+        if len(registered) == 1:
+            return registered[0]
+        raise InvalidRequest(
+            "redirect_uri is missing",
+            rule="rfc6749 3.1.2.3",
+            expected=f"one of {len(registered)} registered URIs",
+        )
+    if requested in registered or (client.application_type == "native" and _differs_by_port(requested, registered)):
+        return requested
+    raise InvalidRequest(
+        "redirect_uri is not registered for this client",
+        rule="rfc9700 2.1",
+        expected=" or ".join(registered) or "a registered URI; the client has none",
+        came=requested,
+    )
+
+
+def verify_redirect(grant: Grant, redirect_uri: str | None) -> None:
+    """The token request names the URI of the authorization request, :rfc:`6749#section-4.1.3`.
+
+    It may be left out where PKCE binds the code, oauth-v2-1 section 10.2.
+    """
+    if redirect_uri is None and grant.challenge is not None:
+        return
+    if redirect_uri != grant.redirect_uri:
+        raise InvalidGrant(
+            "redirect_uri differs from that of the authorization request",
+            rule="rfc6749 4.1.3",
+            expected=grant.redirect_uri or "none, as none was sent before",
+            came=redirect_uri,
+        )
+
+
+def add_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """``uri`` with parameters added to its query, which is kept as it is."""
+    separator = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
+    return uri + separator + encode(parameters)
+
+
+def add_fragment(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """``uri`` with parameters as its fragment."""
+    return f"{uri}#{encode(parameters)}"
+
+
+def encode(parameters: Iterable[tuple[str, str]]) -> str:
+    """Parameters percent-encoded, spaces too, which every parser reads."""
+    return "&".join([f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters])
+
+
+def form_action(uri: str) -> str:
+    """What a content security policy must name so that a browser follows a form to ``uri``."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
+
+
+def is_interceptable(uri: str) -> bool:
+    """Whether another program on the device may receive what is sent there, :rfc:`8252#section-8.6`."""
+    return not uri.startswith("https://")
+
+
+def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:
+    if not _LOOPBACK.match(requested) or _split(requested) is None:
+        return False
+    return _without_port(requested) in [_without_port(uri) for uri in registered if _LOOPBACK.match(uri)]
+
+
+def _without_port(uri: str) -> str:
+    return _LOOPBACK.sub(r"\1", uri)
+
+
+def _split(uri: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(uri)
+        return parts if parts.port != 0 else None  # reading the port checks it
+    except ValueError:
+        return None

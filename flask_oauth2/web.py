@@ -1,0 +1,82 @@
+"""Between Flask and the core: a Flask request becomes a :class:`Request`, a :class:`Response` a Flask response."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from .errors import ConfigurationError, InvalidRequest
+from .messages import Params, Request, Response
+from .server import Server
+from .settings import LOOPBACK_HOSTS
+
+MOST_BYTES = 64 * 1024
+"""The longest body that an endpoint reads."""
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read() -> Request:
+    """The request that Flask is answering, its body included. Raises :exc:`InvalidRequest` (413) for a long one."""
+    request = flask.request
+    environ = request.environ
+    body = None
+    if request.method == "POST" and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _FORM:
+        body = _read_form(request)
+    query = Params(environ.get("QUERY_STRING", "").encode("latin-1"))
+    return Request(request.method, request.path, request.headers, query, body)
+
+
+def read_head() -> Request:
+    """The same for a guard, which leaves the body to the view."""
+    request = flask.request
+    query = Params(request.environ.get("QUERY_STRING", "").encode("latin-1"))
+    return Request(request.method, request.path, request.headers, query, None)
+
+
+def write(response: Response) -> flask.Response:
+    """What Flask sends."""
+    body = response.body
+    if isinstance(body, Mapping):
+        text = json.dumps(body, separators=(",", ":"))
+        return flask.Response(text, response.status, response.headers, "application/json")
+    return flask.Response(body, response.status, response.headers, "text/plain")
+
+
+def place(server: Server, environ: Mapping[str, Any], is_debug: bool) -> None:
+    """Settle where the application is mounted, and its issuer where no option names it.
+
+    Without ``OAUTH2_ISSUER`` the issuer is the address that the server's socket is bound to, and only a loopback
+    address will do outside debug mode: the Host header is the client's to choose. Raises :exc:`ConfigurationError`.
+    """
+    if server.settings.issuer is None:
+        host, port, scheme = environ["SERVER_NAME"], str(environ["SERVER_PORT"]), environ["wsgi.url_scheme"]
+        if host not in LOOPBACK_HOSTS:
+            if not is_debug:
+                raise ConfigurationError(
+                    "OAUTH2_ISSUER is not set: give it the public URL of this application, such as "
+                    "https://login.example (RFC 8414 section 2); it may be left out in debug mode and on loopback"
+                )
+            host = "localhost"
+        netloc = f"[{host}]" if ":" in host else host
+        server.issuer = f"{scheme}://{netloc}" + ("" if (scheme, port) in _DEFAULT_PORTS else f":{port}")
+    parts = urlsplit(server.issuer)
+    server.root = f"{parts.scheme}://{parts.netloc}{environ.get('SCRIPT_NAME', '').rstrip('/')}"
+
+
+_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
+
+
+def _read_form(request: flask.Request) -> Params:
+    if "form" in request.__dict__:  # somebody has read the form before us, so the stream is empty
+        return Params.of(request.form.items(multi=True))
+    request.max_content_length = MOST_BYTES
+    try:
+        return Params(request.get_data(parse_form_data=False))
+    except RequestEntityTooLarge:
+        raise InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413) from None
