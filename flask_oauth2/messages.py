@@ -12,102 +12,89 @@ from urllib.parse import unquote_plus
 
 from .errors import InvalidRequest
 
-_MOST_PARAMETERS = 200
+MOST_PARAMETERS = 200
+"""No request has so many with good reason."""
 
 
 class Params:
-    """The parameters of a query or a form body, decoded when first read.
+    """The parameters of a query or a form body.
 
-    Every reading method raises :exc:`InvalidRequest` for a parameter that came twice, and for a query or body that is
-    not UTF-8 (:rfc:`6749#appendix-B`) or holds a NUL.
+    Raises :exc:`InvalidRequest` for one that is not UTF-8 (:rfc:`6749#appendix-B`), holds a NUL or is overlong; its
+    reading methods raise it for a parameter that came twice.
     """
 
-    __slots__ = ("_raw", "_values")
+    __slots__ = ("_repeated", "_values")
 
-    def __init__(self, raw: bytes = b"") -> None:
-        self._raw = raw
-        self._values: dict[str, str | list[str]] | None = None
-
-    @classmethod
-    def of(cls, pairs: Iterable[tuple[str, str]]) -> Params:
-        """The parameters of pairs that somebody decoded before."""
-        params = cls()
-        params._values = _collect(pairs)
-        return params
+    def __init__(self, raw: bytes = b"", pairs: Iterable[tuple[str, str]] = ()) -> None:
+        """Decode ``raw``, or take ``pairs`` that somebody decoded before."""
+        values: dict[str, str] = {}
+        repeated: list[tuple[str, str]] = []
+        for name, value in pairs if not raw else _decode(raw):
+            if not value:
+                continue
+            if "\0" in value:
+                raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", came=name)
+            if name in values:
+                repeated.append((name, value))
+            else:
+                values[name] = value
+        self._values = values
+        self._repeated = repeated
 
     def get(self, name: str) -> str | None:
         """The value of a parameter, None where it is absent or empty."""
-        values = self._values
-        if values is None:
-            values = self._decode()
-        value = values.get(name)
-        if isinstance(value, list):
-            raise InvalidRequest(f"{name} came more than once", rule="rfc6749 3.1", expected="each parameter once")
-        return value
+        if self._repeated:
+            self._refuse({name})
+        return self._values.get(name)
 
     def require(self, name: str) -> str:
         """The value of a parameter that must be there. Raises :exc:`InvalidRequest` where it is not."""
-        value = self.get(name)
+        if self._repeated:
+            self._refuse({name})
+        value = self._values.get(name)
         if value is None:
-            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", came=self.names())
+            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", came=list(self._values))
         return value
 
     def once(self, name: str) -> str | None:
         """The value of a parameter that came once; None where it is absent or came more often."""
-        values = self._values if self._values is not None else self._decode()
-        value = values.get(name)
-        return value if isinstance(value, str) else None
+        return None if name in dict(self._repeated) else self._values.get(name)
 
     def refuse_repeated(self) -> None:
         """Raise :exc:`InvalidRequest` if any parameter came more than once."""
-        values = self._values
-        if values is None:
-            values = self._decode()
-        for value in values.values():
-            if value.__class__ is list:
-                raise InvalidRequest("a parameter came more than once", rule="rfc6749 3.2", came=self.names())
-
-    def names(self) -> list[str]:
-        """The names that came, for the log."""
-        return list(self._values if self._values is not None else self._decode())
+        if self._repeated:
+            self._refuse(set(self._values))
 
     def pairs(self) -> list[tuple[str, str]]:
         """All that came, to be sent again."""
-        values = self._values if self._values is not None else self._decode()
-        return [(name, one) for name, value in values.items() for one in ([value] if isinstance(value, str) else value)]
+        return [*self._values.items(), *self._repeated]
 
-    def _decode(self) -> dict[str, str | list[str]]:
-        try:
-            pairs = self._raw.decode("utf-8").split("&")
-            if len(pairs) > _MOST_PARAMETERS:
-                raise InvalidRequest("too many parameters", expected=f"at most {_MOST_PARAMETERS}", came=len(pairs))
-            self._values = _collect(_split(pair) for pair in pairs)
-        except UnicodeDecodeError:
-            raise InvalidRequest("the parameters are not UTF-8", rule="rfc6749 B") from None
-        return self._values
+    def _refuse(self, names: set[str]) -> None:
+        for name, _ in self._repeated:
+            if name in names:
+                raise InvalidRequest(
+                    f"{_shown(name)} came more than once", rule="rfc6749 3.1", expected="each parameter once"
+                )
 
 
-def _split(pair: str) -> tuple[str, str]:
-    name, _, value = pair.partition("=")
-    if "%" in pair or "+" in pair:
-        return unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
-    return name, value
+def _decode(raw: bytes) -> list[tuple[str, str]]:
+    decoded = []
+    try:
+        pairs = raw.decode("utf-8").split("&")
+        if len(pairs) > MOST_PARAMETERS:
+            raise InvalidRequest("too many parameters", expected=f"at most {MOST_PARAMETERS}", came=len(pairs))
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            if "%" in pair or "+" in pair:
+                name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+            decoded.append((name, value))
+    except UnicodeDecodeError:
+        raise InvalidRequest("the parameters are not UTF-8", rule="rfc6749 B") from None
+    return decoded
 
 
-def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
-    values: dict[str, str | list[str]] = {}
-    for name, value in pairs:
-        if not value:
-            continue
-        if "\0" in value:
-            raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", came=name)
-        if name not in values:
-            values[name] = value
-        elif isinstance(before := values[name], list):
-            before.append(value)
-        else:
-            values[name] = [before, value]
-    return values
+def _shown(name: str) -> str:
+    return name if len(name) <= 64 else "a parameter"
 
 
 class Headers(Protocol):
@@ -120,13 +107,18 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came: ``body`` is None where it is no ``application/x-www-form-urlencoded`` form."""
+    """What came: ``body`` is the form, None where there is no ``application/x-www-form-urlencoded`` one."""
 
     method: str
     path: str
     headers: Headers
-    query: Params
+    query_string: bytes
     body: Params | None
+
+    @property
+    def query(self) -> Params:
+        """The parameters of the query."""
+        return Params(self.query_string)
 
     @property
     def form(self) -> Params:

@@ -18,8 +18,7 @@ from .clients.base import ClientAuthMethod
 from .endpoints import PATHS, metadata
 from .errors import ConfigurationError, InvalidClient, OAuth2Error
 from .grants.base import GrantType, ResponseType
-from .messages import NO_STORE, Request, Response
-from .records import Claims, Client
+from .messages import NO_STORE, Response
 from .settings import Settings
 from .stores.base import Store
 from .tokens.base import TokenFormat, TokenType
@@ -126,14 +125,6 @@ class Server:
         if isinstance(error, InvalidClient):
             headers["WWW-Authenticate"] = f'Basic realm="{self.settings.realm}"'
         return Response(error.status, error.parameters, headers)
-
-    def bind(self, request: Request, client: Client) -> tuple[str, Claims | None]:
-        """The token type that a request asks for, and what its token is bound to."""
-        for token_type in self.token_types.values():
-            confirmation = token_type.bind(request, client)
-            if confirmation is not None:
-                return token_type.name, confirmation or None
-        raise ConfigurationError("no token type takes the request: a type registered as Bearer must bind every one")
 
     def end(self, mark: str, now: float) -> None:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""

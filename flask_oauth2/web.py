@@ -28,15 +28,13 @@ def read() -> Request:
     body = None
     if request.method == "POST" and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _FORM:
         body = _read_form(request)
-    query = Params(environ.get("QUERY_STRING", "").encode("latin-1"))
-    return Request(request.method, request.path, request.headers, query, body)
+    return Request(request.method, request.path, request.headers, request.query_string, body)
 
 
 def read_head() -> Request:
     """The same for a guard, which leaves the body to the view."""
     request = flask.request
-    query = Params(request.environ.get("QUERY_STRING", "").encode("latin-1"))
-    return Request(request.method, request.path, request.headers, query, None)
+    return Request(request.method, request.path, request.headers, request.query_string, None)
 
 
 def write(response: Response) -> flask.Response:
@@ -74,7 +72,7 @@ _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
 def _read_form(request: flask.Request) -> Params:
     if "form" in request.__dict__:  # somebody has read the form before us, so the stream is empty
-        return Params.of(request.form.items(multi=True))
+        return Params(pairs=request.form.items(multi=True))
     request.max_content_length = MOST_BYTES
     try:
         return Params(request.get_data(parse_form_data=False))

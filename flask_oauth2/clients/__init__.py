@@ -22,7 +22,7 @@ NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
 def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
     """The client that a request comes from. Raises :exc:`InvalidClient` with one answer for all that can be wrong."""
-    method, credentials = _presented(server, request, form)
+    method, credentials = _read_credentials(server, request, form)
     client = server.store.get_client(credentials.client_id)
     method.verify(server, client, credentials, now)
     if client is None:
@@ -37,12 +37,12 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
     return client
 
 
-def _presented(server: Server, request: Request, form: Params) -> tuple[ClientAuthMethod, Credentials]:
-    found = [
-        (method, credentials)
-        for method in server.auth_methods
-        if (credentials := method.present(request, form)) is not None
-    ]
+def _read_credentials(server: Server, request: Request, form: Params) -> tuple[ClientAuthMethod, Credentials]:
+    found = []
+    for method in server.auth_methods:
+        credentials = method.present(request, form)
+        if credentials is not None:
+            found.append((method, credentials))
     if len(found) > 1:
         # "The client MUST NOT use more than one authentication method in each request."
         raise InvalidRequest(

@@ -45,7 +45,7 @@ def verify_scope(access: AccessToken, demanded: Alternatives) -> None:
     """Raise :exc:`InsufficientScope` unless the token has all the words of one of the alternatives."""
     held = access.scope
     for words in demanded:
-        if all(word in held for word in words):
+        if set(words).issubset(held):
             return
     if demanded:
         raise InsufficientScope(

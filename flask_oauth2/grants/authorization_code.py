@@ -46,9 +46,9 @@ class AuthorizationCode:
 
     def authorize(self, request: TokenRequest) -> Issue:
         """Binding first; nothing is spent here."""
-        code = request.form.require("code")
-        damaged = values.damaged(code, request.server.settings.prefixes["code"])
-        grant = None if damaged else request.server.store.get_grant(values.key(code), "code")
+        server = request.server
+        key = values.find_key(request.form.require("code"), server.settings.prefixes["code"])
+        grant = None if key is None else server.store.get_grant(key, "code")
         if grant is None or grant.authorization is None:
             raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3")
         if grant.authorization.client_id != request.client.client_id:

@@ -68,7 +68,7 @@ def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:
     request = web.read()
     params = request.query
     if request.method == "POST":
-        params = Params.of([*request.form.pairs(), *request.query.pairs()])
+        params = Params(pairs=[*request.form.pairs(), *request.query.pairs()])
     return _take_up(server, Asked(request, params, provider.get_current_user()))
 
 
@@ -80,7 +80,7 @@ def _take_up(server: Server, asked: Asked) -> Asked:
     kept = server.store.get_grant(values.key(name), "request")
     if kept is None or kept.expires_at <= server.clock():
         raise InvalidRequest("this request has expired: go back to the application and begin again", rule="rfc9126 4")
-    params = Params.of((name, value) for name, value in kept.parameters["pairs"])
+    params = Params(pairs=kept.parameters["pairs"])
     return Asked(asked.request, params, asked.user, asked.allowed, kept)
 
 
@@ -104,7 +104,7 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
     decision = request.form.require("decision")
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
-    params = Params.of((name, value) for name, value in ticket["pairs"])
+    params = Params(pairs=ticket["pairs"])
     return _take_up(server, Asked(request, params, user, decision == "allow"))
 
 

@@ -38,9 +38,9 @@ class TokenFormat(Protocol):
     self_contained: bool
     """Whether the value says it all, so that no row is needed to read it. Revocation marks are looked at all the same."""
 
-    def mint(self, access: AccessToken) -> str:
-        """A new value. ``access.key`` is fresh: the name (``jti``) of a self-contained token; the row of any other
-        is filed under the key of the value.
+    def mint(self, access: AccessToken) -> tuple[str, bytes]:
+        """A new value and its key: that of the value (:func:`flask_oauth2.values.key`), or where self-contained
+        ``access.key``, which is fresh.
         """
         ...
 

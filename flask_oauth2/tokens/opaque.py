@@ -15,9 +15,10 @@ class Opaque:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def mint(self, access: AccessToken) -> str:
+    def mint(self, access: AccessToken) -> tuple[str, bytes]:
         """A value of the same millisecond as the fresh key."""
-        return values.new(self._prefix, access.key[:6])
+        value = values.new(self._prefix, access.key[:6])
+        return value, values.key(value)
 
     def read(self, value: str) -> AccessToken | None:
         """Only the store knows."""

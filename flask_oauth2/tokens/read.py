@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 def find_access(server: Server, value: str) -> AccessToken | None:
     """The access token of a value, expired or not; None where it is unknown, revoked or altered."""
-    for token_format in server.self_contained_formats:
-        access = token_format.read(value)
-        if access is not None:
-            marks = access.authorization_id, access.client_id, values.text(access.key)
-            return None if server.store.revoked(*marks) else access
     prefix = server.settings.prefixes["access_token"]
-    return None if values.damaged(value, prefix) else server.store.get_access(values.key(value))
+    if not value.startswith(f"{prefix}_"):
+        for token_format in server.self_contained_formats:
+            access = token_format.read(value)
+            if access is not None:
+                marks = access.authorization_id, access.client_id, values.text(access.key)
+                return None if server.store.revoked(*marks) else access
+    key = values.find_key(value, prefix)
+    return None if key is None else server.store.get_access(key)
 
 
 def find_refresh(server: Server, value: str) -> Token | None:
     """The row of a refresh token, expired and spent ones too; None where it is unknown, revoked or damaged."""
-    prefix = server.settings.prefixes["refresh_token"]
-    return None if values.damaged(value, prefix) else server.store.get_refresh(values.key(value))
+    key = values.find_key(value, server.settings.prefixes["refresh_token"])
+    return None if key is None else server.store.get_refresh(key)

@@ -26,7 +26,7 @@ class Signed:
             list(secret_keys), salt="flask_oauth2.signed", signer_kwargs={"digest_method": sha256}
         )
 
-    def mint(self, access: AccessToken) -> str:
+    def mint(self, access: AccessToken) -> tuple[str, bytes]:
         """All of ``access``, signed with the newest key."""
         content = {
             "jti": values.text(access.key),
@@ -40,9 +40,8 @@ class Signed:
             "claims": access.claims or None,
             "cnf": access.confirmation or None,
         }
-        return self._prefix + str(
-            self._serializer.dumps({name: value for name, value in content.items() if value is not None})
-        )
+        present = {name: value for name, value in content.items() if value is not None}
+        return f"{self._prefix}{self._serializer.dumps(present)}", access.key
 
     def read(self, value: str) -> AccessToken | None:
         """What a value with a good signature says, by any of the keys."""

@@ -1,0 +1,53 @@
+"""Applications with a provider, on a store in memory or on the embedded database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from flask_oauth2 import MemoryStore
+from oauth_site import Site, Statements, make_site
+
+
+@pytest.fixture
+def site(tmp_path: Any) -> Site:
+    """An application on a store in memory."""
+    return make_site(tmp_path, store=MemoryStore())
+
+
+@pytest.fixture
+def sql_site(tmp_path: Any) -> Iterator[Site]:
+    """An application on the embedded database."""
+    site = make_site(tmp_path)
+    yield site
+    with site.app.app_context():
+        store = site.store
+        assert isinstance(store, SQLAlchemyStore)
+        store.engine.dispose()
+
+
+@pytest.fixture
+def new_site(tmp_path: Any) -> Callable[..., Site]:
+    """Applications with options of the test's own."""
+
+    def new(**options: Any) -> Site:
+        return make_site(tmp_path, **({"store": MemoryStore()} | options))
+
+    return new
+
+
+@pytest.fixture
+def statements(sql_site: Site) -> Statements:
+    """What ``sql_site`` sends from now on, by SQLite's own trace."""
+    seen = Statements()
+    engine = sql_site.store.engine
+    engine.dispose()
+
+    @event.listens_for(engine, "connect")
+    def trace(connection: Any, _: Any) -> None:
+        connection.set_trace_callback(seen.append)
+
+    return seen

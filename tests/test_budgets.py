@@ -1,0 +1,87 @@
+"""What a request may cost: SQL statements, commits, and calls inside the package. Counts, so they do not flicker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import flask_oauth2
+from oauth_site import Site, Statements
+
+PACKAGE = os.path.dirname(flask_oauth2.__file__)
+
+
+@pytest.fixture
+def works(sql_site: Site) -> dict[str, Callable[[], Any]]:
+    """Each work, ready to be done once more."""
+    secret = sql_site.add_client()
+    auth = ("web", secret)
+    sql_site.authorize()
+    codes = [sql_site.authorize()["code"] for _ in range(4)]
+    refresh = [sql_site.tokens(secret)["refresh_token"] for _ in range(4)]
+    ended = [sql_site.tokens(secret)["access_token"] for _ in range(4)]
+    access = sql_site.tokens(secret)["access_token"]
+    return {
+        "client_credentials": lambda: sql_site.token("client_credentials", auth),
+        "authorize": lambda: sql_site.ask(),
+        "code": lambda: sql_site.redeem(codes.pop(), auth),
+        "refresh": lambda: sql_site.refresh(refresh.pop(), secret),
+        "introspection": lambda: sql_site.post("/introspect", auth, token=access),
+        "revocation": lambda: sql_site.post("/revoke", auth, token=ended.pop()),
+        "guard": lambda: sql_site.call(access),
+    }
+
+
+@pytest.mark.parametrize(
+    ("work", "most_statements", "most_commits"),
+    [
+        ("client_credentials", 2, 1),
+        ("authorize", 3, 1),
+        ("code", 4, 1),
+        ("refresh", 4, 1),
+        ("introspection", 2, 0),
+        ("revocation", 3, 1),
+        ("guard", 1, 0),
+    ],
+)
+def test_statements_and_commits(
+    works: dict[str, Callable[[], Any]], statements: Statements, work: str, most_statements: int, most_commits: int
+) -> None:
+    works[work]()
+    statements.clear()
+    assert works[work]().status_code in (200, 303)
+    assert len(statements.work()) <= most_statements, statements
+    assert statements.commits() == most_commits
+
+
+@pytest.mark.parametrize(
+    ("work", "most"),
+    [
+        ("client_credentials", 32),
+        ("code", 44),
+        ("refresh", 44),
+        ("introspection", 40),
+        ("revocation", 40),
+        ("guard", 20),
+    ],
+)
+def test_calls_inside_the_package(works: dict[str, Callable[[], Any]], work: str, most: int) -> None:
+    works[work]()
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            calls.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_code.co_name}")
+
+    sys.setprofile(count)
+    try:
+        answer = works[work]()
+    finally:
+        sys.setprofile(None)
+    assert answer.status_code == 200
+    assert 0 < len(calls) <= most, "\n".join(calls)
