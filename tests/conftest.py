@@ -23,10 +23,7 @@ def sql_site(tmp_path: Any) -> Iterator[Site]:
     """An application on the embedded database."""
     site = make_site(tmp_path)
     yield site
-    with site.app.app_context():
-        store = site.store
-        assert isinstance(store, SQLAlchemyStore)
-        store.engine.dispose()
+    site.store.engine.dispose()
 
 
 @pytest.fixture

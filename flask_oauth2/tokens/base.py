@@ -36,7 +36,7 @@ class TokenFormat(Protocol):
     name: str
 
     self_contained: bool
-    """Whether the value says it all, so that no row is needed to read it. Revocation marks are looked at all the same."""
+    """Whether the value says it all, so that no row is needed to read it. Revocation marks hold all the same."""
 
     def mint(self, access: AccessToken) -> tuple[str, bytes]:
         """A new value and its key: that of the value (:func:`flask_oauth2.values.key`), or where self-contained

@@ -1,0 +1,273 @@
+"""What a client may be, :rfc:`7591#section-2`: one list of rules for every way in which a client is registered.
+
+A rule is a function that raises :exc:`InvalidMetadata`. What several fields say together comes after what each says
+alone, so that the first error is the nearest to its cause.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .. import scopes, uris, values
+from ..records import Client
+from ..settings import LOOPBACK_HOSTS, Settings
+from .secret import ClientSecretBasic
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+LONGEST_ID = 255
+"""Characters of a client_id, which stores keep in a column of that length."""
+
+LONGEST_NAME = 100
+"""Characters of a name, which pages show in one line."""
+
+SHORTEST_SECRET = 16
+"""Characters of a secret that a person chose, :rfc:`6749#section-10.10`."""
+
+LONGEST_SECRET = 255
+"""A longer one would only make the hash of it slow."""
+
+PAGES = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
+"""The metadata that people may follow or see."""
+
+APPLICATION_TYPES = ("web", "native")
+
+SECRET_METHODS = ClientSecretBasic.accepts
+"""The methods that need a secret."""
+
+_VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
+_PAGE = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
+
+_GIVES_NO_REFRESH_TOKEN = frozenset({"client_credentials", "implicit", "refresh_token"})
+""":rfc:`6749#section-4.4.3`, :rfc:`6749#section-4.2.2`; a refresh token does not begin with itself."""
+
+
+class InvalidMetadata(ValueError):
+    """A client that may not be.
+
+    :param field: what is wrong, by its name in :rfc:`7591#section-2` where it has one there.
+    :param reason: why, and what would be right; never a secret.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+def check(client: Client, server: Server) -> None:
+    """Raise :exc:`InvalidMetadata` for the first rule that the client breaks."""
+    for rule in RULES:
+        rule(client, server)
+
+
+def check_secret(secret: str) -> None:
+    """A secret that a person chose: VSCHAR (:rfc:`6749#appendix-A.2`), and hard to guess (section 10.10)."""
+    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+        raise InvalidMetadata(
+            "client_secret",
+            f"has {len(secret)} characters: take {SHORTEST_SECRET} to {LONGEST_SECRET}, or let one be made",
+        )
+    if not _VSCHAR.match(secret):
+        raise InvalidMetadata("client_secret", "may hold printable ASCII characters only")
+
+
+def new_client_id() -> str:
+    """A new identifier: not secret (:rfc:`6749#section-2.2`), and of letters and digits, so that it is no option."""
+    return secrets.token_hex(12)
+
+
+def new_secret(settings: Settings, now: float) -> str:
+    """A new secret of full entropy, :rfc:`6749#section-10.10`."""
+    return values.new(settings.prefixes["client_secret"], values.stamp(now))
+
+
+def default_response_types(grant_types: tuple[str, ...], server: Server) -> tuple[str, ...]:
+    """For each grant that begins at the authorization endpoint its first response type, :rfc:`7591#section-2.1`."""
+    first: dict[str, str] = {}
+    for response_type in server.response_types.values():
+        first.setdefault(response_type.grant_type, response_type.name)
+    return tuple(first[grant] for grant in grant_types if grant in first)
+
+
+def _client_id(client: Client, server: Server) -> None:
+    """VSCHAR, :rfc:`6749#appendix-A.1`; at least one, as parameters without a value are absent."""
+    if not 1 <= len(client.client_id) <= LONGEST_ID:
+        raise InvalidMetadata("client_id", f"must have 1 to {LONGEST_ID} characters")
+    if not _VSCHAR.match(client.client_id):
+        raise InvalidMetadata("client_id", "may hold printable ASCII characters only")
+
+
+def _name(client: Client, server: Server) -> None:
+    """People decide by it (:rfc:`7591#section-5`), so nothing in it may hide or reorder what they read."""
+    name = client.name
+    if len(name) > LONGEST_NAME:
+        raise InvalidMetadata("client_name", f"has {len(name)} characters: take at most {LONGEST_NAME}")
+    if not name.isprintable() or name != name.strip():
+        raise InvalidMetadata("client_name", "must be printable, without control characters or spaces around it")
+
+
+def _application_type(client: Client, server: Server) -> None:
+    """:rfc:`8252#section-8.4`: the kind of the client is recorded."""
+    if client.application_type not in APPLICATION_TYPES:
+        raise InvalidMetadata("application_type", f"must be {' or '.join(APPLICATION_TYPES)}")
+
+
+def _auth_method(client: Client, server: Server) -> None:
+    """:rfc:`7591#section-2`: a method that is offered."""
+    known = ["none", *(method.name for method in server.auth_methods)]
+    if client.auth_method not in known:
+        raise InvalidMetadata("token_endpoint_auth_method", f"{client.auth_method!r} is none of {', '.join(known)}")
+
+
+def _redirect_uris(client: Client, server: Server) -> None:
+    """Each as :func:`flask_oauth2.uris.check_registration` says."""
+    for uri in client.redirect_uris:
+        try:
+            uris.check_registration(uri, client.application_type)
+        except ValueError as error:
+            raise InvalidMetadata("redirect_uris", f"{uri!r} {error}") from None
+
+
+def _grant_types(client: Client, server: Server) -> None:
+    """:rfc:`7591#section-2`: grants that are offered, and at least one unless the client only introspects."""
+    offered = server.grant_type_names
+    for name in client.grant_types:
+        if name not in offered:
+            raise InvalidMetadata(
+                "grant_types", f"{name!r} is not offered here: name one of {', '.join(offered)}, or offer it"
+            )
+    if not client.grant_types and not client.resource_server:
+        raise InvalidMetadata("grant_types", f"is empty: name at least one of {', '.join(offered)}")
+    if "refresh_token" in client.grant_types and _GIVES_NO_REFRESH_TOKEN.issuperset(client.grant_types):
+        # :rfc:`6749#section-6`: a refresh token is issued together with an access token of another grant
+        raise InvalidMetadata(
+            "grant_types", "refresh_token needs another grant that gives refresh tokens, such as authorization_code"
+        )
+
+
+def _response_types(client: Client, server: Server) -> None:
+    """:rfc:`7591#section-2`: response types that are offered, their words in any order."""
+    offered = server.response_type_sets
+    for text in client.response_types:
+        words = text.split(" ")
+        if not any(sorted(words) == sorted(known) for known in offered):
+            cure = f"name one of {', '.join(map(' '.join, offered))}" if offered else "take it away"
+            raise InvalidMetadata("response_types", f"{text!r} is not offered here: {cure}")
+    if client.response_types and not client.redirect_uris:
+        # "authorization servers MUST require [it]", :rfc:`7591#section-5`, :rfc:`6749#section-3.1.2.2`
+        raise InvalidMetadata(
+            "redirect_uris", "is empty: whoever uses the authorization endpoint registers at least one"
+        )
+
+
+def _consistency(client: Client, server: Server) -> None:
+    """The table of :rfc:`7591#section-2.1`: ``code`` goes with ``authorization_code``, ``token`` with ``implicit``."""
+    registered = {word for text in client.response_types for word in text.split(" ")}
+    for response_type in server.response_types.values():
+        if response_type.name in registered and response_type.grant_type not in client.grant_types:
+            raise InvalidMetadata(
+                "response_types",
+                f"{response_type.name!r} needs {response_type.grant_type!r} among the grant types: "
+                "add the grant type or take the response type away",
+            )
+    for grant_type in client.grant_types:
+        names = [known.name for known in server.response_types.values() if known.grant_type == grant_type]
+        if names and not registered.intersection(names):
+            raise InvalidMetadata(
+                "grant_types",
+                f"{grant_type!r} needs {' or '.join(names)} among the response types: "
+                "add the response type or take the grant type away",
+            )
+
+
+def _scope(client: Client, server: Server) -> None:
+    """Words by their grammar, :rfc:`6749#section-3.3`, that the application knows, where it says what it knows."""
+    try:
+        scopes.parse_option(client.scope)
+    except ValueError as error:
+        raise InvalidMetadata("scope", str(error)) from None
+    known = server.settings.scopes
+    beyond = [word for word in client.scope if known and word not in known]
+    if beyond:
+        raise InvalidMetadata(
+            "scope", f"{' '.join(beyond)} is not in OAUTH2_SCOPES: take of {' '.join(known)}, or add it there"
+        )
+
+
+def _token_format(client: Client, server: Server) -> None:
+    """A format that is there, where the client has one of its own."""
+    if client.token_format is not None and client.token_format not in server.formats:
+        raise InvalidMetadata("token_format", f"{client.token_format!r} is none of {', '.join(server.formats)}")
+
+
+def _public(client: Client, server: Server) -> None:
+    """What a client cannot do that has nothing to authenticate with, :rfc:`6749#section-2.1`."""
+    if not client.is_public:
+        return
+    if "client_credentials" in client.grant_types:
+        # "MUST only be used by confidential clients", :rfc:`6749#section-4.4`
+        raise InvalidMetadata("grant_types", "client_credentials is for confidential clients: give it an auth method")
+    if client.pkce_required is False:
+        # "Public clients MUST use PKCE", :rfc:`9700#section-2.1.1`
+        raise InvalidMetadata("pkce_required", "a public client uses PKCE always: it cannot be excused")
+    if client.resource_server:
+        # the endpoint MUST require authorization, :rfc:`7662#section-2.1`
+        raise InvalidMetadata("resource_server", "whoever introspects tokens must authenticate: give it an auth method")
+
+
+def _secret(client: Client, server: Server) -> None:
+    """Who authenticates by a secret has one, and a public client has none, :rfc:`6749#section-2.3.1`."""
+    if client.is_public and client.secret is not None:
+        raise InvalidMetadata("client_secret", "a public client has none: take it away or give it an auth method")
+    if client.auth_method in SECRET_METHODS and not client.secret:
+        raise InvalidMetadata("client_secret", f"is missing: {client.auth_method} needs one")
+
+
+def _metadata(client: Client, server: Server) -> None:
+    """:rfc:`7591#section-2`: pages by https, which lead nowhere by script, and whom to write to."""
+    for name, value in client.metadata.items():
+        if name in PAGES:
+            _check_page(name, value)
+        elif name == "contacts":
+            if not isinstance(value, list | tuple) or not all(_is_line(contact) for contact in value):
+                raise InvalidMetadata(name, "must be a list of addresses, each one printable line")
+        else:
+            raise InvalidMetadata(name, f"is not kept here: known are {', '.join(PAGES)} and contacts")
+
+
+def _check_page(name: str, value: object) -> None:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) and _PAGE.match(value) else None
+        host = parts and parts.port != 0 and "@" not in parts.netloc and parts.hostname
+    except ValueError:
+        host = None
+    if not host or (parts and parts.scheme == "http" and host not in LOOPBACK_HOSTS):
+        raise InvalidMetadata(name, "must be the full URL of a page and begin with https://; http only for loopback")
+
+
+def _is_line(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID and value.isprintable()
+
+
+RULES: tuple[Callable[[Client, Server], None], ...] = (
+    _client_id,
+    _name,
+    _application_type,
+    _auth_method,
+    _redirect_uris,
+    _grant_types,
+    _response_types,
+    _consistency,
+    _scope,
+    _token_format,
+    _public,
+    _secret,
+    _metadata,
+)
+"""In the order in which they are asked."""

@@ -1,0 +1,72 @@
+"""Parameters as RFC 6749 wants them read."""
+
+from __future__ import annotations
+
+import pytest
+
+from flask_oauth2 import InvalidRequest
+from flask_oauth2.messages import MOST_PARAMETERS, Params
+
+
+@pytest.mark.spec("rfc6749", "B")
+def test_form_encoding_is_utf8_first() -> None:
+    assert Params(b"a=+%25%26%2B%C2%A3%E2%82%AC").get("a") == " %&+£€"
+
+
+@pytest.mark.spec("rfc6749", "B")
+@pytest.mark.parametrize("raw", [b"a=%ff", b"a=\xff", b"%ff=a", b"a=%ed%a0%80"])
+def test_what_is_not_utf8_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="UTF-8"):
+        Params(raw)
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+def test_empty_is_absent() -> None:
+    params = Params(b"scope=&state&a=1")
+    assert params.get("scope") is None
+    assert params.get("state") is None
+    assert params.get("a") == "1"
+    with pytest.raises(InvalidRequest, match="scope is missing"):
+        params.require("scope")
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+@pytest.mark.parametrize("raw", [b"a=1&a=2", b"a=1&a=1", b"a=1&b=2&a=3&a=4"])
+def test_a_repeated_parameter_is_refused(raw: bytes) -> None:
+    params = Params(raw)
+    for read in (params.get, params.require):
+        with pytest.raises(InvalidRequest, match="more than once"):
+            read("a")
+    with pytest.raises(InvalidRequest, match="more than once"):
+        params.refuse_repeated()
+    assert params.once("a") is None
+
+
+def test_another_parameter_can_be_read_beside_a_repeated_one() -> None:
+    params = Params(b"a=1&a=2&b=3")
+    assert params.get("b") == params.require("b") == params.once("b") == "3"
+    assert sorted(params.pairs()) == [("a", "1"), ("a", "2"), ("b", "3")]
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+def test_an_empty_repetition_is_none() -> None:
+    assert Params(b"a=1&a=&a").get("a") == "1"
+
+
+@pytest.mark.spec("rfc6749", "A")
+def test_a_nul_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="NUL"):
+        Params(b"a=x%00y")
+
+
+def test_too_many_are_refused() -> None:
+    Params(b"&".join(b"p%d=1" % number for number in range(MOST_PARAMETERS)))
+    with pytest.raises(InvalidRequest, match="too many"):
+        Params(b"&".join(b"p%d=1" % number for number in range(MOST_PARAMETERS + 1)))
+
+
+def test_a_long_name_is_not_repeated_in_the_answer() -> None:
+    name = b"n" * 5000
+    with pytest.raises(InvalidRequest) as caught:
+        Params(name + b"=1&" + name + b"=2").refuse_repeated()
+    assert len(caught.value.description) < 100

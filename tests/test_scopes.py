@@ -1,0 +1,35 @@
+"""Scope words."""
+
+from __future__ import annotations
+
+import pytest
+
+from flask_oauth2 import InvalidScope, scopes
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+def test_words_are_case_sensitive_and_kept_once_in_order() -> None:
+    assert scopes.parse("b a b A") == ("b", "a", "A")
+    assert scopes.parse("!#[]~") == ("!#[]~",)
+    assert scopes.parse(None) == ()
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+@pytest.mark.parametrize("text", [" a", "a ", "a  b", 'a"b', "a\\b", "a\tb", "é", "a\n", "\x7f"])
+def test_other_characters_are_refused(text: str) -> None:
+    with pytest.raises(InvalidScope):
+        scopes.parse(text)
+
+
+def test_narrow() -> None:
+    assert scopes.narrow("b", ("a", "b"), ("a",)) == ("b",)
+    assert scopes.narrow(None, ("a", "b"), ("a",)) == ("a",)
+    with pytest.raises(InvalidScope, match="scope c d may not"):
+        scopes.narrow("a c d", ("a", "b"), ())
+
+
+def test_what_programmers_write() -> None:
+    assert scopes.parse_option("a b") == scopes.parse_option(["a", "b"]) == ("a", "b")
+    for wrong in (["a b"], ['"'], [""]):
+        with pytest.raises(ValueError, match="no scope word"):
+            scopes.parse_option(wrong)

@@ -1,0 +1,116 @@
+"""Options are checked at start, and a mistake names the option and the cure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_oauth2 import ConfigurationError
+from flask_oauth2.settings import DEFAULT_PREFIXES, OPTIONS, Settings
+
+
+def test_the_defaults_are_safe() -> None:
+    settings = Settings.load({})
+    assert settings.pkce_required == "all"
+    assert settings.grant_types == ("authorization_code", "client_credentials", "refresh_token")
+    assert settings.code_lifetime <= 600
+    assert settings.access_token_lifetime <= 3600
+    assert settings.refresh_leeway_public == 0
+    assert settings.token_in_body is False
+
+
+GOOD: dict[str, list[Any]] = {
+    "issuer": ["https://login.example", "https://login.example/eu", "http://localhost:5000", "http://127.0.0.1"],
+    "scopes": [{"a": "A"}, {}],
+    "default_scope": ["a b", ["a", "b"]],
+    "grant_types": [["authorization_code"], ("password",)],
+    "pkce_required": ["all", "public"],
+    "code_lifetime": [1, 600],
+    "access_token_lifetime": [60],
+    "refresh_token_lifetime": [60],
+    "refresh_leeway": [0, 60],
+    "refresh_leeway_public": [0, 5],
+    "access_token_format": ["opaque", "signed"],
+    "prefixes": [{"code": "acme"}],
+    "token_in_body": [True],
+    "realm": ["api"],
+    "throttle_failures": [1],
+    "throttle_window": [1],
+    "login_view": ["login", "/login"],
+    "database_uri": ["sqlite:///x"],
+    "service_documentation": ["https://docs.example"],
+}
+
+BAD: dict[str, list[Any]] = {
+    "issuer": [
+        "login.example",
+        "http://login.example",
+        "https://a.example?x=1",
+        "https://a.example#x",
+        7,
+        "https://",
+        "https://user@a.example",
+        "ftp://a.example",
+    ],
+    "scopes": [["a"], "a b", {"a b": "x"}, {'"': "x"}],
+    "default_scope": ['a"', 7],
+    "grant_types": ["authorization_code", [7]],
+    "pkce_required": ["none", True],
+    "code_lifetime": [0, 601, "60", True, 1.5],
+    "access_token_lifetime": [0, -1],
+    "refresh_token_lifetime": [0],
+    "refresh_leeway": [-1],
+    "refresh_leeway_public": [-1],
+    "access_token_format": [7],
+    "prefixes": [{"nonsense": "x"}, {"code": "a_b"}, {"code": "ort"}, {"code": ""}, "x"],
+    "token_in_body": ["yes", 1],
+    "realm": ['a"b', "", 7],
+    "throttle_failures": [0],
+    "throttle_window": [0],
+    "login_view": [""],
+    "database_uri": [],
+    "service_documentation": [7],
+}
+
+
+def test_every_option_is_tried_here() -> None:
+    assert set(GOOD) == set(BAD) == set(OPTIONS)
+    for name, option in OPTIONS.items():
+        assert option.metadata["doc"], name
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, good in GOOD.items() for value in good])
+def test_a_good_value_is_taken(name: str, value: Any) -> None:
+    Settings.load({f"OAUTH2_{name.upper()}": value})
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, bad in BAD.items() for value in bad])
+def test_a_bad_value_is_refused_by_the_name_of_its_option(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"OAUTH2_{name.upper()}"):
+        Settings.load({f"OAUTH2_{name.upper()}": value})
+
+
+def test_none_is_as_good_as_absent() -> None:
+    assert Settings.load({f"OAUTH2_{name.upper()}": None for name in OPTIONS}) == Settings.load({})
+
+
+def test_a_near_miss_is_refused_with_the_right_name() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean OAUTH2_ACCESS_TOKEN_LIFETIME"):
+        Settings.load({"OAUTH2_ACCES_TOKEN_LIFETIME": 60})
+
+
+def test_another_unknown_name_is_warned_about() -> None:
+    with pytest.warns(UserWarning, match="OAUTH2_PROVIDER_ERROR_URI"):
+        Settings.load({"OAUTH2_PROVIDER_ERROR_URI": "/x"})
+    Settings.load({"OTHER": 1})
+
+
+def test_secret_keys_are_oldest_first_and_never_shown() -> None:
+    settings = Settings.load({"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": ["old", b"bytes"]})
+    assert settings.secret_keys == (b"old", b"bytes", b"new")
+    assert "old" not in repr(settings)
+
+
+def test_prefixes_are_completed() -> None:
+    assert Settings.load({"OAUTH2_PREFIXES": {"code": "acme"}}).prefixes == {**DEFAULT_PREFIXES, "code": "acme"}

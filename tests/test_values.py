@@ -1,0 +1,71 @@
+"""Values and their keys."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from flask_oauth2 import values
+
+STAMP = values.stamp(1_800_000_000.25)
+
+
+def test_a_value_has_prefix_body_and_checksum() -> None:
+    value = values.new("oat", STAMP)
+    assert re.fullmatch(r"oat_[A-Za-z0-9_-]{50}", value)
+    assert values.genuine(value)
+
+
+@pytest.mark.spec("rfc6749", "10.10")
+def test_a_value_holds_more_than_160_random_bits() -> None:
+    bodies = {values.new("oat", STAMP)[12:48] for _ in range(1000)}
+    assert len(bodies) == 1000
+    assert len(next(iter(bodies))) * 6 >= 208
+
+
+@pytest.mark.spec("rfc6750", "2.1")
+def test_a_value_is_a_b64token() -> None:
+    assert re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", values.new("oat", STAMP))
+
+
+def test_the_key_begins_with_the_time_of_the_value() -> None:
+    key = values.key(values.new("oat", STAMP))
+    assert key[:6] == STAMP
+    assert int.from_bytes(key[:6], "big") == 1_800_000_000_250
+    assert len(key) == 38
+
+
+def test_keys_of_one_millisecond_differ_and_later_ones_are_greater() -> None:
+    first, second = values.key(values.new("oat", STAMP)), values.key(values.new("oat", STAMP))
+    assert first != second
+    assert max(first, second) < values.key(values.new("oat", values.stamp(1_800_000_000.251)))
+
+
+@pytest.mark.parametrize("value", ["", "x", "oat_", "é", "\ud800", "oat_" + "A" * 50, "a.b.c", "oat_" + "!" * 50])
+def test_a_foreign_value_has_a_key_without_time(value: str) -> None:
+    assert values.key(value)[:6] == bytes(6)
+    assert len(values.key(value)) == 38
+    assert not values.genuine(value)
+
+
+def test_a_damaged_value_has_no_key_to_look_up() -> None:
+    value = values.new("oat", STAMP)
+    assert values.find_key(value, "oat") == values.key(value)
+    for damaged in (value[:-1], value + "A", value[:10] + ("A" if value[10] != "A" else "B") + value[11:]):
+        assert values.find_key(damaged, "oat") is None
+    assert values.find_key("from-elsewhere", "oat") == values.key("from-elsewhere")
+
+
+def test_a_checksum_by_a_stranger_makes_no_error() -> None:
+    from zlib import crc32
+
+    body = b"oat_" + b"-" * 44
+    forged = (body + values.urlsafe_b64encode(crc32(body).to_bytes(4, "big"))[:6]).decode()
+    assert len(values.key(forged)) == 38
+
+
+def test_text_and_back() -> None:
+    key = values.new_id(1_800_000_000.0)
+    assert values.from_text(values.text(key)) == key
+    assert len(values.text(key)) == 22
