@@ -50,13 +50,12 @@ class Journey:
 
     def call(self, title, method, url, form=None, headers=None):
         """Make a request, note it, and return the JSON of a good answer."""
-        # this server under the address that it is bound to; a client elsewhere would connect to the host of the URL
-        connection = HTTPConnection(request.environ["SERVER_NAME"], request.environ["SERVER_PORT"], timeout=10)
         parts = urlsplit(url)
+        connection = HTTPConnection(parts.netloc, timeout=10)
         form_type = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
         try:
             body = urlencode(form) if form else None
-            connection.request(method, parts.path, body, {"Host": parts.netloc, **form_type, **(headers or {})})
+            connection.request(method, parts.path, body, {**form_type, **(headers or {})})
             response = connection.getresponse()
             content = json.loads(response.read() or "null")
         finally:
@@ -88,7 +87,7 @@ def redeem(journey, title):
 
 def call_api(journey, title):
     headers = {"Authorization": f"Bearer {journey.token.get('access_token')}"}
-    journey.call(title, "GET", url_for("me", _external=True), headers=headers)
+    journey.call(title, "GET", f"{journey.metadata['issuer']}/api/me", headers=headers)
 
 
 def refresh(journey, title):
@@ -127,8 +126,9 @@ def connect():
     journey = Journey(redirect_uri=url_for(".connected", _external=True))
     session["journey"] = secrets.token_urlsafe()
     JOURNEYS[session["journey"]] = journey
-    well_known = "/.well-known/oauth-authorization-server"
-    journey.metadata = journey.call("Find the provider", "GET", request.host_url.rstrip("/") + well_known)
+    # the address of this very server; a client elsewhere is told where its provider is
+    provider = f"http://{request.environ['SERVER_NAME']}:{request.environ['SERVER_PORT']}"
+    journey.metadata = journey.call("Find the provider", "GET", f"{provider}/.well-known/oauth-authorization-server")
     parameters = {
         "response_type": "code",
         "client_id": CLIENT_ID,
