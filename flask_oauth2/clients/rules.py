@@ -66,6 +66,14 @@ def check(client: Client, server: Server) -> None:
         rule(client, server)
 
 
+def check_client_id(client_id: str) -> None:
+    """VSCHAR, :rfc:`6749#appendix-A.1`; at least one, as parameters without a value are absent."""
+    if not 1 <= len(client_id) <= LONGEST_ID:
+        raise InvalidMetadata("client_id", f"must have 1 to {LONGEST_ID} characters")
+    if not _VSCHAR.match(client_id):
+        raise InvalidMetadata("client_id", "may hold printable ASCII characters only")
+
+
 def check_secret(secret: str) -> None:
     """A secret that a person chose: VSCHAR (:rfc:`6749#appendix-A.2`), and hard to guess (section 10.10)."""
     if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
@@ -96,11 +104,7 @@ def default_response_types(grant_types: tuple[str, ...], server: Server) -> tupl
 
 
 def _client_id(client: Client, server: Server) -> None:
-    """VSCHAR, :rfc:`6749#appendix-A.1`; at least one, as parameters without a value are absent."""
-    if not 1 <= len(client.client_id) <= LONGEST_ID:
-        raise InvalidMetadata("client_id", f"must have 1 to {LONGEST_ID} characters")
-    if not _VSCHAR.match(client.client_id):
-        raise InvalidMetadata("client_id", "may hold printable ASCII characters only")
+    check_client_id(client.client_id)
 
 
 def _name(client: Client, server: Server) -> None:
@@ -215,7 +219,7 @@ def _public(client: Client, server: Server) -> None:
         raise InvalidMetadata("grant_types", "client_credentials is for confidential clients: give it an auth method")
     if client.pkce_required is False:
         # "Public clients MUST use PKCE", :rfc:`9700#section-2.1.1`
-        raise InvalidMetadata("pkce_required", "a public client uses PKCE always: it cannot be excused")
+        raise InvalidMetadata("pkce_required", "a public client always uses PKCE: leave this to the settings")
     if client.resource_server:
         # the endpoint MUST require authorization, :rfc:`7662#section-2.1`
         raise InvalidMetadata("resource_server", "whoever introspects tokens must authenticate: give it an auth method")

@@ -1,34 +1,30 @@
-"""``flask oauth2 …``: clients are registered, shown, changed and taken away; what has expired is taken away; the
-endpoints are listed. A secret is shown once, by the command that made it, and nothing shows what is kept of it.
+"""``flask oauth2 client …``: register, show, change and take away clients.
+
+A secret is shown once, by the command that made it; nothing shows what is kept of it.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import flask
 from flask.cli import AppGroup
 
-from . import endpoints
-from .clients import rules
-from .clients.rules import InvalidMetadata
-from .clients.secret import hash_secret
-from .errors import ConfigurationError, OAuth2Error
-from .records import Client
-from .stores.base import ListingStore
+from ..clients import rules
+from ..clients.secret import hash_secret
+from ..records import Client
+from ..stores.base import ListingStore
+from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from .server import Server
+    from ..server import Server
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OPTIONS = {
+OPTIONS = {
     "client_name": "NAME",
     "grant_types": "--grant-type",
     "pkce_required": "--no-pkce",
@@ -60,35 +56,10 @@ _EMPTY: dict[str, tuple[str, Any]] = {
 }
 """What ``--clear`` empties, beside the pages."""
 
-_SPECIFICATIONS = {
-    "authorize": "RFC 6749 section 3.1",
-    "consent": "RFC 6749 section 4.1.1",
-    **{endpoint.name: endpoint.specification for endpoint in (*endpoints.ENDPOINTS, *endpoints.WELL_KNOWN)},
-}
-
 _PAGES = {page.replace("_", "-"): page for page in rules.PAGES}
 
 
-class Commands(AppGroup):
-    """A group that says in one sentence what went wrong."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except InvalidMetadata as error:
-            option = _OPTIONS.get(error.field) or "--" + error.field.replace("_", "-")
-            raise click.BadParameter(error.reason, param_hint=option) from error
-        except (ConfigurationError, OAuth2Error) as error:
-            raise click.ClickException(str(error)) from error
-
-
-oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")
-
-
-@oauth2.group("client")
-def client_commands() -> None:
-    """Who may ask for tokens."""
+client_group = AppGroup("client", help="Who may ask for tokens.")
 
 
 def client_options(command: Command) -> Command:
@@ -114,10 +85,7 @@ def client_options(command: Command) -> Command:
     return command
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, with the names of RFC 7591.")
-
-
-@client_commands.command("create")
+@client_group.command("create")
 @click.argument("name")
 @click.option("--client-id", metavar="ID", help="An id of your own choice.")
 @client_options
@@ -127,8 +95,9 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
     With a redirect URI its users sign in (authorization_code, refresh_token); without one it acts for itself
     (client_credentials).
     """
-    server = _server()
+    server = find_server()
     client_id = rules.new_client_id() if client_id is None else client_id
+    rules.check_client_id(client_id)
     blank = Client(client_id=client_id, name=name, grant_types=(), response_types=(), created_at=int(server.clock()))
     if server.store.get_client(client_id) is not None:
         raise click.ClickException(f"there is a client {client_id!r} already: take another id, or change it by update")
@@ -144,123 +113,70 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
     _keep(server, client, chosen, as_json)
 
 
-@client_commands.command("list")
+@client_group.command("list")
 @json_option
 def list_clients(as_json: bool) -> None:
     """List the clients, the oldest first."""
-    store = _server().store
+    store = find_server().store
     if not isinstance(store, ListingStore):
         raise click.ClickException("this store cannot list its clients: show them one by one by their id")
     described = [_describe(client) for client in store.list_clients()]
     if as_json:
-        _print_json(described)
+        print_json(described)
     elif described:
         columns = ("client_id", "client_name", "token_endpoint_auth_method", "grant_types", "scope")
-        _print_table([columns, *([_text(entry[name]) for name in columns] for entry in described)])
+        print_table([columns, *([entry[name] for name in columns] for entry in described)])
     else:
         click.echo("There are no clients yet: flask oauth2 client create", err=True)
 
 
-@client_commands.command("show")
+@client_group.command("show")
 @click.argument("client_id")
 @json_option
 def show(client_id: str, as_json: bool) -> None:
     """Show a client."""
-    _print_client(_describe(_find(_server(), client_id)), as_json)
+    _print_client(_describe(_find(find_server(), client_id)), as_json)
 
 
-@client_commands.command("update")
+@client_group.command("update")
 @click.argument("client_id")
 @click.option("--name")
 @client_options
 @click.option("--clear", multiple=True, type=click.Choice([*_EMPTY, *_PAGES]), help="Take away; repeatable.")
 def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Change a client: what is given replaces what was there, all else stays."""
-    server = _server()
+    server = find_server()
     _keep(server, _changed(_find(server, client_id), server, given, clear), chosen, as_json)
 
 
-@client_commands.command("rotate-secret")
+@client_group.command("rotate-secret")
 @click.argument("client_id")
 @click.option("--secret", "chosen", is_flag=True, help="Ask for a secret in place of making one.")
 @json_option
 def rotate_secret(client_id: str, chosen: bool, as_json: bool) -> None:
     """Give a client a new secret. The old one ends at once; tokens stay."""
-    server = _server()
+    server = find_server()
     client = _find(server, client_id)
     if client.auth_method not in rules.SECRET_METHODS:
         raise click.ClickException(f"client {client_id!r} has no secret: it authenticates by {client.auth_method}")
     _keep(server, replace(client, secret=None), chosen, as_json)
 
 
-@client_commands.command("delete")
+@client_group.command("delete")
 @click.argument("client_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(client_id: str, yes: bool) -> None:
     """Take a client away, and all its codes and tokens with it."""
-    server = _server()
+    server = find_server()
     client = _find(server, client_id)
     if not yes:
-        click.confirm(f"Delete {_printable(client.name or client_id)!r} and end all its tokens?", abort=True)
+        click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
     server.store.delete_client(client_id, int(server.clock()) + server.settings.longest_lifetime + 1)
-    click.echo(f"{_printable(client_id)} is deleted, and its tokens have ended.")
-
-
-@oauth2.command("purge")
-@json_option
-def purge(as_json: bool) -> None:
-    """Take away what has expired, in small batches, while the application runs."""
-    server = _server()
-    now = int(server.clock())
-    batches = server.store.purge(now)
-    if sys.stderr.isatty() and not as_json:
-        taken = 0
-        with click.progressbar(length=server.store.purgeable(now), label="Purging", file=sys.stderr) as bar:
-            for rows in batches:
-                taken += rows
-                bar.update(rows)
-    else:
-        taken = sum(batches)
-    if as_json:
-        _print_json({"purged": taken})
-    else:
-        click.echo(f"{taken} expired {'row' if taken == 1 else 'rows'} taken away.")
-
-
-@oauth2.command("routes")
-@json_option
-def routes(as_json: bool) -> None:
-    """List the endpoints and the specification that each answers to."""
-    app = flask.current_app
-    blueprint = app.extensions["flask_oauth2"].blueprint.name
-    rows = [
-        {
-            "endpoint": rule.endpoint,
-            "methods": sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}),
-            "path": rule.rule,
-            "specification": _SPECIFICATIONS.get(rule.endpoint.removeprefix(f"{blueprint}."), ""),
-        }
-        for rule in app.url_map.iter_rules()
-        if rule.endpoint.startswith(f"{blueprint}.") and not rule.endpoint.endswith(".static")
-    ]
-    issuer = app.config.get("OAUTH2_ISSUER")
-    if as_json:
-        _print_json({"issuer": issuer, "routes": rows})
-        return
-    _print_table([tuple(rows[0]), *([_text(value) for value in row.values()] for row in rows)])
-    click.echo(f"\nIssuer: {issuer or 'not set: give OAUTH2_ISSUER the public URL of this application'}")
-
-
-def _server() -> Server:
-    try:
-        server: Server = flask.current_app.extensions["flask_oauth2"].provider.server
-    except OSError as error:
-        raise click.ClickException(f"the store cannot be opened: {error}") from error
-    return server
+    click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 
 
 def _find(server: Server, client_id: str) -> Client:
-    client = server.store.get_client(client_id)
+    client = server.store.get_client(client_id) if client_id.isprintable() else None
     if client is None:
         raise click.ClickException(f"there is no client {client_id!r}: flask oauth2 client list names those there are")
     return client
@@ -346,30 +262,8 @@ def _describe(client: Client) -> dict[str, Any]:
 
 def _print_client(described: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(described)
+        print_json(described)
     else:
         issued_at = datetime.fromtimestamp(described["client_id_issued_at"], UTC)
         shown = {**described, "client_id_issued_at": f"{issued_at:%Y-%m-%d %H:%M} UTC"}
-        _print_table([(name, _text(value)) for name, value in shown.items() if value not in (None, "", [])])
-
-
-def _print_json(content: object) -> None:
-    click.echo(json.dumps(content, indent=2))
-
-
-def _print_table(rows: Iterable[Sequence[str]]) -> None:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return _printable(" ".join(value) if isinstance(value, list) else str(value))
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would take as a command: names may come from elsewhere."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+        print_table([(name, value) for name, value in shown.items() if value not in (None, "", [])])

@@ -1,0 +1,45 @@
+"""What all commands share: the server they work on, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+import flask
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def find_server() -> Server:
+    """The server of the application that ``flask --app`` names."""
+    try:
+        server: Server = flask.current_app.extensions["flask_oauth2"].provider.server
+    except OSError as error:
+        raise click.ClickException(f"the store cannot be opened: {error}") from error
+    return server
+
+
+def print_json(content: object) -> None:
+    """Indented; a terminal or a file takes every character of it."""
+    click.echo(json.dumps(content, indent=2))
+
+
+def print_table(rows: Iterable[Sequence[object]]) -> None:
+    """Columns that are as wide as what is in them."""
+    texts = [[one_line(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def one_line(value: object) -> str:
+    """A value in one line, without what a terminal would take as a command: names may come from elsewhere."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    line = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return "".join(character if character.isprintable() else "?" for character in line)
