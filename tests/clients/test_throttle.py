@@ -1,0 +1,75 @@
+"""Guessing is counted by credential."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from flask_oauth2 import values
+from oauth_site import NOW, Site
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_wrong_secrets_end_in_429_and_begin_anew_in_the_next_window(site: Site) -> None:
+    secret = site.add_client()
+    wrong = values.new("ocs", values.stamp(NOW))
+    for _ in range(10):
+        assert site.token("client_credentials", ("web", wrong)).status_code == 401
+    answer = site.token("client_credentials", ("web", wrong))
+    assert answer.status_code == 429
+    assert answer.get_json()["error"] == "temporarily_unavailable"
+    wait = int(answer.headers["Retry-After"])
+    assert 0 < wait <= 300
+    assert site.token("client_credentials", ("web", secret)).status_code == 200, "a digest is not guessed: no lock-out"
+    site.clock.forward(wait)
+    assert site.token("client_credentials", ("web", wrong)).status_code == 401
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_a_chosen_secret_is_locked_while_it_is_guessed(site: Site) -> None:
+    site.add_client("web", "correct horse")
+    for _ in range(11):
+        assert site.token("client_credentials", ("web", "correct horse")).status_code == 200
+    answers = [site.token("client_credentials", ("web", "wrong")).status_code for _ in range(11)]
+    assert answers == [401] * 10 + [429]
+    assert site.token("client_credentials", ("web", "correct horse")).status_code == 429
+    site.clock.forward(300)
+    assert site.token("client_credentials", ("web", "correct horse")).status_code == 200
+
+
+def test_an_unknown_client_is_counted_like_a_known_one(site: Site) -> None:
+    site.add_client("web", "correct horse")
+    known = [site.token("client_credentials", ("web", "wrong")).status_code for _ in range(12)]
+    unknown = [site.token("client_credentials", ("nobody", "wrong")).status_code for _ in range(12)]
+    assert known == unknown
+
+
+def test_other_clients_are_not_touched(site: Site) -> None:
+    site.add_client("web", "correct horse")
+    site.add_client("other", "battery staple")
+    for _ in range(12):
+        site.token("client_credentials", ("web", "wrong"))
+    assert site.token("client_credentials", ("other", "battery staple")).status_code == 200
+
+
+def test_guesses_made_at_once_are_all_counted(site: Site) -> None:
+    site.add_client("web", "correct horse")
+
+    def guess(number: int) -> int:
+        return (
+            site.app.test_client()
+            .post("/oauth/token", data={"grant_type": "client_credentials"}, auth=("web", f"guess {number}"))
+            .status_code
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(guess, range(24)))
+    assert sorted(answers) == [401] * 10 + [429] * 14
+
+
+@pytest.mark.parametrize("path", ["/revoke", "/introspect"])
+def test_the_other_endpoints_count_too(site: Site, path: str) -> None:
+    site.add_client("web", "correct horse")
+    answers = [site.post(path, ("web", "wrong"), token="x").status_code for _ in range(11)]
+    assert answers == [401] * 10 + [429]

@@ -1,0 +1,231 @@
+"""The token endpoint: the request, the client, the answer."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from flask_oauth2 import values
+from oauth_site import NOW, Site
+
+
+@pytest.fixture
+def secret(site: Site) -> str:
+    return site.add_client()
+
+
+@pytest.mark.spec("rfc6749", "5.1")
+def test_the_answer_is_json_that_nobody_stores(site: Site, secret: str) -> None:
+    answer = site.token("client_credentials", ("web", secret), scope="mail")
+    assert answer.status_code == 200
+    assert answer.mimetype == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Pragma"] == "no-cache"
+    assert {name: type(value) for name, value in answer.get_json().items()} == {
+        "access_token": str,
+        "token_type": str,
+        "expires_in": int,
+        "scope": str,
+    }
+    assert answer.get_json()["token_type"] == "Bearer"
+    assert answer.get_json()["scope"] == "mail"
+
+
+@pytest.mark.spec("rfc6749", "5.2")
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({}, "invalid_request"),
+        ({"grant_type": ""}, "invalid_request"),
+        ({"grant_type": "nonsense"}, "unsupported_grant_type"),
+        ({"grant_type": "password", "username": "a", "password": "b"}, "unsupported_grant_type"),
+        ({"grant_type": "implicit"}, "unsupported_grant_type"),
+        ({"grant_type": "authorization_code"}, "invalid_request"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": ["client_credentials", "client_credentials"]}, "invalid_request"),
+        ({"grant_type": "client_credentials", "scope": ["a", "b"]}, "invalid_request"),
+        ({"grant_type": "client_credentials", "unread": ["a", "b"]}, "invalid_request"),
+        ({"grant_type": "client_credentials", "scope": "unknown"}, "invalid_scope"),
+        ({"grant_type": "client_credentials", "scope": 'pro"file'}, "invalid_scope"),
+    ],
+)
+def test_errors_have_their_code_and_status(site: Site, secret: str, form: dict[str, Any], code: str) -> None:
+    answer = site.http.post("/oauth/token", data=form, auth=("web", secret))
+    assert (answer.status_code, answer.get_json()["error"]) == (400, code)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.spec("rfc6749", "3.2")
+def test_unknown_parameters_are_ignored(site: Site, secret: str) -> None:
+    assert site.token("client_credentials", ("web", secret), foo="bar").status_code == 200
+
+
+@pytest.mark.spec("rfc6749", "5.2")
+def test_a_client_without_the_grant_is_unauthorized(site: Site, secret: str) -> None:
+    site.change_client(grant_types=("authorization_code",))
+    answer = site.token("client_credentials", ("web", secret))
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "unauthorized_client")
+
+
+@pytest.mark.spec("rfc6749", "4.4")
+def test_client_credentials_are_for_confidential_clients(site: Site) -> None:
+    site.add_client("app", None)
+    answer = site.token("client_credentials", client_id="app")
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "unauthorized_client")
+
+
+@pytest.mark.spec("rfc6749", "4.4.3")
+def test_client_credentials_give_no_refresh_token(site: Site, secret: str) -> None:
+    assert "refresh_token" not in site.token("client_credentials", ("web", secret)).get_json()
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_the_secret_is_taken_by_basic_and_in_the_body(site: Site, secret: str) -> None:
+    assert site.token("client_credentials", ("web", secret)).status_code == 200
+    assert site.token("client_credentials", client_id="web", client_secret=secret).status_code == 200
+    assert site.token("client_credentials", ("web", secret), client_id="web").status_code == 200
+
+
+@pytest.mark.spec("rfc6749", "5.2")
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Basic",
+        "Basic ",
+        "Basic !!!",
+        "Basic d2Vi",  # web, without a colon
+        "Basic Og==",  # a colon alone
+        "Basic d2ViOg==",  # an empty secret
+        "Basic /////w==",  # not UTF-8
+        "Bearer abc",
+        "Digest username=web",
+        "secretwithoutscheme",
+    ],
+)
+def test_a_failed_header_is_401_with_a_challenge(site: Site, secret: str, header: str) -> None:
+    answer = site.http.post(
+        "/oauth/token", data={"grant_type": "client_credentials"}, headers={"Authorization": header}
+    )
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="oauth2"'
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_basic_is_form_encoded_inside(site: Site) -> None:
+    site.add_client("billing:eu", "p@ss word+100%")
+    header = {"Authorization": "Basic YmlsbGluZyUzQWV1OnAlNDBzcyt3b3JkJTJCMTAwJTI1"}
+    answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials"}, headers=header)
+    assert answer.status_code == 200
+    raw = {"Authorization": "Basic " + b64encode(b"billing%3Aeu:p@ss word+100%").decode()}
+    answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials"}, headers=raw)
+    assert answer.status_code == 401
+
+
+@pytest.mark.spec("rfc6749", "2.3")
+@pytest.mark.parametrize(
+    ("headers", "form"),
+    [
+        ({"Authorization": "Basic d2ViOng="}, {"client_id": "web", "client_secret": "x"}),
+        ({"Authorization": "Basic d2ViOng=,Basic d2ViOng="}, {}),
+        ({"Authorization": "Basic d2ViOng=, Bearer x"}, {}),
+        ({"Authorization": "Basic d2ViOng="}, {"client_id": "another"}),
+        ({}, {"client_secret": "x"}),
+        ({}, {"client_id": ["web", "web"], "client_secret": "x"}),
+    ],
+)
+def test_one_method_in_one_request(site: Site, headers: dict[str, str], form: dict[str, Any]) -> None:
+    answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials", **form}, headers=headers)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_a_secret_in_the_url_is_not_read(site: Site, secret: str) -> None:
+    query = {"client_id": "web", "client_secret": secret}
+    answer = site.http.post("/oauth/token", query_string=query, data={"grant_type": "client_credentials"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.spec("rfc6749", "3.2.1")
+def test_no_credentials_do_not_pass_for_empty_ones(site: Site, secret: str) -> None:
+    for form in ({"client_id": "web"}, {"client_id": "web", "client_secret": ""}, {}):
+        answer = site.token("client_credentials", **form)
+        assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.spec("rfc7591", "2")
+def test_another_method_than_the_registered_is_refused(site: Site, secret: str) -> None:
+    site.add_client("app", None)
+    answer = site.token("client_credentials", client_id="app", client_secret=secret)
+    assert answer.get_json()["error"] == "invalid_client"
+    site.change_client("web", auth_method="private_key_jwt")
+    assert site.token("client_credentials", ("web", secret)).get_json()["error"] == "invalid_client"
+
+
+@pytest.mark.spec("rfc6749", "5.2")
+def test_an_unknown_client_and_a_wrong_secret_get_the_same_answer(site: Site, secret: str) -> None:
+    wrong = values.new("ocs", values.stamp(NOW))
+    for guess in ("guess", wrong):
+        answers = [site.token("client_credentials", (client_id, guess)) for client_id in ("web", "nobody")]
+        assert answers[0].data == answers[1].data
+        assert answers[0].status_code == answers[1].status_code == 401
+        assert dict(answers[0].headers) == dict(answers[1].headers)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect"])
+@pytest.mark.spec("rfc6749", "3.2")
+def test_only_post_is_allowed(site: Site, method: str, path: str) -> None:
+    answer = site.http.open(f"/oauth{path}", method=method)
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect"])
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
+@pytest.mark.spec("rfc6749", "3.2")
+def test_only_a_form_is_read(site: Site, path: str, content_type: str) -> None:
+    body = b'{"grant_type": "client_credentials", "token": "x"}'
+    answer = site.http.post(f"/oauth{path}", data=body, content_type=content_type)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
+
+
+def test_a_content_type_may_have_parameters_and_capitals(site: Site, secret: str) -> None:
+    answer = site.http.post(
+        "/oauth/token",
+        data=b"grant_type=client_credentials",
+        content_type="Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+        auth=("web", secret),
+    )
+    assert answer.status_code == 200
+
+
+def test_a_body_that_somebody_read_before_is_still_read(site: Site, secret: str) -> None:
+    import flask
+
+    site.app.before_request(lambda: flask.request.form.get("x") and None)
+    assert site.token("client_credentials", ("web", secret)).status_code == 200
+    assert site.token("client_credentials", ("web", secret), scope=["a", "b"]).status_code == 400
+
+
+def test_a_long_body_is_413(site: Site) -> None:
+    answer = site.http.post("/oauth/token", data={"grant_type": "x" * 70_000})
+    assert (answer.status_code, answer.get_json()["error"]) == (413, "invalid_request")
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+def test_a_request_without_scope_gets_the_default(site: Site, new_site: Any, secret: str) -> None:
+    assert site.token("client_credentials", ("web", secret)).get_json()["scope"] == "profile mail write"
+    other = new_site(OAUTH2_DEFAULT_SCOPE="profile")
+    auth = ("web", other.add_client())
+    assert other.token("client_credentials", auth).get_json()["scope"] == "profile"
+    other.change_client(scope=())
+    assert "scope" not in other.token("client_credentials", auth).get_json()
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+def test_a_scope_that_the_application_has_dropped_is_not_granted(site: Site, secret: str) -> None:
+    site.change_client(scope=("profile", "dropped"))
+    assert site.token("client_credentials", ("web", secret)).get_json()["scope"] == "profile"
+    assert site.token("client_credentials", ("web", secret), scope="dropped").get_json()["error"] == "invalid_scope"

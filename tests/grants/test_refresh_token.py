@@ -1,0 +1,137 @@
+"""The refresh grant: rotation, reuse, leeway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_site import Site
+
+
+def refusal(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.get_json()["error"]
+
+
+@pytest.fixture
+def secret(site: Site) -> str:
+    return site.add_client()
+
+
+@pytest.mark.spec("rfc6749", "6")
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_a_refresh_token_is_spent_for_a_new_pair(site: Site, secret: str) -> None:
+    first = site.tokens(secret, scope="profile mail")
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    assert second["refresh_token"] != first["refresh_token"]
+    assert second["access_token"] != first["access_token"]
+    assert second["scope"] == "profile mail"
+    assert site.is_alive(second["access_token"])
+    assert site.is_alive(first["access_token"]), "an access token lives out its time"
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_reuse_ends_the_whole_family(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    third = site.refresh(second["refresh_token"], secret).get_json()
+    assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert refusal(site.refresh(third["refresh_token"], secret)) == (400, "invalid_grant")
+    assert not any(site.is_alive(tokens["access_token"]) for tokens in (first, second, third))
+
+
+@pytest.mark.spec("oauth-v2-1", "4.3.1")
+def test_a_public_client_has_no_leeway(site: Site) -> None:
+    site.add_client("app", None)
+    first = site.tokens(client_id="app")
+    second = site.refresh(first["refresh_token"], client_id="app").get_json()
+    assert refusal(site.refresh(first["refresh_token"], client_id="app")) == (400, "invalid_grant")
+    assert not site.is_alive(second["access_token"])
+
+
+def test_a_client_that_lost_the_answer_may_ask_again(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    site.clock.forward(29)
+    siblings = [site.refresh(first["refresh_token"], secret).get_json() for _ in range(2)]
+    for tokens in (second, *siblings):
+        assert site.is_alive(tokens["access_token"])
+    assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert not any(site.is_alive(tokens["access_token"]) for tokens in (second, *siblings))
+
+
+def test_the_leeway_ends(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    site.clock.forward(30)
+    assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert not site.is_alive(second["access_token"])
+
+
+def test_the_leeway_ends_once_a_child_is_used(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    assert site.refresh(second["refresh_token"], secret).status_code == 200
+    assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert not site.is_alive(second["access_token"])
+
+
+def test_both_leeways_can_be_set(new_site: Any) -> None:
+    site = new_site(OAUTH2_REFRESH_LEEWAY=0, OAUTH2_REFRESH_LEEWAY_PUBLIC=5)
+    secret = site.add_client()
+    site.add_client("app", None)
+    strict, lax = site.tokens(secret)["refresh_token"], site.tokens(client_id="app")["refresh_token"]
+    assert site.refresh(strict, secret).status_code == 200
+    assert site.refresh(strict, secret).status_code == 400
+    assert site.refresh(lax, client_id="app").status_code == 200
+    assert site.refresh(lax, client_id="app").status_code == 200
+
+
+@pytest.mark.spec("rfc6749", "6")
+def test_the_access_token_may_be_narrower_and_the_refresh_token_keeps_its_scope(site: Site, secret: str) -> None:
+    first = site.tokens(secret, scope="profile mail")
+    narrow = site.refresh(first["refresh_token"], secret, scope="mail").get_json()
+    assert narrow["scope"] == "mail"
+    assert site.call(narrow["access_token"]).status_code == 403
+    wide = site.refresh(narrow["refresh_token"], secret).get_json()
+    assert wide["scope"] == "profile mail"
+
+
+@pytest.mark.spec("rfc6749", "6")
+def test_the_scope_never_grows(site: Site, secret: str) -> None:
+    first = site.tokens(secret, scope="profile")
+    assert refusal(site.refresh(first["refresh_token"], secret, scope="profile mail")) == (400, "invalid_scope")
+    assert site.refresh(first["refresh_token"], secret).status_code == 200, "nothing was spent"
+
+
+@pytest.mark.spec("rfc6749", "6")
+def test_it_is_bound_to_its_client(site: Site, secret: str) -> None:
+    other = site.add_client("other")
+    site.add_client("app", None)
+    first = site.tokens(secret)
+    assert refusal(site.refresh(first["refresh_token"], other, "other")) == (400, "invalid_grant")
+    assert refusal(site.refresh(first["refresh_token"], client_id="app")) == (400, "invalid_grant")
+    assert refusal(site.refresh(first["refresh_token"], client_id="web")) == (401, "invalid_client")
+    assert site.refresh(first["refresh_token"], secret).status_code == 200
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_it_expires_when_it_is_not_used(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    site.clock.forward(30 * 86400 - 1)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    site.clock.forward(30 * 86400)
+    assert refusal(site.refresh(second["refresh_token"], secret)) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize("value", ["nonsense", "ort_" + "A" * 50, "é"])
+def test_an_unknown_one_is_invalid(site: Site, secret: str, value: str) -> None:
+    assert refusal(site.refresh(value, secret)) == (400, "invalid_grant")
+
+
+def test_an_access_token_is_no_refresh_token(site: Site, secret: str) -> None:
+    assert refusal(site.refresh(site.tokens(secret)["access_token"], secret)) == (400, "invalid_grant")
+
+
+def test_a_refresh_token_is_no_access_token(site: Site, secret: str) -> None:
+    assert site.call(site.tokens(secret)["refresh_token"]).status_code == 401
