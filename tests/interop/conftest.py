@@ -1,0 +1,110 @@
+"""A provider that runs, the clients it knows, and a person with a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from secrets import token_hex
+from threading import Thread
+from typing import Any
+
+import flask
+import pytest
+from werkzeug.serving import make_server
+
+from flask_oauth2 import Client, OAuth2Provider, current_token, values
+from flask_oauth2.clients.secret import hash_secret
+
+from .browser import Browser
+
+CALLBACK = "https://client.example/callback"
+
+
+class Provider:
+    """Where the provider runs, and how the person answers it."""
+
+    def __init__(self, url: str, secrets: dict[str, str], browser: Browser) -> None:
+        self.url = url
+        self.authorization = f"{url}/oauth/authorize"
+        self.token = f"{url}/oauth/token"
+        self.revocation = f"{url}/oauth/revoke"
+        self.introspection = f"{url}/oauth/introspect"
+        self.api = f"{url}/api/me"
+        self.secrets = secrets
+        self.user = token_hex(4)
+        """Somebody new, whose consent nobody remembers."""
+        self._browser = browser
+
+    def visit(self, url: str, decision: str = "Allow") -> str:
+        """The person follows a URL: where the client gets its answer."""
+        return self._browser.authorize(url, decision, name=self.user)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """The URL of a provider on the embedded database, and the secrets of its clients."""
+    app = flask.Flask("interop", instance_path=str(tmp_path_factory.mktemp("instance")))
+    app.config.update(
+        SECRET_KEY="a secret key of the tests",
+        OAUTH2_SCOPES={"profile": "See your name", "mail": "Read your mail"},
+        OAUTH2_LOGIN_VIEW="login",
+        OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token", "password", "implicit"],
+    )
+    provider = OAuth2Provider(app)
+
+    @app.route("/login", methods=["GET", "POST"])
+    def login() -> Any:
+        if flask.request.method == "POST":
+            flask.session["user"] = flask.request.form["name"]
+            return flask.redirect(flask.request.args["next"], 303)
+        return '<form method="post"><input name="name"><button>Sign in</button></form>'
+
+    @provider.current_user
+    def current_user() -> Any:
+        return flask.session.get("user")
+
+    @provider.usergetter
+    def find_user(username: str, password: str, client: Client, request: Any) -> str | None:
+        return username if (username, password) == ("ada", "pass word & more=") else None
+
+    @app.get("/api/me")
+    @provider.require_oauth("profile")
+    def me() -> Any:
+        return {"user": current_token.user_id, "client": current_token.client_id}
+
+    code = {"grant_types": ("authorization_code", "refresh_token"), "redirect_uris": (CALLBACK,)}
+    clients: dict[str, dict[str, Any]] = {
+        "web": code,
+        "public": code | {"auth_method": "none"},
+        "machine": {"grant_types": ("client_credentials",), "response_types": ()},
+        "legacy": {"grant_types": ("password", "refresh_token"), "response_types": ()},
+        "page": {
+            "grant_types": ("implicit",),
+            "response_types": ("token",),
+            "redirect_uris": (CALLBACK,),
+            "auth_method": "none",
+        },
+        "api": {"grant_types": (), "response_types": (), "resource_server": True},
+    }
+    secrets = {name: values.new("ocs", values.stamp(0)) for name in clients}
+    with app.app_context():
+        store: Any = provider.server.store
+        for name, fields in clients.items():
+            secret = None if fields.get("auth_method") == "none" else hash_secret(secrets[name])
+            store.set_client(Client(client_id=name, name=name, secret=secret, scope=("profile", "mail"), **fields))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", secrets
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    store.engine.dispose()
+
+
+@pytest.fixture
+def provider(served: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """The provider, with a person who has not signed in yet. The clients take HTTP in place of HTTPS."""
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Browser() as browser:
+        yield Provider(*served, browser)
