@@ -65,7 +65,6 @@ class Server:
         self._url_prefix = url_prefix
 
         named = settings.grant_types
-        _check_names(named, parts)
         built_in = [grant() for grant in grants.GRANTS if grant.name in named]
         if "password" in named:
             built_in.append(grants.Password(_require_usergetter(parts)))
@@ -138,13 +137,6 @@ class Server:
     def metadata(self) -> dict[str, Any]:
         """The metadata document, :rfc:`8414`."""
         return metadata.describe(self)
-
-
-def _check_names(named: Sequence[str], parts: Parts) -> None:
-    for name in named:
-        if name not in grants.NAMES:
-            cure = " register it with provider.grant_type(), which offers it" if ":" in name else ""
-            raise ConfigurationError(f"OAUTH2_GRANT_TYPES: {name!r} is none of {', '.join(grants.NAMES)};{cure}")
 
 
 def _require_usergetter(parts: Parts) -> Callable[..., Any]:

@@ -14,6 +14,8 @@ from .scopes import Scope
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
+GRANT_TYPES = ("authorization_code", "implicit", "password", "client_credentials", "refresh_token")
+
 DEFAULT_PREFIXES = {
     "access_token": "oat",
     "signed_token": "ost",
@@ -156,9 +158,11 @@ def _scope(name: str, value: Any) -> Scope:
         raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _words(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
-        raise ConfigurationError(f"{name} must be a list of names, such as ['authorization_code']")
+def _grant_types(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not set(value) <= set(GRANT_TYPES):
+        raise ConfigurationError(
+            f"{name} must be a list of {', '.join(GRANT_TYPES)}; @provider.grant_type() offers an extension grant"
+        )
     return tuple(value)
 
 
@@ -209,7 +213,7 @@ _CHECKS: dict[str, Any] = {
     "issuer": _issuer,
     "scopes": _scope_descriptions,
     "default_scope": _scope,
-    "grant_types": _words,
+    "grant_types": _grant_types,
     "pkce_required": _choice("all", "public"),
     "code_lifetime": _seconds(1, 600),
     "access_token_lifetime": _seconds(1),

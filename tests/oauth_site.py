@@ -160,12 +160,13 @@ def answer_of(response: TestResponse) -> dict[str, str]:
 def make_site(tmp_path: Any, store: Any = None, db: Any = None, **config: Any) -> Site:
     app = flask.Flask("site", instance_path=str(tmp_path / "instance"))
     app.config.update(
+        PROPAGATE_EXCEPTIONS=True,
         SECRET_KEY="a secret key of the tests",
         OAUTH2_ISSUER="https://login.example",
         OAUTH2_SCOPES={"profile": "See your name", "mail": "Read your mail", "write": "Write in your name"},
         OAUTH2_LOGIN_VIEW="login",
-        **config,
     )
+    app.config.update(config)
     if db is not None:
         db.init_app(app)
     provider = OAuth2Provider(app, store=store, db=db)

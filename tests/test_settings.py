@@ -55,7 +55,7 @@ BAD: dict[str, list[Any]] = {
     ],
     "scopes": [["a"], "a b", {"a b": "x"}, {'"': "x"}],
     "default_scope": ['a"', 7],
-    "grant_types": ["authorization_code", [7]],
+    "grant_types": ["authorization_code", [7], ["device"], ["urn:x:y"]],
     "pkce_required": ["none", True],
     "code_lifetime": [0, 601, "60", True, 1.5],
     "access_token_lifetime": [0, -1],

@@ -20,7 +20,4 @@ RESPONSE_TYPES: tuple[type[ResponseType], ...] = (Code, ImplicitToken)
 DISCOURAGED = {"implicit": IMPLICIT_DISCOURAGED, "password": PASSWORD_DISCOURAGED}
 """Why, said once at start."""
 
-NAMES = ("authorization_code", "implicit", "password", "client_credentials", "refresh_token")
-"""What ``OAUTH2_GRANT_TYPES`` may name."""
-
-__all__ = ["DISCOURAGED", "GRANTS", "NAMES", "RESPONSE_TYPES", "Password"]
+__all__ = ["DISCOURAGED", "GRANTS", "RESPONSE_TYPES", "Password"]

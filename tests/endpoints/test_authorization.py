@@ -1,0 +1,435 @@
+"""The authorization endpoint: what is settled first, who is asked, and how the answer travels."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from flask_oauth2 import MemoryStore
+from oauth_site import CALLBACK, CHALLENGE, Site, answer_of
+
+
+@pytest.fixture(autouse=True)
+def client(site: Site) -> None:
+    site.add_client()
+
+
+@pytest.mark.spec("rfc6749", "4.1.2")
+@pytest.mark.spec("rfc9207", "2")
+def test_the_answer_has_code_state_and_issuer_and_keeps_the_query(site: Site) -> None:
+    site.sign_in()
+    answer = site.allow(site.ask(state="st at/e?&=+é"))
+    assert answer.status_code == 303
+    assert answer.location.startswith(f"{CALLBACK}&code=")
+    assert answer_of(answer)["state"] == "st at/e?&=+é"
+    assert answer_of(answer)["iss"] == "https://login.example"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+@pytest.mark.parametrize("state", ["", None])
+def test_an_empty_state_is_none(site: Site, state: str | None) -> None:
+    assert "state" not in site.authorize(state=state)
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"client_id": None},
+        {"client_id": ""},
+        {"client_id": "nobody"},
+        {"client_id": ["web", "web"]},
+        {"redirect_uri": "https://evil.example/"},
+        {"redirect_uri": CALLBACK + "/"},
+        {"redirect_uri": [CALLBACK, CALLBACK]},
+        {"redirect_uri": "javascript:alert(1)"},
+        {"redirect_uri": "//evil.example"},
+        {"redirect_uri": "x\r\nSet-Cookie: a=b"},
+        {"response_mode": "web_message"},
+        {"response_mode": ["query", "query"]},
+    ],
+)
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_without_client_and_redirect_uri_nobody_is_redirected(
+    site: Site, parameters: dict[str, Any], signed_in: bool
+) -> None:
+    if signed_in:
+        site.sign_in()
+    answer = site.ask(**parameters)
+    assert answer.status_code == 400
+    assert "Location" not in answer.headers
+    assert answer.mimetype == "text/html"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert "evil.example" not in answer.text
+
+
+@pytest.mark.spec("rfc6749", "3.1.2.3")
+def test_with_several_redirect_uris_one_is_named(site: Site) -> None:
+    site.sign_in()
+    site.change_client(redirect_uris=(CALLBACK, "https://client.example/other"))
+    assert site.ask(redirect_uri=None).status_code == 400
+    assert site.ask().status_code == 200
+
+
+ERRORS = [
+    ({"response_type": None}, "invalid_request"),
+    ({"response_type": ""}, "invalid_request"),
+    ({"response_type": "nonsense"}, "unsupported_response_type"),
+    ({"response_type": "token"}, "unsupported_response_type"),
+    ({"response_type": "code code_x"}, "unsupported_response_type"),
+    ({"response_type": "code "}, "unsupported_response_type"),
+    ({"response_type": ["code", "code"]}, "invalid_request"),
+    ({"scope": "unknown"}, "invalid_scope"),
+    ({"scope": "profile unknown"}, "invalid_scope"),
+    ({"scope": 'pro"file'}, "invalid_scope"),
+    ({"scope": "profile  mail"}, "invalid_scope"),
+    ({"scope": ["profile", "mail"]}, "invalid_request"),
+    ({"nonce": ["1", "2"]}, "invalid_request"),
+    ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge": ""}, "invalid_request"),
+    ({"code_challenge": None}, "invalid_request"),
+    ({"code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge_method": "plain"}, "invalid_request"),
+    ({"code_challenge_method": "s256"}, "invalid_request"),
+    ({"code_challenge_method": "S512"}, "invalid_request"),
+    ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
+    ({"code_challenge": CHALLENGE[:-1]}, "invalid_request"),
+    ({"code_challenge": CHALLENGE[:-1] + "+"}, "invalid_request"),
+    ({"code_challenge": [CHALLENGE, CHALLENGE]}, "invalid_request"),
+]
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.spec("rfc7636", "4.4.1")
+@pytest.mark.spec("rfc9207", "2")
+@pytest.mark.parametrize(("parameters", "code"), ERRORS)
+def test_other_errors_go_to_the_client_with_state_and_issuer(site: Site, parameters: dict[str, Any], code: str) -> None:
+    site.sign_in()
+    answer = answer_of(site.ask(**parameters))
+    assert answer["error"] == code
+    assert answer["state"] == "st-1"
+    assert answer["iss"] == "https://login.example"
+    assert set(answer) <= {"shop", "error", "error_description", "state", "iss"}
+
+
+@pytest.mark.spec("rfc9700", "4.11.2")
+@pytest.mark.parametrize(("parameters", "code"), ERRORS)
+def test_a_strangers_browser_is_sent_to_sign_in_and_not_to_the_client(
+    site: Site, parameters: dict[str, Any], code: str
+) -> None:
+    answer = site.ask(**parameters)
+    assert answer.status_code == 303
+    assert answer.location.startswith("/login?next=")
+    site.sign_in()
+    back = parse_qs(urlsplit(answer.location).query)["next"][0]
+    assert answer_of(site.browser.get(back))["error"] == code
+
+
+def test_a_repeated_state_is_refused_and_not_echoed(site: Site) -> None:
+    site.sign_in()
+    answer = answer_of(site.ask(state=["a", "b"]))
+    assert answer["error"] == "invalid_request"
+    assert "state" not in answer
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+def test_a_client_without_the_response_type_is_unauthorized(site: Site) -> None:
+    site.sign_in()
+    site.change_client(response_types=())
+    assert answer_of(site.ask())["error"] == "unauthorized_client"
+    site.change_client(response_types=("code",), grant_types=("client_credentials",))
+    assert answer_of(site.ask())["error"] == "unauthorized_client"
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+def test_a_refusal_is_access_denied(site: Site) -> None:
+    site.sign_in()
+    answer = answer_of(site.allow(site.ask(), "deny"))
+    assert answer["error"] == "access_denied"
+    assert answer["state"] == "st-1"
+    assert site.ask().status_code == 200, "a refusal is not remembered"
+
+
+@pytest.mark.spec("rfc7636", "4.4.1")
+def test_pkce_is_asked_of_every_client_until_one_is_let_off(site: Site, new_site: Any) -> None:
+    without = {"code_challenge": None, "code_challenge_method": None}
+    site.sign_in()
+    assert answer_of(site.ask(**without))["error"] == "invalid_request"
+    site.change_client(pkce_required=False)
+    assert site.ask(**without).status_code == 200
+    lax = new_site(OAUTH2_PKCE_REQUIRED="public")
+    lax.add_client()
+    lax.add_client("app", None, pkce_required=False)
+    lax.sign_in()
+    assert lax.ask(**without).status_code == 200
+    assert answer_of(lax.ask(client_id="app", **without))["error"] == "invalid_request"
+    lax.change_client(pkce_required=True)
+    assert answer_of(lax.ask(**without))["error"] == "invalid_request"
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+@pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "2.1")
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+def test_the_modes(site: Site, mode: str) -> None:
+    site.sign_in()
+    answer = site.allow(site.ask(response_mode=mode, state='s"<t>'))
+    if mode == "query":
+        assert "code=" in urlsplit(answer.location).query
+    elif mode == "fragment":
+        assert "code=" in urlsplit(answer.location).fragment
+        assert urlsplit(answer.location).query == "shop=7"
+    else:
+        assert answer.status_code == 200
+        assert "Location" not in answer.headers
+        assert f'action="{CALLBACK}"' in answer.text
+        assert 'name="iss" value="https://login.example"' in answer.text
+        assert 'value="s&#34;&lt;t&gt;"' in answer.text
+        assert "no-store" in answer.headers["Cache-Control"]
+        assert "form-action https://client.example;" in answer.headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+        assert "<script>" not in answer.text
+
+
+@pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "2.2")
+def test_an_error_travels_like_the_answer_would(site: Site) -> None:
+    site.sign_in()
+    assert "error=invalid_scope" in urlsplit(site.ask(scope="x", response_mode="fragment").location).fragment
+    assert 'name="error" value="invalid_scope"' in site.ask(scope="x", response_mode="form_post").text
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+def test_post_is_as_good_as_get(site: Site) -> None:
+    site.sign_in()
+    form = {
+        "response_type": "code",
+        "client_id": "web",
+        "scope": "profile",
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+    page = site.browser.post("/oauth/authorize", data=form)
+    assert "code" in answer_of(site.allow(page))
+    assert site.browser.post("/oauth/authorize?client_id=web", data=form).status_code == 400, "client_id came twice"
+    assert site.browser.post("/oauth/authorize", json=form).status_code == 400
+
+
+@pytest.mark.spec("rfc6749", "3.1")
+@pytest.mark.parametrize("size", [10, 5000])
+def test_a_posted_request_survives_the_sign_in(site: Site, size: int) -> None:
+    form = {
+        "response_type": "code",
+        "client_id": "web",
+        "scope": "profile",
+        "state": "s" * size,
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+    answer = site.browser.post("/oauth/authorize", data=form)
+    assert answer.status_code == 303
+    assert len(answer.location) < 2500
+    back = parse_qs(urlsplit(answer.location).query)["next"][0]
+    site.sign_in()
+    assert site.browser.get(back).status_code == 200, "seeing it spends nothing"
+    answer = site.allow(site.browser.get(back))
+    assert answer_of(answer)["state"] == "s" * size
+    if size > 1000:
+        assert answer_of(site.browser.get(back))["error"] == "invalid_request", "it is answered once"
+
+
+def test_a_kept_request_expires(site: Site) -> None:
+    form = {"response_type": "code", "client_id": "web", "state": "s" * 5000}
+    back = parse_qs(urlsplit(site.browser.post("/oauth/authorize", data=form).location).query)["next"][0]
+    site.clock.forward(3600)
+    site.sign_in()
+    assert site.browser.get(back).status_code == 400
+    assert site.browser.get("/oauth/authorize?flask_oauth2_request=nonsense").status_code == 400
+
+
+def test_a_stranger_is_sent_to_sign_in_and_back(site: Site) -> None:
+    answer = site.ask()
+    assert answer.status_code == 303
+    assert urlsplit(answer.location).path == "/login"
+    back = parse_qs(urlsplit(answer.location).query)["next"][0]
+    assert back.startswith("/oauth/authorize?")
+    site.sign_in()
+    assert "code" in answer_of(site.allow(site.browser.get(back)))
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+@pytest.mark.spec("rfc9700", "4.16")
+def test_the_consent_page_cannot_be_framed_cached_or_scripted(site: Site) -> None:
+    site.sign_in()
+    page = site.ask()
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert "form-action 'self' https://client.example;" in page.headers["Content-Security-Policy"]
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "See your name" in page.text
+    assert "ada" in page.text
+    assert "https://client.example" in page.text
+
+
+def test_the_consent_page_escapes_what_clients_say(site: Site) -> None:
+    site.change_client(name="<script>alert(1)</script>")
+    site.sign_in()
+    assert "<script>alert" not in site.ask().text
+
+
+def ticket_of(page: Any) -> str:
+    import re
+
+    found = re.search(r'name="ticket" value="([^"]+)"', page.text)
+    assert found
+    return unescape(found[1])
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+def test_consent_is_bound_to_the_session_and_the_user(site: Site) -> None:
+    site.sign_in()
+    page = site.ask()
+    stranger = site.app.test_client()
+    assert site.allow(page, browser=stranger).status_code == 400
+    site.sign_in("ada", stranger)
+    site.ask(browser=stranger)
+    assert site.allow(page, browser=stranger).status_code == 400, "the same user in another browser"
+    site.sign_in("eve")
+    assert site.allow(page).status_code == 400, "another user in the same browser"
+    site.sign_in("ada")
+    assert "code" in answer_of(site.allow(page))
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"decision": "allow"},
+        {"ticket": "nonsense", "decision": "allow"},
+        {"ticket": "", "decision": "allow"},
+        {"ticket": "real"},
+        {"ticket": "real", "decision": "yes"},
+        {"ticket": "altered", "decision": "allow"},
+    ],
+)
+def test_consent_needs_the_page(site: Site, form: dict[str, str]) -> None:
+    site.sign_in()
+    ticket = ticket_of(site.ask())
+    tickets = {"real": ticket, "altered": ticket[:9] + ("A" if ticket[9] != "A" else "B") + ticket[10:]}
+    if "ticket" in form:
+        form = {**form, "ticket": tickets.get(form["ticket"], form["ticket"])}
+    assert site.browser.post("/oauth/consent", data=form).status_code == 400
+    assert site.browser.get("/oauth/consent").status_code == 405
+
+
+def test_the_request_is_checked_again_when_it_is_allowed(site: Site) -> None:
+    site.sign_in()
+    page = site.ask()
+    site.change_client(redirect_uris=("https://client.example/other",))
+    assert site.allow(page).status_code == 400
+
+
+def test_who_signed_out_meanwhile_signs_in_again(site: Site) -> None:
+    site.sign_in()
+    page = site.ask()
+    with site.browser.session_transaction() as session:
+        del session["user"]
+    assert site.allow(page).location.startswith("/login?next=")
+
+
+@pytest.mark.spec("rfc8252", "8.6")
+def test_consent_is_remembered_until_the_scope_grows(site: Site) -> None:
+    site.authorize(scope="profile mail")
+    assert site.ask(scope="profile").status_code == 303
+    assert site.ask(scope="mail").status_code == 303
+    page = site.ask(scope="profile write")
+    assert page.status_code == 200
+    site.allow(page)
+    assert site.ask(scope="profile mail write").status_code == 303
+    site.sign_in("eve")
+    assert site.ask(scope="profile").status_code == 200, "consent of another user"
+
+
+@pytest.mark.spec("rfc8252", "8.6")
+@pytest.mark.parametrize(
+    ("redirect_uri", "remembered"),
+    [
+        ("https://app.example/cb", True),
+        ("http://127.0.0.1/cb", False),
+        ("http://localhost:7000/cb", False),
+        ("com.example.app:/cb", False),
+    ],
+)
+def test_consent_is_not_remembered_where_another_program_could_pass_for_the_client(
+    site: Site, redirect_uri: str, remembered: bool
+) -> None:
+    site.add_client("app", None, redirect_uris=(redirect_uri,), application_type="native")
+    answer = site.authorize(client_id="app", redirect_uri=redirect_uri)
+    assert "code" in answer
+    again = site.ask(client_id="app", redirect_uri=redirect_uri)
+    assert again.status_code == (303 if remembered else 200)
+
+
+def test_a_private_use_scheme_is_redirected_to(site: Site) -> None:
+    uri = "com.example.app:/oauth/done"
+    site.add_client("app", None, redirect_uris=(uri,), application_type="native")
+    site.sign_in()
+    page = site.ask(client_id="app", redirect_uri=uri)
+    assert "form-action 'self' com.example.app:;" in page.headers["Content-Security-Policy"]
+    assert site.allow(page).location.startswith("com.example.app:/oauth/done?code=")
+
+
+def test_a_loopback_port_is_redirected_to(site: Site) -> None:
+    site.add_client("cli", None, redirect_uris=("http://127.0.0.1/done",), application_type="native")
+    site.sign_in()
+    answer = site.allow(site.ask(client_id="cli", redirect_uri="http://127.0.0.1:53411/done"))
+    assert answer.location.startswith("http://127.0.0.1:53411/done?code=")
+
+
+def test_a_store_without_consents_is_asked_for_none(new_site: Any) -> None:
+    class Forgetful:
+        def __init__(self) -> None:
+            self._store = MemoryStore()
+
+        def __getattr__(self, name: str) -> Any:
+            if "consent" in name:
+                raise AttributeError(name)
+            return getattr(self._store, name)
+
+    site = new_site(store=Forgetful())
+    site.add_client()
+    assert "code" in site.authorize()
+    assert site.ask().status_code == 200
+
+
+@pytest.mark.spec("rfc9700", "2.6")
+def test_there_is_no_cors_on_the_authorization_endpoint(site: Site) -> None:
+    site.sign_in()
+    page = site.browser.get("/oauth/authorize", headers={"Origin": "https://client.example"})
+    assert not any(name.startswith("Access-Control") for name, _ in page.headers.items())
+
+
+def test_a_query_that_is_not_utf8_is_a_page(site: Site) -> None:
+    site.sign_in()
+    for query in (b"client_id=%ff", b"client_id=web&state=%00", "client_id=wéb".encode("latin-1")):
+        answer = site.browser.get("/oauth/authorize", query_string=query.decode("latin-1"))
+        assert answer.status_code == 400, query
+
+
+def test_an_error_page_shows_the_id_that_the_log_has(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    answer = site.ask(client_id="nobody")
+    record = caplog.records[-1].getMessage()
+    error_id = record.split("[")[1].split("]")[0]
+    assert error_id in answer.text
+    assert "rfc6749 4.1.2.1" in record
+    assert "nobody" in record
+
+
+def test_unused_parameters_are_ignored(site: Site) -> None:
+    assert "code" in site.authorize(foo="bar", access_type="offline")
+    assert urlencode({"a": "b"}) == "a=b"

@@ -1,0 +1,102 @@
+"""The revocation endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oauth_site import Site
+
+
+@pytest.fixture
+def secret(site: Site) -> str:
+    return site.add_client()
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "nonsense", ""])
+def test_a_refresh_token_ends_with_its_family_whatever_the_hint(site: Site, secret: str, hint: str) -> None:
+    tokens = site.tokens(secret)
+    answer = site.post("/revoke", ("web", secret), token=tokens["refresh_token"], token_type_hint=hint)
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not site.is_alive(tokens["access_token"])
+    assert site.refresh(tokens["refresh_token"], secret).get_json()["error"] == "invalid_grant"
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "nonsense", ""])
+def test_an_access_token_ends_alone(site: Site, secret: str, hint: str) -> None:
+    tokens = site.tokens(secret)
+    answer = site.post("/revoke", ("web", secret), token=tokens["access_token"], token_type_hint=hint)
+    assert answer.status_code == 200
+    assert not site.is_alive(tokens["access_token"])
+    again = site.refresh(tokens["refresh_token"], secret)
+    assert site.is_alive(again.get_json()["access_token"])
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+def test_a_superseded_refresh_token_still_ends_the_family(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    site.post("/revoke", ("web", secret), token=first["refresh_token"])
+    assert not site.is_alive(second["access_token"])
+
+
+@pytest.mark.spec("rfc7009", "2.2")
+def test_what_is_no_token_is_as_good_as_revoked(site: Site, secret: str) -> None:
+    tokens = site.tokens(secret)
+    site.post("/revoke", ("web", secret), token=tokens["refresh_token"])
+    for value in ("nonsense", "oat_" + "A" * 50, tokens["refresh_token"], tokens["access_token"], "é", "x" * 9000):
+        assert site.post("/revoke", ("web", secret), token=value).status_code == 200
+    site.clock.forward(40 * 86400)
+    assert site.post("/revoke", ("web", secret), token=site.tokens(secret)["refresh_token"]).status_code == 200
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_a_token_of_another_client_is_refused_and_lives(site: Site, secret: str, kind: str) -> None:
+    other = site.add_client("other")
+    tokens = site.tokens(secret)
+    answer = site.post("/revoke", ("other", other), token=tokens[kind])
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+    assert site.is_alive(tokens["access_token"])
+    assert site.refresh(tokens["refresh_token"], secret).status_code == 200
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+def test_a_public_client_only_says_who_it_is(site: Site) -> None:
+    site.add_client("app", None)
+    tokens = site.tokens(client_id="app")
+    assert site.post("/revoke", token=tokens["refresh_token"]).status_code == 401
+    assert site.is_alive(tokens["access_token"])
+    assert site.post("/revoke", token=tokens["refresh_token"], client_id="app").status_code == 200
+    assert not site.is_alive(tokens["access_token"])
+
+
+@pytest.mark.spec("rfc7009", "2.2.1")
+@pytest.mark.parametrize(
+    ("form", "status", "code"),
+    [
+        ({}, 400, "invalid_request"),
+        ({"token": ""}, 400, "invalid_request"),
+        ({"token": ["a", "b"]}, 400, "invalid_request"),
+        ({"token": "a", "token_type_hint": ["a", "b"]}, 400, "invalid_request"),
+    ],
+)
+def test_errors(site: Site, secret: str, form: dict[str, Any], status: int, code: str) -> None:
+    answer = site.post("/revoke", ("web", secret), **form)
+    assert (answer.status_code, answer.get_json()["error"]) == (status, code)
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+def test_a_confidential_client_authenticates(site: Site, secret: str) -> None:
+    tokens = site.tokens(secret)
+    for answer in (
+        site.post("/revoke", token=tokens["access_token"], client_id="web"),
+        site.post("/revoke", ("web", "wrong"), token=tokens["access_token"]),
+    ):
+        assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert site.is_alive(tokens["access_token"])

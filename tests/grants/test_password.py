@@ -1,0 +1,78 @@
+"""The password grant: whole, where it is named and the application checks passwords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_oauth2 import ConfigurationError
+from oauth_site import Site
+
+
+@pytest.fixture
+def site(new_site: Any) -> Site:
+    site: Site = new_site(OAUTH2_GRANT_TYPES=["password", "refresh_token"])
+
+    @site.provider.usergetter
+    def check(username: str, password: str, client: Any, request: Any) -> Any:
+        assert client.client_id in ("web", "app")
+        assert request.form.get("username") == username
+        return username if password == f"{username}'s password £" else None
+
+    return site
+
+
+@pytest.mark.spec("rfc6749", "4.3")
+def test_name_and_password_for_tokens(site: Site) -> None:
+    secret = site.add_client()
+    answer = site.token("password", ("web", secret), username="ada", password="ada's password £", scope="profile")
+    tokens = answer.get_json()
+    assert site.call(tokens["access_token"]).get_json()["user"] == "ada"
+    assert site.refresh(tokens["refresh_token"], secret).status_code == 200
+
+
+@pytest.mark.spec("rfc6749", "5.2")
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({"username": "ada", "password": "wrong"}, "invalid_grant"),
+        ({"username": "nobody", "password": "ada's password £"}, "invalid_grant"),
+        ({"username": "ada"}, "invalid_request"),
+        ({"password": "x"}, "invalid_request"),
+        ({"username": "ada", "password": ["x", "y"]}, "invalid_request"),
+        ({"username": "ada", "password": "ada's password £", "scope": "unknown"}, "invalid_scope"),
+    ],
+)
+def test_errors(site: Site, form: dict[str, Any], code: str) -> None:
+    answer = site.token("password", ("web", site.add_client()), **form)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, code)
+
+
+@pytest.mark.spec("rfc6749", "4.3.2")
+def test_guessing_is_throttled_by_user(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    auth = ("web", site.add_client())
+    site.add_client("app", None)
+    for _ in range(11):
+        assert site.token("password", auth, username="ada", password="ada's password £").status_code == 200
+    for number in range(10):
+        assert site.token("password", auth, username="ada", password=f"secret guess {number}").status_code == 400
+    answer = site.token("password", username="ada", password="ada's password £", client_id="app")
+    assert answer.status_code == 429, "by another client too, and for the right password"
+    assert 0 < int(answer.headers["Retry-After"]) <= 300
+    assert site.token("password", auth, username="eve", password="eve's password £").status_code == 200
+    assert "secret guess" not in caplog.text
+    site.clock.forward(300)
+    assert site.token("password", auth, username="ada", password="ada's password £").status_code == 200
+
+
+def test_it_needs_a_usergetter(new_site: Any) -> None:
+    with pytest.raises(ConfigurationError, match="usergetter"):
+        new_site(OAUTH2_GRANT_TYPES=["password"]).http.get("/.well-known/oauth-authorization-server")
+
+
+def test_it_is_off_by_default_even_with_a_usergetter(new_site: Any) -> None:
+    site = new_site()
+    site.provider.usergetter(lambda *_: "ada")
+    answer = site.token("password", ("web", site.add_client()), username="ada", password="x")
+    assert answer.get_json()["error"] == "unsupported_grant_type"
