@@ -240,6 +240,8 @@ class OAuth2Provider:
             methods=["GET", "POST"],
         )
         blueprint.add_url_rule(f"{prefix}/consent", "consent", partial(pages.decide, self), methods=["POST"])
+        # before every before_request function, Flask-WTF's among them
+        blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
 
     def _respond(self, endpoint: Endpoint, **_: str) -> Response:
         server = self.server
@@ -250,11 +252,6 @@ class OAuth2Provider:
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
         server = Server(settings, self._open_store(app, settings), self._parts, url_prefix=self._url_prefix)
-        csrf = app.extensions.get("csrf")
-        if (
-            csrf is not None
-        ):  # Flask-WTF: clients send no form of ours, and the consent page has a protection of its own
-            csrf.exempt(installed.blueprint)
         self._is_closed = True
         installed.server = server
         return server
@@ -278,6 +275,13 @@ class OAuth2Provider:
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return SQLAlchemyStore.open(uri)
+
+
+def _exempt_from_csrf(blueprint: flask.Blueprint, *_: object) -> None:
+    """Flask-WTF: clients send no form of ours, and the consent page has a protection of its own."""
+    csrf = flask.current_app.extensions.get("csrf")
+    if csrf is not None:
+        csrf.exempt(blueprint)
 
 
 def _flask_login_user() -> Any:
