@@ -56,8 +56,9 @@ class Store(Protocol):
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """Spend a grant or a refresh token and file what is issued for it, both or neither. Whether that was done.
 
-        What was spent before is not spent again, and nothing is filed; but a refresh token that was spent at most
+        What was spent before is not spent again, and nothing is filed; but a refresh token that was spent less than
         ``leeway`` seconds ago gives up to :data:`SIBLINGS` siblings more, as long as no child of it has been spent.
+        A key that is taken already is an error, which leaves all as it was.
         """
         ...
 

@@ -69,22 +69,17 @@ class MemoryStore:
 
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
+        records = list(filed)
         with self._lock:
+            if spend is not None and not self._may_spend(spend, now, leeway):
+                return False
+            self._check_new(records)
             if isinstance(spend, Grant):
-                grant = self._grants.get(spend.key)
-                if grant is None or grant.used_at is not None:
-                    return False
-                self._grants[spend.key] = replace(grant, used_at=now)
+                self._grants[spend.key] = replace(self._grants[spend.key], used_at=now)
             elif isinstance(spend, Token):
-                key = spend.access.key
-                token = self._tokens.get(key)
-                if token is None:
-                    return False
-                if token.used_at is None:
-                    self._tokens[key] = replace(token, used_at=now)
-                elif not self._may_have_sibling(key, token.used_at + leeway, now):
-                    return False
-            for record in filed:
+                token = self._tokens[spend.access.key]
+                self._tokens[spend.access.key] = replace(token, used_at=now if token.used_at is None else token.used_at)
+            for record in records:
                 if isinstance(record, Grant):
                     self._grants[record.key] = record
                 else:
@@ -93,7 +88,8 @@ class MemoryStore:
 
     def revoke(self, mark: str, expires_at: int) -> None:
         """See :meth:`.base.Store.revoke`."""
-        self._marks[mark] = max(expires_at, self._marks.get(mark, 0))
+        with self._lock:
+            self._marks[mark] = max(expires_at, self._marks.get(mark, 0))
 
     def revoked(self, *marks: str) -> bool:
         """See :meth:`.base.Store.revoked`."""
@@ -102,9 +98,9 @@ class MemoryStore:
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
         with self._lock:
-            count = self._counters.get(key, (0, 0))[0] + by
-            self._counters[key] = count, expires_at
-            return count
+            before, ends_at = self._counters.get(key, (0, expires_at))
+            self._counters[key] = before + by, ends_at
+            return before + by
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""
@@ -112,7 +108,8 @@ class MemoryStore:
 
     def set_consent(self, consent: Consent) -> None:
         """See :meth:`.base.ConsentStore.set_consent`."""
-        self._consents[consent.user_id, consent.client_id] = consent
+        with self._lock:
+            self._consents[consent.user_id, consent.client_id] = consent
 
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`."""
@@ -136,20 +133,35 @@ class MemoryStore:
         with self._lock:
             return sum(len(keys) for keys in self._expired(now))
 
+    def _may_spend(self, spend: Grant | Token, now: int, leeway: int) -> bool:
+        if isinstance(spend, Grant):
+            grant = self._grants.get(spend.key)
+            return grant is not None and grant.used_at is None
+        token = self._tokens.get(spend.access.key)
+        if token is None or token.used_at is None:
+            return token is not None
+        children = self._children.get(spend.access.key, [])
+        return (
+            now < token.used_at + leeway
+            and len(children) <= SIBLINGS
+            and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
+        )
+
+    def _check_new(self, records: list[Grant | Token]) -> None:
+        """Raise :exc:`ValueError` for a key that is taken, as a database would."""
+        keys = [record.key if isinstance(record, Grant) else record.access.key for record in records]
+        keys += [record.refresh_key for record in records if isinstance(record, Token) and record.refresh_key]
+        if len(set(keys)) < len(keys) or any(
+            key in filed for key in keys for filed in (self._grants, self._tokens, self._refresh)
+        ):
+            raise ValueError("a duplicate key")
+
     def _file(self, token: Token) -> None:
         self._tokens[token.access.key] = token
         if token.refresh_key is not None:
             self._refresh[token.refresh_key] = token.access.key
         if token.parent is not None:
             self._children.setdefault(token.parent, []).append(token.access.key)
-
-    def _may_have_sibling(self, key: bytes, until: int, now: int) -> bool:
-        children = self._children.get(key, [])
-        return (
-            now < until
-            and len(children) <= SIBLINGS
-            and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
-        )
 
     def _is_revoked(self, token: Token) -> bool:
         owner = token.authorization

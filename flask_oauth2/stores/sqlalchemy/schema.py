@@ -56,8 +56,9 @@ class Tables(NamedTuple):
 
 def declare(metadata: MetaData) -> Tables:
     """Add the tables to ``metadata``, or find them there."""
-    if "oauth2_client" in metadata.tables:
-        return Tables(*(metadata.tables[f"oauth2_{name}"] for name in Tables._fields))
+    prefix = f"{metadata.schema}.oauth2_" if metadata.schema else "oauth2_"
+    if f"{prefix}client" in metadata.tables:
+        return Tables(*(metadata.tables[prefix + name] for name in Tables._fields))
     client_id, key = String(255), LargeBinary(64)
     return Tables(
         client=Table(

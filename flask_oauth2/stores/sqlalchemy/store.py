@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import schema
-from .connections import READING, WRITING, Reading, Writing, forget_in_children
+from .connections import cursors, forget_in_children
 from .statements import UPSERTS, Statements
 
 
@@ -42,8 +42,7 @@ class SQLAlchemyStore:
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
-        self._reading: Callable[[], Reading] = partial(READING[engine.dialect.name], engine)
-        self._writing: Callable[[], Writing] = partial(WRITING[engine.dialect.name], engine)
+        self._reading, self._writing = cursors(engine)
         forget_in_children(engine)
 
     @classmethod
@@ -53,25 +52,30 @@ class SQLAlchemyStore:
         An SQLite file is made with mode 0600, in WAL mode with ``synchronous=NORMAL``. Raises
         :exc:`ConfigurationError` for a database that a newer release has written.
         """
-        engine = sa.create_engine(uri)
+        url = sa.make_url(uri)
+        in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+        engine = sa.create_engine(url, **_ONE_CONNECTION if in_memory else {})
         store = cls(engine)
         if engine.dialect.name == "sqlite":
-            if engine.url.database not in (None, "", ":memory:"):
-                os.close(os.open(str(engine.url.database), os.O_CREAT, 0o600))
+            if not in_memory:
+                os.close(os.open(str(url.database), os.O_CREAT, 0o600))
             event.listen(engine, "connect", _tune_sqlite)
-        with engine.begin() as connection:
-            connection.execute(sa.text(_LOCKS[engine.dialect.name]))
-            schema.advance(connection)
+        try:
+            with engine.begin() as connection:
+                connection.execute(sa.text(_LOCKS[engine.dialect.name]))
+                schema.advance(connection)
+        except BaseException:
+            engine.dispose()
+            raise
         return store
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
         inspector = sa.inspect(self.engine)
-        present = set(inspector.get_table_names())
         for table in self.tables:
-            columns = (
-                {column["name"] for column in inspector.get_columns(table.name)} if table.name in present else set()
-            )
+            is_there = inspector.has_table(table.name, schema=table.schema)
+            described = inspector.get_columns(table.name, schema=table.schema) if is_there else []
+            columns = {column["name"] for column in described}
             missing = {column.name for column in table.columns} - columns
             if missing:
                 what = f"column {', '.join(sorted(missing))} of {table.name}" if columns else f"table {table.name}"
@@ -82,6 +86,8 @@ class SQLAlchemyStore:
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""
+        if "\0" in client_id:  # a character that PostgreSQL's text cannot hold
+            return None
         with self._reading() as cursor:
             row = self._sql.get_client(cursor, client_id=client_id).fetchone()
         return row and _client(tuple(row))
@@ -215,10 +221,12 @@ class SQLAlchemyStore:
 
     def revoked(self, *marks: str) -> bool:
         """See :meth:`.base.Store.revoked`."""
-        first, second, third = (*marks, "", "")[:3]
         with self._reading() as cursor:
-            row = self._sql.get_marks(cursor, first=first, second=second, third=third).fetchone()
-        return row is not None
+            for start in range(0, len(marks), 3):
+                first, second, third = (*marks[start : start + 3], None, None)[:3]
+                if self._sql.get_marks(cursor, first=first, second=second, third=third).fetchone():
+                    return True
+        return False
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
@@ -266,6 +274,9 @@ class SQLAlchemyStore:
                 for _, (count, _, _) in self._sql.expired
             )
 
+
+_ONE_CONNECTION: dict[str, Any] = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}}
+"""For SQLite in memory, where each connection has a database of its own."""
 
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
 """By dialect: what lets one of several workers that start at once make the tables."""

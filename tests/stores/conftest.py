@@ -1,0 +1,111 @@
+"""The stores that every test of this folder runs over, and the PostgreSQL server that they need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from port_for import get_port
+from pytest_postgresql.executors import PostgreSQLExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
+from sqlalchemy import MetaData, create_engine
+
+from flask_oauth2 import MemoryStore
+from flask_oauth2.stores.base import Store
+from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, declare
+
+OpenStore = Callable[[str], SQLAlchemyStore]
+
+
+def find_pg_ctl() -> Path | None:
+    """Debian keeps the server's programs off the PATH, one folder for each version."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4]))
+    return programs[-1] if programs else None
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQLExecutor]:
+    """A server of our own. It refuses to run as root, who therefore starts it as Debian's user ``postgres``."""
+    pg_ctl = find_pg_ctl()
+    if pg_ctl is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            "no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql"
+        )
+    directory = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    if os.getuid() == 0:
+        shutil.chown(directory, "postgres", "postgres")
+        real, pg_ctl = pg_ctl, directory / "pg_ctl"
+        pg_ctl.write_text(
+            f'#!/bin/sh\ncd /\nexec setpriv --reuid=postgres --regid=postgres --init-groups {real} "$@"\n'
+        )
+        pg_ctl.chmod(0o755)
+    server = PostgreSQLExecutor(
+        executable=str(pg_ctl),
+        host="127.0.0.1",
+        port=get_port(None),
+        datadir=str(directory / "data"),
+        unixsocketdir=str(directory),
+        logfile=str(directory / "log"),
+        startparams="-w",
+        dbname="store",
+    )
+    try:
+        with server:
+            server.wait_for_postgres()
+            yield server
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgreSQLExecutor) -> Iterator[str]:
+    """A fresh database of the server."""
+    server = postgresql_server
+    with DatabaseJanitor(user=server.user, host=server.host, port=server.port, dbname=server.dbname):
+        yield f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{server.dbname}"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'oauth2.sqlite'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where a lasting store can be made, which other processes can open too."""
+    location: str = request.getfixturevalue(f"{request.param}_url")
+    return location
+
+
+@pytest.fixture
+def open_store(request: pytest.FixtureRequest) -> Iterator[OpenStore]:
+    """Opens stores, and closes their connections at the end of the test."""
+    with ExitStack() as stack:
+
+        def open_store(url: str) -> SQLAlchemyStore:
+            store = SQLAlchemyStore.open(url)
+            stack.callback(store.engine.dispose)
+            return store
+
+        yield open_store
+
+
+@pytest.fixture(params=["memory", "sqlite", "sqlite-application", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``."""
+    if request.param == "memory":
+        yield MemoryStore()
+    elif request.param == "sqlite-application":
+        engine, metadata = create_engine(request.getfixturevalue("sqlite_url")), MetaData()
+        tables = declare(metadata)
+        metadata.create_all(engine)
+        yield SQLAlchemyStore(engine, tables)
+        engine.dispose()
+    else:
+        yield request.getfixturevalue("open_store")(request.getfixturevalue(f"{request.param}_url"))

@@ -1,0 +1,114 @@
+"""Records for the tests of the stores, each with fields of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from flask_oauth2 import AccessToken, Authorization, Client, Grant, Token, values
+from flask_oauth2.records import Claims
+from flask_oauth2.stores.base import Store
+
+NOW = 1_800_000_000
+"""The time at which things happen, unless a test says otherwise."""
+
+FAR = NOW + 10_000_000
+"""When a mark may be forgotten."""
+
+_numbers = count(1)
+
+
+def new_key(now: int = NOW) -> bytes:
+    """A key that was not there before."""
+    return values.key(values.new("oat", values.stamp(now)))
+
+
+def new_client(**fields: Any) -> Client:
+    """A client with everything set."""
+    standard: dict[str, Any] = {
+        "client_id": f"client-{next(_numbers)}",
+        "name": "Café ☕",
+        "secret": "sha256$abc",
+        "auth_method": "client_secret_post",
+        "application_type": "native",
+        "redirect_uris": ("https://client.example/back", "http://127.0.0.1/back?a=b&c=%20"),
+        "grant_types": ("authorization_code", "urn:example:grant"),
+        "response_types": ("code", "token"),
+        "scope": ("read", "write"),
+        "token_format": "signed",
+        "pkce_required": False,
+        "resource_server": True,
+        "metadata": {"contacts": ["a@example.com"], "logo_uri": "https://client.example/☕.png"},
+        "created_at": NOW,
+    }
+    return Client(**standard | fields)
+
+
+def new_authorization(**fields: Any) -> Authorization:
+    """An authorization, which is a family of its own."""
+    standard: dict[str, Any] = {
+        "id": values.text(values.new_id(NOW)),
+        "client_id": "client",
+        "user_id": "user",
+        "scope": ("read", "write"),
+    }
+    return Authorization(**standard | fields)
+
+
+def new_grant(authorization: Authorization | None = None, **fields: Any) -> Grant:
+    """A code."""
+    standard: dict[str, Any] = {
+        "key": new_key(),
+        "kind": "code",
+        "expires_at": NOW + 60,
+        "authorization": authorization or new_authorization(),
+    }
+    return Grant(**standard | fields)
+
+
+def new_token(
+    authorization: Authorization | None = None,
+    *,
+    parent: Token | None = None,
+    now: int = NOW,
+    scope: tuple[str, ...] | None = None,
+    confirmation: Claims | None = None,
+    **fields: Any,
+) -> Token:
+    """A bearer token with a refresh token; a child of ``parent`` if there is one."""
+    if parent is not None:
+        authorization = parent.authorization
+        fields["parent"] = parent.access.key
+    owner = authorization or new_authorization()
+    access = AccessToken(
+        key=new_key(now),
+        authorization_id=owner.id,
+        client_id=owner.client_id,
+        user_id=owner.user_id,
+        scope=owner.scope if scope is None else scope,
+        type="Bearer",
+        issued_at=now,
+        expires_at=now + 3600,
+        claims=owner.claims,
+        confirmation=confirmation,
+    )
+    standard: dict[str, Any] = {"refresh_key": new_key(now), "refresh_expires_at": now + 86400 * 30}
+    return Token(access=access, authorization=owner, **standard | fields)
+
+
+def filed(store: Store, record: Any, now: int = NOW) -> Any:
+    """File a record, and return it."""
+    assert store.issue(None, [record], now)
+    return record
+
+
+def refreshed(store: Store, parent: Token, now: int = NOW, leeway: int = 0) -> Token | None:
+    """The child that a refresh gives, None where the refresh token was spent."""
+    child = new_token(parent=parent, now=now)
+    return child if store.issue(parent, [child], now, leeway) else None
+
+
+def spent(record: Any, now: int = NOW) -> Any:
+    """The record as it is once it was spent."""
+    return replace(record, used_at=now)
