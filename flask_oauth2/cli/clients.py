@@ -57,6 +57,14 @@ _EMPTY: dict[str, tuple[str, Any]] = {
 """What ``--clear`` empties, beside the pages."""
 
 _PAGES = {page.replace("_", "-"): page for page in rules.PAGES}
+"""The pages, by option."""
+
+_PAGE_HELP = {
+    "client-uri": "Its home page, for users to follow.",
+    "logo-uri": "Its logo, for users to see.",
+    "policy-uri": "Its privacy policy, for users to read.",
+    "tos-uri": "Its terms of service, for users to read.",
+}
 
 
 client_group = AppGroup("client", help="Who may ask for tokens.")
@@ -66,9 +74,15 @@ def client_options(command: Command) -> Command:
     """The options that say what a client is, each None or empty where it is not given."""
     for option in reversed(
         [
-            click.option("--redirect-uri", "redirect_uris", multiple=True, metavar="URI", help="Repeatable, exact."),
+            click.option(
+                "--redirect-uri",
+                "redirect_uris",
+                multiple=True,
+                metavar="URI",
+                help="Where answers go, in full; repeatable.",
+            ),
             click.option("--scope", multiple=True, metavar="WORDS", help='What it may ask for: "a b", or repeated.'),
-            click.option("--grant-type", "grant_types", multiple=True, help="Repeatable."),
+            click.option("--grant-type", "grant_types", multiple=True, help="How it gets tokens; repeatable."),
             click.option("--response-type", "response_types", multiple=True, help="Default: those of the grant types."),
             click.option("--auth-method", help="How it authenticates.  [default: client_secret_basic]"),
             click.option("--public", is_flag=True, help="It keeps no secret: --auth-method none."),
@@ -76,7 +90,7 @@ def client_options(command: Command) -> Command:
             click.option("--token-format", help="Of its access tokens, in place of OAUTH2_ACCESS_TOKEN_FORMAT."),
             click.option("--pkce/--no-pkce", "pkce_required", default=None, help="In place of OAUTH2_PKCE_REQUIRED."),
             click.option("--resource-server/--no-resource-server", default=None, help="It may introspect all tokens."),
-            *(click.option(f"--{option}", metavar="URL") for option in _PAGES),
+            *(click.option(f"--{option}", metavar="URL", help=_PAGE_HELP[option]) for option in _PAGES),
             click.option("--secret", "chosen", is_flag=True, help="Ask for a secret in place of making one."),
             json_option,
         ]
@@ -108,7 +122,7 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
             f"run flask oauth2 purge {days} days after the deletion, which frees it"
         )
     client = _changed(blank, server, given)
-    if not client.grant_types and not client.resource_server:
+    if not client.grant_types:
         client = _with_default_grants(client, server)
     _keep(server, client, chosen, as_json)
 
@@ -140,7 +154,7 @@ def show(client_id: str, as_json: bool) -> None:
 
 @client_group.command("update")
 @click.argument("client_id")
-@click.option("--name")
+@click.option("--name", help="What users know it by.")
 @client_options
 @click.option("--clear", multiple=True, type=click.Choice([*_EMPTY, *_PAGES]), help="Take away; repeatable.")
 def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
@@ -209,12 +223,13 @@ def _changed(client: Client, server: Server, given: dict[str, Any], clear: Seque
 
 
 def _with_default_grants(client: Client, server: Server) -> Client:
+    wanted: tuple[str, ...] = ()
     if client.redirect_uris:
-        wanted: tuple[str, ...] = ("authorization_code", "refresh_token")
-    else:
-        wanted = () if client.is_public else ("client_credentials",)
-    if not wanted:
+        wanted = ("authorization_code", "refresh_token")
+    elif client.is_public:
         raise click.UsageError("a public client acts for users only: give it a --redirect-uri, or name a --grant-type")
+    elif not client.resource_server:
+        wanted = ("client_credentials",)
     grant_types = tuple(name for name in wanted if name in server.grant_type_names)
     response_types = client.response_types or rules.default_response_types(grant_types, server)
     return replace(client, grant_types=grant_types, response_types=response_types)
