@@ -43,7 +43,6 @@ class Installed:
     """What ``app.extensions`` holds: the provider's state for one application."""
 
     provider: OAuth2Provider
-    blueprint: flask.Blueprint
     server: Server | None = None
     lock: Lock = field(default_factory=Lock)
 
@@ -104,7 +103,7 @@ class OAuth2Provider:
             static_folder="pages/static",
             static_url_path=f"{self._url_prefix}/static",
         )
-        app.extensions[EXTENSION] = Installed(self, blueprint)
+        app.extensions[EXTENSION] = Installed(self)
         self._add_routes(blueprint)
         app.register_blueprint(blueprint)
         app.cli.add_command(cli.oauth2)
@@ -226,26 +225,30 @@ class OAuth2Provider:
             raise ConfigurationError(f"{name} is registered already")
 
     def _add_routes(self, blueprint: flask.Blueprint) -> None:
-        for endpoint in ENDPOINTS:
-            view = partial(self._respond, endpoint)
-            path = f"{self._url_prefix}{endpoint.path}"
-            blueprint.add_url_rule(path, endpoint.name, view, methods=endpoint.methods)
-        for endpoint in WELL_KNOWN:
-            blueprint.add_url_rule(endpoint.path, endpoint.name, partial(self._respond, endpoint))
         prefix = self._url_prefix
-        blueprint.add_url_rule(
-            f"{prefix}{AUTHORIZATION_PATH}",
-            "authorize",
-            partial(pages.authorize, self),
-            methods=["GET", "POST"],
-        )
-        blueprint.add_url_rule(f"{prefix}/consent", "consent", partial(pages.decide, self), methods=["POST"])
+        for endpoint in ENDPOINTS:
+            path = f"{prefix}{endpoint.path}"
+            blueprint.add_url_rule(path, endpoint.name, self._view(endpoint), methods=endpoint.methods)
+        for endpoint in WELL_KNOWN:
+            blueprint.add_url_rule(endpoint.path, endpoint.name, self._view(endpoint))
+
+        @blueprint.route(f"{prefix}{AUTHORIZATION_PATH}", methods=["GET", "POST"])
+        def authorize() -> Response:
+            return pages.authorize(self)
+
+        @blueprint.post(f"{prefix}/consent")
+        def consent() -> Response:
+            return pages.decide(self)
+
         # before every before_request function, Flask-WTF's among them
         blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
 
-    def _respond(self, endpoint: Endpoint, **_: str) -> Response:
-        server = self.server
-        return web.write(server.answer(lambda: endpoint.respond(server, web.read()), server.refuse))
+    def _view(self, endpoint: Endpoint) -> Callable[..., Response]:
+        def view(**_: str) -> Response:
+            server = self.server
+            return web.write(server.answer(lambda: endpoint.respond(server, web.read()), server.refuse))
+
+        return view
 
     def _open(self, app: flask.Flask, installed: Installed) -> Server:
         settings = Settings.load(app.config)

@@ -1,0 +1,59 @@
+"""The public names: changing this list is changing the API."""
+
+from __future__ import annotations
+
+import flask_oauth2
+
+
+def test_public_names() -> None:
+    assert flask_oauth2.__all__ == sorted(flask_oauth2.__all__)
+    assert flask_oauth2.__all__ == [
+        "AccessDenied",
+        "AccessToken",
+        "Approval",
+        "Authorization",
+        "Client",
+        "ConfigurationError",
+        "Consent",
+        "Grant",
+        "InsufficientScope",
+        "InvalidClient",
+        "InvalidGrant",
+        "InvalidRequest",
+        "InvalidScope",
+        "InvalidToken",
+        "Issue",
+        "MemoryStore",
+        "OAuth2Error",
+        "OAuth2Provider",
+        "TemporarilyUnavailable",
+        "Token",
+        "TokenRequest",
+        "UnauthorizedClient",
+        "UnsupportedGrantType",
+        "UnsupportedResponseType",
+        "User",
+        "current_token",
+    ]
+    for name in flask_oauth2.__all__:
+        assert getattr(flask_oauth2, name).__doc__
+
+
+def test_public_methods_of_the_provider() -> None:
+    public = {name for name in vars(flask_oauth2.OAuth2Provider) if not name.startswith("_")}
+    assert public == {
+        "current_user",
+        "get_current_user",
+        "grant_type",
+        "init_app",
+        "load_user",
+        "login_url",
+        "register_client_auth_method",
+        "register_response_type",
+        "register_token_format",
+        "register_token_type",
+        "require_oauth",
+        "server",
+        "userloader",
+        "usergetter",
+    }
