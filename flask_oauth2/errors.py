@@ -59,7 +59,7 @@ class OAuth2Error(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(description)
-        self.description = _FORBIDDEN.sub("?", description)
+        self.description = _FORBIDDEN.sub("?", description if len(description) <= 200 else description[:197] + "...")
         self.rule = rule or self.rule
         self.expected = expected
         self.came = came
