@@ -66,16 +66,15 @@ def purge(as_json: bool) -> None:
 def routes(as_json: bool) -> None:
     """List the endpoints and the specification that each answers to."""
     app = flask.current_app
-    prefix = app.extensions["flask_oauth2"].blueprint.name + "."
     rows = [
         {
             "endpoint": rule.endpoint,
             "methods": sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}),
             "path": rule.rule,
-            "specification": _SPECIFICATIONS.get(rule.endpoint.removeprefix(prefix), ""),
+            "specification": _SPECIFICATIONS.get(rule.endpoint.removeprefix("oauth2."), ""),
         }
         for rule in app.url_map.iter_rules()
-        if rule.endpoint.startswith(prefix) and rule.endpoint != f"{prefix}static"
+        if rule.endpoint.startswith("oauth2.") and rule.endpoint != "oauth2.static"
     ]
     issuer = app.config.get("OAUTH2_ISSUER")
     if as_json:
