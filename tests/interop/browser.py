@@ -72,7 +72,7 @@ class Browser:
         """Visit a URL, or send a form there."""
         site, visited = urlsplit(url).netloc, {url}
         while True:
-            response = self._session.request("POST" if form else "GET", url, data=form, allow_redirects=False)
+            response = self._session.request("GET" if form is None else "POST", url, data=form, allow_redirects=False)
             if "Location" not in response.headers:
                 return Page(url, response.status_code, response.text, visited)
             url, form = urljoin(url, response.headers["Location"]), None
@@ -85,7 +85,7 @@ class Browser:
         form = next(form for form in page.forms if button in form.buttons)
         name, value = form.buttons[button]
         pressed = {name: value} if name else {}
-        return self.open(form.action, {**form.fields, **fields, **pressed, "": ""})
+        return self.open(form.action, {**form.fields, **fields, **pressed})
 
     def authorize(self, url: str, decision: str = "Allow", **credentials: str) -> str:
         """Sign in where asked, decide where asked: the URL at which the client gets its answer."""

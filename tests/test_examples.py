@@ -1,0 +1,116 @@
+"""The examples run, and do what they say to whoever walks through them."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import requests
+from interop.browser import Browser, Page
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the quickstart, started as README.rst says, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("clone")
+    ignored = shutil.ignore_patterns("instance", "__pycache__")
+    shutil.copytree(ROOT / "examples/quickstart", folder / "examples/quickstart", ignore=ignored)
+    command = "flask --app examples/quickstart/app.py run"
+    assert f".venv/bin/{command}\n" in (ROOT / "README.rst").read_text()
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    arguments = [sys.executable, "-m", *command.split(), "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while not answers(port):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
+
+
+def connect(browser: Browser, url: str) -> Page:
+    """From the home page to the consent page."""
+    page = browser.open(browser.open(url).links["Connect"])
+    assert "The demo account is demo with the password demo." in page.text
+    return browser.press(page, "Sign in", name="demo", password="demo")
+
+
+def test_the_whole_journey(quickstart: str, browser: Browser) -> None:
+    page = connect(browser, quickstart)
+    assert page.text.split("asks to:")[1].split()[:6] == ["See", "your", "name", "See", "your", "e-mail"]
+    page = browser.press(page, "Allow")
+    assert '"code": "oac_' in page.text
+    page = browser.press(page, "Redeem the code")
+    assert '"access_token": "oat_' in page.text
+    page = browser.press(page, "Call the API")
+    assert '"email": "demo@example.com"' in page.text
+    page = browser.press(page, "Refresh the tokens")
+    assert page.text.count('"access_token": "oat_') == 2
+    page = browser.press(page, "Revoke")
+    assert "401" not in page.text
+    page = browser.press(page, "Call the API again")
+    assert "401 UNAUTHORIZED" in page.text
+    assert '"error": "invalid_token"' in page.text
+    assert "That was the whole journey." in page.text
+    assert "Connect again" in page.links
+    assert "Sign out" not in browser.press(page, "Sign out").text
+
+
+def test_a_person_who_denies(quickstart: str, browser: Browser) -> None:
+    page = browser.press(connect(browser, quickstart), "Deny")
+    assert '"error": "access_denied"' in page.text
+    assert "You did not allow it." in page.text
+    assert "Redeem the code" not in page.text
+
+
+def test_a_wrong_password(quickstart: str, browser: Browser) -> None:
+    page = browser.open(f"{quickstart}/login")
+    assert "is wrong" in browser.press(page, "Sign in", name="demo", password="guess").text
+    assert "is wrong" in browser.press(page, "Sign in", name="nobody", password="demo").text
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/", "/\\evil.example/", "/\t/evil.example"])
+def test_the_login_page_leads_nowhere_else(quickstart: str, browser: Browser, target: str) -> None:
+    page = browser.open(requests.Request("GET", f"{quickstart}/login", params={"next": target}).prepare().url or "")
+    assert browser.press(page, "Sign in", name="demo", password="demo").url == f"{quickstart}/"
+
+
+def test_forms_of_other_sites_are_refused(quickstart: str) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Sec-Fetch-Site"] = "cross-site"
+        for form in ("login", "logout"):
+            assert session.post(f"{quickstart}/{form}").status_code == 403
+
+
+def test_an_answer_that_nobody_asked_for_is_ignored(quickstart: str, browser: Browser) -> None:
+    connect(browser, quickstart)
+    page = browser.open(f"{quickstart}/connected?code=stolen&state=guessed&iss={quickstart}")
+    assert "stolen" not in page.text
+    assert "You left before you answered." in page.text
