@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 import flask
@@ -119,6 +119,18 @@ class OAuth2Provider:
         if not server.root and flask.has_request_context():
             web.place(server, flask.request.environ, flask.current_app.debug or flask.current_app.testing)
         return server
+
+    @overload
+    def require_oauth(self, scope: Callback, /) -> Callback: ...
+
+    @overload
+    def require_oauth(
+        self,
+        scope: str | Iterable[str] | None = None,
+        *more: str,
+        any_of: Iterable[str] | None = None,
+        optional: bool = False,
+    ) -> Guard: ...
 
     def require_oauth(
         self,

@@ -1,0 +1,76 @@
+"""Type-checked and never run: what users write must pass mypy in strict mode."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, session
+from flask.views import MethodView
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_oauth2 import (
+    Client,
+    InvalidGrant,
+    Issue,
+    MemoryStore,
+    OAuth2Provider,
+    TokenRequest,
+    User,
+    current_token,
+)
+
+app = Flask(__name__)
+db = SQLAlchemy(app)
+provider = OAuth2Provider(app, db=db)
+OAuth2Provider(store=MemoryStore(), url_prefix="/auth").init_app(app)
+api = Blueprint("api", __name__)
+provider.require_oauth("profile")(api)
+
+
+@provider.current_user
+def current_user() -> User | None:
+    return User(id=session["user"]) if "user" in session else None
+
+
+@provider.userloader
+def load_user(user_id: str) -> str:
+    return user_id.title()
+
+
+@provider.usergetter
+def check_password(username: str, password: str, client: Client, request: TokenRequest) -> str | None:
+    return username if password == "right" else None
+
+
+@provider.grant_type("urn:example:api-key")
+def api_key(request: TokenRequest) -> Issue:
+    owner = request.form.get("api_key")
+    if owner is None:
+        raise InvalidGrant("unknown api_key")
+    return Issue(request.authorization(user_id=owner), refresh=True, lifetime=60)
+
+
+@app.get("/api/me")
+@provider.require_oauth("profile")
+def me() -> dict[str, str | int | None]:
+    return {"id": current_token.user_id, "client": current_token.client_id, "until": current_token.expires_at}
+
+
+@app.get("/api/any")
+@provider.require_oauth(any_of=["read", "write admin"])
+async def anything() -> list[str]:
+    return list(current_token.scope)
+
+
+@app.get("/api/open")
+@provider.require_oauth(optional=True)
+def opened() -> str:
+    return current_token.client_id if current_token else "nobody"
+
+
+class Items(MethodView):
+    decorators = [provider.require_oauth("items")]
+
+    def get(self) -> str:
+        return str(current_token.user)
+
+
+text: str = me.__name__
