@@ -56,15 +56,13 @@ _EMPTY: dict[str, tuple[str, Any]] = {
 }
 """What ``--clear`` empties, beside the pages."""
 
-_PAGES = {page.replace("_", "-"): page for page in rules.PAGES}
-"""The pages, by option."""
-
-_PAGE_HELP = {
+_PAGES = {
     "client-uri": "Its home page, for users to follow.",
     "logo-uri": "Its logo, for users to see.",
     "policy-uri": "Its privacy policy, for users to read.",
     "tos-uri": "Its terms of service, for users to read.",
 }
+"""The options that name a page, which is metadata of the same name."""
 
 
 client_group = AppGroup("client", help="Who may ask for tokens.")
@@ -84,13 +82,13 @@ def client_options(command: Command) -> Command:
             click.option("--scope", multiple=True, metavar="WORDS", help='What it may ask for: "a b", or repeated.'),
             click.option("--grant-type", "grant_types", multiple=True, help="How it gets tokens; repeatable."),
             click.option("--response-type", "response_types", multiple=True, help="Default: those of the grant types."),
-            click.option("--auth-method", help="How it authenticates.  [default: client_secret_basic]"),
+            click.option("--auth-method", help="How it authenticates: at first client_secret_basic."),
             click.option("--public", is_flag=True, help="It keeps no secret: --auth-method none."),
-            click.option("--native/--web", "native", default=None, help="What kind of application.  [default: web]"),
+            click.option("--native/--web", "native", default=None, help="What kind of application: at first web."),
             click.option("--token-format", help="Of its access tokens, in place of OAUTH2_ACCESS_TOKEN_FORMAT."),
             click.option("--pkce/--no-pkce", "pkce_required", default=None, help="In place of OAUTH2_PKCE_REQUIRED."),
             click.option("--resource-server/--no-resource-server", default=None, help="It may introspect all tokens."),
-            *(click.option(f"--{option}", metavar="URL", help=_PAGE_HELP[option]) for option in _PAGES),
+            *(click.option(f"--{option}", metavar="URL", help=purpose) for option, purpose in _PAGES.items()),
             click.option("--secret", "chosen", is_flag=True, help="Ask for a secret in place of making one."),
             json_option,
         ]
@@ -211,7 +209,7 @@ def _changed(client: Client, server: Server, given: dict[str, Any], clear: Seque
         changes["response_types"] = rules.default_response_types(changes["grant_types"], server)
     pages = {page: given[page] for page in rules.PAGES if given[page] is not None}
     for option in clear:
-        field, empty = _EMPTY.get(option, (_PAGES.get(option, ""), None))
+        field, empty = _EMPTY.get(option, (option.replace("-", "_"), None))
         if field in changes or field in pages:
             raise click.UsageError(f"--clear {option} contradicts the --{option} beside it")
         if option in _PAGES:
