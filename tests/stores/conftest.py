@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,12 +62,27 @@ def postgresql_server() -> Iterator[PostgreSQLExecutor]:
         shutil.rmtree(directory)
 
 
+@contextmanager
+def database(server: PostgreSQLExecutor, name: str) -> Iterator[str]:
+    """A fresh database of the server."""
+    with DatabaseJanitor(user=server.user, host=server.host, port=server.port, dbname=name):
+        yield f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{name}"
+
+
 @pytest.fixture
 def postgresql_url(postgresql_server: PostgreSQLExecutor) -> Iterator[str]:
-    """A fresh database of the server."""
-    server = postgresql_server
-    with DatabaseJanitor(user=server.user, host=server.host, port=server.port, dbname=server.dbname):
-        yield f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{server.dbname}"
+    """A database that nobody has used."""
+    with database(postgresql_server, "fresh") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_store(postgresql_server: PostgreSQLExecutor) -> Iterator[SQLAlchemyStore]:
+    """A store for many tests, each of which finds it empty."""
+    with database(postgresql_server, "contract") as url:
+        store = SQLAlchemyStore.open(url)
+        yield store
+        store.engine.dispose()
 
 
 @pytest.fixture
@@ -101,6 +116,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``."""
     if request.param == "memory":
         yield MemoryStore()
+    elif request.param == "sqlite":
+        yield request.getfixturevalue("open_store")(request.getfixturevalue("sqlite_url"))
     elif request.param == "sqlite-application":
         engine, metadata = create_engine(request.getfixturevalue("sqlite_url")), MetaData()
         tables = declare(metadata)
@@ -108,4 +125,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield SQLAlchemyStore(engine, tables)
         engine.dispose()
     else:
-        yield request.getfixturevalue("open_store")(request.getfixturevalue(f"{request.param}_url"))
+        store = request.getfixturevalue("postgresql_store")
+        yield store
+        with store.engine.begin() as connection:
+            for table in store.tables:
+                connection.execute(table.delete())

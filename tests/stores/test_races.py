@@ -1,0 +1,202 @@
+"""Many at once: threads that share a store, and processes that each have their own on the same database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from stores.samples import NOW, filed, new_authorization, new_client, new_grant, new_token
+from stores.workers import Race, delete_client, post, write
+
+from flask_oauth2 import Client, MemoryStore, Token, values
+from flask_oauth2.clients.secret import hash_secret
+from flask_oauth2.stores.base import SIBLINGS, Store
+
+MANY = 20
+
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+"""The vector of RFC 7636, appendix B."""
+
+TOKEN, REVOKE = "/oauth/token", "/oauth/revoke"
+
+
+@pytest.fixture(
+    params=["memory-threads", "sqlite-threads", "sqlite-processes", "postgresql-threads", "postgresql-processes"]
+)
+def race(request: pytest.FixtureRequest) -> Race:
+    """A store, and who races for what it holds."""
+    kind, competitors = request.param.split("-")
+    if kind == "memory":
+        return Race(MemoryStore())
+    url = request.getfixturevalue(f"{kind}_url")
+    open_store: Callable[[str], Store] = request.getfixturevalue("open_store")
+    return Race(open_store(url), url if competitors == "processes" else None)
+
+
+def add_client(store: Store, secret: str | None = None) -> Client:
+    """A client that may redeem codes and refresh; public without a secret."""
+    client = new_client(
+        secret=secret and hash_secret(secret),
+        auth_method="client_secret_basic" if secret else "none",
+        grant_types=("authorization_code", "refresh_token"),
+        token_format=None,
+    )
+    store.set_client(client)
+    return client
+
+
+def add_tokens(store: Store, client: Client) -> tuple[str, Token]:
+    """A refresh token, and its row."""
+    value = values.new("ort", values.stamp(NOW))
+    owner = new_authorization(client_id=client.client_id, scope=("read",))
+    return value, filed(store, new_token(owner, refresh_key=values.key(value)))
+
+
+def refresh_form(client: Client, value: str) -> dict[str, str]:
+    return {"grant_type": "refresh_token", "refresh_token": value, "client_id": client.client_id}
+
+
+def is_alive(store: Store, answer: dict[str, Any]) -> bool:
+    """Whether either token of an answer is still good."""
+    access = store.get_access(values.key(answer["access_token"]))
+    refresh = store.get_refresh(values.key(answer["refresh_token"]))
+    return access is not None or refresh is not None
+
+
+def tokens_of(answers: list[tuple[int, Any]]) -> list[dict[str, Any]]:
+    """What those got that were answered; all the others were refused for the same reason."""
+    refused = [content["error"] for status, content in answers if status != 200]
+    assert set(refused) <= {"invalid_grant"}
+    return [content for status, content in answers if status == 200]
+
+
+@pytest.mark.spec("rfc6749", "4.1.2")
+@pytest.mark.spec("rfc6749", "10.5")
+def test_a_code_has_one_winner_and_the_losers_end_its_family(race: Race) -> None:
+    store = race.store
+    client = add_client(store)
+    code = values.new("oac", values.stamp(NOW))
+    owner = new_authorization(client_id=client.client_id, scope=("read",))
+    grant = filed(store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "code_verifier": VERIFIER,
+        "client_id": client.client_id,
+    }
+
+    winners = tokens_of(race.run([(post, TOKEN, form)] * MANY))
+
+    assert len(winners) == 1
+    assert not is_alive(store, winners[0])
+    assert store.revoked(owner.id)
+    assert store.get_grant(grant.key, "code") is None
+
+
+@pytest.mark.spec("rfc6749", "4.1.2")
+def test_each_of_many_codes_has_its_own_winner(race: Race) -> None:
+    """The refused twin: none of them is a replay."""
+    client = add_client(race.store)
+    competitors = []
+    for _ in range(MANY):
+        code = values.new("oac", values.stamp(NOW))
+        owner = new_authorization(client_id=client.client_id, scope=("read",))
+        filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
+        competitors.append((post, TOKEN, {**form, "client_id": client.client_id}))
+
+    winners = tokens_of(race.run(competitors))
+
+    assert len(winners) == MANY
+    assert all(is_alive(race.store, winner) for winner in winners)
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+@pytest.mark.spec("oauth-v2-1", "4.3.1")
+def test_a_public_clients_refresh_token_has_one_winner_and_the_losers_end_its_family(race: Race) -> None:
+    client = add_client(race.store)
+    value, token = add_tokens(race.store, client)
+
+    winners = tokens_of(race.run([(post, TOKEN, refresh_form(client, value))] * MANY))
+
+    assert len(winners) == 1
+    assert not is_alive(race.store, winners[0])
+    assert race.store.revoked(token.authorization.id)
+    assert race.store.get_access(token.access.key) is None
+    assert race.store.get_refresh(values.key(value)) is None
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_a_confidential_client_may_repeat_a_refresh_within_its_leeway(race: Race) -> None:
+    secret = values.new("ocs", values.stamp(NOW))
+    client = add_client(race.store, secret)
+    value, token = add_tokens(race.store, client)
+    request = post, TOKEN, refresh_form(client, value), (client.client_id, secret)
+
+    answers = tokens_of(race.run([request] * (1 + SIBLINGS)))
+
+    assert len(answers) == 1 + SIBLINGS
+    assert len({answer["refresh_token"] for answer in answers}) == 1 + SIBLINGS
+    assert all(is_alive(race.store, answer) for answer in answers)
+    assert not race.store.revoked(token.authorization.id)
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_a_confidential_client_that_repeats_too_often_ends_the_family(race: Race) -> None:
+    secret = values.new("ocs", values.stamp(NOW))
+    client = add_client(race.store, secret)
+    value, token = add_tokens(race.store, client)
+    request = post, TOKEN, refresh_form(client, value), (client.client_id, secret)
+
+    answers = tokens_of(race.run([request] * MANY))
+
+    assert len(answers) == 1 + SIBLINGS
+    assert not any(is_alive(race.store, answer) for answer in answers)
+    assert race.store.revoked(token.authorization.id)
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+def test_a_revocation_beside_a_refresh_leaves_nothing_alive(race: Race) -> None:
+    """Ten families, for each of which one refreshes while another revokes."""
+    client = add_client(race.store)
+    rows, competitors = [], []
+    for _ in range(MANY // 2):
+        value, token = add_tokens(race.store, client)
+        rows.append(token)
+        competitors += [
+            (post, TOKEN, refresh_form(client, value)),
+            (post, REVOKE, {"token": value, "client_id": client.client_id}),
+        ]
+
+    answers = race.run(competitors)
+
+    assert {status for status, _ in answers[1::2]} == {200}
+    assert not any(is_alive(race.store, answer) for answer in tokens_of(answers[0::2]))
+    for token in rows:
+        assert token.refresh_key is not None
+        assert race.store.get_access(token.access.key) is None
+        assert race.store.get_refresh(token.refresh_key) is None
+
+
+def test_a_client_that_is_deleted_beside_its_refreshes_keeps_nothing(race: Race) -> None:
+    client = add_client(race.store)
+    held = [add_tokens(race.store, client)[0] for _ in range(MANY - 1)]
+    refreshes = [(post, TOKEN, refresh_form(client, value)) for value in held]
+
+    (_, deleted), *answers = race.run([(delete_client, client.client_id), *refreshes])
+
+    assert deleted is True
+    assert {content["error"] for status, content in answers if status != 200} <= {"invalid_client", "invalid_grant"}
+    assert not any(is_alive(race.store, content) for status, content in answers if status == 200)
+    assert all(race.store.get_refresh(values.key(value)) is None for value in held)
+
+
+def test_eight_that_write_and_purge_at_once_wait_for_one_another(race: Race) -> None:
+    """No error such as SQLite's "database is locked", nothing lost, nothing counted twice."""
+    keys = race.run([(write, 15)] * 8)
+    found = [race.store.get_access(key) for written in keys for key in written]
+    assert len(found) == 120
+    assert None not in found
+    assert race.store.count(b"counter", NOW + 3600, by=0) == 120

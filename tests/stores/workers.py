@@ -1,0 +1,181 @@
+"""Threads and processes that do something at the same moment, and an application for each of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import flask
+from stores.samples import FAR, NOW, new_authorization, new_token
+
+from flask_oauth2 import OAuth2Provider
+from flask_oauth2.stores.base import Store
+from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
+
+PATIENCE = 60
+"""Seconds after which a test that hangs fails."""
+
+LOADED = ["flask_oauth2.stores.sqlalchemy", "flask.testing", "psycopg", "sqlalchemy.dialects.postgresql", "pytest"]
+"""What takes long to import, so that it is not done once for each process."""
+
+Prepare = Callable[..., Callable[[], Any]]
+"""Gets ready, and returns what is to be done at the same moment as others."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """Competitors for what one store holds: threads that share it, or processes that each open it by its URL."""
+
+    store: Store
+    url: str | None = None
+
+    def run(self, competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What each of them got. A competitor is a function that is called with the store, and further arguments."""
+        if self.url is None:
+            return in_threads([(prepare, self.store, *own) for prepare, *own in competitors])
+        return in_processes([(open_and_prepare, self.url, prepare, *own) for prepare, *own in competitors])
+
+
+def in_threads(competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """One thread for each."""
+    barrier = threading.Barrier(len(competitors))
+
+    def compete(competitor: tuple[Any, ...]) -> Any:
+        prepare, *arguments = competitor
+        try:
+            act = prepare(*arguments)
+            barrier.wait(PATIENCE)
+        except BaseException:
+            barrier.abort()
+            raise
+        return act()
+
+    with ThreadPoolExecutor(len(competitors)) as threads:
+        futures = [threads.submit(compete, competitor) for competitor in competitors]
+    errors = [future.exception() for future in futures]
+    for error in sorted(filter(None, errors), key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error  # what broke the barrier says more than that it was broken
+    return [future.result() for future in futures]
+
+
+def in_processes(competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """One process for each: forked from one that has loaded what they need and has opened nothing."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    barrier = context.Barrier(len(competitors))
+    processes, receivers = [], []
+    for prepare, *arguments in competitors:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_compete, args=(sender, barrier, prepare, arguments))
+        process.start()
+        sender.close()
+        receivers.append(receiver)
+        processes.append(process)
+    try:
+        answers = [receiver.recv() for receiver in receivers if receiver.poll(PATIENCE)]
+    finally:
+        for process in processes:
+            process.join(PATIENCE)
+            process.close()
+    assert len(answers) == len(competitors), "some gave no answer"
+    failures = [failure for _, failure in answers if failure]
+    assert not failures, failures[0]
+    return [result for result, _ in answers]
+
+
+def _compete(sender: Any, barrier: Any, prepare: Prepare, arguments: Sequence[Any]) -> None:
+    try:
+        act = prepare(*arguments)
+        barrier.wait(PATIENCE)
+        sender.send((act(), None))
+    except BaseException:
+        barrier.abort()
+        sender.send((None, traceback.format_exc()))
+
+
+def open_and_prepare(url: str, prepare: Prepare, *own: Any) -> Callable[[], Any]:
+    """Prepare with a store of this process's own."""
+    return prepare(SQLAlchemyStore.open(url), *own)
+
+
+_ONE_AFTER_ANOTHER = threading.Lock()
+"""Werkzeug compiles its rules with ``ast``, which in CPython 3.11 two threads cannot use at once."""
+
+
+def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | None = None) -> Callable[[], Any]:
+    """A request to an application of one's own: the status and the members of the answer."""
+    with _ONE_AFTER_ANOTHER:
+        app = flask.Flask(__name__)
+        app.config.update(SECRET_KEY="a secret key of the tests", OAUTH2_ISSUER="https://login.example")
+        app.config.update(PROPAGATE_EXCEPTIONS=True)
+        provider = OAuth2Provider(app, store=store)
+        with app.app_context():
+            provider.server.clock = lambda: float(NOW)
+    client = app.test_client()
+
+    def act() -> tuple[int, Any]:
+        answer = client.post(path, data=form, auth=auth)
+        return answer.status_code, answer.get_json(silent=True)
+
+    return act
+
+
+def delete_client(store: Store, client_id: str) -> Callable[[], Any]:
+    """Deletes a client, and answers as :func:`post` does."""
+    return lambda: (200, store.delete_client(client_id, FAR))
+
+
+def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
+    """All kinds of writing, with reading and purging between: the keys of what was issued."""
+
+    def act() -> list[bytes]:
+        keys = []
+        for number in range(rounds):
+            token = new_token()
+            child = new_token(parent=token)
+            assert store.issue(None, [token], NOW)
+            assert token.refresh_key is not None
+            assert store.get_refresh(token.refresh_key) == token
+            assert store.issue(token, [child], NOW)
+            assert store.get_access(child.access.key) == child.access
+            store.count(b"counter", NOW + 3600)
+            store.revoke(f"mark {number}", NOW + number)
+            list(store.purge(NOW))
+            keys.append(child.access.key)
+        return keys
+
+    return act
+
+
+def open_store(url: str) -> Callable[[], None]:
+    """Opens a store that may not be there yet."""
+    return lambda: SQLAlchemyStore.open(url).engine.dispose()
+
+
+def acknowledge(url: str) -> None:
+    """Refresh without end, in several threads, and print the keys of each new token once it is acknowledged."""
+    store = SQLAlchemyStore.open(url)
+
+    def refresh() -> None:
+        token = new_token(new_authorization())
+        assert store.issue(None, [token], NOW)
+        while True:
+            child = new_token(parent=token)
+            assert store.issue(token, [child], NOW)
+            assert token.refresh_key is not None
+            line = f"{token.refresh_key.hex()} {child.access.key.hex()}\n"
+            os.write(sys.stdout.fileno(), line.encode())
+            token = child
+
+    in_threads([(lambda: refresh,)] * 4)
+
+
+if __name__ == "__main__":
+    acknowledge(sys.argv[1])
