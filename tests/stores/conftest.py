@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from port_for import get_port
 from pytest_postgresql.executors import PostgreSQLExecutor
@@ -69,11 +70,23 @@ def database(server: PostgreSQLExecutor, name: str) -> Iterator[str]:
         yield f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{name}"
 
 
-@pytest.fixture
-def postgresql_url(postgresql_server: PostgreSQLExecutor) -> Iterator[str]:
-    """A database that nobody has used."""
-    with database(postgresql_server, "fresh") as url:
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: PostgreSQLExecutor) -> Iterator[str]:
+    """A database for tests that open their own stores."""
+    with database(postgresql_server, "opened") as url:
         yield url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: str) -> str:
+    """The same without connections and tables, which is ten times as fast as another."""
+    with psycopg.connect(postgresql_database.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("DROP SCHEMA IF EXISTS auth CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return postgresql_database
 
 
 @pytest.fixture(scope="session")

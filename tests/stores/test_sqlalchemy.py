@@ -1,0 +1,656 @@
+"""The default store as a database sees it: files, schema, statements, connections, and the application beside it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from stat import S_IMODE
+from typing import Any
+
+import flask
+import psycopg
+import pytest
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from pytest_postgresql.executors import PostgreSQLExecutor
+from sqlalchemy.pool import StaticPool
+from stores.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_token, refreshed
+from stores.workers import PATIENCE, in_processes
+from stores.workers import open_store as opens
+
+from flask_oauth2 import ConfigurationError, Consent, TemporarilyUnavailable, Token
+from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map_tables, schema
+
+OpenStore = Callable[[str], SQLAlchemyStore]
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str, open_store: OpenStore) -> SQLAlchemyStore:
+    return open_store(sqlite_url)
+
+
+@pytest.fixture
+def lasting(url: str, open_store: OpenStore) -> SQLAlchemyStore:
+    """A store on SQLite, a store on PostgreSQL."""
+    return open_store(url)
+
+
+def path_of(store: SQLAlchemyStore) -> Path:
+    return Path(str(store.engine.url.database))
+
+
+def checked_out(store: SQLAlchemyStore) -> int:
+    pool: Any = store.engine.pool
+    return int(pool.checkedout())
+
+
+class TestOpen:
+    """A database of our own."""
+
+    def test_the_file_is_for_its_owner_only(self, sqlite_store: SQLAlchemyStore) -> None:
+        filed(sqlite_store, new_token())
+        path = path_of(sqlite_store)
+        files = {file.name: S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        assert files == {path.name: 0o600, f"{path.name}-wal": 0o600, f"{path.name}-shm": 0o600}
+
+    def test_the_mode_of_a_file_that_was_there_is_its_owners_choice(
+        self, sqlite_url: str, tmp_path: Path, open_store: OpenStore
+    ) -> None:
+        path = tmp_path / "oauth2.sqlite"
+        path.touch(0o640)
+        path.chmod(0o640)
+        open_store(sqlite_url)
+        assert S_IMODE(path.stat().st_mode) == 0o640
+
+    def test_it_writes_ahead_and_waits(self, sqlite_store: SQLAlchemyStore) -> None:
+        with sqlite_store.engine.connect() as connection:
+            assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+            assert connection.scalar(sa.text("PRAGMA synchronous")) == 1
+            assert connection.scalar(sa.text("PRAGMA busy_timeout")) == 10_000
+
+    def test_a_database_in_memory_is_one_for_all_threads(self, open_store: OpenStore) -> None:
+        store = open_store("sqlite://")
+        token = filed(store, new_token())
+        found = []
+        thread = threading.Thread(target=lambda: found.append(store.get_access(token.access.key)))
+        thread.start()
+        thread.join()
+        assert found == [token.access]
+
+    def test_another_dialect_is_refused(self) -> None:
+        engine = sa.create_mock_engine("mysql://", executor=print)
+        with pytest.raises(ConfigurationError, match=r"SQLite or PostgreSQL, not in mysql.*OAUTH2_DATABASE_URI"):
+            SQLAlchemyStore(engine)  # type: ignore[arg-type]
+
+
+class TestSchema:
+    """Its version, and the steps that bring it forward."""
+
+    @staticmethod
+    def versions(store: SQLAlchemyStore) -> list[int]:
+        with store.engine.connect() as connection:
+            return list(connection.scalars(sa.text("SELECT version FROM oauth2_schema")))
+
+    def test_an_empty_database_gets_the_newest(self, lasting: SQLAlchemyStore) -> None:
+        assert self.versions(lasting) == [len(schema.STEPS)]
+        lasting.check()
+
+    def test_to_open_it_again_changes_nothing(self, url: str, open_store: OpenStore) -> None:
+        token = filed(open_store(url), new_token())
+        again = open_store(url)
+        assert self.versions(again) == [len(schema.STEPS)]
+        assert again.get_access(token.access.key) == token.access
+
+    def test_many_processes_that_open_it_at_once_make_it_once(self, url: str, open_store: OpenStore) -> None:
+        in_processes([(opens, url)] * 8)
+        store = open_store(url)
+        assert self.versions(store) == [len(schema.STEPS)]
+        store.check()
+
+    def test_a_newer_one_is_refused(self, url: str, open_store: OpenStore) -> None:
+        store = open_store(url)
+        with store.engine.begin() as connection:
+            connection.execute(sa.text("INSERT INTO oauth2_schema (version) VALUES (99)"))
+        with pytest.raises(ConfigurationError, match=r"schema 99, this release knows \d+: upgrade flask_oauth2"):
+            open_store(url)
+
+    def test_an_older_one_is_brought_forward_by_its_missing_steps_only(
+        self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = filed(open_store(url), new_token())
+
+        def add_note(connection: sa.Connection) -> None:
+            connection.execute(sa.text("ALTER TABLE oauth2_client ADD COLUMN note VARCHAR(9)"))
+
+        monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, add_note))
+        for _ in range(2):
+            store = open_store(url)
+            assert max(self.versions(store)) == len(schema.STEPS)
+            columns = {column["name"] for column in sa.inspect(store.engine).get_columns("oauth2_client")}
+            assert "note" in columns
+            assert store.get_access(before.access.key) == before.access
+
+    def test_a_step_that_fails_leaves_all_as_it_was(
+        self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = open_store(url)
+
+        def fail(connection: sa.Connection) -> None:
+            connection.execute(sa.text("ALTER TABLE oauth2_client ADD COLUMN note VARCHAR(9)"))
+            raise ZeroDivisionError
+
+        known = len(schema.STEPS)
+        monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, fail))
+        with pytest.raises(ZeroDivisionError):
+            open_store(url)
+        assert max(self.versions(store)) == known
+        columns = {column["name"] for column in sa.inspect(store.engine).get_columns("oauth2_client")}
+        assert "note" not in columns
+
+
+class TestCheck:
+    """What an application with migrations of its own has forgotten."""
+
+    def test_all_is_there(self, lasting: SQLAlchemyStore) -> None:
+        lasting.check()
+        assert checked_out(lasting) == 0
+
+    def test_a_missing_table_is_named(self, lasting: SQLAlchemyStore) -> None:
+        with lasting.engine.begin() as connection:
+            lasting.tables.consent.drop(connection)
+        with pytest.raises(ConfigurationError, match=r"lacks the table oauth2_consent: .*flask db upgrade"):
+            lasting.check()
+
+    def test_a_missing_column_is_named(self, lasting: SQLAlchemyStore) -> None:
+        with lasting.engine.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE oauth2_token DROP COLUMN confirmation"))
+        with pytest.raises(ConfigurationError, match=r"lacks the column confirmation of oauth2_token: .*flask db"):
+            lasting.check()
+
+    def test_tables_in_a_schema_of_their_own(self, postgresql_url: str) -> None:
+        engine, metadata = sa.create_engine(postgresql_url), sa.MetaData(schema="auth")
+        tables = declare(metadata)
+        assert declare(metadata) == tables
+        store = SQLAlchemyStore(engine, tables)
+        with pytest.raises(ConfigurationError, match="table oauth2_client"):
+            store.check()
+        with engine.begin() as connection:
+            connection.execute(sa.text("CREATE SCHEMA auth"))
+            metadata.create_all(connection)
+        store.check()
+        token = filed(store, new_token())
+        assert store.get_access(token.access.key) == token.access
+        engine.dispose()
+
+
+def reads(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
+    """Each way to read."""
+    return {
+        "get_client": lambda: store.get_client("client"),
+        "list_clients": lambda: list(store.list_clients()),
+        "get_grant": lambda: store.get_grant(new_key(), "code"),
+        "get_access": lambda: store.get_access(new_key()),
+        "get_refresh": lambda: store.get_refresh(new_key()),
+        "revoked": lambda: store.revoked("mark"),
+        "get_consent": lambda: store.get_consent("user", "client"),
+        "purgeable": lambda: store.purgeable(NOW),
+        "purge": lambda: list(store.purge(NOW)),
+    }
+
+
+def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
+    """Each way to write."""
+    consent = Consent(user_id="user", client_id="client", scope=(), granted_at=NOW)
+    return {
+        "set_client": lambda: store.set_client(new_client()),
+        "delete_client": lambda: store.delete_client("client", FAR),
+        "issue": lambda: store.issue(None, [new_token(), new_grant()], NOW),
+        "spend": lambda: store.issue(new_token(), [], NOW),
+        "revoke": lambda: store.revoke("mark", FAR),
+        "count": lambda: store.count(b"counter", FAR),
+        "set_consent": lambda: store.set_consent(consent),
+    }
+
+
+READS, WRITES = (sorted(ways(SQLAlchemyStore.__new__(SQLAlchemyStore))) for ways in (reads, writes))
+
+
+def ways(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
+    return {**reads(store), **writes(store)}
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """What a store raises that cannot be reached: 503, and when to come back."""
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        yield
+    assert caught.value.status == 503
+    assert int(caught.value.headers["Retry-After"]) > 0
+
+
+class TestUnreachable:
+    """:rfc:`6749#section-4.1.2.1`: temporarily unavailable, and then it works again."""
+
+    @pytest.mark.parametrize("name", [*READS, *WRITES])
+    def test_sqlite_without_its_folder(self, sqlite_store: SQLAlchemyStore, name: str) -> None:
+        folder = path_of(sqlite_store).parent
+        away = folder.with_name(f"{folder.name}-away")
+        sqlite_store.engine.dispose()
+        folder.rename(away)
+        with unavailable():
+            ways(sqlite_store)[name]()
+        assert checked_out(sqlite_store) == 0
+        away.rename(folder)
+        ways(sqlite_store)[name]()
+
+    @pytest.mark.parametrize("name", WRITES)
+    def test_sqlite_that_another_holds_locked(self, sqlite_store: SQLAlchemyStore, name: str) -> None:
+        sa.event.listen(sqlite_store.engine, "checkout", _be_impatient)
+        with closing(sqlite3.connect(path_of(sqlite_store))) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with unavailable():
+                ways(sqlite_store)[name]()
+            assert checked_out(sqlite_store) == 0
+            for read in reads(sqlite_store).values():
+                read()
+            other.rollback()
+        ways(sqlite_store)[name]()
+
+    @pytest.mark.parametrize("name", [*READS, *WRITES])
+    def test_postgresql_that_ended_its_connections(self, postgresql_url: str, open_store: OpenStore, name: str) -> None:
+        """One answer to each request that was hit; the connections beside it are not tried first."""
+        store = open_store(postgresql_url)
+        fill_pool(store)
+        terminate(postgresql_url)
+        with unavailable():
+            ways(store)[name]()
+        assert checked_out(store) == 0
+        for way in ways(store).values():
+            way()
+
+    @pytest.mark.parametrize("name", ["get_access", "issue"])
+    def test_postgresql_that_cannot_be_connected_to(
+        self, postgresql_url: str, open_store: OpenStore, name: str
+    ) -> None:
+        store = open_store(postgresql_url)
+        store.engine.dispose()
+        admin = re.sub(r"\+psycopg|[^/]+$", "", postgresql_url) + "postgres"
+        database = sa.make_url(postgresql_url).database
+        with closing(psycopg.connect(admin, autocommit=True)) as connection:
+            connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+            with unavailable():
+                ways(store)[name]()
+            connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
+        ways(store)[name]()
+
+    def test_a_pool_whose_connections_are_all_taken(self, url: str) -> None:
+        engine = sa.create_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+        store = SQLAlchemyStore(engine)
+        store.tables.client.metadata.create_all(engine)
+        with engine.connect(), unavailable():
+            store.get_access(new_key())
+        assert store.get_access(new_key()) is None
+        engine.dispose()
+
+
+def _be_impatient(connection: sqlite3.Connection, *_: object) -> None:
+    connection.execute("PRAGMA busy_timeout = 1")
+
+
+def fill_pool(store: SQLAlchemyStore) -> None:
+    """Leave three connections in the pool."""
+    connections = [store.engine.connect() for _ in range(3)]
+    for connection in connections:
+        connection.close()
+
+
+def terminate(url: str) -> None:
+    """End all the connections of a database but one's own."""
+    with closing(psycopg.connect(url.replace("+psycopg", ""), autocommit=True)) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+class TestConnections:
+    """Each goes back to the pool as it came, whatever happens."""
+
+    @pytest.mark.parametrize("name", ["get_access", "get_consent", "issue", "set_consent"])
+    def test_a_missing_table_is_no_passing_trouble(self, lasting: SQLAlchemyStore, name: str) -> None:
+        with lasting.engine.begin() as connection:
+            for table in (lasting.tables.consent, lasting.tables.token):
+                table.drop(connection)
+        for _ in range(20):
+            with pytest.raises((sqlite3.OperationalError, psycopg.ProgrammingError), match="oauth2_"):
+                ways(lasting)[name]()
+        assert checked_out(lasting) == 0
+        lasting.revoke("mark", FAR)
+        assert lasting.revoked("mark")
+
+    def test_what_was_written_before_an_error_is_rolled_back(self, lasting: SQLAlchemyStore) -> None:
+        token = filed(lasting, new_token())
+        for _ in range(20):
+            with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+                lasting.issue(None, [new_token(), token], NOW)
+        assert checked_out(lasting) == 0
+        with lasting.engine.connect() as connection:
+            assert connection.scalar(sa.select(sa.func.count()).select_from(lasting.tables.token)) == 1
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
+    def test_an_interruption_is_rolled_back(self, lasting: SQLAlchemyStore, error: type[BaseException]) -> None:
+        token = new_token()
+
+        def records() -> Iterator[Token]:
+            yield token
+            raise error
+
+        for _ in range(20):
+            with pytest.raises(error):
+                lasting.issue(None, records(), NOW)
+        assert checked_out(lasting) == 0
+        assert lasting.get_access(token.access.key) is None
+        assert lasting.issue(None, [token], NOW)
+
+    def test_a_spent_grant_leaves_no_transaction_open(self, lasting: SQLAlchemyStore) -> None:
+        grant = filed(lasting, new_grant())
+        assert lasting.issue(grant, [], NOW)
+        for _ in range(20):
+            assert lasting.issue(grant, [], NOW) is False
+        assert checked_out(lasting) == 0
+
+    @pytest.mark.parametrize("isolation_level", [None, "AUTOCOMMIT", "SERIALIZABLE"])
+    def test_an_applications_isolation_level_is_left_alone(self, url: str, isolation_level: str | None) -> None:
+        options = {"isolation_level": isolation_level} if isolation_level else {}
+        engine = sa.create_engine(url, pool_size=1, max_overflow=0, **options)
+        before = _session_state(engine)
+        store = SQLAlchemyStore(engine)
+        store.tables.client.metadata.create_all(engine)
+        token = filed(store, new_token())
+        assert store.get_access(token.access.key) == token.access
+        with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+            store.issue(None, [new_token(), token], NOW)
+        assert _session_state(engine) == before
+        with engine.connect() as connection:
+            count = connection.scalar(sa.select(sa.func.count()).select_from(store.tables.token))
+        assert count == 1, "all or nothing, in autocommit too"
+        engine.dispose()
+
+    def test_a_driver_that_is_always_in_a_transaction(self, sqlite_url: str) -> None:
+        """As that of SQLite is with ``autocommit=False``, from Python 3.12 on."""
+        engine = sa.create_engine(sqlite_url)
+        store = SQLAlchemyStore(engine)
+        store.tables.client.metadata.create_all(engine)
+        sa.event.listen(engine, "checkout", lambda connection, *_: connection.execute("BEGIN"))
+        token = filed(store, new_token())
+        assert store.get_access(token.access.key) == token.access
+        engine.dispose()
+
+    def test_a_child_process_has_connections_of_its_own(self, lasting: SQLAlchemyStore) -> None:
+        parent_token, child_token = filed(lasting, new_token()), new_token()
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        with lasting.engine.connect() as open_before:
+            open_before.exec_driver_sql("SELECT 1")
+            child = os.fork()
+            if child == 0:
+                try:
+                    lasting.issue(None, [child_token], NOW)
+                    sender.send((lasting.get_access(parent_token.access.key), connection_id(lasting)))
+                finally:
+                    os._exit(0)
+            assert receiver.poll(PATIENCE)
+            found, id_of_child = receiver.recv()
+            os.waitpid(child, 0)
+            assert open_before.exec_driver_sql("SELECT 1").scalar() == 1
+        assert found == parent_token.access
+        assert id_of_child != connection_id(lasting)
+        assert lasting.get_access(child_token.access.key) == child_token.access
+        for write in writes(lasting).values():
+            write()
+
+
+def _session_state(engine: sa.Engine) -> Any:
+    with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        level = connection.get_isolation_level()
+        return level, driver.isolation_level, getattr(driver, "autocommit", None)
+
+
+def connection_id(store: SQLAlchemyStore) -> int:
+    """Which connection the pool gives."""
+    with store.engine.connect() as connection:
+        return id(connection.connection.dbapi_connection)
+
+
+@pytest.fixture(params=["file", "memory", "postgresql"])
+def application(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SQLAlchemy, SQLAlchemyStore]]:
+    """Inside an application with Flask-SQLAlchemy, which has a table of its own."""
+    if request.param == "postgresql":
+        uri = request.getfixturevalue("postgresql_url")
+    else:
+        uri = f"sqlite:///{tmp_path / 'app.sqlite'}" if request.param == "file" else "sqlite:///:memory:"
+    app, db = flask.Flask(__name__), SQLAlchemy()
+    app.config["SQLALCHEMY_DATABASE_URI"] = uri
+    db.init_app(app)
+    db.Table("note", sa.Column("text", sa.String(50), primary_key=True))
+    tables = declare(db.metadata)
+    with app.app_context():
+        db.create_all()
+        yield db, SQLAlchemyStore(db.engine, tables)
+        db.session.remove()
+        db.engine.dispose()
+
+
+Application = tuple[SQLAlchemy, SQLAlchemyStore]
+
+
+class TestApplication:
+    """The application's own database, whose session is never ours."""
+
+    @staticmethod
+    def note(db: SQLAlchemy, text: str = "note") -> None:
+        db.session.execute(db.metadata.tables["note"].insert().values(text=text))
+
+    @staticmethod
+    def notes(db: SQLAlchemy) -> list[str]:
+        return list(db.session.scalars(sa.select(db.metadata.tables["note"].c.text)))
+
+    def test_the_tables_are_among_those_of_the_application(self, application: Application) -> None:
+        db, store = application
+        assert set(store.tables) < set(db.metadata.tables.values())
+        store.check()
+
+    def test_a_rolled_back_session_loses_no_token(self, application: Application) -> None:
+        db, store = application
+        db.session.execute(sa.select(db.metadata.tables["note"]))
+        token = filed(store, new_token())
+        self.note(db)
+        db.session.rollback()
+        assert self.notes(db) == []
+        assert store.get_access(token.access.key) == token.access
+
+    def test_a_session_with_unwritten_changes_loses_none_of_them(self, application: Application) -> None:
+        db, store = application
+        self.note(db)
+        for read in reads(store).values():
+            read()
+        db.session.commit()
+        assert self.notes(db) == ["note"]
+
+    def test_reading_and_writing_beside_an_open_session_on_postgresql(
+        self, postgresql_url: str, open_store: OpenStore
+    ) -> None:
+        store = open_store(postgresql_url)
+        with store.engine.connect() as session:
+            session.execute(sa.insert(store.tables.consent).values(user_id="u", client_id="c", scope="", granted_at=1))
+            token = filed(store, new_token())
+            session.rollback()
+        assert store.get_access(token.access.key) == token.access
+        assert store.get_consent("u", "c") is None
+
+    def test_an_open_session_on_sqlite_in_memory(self) -> None:
+        """There the one connection is shared: what we write is the session's to commit, what fails is ours alone."""
+        engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+        store = SQLAlchemyStore(engine)
+        store.tables.client.metadata.create_all(engine)
+        grant, token = filed(store, new_grant()), filed(store, new_token())
+        consent = sa.insert(store.tables.consent).values(user_id="u", client_id="c", scope="", granted_at=1)
+        with engine.connect() as session:
+            session.execute(consent)
+            assert store.issue(grant, [], NOW)
+            assert store.issue(grant, [], NOW) is False
+            with pytest.raises(sqlite3.IntegrityError):
+                store.issue(None, [new_token(), token], NOW)
+            with pytest.raises(sqlite3.IntegrityError):
+                store.issue(token, [token], NOW)
+            assert refreshed(store, token)
+            session.commit()
+        assert store.get_consent("u", "c") is not None
+        assert store.get_grant(grant.key, "code") is not None
+        assert store.issue(grant, [], NOW) is False
+        assert store.purgeable(10**12) == 3
+        engine.dispose()
+
+    def test_a_missing_table_does_not_empty_a_database_in_memory(self, open_store: OpenStore) -> None:
+        store = open_store("sqlite://")
+        token = filed(store, new_token())
+        with store.engine.begin() as connection:
+            store.tables.consent.drop(connection)
+        with pytest.raises(sqlite3.OperationalError, match="oauth2_consent"):
+            store.get_consent("user", "client")
+        assert store.get_access(token.access.key) == token.access
+
+
+class TestModels:
+    """Mapped classes for queries and admin pages."""
+
+    def test_each_table_has_one(self, application: Application) -> None:
+        db, store = application
+        models = map_tables(db.Model)
+        assert set(models) == {f"OAuth2{name.capitalize()}" for name in Tables._fields}
+        assert [model.__table__ for model in models.values()] == list(store.tables)
+
+    def test_to_declare_and_map_them_twice_finds_them(self, application: Application) -> None:
+        db, store = application
+        models = map_tables(db.Model)
+        assert declare(db.metadata) == store.tables
+        assert map_tables(db.Model) == models
+
+    def test_the_applications_session_queries_them(self, application: Application) -> None:
+        db, store = application
+        models = map_tables(db.Model)
+        client, token = new_client(metadata={"contacts": ["ada@example.com"]}), filed(store, new_token())
+        store.set_client(client)
+        found = db.session.scalars(sa.select(models["OAuth2Client"])).one()
+        assert found.redirect_uris == list(client.redirect_uris)
+        assert found.grant_types == list(client.grant_types)
+        assert found.client_metadata == {"contacts": ["ada@example.com"]}
+        assert (found.name, found.pkce_required, found.resource_server) == ("Café ☕", False, True)
+        row = db.session.scalars(sa.select(models["OAuth2Token"])).one()
+        assert (row.access_key, row.user_id, row.scope) == (token.access.key, "user", "read write")
+        assert row.confirmation is None
+
+    def test_what_the_session_writes_is_what_the_store_reads(self, application: Application) -> None:
+        db, store = application
+        models = map_tables(db.Model)
+        store.set_client(new_client(client_id="client"))
+        assert store.get_client("client") is not None
+        found = db.session.get(models["OAuth2Client"], "client")
+        found.redirect_uris = ["https://new.example/back"]
+        found.client_metadata = {"logo_uri": "https://new.example/☕"}
+        db.session.commit()
+        client = store.get_client("client")
+        assert client is not None
+        assert client.redirect_uris == ("https://new.example/back",)
+        assert client.metadata == {"logo_uri": "https://new.example/☕"}
+
+
+class TestStatements:
+    """The least SQL that correctness allows."""
+
+    @pytest.fixture
+    def plans(self, sqlite_store: SQLAlchemyStore) -> Callable[[], list[str]]:
+        """How SQLite carries out what was sent since, but for the opening and closing of transactions."""
+        sent: list[str] = []
+        engine = sqlite_store.engine
+        engine.dispose()
+        sa.event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(sent.append))
+
+        def plans() -> list[str]:
+            statements = [text for text in sent if text.split()[0] in ("SELECT", "UPDATE", "INSERT", "DELETE")]
+            assert statements
+            with closing(sqlite3.connect(path_of(sqlite_store))) as connection:
+                return [
+                    row[3] for text in statements for row in connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()
+                ]
+
+        return plans
+
+    @pytest.mark.parametrize(
+        "hot_path",
+        [
+            lambda store: store.get_client("client"),
+            lambda store: store.get_grant(new_key(), "code"),
+            lambda store: store.get_access(new_key()),
+            lambda store: store.get_refresh(new_key()),
+            lambda store: store.revoked("a", "b", "c"),
+            lambda store: store.get_consent("user", "client"),
+            lambda store: store.issue(new_grant(), [], NOW),
+            lambda store: store.issue(new_token(), [], NOW, 30),
+            lambda store: store.revoke("mark", FAR),
+            lambda store: store.count(b"counter", FAR),
+        ],
+    )
+    def test_no_hot_path_scans_a_table(
+        self, sqlite_store: SQLAlchemyStore, plans: Callable[[], list[str]], hot_path: Callable[[Any], Any]
+    ) -> None:
+        hot_path(sqlite_store)
+        steps = plans()
+        assert not [step for step in steps if re.match(r"SCAN oauth2_", step)]
+
+    def test_a_repeated_refresh_finds_its_children_by_index(
+        self, sqlite_store: SQLAlchemyStore, plans: Callable[[], list[str]]
+    ) -> None:
+        token = filed(sqlite_store, new_token())
+        assert refreshed(sqlite_store, token, NOW, 30)
+        assert refreshed(sqlite_store, token, NOW, 30)
+        steps = plans()
+        assert [step for step in steps if "ix_oauth2_token_parent (parent=?)" in step]
+        assert not [step for step in steps if step.startswith("SCAN")]
+
+    def test_postgresql_reads_in_one_message_and_no_transaction(
+        self, postgresql_url: str, open_store: OpenStore
+    ) -> None:
+        store = open_store(postgresql_url)
+        with store.engine.connect() as connection:
+            before = connection.scalar(sa.text("SELECT pg_current_xact_id()::text"))
+        for read in reads(store).values():
+            read()
+        with store.engine.connect() as connection:
+            after = connection.scalar(sa.text("SELECT pg_current_xact_id()::text"))
+        assert int(after) == int(before) + 1
+
+
+def test_a_server_that_stops_and_starts(
+    postgresql_server: PostgreSQLExecutor,
+    postgresql_url: str,
+    postgresql_store: SQLAlchemyStore,
+    open_store: OpenStore,
+) -> None:
+    postgresql_store.engine.dispose()
+    store = open_store(postgresql_url)
+    token = filed(store, new_token())
+    fill_pool(store)
+    with postgresql_server.stopped():
+        for way in ways(store).values():
+            with unavailable():
+                way()
+    assert store.get_access(token.access.key) == token.access
+    for way in ways(store).values():
+        way()
