@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
 from .base import Credentials
+from .secret import read_basic
 
 if TYPE_CHECKING:
     from ..server import Server
 
 
 class NoAuthentication:
-    """The ``client_id`` alone, which proves nothing."""
+    """The ``client_id`` alone, which proves nothing.
+
+    Some clients send it by Basic with an empty secret, which "MAY be omitted", :rfc:`6749#section-2.3.1`.
+    """
 
     name = "none"
     accepts = frozenset({"none"})
 
     def present(self, request: Request, form: Params) -> Credentials | None:
-        """A ``client_id`` in the body."""
-        client_id = form.get("client_id")
-        return Credentials(client_id) if client_id else None
+        """A ``client_id`` in the body, or alone in a header."""
+        in_body, in_header = form.get("client_id"), read_basic(request)
+        if in_header is None:
+            return Credentials(in_body) if in_body else None
+        if in_body not in (None, in_header.client_id):
+            raise InvalidRequest("client_id differs from that of the header", rule="rfc6749 3.2.1")
+        return in_header
 
     def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
         """Nothing was shown, nothing can be wrong."""

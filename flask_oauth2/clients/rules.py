@@ -83,6 +83,9 @@ def check_secret(secret: str) -> None:
         )
     if not _VSCHAR.match(secret):
         raise InvalidMetadata("client_secret", "may hold printable ASCII characters only")
+    if "+" in secret or "%" in secret:
+        # many clients leave out the form encoding of section 2.3.1, and would send another secret than this
+        raise InvalidMetadata("client_secret", "may not hold + or %, which clients send in different ways by Basic")
 
 
 def new_client_id() -> str:

@@ -36,6 +36,26 @@ def hash_secret(secret: str) -> str:
     return _digest(secret) if values.genuine(secret) else generate_password_hash(secret)
 
 
+def read_basic(request: Request) -> Credentials | None:
+    """The id and the secret of an Authorization header, where there is one: anything but Basic is refused."""
+    header = request.headers.get("Authorization", "")
+    if not header:
+        return None
+    scheme, _, encoded = header.partition(" ")
+    if "," in header and scheme.lower() in ("basic", "bearer"):  # a server joins two headers with a comma
+        raise InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
+    if scheme.lower() != "basic":
+        raise InvalidClient("client authentication failed", expected="the scheme Basic", came="another scheme")
+    try:
+        client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
+        if colon and client_id:
+            # "encoded using the "application/x-www-form-urlencoded" encoding algorithm"
+            return Credentials(unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict"))
+    except (binascii.Error, ValueError):
+        pass
+    raise InvalidClient("client authentication failed", rule="rfc7617 2", expected="base64 of id:secret")
+
+
 class ClientSecret:
     """What both methods share: the check of the secret."""
 
@@ -65,23 +85,9 @@ class ClientSecretBasic(ClientSecret):
     name = "client_secret_basic"
 
     def present(self, request: Request, form: Params) -> Credentials | None:
-        """An Authorization header: anything but well-formed Basic is refused."""
-        header = request.headers.get("Authorization", "")
-        if not header:
-            return None
-        scheme, _, encoded = header.partition(" ")
-        if "," in header and scheme.lower() in ("basic", "bearer"):  # a server joins two headers with a comma
-            raise InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
-        if scheme.lower() != "basic":
-            raise InvalidClient("client authentication failed", expected="the scheme Basic", came="another scheme")
-        try:
-            client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
-            if colon and client_id and secret:
-                # "encoded using the "application/x-www-form-urlencoded" encoding algorithm"
-                return Credentials(unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict"))
-        except (binascii.Error, ValueError):
-            pass
-        raise InvalidClient("client authentication failed", rule="rfc7617 2", expected="base64 of id:secret")
+        """An Authorization header with a secret in it."""
+        credentials = read_basic(request)
+        return credentials if credentials is not None and credentials.proof else None
 
 
 class ClientSecretPost(ClientSecret):

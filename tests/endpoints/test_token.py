@@ -229,3 +229,17 @@ def test_a_scope_that_the_application_has_dropped_is_not_granted(site: Site, sec
     site.change_client(scope=("profile", "dropped"))
     assert site.token("client_credentials", ("web", secret)).get_json()["scope"] == "profile"
     assert site.token("client_credentials", ("web", secret), scope="dropped").get_json()["error"] == "invalid_scope"
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_an_empty_secret_by_basic_is_none(site: Site, secret: str) -> None:
+    site.add_client("app", None)
+    refresh = site.tokens(client_id="app")["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": refresh}
+    header = {"Authorization": "Basic " + b64encode(b"app:").decode()}
+    answer = site.http.post("/oauth/token", data={**form, "client_id": "web"}, headers=header)
+    assert answer.get_json()["error"] == "invalid_request"
+    assert site.http.post("/oauth/token", data=form, headers=header).status_code == 200
+    confidential = {"Authorization": "Basic " + b64encode(b"web:").decode()}
+    answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials"}, headers=confidential)
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
