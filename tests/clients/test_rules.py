@@ -339,7 +339,18 @@ def test_a_chosen_secret_passes(secret: str) -> None:
 
 
 @pytest.mark.spec("rfc6749", "10.10")
-@pytest.mark.parametrize("secret", ["", "x" * 15, "x" * 256, "correct horse bättery", "correct horse\nbattery"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "x" * 15,
+        "x" * 256,
+        "correct horse bättery",
+        "correct horse\nbattery",
+        "correct+horse battery",
+        "100%correct horse",
+    ],
+)
 def test_a_chosen_secret_that_is_weak_or_unsendable_is_refused(secret: str) -> None:
     with pytest.raises(InvalidMetadata) as caught:
         rules.check_secret(secret)

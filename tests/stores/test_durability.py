@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -15,8 +14,6 @@ from stores import workers
 from stores.workers import PATIENCE
 
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-
-TESTS = Path(workers.__file__).parents[1]
 
 
 @pytest.mark.parametrize("moment", [1, 20, 100])
@@ -26,7 +23,7 @@ def test_all_that_was_acknowledged_is_there_after_a_kill(
     worker = subprocess.Popen(
         [sys.executable, workers.__file__, url],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert worker.stdout is not None
     lines = list(islice(worker.stdout, moment))

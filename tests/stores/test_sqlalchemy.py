@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from pytest_postgresql.executors import PostgreSQLExecutor
+from pytest_postgresql.retry import retry
 from sqlalchemy.pool import StaticPool
 from stores.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_token, refreshed
 from stores.workers import PATIENCE, in_processes
@@ -651,6 +652,7 @@ def test_a_server_that_stops_and_starts(
         for way in ways(store).values():
             with unavailable():
                 way()
-    assert store.get_access(token.access.key) == token.access
+    found = retry(lambda: store.get_access(token.access.key), PATIENCE, possible_exception=TemporarilyUnavailable)
+    assert found == token.access
     for way in ways(store).values():
         way()
