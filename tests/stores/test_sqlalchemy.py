@@ -84,6 +84,12 @@ class TestOpen:
         thread.join()
         assert found == [token.access]
 
+    def test_a_file_may_be_named_by_a_uri(self, tmp_path: Path, open_store: OpenStore) -> None:
+        store = open_store(f"sqlite:///file:{tmp_path}/oauth2.sqlite?uri=true")
+        token = filed(store, new_token())
+        assert store.get_access(token.access.key) == token.access
+        assert (tmp_path / "oauth2.sqlite").exists()
+
     def test_another_dialect_is_refused(self) -> None:
         engine = sa.create_mock_engine("mysql://", executor=print)
         with pytest.raises(ConfigurationError, match=r"SQLite or PostgreSQL, not in mysql.*OAUTH2_DATABASE_URI"):
@@ -516,6 +522,19 @@ class TestApplication:
         assert store.get_grant(grant.key, "code") is not None
         assert store.issue(grant, [], NOW) is False
         assert store.purgeable(10**12) == 3
+        engine.dispose()
+
+    def test_a_database_in_memory_that_the_application_makes_anew(self) -> None:
+        engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+        store = SQLAlchemyStore(engine)
+        metadata = store.tables.client.metadata
+        for _ in range(2):
+            metadata.create_all(engine)
+            token = filed(store, new_token())
+            assert store.get_access(token.access.key) == token.access
+            engine.dispose()
+        metadata.create_all(engine)
+        assert store.get_access(token.access.key) is None
         engine.dispose()
 
     def test_a_missing_table_does_not_empty_a_database_in_memory(self, open_store: OpenStore) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import Pool, PoolProxiedConnection, SingletonThreadPool, St
 from ...errors import TemporarilyUnavailable
 
 _RETRY_AFTER = 1
+_IN_MEMORY = StaticPool, SingletonThreadPool
 
 
 class Pooled:
@@ -34,8 +35,9 @@ class Pooled:
         connection.close()
 
     def drop(self, connection: PoolProxiedConnection) -> None:
-        """Let nobody have it."""
+        """Let nobody have it, nor those that were opened with it: they went the same way."""
         connection.invalidate()
+        self.engine.dispose()
 
 
 class Shared(Pooled):
@@ -47,26 +49,29 @@ class Shared(Pooled):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._lock = Lock()
-        self._one: PoolProxiedConnection | None = None
+        self._pool: Pool | None = None
+        self._one: Any = None
 
     def take(self) -> PoolProxiedConnection:
         """The connection, once our other threads are done with it."""
         self._lock.acquire()
         try:
-            self._one = self._one or super().take()
+            if self._pool is not self.engine.pool:  # the first time, or the engine was disposed of
+                self._one = super().take()
+                self._pool = self.engine.pool
         except BaseException:
             self._lock.release()
             raise
-        return self._one
+        connection: PoolProxiedConnection = self._one
+        return connection
 
     def give_back(self, connection: PoolProxiedConnection) -> None:
         """Let another thread of ours have it."""
         self._lock.release()
 
     def drop(self, connection: PoolProxiedConnection) -> None:
-        """Somebody closed it, so the database is gone: the next one is empty."""
-        self._one = None
-        super().drop(connection)
+        """Whoever closed it took the database with it, and may make another."""
+        self._pool = None
         self._lock.release()
 
 
@@ -124,7 +129,6 @@ class Reading:
         driver = engine.dialect.loaded_dbapi
         if isinstance(error, driver.Error) and engine.dialect.is_disconnect(error, self._driver, None):
             self._source.drop(self._connection)
-            engine.dispose()  # the others in the pool went the same way
         else:
             self._source.give_back(self._connection)
         if isinstance(error, driver.OperationalError | driver.InterfaceError) and not _is_mistake(error):
@@ -203,7 +207,7 @@ def cursors(engine: Engine) -> tuple[Callable[[], Reading], Callable[[], Writing
     if engine.dialect.name == "postgresql":
         pooled = Pooled(engine)
         return partial(PostgreSQLReading, pooled), partial(PostgreSQLWriting, pooled)
-    if isinstance(engine.pool, StaticPool | SingletonThreadPool):
+    if isinstance(engine.pool, _IN_MEMORY):
         shared = Shared(engine)
         return partial(Reading, shared), partial(SharedWriting, shared)
     pooled = Pooled(engine)
@@ -216,7 +220,7 @@ def forget_in_children(engine: Engine) -> None:
 
     def forget() -> None:
         engine = reference()
-        if engine is not None and not isinstance(engine.pool, StaticPool):
+        if engine is not None and not isinstance(engine.pool, _IN_MEMORY):
             _INHERITED.append(engine.pool)
             engine.dispose(close=False)
 

@@ -57,7 +57,7 @@ class SQLAlchemyStore:
         engine = sa.create_engine(url, **_ONE_CONNECTION if in_memory else {})
         store = cls(engine)
         if engine.dialect.name == "sqlite":
-            if not in_memory:
+            if not in_memory and "uri" not in url.query:
                 os.close(os.open(str(url.database), os.O_CREAT, 0o600))
             event.listen(engine, "connect", _tune_sqlite)
         try:
