@@ -37,6 +37,8 @@ def postgresql_server() -> Iterator[PostgreSQLExecutor]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             "no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql"
         )
+    port = get_port(None)
+    assert port is not None
     directory = Path(tempfile.mkdtemp(prefix="postgresql-"))
     if os.getuid() == 0:
         shutil.chown(directory, "postgres", "postgres")
@@ -48,7 +50,7 @@ def postgresql_server() -> Iterator[PostgreSQLExecutor]:
     server = PostgreSQLExecutor(
         executable=str(pg_ctl),
         host="127.0.0.1",
-        port=get_port(None),
+        port=port,
         datadir=str(directory / "data"),
         unixsocketdir=str(directory),
         logfile=str(directory / "log"),

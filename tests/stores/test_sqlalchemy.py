@@ -581,7 +581,7 @@ class TestModels:
         models = map_tables(db.Model)
         store.set_client(new_client(client_id="client"))
         assert store.get_client("client") is not None
-        found = db.session.get(models["OAuth2Client"], "client")
+        found: Any = db.session.get(models["OAuth2Client"], "client")
         found.redirect_uris = ["https://new.example/back"]
         found.client_metadata = {"logo_uri": "https://new.example/☕"}
         db.session.commit()

@@ -20,56 +20,40 @@ _RETRY_AFTER = 1
 _IN_MEMORY = StaticPool, SingletonThreadPool
 
 
-class Pooled:
-    """The connections of an engine's pool."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def take(self) -> PoolProxiedConnection:
-        """A connection that nobody else has."""
-        return self.engine.raw_connection()
-
-    def give_back(self, connection: PoolProxiedConnection) -> None:
-        """Let others have it."""
-        connection.close()
-
-    def drop(self, connection: PoolProxiedConnection) -> None:
-        """Let nobody have it, nor those that were opened with it: they went the same way."""
-        connection.invalidate()
-        self.engine.dispose()
+Take = Callable[[], PoolProxiedConnection]
 
 
-class Shared(Pooled):
+class Shared:
     """A database in memory has one connection, on which the application's own transaction may be open.
 
-    So it is never given back to the pool, which would roll that back.
+    So it is never given back to the pool, which would roll that back; "close" lets our next thread have it.
     """
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+        self._engine = engine
         self._lock = Lock()
         self._pool: Pool | None = None
-        self._one: Any = None
+        self._connection: Any = None
+        self.close = self._lock.release
 
-    def take(self) -> PoolProxiedConnection:
+    def take(self) -> Any:
         """The connection, once our other threads are done with it."""
         self._lock.acquire()
         try:
-            if self._pool is not self.engine.pool:  # the first time, or the engine was disposed of
-                self._one = super().take()
-                self._pool = self.engine.pool
+            if self._pool is not self._engine.pool:  # the first time, or the engine was disposed of
+                self._connection = self._engine.raw_connection()
+                self._pool = self._engine.pool
         except BaseException:
             self._lock.release()
             raise
-        connection: PoolProxiedConnection = self._one
-        return connection
+        return self
 
-    def give_back(self, connection: PoolProxiedConnection) -> None:
-        """Let another thread of ours have it."""
-        self._lock.release()
+    @property
+    def dbapi_connection(self) -> Any:
+        """The driver's connection."""
+        return self._connection.dbapi_connection
 
-    def drop(self, connection: PoolProxiedConnection) -> None:
+    def invalidate(self) -> None:
         """Whoever closed it took the database with it, and may make another."""
         self._pool = None
         self._lock.release()
@@ -82,25 +66,26 @@ class Reading:
     :exc:`TemporarilyUnavailable`; any other error is passed on.
     """
 
-    __slots__ = ("_connection", "_cursor", "_driver", "_source")
+    __slots__ = ("_connection", "_cursor", "_driver", "_engine", "_take")
     _connection: PoolProxiedConnection
     _driver: Any
     _cursor: Any
 
-    def __init__(self, source: Pooled) -> None:
-        self._source = source
+    def __init__(self, engine: Engine, take: Take) -> None:
+        self._engine = engine
+        self._take = take
 
     def __enter__(self) -> Any:
         try:
-            self._connection = self._source.take()
-        except (self._source.engine.dialect.loaded_dbapi.Error, exc.TimeoutError) as error:
+            self._connection = self._take()
+        except (self._engine.dialect.loaded_dbapi.Error, exc.TimeoutError) as error:
             raise _unavailable() from error
         self._driver = self._connection.dbapi_connection
         try:
             self._begin()
             self._cursor = self._driver.cursor()
         except BaseException as error:
-            self._leave(error)
+            self._give_up(error)
             raise
         return self._cursor
 
@@ -111,10 +96,13 @@ class Reading:
         try:
             self._cursor.close()
             self._end(error is None)
-        except self._source.engine.dialect.loaded_dbapi.Error as late:
+        except self._engine.dialect.loaded_dbapi.Error as late:
             failure = error or late  # that a rollback failed says less than what led to it
-        self._leave(failure)
-        if failure is not None and failure is not error:
+        if failure is None:
+            self._connection.close()
+            return
+        self._give_up(failure)
+        if failure is not error:
             raise failure
 
     def _begin(self) -> None:
@@ -123,14 +111,15 @@ class Reading:
     def _end(self, well: bool) -> None:
         """Nothing to end."""
 
-    def _leave(self, error: BaseException | None) -> None:
-        """Give the connection back; after an error, only if it is still good."""
-        engine = self._source.engine
-        driver = engine.dialect.loaded_dbapi
-        if isinstance(error, driver.Error) and engine.dialect.is_disconnect(error, self._driver, None):
-            self._source.drop(self._connection)
+    def _give_up(self, error: BaseException) -> None:
+        """Give the connection back if it is still good, and raise what the database's absence is called here."""
+        dialect = self._engine.dialect
+        driver = dialect.loaded_dbapi
+        if isinstance(error, driver.Error) and dialect.is_disconnect(error, self._driver, None):
+            self._connection.invalidate()
+            self._engine.dispose()  # the others in the pool went the same way
         else:
-            self._source.give_back(self._connection)
+            self._connection.close()
         if isinstance(error, driver.OperationalError | driver.InterfaceError) and not _is_mistake(error):
             raise _unavailable() from error
 
@@ -204,14 +193,15 @@ class PostgreSQLWriting(Writing):
 
 def cursors(engine: Engine) -> tuple[Callable[[], Reading], Callable[[], Writing]]:
     """How to read and how to write the database of an engine."""
+    reading: type[Reading]
+    writing: type[Writing]
     if engine.dialect.name == "postgresql":
-        pooled = Pooled(engine)
-        return partial(PostgreSQLReading, pooled), partial(PostgreSQLWriting, pooled)
-    if isinstance(engine.pool, _IN_MEMORY):
-        shared = Shared(engine)
-        return partial(Reading, shared), partial(SharedWriting, shared)
-    pooled = Pooled(engine)
-    return partial(Reading, pooled), partial(SQLiteWriting, pooled)
+        reading, writing, take = PostgreSQLReading, PostgreSQLWriting, engine.raw_connection
+    elif isinstance(engine.pool, _IN_MEMORY):
+        reading, writing, take = Reading, SharedWriting, Shared(engine).take
+    else:
+        reading, writing, take = Reading, SQLiteWriting, engine.raw_connection
+    return partial(reading, engine, take), partial(writing, engine, take)
 
 
 def forget_in_children(engine: Engine) -> None:

@@ -48,7 +48,7 @@ class Statement:
         if self._names is None:
             cursor.execute(self._text, parameters)
         else:
-            cursor.execute(self._text, [parameters[name] for name in self._names])
+            cursor.execute(self._text, tuple(map(parameters.__getitem__, self._names)))
         return cursor
 
 
