@@ -310,11 +310,13 @@ def _be_impatient(connection: sqlite3.Connection, *_: object) -> None:
     connection.execute("PRAGMA busy_timeout = 1")
 
 
-def fill_pool(store: SQLAlchemyStore) -> None:
-    """Leave three connections in the pool."""
+def fill_pool(store: SQLAlchemyStore) -> set[int]:
+    """Leave three connections in the pool. Which they are."""
     connections = [store.engine.connect() for _ in range(3)]
+    drivers = {id(connection.connection.dbapi_connection) for connection in connections}
     for connection in connections:
         connection.close()
+    return drivers
 
 
 def terminate(url: str) -> None:
@@ -401,6 +403,7 @@ class TestConnections:
 
     def test_a_child_process_has_connections_of_its_own(self, lasting: SQLAlchemyStore) -> None:
         parent_token, child_token = filed(lasting, new_token()), new_token()
+        of_parent = fill_pool(lasting)
         receiver, sender = multiprocessing.Pipe(duplex=False)
         with lasting.engine.connect() as open_before:
             open_before.exec_driver_sql("SELECT 1")
@@ -408,15 +411,16 @@ class TestConnections:
             if child == 0:
                 try:
                     lasting.issue(None, [child_token], NOW)
-                    sender.send((lasting.get_access(parent_token.access.key), connection_id(lasting)))
+                    sender.send((lasting.get_access(parent_token.access.key), fill_pool(lasting)))
                 finally:
                     os._exit(0)
             assert receiver.poll(PATIENCE)
-            found, id_of_child = receiver.recv()
+            found, of_child = receiver.recv()
             os.waitpid(child, 0)
             assert open_before.exec_driver_sql("SELECT 1").scalar() == 1
         assert found == parent_token.access
-        assert id_of_child != connection_id(lasting)
+        assert of_child.isdisjoint(of_parent)
+        assert fill_pool(lasting) == of_parent
         assert lasting.get_access(child_token.access.key) == child_token.access
         for write in writes(lasting).values():
             write()
@@ -427,12 +431,6 @@ def _session_state(engine: sa.Engine) -> Any:
         driver: Any = connection.connection.dbapi_connection
         level = connection.get_isolation_level()
         return level, driver.isolation_level, getattr(driver, "autocommit", None)
-
-
-def connection_id(store: SQLAlchemyStore) -> int:
-    """Which connection the pool gives."""
-    with store.engine.connect() as connection:
-        return id(connection.connection.dbapi_connection)
 
 
 @pytest.fixture(params=["file", "memory", "postgresql"])
@@ -518,7 +516,12 @@ class TestApplication:
                 store.issue(token, [token], NOW)
             assert refreshed(store, token)
             session.commit()
+            session.execute(consent.values(user_id="v"))
+            assert store.issue(None, [lost := new_token()], NOW)
+            session.rollback()
         assert store.get_consent("u", "c") is not None
+        assert store.get_consent("v", "c") is None
+        assert store.get_access(lost.access.key) is None
         assert store.get_grant(grant.key, "code") is not None
         assert store.issue(grant, [], NOW) is False
         assert store.purgeable(10**12) == 3
