@@ -126,7 +126,7 @@ class Guard:
         context = flask.g
         token = context.get("flask_oauth2_token")
         if token is None:
-            request = web.read() if server.settings.token_in_body else web.read_head()
+            request = web.read(with_body=server.settings.token_in_body)
             try:
                 access = resource.read_token(server, request)
             except resource.NoToken:

@@ -5,7 +5,7 @@ Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote_plus
@@ -25,21 +25,32 @@ class Params:
 
     __slots__ = ("_repeated", "_values")
 
-    def __init__(self, raw: bytes = b"", pairs: Iterable[tuple[str, str]] = ()) -> None:
-        """Decode ``raw``, or take ``pairs`` that somebody decoded before."""
+    def __init__(self, raw: bytes = b"", *, once: bool = False) -> None:
+        """Decode ``raw``. With ``once`` any parameter that came twice is refused at once."""
         values: dict[str, str] = {}
         repeated: list[tuple[str, str]] = []
-        for name, value in pairs if not raw else _decode(raw):
-            if not value:
-                continue
-            if "\0" in value:
-                raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", came=name)
-            if name in values:
-                repeated.append((name, value))
-            else:
-                values[name] = value
+        try:
+            pairs = raw.decode("utf-8").split("&")
+            if len(pairs) > MOST_PARAMETERS:
+                raise InvalidRequest("too many parameters", expected=f"at most {MOST_PARAMETERS}", came=len(pairs))
+            for pair in pairs:
+                name, _, value = pair.partition("=")
+                if "%" in pair or "+" in pair:
+                    name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+                if not value:
+                    continue
+                if "\0" in value:
+                    raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", came=name)
+                if name in values:
+                    repeated.append((name, value))
+                else:
+                    values[name] = value
+        except UnicodeDecodeError:
+            raise InvalidRequest("the parameters are not UTF-8", rule="rfc6749 B") from None
         self._values = values
         self._repeated = repeated
+        if once and repeated:
+            self.refuse_repeated()
 
     def get(self, name: str) -> str | None:
         """The value of a parameter, None where it is absent or empty."""
@@ -77,22 +88,6 @@ class Params:
                 )
 
 
-def _decode(raw: bytes) -> list[tuple[str, str]]:
-    decoded = []
-    try:
-        pairs = raw.decode("utf-8").split("&")
-        if len(pairs) > MOST_PARAMETERS:
-            raise InvalidRequest("too many parameters", expected=f"at most {MOST_PARAMETERS}", came=len(pairs))
-        for pair in pairs:
-            name, _, value = pair.partition("=")
-            if "%" in pair or "+" in pair:
-                name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
-            decoded.append((name, value))
-    except UnicodeDecodeError:
-        raise InvalidRequest("the parameters are not UTF-8", rule="rfc6749 B") from None
-    return decoded
-
-
 def _shown(name: str) -> str:
     return name if len(name) <= 64 else "a parameter"
 
@@ -107,29 +102,29 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came: ``body`` is the form, None where there is no ``application/x-www-form-urlencoded`` one."""
+    """What came: ``body`` is an ``application/x-www-form-urlencoded`` form, or says why there is none."""
 
     method: str
     path: str
     headers: Headers
     query_string: bytes
-    body: Params | None
-
-    @property
-    def query(self) -> Params:
-        """The parameters of the query."""
-        return Params(self.query_string)
+    body: bytes | InvalidRequest
 
     @property
     def form(self) -> Params:
-        """The parameters of the body. Raises :exc:`InvalidRequest` where the body is no form."""
-        if self.body is None:
-            raise InvalidRequest(
-                "the body must be application/x-www-form-urlencoded",
-                rule="rfc6749 4.1.3",
-                came=self.headers.get("Content-Type", ""),
-            )
-        return self.body
+        """The parameters of the body, each once. Raises :exc:`InvalidRequest` where the body is no form."""
+        if isinstance(self.body, InvalidRequest):
+            raise self.body
+        return Params(self.body, once=True)
+
+    @property
+    def parameters(self) -> Params:
+        """Those of the query, and of the body where the request is a POST."""
+        if self.method != "POST":
+            return Params(self.query_string)
+        if isinstance(self.body, InvalidRequest):
+            raise self.body
+        return Params(self.body + b"&" + self.query_string)
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ class OAuth2Provider:
     def _view(self, endpoint: Endpoint) -> Callable[..., Response]:
         def view(**_: str) -> Response:
             server = self.server
-            return web.write(server.answer(lambda: endpoint.respond(server, web.read()), server.refuse))
+            return web.write(server.answer(endpoint.respond, server.refuse, server, web.read()))
 
         return view
 

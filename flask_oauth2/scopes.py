@@ -21,15 +21,13 @@ def parse(text: str | None) -> Scope:
     return tuple(dict.fromkeys(text.split(" ")))
 
 
-def narrow(requested: str | None, allowed: Scope, default: Scope) -> Scope:
-    """What a request may have: what it asks for if all of it is ``allowed``, ``default`` if it asks for nothing."""
-    if requested is None:
-        return default
+def narrow(requested: str, allowed: Scope) -> Scope:
+    """What a request asks for, if all of it is ``allowed``. Raises :exc:`InvalidScope` for a word beyond."""
     words = parse(requested)
-    beyond = [word for word in words if word not in allowed]
+    beyond = set(words).difference(allowed)
     if beyond:
         raise InvalidScope(
-            f"scope {' '.join(beyond)} may not be granted here",
+            f"scope {' '.join(sorted(beyond))} may not be granted here",
             expected=f"of: {' '.join(allowed)}",
             came=requested,
         )

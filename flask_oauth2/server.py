@@ -80,7 +80,8 @@ class Server:
         self.grant_type_names = (*named, *parts.grants)
 
         built_in_types = {kind.name.lower(): kind for kind in (make() for make in tokens.TYPES)}
-        # those that bind a token to something are asked first; Bearer takes what no other does
+        self.binding_types = list(parts.token_types.values())
+        """Asked one after the other to bind a new token; what none of them takes is a Bearer token."""
         self.token_types: dict[str, TokenType] = parts.token_types | built_in_types
         formats = [make(settings) for make in tokens.FORMATS]
         self.formats: dict[str, TokenFormat] = {kind.name: kind for kind in formats} | parts.token_formats

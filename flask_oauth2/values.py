@@ -17,7 +17,8 @@ from zlib import crc32
 
 _SHAPE = re.compile(rb"[a-z0-9]+_[A-Za-z0-9_-]{50}\Z")
 _BODY, _CHECKSUM = 44, 6
-_NO_STAMP = bytes(6)
+NO_STAMP = bytes(6)
+"""The front of the key of a value that was not minted here."""
 
 
 def new(prefix: str, stamp: bytes) -> str:
@@ -29,7 +30,7 @@ def new(prefix: str, stamp: bytes) -> str:
 def key(value: str) -> bytes:
     """The key under which ``value`` is filed: any text has one, and no key leads back to its value."""
     octets = value.encode("utf-8", "surrogatepass")
-    stamp = _NO_STAMP
+    stamp = NO_STAMP
     if _SHAPE.match(octets) and octets.endswith(
         urlsafe_b64encode(crc32(octets[:-_CHECKSUM]).to_bytes(4, "big"))[:_CHECKSUM]
     ):
@@ -40,12 +41,12 @@ def key(value: str) -> bytes:
 def find_key(value: str, prefix: str) -> bytes | None:
     """The same, but None for a value that bears our ``prefix`` and was never minted here: no store need be asked."""
     found = key(value)
-    return None if found.startswith(_NO_STAMP) and value.startswith(f"{prefix}_") else found
+    return None if found.startswith(NO_STAMP) and value.startswith(f"{prefix}_") else found
 
 
 def genuine(value: str) -> bool:
     """Whether ``value`` has the shape of ours and its checksum holds."""
-    return not key(value).startswith(_NO_STAMP)
+    return not key(value).startswith(NO_STAMP)
 
 
 def new_id(now: float) -> bytes:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from . import uris
 from .errors import ConfigurationError, InvalidRequest
-from .messages import Params, Request, Response
+from .messages import Request, Response
 from .server import Server
 from .settings import LOOPBACK_HOSTS
 
@@ -21,20 +22,22 @@ MOST_BYTES = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read() -> Request:
-    """The request that Flask is answering, its body included. Raises :exc:`InvalidRequest` (413) for a long one."""
+def read(with_body: bool = True) -> Request:
+    """The request that Flask is answering; its body only where that is wanted, as a view may want it too."""
     request = flask.request
-    environ = request.environ
-    body = None
-    if request.method == "POST" and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _FORM:
-        body = _read_form(request)
+    body: bytes | InvalidRequest = InvalidRequest(
+        "the body must be application/x-www-form-urlencoded", rule="rfc6749 4.1.3"
+    )
+    if with_body and request.method == "POST" and request.mimetype == _FORM:
+        if "form" in request.__dict__:  # somebody has read the form before us, so the stream is empty
+            body = uris.encode(request.form.items(multi=True)).encode()
+        else:
+            try:
+                request.max_content_length = MOST_BYTES
+                body = request.get_data(parse_form_data=False)
+            except RequestEntityTooLarge:
+                body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
     return Request(request.method, request.path, request.headers, request.query_string, body)
-
-
-def read_head() -> Request:
-    """The same for a guard, which leaves the body to the view."""
-    request = flask.request
-    return Request(request.method, request.path, request.headers, request.query_string, None)
 
 
 def write(response: Response) -> flask.Response:
@@ -68,13 +71,3 @@ def place(server: Server, environ: Mapping[str, Any], is_debug: bool) -> None:
 
 
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
-
-
-def _read_form(request: flask.Request) -> Params:
-    if "form" in request.__dict__:  # somebody has read the form before us, so the stream is empty
-        return Params(pairs=request.form.items(multi=True))
-    request.max_content_length = MOST_BYTES
-    try:
-        return Params(request.get_data(parse_form_data=False))
-    except RequestEntityTooLarge:
-        raise InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413) from None

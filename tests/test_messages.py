@@ -40,6 +40,8 @@ def test_a_repeated_parameter_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidRequest, match="more than once"):
         params.refuse_repeated()
     assert params.once("a") is None
+    with pytest.raises(InvalidRequest, match="more than once"):
+        Params(raw, once=True)
 
 
 def test_another_parameter_can_be_read_beside_a_repeated_one() -> None:

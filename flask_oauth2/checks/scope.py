@@ -17,6 +17,8 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
     """
     allowed = client.scope
     if settings.scopes:
-        allowed = tuple(word for word in allowed if word in settings.scopes)
-    default = tuple(word for word in allowed if word in settings.default_scope) if settings.default_scope else allowed
-    return scopes.narrow(params.get("scope"), allowed, default)
+        allowed = tuple(filter(settings.scopes.__contains__, allowed))
+    requested = params.get("scope")
+    if requested is not None:
+        return scopes.narrow(requested, allowed)
+    return tuple(filter(settings.default_scope.__contains__, allowed)) if settings.default_scope else allowed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
-from .base import ClientAuthMethod, Credentials
+from .base import ClientAuthMethod
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
@@ -22,7 +22,24 @@ NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
 def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
     """The client that a request comes from. Raises :exc:`InvalidClient` with one answer for all that can be wrong."""
-    method, credentials = _read_credentials(server, request, form)
+    found = []
+    for method in server.auth_methods:
+        credentials = method.present(request, form)
+        if credentials is not None:
+            found.append((method, credentials))
+    if not found:
+        method, credentials = NO_AUTHENTICATION, NO_AUTHENTICATION.present(request, form)
+        if credentials is None:
+            raise InvalidClient("client authentication failed", expected="a client_id", came="none")
+    elif len(found) > 1:
+        # "The client MUST NOT use more than one authentication method in each request."
+        raise InvalidRequest(
+            "more than one client authentication method", rule="rfc6749 2.3", came=[method.name for method, _ in found]
+        )
+    else:
+        method, credentials = found[0]
+        if form.get("client_id") not in (None, credentials.client_id):
+            raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
     client = server.store.get_client(credentials.client_id)
     method.verify(server, client, credentials, now)
     if client is None:
@@ -35,26 +52,3 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             came=method.name,
         )
     return client
-
-
-def _read_credentials(server: Server, request: Request, form: Params) -> tuple[ClientAuthMethod, Credentials]:
-    found = []
-    for method in server.auth_methods:
-        credentials = method.present(request, form)
-        if credentials is not None:
-            found.append((method, credentials))
-    if len(found) > 1:
-        # "The client MUST NOT use more than one authentication method in each request."
-        raise InvalidRequest(
-            "more than one client authentication method",
-            rule="rfc6749 2.3",
-            came=[method.name for method, _ in found],
-        )
-    if not found:
-        credentials = NO_AUTHENTICATION.present(request, form)
-        if credentials is None:
-            raise InvalidClient("client authentication failed", expected="a client_id", came="none")
-        return NO_AUTHENTICATION, credentials
-    if form.get("client_id") not in (None, found[0][1].client_id):
-        raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
-    return found[0]

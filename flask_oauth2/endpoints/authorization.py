@@ -8,7 +8,7 @@ redirect URI are settled an error is the user's to see; from then on it goes to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import uris, values
@@ -58,14 +58,15 @@ class Asked:
     """An authorization request, who makes it and in whose browser.
 
     ``allowed`` is what the user answered on the consent page, None before. ``kept`` is the row of a request that was
-    too long for a URL, which the answer spends.
+    too long for a URL, which the answer spends, and ``kept_as`` what names it.
     """
 
     request: Request
     params: Params
     user: User | None
     allowed: bool | None = None
-    kept: Grant | None = field(default=None)
+    kept: Grant | None = None
+    kept_as: str | None = None
 
 
 def respond(server: Server, asked: Asked) -> Outcome:

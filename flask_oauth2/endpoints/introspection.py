@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 def respond(server: Server, request: Request) -> Response:
     """A client may ask about its own tokens, a resource server about all access tokens (section 2.1)."""
     form, now = request.form, server.clock()
-    form.refuse_repeated()
     client = authenticate(server, request, form, now)
     if client.is_public:
         raise InvalidClient(

@@ -76,8 +76,8 @@ def _presented(server: Server, request: Request) -> tuple[str, str]:
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     token_type = server.token_types.get(scheme.lower())
     # "Clients MUST NOT use more than one method to transmit the token in each request."
-    in_body = server.settings.token_in_body and request.method != "GET" and request.body is not None
-    value = request.form.get("access_token") if in_body else None
+    in_body = server.settings.token_in_body and isinstance(request.body, bytes)
+    value = request.parameters.get("access_token") if in_body else None
     if token_type is None:
         if value is None:
             raise NoToken("no token came")

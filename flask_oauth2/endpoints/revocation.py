@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 def respond(server: Server, request: Request) -> Response:
     """The hint is not needed (section 2.1); what is unknown or ended already is as good as revoked (section 2.2)."""
     form, now = request.form, server.clock()
-    form.refuse_repeated()
     client = authenticate(server, request, form, now)
     value = form.require("token")
     prefix = server.settings.prefixes["refresh_token"]

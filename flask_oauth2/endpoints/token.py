@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 def respond(server: Server, request: Request) -> Response:
     """Who is it, what do they show, what do they get."""
     form, now = request.form, server.clock()
-    form.refuse_repeated()
     grant_type = form.require("grant_type")
     client = authenticate(server, request, form, now)
     grant = server.grants.get(grant_type)

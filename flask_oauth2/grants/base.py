@@ -41,7 +41,7 @@ class TokenRequest:
             id=values.text(values.new_id(self.now)),
             client_id=self.client.client_id,
             user_id=None if user_id is None else str(user_id),
-            scope=self.scope() if scope is None else scope,
+            scope=scope_check.read(self.form, self.client, self.server.settings) if scope is None else scope,
             claims=claims or {},
         )
 

@@ -23,5 +23,6 @@ class RefreshToken:
             raise InvalidGrant("the refresh token was issued to another client", rule="rfc6749 6")
         if token.used_at is None and token.refresh_expires_at <= request.now:
             raise InvalidGrant("the refresh token has expired", rule="rfc9700 4.14.2")
-        scope = scopes.narrow(request.form.get("scope"), authorization.scope, authorization.scope)
+        requested = request.form.get("scope")
+        scope = None if requested is None else scopes.narrow(requested, authorization.scope)
         return Issue(authorization, spend=token, refresh=True, scope=scope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -59,17 +60,14 @@ def _answer(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], A
     if isinstance(outcome, Answer):
         return _send(outcome)
     if isinstance(outcome, LoginNeeded):
-        here = flask.url_for("oauth2.authorize") + "?" + uris.encode(_pairs(server, asked, LONGEST_QUERY))
-        return _redirect(provider.login_url(here))
+        query = _query(server, asked, LONGEST_QUERY)
+        return _redirect(provider.login_url(f"{flask.url_for('oauth2.authorize')}?{query}"))
     return _ask(server, outcome, asked)
 
 
 def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:
     request = web.read()
-    params = request.query
-    if request.method == "POST":
-        params = Params(pairs=[*request.form.pairs(), *request.query.pairs()])
-    return _take_up(server, Asked(request, params, provider.get_current_user()))
+    return _take_up(server, Asked(request, request.parameters, provider.get_current_user()))
 
 
 def _take_up(server: Server, asked: Asked) -> Asked:
@@ -80,8 +78,7 @@ def _take_up(server: Server, asked: Asked) -> Asked:
     kept = server.store.get_grant(values.key(name), "request")
     if kept is None or kept.expires_at <= server.clock():
         raise InvalidRequest("this request has expired: go back to the application and begin again", rule="rfc9126 4")
-    params = Params(pairs=kept.parameters["pairs"])
-    return Asked(asked.request, params, asked.user, asked.allowed, kept)
+    return replace(asked, params=Params(kept.parameters["query"].encode()), kept=kept, kept_as=name)
 
 
 def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
@@ -104,13 +101,12 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
     decision = request.form.require("decision")
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
-    params = Params(pairs=ticket["pairs"])
-    return _take_up(server, Asked(request, params, user, decision == "allow"))
+    return _take_up(server, Asked(request, Params(ticket["query"].encode()), user, decision == "allow"))
 
 
 def _ask(server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
     session = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
-    ticket = {"session": session, "user": needed.user.id, "pairs": _pairs(server, asked, web.MOST_BYTES // 4)}
+    ticket = {"session": session, "user": needed.user.id, "query": _query(server, asked, web.MOST_BYTES // 4)}
     descriptions = server.settings.scopes
     return _page(
         "oauth2/consent.html",
@@ -143,19 +139,18 @@ def _show_error(error: OAuth2Error, error_id: str) -> Response:
     return page
 
 
-def _pairs(server: Server, asked: Asked, longest: int) -> list[tuple[str, str]]:
+def _query(server: Server, asked: Asked, longest: int) -> str:
     """The request, to be sent again; where it is too long, the name of a row that keeps it."""
-    name = asked.request.query.once(KEPT)
-    if asked.kept is not None and name is not None:
-        return [(KEPT, name)]
-    pairs = asked.params.pairs()
-    if len(uris.encode(pairs)) <= longest:
-        return pairs
+    if asked.kept_as is not None:
+        return uris.encode([(KEPT, asked.kept_as)])
+    query = uris.encode(asked.params.pairs())
+    if len(query) <= longest:
+        return query
     now = server.clock()
     name = values.new(server.settings.prefixes["request"], values.stamp(now))
-    kept = Grant(key=values.key(name), kind="request", parameters={"pairs": pairs}, expires_at=int(now) + PATIENCE)
+    kept = Grant(key=values.key(name), kind="request", parameters={"query": query}, expires_at=int(now) + PATIENCE)
     server.store.issue(None, [kept], int(now))
-    return [(KEPT, name)]
+    return uris.encode([(KEPT, name)])
 
 
 def _serializer(server: Server) -> URLSafeTimedSerializer:

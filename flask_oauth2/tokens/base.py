@@ -15,7 +15,7 @@ class TokenType(Protocol):
     """The ``token_type`` of the answer and, in any case, the HTTP authentication scheme."""
 
     def bind(self, request: Request, client: Client) -> Claims | None:
-        """What the token is bound to (its ``confirmation``); None where the request asks for another type.
+        """What the token is bound to (its ``confirmation``); None where the request is for another type.
 
         Runs before anything is spent, so it may refuse by raising an :exc:`~flask_oauth2.errors.OAuth2Error`.
         """

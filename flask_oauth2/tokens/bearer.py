@@ -12,13 +12,13 @@ _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 
 
 class Bearer:
-    """The type of every token that nothing else binds."""
+    """The type of every token that no other type binds."""
 
     name = "Bearer"
 
     def bind(self, request: Request, client: Client) -> Claims | None:
-        """Bound to nothing."""
-        return {}
+        """To nothing."""
+        return None
 
     def read(self, credentials: str) -> str:
         """``b64token``, :rfc:`6750#section-2.1`."""

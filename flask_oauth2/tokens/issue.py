@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import values
-from ..errors import ConfigurationError, InvalidGrant
+from ..errors import InvalidGrant
 from ..messages import Request
-from ..records import AccessToken, Claims, Client, Token
+from ..records import AccessToken, Client, Token
 
 if TYPE_CHECKING:
     from ..grants.base import Issue
@@ -43,7 +43,12 @@ def mint(
 ) -> tuple[dict[str, Any], tuple[Token, ...]]:
     """Draw the values: the members of the answer, and the rows to file. Changes nothing yet."""
     settings, authorization, issued_at = server.settings, issue.authorization, int(now)
-    token_type, confirmation = _bind(server, request, client)
+    token_type, confirmation = "Bearer", None
+    for binding in server.binding_types:
+        confirmation = binding.bind(request, client)
+        if confirmation is not None:
+            token_type = binding.name
+            break
     token_format = server.formats[issue.format or client.token_format or settings.access_token_format]
     lifetime = min(issue.lifetime or settings.access_token_lifetime, settings.access_token_lifetime)
     scope = authorization.scope if issue.scope is None else issue.scope
@@ -58,9 +63,10 @@ def mint(
         "claims": authorization.claims,
         "confirmation": confirmation,
     }
-    access = AccessToken(key=values.new_id(now), **fields)
+    fresh = values.new_id(now)
+    access = AccessToken(key=fresh, **fields)
     value, key = token_format.mint(access)
-    if key != access.key:
+    if key != fresh:
         access = AccessToken(key=key, **fields)
     answer = {**issue.answer, "access_token": value, "token_type": token_type, "expires_in": lifetime}
     if scope:
@@ -68,7 +74,7 @@ def mint(
     refresh_key = refresh_expires_at = None
     if issue.refresh and "refresh_token" in client.grant_types and "refresh_token" in server.grants:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
-        answer["refresh_token"] = refresh = values.new(settings.prefixes["refresh_token"], values.stamp(now))
+        answer["refresh_token"] = refresh = values.new(settings.prefixes["refresh_token"], fresh[:6])
         refresh_key = values.key(refresh)
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
     if token_format.self_contained and refresh_key is None:
@@ -82,12 +88,3 @@ def mint(
             parent=issue.spend.access.key if isinstance(issue.spend, Token) else None,
         ),
     )
-
-
-def _bind(server: Server, request: Request, client: Client) -> tuple[str, Claims | None]:
-    """The token type that a request asks for, and what its token is bound to."""
-    for token_type in server.token_types.values():
-        confirmation = token_type.bind(request, client)
-        if confirmation is not None:
-            return token_type.name, confirmation or None
-    raise ConfigurationError("no token type takes the request: one registered as Bearer must take every one")
