@@ -391,6 +391,25 @@ class TestConnections:
         assert count == 1, "all or nothing, in autocommit too"
         engine.dispose()
 
+    @pytest.mark.parametrize("isolation_level", ["READ COMMITTED", "AUTOCOMMIT"])
+    def test_a_commit_that_is_refused(self, postgresql_url: str, isolation_level: str) -> None:
+        engine = sa.create_engine(postgresql_url, isolation_level=isolation_level, pool_size=1, max_overflow=0)
+        before = _session_state(engine)
+        store = SQLAlchemyStore(engine)
+        store.tables.client.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text("ALTER TABLE oauth2_revocation ADD UNIQUE (expires_at) DEFERRABLE INITIALLY DEFERRED")
+            )
+        store.revoke("first", FAR)
+        with pytest.raises(psycopg.IntegrityError):
+            store.revoke("second", FAR)
+        assert checked_out(store) == 0
+        assert _session_state(engine) == before
+        assert store.revoked("first")
+        assert not store.revoked("second")
+        engine.dispose()
+
     def test_a_driver_that_is_always_in_a_transaction(self, sqlite_url: str) -> None:
         """As that of SQLite is with ``autocommit=False``, from Python 3.12 on."""
         engine = sa.create_engine(sqlite_url)
@@ -539,6 +558,31 @@ class TestApplication:
         metadata.create_all(engine)
         assert store.get_access(token.access.key) is None
         engine.dispose()
+
+    def test_a_database_in_memory_that_cannot_be_made_at_first(self) -> None:
+        attempts = iter([sqlite3.OperationalError("unable to open database file"), None])
+
+        def connect() -> sqlite3.Connection:
+            error = next(attempts)
+            if error is not None:
+                raise error
+            return sqlite3.connect(":memory:")
+
+        store = SQLAlchemyStore(sa.create_engine("sqlite://", poolclass=StaticPool, creator=connect))
+        with unavailable():
+            store.get_access(new_key())
+        store.tables.client.metadata.create_all(store.engine)
+        assert store.get_access(new_key()) is None
+        store.engine.dispose()
+
+    def test_a_database_in_memory_whose_connection_somebody_closed(self, open_store: OpenStore) -> None:
+        store = open_store("sqlite://")
+        driver: Any = store.engine.raw_connection().dbapi_connection
+        driver.close()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            store.get_access(new_key())
+        store.tables.client.metadata.create_all(store.engine)
+        assert store.get_access(new_key()) is None
 
     def test_a_missing_table_does_not_empty_a_database_in_memory(self, open_store: OpenStore) -> None:
         store = open_store("sqlite://")

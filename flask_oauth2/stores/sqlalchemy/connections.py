@@ -187,8 +187,10 @@ class PostgreSQLWriting(Writing):
         self._driver.autocommit = False
 
     def _end(self, well: bool) -> None:
-        super()._end(well)
-        self._driver.autocommit = self._before
+        try:
+            super()._end(well)
+        finally:
+            self._driver.autocommit = self._before
 
 
 def cursors(engine: Engine) -> tuple[Callable[[], Reading], Callable[[], Writing]]:
