@@ -68,10 +68,14 @@ class CurrentToken:
         return None if user_id is None else self._provider.load_user(user_id)
 
 
+_ENVIRON_KEY = "flask_oauth2.token"
+"""Where a request keeps its token. Not in ``flask.g``, which outlives a request where a context was pushed before."""
+
+
 def _current_token() -> CurrentToken | None:
     try:
-        return cast("CurrentToken | None", flask.g.flask_oauth2_token)
-    except AttributeError:
+        return cast("CurrentToken | None", flask.request.environ[_ENVIRON_KEY][1])
+    except KeyError:
         raise RuntimeError("there is no current_token: guard the view with @provider.require_oauth()") from None
 
 
@@ -90,7 +94,7 @@ class Guard:
     def __call__(self, guarded: Guarded) -> Guarded:
         """Guard a view (sync or async), a class of views, or every view of a blueprint."""
         if isinstance(guarded, flask.Blueprint):
-            guarded.before_request(self.check)
+            guarded.before_request(self._check_unless_options)
             return guarded
         if isinstance(guarded, type) and issubclass(guarded, View):
             guarded.decorators = [*guarded.decorators, self]
@@ -122,27 +126,44 @@ class Guard:
         )
         return refused
 
+    def _check_unless_options(self) -> flask.Response | None:
+        """Flask itself answers OPTIONS, which browsers send without a token; a view that answers it is guarded."""
+        rule = flask.request.url_rule
+        if flask.request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+            return None
+        return self.check()
+
     def _accept(self, server: Server) -> None:
-        context = flask.g
-        token = context.get("flask_oauth2_token")
-        if token is None:
-            request = web.read(with_body=server.settings.token_in_body)
+        environ = flask.request.environ
+        reader, token = environ.get(_ENVIRON_KEY, (None, None))
+        if token is None or reader is not server:  # no guard of this server has run yet
             try:
-                access = resource.read_token(server, request)
+                access = resource.read_token(server, web.read_for_guard(server.settings.token_in_body))
             except resource.NoToken:
                 if not self._optional:
                     raise
-                context.flask_oauth2_token = None
+                environ[_ENVIRON_KEY] = server, None
                 return
-            token = context.flask_oauth2_token = CurrentToken(access, server, self._provider)
+            token = CurrentToken(access, server, self._provider)
+            environ[_ENVIRON_KEY] = server, token
         resource.verify_scope(token._access, self.demanded)
 
 
 def demand(scope: str | Iterable[str] | None, any_of: Iterable[str] | None) -> resource.Alternatives:
-    """What a guard demands, from how a programmer says it. Raises :exc:`TypeError` for both ways at once."""
-    if any_of is not None:
-        if scope:
-            raise TypeError("require_oauth takes scopes that are all demanded, or any_of=, not both")
-        return tuple(scopes.parse_option(words) for words in any_of)
-    words = scopes.parse_option(scope or ())
-    return (words,) if words else ()
+    """What a guard demands, from how a programmer says it.
+
+    Raises :exc:`TypeError` for both ways at once, :exc:`ValueError` for an empty one, which would let every token in.
+    """
+    if isinstance(any_of, str):
+        raise TypeError(f"any_of takes a list of alternatives, such as {any_of.split()}")
+    if any_of is None:
+        if scope is None:
+            return ()
+        alternatives = [scopes.parse_option(scope)]
+    elif scope is None:
+        alternatives = [scopes.parse_option(words) for words in any_of]
+    else:
+        raise TypeError("require_oauth takes scopes that are all demanded, or any_of=, not both")
+    if not alternatives or not all(alternatives):
+        raise ValueError("require_oauth was given an empty scope: leave it out to accept any token")
+    return tuple(alternatives)

@@ -102,19 +102,21 @@ class Headers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What came: ``body`` is an ``application/x-www-form-urlencoded`` form, or says why there is none."""
+    """What came: ``body`` is an ``application/x-www-form-urlencoded`` form, or None, or says why it was not read."""
 
     method: str
     path: str
     headers: Headers
     query_string: bytes
-    body: bytes | InvalidRequest
+    body: bytes | InvalidRequest | None
+    mount: str = ""
+    """Where the application is mounted below its host."""
 
     @property
     def form(self) -> Params:
         """The parameters of the body, each once. Raises :exc:`InvalidRequest` where the body is no form."""
-        if isinstance(self.body, InvalidRequest):
-            raise self.body
+        if not isinstance(self.body, bytes):
+            raise self.body or _no_form()
         return Params(self.body, once=True)
 
     @property
@@ -122,9 +124,13 @@ class Request:
         """Those of the query, and of the body where the request is a POST."""
         if self.method != "POST":
             return Params(self.query_string)
-        if isinstance(self.body, InvalidRequest):
-            raise self.body
+        if not isinstance(self.body, bytes):
+            raise self.body or _no_form()
         return Params(self.body + b"&" + self.query_string)
+
+
+def _no_form() -> InvalidRequest:
+    return InvalidRequest("the body must be application/x-www-form-urlencoded", rule="rfc6749 3.2")
 
 
 @dataclass(frozen=True, slots=True)

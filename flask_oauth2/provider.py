@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 import flask
+from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, pages, uris, web
@@ -21,7 +23,7 @@ from .errors import ConfigurationError
 from .grants.base import Issue, ResponseType, TokenRequest
 from .grants.extension import ExtensionGrant
 from .guard import Guard, demand
-from .records import User, identify
+from .records import User, identify, is_nobody
 from .server import Parts, Server
 from .settings import Settings
 from .stores.base import Store
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
     from .stores.sqlalchemy import Tables
+
+BUILT_IN = {"code", "token", "bearer", "opaque", "signed", "none", "client_secret_basic", "client_secret_post"}
+"""Names of parts that nothing may be registered over."""
 
 EXTENSION = "flask_oauth2"
 """The name under ``app.extensions``."""
@@ -43,6 +48,7 @@ class Installed:
     """What ``app.extensions`` holds: the provider's state for one application."""
 
     provider: OAuth2Provider
+    app: flask.Flask
     server: Server | None = None
     lock: Lock = field(default_factory=Lock)
 
@@ -101,9 +107,9 @@ class OAuth2Provider:
             __name__,
             template_folder="pages/templates",
             static_folder="pages/static",
-            static_url_path=f"{self._url_prefix}/static",
+            static_url_path=f"{self._url_prefix or '/oauth2'}/static",
         )
-        app.extensions[EXTENSION] = Installed(self)
+        app.extensions[EXTENSION] = Installed(self, app)
         self._add_routes(blueprint)
         app.register_blueprint(blueprint)
         app.cli.add_command(cli.oauth2)
@@ -115,9 +121,10 @@ class OAuth2Provider:
         server = installed.server
         if server is None:
             with installed.lock:
-                server = installed.server or self._open(flask.current_app, installed)
-        if not server.root and flask.has_request_context():
-            web.place(server, flask.request.environ, flask.current_app.debug or flask.current_app.testing)
+                server = installed.server = installed.server or self._build(installed.app)
+        if not server.issuer and flask.has_request_context():
+            app = flask.current_app
+            server.issuer = web.find_issuer(flask.request.environ, app.debug or app.testing)
         return server
 
     @overload
@@ -208,7 +215,9 @@ class OAuth2Provider:
     def get_current_user(self) -> User | None:
         """Who is signed in."""
         user = (self._current_user or _flask_login_user)()
-        if user is None:
+        if isinstance(user, LocalProxy):  # such as Flask-Login's current_user
+            user = user._get_current_object()
+        if is_nobody(user) or getattr(user, "is_authenticated", True) is False:
             return None
         if isinstance(user, User):
             return user
@@ -227,13 +236,13 @@ class OAuth2Provider:
         return flask.url_for(view, next=back)
 
     def _register(self, registry: dict[str, Any], name: str, part: object) -> None:
-        self._check_open(name, registry.get(name))
+        self._check_open(name, registry.get(name) or name in BUILT_IN)
         registry[name] = part
 
     def _check_open(self, name: str, before: object) -> None:
         if self._is_closed:
             raise ConfigurationError(f"{name} comes too late: register it before the first request")
-        if before is not None:
+        if before:
             raise ConfigurationError(f"{name} is registered already")
 
     def _add_routes(self, blueprint: flask.Blueprint) -> None:
@@ -252,8 +261,8 @@ class OAuth2Provider:
         def consent() -> Response:
             return pages.decide(self)
 
-        # before every before_request function, Flask-WTF's among them
-        blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
+        if find_spec("flask_wtf"):  # before every before_request function, its own among them
+            blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
 
     def _view(self, endpoint: Endpoint) -> Callable[..., Response]:
         def view(**_: str) -> Response:
@@ -262,24 +271,24 @@ class OAuth2Provider:
 
         return view
 
-    def _open(self, app: flask.Flask, installed: Installed) -> Server:
+    def _build(self, app: flask.Flask) -> Server:
         settings = Settings.load(app.config)
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
-        server = Server(settings, self._open_store(app, settings), self._parts, url_prefix=self._url_prefix)
+        # the store opens with the first request that needs it: where the database is away, that one is told so
+        server = Server(settings, self._choose_store(app, settings), self._parts, url_prefix=self._url_prefix)
         self._is_closed = True
-        installed.server = server
         return server
 
-    def _open_store(self, app: flask.Flask, settings: Settings) -> Store:
+    def _choose_store(self, app: flask.Flask, settings: Settings) -> Callable[[], Store]:
+        """What opens the store."""
         if self._store is not None:
-            return self._store
+            store = self._store
+            return lambda: store
         from .stores.sqlalchemy import SQLAlchemyStore
 
         if self._db is not None:
-            store = SQLAlchemyStore(self._db.engine, self._tables)
-            store.check()
-            return store
+            return partial(_open_database, app, self._db, self._tables)
         uri = settings.database_uri
         if uri is None:
             if "sqlalchemy" in app.extensions:
@@ -289,7 +298,16 @@ class OAuth2Provider:
                 )
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
-        return SQLAlchemyStore.open(uri)
+        return partial(SQLAlchemyStore.open, uri)
+
+
+def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:
+    from .stores.sqlalchemy import SQLAlchemyStore
+
+    with app.app_context():
+        store = SQLAlchemyStore(db.engine, tables)
+    store.check()
+    return store
 
 
 def _exempt_from_csrf(blueprint: flask.Blueprint, *_: object) -> None:
@@ -303,7 +321,7 @@ def _flask_login_user() -> Any:
     _flask_login("tell who is signed in: decorate a function with @provider.current_user")
     from flask_login import current_user
 
-    return current_user._get_current_object() if current_user.is_authenticated else None
+    return current_user
 
 
 def _flask_login_userloader() -> Callable[[str], Any]:

@@ -134,12 +134,20 @@ class User:
 def identify(user: Any) -> str:
     """The id of an application's user: its ``get_id()`` (Flask-Login), its ``id``, or the text or number itself.
 
-    Raises :exc:`TypeError` for an object that has none of these.
+    Raises :exc:`TypeError` for an object that has none of these, :exc:`ValueError` for an id that no store can keep.
     """
-    if isinstance(user, str | int):
-        return str(user)
-    get_id = getattr(user, "get_id", None)
-    user_id = get_id() if callable(get_id) else getattr(user, "id", None)
-    if user_id is None:
+    user_id = user
+    if not isinstance(user, str | int):
+        get_id = getattr(user, "get_id", None)
+        user_id = get_id() if callable(get_id) else getattr(user, "id", None)
+    if user_id is None or isinstance(user_id, bool):
         raise TypeError(f"a user needs get_id() or an id that is not None; {type(user).__name__} has neither")
-    return str(user_id)
+    text = str(user_id)
+    if not 1 <= len(text) <= 255 or not text.isprintable():
+        raise ValueError("the id of a user must have 1 to 255 printable characters")
+    return text
+
+
+def is_nobody(user: Any) -> bool:
+    """Whether a callback said that there is no such user: None, False, or nothing at all."""
+    return user is None or user is False or user == ""

@@ -5,18 +5,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 from secrets import token_hex
+from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from . import grants, tokens, values
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
-from .endpoints import PATHS, metadata
-from .errors import ConfigurationError, InvalidClient, OAuth2Error
+from .endpoints import PATHS
+from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
 from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
 from .settings import Settings
@@ -49,7 +52,7 @@ class Server:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        open_store: Callable[[], Store],
         parts: Parts | None = None,
         *,
         clock: Callable[[], float] = values.clock,
@@ -57,11 +60,12 @@ class Server:
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
-        self.store = store
+        self._open_store = open_store
+        self._lock = Lock()
+        self._away_until = 0.0
         self.clock = clock
         self.issuer = settings.issuer or ""
-        self.root = ""
-        """Where the application is mounted, for URLs of endpoints: set with the first request."""
+        """Where no option names it, set with the first request."""
         self._url_prefix = url_prefix
 
         named = settings.grant_types
@@ -97,6 +101,7 @@ class Server:
             *(kind() for kind in METHODS),
             *parts.auth_methods.values(),
         )
+        self.auth_schemes = [method.scheme for method in self.auth_methods if method.scheme]
         for name, reason in grants.DISCOURAGED.items():
             if name in named:
                 log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
@@ -112,7 +117,7 @@ class Server:
                 "%s [%s] %s (%s)%s%s",
                 error.code,
                 error_id,
-                error.description,
+                values.mask(error.description),
                 error.rule,
                 "" if error.expected is None else f"; expected {_printable(error.expected)}",
                 "" if error.came is None else f"; came {_printable(error.came)}",
@@ -130,14 +135,25 @@ class Server:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
         self.store.revoke(mark, int(now) + self.settings.longest_lifetime + 1)
 
-    def url(self, endpoint: str) -> str:
-        """The public URL of an endpoint."""
-        return f"{self.root}{self._url_prefix}{PATHS[endpoint]}"
+    def url(self, endpoint: str, mount: str) -> str:
+        """The public URL of an endpoint of the application, where it is mounted at a path of its host."""
+        issuer = urlsplit(self.issuer)
+        return f"{issuer.scheme}://{issuer.netloc}{mount}{self._url_prefix}{PATHS[endpoint]}"
 
     @cached_property
-    def metadata(self) -> dict[str, Any]:
-        """The metadata document, :rfc:`8414`."""
-        return metadata.describe(self)
+    def store(self) -> Store:
+        """The store, opened with the first use. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
+        with self._lock:
+            store: Store | None = self.__dict__.get("store")
+            if store is None:
+                if self._away_until > time.monotonic():  # whoever waited here is told at once
+                    raise TemporarilyUnavailable("the store cannot be reached", retry_after=1)
+                try:
+                    store = self._open_store()
+                except TemporarilyUnavailable:
+                    self._away_until = time.monotonic() + 1
+                    raise
+            return store
 
 
 def _require_usergetter(parts: Parts) -> Callable[..., Any]:
@@ -150,5 +166,5 @@ def _require_usergetter(parts: Parts) -> Callable[..., Any]:
 
 
 def _printable(value: object) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return repr(text[:200])
+    """In one line and not too long; a value of ours that came where it does not belong is still a secret."""
+    return repr(values.mask(str(value)[:200]))

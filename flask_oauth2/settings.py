@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -111,6 +112,8 @@ class Settings:
         for name, value in given.items():
             given[name] = _CHECKS[name](f"OAUTH2_{name.upper()}", value)
         fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
+        if isinstance(fallbacks, str | bytes) or not all(fallbacks):
+            raise ConfigurationError("SECRET_KEY_FALLBACKS must be a list of keys, none of them empty")
         secret = config.get("SECRET_KEY")
         keys = (*fallbacks, secret) if secret else ()
         return cls(**given, secret_keys=tuple(key.encode() if isinstance(key, str) else key for key in keys))
@@ -135,9 +138,12 @@ def _refuse_near_miss(key: str, known: Mapping[str, str]) -> None:
     warnings.warn(f"{key} is no option of flask_oauth2 and has no effect", stacklevel=4)
 
 
+_URL = re.compile(r"https?://[A-Za-z0-9.\-_\[\]:@]+(:[0-9]+)?(/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
+
+
 def _issuer(name: str, value: Any) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is None or not parts.hostname or "?" in value or "#" in value or parts.username is not None:
+    parts = urlsplit(value) if isinstance(value, str) and _URL.match(value) else None
+    if parts is None or not parts.hostname or parts.username is not None:
         raise ConfigurationError(f"{name} must be a URL without query and fragment, such as https://login.example")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
         raise ConfigurationError(f"{name} must begin with https:// (RFC 8414 section 2); http only for loopback")
@@ -209,6 +215,8 @@ def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     return prefixes
 
 
+_TEN_YEARS = 315_360_000
+
 _CHECKS: dict[str, Any] = {
     "issuer": _issuer,
     "scopes": _scope_descriptions,
@@ -216,16 +224,16 @@ _CHECKS: dict[str, Any] = {
     "grant_types": _grant_types,
     "pkce_required": _choice("all", "public"),
     "code_lifetime": _seconds(1, 600),
-    "access_token_lifetime": _seconds(1),
-    "refresh_token_lifetime": _seconds(1),
-    "refresh_leeway": _seconds(0),
-    "refresh_leeway_public": _seconds(0),
+    "access_token_lifetime": _seconds(1, _TEN_YEARS),
+    "refresh_token_lifetime": _seconds(1, _TEN_YEARS),
+    "refresh_leeway": _seconds(0, 3600),
+    "refresh_leeway_public": _seconds(0, 3600),
     "access_token_format": _text,
     "prefixes": _prefixes,
     "token_in_body": _flag,
     "realm": _text,
-    "throttle_failures": _seconds(1),
-    "throttle_window": _seconds(1),
+    "throttle_failures": _seconds(1, 1_000_000),
+    "throttle_window": _seconds(1, _TEN_YEARS),
     "login_view": _text,
     "database_uri": lambda name, value: str(value),
     "service_documentation": _text,

@@ -105,9 +105,17 @@ def encode(parameters: Iterable[tuple[str, str]]) -> str:
 
 
 def form_action(uri: str) -> str:
-    """What a content security policy must name so that a browser follows a form to ``uri``."""
+    """What a content security policy must name so that a browser follows a form to ``uri``.
+
+    The scheme: a policy cannot name an IPv6 address, and browsers hold it against all further redirects too.
+    """
+    return f"{urlsplit(uri).scheme}:"
+
+
+def origin(uri: str) -> str:
+    """The part of a URI by which people recognize where it leads."""
     parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
 
 
 def is_interceptable(uri: str) -> bool:

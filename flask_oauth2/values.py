@@ -16,15 +16,22 @@ from hashlib import sha256
 from zlib import crc32
 
 _SHAPE = re.compile(rb"[a-z0-9]+_[A-Za-z0-9_-]{50}\Z")
+_IN_TEXT = re.compile(r"([a-z0-9]+_)[A-Za-z0-9_-]{20,}")
 _BODY, _CHECKSUM = 44, 6
 NO_STAMP = bytes(6)
 """The front of the key of a value that was not minted here."""
 
 
+def mint(prefix: str, stamp: bytes) -> tuple[str, bytes]:
+    """A new value of the kind ``prefix`` at the time ``stamp`` (see :func:`stamp`), and its key."""
+    octets = f"{prefix}_".encode() + urlsafe_b64encode(stamp + os.urandom(27))
+    octets += urlsafe_b64encode(crc32(octets).to_bytes(4, "big"))[:_CHECKSUM]
+    return octets.decode(), stamp + sha256(octets).digest()
+
+
 def new(prefix: str, stamp: bytes) -> str:
-    """Mint a value of the kind ``prefix`` at the time ``stamp`` (see :func:`stamp`)."""
-    value = f"{prefix}_".encode() + urlsafe_b64encode(stamp + os.urandom(27))
-    return (value + urlsafe_b64encode(crc32(value).to_bytes(4, "big"))[:_CHECKSUM]).decode()
+    """A new value, where its key is not needed yet."""
+    return mint(prefix, stamp)[0]
 
 
 def key(value: str) -> bytes:
@@ -49,9 +56,19 @@ def genuine(value: str) -> bool:
     return not key(value).startswith(NO_STAMP)
 
 
+def mask(text: str) -> str:
+    """``text`` without the values in it, fit for a log."""
+    return _IN_TEXT.sub(r"\1…", text)
+
+
 def new_id(now: float) -> bytes:
     """An identifier that nobody guesses or draws twice: 48-bit milliseconds ‖ 80 random bits."""
     return int(now * 1000).to_bytes(6, "big") + os.urandom(10)
+
+
+def new_family(now: float) -> str:
+    """The same as text: the id of an authorization."""
+    return urlsafe_b64encode(int(now * 1000).to_bytes(6, "big") + os.urandom(10))[:22].decode()
 
 
 def stamp(now: float) -> bytes:

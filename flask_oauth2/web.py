@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -13,7 +12,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from . import uris
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
-from .server import Server
 from .settings import LOOPBACK_HOSTS
 
 MOST_BYTES = 64 * 1024
@@ -22,13 +20,12 @@ MOST_BYTES = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read(with_body: bool = True) -> Request:
-    """The request that Flask is answering; its body only where that is wanted, as a view may want it too."""
+def read() -> Request:
+    """The request that Flask is answering."""
     request = flask.request
-    body: bytes | InvalidRequest = InvalidRequest(
-        "the body must be application/x-www-form-urlencoded", rule="rfc6749 4.1.3"
-    )
-    if with_body and request.method == "POST" and request.mimetype == _FORM:
+    environ = request.environ
+    body: bytes | InvalidRequest | None = None
+    if request.method == "POST" and request.mimetype == _FORM:
         if "form" in request.__dict__:  # somebody has read the form before us, so the stream is empty
             body = uris.encode(request.form.items(multi=True)).encode()
         else:
@@ -37,6 +34,22 @@ def read(with_body: bool = True) -> Request:
                 body = request.get_data(parse_form_data=False)
             except RequestEntityTooLarge:
                 body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+    mount = environ.get("SCRIPT_NAME", "").rstrip("/")
+    return Request(request.method, request.path, request.headers, request.query_string, body, mount)
+
+
+def read_for_guard(with_body: bool) -> Request:
+    """The same for a guard, which leaves the body as it is; of a form only the token, where that is wanted."""
+    request = flask.request
+    body = None
+    # "entity-body consists entirely of ASCII", and not with GET: :rfc:`6750#section-2.2`
+    if (
+        with_body
+        and request.method not in ("GET", "HEAD")
+        and request.mimetype == _FORM
+        and request.get_data().isascii()
+    ):
+        body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return Request(request.method, request.path, request.headers, request.query_string, body)
 
 
@@ -49,25 +62,22 @@ def write(response: Response) -> flask.Response:
     return flask.Response(body, response.status, response.headers, "text/plain")
 
 
-def place(server: Server, environ: Mapping[str, Any], is_debug: bool) -> None:
-    """Settle where the application is mounted, and its issuer where no option names it.
+def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
+    """The issuer of an application that has no ``OAUTH2_ISSUER``: the address that its server's socket is bound to.
 
-    Without ``OAUTH2_ISSUER`` the issuer is the address that the server's socket is bound to, and only a loopback
-    address will do outside debug mode: the Host header is the client's to choose. Raises :exc:`ConfigurationError`.
+    Only a loopback address will do outside debug mode, and the Host header is not looked at: it is the client's to
+    choose. Raises :exc:`ConfigurationError`.
     """
-    if server.settings.issuer is None:
-        host, port, scheme = environ["SERVER_NAME"], str(environ["SERVER_PORT"]), environ["wsgi.url_scheme"]
-        if host not in LOOPBACK_HOSTS:
-            if not is_debug:
-                raise ConfigurationError(
-                    "OAUTH2_ISSUER is not set: give it the public URL of this application, such as "
-                    "https://login.example (RFC 8414 section 2); it may be left out in debug mode and on loopback"
-                )
-            host = "localhost"
-        netloc = f"[{host}]" if ":" in host else host
-        server.issuer = f"{scheme}://{netloc}" + ("" if (scheme, port) in _DEFAULT_PORTS else f":{port}")
-    parts = urlsplit(server.issuer)
-    server.root = f"{parts.scheme}://{parts.netloc}{environ.get('SCRIPT_NAME', '').rstrip('/')}"
+    host, port, scheme = environ["SERVER_NAME"], str(environ["SERVER_PORT"]), environ["wsgi.url_scheme"]
+    if host not in LOOPBACK_HOSTS:
+        if not is_debug:
+            raise ConfigurationError(
+                "OAUTH2_ISSUER is not set: give it the public URL of this application, such as "
+                "https://login.example (RFC 8414 section 2); it may be left out in debug mode and on loopback"
+            )
+        host = "localhost"
+    netloc = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{netloc}" + ("" if (scheme, port) in _DEFAULT_PORTS else f":{port}")
 
 
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}

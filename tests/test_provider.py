@@ -15,6 +15,7 @@ from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider, User, 
 from oauth_site import Site, answer_of, make_site
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
+FORM = {"grant_type": "client_credentials", "client_id": "nobody"}
 
 
 def new_app(tmp_path: Path, **config: Any) -> flask.Flask:
@@ -32,7 +33,7 @@ def dispose(app: flask.Flask, provider: OAuth2Provider) -> None:
 def test_one_line_makes_a_provider_on_a_file_in_the_instance_folder(tmp_path: Path) -> None:
     app = new_app(tmp_path)
     provider = OAuth2Provider(app)
-    assert app.test_client().get(WELL_KNOWN).status_code == 200
+    assert app.test_client().post("/oauth/token", data=FORM).status_code == 401
     file = tmp_path / "instance" / "oauth2.sqlite"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     dispose(app, provider)
@@ -79,7 +80,7 @@ def test_the_applications_own_database(tmp_path: Path) -> None:
     assert "oauth2_token" in db.metadata.tables, "migrations see the tables"
     with site.app.app_context():
         with pytest.raises(ConfigurationError, match=r"lacks the table oauth2_client: .*db.create_all"):
-            _ = site.provider.server
+            _ = site.provider.server.store
         db.create_all()
     secret = site.add_client()
     tokens = site.tokens(secret)
@@ -117,7 +118,7 @@ def test_it_may_say_that_it_means_one_of_their_own(tmp_path: Path) -> None:
     app = new_app(tmp_path, SQLALCHEMY_DATABASE_URI="sqlite://", OAUTH2_DATABASE_URI=f"sqlite:///{own}")
     SQLAlchemy(app)
     provider = OAuth2Provider(app)
-    assert app.test_client().get(WELL_KNOWN).status_code == 200
+    assert app.test_client().post("/oauth/token", data=FORM).status_code == 401
     assert own.exists()
     dispose(app, provider)
 

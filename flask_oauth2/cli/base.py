@@ -19,6 +19,7 @@ def find_server() -> Server:
     """The server of the application that ``flask --app`` names."""
     try:
         server: Server = flask.current_app.extensions["flask_oauth2"].provider.server
+        _ = server.store  # opens it
     except Exception as error:  # whatever it is, a driver's own error too
         reason = one_line(str(error).partition("\n")[0])
         raise click.ClickException(f"the provider cannot start: {reason}") from error

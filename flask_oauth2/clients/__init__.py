@@ -22,6 +22,11 @@ NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
 def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
     """The client that a request comes from. Raises :exc:`InvalidClient` with one answer for all that can be wrong."""
+    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    if scheme and scheme not in server.auth_schemes:
+        raise InvalidClient(
+            "client authentication failed", expected=f"one of {server.auth_schemes}", came="another scheme"
+        )
     found = []
     for method in server.auth_methods:
         credentials = method.present(request, form)

@@ -26,6 +26,9 @@ class ClientAuthMethod(Protocol):
     name: str
     """As in ``token_endpoint_auth_methods_supported``, :rfc:`8414#section-2`."""
 
+    scheme: str | None
+    """The scheme of an Authorization header that this method reads, in lower case."""
+
     accepts: frozenset[str]
     """The registered methods that this one may stand in for, its own among them."""
 

@@ -21,6 +21,7 @@ class NoAuthentication:
     """
 
     name = "none"
+    scheme: str | None = None
     accepts = frozenset({"none"})
 
     def present(self, request: Request, form: Params) -> Credentials | None:

@@ -108,6 +108,8 @@ def default_response_types(grant_types: tuple[str, ...], server: Server) -> tupl
 
 def _client_id(client: Client, server: Server) -> None:
     check_client_id(client.client_id)
+    if client.auth_method in SECRET_METHODS and set(client.client_id) & set(":+%"):
+        raise InvalidMetadata("client_id", "may not hold : or + or %, which clients send in different ways by Basic")
 
 
 def _name(client: Client, server: Server) -> None:

@@ -20,8 +20,8 @@ from .. import values
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
-from . import throttle
 from .base import Credentials
+from .throttle import Attempt
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -32,19 +32,19 @@ _ACCEPTS = frozenset({"client_secret_basic", "client_secret_post"})
 
 def hash_secret(secret: str) -> str:
     """What is kept of a secret: a digest of a generated one, a slow hash of any other."""
-    return _digest(secret) or generate_password_hash(secret)
+    key = values.key(secret)
+    if key.startswith(values.NO_STAMP):
+        return generate_password_hash(secret)
+    return _DIGEST + key[len(values.NO_STAMP) :].hex()
 
 
 def read_basic(request: Request) -> Credentials | None:
-    """The id and the secret of an Authorization header, where there is one: anything but Basic is refused."""
-    header = request.headers.get("Authorization", "")
-    if not header:
-        return None
-    scheme, _, encoded = header.partition(" ")
-    if "," in header and scheme.lower() in ("basic", "bearer"):  # a server joins two headers with a comma
-        raise InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
+    """The id and the secret of a Basic Authorization header, where there is one. A malformed one is refused."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        raise InvalidClient("client authentication failed", expected="the scheme Basic", came="another scheme")
+        return None
+    if "," in encoded:  # a server joins two headers with a comma
+        raise InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
     try:
         client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
         if colon and client_id:
@@ -64,18 +64,18 @@ class ClientSecret:
         """Raise :exc:`InvalidClient` for a wrong secret, :exc:`TemporarilyUnavailable` after too many."""
         secret = credentials.proof
         kept = (client and client.secret) or ""
-        digest = _digest(secret)
-        if digest is not None:
-            if hmac.compare_digest(digest, kept):
+        key = values.key(secret)
+        if not key.startswith(values.NO_STAMP):
+            if hmac.compare_digest(_DIGEST + key[len(values.NO_STAMP) :].hex(), kept):
                 return
-            throttle.count(server, "client_secret", credentials.client_id, now)
+            attempt = Attempt(server, "client_secret", credentials.client_id, now)
         else:
-            # counted before the hash is tried, so that guesses made at once are all counted
-            throttle.count(server, "client_secret", credentials.client_id, now)
+            attempt = Attempt(server, "client_secret", credentials.client_id, now)
             chosen = kept if kept and not kept.startswith(_DIGEST) else _nobodys_hash()
             if check_password_hash(chosen, secret) and chosen is kept:
-                throttle.forgive(server, "client_secret", credentials.client_id, now)
+                attempt.succeeded()
                 return
+        attempt.failed()
         raise InvalidClient("client authentication failed", rule="rfc6749 2.3.1", came="a wrong secret")
 
 
@@ -83,6 +83,7 @@ class ClientSecretBasic(ClientSecret):
     """HTTP Basic with form-urlencoded id and secret inside."""
 
     name = "client_secret_basic"
+    scheme: str | None = "basic"
 
     def present(self, request: Request, form: Params) -> Credentials | None:
         """An Authorization header with a secret in it."""
@@ -94,17 +95,12 @@ class ClientSecretPost(ClientSecret):
     """``client_id`` and ``client_secret`` in the body."""
 
     name = "client_secret_post"
+    scheme: str | None = None
 
     def present(self, request: Request, form: Params) -> Credentials | None:
         """A ``client_secret`` in the body."""
         secret = form.get("client_secret")
         return None if secret is None else Credentials(form.require("client_id"), secret)
-
-
-def _digest(secret: str) -> str | None:
-    """The SHA-256 digest of a generated secret; None for one that has not its shape."""
-    key = values.key(secret)
-    return None if key.startswith(values.NO_STAMP) else _DIGEST + key[len(values.NO_STAMP) :].hex()
 
 
 @cache

@@ -1,9 +1,14 @@
-"""Guessing is counted by credential, in fixed windows, :rfc:`6749#section-2.3.1` and section 4.3.2."""
+"""Guessing is counted by credential, in fixed windows, :rfc:`6749#section-2.3.1` and section 4.3.2.
+
+An attempt is counted before the credential is looked at, so that guesses made at once are all seen. While it is in
+flight it weighs little, so that a busy client with the right secret is not in its own way; a failed one weighs more.
+"""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from .. import values
 from ..errors import TemporarilyUnavailable
@@ -11,23 +16,33 @@ from ..errors import TemporarilyUnavailable
 if TYPE_CHECKING:
     from ..server import Server
 
-
-def count(server: Server, kind: str, name: str, now: float) -> None:
-    """Count an attempt. Raises :exc:`TemporarilyUnavailable` (429) for one attempt too many in this window."""
-    key, ends_at = _window(server, kind, name, now)
-    if server.store.count(key, ends_at) > server.settings.throttle_failures:
-        raise TemporarilyUnavailable(
-            "too many failed attempts", status=429, retry_after=ends_at - int(now), rule="rfc6749 2.3.1"
-        )
+_FAILURE = 5
+"""The weight of a failed attempt; one in flight weighs 1."""
 
 
-def forgive(server: Server, kind: str, name: str, now: float) -> None:
-    """Take back an attempt that turned out to be right."""
-    server.store.count(*_window(server, kind, name, now), -1)
+class Attempt:
+    """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures."""
 
+    def __init__(self, server: Server, kind: str, name: str, now: float) -> None:
+        self._store = server.store
+        length = server.settings.throttle_window
+        self._ends_at = (int(now) // length + 1) * length
+        # one credential, however it is spelt
+        text = f"{kind} {self._ends_at} {normalize('NFKC', name).strip().casefold()}"
+        self._key = values.stamp(self._ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest()
+        if self._add(1) > server.settings.throttle_failures * _FAILURE:
+            self._add(-1)
+            raise TemporarilyUnavailable(
+                "too many failed attempts", status=429, retry_after=self._ends_at - int(now), rule="rfc6749 2.3.1"
+            )
 
-def _window(server: Server, kind: str, name: str, now: float) -> tuple[bytes, int]:
-    length = server.settings.throttle_window
-    ends_at = (int(now) // length + 1) * length
-    text = f"{kind} {ends_at} {name}"
-    return values.stamp(ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest(), ends_at
+    def failed(self) -> None:
+        """The credential was wrong."""
+        self._add(_FAILURE - 1)
+
+    def succeeded(self) -> None:
+        """It was right: nothing is held against it."""
+        self._add(-1)
+
+    def _add(self, weight: int) -> int:
+        return self._store.count(self._key, self._ends_at, weight)

@@ -115,13 +115,9 @@ def _decide(
     if asked.allowed is None:
         if not _is_remembered(server, user, client, redirect_uri, scope):
             return ConsentNeeded(user, client, redirect_uri, scope)
-    elif asked.allowed:
-        _remember(server, user, client, redirect_uri, scope, int(now))
-    else:
+    elif not asked.allowed:
         raise AccessDenied("the resource owner said no")
-    authorization = Authorization(
-        id=values.text(values.new_id(now)), client_id=client.client_id, user_id=user.id, scope=scope
-    )
+    authorization = Authorization(id=values.new_family(now), client_id=client.client_id, user_id=user.id, scope=scope)
     approval = Approval(asked.request, params, client, redirect_uri, challenge, authorization, now)
     answer: dict[str, str] = {}
     filed: list[Grant | Token] = []
@@ -131,6 +127,8 @@ def _decide(
         filed.extend(rows)
     if not server.store.issue(asked.kept, filed, int(now)):
         raise InvalidRequest("this request was answered before", rule="rfc9126 4")
+    if asked.allowed:
+        _remember(server, user, client, redirect_uri, scope, int(now))
     return answer
 
 
@@ -177,4 +175,5 @@ def _remember(server: Server, user: User, client: Client, redirect_uri: str, sco
 
 def _may_remember(client: Client, redirect_uri: str) -> bool:
     """Not where another program could pass for the client, :rfc:`8252#section-8.6`."""
-    return not (client.is_public and uris.is_interceptable(redirect_uri))
+    is_native = client.is_public or client.application_type == "native"
+    return not (is_native and uris.is_interceptable(redirect_uri))

@@ -32,11 +32,11 @@ def respond(server: Server, request: Request) -> Response:
 def _describe(server: Server, client: Client, value: str, now: float) -> dict[str, Any]:
     prefix = server.settings.prefixes["refresh_token"]
     if not value.startswith(f"{prefix}_"):
-        access = find_access(server, value)
+        access = find_access(server, value, now)
         if access is not None:
             visible = access.client_id == client.client_id or client.resource_server
             return _access(server, access) if visible and access.expires_at > now else {"active": False}
-    token = find_refresh(server, value)
+    token = find_refresh(server, value, now)
     if token is None or token.refresh_expires_at is None or token.used_at is not None:
         return {"active": False}
     visible = token.authorization.client_id == client.client_id

@@ -20,20 +20,20 @@ def respond(server: Server, request: Request) -> Response:
     if request.path.removeprefix(WELL_KNOWN).rstrip("/") not in ("", issuer_path):
         return Response(404)
     headers = {"Cache-Control": "public, max-age=3600", "Access-Control-Allow-Origin": "*"}
-    return Response(200, server.metadata, headers)
+    return Response(200, describe(server, request.mount), headers)
 
 
-def describe(server: Server) -> dict[str, Any]:
+def describe(server: Server, mount: str = "") -> dict[str, Any]:
     """The members; empty ones are left out, section 3.2."""
     methods = ["none", *(method.name for method in server.auth_methods)]
     confidential = methods[1:]
     settings = server.settings
     members = {
         "issuer": server.issuer,
-        "authorization_endpoint": server.response_types and server.url("authorization"),
-        "token_endpoint": server.grants and server.url("token"),
-        "revocation_endpoint": server.url("revocation"),
-        "introspection_endpoint": server.url("introspection"),
+        "authorization_endpoint": server.response_types and server.url("authorization", mount),
+        "token_endpoint": server.grants and server.url("token", mount),
+        "revocation_endpoint": server.url("revocation", mount),
+        "introspection_endpoint": server.url("introspection", mount),
         "scopes_supported": list(settings.scopes),
         "response_types_supported": [" ".join(names) for names in server.response_type_sets],
         "response_modes_supported": list(response_mode.MODES),

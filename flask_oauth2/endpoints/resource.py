@@ -30,10 +30,11 @@ class NoToken(OAuth2Error):
 def read_token(server: Server, request: Request) -> AccessToken:
     """The good token of a request, of whatever scope. Raises :exc:`NoToken`, or an error as in section 3.1."""
     token_type, value = _presented(server, request)
-    access = find_access(server, value)
+    now = server.clock()
+    access = find_access(server, value, now)
     if access is None:
         raise InvalidToken("the token is unknown or revoked")
-    if access.expires_at <= server.clock():
+    if access.expires_at <= now:
         raise InvalidToken("the token has expired")
     if access.type.lower() != token_type:
         raise InvalidToken("the token is of another type", expected=access.type, came=token_type)
@@ -76,8 +77,7 @@ def _presented(server: Server, request: Request) -> tuple[str, str]:
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     token_type = server.token_types.get(scheme.lower())
     # "Clients MUST NOT use more than one method to transmit the token in each request."
-    in_body = server.settings.token_in_body and isinstance(request.body, bytes)
-    value = request.parameters.get("access_token") if in_body else None
+    value = None if request.body is None else request.form.get("access_token")
     if token_type is None:
         if value is None:
             raise NoToken("no token came")

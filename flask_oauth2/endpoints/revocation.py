@@ -20,8 +20,8 @@ def respond(server: Server, request: Request) -> Response:
     client = authenticate(server, request, form, now)
     value = form.require("token")
     prefix = server.settings.prefixes["refresh_token"]
-    access = None if value.startswith(f"{prefix}_") else find_access(server, value)
-    refresh = None if access else find_refresh(server, value)
+    access = None if value.startswith(f"{prefix}_") else find_access(server, value, now)
+    refresh = None if access else find_refresh(server, value, now)
     if access is not None:
         owner, mark = access.client_id, values.text(access.key)
     elif refresh is not None:

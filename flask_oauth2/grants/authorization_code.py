@@ -27,9 +27,9 @@ class Code:
     ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
         """A code, bound to the client, the redirect URI and the challenge."""
         settings = server.settings
-        value = values.new(settings.prefixes["code"], values.stamp(approval.now))
+        value, key = values.mint(settings.prefixes["code"], values.stamp(approval.now))
         grant = Grant(
-            key=values.key(value),
+            key=key,
             kind="code",
             authorization=approval.authorization,
             redirect_uri=approval.params.get("redirect_uri"),

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import values
+from .. import scopes, values
 from ..checks import scope as scope_check
 from ..messages import Params, Request
-from ..records import Authorization, Claims, Client, Grant, Token
+from ..records import Authorization, Claims, Client, Grant, Token, identify
 from ..scopes import Scope
 
 if TYPE_CHECKING:
@@ -34,14 +34,21 @@ class TokenRequest:
         return scope_check.read(self.form, self.client, self.server.settings)
 
     def authorization(
-        self, user_id: object = None, scope: Scope | None = None, claims: Claims | None = None
+        self, user_id: object = None, scope: Scope | str | None = None, claims: Claims | None = None
     ) -> Authorization:
-        """A new authorization for this client: of a user, or of the client itself. ``claims`` must be fit for JSON."""
+        """A new authorization for this client: of a user, or of the client itself.
+
+        :param user_id: the user, or the id; None where the client acts for itself.
+        :param scope: in place of the scope that is asked for.
+        :param claims: what is to be carried along, fit for JSON.
+        """
         return Authorization(
-            id=values.text(values.new_id(self.now)),
+            id=values.new_family(self.now),
             client_id=self.client.client_id,
-            user_id=None if user_id is None else str(user_id),
-            scope=scope_check.read(self.form, self.client, self.server.settings) if scope is None else scope,
+            user_id=None if user_id is None else identify(user_id),
+            scope=scope_check.read(self.form, self.client, self.server.settings)
+            if scope is None
+            else scopes.parse_option(scope),
             claims=claims or {},
         )
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..clients import throttle
+from ..clients.throttle import Attempt
 from ..errors import InvalidGrant
-from ..records import identify
+from ..records import identify, is_nobody
 from .base import Issue, TokenRequest
 
 DISCOURAGED = (
@@ -30,9 +30,10 @@ class Password:
         """Guessing is counted by user name, before the password is looked at."""
         username, password = request.form.require("username"), request.form.require("password")
         scope = request.scope()
-        throttle.count(request.server, "password", username, request.now)
+        attempt = Attempt(request.server, "password", username, request.now)
         user = self._usergetter(username, password, request.client, request)
-        if user is None:
+        if is_nobody(user):
+            attempt.failed()
             raise InvalidGrant("the user name or the password is wrong", rule="rfc6749 4.3.2")
-        throttle.forgive(request.server, "password", username, request.now)
+        attempt.succeeded()
         return Issue(request.authorization(user_id=identify(user), scope=scope), refresh=True)

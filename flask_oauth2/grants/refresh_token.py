@@ -15,7 +15,7 @@ class RefreshToken:
 
     def authorize(self, request: TokenRequest) -> Issue:
         """The access token may be narrower; the new refresh token keeps the scope of the old one."""
-        token = find_refresh(request.server, request.form.require("refresh_token"))
+        token = find_refresh(request.server, request.form.require("refresh_token"), request.now)
         if token is None or token.refresh_expires_at is None:
             raise InvalidGrant("the refresh token is unknown or revoked", rule="rfc6749 6")
         authorization = token.authorization

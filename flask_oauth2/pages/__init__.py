@@ -112,7 +112,7 @@ def _ask(server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
         "oauth2/consent.html",
         form_action=f"'self' {uris.form_action(needed.redirect_uri)}",
         client=needed.client,
-        host=uris.form_action(needed.redirect_uri),
+        host=uris.origin(needed.redirect_uri),
         user=needed.user,
         scopes=[(word, descriptions.get(word, word)) for word in needed.scope],
         ticket=_serializer(server).dumps(ticket),
@@ -147,8 +147,8 @@ def _query(server: Server, asked: Asked, longest: int) -> str:
     if len(query) <= longest:
         return query
     now = server.clock()
-    name = values.new(server.settings.prefixes["request"], values.stamp(now))
-    kept = Grant(key=values.key(name), kind="request", parameters={"query": query}, expires_at=int(now) + PATIENCE)
+    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
+    kept = Grant(key=key, kind="request", parameters={"query": query}, expires_at=int(now) + PATIENCE)
     server.store.issue(None, [kept], int(now))
     return uris.encode([(KEPT, name)])
 

@@ -23,7 +23,7 @@ SIBLINGS = 2
 """How many further tokens one refresh token may give within the leeway."""
 
 GRANT_MEMORY = 86400
-"""Seconds that a spent or expired grant is remembered, so that a late replay still ends its family."""
+"""Seconds that a spent or expired code is remembered, so that a late replay still ends its family."""
 
 
 class Store(Protocol):

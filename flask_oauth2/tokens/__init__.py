@@ -14,5 +14,5 @@ TYPES: tuple[Callable[[], TokenType], ...] = (Bearer,)
 
 FORMATS: tuple[Callable[[Settings], TokenFormat], ...] = (
     lambda settings: Opaque(settings.prefixes["access_token"]),
-    lambda settings: Signed(settings.secret_keys, settings.prefixes["signed_token"]),
+    lambda settings: Signed(settings.secret_keys, settings.prefixes["signed_token"], settings.issuer),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import values
-from ..errors import InvalidGrant
+from ..errors import InvalidGrant, UnauthorizedClient
 from ..messages import Request
 from ..records import AccessToken, Client, Token
 
@@ -49,8 +49,14 @@ def mint(
         if confirmation is not None:
             token_type = binding.name
             break
-    token_format = server.formats[issue.format or client.token_format or settings.access_token_format]
-    lifetime = min(issue.lifetime or settings.access_token_lifetime, settings.access_token_lifetime)
+    token_format = server.formats.get(issue.format or client.token_format or settings.access_token_format)
+    if token_format is None:
+        raise UnauthorizedClient("the token format of this client is not offered", expected=", ".join(server.formats))
+    lifetime = (
+        settings.access_token_lifetime
+        if issue.lifetime is None
+        else min(issue.lifetime, settings.access_token_lifetime)
+    )
     scope = authorization.scope if issue.scope is None else issue.scope
     fields: dict[str, Any] = {
         "authorization_id": authorization.id,
@@ -74,8 +80,7 @@ def mint(
     refresh_key = refresh_expires_at = None
     if issue.refresh and "refresh_token" in client.grant_types and "refresh_token" in server.grants:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
-        answer["refresh_token"] = refresh = values.new(settings.prefixes["refresh_token"], fresh[:6])
-        refresh_key = values.key(refresh)
+        answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], fresh[:6])
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
     if token_format.self_contained and refresh_key is None:
         return answer, ()

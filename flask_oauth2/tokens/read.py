@@ -11,8 +11,16 @@ if TYPE_CHECKING:
     from ..server import Server
 
 
-def find_access(server: Server, value: str) -> AccessToken | None:
-    """The access token of a value, expired or not; None where it is unknown, revoked or altered."""
+def find_access(server: Server, value: str, now: float) -> AccessToken | None:
+    """The access token of a value, expired or not; None where it is unknown, revoked, altered or too old.
+
+    Too old is what was issued under longer lifetimes than today's: marks are kept for as long as today's need.
+    """
+    access = _read_access(server, value)
+    return access if access and access.issued_at + server.settings.longest_lifetime > now else None
+
+
+def _read_access(server: Server, value: str) -> AccessToken | None:
     prefix = server.settings.prefixes["access_token"]
     if not value.startswith(f"{prefix}_"):
         for token_format in server.self_contained_formats:
@@ -24,7 +32,8 @@ def find_access(server: Server, value: str) -> AccessToken | None:
     return None if key is None else server.store.get_access(key)
 
 
-def find_refresh(server: Server, value: str) -> Token | None:
-    """The row of a refresh token, expired and spent ones too; None where it is unknown, revoked or damaged."""
+def find_refresh(server: Server, value: str, now: float) -> Token | None:
+    """The row of a refresh token, expired and spent ones too; None as for access tokens."""
     key = values.find_key(value, server.settings.prefixes["refresh_token"])
-    return None if key is None else server.store.get_refresh(key)
+    token = None if key is None else server.store.get_refresh(key)
+    return token if token and token.access.issued_at + server.settings.longest_lifetime > now else None

@@ -20,11 +20,11 @@ class Signed:
     name = "signed"
     self_contained = True
 
-    def __init__(self, secret_keys: Sequence[bytes], prefix: str) -> None:
+    def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None) -> None:
         self._prefix = f"{prefix}_"
-        self._serializer = URLSafeSerializer(
-            list(secret_keys), salt="flask_oauth2.signed", signer_kwargs={"digest_method": sha256}
-        )
+        # another issuer with the same secret key signs differently
+        salt = f"flask_oauth2.signed {issuer or ''}"
+        self._serializer = URLSafeSerializer(list(secret_keys), salt=salt, signer_kwargs={"digest_method": sha256})
 
     def mint(self, access: AccessToken) -> tuple[str, bytes]:
         """All of ``access``, signed with the newest key."""

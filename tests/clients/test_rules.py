@@ -50,7 +50,7 @@ class Ticket(ImplicitToken):
 @pytest.fixture
 def server() -> Server:
     settings = Settings(grant_types=("authorization_code", "client_credentials", "refresh_token", "implicit"))
-    return Server(settings, MemoryStore(), Parts(auth_methods={"private_key_jwt": PrivateKey()}))
+    return Server(settings, MemoryStore, Parts(auth_methods={"private_key_jwt": PrivateKey()}))
 
 
 def changed(base: Client, **fields: Any) -> Any:
@@ -196,7 +196,7 @@ def test_other_response_types_are_refused(server: Server, text: str) -> None:
 
 
 def test_where_no_response_type_is_offered_none_is_named() -> None:
-    server = Server(Settings(grant_types=("client_credentials",)), MemoryStore())
+    server = Server(Settings(grant_types=("client_credentials",)), MemoryStore)
     rules.check(SERVICE, server)
     assert "take it away" in refused(server, replace(SERVICE, response_types=("code",))).reason
 
@@ -231,7 +231,7 @@ def test_the_default_response_types_agree_with_the_grants(server: Server, grant_
 
 def test_a_grant_has_one_response_type_by_default() -> None:
     parts = Parts(response_types={"picture": Picture(), "ticket": Ticket()})
-    server = Server(Settings(grant_types=("implicit", "client_credentials")), MemoryStore(), parts)
+    server = Server(Settings(grant_types=("implicit", "client_credentials")), MemoryStore, parts)
     assert rules.default_response_types(("implicit",), server) == ("token",)
     rules.check(replace(IMPLICIT, response_types=("picture",)), server)
 
@@ -244,7 +244,7 @@ def test_scope_words_follow_the_grammar(server: Server, word: str) -> None:
 
 @pytest.mark.spec("rfc6749", "3.3")
 def test_scope_words_are_known_where_the_application_says_what_it_knows() -> None:
-    server = Server(Settings(scopes={"profile": "Your name", "mail": "Your mail"}), MemoryStore())
+    server = Server(Settings(scopes={"profile": "Your name", "mail": "Your mail"}), MemoryStore)
     rules.check(replace(CLIENT, scope=("mail", "profile")), server)
     error = refused(server, replace(CLIENT, scope=("mail", "everything")))
     assert error.field == "scope"

@@ -160,13 +160,18 @@ STEPS: tuple[Callable[[Connection], None], ...] = (_create,)
 """One step per version of the schema: the first makes it, each further one brings it forward."""
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether a database of our own needs no step: looked at without a lock."""
+    return sa.inspect(connection).has_table("oauth2_schema") and _version(connection) == len(STEPS)
+
+
 def advance(connection: Connection) -> None:
     """Bring a database of our own to the newest version, inside the transaction of ``connection``.
 
     Raises :exc:`ConfigurationError` where the database is newer than this release.
     """
     connection.execute(sa.text("CREATE TABLE IF NOT EXISTS oauth2_schema (version INTEGER NOT NULL)"))
-    version = connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) or 0
+    version = _version(connection)
     if version > len(STEPS):
         raise ConfigurationError(
             f"the database of flask_oauth2 has schema {version}, this release knows {len(STEPS)}: upgrade flask_oauth2"
@@ -174,4 +179,9 @@ def advance(connection: Connection) -> None:
     for step in STEPS[version:]:
         step(connection)
     if version < len(STEPS):
-        connection.execute(sa.text("INSERT INTO oauth2_schema (version) VALUES (:version)"), {"version": len(STEPS)})
+        insert = sa.text("INSERT INTO oauth2_schema (version) VALUES (:version)")
+        connection.execute(insert, {"version": len(STEPS)})
+
+
+def _version(connection: Connection) -> int:
+    return connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -22,34 +23,14 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.engine.default import DefaultDialect
 
 from .schema import Tables
 
-UPSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""By dialect: INSERT … ON CONFLICT."""
+DIALECTS = ("sqlite", "postgresql")
+"""Those that the statements are written for."""
 
 _BATCH = "500"
-
-
-class Statement:
-    """SQL text, compiled once."""
-
-    __slots__ = ("_names", "_text")
-
-    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
-        compiled = cast(SQLCompiler, statement.compile(dialect=dialect))
-        self._text = compiled.string
-        self._names = compiled.positiontup
-
-    def __call__(self, cursor: Any, **parameters: Any) -> Any:
-        """Run it on a cursor of the driver, which is returned."""
-        if self._names is None:
-            cursor.execute(self._text, parameters)
-        else:
-            cursor.execute(self._text, tuple(map(parameters.__getitem__, self._names)))
-        return cursor
 
 
 def _everything(table: Table) -> dict[str, Any]:
@@ -61,25 +42,29 @@ class Statements:
 
     def __init__(self, tables: Tables, dialect: Dialect) -> None:
         client, grant, token, revocation, consent, counter = tables
-        upsert: Callable[[Table], Any] = UPSERTS[dialect.name]
+        if dialect.name == "sqlite":
+            dialect = cast("type[DefaultDialect]", type(dialect))(
+                paramstyle="named"
+            )  # its driver takes parameters by name as well
+        upsert: Callable[[Table], Any] = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
         key: BindParameter[bytes] = bindparam("key")
         mark: BindParameter[str] = bindparam("mark")
         client_id: BindParameter[str] = bindparam("client_id")
         now: BindParameter[int] = bindparam("now")
 
-        def compiled(statement: ClauseElement) -> Statement:
-            return Statement(statement, dialect)
+        def compiled(statement: ClauseElement) -> str:
+            return str(statement.compile(dialect=dialect))
 
-        def unmarked(statement: Select[Any], *marks: ColumnElement[Any]) -> Statement:
+        def unmarked(statement: Select[Any], *marks: ColumnElement[Any]) -> str:
             return compiled(statement.where(~exists().where(revocation.c.mark.in_(marks)).correlate(grant, token)))
 
-        def replacing(table: Table) -> Statement:
+        def replacing(table: Table) -> str:
             statement = upsert(table).values(_everything(table))
             keys = list(table.primary_key)
             rest = {c.name: statement.excluded[c.key] for c in table.columns if c not in keys}
             return compiled(statement.on_conflict_do_update(index_elements=keys, set_=rest))
 
-        def expired(table: Table, limit: ColumnElement[Any], *ends: ColumnElement[Any]) -> tuple[Statement, ...]:
+        def expired(table: Table, limit: ColumnElement[Any], *ends: ColumnElement[Any]) -> tuple[str, ...]:
             """Count the expired rows; list a batch of their keys; delete one."""
             primary = next(iter(table.primary_key))
             gone = ends[0] <= limit
@@ -135,16 +120,17 @@ class Statements:
         self.spend_token = compiled(
             update(token).where(token.c.access_key == key, token.c.used_at.is_(None)).values(used_at=now)
         )
+        child = token.alias("child")
         self.add_sibling = compiled(
             update(token)
             .where(
                 token.c.access_key == key,
                 token.c.used_at > bindparam("since"),
                 token.c.siblings < bindparam("most"),
+                ~exists().where(child.c.parent == key, child.c.used_at.is_not(None)),
             )
             .values(siblings=token.c.siblings + literal_column("1"))
         )
-        self.get_used_child = compiled(select(null()).where(token.c.parent == key, token.c.used_at.is_not(None)))
         self.file_grant = compiled(insert(grant).values(_everything(grant)))
         self.file_token = compiled(
             insert(token).values({c.name: bindparam(c.name) for c in token.columns if c.name != "siblings"})

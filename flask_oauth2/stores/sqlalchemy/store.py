@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -22,8 +22,8 @@ from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import schema
-from .connections import cursors, forget_in_children
-from .statements import UPSERTS, Statements
+from .database import Step, absence, connect
+from .statements import DIALECTS, Statements
 
 
 class SQLAlchemyStore:
@@ -34,7 +34,7 @@ class SQLAlchemyStore:
     """
 
     def __init__(self, engine: Engine, tables: schema.Tables | None = None) -> None:
-        if engine.dialect.name not in UPSERTS:
+        if engine.dialect.name not in DIALECTS:
             raise ConfigurationError(
                 f"flask_oauth2 keeps its tables in SQLite or PostgreSQL, not in {engine.dialect.name}; set "
                 "OAUTH2_DATABASE_URI or pass a store= of your own"
@@ -42,8 +42,7 @@ class SQLAlchemyStore:
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
-        self._reading, self._writing = cursors(engine)
-        forget_in_children(engine)
+        self._database = connect(engine)
 
     @classmethod
     def open(cls, uri: str) -> SQLAlchemyStore:
@@ -52,18 +51,19 @@ class SQLAlchemyStore:
         An SQLite file is made with mode 0600, in WAL mode with ``synchronous=NORMAL``. Raises
         :exc:`ConfigurationError` for a database that a newer release has written.
         """
-        url = sa.make_url(uri)
-        in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
-        engine = sa.create_engine(url, **_ONE_CONNECTION if in_memory else {})
+        engine, in_memory = _create_engine(uri)
         store = cls(engine)
         if engine.dialect.name == "sqlite":
-            if not in_memory and "uri" not in url.query:
-                os.close(os.open(str(url.database), os.O_CREAT, 0o600))
+            if not in_memory and "uri" not in engine.url.query:
+                os.close(os.open(str(engine.url.database), os.O_CREAT, 0o600))
             event.listen(engine, "connect", _tune_sqlite)
         try:
-            with engine.begin() as connection:
-                connection.execute(sa.text(_LOCKS[engine.dialect.name]))
-                schema.advance(connection)
+            with absence(engine), engine.connect() as connection:
+                is_current = schema.is_current(connection)
+            if not is_current:
+                with absence(engine), engine.begin() as connection:
+                    connection.execute(sa.text(_LOCKS[engine.dialect.name]))
+                    schema.advance(connection)
         except BaseException:
             engine.dispose()
             raise
@@ -71,6 +71,10 @@ class SQLAlchemyStore:
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
+        with absence(self.engine):
+            self._check()
+
+    def _check(self) -> None:
         inspector = sa.inspect(self.engine)
         for table in self.tables:
             is_there = inspector.has_table(table.name, schema=table.schema)
@@ -88,91 +92,81 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.get_client`."""
         if "\0" in client_id:  # a character that PostgreSQL's text cannot hold
             return None
-        with self._reading() as cursor:
-            row = self._sql.get_client(cursor, client_id=client_id).fetchone()
-        return row and _client(tuple(row))
+        rows = self._database.fetch(self._sql.get_client, client_id=client_id)
+        return _client(tuple(rows[0])) if rows else None
 
     def set_client(self, client: Client) -> None:
         """See :meth:`.base.Store.set_client`."""
-        with self._writing() as cursor:
-            self._sql.set_client(
-                cursor,
-                client_id=client.client_id,
-                name=client.name,
-                secret=client.secret,
-                auth_method=client.auth_method,
-                application_type=client.application_type,
-                redirect_uris=json.dumps(client.redirect_uris),
-                grant_types=json.dumps(client.grant_types),
-                response_types=json.dumps(client.response_types),
-                scope=" ".join(client.scope),
-                token_format=client.token_format,
-                pkce_required=client.pkce_required,
-                resource_server=client.resource_server,
-                client_metadata=json.dumps(dict(client.metadata)),
-                created_at=client.created_at,
-            )
+        row = {
+            "client_id": client.client_id,
+            "name": client.name,
+            "secret": client.secret,
+            "auth_method": client.auth_method,
+            "application_type": client.application_type,
+            "redirect_uris": json.dumps(client.redirect_uris),
+            "grant_types": json.dumps(client.grant_types),
+            "response_types": json.dumps(client.response_types),
+            "scope": " ".join(client.scope),
+            "token_format": client.token_format,
+            "pkce_required": client.pkce_required,
+            "resource_server": client.resource_server,
+            "client_metadata": json.dumps(dict(client.metadata)),
+            "created_at": client.created_at,
+        }
+        self._database.run(Step(self._sql.set_client, row))
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.Store.delete_client`."""
-        with self._writing() as cursor:
-            self._sql.set_mark(cursor, mark=client_id, expires_at=expires_at)
-            self._sql.delete_consents(cursor, client_id=client_id)
-            return bool(self._sql.delete_client(cursor, client_id=client_id).rowcount)
+        results = self._database.run(
+            Step(self._sql.set_mark, {"mark": client_id, "expires_at": expires_at}),
+            Step(self._sql.delete_consents, {"client_id": client_id}),
+            Step(self._sql.delete_client, {"client_id": client_id}),
+        )
+        return bool(results and results[-1])
 
     def list_clients(self) -> Iterator[Client]:
         """See :meth:`.base.ListingStore.list_clients`."""
-        with self._reading() as cursor:
-            rows = self._sql.list_clients(cursor).fetchall()
-        return (_client(tuple(row)) for row in rows)
+        return (_client(tuple(row)) for row in self._database.fetch(self._sql.list_clients))
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
-        with self._reading() as cursor:
-            row = self._sql.get_grant(cursor, key=key, kind=kind).fetchone()
-        if row is None:
+        rows = self._database.fetch(self._sql.get_grant, key=key, kind=kind)
+        if not rows:
             return None
-        (
-            family,
-            client_id,
-            user_id,
-            scope,
-            claims,
-            redirect_uri,
-            challenge,
-            parameters,
-            expires_at,
-            used_at,
-        ) = row
+        (family, client_id, user_id, scope, claims, redirect_uri, challenge, parameters, *times) = rows[0]
+        authorization = None
+        if family is not None:
+            authorization = Authorization(
+                id=family,
+                client_id=client_id,
+                user_id=user_id,
+                scope=tuple(scope.split()),
+                claims=json.loads(claims) if claims else {},
+            )
         return Grant(
             key=key,
             kind=kind,
-            authorization=Authorization(
-                id=family, client_id=client_id, user_id=user_id, scope=_words(scope), claims=_read(claims)
-            )
-            if family
-            else None,
+            authorization=authorization,
             redirect_uri=redirect_uri,
             challenge=challenge,
-            parameters=_read(parameters),
-            expires_at=expires_at,
-            used_at=used_at,
+            parameters=json.loads(parameters) if parameters else {},
+            expires_at=times[0],
+            used_at=times[1],
         )
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
-        with self._reading() as cursor:
-            row = self._sql.get_access(cursor, key=key, mark=values.text(key)).fetchone()
-        if row is None:
+        rows = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
+        if not rows:
             return None
-        family, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = row
+        family, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = rows[0]
         return AccessToken(
             key=key,
             authorization_id=family,
             client_id=client_id,
             user_id=user_id,
-            scope=_words(scope),
-            claims=_read(claims),
+            scope=tuple(scope.split()),
+            claims=json.loads(claims) if claims else {},
             type=type_,
             confirmation=json.loads(confirmation) if confirmation else None,
             issued_at=issued_at,
@@ -181,109 +175,98 @@ class SQLAlchemyStore:
 
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
-        with self._reading() as cursor:
-            row = self._sql.get_refresh(cursor, key=key).fetchone()
-        return None if row is None else _token(row, key)
+        rows = self._database.fetch(self._sql.get_refresh, key=key)
+        return _token(rows[0], key) if rows else None
 
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
-        try:
-            with self._writing() as cursor:
-                if spend is not None:
-                    self._spend(cursor, spend, now, leeway)
-                for record in filed:
-                    if isinstance(record, Token):
-                        self._sql.file_token(cursor, **_token_row(record))
-                    else:
-                        self._sql.file_grant(cursor, **_grant_row(record))
-        except _SpentBeforeError:
-            return False
-        return True
-
-    def _spend(self, cursor: Any, spend: Grant | Token, now: int, leeway: int) -> None:
-        sql = self._sql
+        sql, run = self._sql, self._database.run
+        files = []
+        for record in filed:
+            if isinstance(record, Token):
+                files.append(Step(sql.file_token, _token_row(record)))
+            else:
+                files.append(Step(sql.file_grant, _grant_row(record)))
+        if spend is None:
+            return run(*files) is not None
         if isinstance(spend, Grant):
-            if sql.spend_grant(cursor, key=spend.key, now=now).rowcount != 1:
-                raise _SpentBeforeError
-            return
+            return run(Step(sql.spend_grant, {"key": spend.key, "now": now}, 1), *files) is not None
         key = spend.access.key
-        if sql.spend_token(cursor, key=key, now=now).rowcount == 1:
-            return
-        if sql.add_sibling(cursor, key=key, since=now - leeway, most=SIBLINGS).rowcount != 1:
-            raise _SpentBeforeError
-        if sql.get_used_child(cursor, key=key).fetchone():
-            raise _SpentBeforeError
+        if run(Step(sql.spend_token, {"key": key, "now": now}, 1), *files) is not None:
+            return True
+        sibling = {"key": key, "since": now - leeway, "most": SIBLINGS}
+        return run(Step(sql.add_sibling, sibling, 1), *files) is not None
 
     def revoke(self, mark: str, expires_at: int) -> None:
         """See :meth:`.base.Store.revoke`."""
-        with self._writing() as cursor:
-            self._sql.set_mark(cursor, mark=mark, expires_at=expires_at)
+        self._database.run(Step(self._sql.set_mark, {"mark": mark, "expires_at": expires_at}))
 
     def revoked(self, *marks: str) -> bool:
         """See :meth:`.base.Store.revoked`."""
-        with self._reading() as cursor:
-            for start in range(0, len(marks), 3):
-                first, second, third = (*marks[start : start + 3], None, None)[:3]
-                if self._sql.get_marks(cursor, first=first, second=second, third=third).fetchone():
-                    return True
+        for start in range(0, len(marks), 3):
+            first, second, third = (*marks[start : start + 3], None, None)[:3]
+            if self._database.fetch(self._sql.get_marks, first=first, second=second, third=third):
+                return True
         return False
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
-        with self._writing() as cursor:
-            return int(self._sql.count(cursor, key=key, expires_at=expires_at, by=by).fetchone()[0])
+        results = self._database.run(Step(self._sql.count, {"key": key, "expires_at": expires_at, "by": by}))
+        return int(results[0][0][0]) if results else 0
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""
-        with self._reading() as cursor:
-            row = self._sql.get_consent(cursor, user_id=user_id, client_id=client_id).fetchone()
-        if row is None:
+        rows = self._database.fetch(self._sql.get_consent, user_id=user_id, client_id=client_id)
+        if not rows:
             return None
-        return Consent(user_id=user_id, client_id=client_id, scope=_words(row[0]), granted_at=row[1])
+        scope, granted_at = rows[0]
+        return Consent(user_id=user_id, client_id=client_id, scope=tuple(scope.split()), granted_at=granted_at)
 
     def set_consent(self, consent: Consent) -> None:
         """See :meth:`.base.ConsentStore.set_consent`."""
-        with self._writing() as cursor:
-            self._sql.set_consent(
-                cursor,
-                user_id=consent.user_id,
-                client_id=consent.client_id,
-                scope=" ".join(consent.scope),
-                granted_at=consent.granted_at,
-            )
+        row = {
+            "user_id": consent.user_id,
+            "client_id": consent.client_id,
+            "scope": " ".join(consent.scope),
+            "granted_at": consent.granted_at,
+        }
+        self._database.run(Step(self._sql.set_consent, row))
 
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         for after, (_, list_batch, delete_one) in self._sql.expired:
-            while True:
-                with self._reading() as cursor:
-                    keys = [row[0] for row in list_batch(cursor, after=after, **times).fetchall()]
-                if not keys:
-                    break
-                with self._writing() as cursor:
-                    taken = sum(delete_one(cursor, key=key, **times).rowcount for key in keys)
-                yield taken
+            while rows := self._database.fetch(list_batch, after=after, **times):
+                keys = [row[0] for row in rows]
+                yield sum(self._database.run(*(Step(delete_one, {"key": key, **times}) for key in keys)) or ())
                 after = keys[-1]
 
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
-        with self._reading() as cursor:
-            return sum(
-                count(cursor, now=now, before=now - GRANT_MEMORY).fetchone()[0]
-                for _, (count, _, _) in self._sql.expired
-            )
+        times = {"now": now, "before": now - GRANT_MEMORY}
+        return sum(self._database.fetch(count, **times)[0][0] for _, (count, _, _) in self._sql.expired)
 
 
 _ONE_CONNECTION: dict[str, Any] = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}}
 """For SQLite in memory, where each connection has a database of its own."""
 
+
+def _create_engine(uri: str) -> tuple[Engine, bool]:
+    """The engine of a URI, and whether it is SQLite in memory."""
+    try:
+        url = sa.make_url(uri)
+        in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+        return sa.create_engine(url, **_ONE_CONNECTION if in_memory else {}), in_memory
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(f"OAUTH2_DATABASE_URI is no database URI that SQLAlchemy knows: {error}") from error
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"OAUTH2_DATABASE_URI needs {error.name}: install flask_oauth2[postgresql], or the driver that it names"
+        ) from error
+
+
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
 """By dialect: what lets one of several workers that start at once make the tables."""
-
-
-class _SpentBeforeError(Exception):
-    """Ends the transaction in which something turned out to be spent."""
 
 
 @lru_cache(maxsize=1024)
@@ -310,11 +293,11 @@ def _client(row: tuple[Any, ...]) -> Client:
         redirect_uris=tuple(json.loads(redirect_uris)),
         grant_types=tuple(json.loads(grant_types)),
         response_types=tuple(json.loads(response_types)),
-        scope=_words(scope),
+        scope=tuple(scope.split()),
         token_format=token_format,
         pkce_required=None if pkce_required is None else bool(pkce_required),
         resource_server=bool(resource_server),
-        metadata=_read(metadata),
+        metadata=json.loads(metadata) if metadata else {},
         created_at=created_at,
     )
 
@@ -323,7 +306,11 @@ def _token(row: Any, refresh_key: bytes) -> Token:
     (access_key, parent, family, client_id, user_id, scope, access_scope, claims, type_, confirmation) = row[:10]
     (issued_at, expires_at, refresh_expires_at, used_at) = row[10:]
     authorization = Authorization(
-        id=family, client_id=client_id, user_id=user_id, scope=_words(scope), claims=_read(claims)
+        id=family,
+        client_id=client_id,
+        user_id=user_id,
+        scope=tuple(scope.split()),
+        claims=json.loads(claims) if claims else {},
     )
     return Token(
         access=AccessToken(
@@ -331,7 +318,7 @@ def _token(row: Any, refresh_key: bytes) -> Token:
             authorization_id=family,
             client_id=client_id,
             user_id=user_id,
-            scope=authorization.scope if access_scope is None else _words(access_scope),
+            scope=authorization.scope if access_scope is None else tuple(access_scope.split()),
             claims=authorization.claims,
             type=type_,
             confirmation=json.loads(confirmation) if confirmation else None,
@@ -357,9 +344,9 @@ def _token_row(token: Token) -> dict[str, Any]:
         "user_id": authorization.user_id,
         "scope": " ".join(authorization.scope),
         "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
-        "claims": _write(authorization.claims),
+        "claims": json.dumps(dict(authorization.claims)) if authorization.claims else None,
         "type": access.type,
-        "confirmation": _write(access.confirmation),
+        "confirmation": json.dumps(dict(access.confirmation)) if access.confirmation else None,
         "issued_at": access.issued_at,
         "expires_at": access.expires_at,
         "refresh_expires_at": token.refresh_expires_at,
@@ -376,25 +363,13 @@ def _grant_row(grant: Grant) -> dict[str, Any]:
         "client_id": authorization and authorization.client_id,
         "user_id": authorization and authorization.user_id,
         "scope": authorization and " ".join(authorization.scope),
-        "claims": authorization and _write(authorization.claims),
+        "claims": json.dumps(dict(authorization.claims)) if authorization and authorization.claims else None,
         "redirect_uri": grant.redirect_uri,
         "challenge": grant.challenge,
-        "parameters": _write(grant.parameters),
+        "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
         "expires_at": grant.expires_at,
         "used_at": grant.used_at,
     }
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-def _read(text: str | None) -> Mapping[str, Any]:
-    return json.loads(text) if text else {}
-
-
-def _write(content: Mapping[str, Any] | None) -> str | None:
-    return json.dumps(dict(content)) if content else None
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
