@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
     from .stores.sqlalchemy import Tables
 
-BUILT_IN = {"code", "token", "bearer", "opaque", "signed", "none", "client_secret_basic", "client_secret_post"}
-"""Names of parts that nothing may be registered over."""
-
 EXTENSION = "flask_oauth2"
 """The name under ``app.extensions``."""
 
@@ -198,19 +195,20 @@ class OAuth2Provider:
 
     def register_response_type(self, response_type: ResponseType) -> None:
         """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`."""
-        self._register(self._parts.response_types, response_type.name, response_type)
+        self._register(self._parts.response_types, response_type.name, response_type, ("code", "token"))
 
     def register_token_type(self, token_type: TokenType) -> None:
         """Add a token type, :rfc:`6749#section-8.1`. It is asked before Bearer whether a request is for it."""
-        self._register(self._parts.token_types, token_type.name.lower(), token_type)
+        self._register(self._parts.token_types, token_type.name.lower(), token_type, ("bearer",))
 
     def register_token_format(self, token_format: TokenFormat) -> None:
         """Add a format, to be named by ``OAUTH2_ACCESS_TOKEN_FORMAT`` or by a client."""
-        self._register(self._parts.token_formats, token_format.name, token_format)
+        self._register(self._parts.token_formats, token_format.name, token_format, ("opaque", "signed"))
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
         """Add a way for clients to authenticate, :rfc:`6749#section-2.3.2`."""
-        self._register(self._parts.auth_methods, method.name, method)
+        built_in = ("none", "client_secret_basic", "client_secret_post")
+        self._register(self._parts.auth_methods, method.name, method, built_in)
 
     def get_current_user(self) -> User | None:
         """Who is signed in."""
@@ -235,8 +233,8 @@ class OAuth2Provider:
             return uris.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)
 
-    def _register(self, registry: dict[str, Any], name: str, part: object) -> None:
-        self._check_open(name, registry.get(name) or name in BUILT_IN)
+    def _register(self, registry: dict[str, Any], name: str, part: object, built_in: Iterable[str] = ()) -> None:
+        self._check_open(name, registry.get(name) or name in built_in)
         registry[name] = part
 
     def _check_open(self, name: str, before: object) -> None:

@@ -64,6 +64,7 @@ class Server:
         self._lock = Lock()
         self._away_until = 0.0
         self.clock = clock
+        self.longest_lifetime = settings.longest_lifetime
         self.issuer = settings.issuer or ""
         """Where no option names it, set with the first request."""
         self._url_prefix = url_prefix
@@ -133,7 +134,7 @@ class Server:
 
     def end(self, mark: str, now: float) -> None:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
-        self.store.revoke(mark, int(now) + self.settings.longest_lifetime + 1)
+        self.store.revoke(mark, int(now) + self.longest_lifetime + 1)
 
     def url(self, endpoint: str, mount: str) -> str:
         """The public URL of an endpoint of the application, where it is mounted at a path of its host."""

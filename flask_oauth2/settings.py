@@ -138,12 +138,12 @@ def _refuse_near_miss(key: str, known: Mapping[str, str]) -> None:
     warnings.warn(f"{key} is no option of flask_oauth2 and has no effect", stacklevel=4)
 
 
-_URL = re.compile(r"https?://[A-Za-z0-9.\-_\[\]:@]+(:[0-9]+)?(/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
+_URL = re.compile(r"https?://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
 
 
 def _issuer(name: str, value: Any) -> str:
     parts = urlsplit(value) if isinstance(value, str) and _URL.match(value) else None
-    if parts is None or not parts.hostname or parts.username is not None:
+    if parts is None or not parts.hostname:
         raise ConfigurationError(f"{name} must be a URL without query and fragment, such as https://login.example")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
         raise ConfigurationError(f"{name} must begin with https:// (RFC 8414 section 2); http only for loopback")

@@ -249,6 +249,22 @@ def test_what_current_user_may_return(tmp_path: Path, returned: Any, user_id: st
     assert provider.get_current_user() == User(id=user_id, name=name)
 
 
+@pytest.mark.parametrize("nobody", [None, False, "", flask_login.AnonymousUserMixin()])
+def test_who_is_nobody(tmp_path: Path, nobody: Any) -> None:
+    provider = OAuth2Provider(new_app(tmp_path), store=MemoryStore())
+    provider.current_user(lambda: nobody)
+    assert provider.get_current_user() is None
+
+
+def test_flask_logins_current_user_may_be_returned_as_it_is(tmp_path: Path) -> None:
+    site = login_site(tmp_path)
+    site.provider.current_user(lambda: flask_login.current_user)
+    site.add_client()
+    assert site.ask().location.startswith("/login?next=")
+    site.sign_in("ada")
+    assert "Ada" in site.ask().text
+
+
 def test_a_user_without_an_id_is_named(tmp_path: Path) -> None:
     provider = OAuth2Provider(new_app(tmp_path), store=MemoryStore())
     provider.current_user(object)

@@ -112,5 +112,17 @@ def test_secret_keys_are_oldest_first_and_never_shown() -> None:
     assert "old" not in repr(settings)
 
 
+@pytest.mark.parametrize("fallbacks", ["old", b"old", [""], ["old", None]])
+def test_fallback_keys_that_anybody_could_guess_are_refused(fallbacks: Any) -> None:
+    with pytest.raises(ConfigurationError, match="SECRET_KEY_FALLBACKS"):
+        Settings.load({"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": fallbacks})
+
+
+@pytest.mark.parametrize("issuer", ["https://a.example\n", " https://a.example", "https://a.example:x", "https://a b"])
+def test_an_issuer_is_a_url_and_nothing_else(issuer: str) -> None:
+    with pytest.raises(ConfigurationError, match="OAUTH2_ISSUER"):
+        Settings.load({"OAUTH2_ISSUER": issuer})
+
+
 def test_prefixes_are_completed() -> None:
     assert Settings.load({"OAUTH2_PREFIXES": {"code": "acme"}}).prefixes == {**DEFAULT_PREFIXES, "code": "acme"}

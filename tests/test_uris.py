@@ -190,5 +190,11 @@ def test_the_query_is_kept_when_parameters_are_added(uri: str, expected: str) ->
 
 
 def test_form_action_names_where_a_form_leads() -> None:
-    assert uris.form_action("https://a.example:8443/cb?x=1") == "https://a.example:8443"
+    assert uris.form_action("https://a.example:8443/cb?x=1") == "https:"
+    assert uris.form_action("http://[::1]:5081/cb") == "http:"
     assert uris.form_action("com.trails.app:/done") == "com.trails.app:"
+
+
+def test_origin_is_what_people_recognize() -> None:
+    assert uris.origin("https://a.example:8443/cb?x=1") == "https://a.example:8443"
+    assert uris.origin("com.trails.app:/done") == "com.trails.app:"

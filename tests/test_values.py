@@ -65,6 +65,11 @@ def test_a_checksum_by_a_stranger_makes_no_error() -> None:
     assert len(values.key(forged)) == 38
 
 
+def test_a_value_is_masked_for_the_log() -> None:
+    value = values.new("oat", STAMP)
+    assert values.mask(f"came {value!r}, client_id web") == "came 'oat_…', client_id web"
+
+
 def test_text_and_back() -> None:
     key = values.new_id(1_800_000_000.0)
     assert values.from_text(values.text(key)) == key

@@ -17,7 +17,7 @@ def find_access(server: Server, value: str, now: float) -> AccessToken | None:
     Too old is what was issued under longer lifetimes than today's: marks are kept for as long as today's need.
     """
     access = _read_access(server, value)
-    return access if access and access.issued_at + server.settings.longest_lifetime > now else None
+    return access if access and access.issued_at + server.longest_lifetime > now else None
 
 
 def _read_access(server: Server, value: str) -> AccessToken | None:
@@ -36,4 +36,4 @@ def find_refresh(server: Server, value: str, now: float) -> Token | None:
     """The row of a refresh token, expired and spent ones too; None as for access tokens."""
     key = values.find_key(value, server.settings.prefixes["refresh_token"])
     token = None if key is None else server.store.get_refresh(key)
-    return token if token and token.access.issued_at + server.settings.longest_lifetime > now else None
+    return token if token and token.access.issued_at + server.longest_lifetime > now else None

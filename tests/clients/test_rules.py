@@ -89,9 +89,19 @@ def refused(server: Server, client: Client) -> InvalidMetadata:
 
 
 @pytest.mark.spec("rfc6749", "A.1")
-@pytest.mark.parametrize("client_id", ["a", "~ !\\\"'", "https://client.example/", "x" * 255])
+@pytest.mark.parametrize("client_id", ["a", "~ !\\\"'", "x" * 255])
 def test_client_ids_of_visible_characters_pass(server: Server, client_id: str) -> None:
     rules.check(replace(CLIENT, client_id=client_id), server)
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+@pytest.mark.parametrize("client_id", ["https://client.example/", "a+b", "100%"])
+def test_ids_that_clients_garble_by_basic_are_for_those_without_a_secret(server: Server, client_id: str) -> None:
+    assert refused(server, replace(CLIENT, client_id=client_id)).field == "client_id"
+    public = replace(CLIENT, client_id=client_id, auth_method="none", secret=None)
+    if "client_credentials" in public.grant_types:
+        public = replace(public, grant_types=tuple(set(public.grant_types) - {"client_credentials"}))
+    rules.check(public, server)
 
 
 @pytest.mark.spec("rfc6749", "A.1")

@@ -115,6 +115,14 @@ def test_a_token_in_the_body_is_read_where_that_was_asked_for(site: Site, new_si
     assert other.http.post("/post", json=form).status_code == 401
     assert other.http.get("/post", data=form).status_code == 401
     assert other.http.get("/post", headers={"Authorization": f"Bearer {good}"}).status_code == 200
+    assert other.http.post(f"/post?access_token={good}", data={"title": "x"}).status_code == 401
+    header = {"Authorization": f"Bearer {good}"}
+    assert other.http.post(f"/post?access_token={good}", data={"title": "x"}, headers=header).status_code == 200
+    assert other.http.post("/post", data={"access_token": [good, good]}).status_code == 400
+    many = {f"field{number}": "x" * 300 for number in range(300)}
+    assert other.http.post("/post", data=many, headers=header).status_code == 200, "the view's own form is its own"
+    latin = f"access_token={good}&title=\xe9".encode("latin-1")
+    assert other.http.post("/post", data=latin, content_type="application/x-www-form-urlencoded").status_code == 401
 
 
 def test_a_body_is_not_read_where_it_was_not_asked_for(site: Site, secret: str) -> None:
@@ -152,10 +160,39 @@ def test_all_and_any_and_none(site: Site, secret: str) -> None:
     assert entered("write") == {"bare", "empty"}
     assert entered("write profile") == {"any", "bare", "empty"}
     assert site.http.get("/bare").status_code == 401
+
+
+def test_a_demand_that_every_token_would_meet_is_refused(site: Site) -> None:
+    require = site.provider.require_oauth
     with pytest.raises(TypeError, match="not both"):
         require("a", any_of=["b"])
+    with pytest.raises(TypeError, match="list of alternatives"):
+        require(any_of="admin superuser")
     with pytest.raises(ValueError, match="no scope word"):
         require('"')
+    for empty in ({"scope": ""}, {"scope": []}, {"any_of": []}, {"any_of": ["a", ""]}):
+        with pytest.raises(ValueError, match="empty scope"):
+            require(**empty)
+
+
+@pytest.mark.spec("rfc6749", "7")
+def test_a_token_is_good_for_its_own_request_only(site: Site, token: str) -> None:
+    with site.app.app_context():  # pushed before the requests, as scripts and tests do: they share its ``g``
+        assert site.http.get("/api/me").status_code == 401
+        assert site.call(token).status_code == 200
+        assert site.http.get("/api/me").status_code == 401
+        assert site.call("nonsense").status_code == 401
+        assert site.call(token).status_code == 200
+
+
+def test_options_is_answered_without_a_token(site: Site) -> None:
+    blueprint = flask.Blueprint("api", __name__, url_prefix="/v2")
+    site.provider.require_oauth("profile")(blueprint)
+    blueprint.add_url_rule("/read", "read", lambda: "read")
+    blueprint.add_url_rule("/own", "own", lambda: "own", methods=["OPTIONS"], provide_automatic_options=False)
+    site.app.register_blueprint(blueprint)
+    assert site.http.options("/v2/read").status_code == 200
+    assert site.http.options("/v2/own").status_code == 401, "a view that answers OPTIONS itself is guarded"
 
 
 def test_optional(site: Site, secret: str) -> None:

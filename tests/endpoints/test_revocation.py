@@ -44,6 +44,17 @@ def test_a_superseded_refresh_token_still_ends_the_family(site: Site, secret: st
     assert not site.is_alive(second["access_token"])
 
 
+def test_what_is_revoked_stays_so_when_lifetimes_shrink(site: Site, secret: str) -> None:
+    """A mark is kept for as long as today's lifetimes need; what was issued under longer ones ends by today's."""
+    old = site.tokens(secret)
+    site.server.longest_lifetime = 3600
+    site.post("/revoke", ("web", secret), token=old["refresh_token"])
+    site.clock.forward(7200)
+    list(site.store.purge(int(site.clock())))
+    assert site.refresh(old["refresh_token"], secret).get_json()["error"] == "invalid_grant"
+    assert not site.is_alive(old["access_token"])
+
+
 @pytest.mark.spec("rfc7009", "2.2")
 def test_what_is_no_token_is_as_good_as_revoked(site: Site, secret: str) -> None:
     tokens = site.tokens(secret)

@@ -71,6 +71,47 @@ def test_what_an_issue_may_say(site: Site) -> None:
     assert described["tenant"] == 7
 
 
+def test_whom_an_authorization_is_of(site: Site) -> None:
+    class User:
+        id = 7
+
+    seen: list[Any] = []
+
+    @site.provider.grant_type("urn:example:who")
+    def who(request: TokenRequest) -> Issue:
+        seen.append(request.authorization(user_id=User(), scope="profile mail"))
+        with pytest.raises(TypeError):
+            request.authorization(user_id=True)
+        for unkeepable in ("", "x" * 256, "a\0b", "\ud800"):
+            with pytest.raises(ValueError, match="printable"):
+                request.authorization(user_id=unkeepable)
+        return Issue(seen[0], lifetime=0)
+
+    secret = site.add_client(grant_types=("urn:example:who",))
+    answer = site.token("urn:example:who", ("web", secret)).get_json()
+    assert (seen[0].user_id, seen[0].scope) == ("7", ("profile", "mail"))
+    assert answer["expires_in"] == 0
+    assert not site.is_alive(answer["access_token"])
+
+
+def test_a_format_that_is_gone_is_said(site: Site) -> None:
+    answer = site.token("client_credentials", ("web", site.add_client(token_format="gone")))
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "unauthorized_client")
+
+
+def test_nothing_is_registered_over_what_is_built_in(site: Site) -> None:
+    provider = site.provider
+    for register, part, name in [
+        (provider.register_response_type, Nothing(), "code"),
+        (provider.register_token_type, Knock(), "bearer"),
+        (provider.register_token_format, Plain(), "opaque"),
+        (provider.register_client_auth_method, Badge(), "client_secret_basic"),
+    ]:
+        part.name = name  # type: ignore[attr-defined]
+        with pytest.raises(ConfigurationError, match="registered already"):
+            register(part)
+
+
 def test_a_lifetime_only_shortens(site: Site) -> None:
     add_api_key(site, lifetime=10**9)
     assert ask(site, api_key="k1").get_json()["expires_in"] == 3600
@@ -134,7 +175,7 @@ class Plain:
             user_id=None,
             scope=tuple(scope),
             type="Bearer",
-            issued_at=0,
+            issued_at=int(NOW),
             expires_at=int(NOW) + 10,
         )
 
@@ -192,6 +233,7 @@ class Badge:
     """A client authentication method: a header."""
 
     name = "badge"
+    scheme = None
     accepts = frozenset({"badge"})
 
     def present(self, request: Any, form: Any) -> Any:
@@ -205,6 +247,30 @@ class Badge:
 
         if credentials.proof != "gold":
             raise InvalidClient("client authentication failed")
+
+
+class ApiKey(Badge):
+    """The same in an Authorization header of a scheme of its own."""
+
+    name = "api_key"
+    scheme = "apikey"
+    accepts = frozenset({"api_key"})
+
+    def present(self, request: Any, form: Any) -> Any:
+        from flask_oauth2.clients.base import Credentials
+
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        return Credentials(key, "gold") if scheme.lower() == self.scheme else None
+
+
+@pytest.mark.spec("rfc6749", "2.3.2")
+def test_a_scheme_from_outside(site: Site) -> None:
+    site.provider.register_client_auth_method(ApiKey())
+    site.add_client(auth_method="api_key")
+    form = {"grant_type": "client_credentials"}
+    for scheme, status in [("ApiKey", 200), ("apikey", 200), ("OtherKey", 401), ("Basic", 401)]:
+        answer = site.http.post("/oauth/token", data=form, headers={"Authorization": f"{scheme} web"})
+        assert answer.status_code == status
 
 
 @pytest.mark.spec("rfc6749", "2.3.2")

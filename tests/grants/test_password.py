@@ -66,6 +66,23 @@ def test_guessing_is_throttled_by_user(site: Site, caplog: pytest.LogCaptureFixt
     assert site.token("password", auth, username="ada", password="ada's password £").status_code == 200
 
 
+@pytest.mark.parametrize("nobody", [None, False, ""])
+def test_whatever_says_nobody_is_nobody(new_site: Any, nobody: Any) -> None:
+    site = new_site(OAUTH2_GRANT_TYPES=["password"])
+    site.provider.usergetter(lambda *_: nobody)
+    answer = site.token("password", ("web", site.add_client()), username="ada", password="x")
+    assert answer.get_json()["error"] == "invalid_grant"
+
+
+def test_another_spelling_of_a_name_is_no_other_name_to_guess_for(site: Site) -> None:
+    auth = ("web", site.add_client())
+    spellings = ["ada", "ADA", " ada", "Ada ", "aDa", "\uff41da", "adA", "AdA", "ADa", "aDA"]
+    answers = [
+        site.token("password", auth, username=name, password="guess").status_code for name in [*spellings, "ada"]
+    ]
+    assert answers == [400] * 10 + [429]
+
+
 def test_it_needs_a_usergetter(new_site: Any) -> None:
     with pytest.raises(ConfigurationError, match="usergetter"):
         new_site(OAUTH2_GRANT_TYPES=["password"]).http.get("/.well-known/oauth-authorization-server")

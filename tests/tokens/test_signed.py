@@ -82,6 +82,14 @@ def test_fallback_keys_are_honoured_and_the_newest_signs(new_site: Any) -> None:
     assert forgotten.is_alive(newer)
 
 
+@pytest.mark.spec("rfc9700", "2.3")
+def test_another_issuer_with_the_same_key_takes_no_token_of_ours(site: Site, new_site: Any) -> None:
+    token = site.tokens(site.add_client())["access_token"]
+    other = new_site(OAUTH2_ACCESS_TOKEN_FORMAT="signed", OAUTH2_ISSUER="https://other.example")
+    assert site.is_alive(token)
+    assert not other.is_alive(token)
+
+
 def test_a_signature_for_another_purpose_is_none(site: Site) -> None:
     from itsdangerous import URLSafeSerializer
 
