@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -77,17 +77,14 @@ class OAuth2Provider:
         self._store = store
         self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
         self._tables: Tables | None = None
-        self.models: dict[str, Any] = {}
-        """With ``db=``: the mapped classes of the tables by name, for the application's own queries."""
         self._parts = Parts()
         self._is_closed = False
         self._current_user: Callable[[], Any] | None = None
         self._userloader: Callable[[str], Any] | None = None
         if db is not None:
-            from .stores.sqlalchemy import declare, map_tables
+            from .stores.sqlalchemy import declare
 
-            self._tables = declare(db.metadata)
-            self.models = map_tables(db.Model)
+            self._tables = declare(db.metadata)  # at once, so that migrations and create_all() see them
         if app is not None:
             self.init_app(app)
 
@@ -123,6 +120,15 @@ class OAuth2Provider:
             app = flask.current_app
             server.issuer = web.find_issuer(flask.request.environ, app.debug or app.testing)
         return server
+
+    @cached_property
+    def models(self) -> dict[str, Any]:
+        """With ``db=``: the mapped classes of the tables by name, for the application's own queries."""
+        if self._db is None:
+            raise ConfigurationError("models are mapped in the application's own database: OAuth2Provider(app, db=db)")
+        from .stores.sqlalchemy import map_tables
+
+        return map_tables(self._db.Model)
 
     @overload
     def require_oauth(self, scope: Callback, /) -> Callback: ...

@@ -48,6 +48,7 @@ def test_public_methods_of_the_provider() -> None:
         "init_app",
         "load_user",
         "login_url",
+        "models",
         "register_client_auth_method",
         "register_response_type",
         "register_token_format",

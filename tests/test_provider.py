@@ -123,6 +123,11 @@ def test_it_may_say_that_it_means_one_of_their_own(tmp_path: Path) -> None:
     dispose(app, provider)
 
 
+def test_models_are_those_of_the_applications_database(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="db=db"):
+        _ = OAuth2Provider(new_app(tmp_path), store=MemoryStore()).models
+
+
 def test_db_and_store_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         OAuth2Provider(db=SQLAlchemy(), store=MemoryStore())

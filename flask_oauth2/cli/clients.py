@@ -17,6 +17,7 @@ from ..clients import rules
 from ..clients.secret import hash_secret
 from ..records import Client
 from ..stores.base import ListingStore
+from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ _PAGES = {
 
 
 client_group = AppGroup("client", help="Who may ask for tokens.")
+oauth2.add_command(client_group)
 
 
 def client_options(command: Command) -> Command:

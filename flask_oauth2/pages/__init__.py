@@ -29,6 +29,9 @@ KEPT = "flask_oauth2_request"
 LONGEST_QUERY = 2000
 """Characters of a query that every browser, proxy and server takes."""
 
+LONGEST_KEPT = 16 * 1024
+"""Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
+
 PATIENCE = 3600
 """Seconds that a person has to sign in and to decide."""
 
@@ -106,7 +109,7 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
 
 def _ask(server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
     session = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
-    ticket = {"session": session, "user": needed.user.id, "query": _query(server, asked, web.MOST_BYTES // 4)}
+    ticket = {"session": session, "user": needed.user.id, "query": _query(server, asked, LONGEST_KEPT)}
     descriptions = server.settings.scopes
     return _page(
         "oauth2/consent.html",
@@ -146,6 +149,8 @@ def _query(server: Server, asked: Asked, longest: int) -> str:
     query = uris.encode(asked.params.pairs())
     if len(query) <= longest:
         return query
+    if len(query) > LONGEST_KEPT:
+        raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_KEPT} characters", status=413)
     now = server.clock()
     name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
     kept = Grant(key=key, kind="request", parameters={"query": query}, expires_at=int(now) + PATIENCE)

@@ -241,6 +241,14 @@ def test_a_posted_request_survives_the_sign_in(site: Site, size: int) -> None:
         assert answer_of(site.browser.get(back))["error"] == "invalid_request", "it is answered once"
 
 
+def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
+    form = {"response_type": "code", "client_id": "web", "state": "s" * 20_000}
+    assert site.browser.post("/oauth/authorize", data=form).status_code == 413
+    site.sign_in()
+    form |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+    assert site.browser.post("/oauth/authorize", data=form).status_code == 413
+
+
 def test_a_kept_request_expires(site: Site) -> None:
     form = {"response_type": "code", "client_id": "web", "state": "s" * 5000}
     back = parse_qs(urlsplit(site.browser.post("/oauth/authorize", data=form).location).query)["next"][0]

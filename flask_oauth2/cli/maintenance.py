@@ -1,0 +1,62 @@
+"""``flask oauth2 purge`` and ``flask oauth2 routes``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import flask
+
+from ..endpoints import ENDPOINTS, WELL_KNOWN
+from . import oauth2
+from .base import find_server, json_option, print_json, print_table
+
+_SPECIFICATIONS = {
+    "authorize": "RFC 6749 section 3.1",
+    "consent": "RFC 6749 section 4.1.1",
+    **{endpoint.name: endpoint.specification for endpoint in (*ENDPOINTS, *WELL_KNOWN)},
+}
+
+
+@oauth2.command("purge")
+@json_option
+def purge(as_json: bool) -> None:
+    """Take away what has expired, in small batches, while the application runs."""
+    server = find_server()
+    now = int(server.clock())
+    batches = server.store.purge(now)
+    if sys.stderr.isatty() and not as_json:
+        taken = 0
+        with click.progressbar(length=server.store.purgeable(now), label="Purging", file=sys.stderr) as bar:
+            for rows in batches:
+                taken += rows
+                bar.update(rows)
+    else:
+        taken = sum(batches)
+    if as_json:
+        print_json({"purged": taken})
+    else:
+        click.echo(f"{taken} expired {'row' if taken == 1 else 'rows'} taken away.")
+
+
+@oauth2.command("routes")
+@json_option
+def routes(as_json: bool) -> None:
+    """List the endpoints and the specification that each answers to."""
+    app = flask.current_app
+    rows = [
+        {
+            "endpoint": rule.endpoint,
+            "methods": sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}),
+            "path": rule.rule,
+            "specification": _SPECIFICATIONS.get(rule.endpoint.removeprefix("oauth2."), ""),
+        }
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("oauth2.") and rule.endpoint != "oauth2.static"
+    ]
+    issuer = app.config.get("OAUTH2_ISSUER")
+    if as_json:
+        print_json({"issuer": issuer, "routes": rows})
+        return
+    print_table([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
+    click.echo(f"\nIssuer: {issuer or 'not set: give OAUTH2_ISSUER the public URL of this application'}")
