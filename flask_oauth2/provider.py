@@ -111,7 +111,9 @@ class OAuth2Provider:
     @property
     def server(self) -> Server:
         """The authorization server of the current application, built with the first use."""
-        installed: Installed = flask.current_app.extensions[EXTENSION]
+        installed: Installed | None = flask.current_app.extensions.get(EXTENSION)
+        if installed is None:
+            raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
         server = installed.server
         if server is None:
             with installed.lock:

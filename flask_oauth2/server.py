@@ -150,7 +150,7 @@ class Server:
                 if self._away_until > time.monotonic():  # whoever waited here is told at once
                     raise TemporarilyUnavailable("the store cannot be reached", retry_after=1)
                 try:
-                    store = self._open_store()
+                    store = self.__dict__["store"] = self._open_store()
                 except TemporarilyUnavailable:
                     self._away_until = time.monotonic() + 1
                     raise

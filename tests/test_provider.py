@@ -68,6 +68,13 @@ def test_one_application_has_one_provider(tmp_path: Path) -> None:
         OAuth2Provider(app)
 
 
+def test_an_application_without_init_app_is_told(tmp_path: Path) -> None:
+    app, provider = new_app(tmp_path), OAuth2Provider()
+    app.add_url_rule("/me", "me", provider.require_oauth()(lambda: "me"))
+    with pytest.raises(ConfigurationError, match="init_app"):
+        app.test_client().get("/me")
+
+
 def test_the_prefix_may_be_empty(tmp_path: Path) -> None:
     app = new_app(tmp_path)
     OAuth2Provider(app, store=MemoryStore(), url_prefix="/")
