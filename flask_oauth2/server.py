@@ -24,7 +24,7 @@ from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
 from .settings import Settings
 from .stores.base import Store
-from .tokens.base import TokenFormat, TokenType
+from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
 
 log = logging.getLogger("flask_oauth2")
 
@@ -85,12 +85,11 @@ class Server:
         self.grant_type_names = (*named, *parts.grants)
 
         built_in_types = {kind.name.lower(): kind for kind in (make() for make in tokens.TYPES)}
-        self.binding_types = list(parts.token_types.values())
-        """Asked one after the other to bind a new token; what none of them takes is a Bearer token."""
         self.token_types: dict[str, TokenType] = parts.token_types | built_in_types
+        """By scheme. Asked in this order for whom a new token is: Bearer, the last, takes what no other does."""
         formats = [make(settings) for make in tokens.FORMATS]
         self.formats: dict[str, TokenFormat] = {kind.name: kind for kind in formats} | parts.token_formats
-        self.self_contained_formats = [kind for kind in self.formats.values() if kind.self_contained]
+        self.self_contained_formats = [kind for kind in self.formats.values() if isinstance(kind, SelfContainedFormat)]
         if settings.access_token_format not in self.formats:
             raise ConfigurationError(
                 f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(self.formats)}, "

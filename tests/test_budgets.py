@@ -62,7 +62,7 @@ def test_statements_and_commits(
 @pytest.mark.parametrize(
     ("work", "most"),
     [
-        ("client_credentials", 36),
+        ("client_credentials", 37),
         ("code", 44),
         ("refresh", 44),
         ("introspection", 40),

@@ -33,7 +33,7 @@ def read_token(server: Server, request: Request) -> AccessToken:
     now = server.clock()
     access = find_access(server, value, now)
     if access is None:
-        raise InvalidToken("the token is unknown or revoked")
+        raise InvalidToken("the token is unknown, revoked or too old")
     if access.expires_at <= now:
         raise InvalidToken("the token has expired")
     if access.type.lower() != token_type:

@@ -17,7 +17,7 @@ class RefreshToken:
         """The access token may be narrower; the new refresh token keeps the scope of the old one."""
         token = find_refresh(request.server, request.form.require("refresh_token"), request.now)
         if token is None or token.refresh_expires_at is None:
-            raise InvalidGrant("the refresh token is unknown or revoked", rule="rfc6749 6")
+            raise InvalidGrant("the refresh token is unknown, revoked or too old", rule="rfc6749 6")
         authorization = token.authorization
         if authorization.client_id != request.client.client_id:
             raise InvalidGrant("the refresh token was issued to another client", rule="rfc6749 6")

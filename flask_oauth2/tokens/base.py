@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..messages import Request
 from ..records import AccessToken, Claims, Client
@@ -31,19 +31,22 @@ class TokenType(Protocol):
 
 
 class TokenFormat(Protocol):
-    """How what an access token says becomes the value that a client holds."""
+    """How what an access token says becomes the value that a client holds: here, a reference to a row of the store."""
 
     name: str
 
-    self_contained: bool
-    """Whether the value says it all, so that no row is needed to read it. Revocation marks hold all the same."""
-
     def mint(self, access: AccessToken) -> tuple[str, bytes]:
-        """A new value and its key: that of the value (:func:`flask_oauth2.values.key`), or where self-contained
-        ``access.key``, which is fresh.
-        """
+        """A new value and its key, :func:`flask_oauth2.values.key`."""
         ...
 
+
+@runtime_checkable
+class SelfContainedFormat(TokenFormat, Protocol):
+    """A format whose value says it all, so that no row is needed to read it. Revocation marks hold all the same.
+
+    The key that :meth:`mint` returns is ``access.key``, which is fresh: the ``jti`` of the token.
+    """
+
     def read(self, value: str) -> AccessToken | None:
-        """What a self-contained value says; None for what this format did not write. Others return None always."""
+        """What the value says, expired or not; None for what this format did not write."""
         ...

@@ -12,13 +12,13 @@ _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z")
 
 
 class Bearer:
-    """The type of every token that no other type binds."""
+    """The type of every token that no other type takes."""
 
     name = "Bearer"
 
     def bind(self, request: Request, client: Client) -> Claims | None:
         """To nothing."""
-        return None
+        return {}
 
     def read(self, credentials: str) -> str:
         """``b64token``, :rfc:`6750#section-2.1`."""

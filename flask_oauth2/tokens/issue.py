@@ -43,11 +43,9 @@ def mint(
 ) -> tuple[dict[str, Any], tuple[Token, ...]]:
     """Draw the values: the members of the answer, and the rows to file. Changes nothing yet."""
     settings, authorization, issued_at = server.settings, issue.authorization, int(now)
-    token_type, confirmation = "Bearer", None
-    for binding in server.binding_types:
-        confirmation = binding.bind(request, client)
+    for token_type in server.token_types.values():
+        confirmation = token_type.bind(request, client)
         if confirmation is not None:
-            token_type = binding.name
             break
     token_format = server.formats.get(issue.format or client.token_format or settings.access_token_format)
     if token_format is None:
@@ -63,18 +61,18 @@ def mint(
         "client_id": authorization.client_id,
         "user_id": authorization.user_id,
         "scope": scope,
-        "type": token_type,
+        "type": token_type.name,
         "issued_at": issued_at,
         "expires_at": issued_at + lifetime,
         "claims": authorization.claims,
-        "confirmation": confirmation,
+        "confirmation": confirmation or None,
     }
     fresh = values.new_id(now)
     access = AccessToken(key=fresh, **fields)
     value, key = token_format.mint(access)
     if key != fresh:
         access = AccessToken(key=key, **fields)
-    answer = {**issue.answer, "access_token": value, "token_type": token_type, "expires_in": lifetime}
+    answer = {**issue.answer, "access_token": value, "token_type": token_type.name, "expires_in": lifetime}
     if scope:
         answer["scope"] = " ".join(scope)
     refresh_key = refresh_expires_at = None
@@ -82,7 +80,7 @@ def mint(
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
         answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], fresh[:6])
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
-    if token_format.self_contained and refresh_key is None:
+    if key == fresh and refresh_key is None:  # self-contained
         return answer, ()
     return answer, (
         Token(

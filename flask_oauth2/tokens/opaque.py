@@ -10,7 +10,6 @@ class Opaque:
     """The default format."""
 
     name = "opaque"
-    self_contained = False
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -18,7 +17,3 @@ class Opaque:
     def mint(self, access: AccessToken) -> tuple[str, bytes]:
         """A value of the same millisecond as the fresh key."""
         return values.mint(self._prefix, access.key[:6])
-
-    def read(self, value: str) -> AccessToken | None:
-        """Only the store knows."""
-        return None

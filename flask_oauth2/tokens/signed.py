@@ -18,7 +18,6 @@ class Signed:
     """A self-contained format that needs no key but the application's own."""
 
     name = "signed"
-    self_contained = True
 
     def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None) -> None:
         self._prefix = f"{prefix}_"

@@ -158,7 +158,6 @@ class Plain:
     """A self-contained format that only a test would use: the key and the scope in the clear."""
 
     name = "plain"
-    self_contained = True
 
     def mint(self, access: AccessToken) -> tuple[str, bytes]:
         return f"plain.{values.text(access.key)}.{'.'.join(access.scope)}", access.key
@@ -178,6 +177,27 @@ class Plain:
             issued_at=int(NOW),
             expires_at=int(NOW) + 10,
         )
+
+
+class Short:
+    """A reference of another shape."""
+
+    name = "short"
+
+    def mint(self, access: AccessToken) -> tuple[str, bytes]:
+        value = values.text(access.key)
+        return value, values.key(value)
+
+
+def test_a_reference_from_outside(site: Site) -> None:
+    site.provider.register_token_format(Short())
+    auth = ("web", site.add_client(token_format="short"))
+    token = site.token("client_credentials", auth, scope="profile").get_json()["access_token"]
+    assert len(token) == 22
+    assert site.is_alive(token)
+    assert not site.is_alive(token[:-1])
+    site.post("/revoke", auth, token=token)
+    assert not site.is_alive(token)
 
 
 def test_a_format_from_outside(site: Site) -> None:

@@ -124,6 +124,15 @@ def test_it_expires_when_it_is_not_used(site: Site, secret: str) -> None:
     assert refusal(site.refresh(second["refresh_token"], secret)) == (400, "invalid_grant")
 
 
+def test_it_may_live_shorter_than_the_access_token(new_site: Any) -> None:
+    site = new_site(OAUTH2_REFRESH_TOKEN_LIFETIME=60)
+    secret = site.add_client()
+    tokens = site.tokens(secret)
+    site.clock.forward(60)
+    assert site.is_alive(tokens["access_token"])
+    assert refusal(site.refresh(tokens["refresh_token"], secret)) == (400, "invalid_grant")
+
+
 @pytest.mark.parametrize("value", ["nonsense", "ort_" + "A" * 50, "é"])
 def test_an_unknown_one_is_invalid(site: Site, secret: str, value: str) -> None:
     assert refusal(site.refresh(value, secret)) == (400, "invalid_grant")
