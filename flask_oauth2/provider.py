@@ -16,7 +16,7 @@ import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, pages, uris, web
+from . import cli, login, pages, uris, web
 from .clients.base import ClientAuthMethod
 from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint
 from .errors import ConfigurationError
@@ -220,7 +220,7 @@ class OAuth2Provider:
 
     def get_current_user(self) -> User | None:
         """Who is signed in."""
-        user = (self._current_user or _flask_login_user)()
+        user = (self._current_user or login.current_user)()
         if isinstance(user, LocalProxy):  # such as Flask-Login's current_user
             user = user._get_current_object()
         if is_nobody(user) or getattr(user, "is_authenticated", True) is False:
@@ -232,11 +232,11 @@ class OAuth2Provider:
 
     def load_user(self, user_id: str) -> Any:
         """The application's user of an id."""
-        return (self._userloader or _flask_login_userloader())(user_id)
+        return (self._userloader or login.userloader())(user_id)
 
     def login_url(self, back: str) -> str:
         """The URL of the application's login page, which sends back to the path ``back`` by its parameter ``next``."""
-        view = self.server.settings.login_view or _flask_login_view()
+        view = self.server.settings.login_view or login.login_view()
         if view.startswith(("/", "https://", "http://")):
             return uris.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)
@@ -321,32 +321,3 @@ def _exempt_from_csrf(blueprint: flask.Blueprint, *_: object) -> None:
     csrf = flask.current_app.extensions.get("csrf")
     if csrf is not None:
         csrf.exempt(blueprint)
-
-
-def _flask_login_user() -> Any:
-    _flask_login("tell who is signed in: decorate a function with @provider.current_user")
-    from flask_login import current_user
-
-    return current_user
-
-
-def _flask_login_userloader() -> Callable[[str], Any]:
-    manager = _flask_login("find users by their id: decorate a function with @provider.userloader")
-    loader: Callable[[str], Any] = manager._user_callback
-    return loader
-
-
-def _flask_login_view() -> str:
-    manager = _flask_login("send users to a login page: set OAUTH2_LOGIN_VIEW to its endpoint")
-    if manager.login_view is None:
-        raise ConfigurationError(
-            "set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page"
-        )
-    return str(manager.login_view)
-
-
-def _flask_login(purpose: str) -> Any:
-    manager = getattr(flask.current_app, "login_manager", None)
-    if manager is None:
-        raise ConfigurationError(f"flask_oauth2 cannot {purpose} (or install and set up Flask-Login)")
-    return manager

@@ -7,11 +7,9 @@ of the application's session.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,9 +17,9 @@ from sqlalchemy import Engine, event
 
 from ... import values
 from ...errors import ConfigurationError
-from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
+from ...records import AccessToken, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
-from . import schema
+from . import rows, schema
 from .database import Step, absence, connect
 from .statements import DIALECTS, Statements
 
@@ -92,28 +90,12 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.get_client`."""
         if "\0" in client_id:  # a character that PostgreSQL's text cannot hold
             return None
-        rows = self._database.fetch(self._sql.get_client, client_id=client_id)
-        return _client(tuple(rows[0])) if rows else None
+        found = self._database.fetch(self._sql.get_client, client_id=client_id)
+        return rows.read_client(tuple(found[0])) if found else None
 
     def set_client(self, client: Client) -> None:
         """See :meth:`.base.Store.set_client`."""
-        row = {
-            "client_id": client.client_id,
-            "name": client.name,
-            "secret": client.secret,
-            "auth_method": client.auth_method,
-            "application_type": client.application_type,
-            "redirect_uris": json.dumps(client.redirect_uris),
-            "grant_types": json.dumps(client.grant_types),
-            "response_types": json.dumps(client.response_types),
-            "scope": " ".join(client.scope),
-            "token_format": client.token_format,
-            "pkce_required": client.pkce_required,
-            "resource_server": client.resource_server,
-            "client_metadata": json.dumps(dict(client.metadata)),
-            "created_at": client.created_at,
-        }
-        self._database.run(Step(self._sql.set_client, row))
+        self._database.run(Step(self._sql.set_client, rows.write_client(client)))
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.Store.delete_client`."""
@@ -126,57 +108,26 @@ class SQLAlchemyStore:
 
     def list_clients(self) -> Iterator[Client]:
         """See :meth:`.base.ListingStore.list_clients`."""
-        return (_client(tuple(row)) for row in self._database.fetch(self._sql.list_clients))
+        return (rows.read_client(tuple(row)) for row in self._database.fetch(self._sql.list_clients))
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
-        rows = self._database.fetch(self._sql.get_grant, key=key, kind=kind)
-        if not rows:
+        found = self._database.fetch(self._sql.get_grant, key=key, kind=kind)
+        if not found:
             return None
-        (family, client_id, user_id, scope, claims, redirect_uri, challenge, parameters, *times) = rows[0]
-        authorization = None
-        if family is not None:
-            authorization = Authorization(
-                id=family,
-                client_id=client_id,
-                user_id=user_id,
-                scope=tuple(scope.split()),
-                claims=json.loads(claims) if claims else {},
-            )
-        return Grant(
-            key=key,
-            kind=kind,
-            authorization=authorization,
-            redirect_uri=redirect_uri,
-            challenge=challenge,
-            parameters=json.loads(parameters) if parameters else {},
-            expires_at=times[0],
-            used_at=times[1],
-        )
+        return rows.read_grant(found[0], key, kind)
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
-        rows = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
-        if not rows:
+        found = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
+        if not found:
             return None
-        family, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = rows[0]
-        return AccessToken(
-            key=key,
-            authorization_id=family,
-            client_id=client_id,
-            user_id=user_id,
-            scope=tuple(scope.split()),
-            claims=json.loads(claims) if claims else {},
-            type=type_,
-            confirmation=json.loads(confirmation) if confirmation else None,
-            issued_at=issued_at,
-            expires_at=expires_at,
-        )
+        return rows.read_access(found[0], key)
 
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
-        rows = self._database.fetch(self._sql.get_refresh, key=key)
-        return _token(rows[0], key) if rows else None
+        found = self._database.fetch(self._sql.get_refresh, key=key)
+        return rows.read_token(found[0], key) if found else None
 
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
@@ -184,9 +135,9 @@ class SQLAlchemyStore:
         files = []
         for record in filed:
             if isinstance(record, Token):
-                files.append(Step(sql.file_token, _token_row(record)))
+                files.append(Step(sql.file_token, rows.write_token(record)))
             else:
-                files.append(Step(sql.file_grant, _grant_row(record)))
+                files.append(Step(sql.file_grant, rows.write_grant(record)))
         if spend is None:
             return run(*files) is not None
         if isinstance(spend, Grant):
@@ -216,10 +167,10 @@ class SQLAlchemyStore:
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""
-        rows = self._database.fetch(self._sql.get_consent, user_id=user_id, client_id=client_id)
-        if not rows:
+        found = self._database.fetch(self._sql.get_consent, user_id=user_id, client_id=client_id)
+        if not found:
             return None
-        scope, granted_at = rows[0]
+        scope, granted_at = found[0]
         return Consent(user_id=user_id, client_id=client_id, scope=tuple(scope.split()), granted_at=granted_at)
 
     def set_consent(self, consent: Consent) -> None:
@@ -236,8 +187,8 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         for after, (_, list_batch, delete_one) in self._sql.expired:
-            while rows := self._database.fetch(list_batch, after=after, **times):
-                keys = [row[0] for row in rows]
+            while batch := self._database.fetch(list_batch, after=after, **times):
+                keys = [row[0] for row in batch]
                 yield sum(self._database.run(*(Step(delete_one, {"key": key, **times}) for key in keys)) or ())
                 after = keys[-1]
 
@@ -267,109 +218,6 @@ def _create_engine(uri: str) -> tuple[Engine, bool]:
 
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
 """By dialect: what lets one of several workers that start at once make the tables."""
-
-
-@lru_cache(maxsize=1024)
-def _client(row: tuple[Any, ...]) -> Client:
-    """The client of a row; the same row is the same client, so its JSON is read once."""
-    (
-        client_id,
-        name,
-        secret,
-        auth_method,
-        application_type,
-        redirect_uris,
-        grant_types,
-        response_types,
-        scope,
-    ) = row[:9]
-    (token_format, pkce_required, resource_server, metadata, created_at) = row[9:]
-    return Client(
-        client_id=client_id,
-        name=name,
-        secret=secret,
-        auth_method=auth_method,
-        application_type=application_type,
-        redirect_uris=tuple(json.loads(redirect_uris)),
-        grant_types=tuple(json.loads(grant_types)),
-        response_types=tuple(json.loads(response_types)),
-        scope=tuple(scope.split()),
-        token_format=token_format,
-        pkce_required=None if pkce_required is None else bool(pkce_required),
-        resource_server=bool(resource_server),
-        metadata=json.loads(metadata) if metadata else {},
-        created_at=created_at,
-    )
-
-
-def _token(row: Any, refresh_key: bytes) -> Token:
-    (access_key, parent, family, client_id, user_id, scope, access_scope, claims, type_, confirmation) = row[:10]
-    (issued_at, expires_at, refresh_expires_at, used_at) = row[10:]
-    authorization = Authorization(
-        id=family,
-        client_id=client_id,
-        user_id=user_id,
-        scope=tuple(scope.split()),
-        claims=json.loads(claims) if claims else {},
-    )
-    return Token(
-        access=AccessToken(
-            key=bytes(access_key),
-            authorization_id=family,
-            client_id=client_id,
-            user_id=user_id,
-            scope=authorization.scope if access_scope is None else tuple(access_scope.split()),
-            claims=authorization.claims,
-            type=type_,
-            confirmation=json.loads(confirmation) if confirmation else None,
-            issued_at=issued_at,
-            expires_at=expires_at,
-        ),
-        authorization=authorization,
-        refresh_key=refresh_key,
-        refresh_expires_at=refresh_expires_at,
-        parent=parent and bytes(parent),
-        used_at=used_at,
-    )
-
-
-def _token_row(token: Token) -> dict[str, Any]:
-    access, authorization = token.access, token.authorization
-    return {
-        "access_key": access.key,
-        "refresh_key": token.refresh_key,
-        "parent": token.parent,
-        "authorization_id": authorization.id,
-        "client_id": authorization.client_id,
-        "user_id": authorization.user_id,
-        "scope": " ".join(authorization.scope),
-        "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
-        "claims": json.dumps(dict(authorization.claims)) if authorization.claims else None,
-        "type": access.type,
-        "confirmation": json.dumps(dict(access.confirmation)) if access.confirmation else None,
-        "issued_at": access.issued_at,
-        "expires_at": access.expires_at,
-        "refresh_expires_at": token.refresh_expires_at,
-        "used_at": token.used_at,
-    }
-
-
-def _grant_row(grant: Grant) -> dict[str, Any]:
-    authorization = grant.authorization
-    return {
-        "key": grant.key,
-        "kind": grant.kind,
-        "authorization_id": authorization and authorization.id,
-        "client_id": authorization and authorization.client_id,
-        "user_id": authorization and authorization.user_id,
-        "scope": authorization and " ".join(authorization.scope),
-        "claims": json.dumps(dict(authorization.claims)) if authorization and authorization.claims else None,
-        "redirect_uri": grant.redirect_uri,
-        "challenge": grant.challenge,
-        "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
-        "expires_at": grant.expires_at,
-        "used_at": grant.used_at,
-    }
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:

@@ -1,0 +1,176 @@
+"""Between rows and records: what the columns of :mod:`.schema` hold."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from ...records import AccessToken, Authorization, Client, Grant, Token
+
+
+@lru_cache(maxsize=1024)
+def read_client(row: tuple[Any, ...]) -> Client:
+    """The client of a row; the same row is the same client, so its JSON is read once."""
+    (
+        client_id,
+        name,
+        secret,
+        auth_method,
+        application_type,
+        redirect_uris,
+        grant_types,
+        response_types,
+        scope,
+    ) = row[:9]
+    (token_format, pkce_required, resource_server, metadata, created_at) = row[9:]
+    return Client(
+        client_id=client_id,
+        name=name,
+        secret=secret,
+        auth_method=auth_method,
+        application_type=application_type,
+        redirect_uris=tuple(json.loads(redirect_uris)),
+        grant_types=tuple(json.loads(grant_types)),
+        response_types=tuple(json.loads(response_types)),
+        scope=tuple(scope.split()),
+        token_format=token_format,
+        pkce_required=None if pkce_required is None else bool(pkce_required),
+        resource_server=bool(resource_server),
+        metadata=json.loads(metadata) if metadata else {},
+        created_at=created_at,
+    )
+
+
+def write_client(client: Client) -> dict[str, Any]:
+    """The row of a client."""
+    return {
+        "client_id": client.client_id,
+        "name": client.name,
+        "secret": client.secret,
+        "auth_method": client.auth_method,
+        "application_type": client.application_type,
+        "redirect_uris": json.dumps(client.redirect_uris),
+        "grant_types": json.dumps(client.grant_types),
+        "response_types": json.dumps(client.response_types),
+        "scope": " ".join(client.scope),
+        "token_format": client.token_format,
+        "pkce_required": client.pkce_required,
+        "resource_server": client.resource_server,
+        "client_metadata": json.dumps(dict(client.metadata)),
+        "created_at": client.created_at,
+    }
+
+
+def read_grant(row: Any, key: bytes, kind: str) -> Grant:
+    """The grant of a row."""
+    (family, client_id, user_id, scope, claims, redirect_uri, challenge, parameters, *times) = row
+    authorization = None
+    if family is not None:
+        authorization = Authorization(
+            id=family,
+            client_id=client_id,
+            user_id=user_id,
+            scope=tuple(scope.split()),
+            claims=json.loads(claims) if claims else {},
+        )
+    return Grant(
+        key=key,
+        kind=kind,
+        authorization=authorization,
+        redirect_uri=redirect_uri,
+        challenge=challenge,
+        parameters=json.loads(parameters) if parameters else {},
+        expires_at=times[0],
+        used_at=times[1],
+    )
+
+
+def read_access(row: Any, key: bytes) -> AccessToken:
+    """The slim view of a row of tokens."""
+    family, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = row
+    return AccessToken(
+        key=key,
+        authorization_id=family,
+        client_id=client_id,
+        user_id=user_id,
+        scope=tuple(scope.split()),
+        claims=json.loads(claims) if claims else {},
+        type=type_,
+        confirmation=json.loads(confirmation) if confirmation else None,
+        issued_at=issued_at,
+        expires_at=expires_at,
+    )
+
+
+def read_token(row: Any, refresh_key: bytes) -> Token:
+    """The token of a row."""
+    (access_key, parent, family, client_id, user_id, scope, access_scope, claims, type_, confirmation) = row[:10]
+    (issued_at, expires_at, refresh_expires_at, used_at) = row[10:]
+    authorization = Authorization(
+        id=family,
+        client_id=client_id,
+        user_id=user_id,
+        scope=tuple(scope.split()),
+        claims=json.loads(claims) if claims else {},
+    )
+    return Token(
+        access=AccessToken(
+            key=bytes(access_key),
+            authorization_id=family,
+            client_id=client_id,
+            user_id=user_id,
+            scope=authorization.scope if access_scope is None else tuple(access_scope.split()),
+            claims=authorization.claims,
+            type=type_,
+            confirmation=json.loads(confirmation) if confirmation else None,
+            issued_at=issued_at,
+            expires_at=expires_at,
+        ),
+        authorization=authorization,
+        refresh_key=refresh_key,
+        refresh_expires_at=refresh_expires_at,
+        parent=parent and bytes(parent),
+        used_at=used_at,
+    )
+
+
+def write_token(token: Token) -> dict[str, Any]:
+    """The row of a token."""
+    access, authorization = token.access, token.authorization
+    return {
+        "access_key": access.key,
+        "refresh_key": token.refresh_key,
+        "parent": token.parent,
+        "authorization_id": authorization.id,
+        "client_id": authorization.client_id,
+        "user_id": authorization.user_id,
+        "scope": " ".join(authorization.scope),
+        "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
+        "claims": json.dumps(dict(authorization.claims)) if authorization.claims else None,
+        "type": access.type,
+        "confirmation": json.dumps(dict(access.confirmation)) if access.confirmation else None,
+        "issued_at": access.issued_at,
+        "expires_at": access.expires_at,
+        "refresh_expires_at": token.refresh_expires_at,
+        "used_at": token.used_at,
+    }
+
+
+def write_grant(grant: Grant) -> dict[str, Any]:
+    """The row of a grant."""
+    authorization = grant.authorization
+    return {
+        "key": grant.key,
+        "kind": grant.kind,
+        "authorization_id": authorization and authorization.id,
+        "client_id": authorization and authorization.client_id,
+        "user_id": authorization and authorization.user_id,
+        "scope": authorization and " ".join(authorization.scope),
+        "claims": json.dumps(dict(authorization.claims)) if authorization and authorization.claims else None,
+        "redirect_uri": grant.redirect_uri,
+        "challenge": grant.challenge,
+        "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
+        "expires_at": grant.expires_at,
+        "used_at": grant.used_at,
+    }
