@@ -142,7 +142,8 @@ class MemoryStore:
             return token is not None
         children = self._children.get(spend.access.key, [])
         return (
-            now < token.used_at + leeway
+            leeway > 0
+            and now < token.used_at + leeway
             and len(children) <= SIBLINGS
             and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
         )

@@ -383,6 +383,11 @@ class TestLeeway:
         assert refreshed(store, token, NOW) is None
 
     @pytest.mark.spec("rfc9700", "4.14.2")
+    def test_none_is_none_whatever_the_clocks_of_two_workers_say(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert refreshed(store, token, NOW + 2, 0)
+        assert refreshed(store, token, NOW, 0) is None, "a worker whose clock is behind"
+
     def test_it_gives_a_few_siblings_and_no_more(self, store: Store) -> None:
         token = filed(store, new_token())
         children = [refreshed(store, token, NOW + seconds, 30) for seconds in (0, 1, 29)]

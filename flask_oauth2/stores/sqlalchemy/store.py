@@ -113,16 +113,12 @@ class SQLAlchemyStore:
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
         found = self._database.fetch(self._sql.get_grant, key=key, kind=kind)
-        if not found:
-            return None
-        return rows.read_grant(found[0], key, kind)
+        return rows.read_grant(found[0], key, kind) if found else None
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
         found = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
-        if not found:
-            return None
-        return rows.read_access(found[0], key)
+        return rows.read_access(found[0], key) if found else None
 
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
@@ -145,6 +141,8 @@ class SQLAlchemyStore:
         key = spend.access.key
         if run(Step(sql.spend_token, {"key": key, "now": now}, 1), *files) is not None:
             return True
+        if not leeway:
+            return False
         sibling = {"key": key, "since": now - leeway, "most": SIBLINGS}
         return run(Step(sql.add_sibling, sibling, 1), *files) is not None
 
