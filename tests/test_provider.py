@@ -99,6 +99,7 @@ def test_the_applications_own_database(tmp_path: Path) -> None:
         assert row.redirect_uris == list(site.store.get_client("web").redirect_uris)
         token = db.session.execute(db.select(models["OAuth2Token"])).scalar_one()
         assert (token.user_id, token.scope) == ("ada", "profile")
+        db.session.remove()
         db.engine.dispose()
 
 
