@@ -1,5 +1,6 @@
 """Make any Flask application an OAuth 2 provider."""
 
+from .clients.secret import hash_secret
 from .errors import (
     AccessDenied,
     ConfigurationError,
@@ -50,4 +51,5 @@ __all__ = [
     "UnsupportedResponseType",
     "User",
     "current_token",
+    "hash_secret",
 ]

@@ -130,8 +130,11 @@ class TemporarilyUnavailable(OAuth2Error):
     code = "temporarily_unavailable"
     rule = "rfc6749 4.1.2.1"
 
-    def __init__(self, description: str, *, retry_after: int, status: int = 503, rule: str | None = None) -> None:
-        super().__init__(description, rule=rule, status=status, headers={"Retry-After": str(retry_after)})
+    def __init__(
+        self, description: str, *, retry_after: int, status: int = 503, rule: str | None = None, came: object = None
+    ) -> None:
+        headers = {"Retry-After": str(retry_after)}
+        super().__init__(description, rule=rule, status=status, headers=headers, came=came)
 
 
 class InvalidToken(OAuth2Error):

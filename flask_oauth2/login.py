@@ -24,7 +24,9 @@ def current_user() -> Any:
 def userloader() -> Callable[[str], Any]:
     """What finds a user by the id."""
     manager = _login_manager("find users by their id: decorate a function with @provider.userloader")
-    loader: Callable[[str], Any] = manager._user_callback
+    loader: Callable[[str], Any] | None = manager._user_callback
+    if loader is None:
+        raise ConfigurationError("decorate a function with @provider.userloader, or with Flask-Login's user_loader")
     return loader
 
 

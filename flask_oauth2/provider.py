@@ -157,7 +157,7 @@ class OAuth2Provider:
         :param any_of: in place of that, alternatives, each of one or more words.
         :param optional: let requests without a token pass; ``current_token`` is then false.
         """
-        if callable(scope):
+        if callable(scope) or isinstance(scope, flask.Blueprint):
             return Guard(self, (), optional)(scope)
         if more:
             scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
@@ -202,7 +202,9 @@ class OAuth2Provider:
         return decorator
 
     def register_response_type(self, response_type: ResponseType) -> None:
-        """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`."""
+        """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. It is asked for alone."""
+        if " " in response_type.name:
+            raise ConfigurationError(f"a response type has one name: {response_type.name!r} is several")
         self._register(self._parts.response_types, response_type.name, response_type, ("code", "token"))
 
     def register_token_type(self, token_type: TokenType) -> None:

@@ -1,5 +1,5 @@
-"""One issuer: its settings, its store, its registries, its clock. :meth:`Server.answer` holds the only
-``except OAuth2Error`` of the package.
+"""One issuer: its settings, its store, its registries, its clock. Errors are raised anywhere; :meth:`Server.answer` is
+where those of a request are caught, logged and rendered.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Server:
             *(kind() for kind in METHODS),
             *parts.auth_methods.values(),
         )
-        self.auth_schemes = [method.scheme for method in self.auth_methods if method.scheme]
+        self.auth_schemes = [method.scheme.lower() for method in self.auth_methods if method.scheme]
         for name, reason in grants.DISCOURAGED.items():
             if name in named:
                 log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
@@ -128,7 +128,8 @@ class Server:
         """An error of an endpoint that programs call, :rfc:`6749#section-5.2`."""
         headers = {**NO_STORE, **error.headers}
         if isinstance(error, InvalidClient):
-            headers["WWW-Authenticate"] = f'Basic realm="{self.settings.realm}"'
+            realm = self.settings.realm
+            headers["WWW-Authenticate"] = ", ".join(f'{scheme.title()} realm="{realm}"' for scheme in self.auth_schemes)
         return Response(error.status, error.parameters, headers)
 
     def end(self, mark: str, now: float) -> None:

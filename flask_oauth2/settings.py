@@ -95,11 +95,11 @@ class Settings:
         return max(self.code_lifetime, self.access_token_lifetime, self.refresh_token_lifetime)
 
     @classmethod
-    def load(cls, config: Mapping[str, Any], also_known: frozenset[str] = frozenset()) -> Settings:
+    def load(cls, config: Mapping[str, Any]) -> Settings:
         """Read the ``OAUTH2_*`` keys of an application's configuration, and its secret keys.
 
         Raises :exc:`ConfigurationError` for a wrong value and for a near-miss of an option's name; warns of another
-        unknown ``OAUTH2_*`` name that is not ``also_known``.
+        unknown ``OAUTH2_*`` name.
         """
         options = {f"OAUTH2_{name.upper()}": name for name in OPTIONS}
         given: dict[str, Any] = {}
@@ -107,7 +107,7 @@ class Settings:
             if key in options:
                 if value is not None:
                     given[options[key]] = value
-            elif key.startswith("OAUTH2_") and key not in also_known:
+            elif key.startswith("OAUTH2_"):
                 _refuse_near_miss(key, options)
         for name, value in given.items():
             given[name] = _CHECKS[name](f"OAUTH2_{name.upper()}", value)
@@ -203,6 +203,12 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _uri(name: str, value: Any) -> str:
+    if not isinstance(value, str):  # the text of SQLAlchemy's URL has no password
+        raise ConfigurationError(f"{name} must be text, such as postgresql+psycopg://user@host/name")
+    return value
+
+
 def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not set(value) <= set(DEFAULT_PREFIXES):
         raise ConfigurationError(f"{name} must be a dict with keys of: {', '.join(DEFAULT_PREFIXES)}")
@@ -235,6 +241,6 @@ _CHECKS: dict[str, Any] = {
     "throttle_failures": _seconds(1, 1_000_000),
     "throttle_window": _seconds(1, _TEN_YEARS),
     "login_view": _text,
-    "database_uri": lambda name, value: str(value),
+    "database_uri": _uri,
     "service_documentation": _text,
 }

@@ -51,11 +51,6 @@ def find_key(value: str, prefix: str) -> bytes | None:
     return None if found.startswith(NO_STAMP) and value.startswith(f"{prefix}_") else found
 
 
-def genuine(value: str) -> bool:
-    """Whether ``value`` has the shape of ours and its checksum holds."""
-    return not key(value).startswith(NO_STAMP)
-
-
 def mask(text: str) -> str:
     """``text`` without the values in it, fit for a log."""
     return _IN_TEXT.sub(r"\1…", text)

@@ -34,6 +34,7 @@ def test_public_names() -> None:
         "UnsupportedResponseType",
         "User",
         "current_token",
+        "hash_secret",
     ]
     for name in flask_oauth2.__all__:
         assert getattr(flask_oauth2, name).__doc__

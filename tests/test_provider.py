@@ -230,6 +230,14 @@ def test_without_flask_login_what_is_missing_is_named(tmp_path: Path) -> None:
         provider.login_url("/back")
 
 
+def test_flask_login_without_a_user_loader(tmp_path: Path) -> None:
+    app = new_app(tmp_path)
+    flask_login.LoginManager(app)
+    provider = OAuth2Provider(app, store=MemoryStore())
+    with app.test_request_context(), pytest.raises(ConfigurationError, match="userloader"):
+        provider.load_user("ada")
+
+
 def test_flask_login_without_a_login_view(tmp_path: Path) -> None:
     app = new_app(tmp_path)
     flask_login.LoginManager(app)

@@ -69,7 +69,7 @@ BAD: dict[str, list[Any]] = {
     "throttle_failures": [0],
     "throttle_window": [0],
     "login_view": [""],
-    "database_uri": [],
+    "database_uri": [7],
     "service_documentation": [7],
 }
 

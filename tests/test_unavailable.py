@@ -77,6 +77,9 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path) -> None:
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="postgresql+psycopg2://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match=r"psycopg2.*flask_oauth2\[postgresql\]"):
         site.http.post("/oauth/token", data=FORM)
+    site = make_site(tmp_path, OAUTH2_DATABASE_URI="mysql://127.0.0.1/none")
+    with pytest.raises(ConfigurationError, match="SQLite or PostgreSQL, not in mysql"):
+        site.http.post("/oauth/token", data=FORM)
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="nonsense")
     with pytest.raises(ConfigurationError, match="OAUTH2_DATABASE_URI"):
         site.http.post("/oauth/token", data=FORM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import scopes
+from ..errors import InvalidScope
 from ..messages import Params
 from ..records import Client
 from ..scopes import Scope
@@ -21,4 +22,10 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
     requested = params.get("scope")
     if requested is not None:
         return scopes.narrow(requested, allowed)
-    return tuple(filter(settings.default_scope.__contains__, allowed)) if settings.default_scope else allowed
+    if not settings.default_scope:
+        return allowed
+    default = tuple(filter(settings.default_scope.__contains__, allowed))
+    if not default:
+        # "either process the request using a pre-defined default value or fail the request"
+        raise InvalidScope("scope is missing, and the client may have nothing of the default")
+    return default

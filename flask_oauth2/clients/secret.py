@@ -72,8 +72,15 @@ class ClientSecret:
         else:
             attempt = Attempt(server, "client_secret", credentials.client_id, now)
             chosen = kept if kept and not kept.startswith(_DIGEST) else _nobodys_hash()
-            if check_password_hash(chosen, secret) and chosen is kept:
-                attempt.succeeded()
+            try:
+                is_right = check_password_hash(chosen, secret) and chosen is kept
+            except ValueError:
+                attempt.withdraw()
+                raise InvalidClient(
+                    "client authentication failed", expected="Client.secret made by hash_secret()", came="no hash"
+                ) from None
+            if is_right:
+                attempt.withdraw()
                 return
         attempt.failed()
         raise InvalidClient("client authentication failed", rule="rfc6749 2.3.1", came="a wrong secret")

@@ -40,8 +40,8 @@ class Attempt:
         """The credential was wrong."""
         self._add(_FAILURE - 1)
 
-    def succeeded(self) -> None:
-        """It was right: nothing is held against it."""
+    def withdraw(self) -> None:
+        """It was right, or could not be looked at: nothing is held against it."""
         self._add(-1)
 
     def _add(self, weight: int) -> int:

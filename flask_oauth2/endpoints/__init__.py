@@ -19,7 +19,7 @@ class Endpoint(NamedTuple):
     path: str
     methods: tuple[str, ...]
     respond: Callable[[Server, Request], Response]
-    specification: str = ""
+    specification: str
 
 
 AUTHORIZATION_PATH = "/authorize"

@@ -166,6 +166,7 @@ def _remember(server: Server, user: User, client: Client, redirect_uri: str, sco
     store = server.store
     if not isinstance(store, ConsentStore) or not _may_remember(client, redirect_uri):
         return
+    # two consents at once may lose the words of one: the user is asked again
     before = store.get_consent(user.id, client.client_id)
     both = (*before.scope, *scope) if before else scope
     store.set_consent(

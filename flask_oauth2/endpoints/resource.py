@@ -22,6 +22,7 @@ Alternatives = tuple[Scope, ...]
 class NoToken(OAuth2Error):
     """Nothing came that says who calls: a challenge and no error, :rfc:`6750#section-3.1`."""
 
+    code = "no_token"
     status = 401
     rule = "rfc6750 3.1"
     log_level = logging.DEBUG

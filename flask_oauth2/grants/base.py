@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ..server import Server
 
 
+ITSELF = object()
+"""In place of a user: the client acts for itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
     """A token request whose client is known to be who it says."""
@@ -34,18 +38,18 @@ class TokenRequest:
         return scope_check.read(self.form, self.client, self.server.settings)
 
     def authorization(
-        self, user_id: object = None, scope: Scope | str | None = None, claims: Claims | None = None
+        self, user_id: object = ITSELF, scope: Scope | str | None = None, claims: Claims | None = None
     ) -> Authorization:
         """A new authorization for this client: of a user, or of the client itself.
 
-        :param user_id: the user, or the id; None where the client acts for itself.
-        :param scope: in place of the scope that is asked for.
+        :param user_id: the user, or the id; left out where the client acts for itself. None raises :exc:`TypeError`.
+        :param scope: in place of the scope that is asked for; it may go beyond what the client is registered for.
         :param claims: what is to be carried along, fit for JSON.
         """
         return Authorization(
             id=values.new_family(self.now),
             client_id=self.client.client_id,
-            user_id=None if user_id is None else identify(user_id),
+            user_id=None if user_id is ITSELF else identify(user_id),
             scope=scope_check.read(self.form, self.client, self.server.settings)
             if scope is None
             else scopes.parse_option(scope),

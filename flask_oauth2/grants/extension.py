@@ -16,5 +16,8 @@ class ExtensionGrant:
     function: Callable[[TokenRequest], Issue]
 
     def authorize(self, request: TokenRequest) -> Issue:
-        """What the function decided."""
-        return self.function(request)
+        """What the function decided. Raises :exc:`TypeError` where that is no :class:`Issue`."""
+        issue = self.function(request)
+        if not isinstance(issue, Issue):
+            raise TypeError(f"the grant {self.name} must return an Issue, not {type(issue).__name__}")
+        return issue

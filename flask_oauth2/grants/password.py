@@ -31,9 +31,13 @@ class Password:
         username, password = request.form.require("username"), request.form.require("password")
         scope = request.scope()
         attempt = Attempt(request.server, "password", username, request.now)
-        user = self._usergetter(username, password, request.client, request)
+        try:
+            user = self._usergetter(username, password, request.client, request)
+        except BaseException:
+            attempt.withdraw()
+            raise
         if is_nobody(user):
             attempt.failed()
             raise InvalidGrant("the user name or the password is wrong", rule="rfc6749 4.3.2")
-        attempt.succeeded()
+        attempt.withdraw()
         return Issue(request.authorization(user_id=identify(user), scope=scope), refresh=True)

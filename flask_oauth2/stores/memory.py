@@ -31,7 +31,8 @@ class MemoryStore:
 
     def set_client(self, client: Client) -> None:
         """See :meth:`.base.Store.set_client`."""
-        self._clients[client.client_id] = client
+        with self._lock:
+            self._clients[client.client_id] = client
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.Store.delete_client`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import values
-from ..errors import InvalidGrant, UnauthorizedClient
+from ..errors import ConfigurationError, InvalidGrant, UnauthorizedClient
 from ..messages import Request
 from ..records import AccessToken, Client, Token
 
@@ -70,7 +70,12 @@ def mint(
     fresh = values.new_id(now)
     access = AccessToken(key=fresh, **fields)
     value, key = token_format.mint(access)
-    if key != fresh:
+    self_contained = token_format in server.self_contained_formats
+    if self_contained is not (key == fresh):
+        raise ConfigurationError(
+            f"mint() of the token format {token_format.name} returned the wrong key, see TokenFormat"
+        )
+    if not self_contained:
         access = AccessToken(key=key, **fields)
     answer = {**issue.answer, "access_token": value, "token_type": token_type.name, "expires_in": lifetime}
     if scope:
@@ -80,7 +85,7 @@ def mint(
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
         answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], fresh[:6])
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
-    if key == fresh and refresh_key is None:  # self-contained
+    if self_contained and refresh_key is None:
         return answer, ()
     return answer, (
         Token(

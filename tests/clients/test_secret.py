@@ -19,6 +19,15 @@ def test_a_generated_secret_is_kept_as_a_digest_and_a_chosen_one_as_a_slow_hash(
     assert hash_secret("correct horse") != hash_secret("correct horse")
 
 
+def test_what_is_no_hash_is_said_in_the_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.add_client()
+    for kept in ("a$b$c", "plain text"):
+        site.change_client(secret=kept)
+        answer = site.token("client_credentials", ("web", "plain text"))
+        assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+    assert "hash_secret" in caplog.text
+
+
 def test_a_stolen_digest_opens_nothing(site: Site) -> None:
     secret = site.add_client()
     for shown in (hash_secret(secret), hash_secret(secret).removeprefix("sha256$")):

@@ -272,6 +272,15 @@ def test_whole_blueprints(site: Site, secret: str) -> None:
     assert site.call(token, "/v2/write").status_code == 403, "an inner guard is asked too"
 
 
+def test_a_blueprint_may_be_guarded_without_scope(site: Site, secret: str) -> None:
+    blueprint = flask.Blueprint("any", __name__, url_prefix="/any")
+    site.provider.require_oauth(blueprint)
+    blueprint.add_url_rule("/read", "read", lambda: "read")
+    site.app.register_blueprint(blueprint)
+    assert site.http.get("/any/read").status_code == 401
+    assert site.call(mint(site, secret), "/any/read").text == "read"
+
+
 def test_current_token(site: Site) -> None:
     seen: dict[str, Any] = {}
 

@@ -220,8 +220,16 @@ def test_a_request_without_scope_gets_the_default(site: Site, new_site: Any, sec
     other = new_site(OAUTH2_DEFAULT_SCOPE="profile")
     auth = ("web", other.add_client())
     assert other.token("client_credentials", auth).get_json()["scope"] == "profile"
-    other.change_client(scope=())
-    assert "scope" not in other.token("client_credentials", auth).get_json()
+    site.change_client(scope=())
+    assert "scope" not in site.token("client_credentials", ("web", secret)).get_json()
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+def test_a_default_that_the_client_may_not_have_fails(new_site: Any) -> None:
+    site = new_site(OAUTH2_DEFAULT_SCOPE="profile")
+    auth = ("web", site.add_client(scope=("mail",)))
+    assert site.token("client_credentials", auth).get_json()["error"] == "invalid_scope"
+    assert site.token("client_credentials", auth, scope="mail").status_code == 200
 
 
 @pytest.mark.spec("rfc6749", "3.3")

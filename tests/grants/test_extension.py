@@ -71,6 +71,38 @@ def test_what_an_issue_may_say(site: Site) -> None:
     assert described["tenant"] == 7
 
 
+def test_a_grant_returns_an_issue_and_names_whom_it_is_of(site: Site) -> None:
+    results: list[Any] = []
+    site.provider.grant_type("urn:example:nothing")(lambda request: results.pop(0)(request))
+    auth = ("web", site.add_client(grant_types=("urn:example:nothing",)))
+    results.append(lambda request: None)
+    with pytest.raises(TypeError, match="urn:example:nothing must return an Issue"):
+        site.token("urn:example:nothing", auth)
+    results.append(lambda request: Issue(request.authorization(user_id=request.form.get("missing"))))
+    with pytest.raises(TypeError, match="a user needs"):
+        site.token("urn:example:nothing", auth)
+
+
+def test_a_format_that_files_under_the_wrong_key_is_said(site: Site) -> None:
+    class Wrong(Short):
+        name = "wrong"
+
+        def mint(self, access: AccessToken) -> tuple[str, bytes]:
+            return "value", access.key
+
+    site.provider.register_token_format(Wrong())
+    auth = ("web", site.add_client(token_format="wrong"))
+    with pytest.raises(ConfigurationError, match="wrong returned the wrong key"):
+        site.token("client_credentials", auth)
+
+
+def test_a_response_type_has_one_name(site: Site) -> None:
+    both = Nothing()
+    both.name = "none code"
+    with pytest.raises(ConfigurationError, match="one name"):
+        site.provider.register_response_type(both)
+
+
 def test_whom_an_authorization_is_of(site: Site) -> None:
     class User:
         id = 7
@@ -273,14 +305,14 @@ class ApiKey(Badge):
     """The same in an Authorization header of a scheme of its own."""
 
     name = "api_key"
-    scheme = "apikey"
+    scheme = "ApiKey"
     accepts = frozenset({"api_key"})
 
     def present(self, request: Any, form: Any) -> Any:
         from flask_oauth2.clients.base import Credentials
 
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        return Credentials(key, "gold") if scheme.lower() == self.scheme else None
+        return Credentials(key, "gold") if scheme.lower() == "apikey" else None
 
 
 @pytest.mark.spec("rfc6749", "2.3.2")
@@ -291,6 +323,8 @@ def test_a_scheme_from_outside(site: Site) -> None:
     for scheme, status in [("ApiKey", 200), ("apikey", 200), ("OtherKey", 401), ("Basic", 401)]:
         answer = site.http.post("/oauth/token", data=form, headers={"Authorization": f"{scheme} web"})
         assert answer.status_code == status
+    # "include the "WWW-Authenticate" response header field matching the authentication scheme used by the client"
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="oauth2", Apikey realm="oauth2"'
 
 
 @pytest.mark.spec("rfc6749", "2.3.2")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flask_oauth2 import ConfigurationError
+from flask_oauth2 import ConfigurationError, TemporarilyUnavailable
 from oauth_site import Site
 
 
@@ -72,6 +72,22 @@ def test_whatever_says_nobody_is_nobody(new_site: Any, nobody: Any) -> None:
     site.provider.usergetter(lambda *_: nobody)
     answer = site.token("password", ("web", site.add_client()), username="ada", password="x")
     assert answer.get_json()["error"] == "invalid_grant"
+
+
+def test_an_error_of_the_application_counts_against_nobody(new_site: Any) -> None:
+    site = new_site(OAUTH2_GRANT_TYPES=["password"])
+
+    @site.provider.usergetter
+    def check(username: str, password: str, client: Any, request: Any) -> Any:
+        if password == "while the directory is away":
+            raise TemporarilyUnavailable("the directory is away", retry_after=5)
+        return username
+
+    auth = ("web", site.add_client())
+    for _ in range(60):
+        answer = site.token("password", auth, username="ada", password="while the directory is away")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert site.token("password", auth, username="ada", password="x").status_code == 200
 
 
 def test_another_spelling_of_a_name_is_no_other_name_to_guess_for(site: Site) -> None:

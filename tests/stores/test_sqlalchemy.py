@@ -518,6 +518,18 @@ class TestApplication:
         assert store.get_access(token.access.key) == token.access
         assert store.get_consent("u", "c") is None
 
+    @pytest.mark.parametrize("reset", ["rollback", None])
+    def test_connections_that_come_in_a_transaction(self, postgresql_url: str, reset: str | None) -> None:
+        SQLAlchemyStore.open(postgresql_url).engine.dispose()
+        engine = sa.create_engine(postgresql_url, pool_reset_on_return=reset)
+        sa.event.listen(engine, "connect", lambda driver, _: driver.execute("SET timezone TO 'UTC'"))
+        store = SQLAlchemyStore(engine)
+        token = filed(store, new_token())
+        for _ in range(2):
+            assert store.get_access(token.access.key) == token.access
+            store.revoke("another", NOW)
+        engine.dispose()
+
     def test_an_open_session_on_sqlite_in_memory(self) -> None:
         """There the one connection is shared: what we write is the session's to commit, what fails is ours alone."""
         engine = sa.create_engine("sqlite://", poolclass=StaticPool)

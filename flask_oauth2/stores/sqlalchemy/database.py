@@ -116,19 +116,22 @@ class PostgreSQL(Database):
 
     def fetch(self, statement: str, **parameters: Any) -> list[Any]:
         """The rows of a SELECT."""
-        connection = before = None
+        connection = None
         try:
             connection = self._take()
             driver = connection.dbapi_connection
-            before = driver.autocommit
+            before = self._begin(driver)
             driver.autocommit = True
             try:
                 cursor = driver.cursor()
                 cursor.execute(statement, parameters)
                 rows: list[Any] = cursor.fetchall()
                 cursor.close()
-            finally:
-                driver.autocommit = before
+            except BaseException:
+                with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
+                    driver.autocommit = before
+                raise
+            driver.autocommit = before
         except BaseException as error:
             self._give_up(connection, error)
             raise
@@ -136,7 +139,8 @@ class PostgreSQL(Database):
         return rows
 
     def _begin(self, driver: Any) -> Any:
-        """Even where the application's engine is in autocommit."""
+        """Even where the application's engine is in autocommit, or left a transaction open."""
+        driver.rollback()  # nothing goes over the wire where none is open
         before = driver.autocommit
         driver.autocommit = False
         return before
@@ -228,7 +232,8 @@ def _forget_in_child() -> None:
             engine.dispose(close=False)
 
 
-os.register_at_fork(after_in_child=_forget_in_child)
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_forget_in_child)
 
 
 @contextmanager
@@ -246,7 +251,10 @@ def _raise_absence(engine: Engine, error: BaseException) -> None:
     is_away = isinstance(error, driver.OperationalError | driver.InterfaceError | exc.TimeoutError)
     is_read_only = getattr(error, "sqlstate", None) == "25006"  # PostgreSQL, while a standby takes over
     if (is_away and not _is_mistake(error)) or is_read_only:
-        raise TemporarilyUnavailable("the database cannot be reached", retry_after=_RETRY_AFTER) from error
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or ""
+        raise TemporarilyUnavailable(
+            "the database cannot be reached", retry_after=_RETRY_AFTER, came=f"{type(error).__name__} {code}".strip()
+        ) from error
 
 
 def _is_mistake(error: BaseException) -> bool:

@@ -73,6 +73,7 @@ class Statements:
             batch = select(primary).where(gone, primary > bindparam("after")).order_by(primary)
             return (
                 compiled(select(func.count()).select_from(table).where(gone)),
+                # with an offset of its own SQLite's compiler adds no parameter for one
                 compiled(batch.limit(literal_column(_BATCH)).offset(literal_column("0"))),
                 compiled(delete(table).where(primary == key, gone)),
             )

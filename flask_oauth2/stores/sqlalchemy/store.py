@@ -1,4 +1,4 @@
-"""The default store, on any database that SQLAlchemy's SQLite and PostgreSQL dialects reach.
+"""The default store: SQLite, and PostgreSQL by psycopg.
 
 Statements are built and compiled once, then handed to the driver with their parameters. Reads run in autocommit, each
 write is one short transaction (SQLite: ``BEGIN IMMEDIATE``), on connections of the engine's pool that are never those
@@ -32,11 +32,7 @@ class SQLAlchemyStore:
     """
 
     def __init__(self, engine: Engine, tables: schema.Tables | None = None) -> None:
-        if engine.dialect.name not in DIALECTS:
-            raise ConfigurationError(
-                f"flask_oauth2 keeps its tables in SQLite or PostgreSQL, not in {engine.dialect.name}; set "
-                "OAUTH2_DATABASE_URI or pass a store= of your own"
-            )
+        _check_dialect(engine.dialect.name)
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
@@ -200,10 +196,19 @@ _ONE_CONNECTION: dict[str, Any] = {"poolclass": sa.StaticPool, "connect_args": {
 """For SQLite in memory, where each connection has a database of its own."""
 
 
+def _check_dialect(name: str) -> None:
+    if name not in DIALECTS:
+        raise ConfigurationError(
+            f"flask_oauth2 keeps its tables in SQLite or PostgreSQL, not in {name}; set OAUTH2_DATABASE_URI or pass a "
+            "store= of your own"
+        )
+
+
 def _create_engine(uri: str) -> tuple[Engine, bool]:
     """The engine of a URI, and whether it is SQLite in memory."""
     try:
         url = sa.make_url(uri)
+        _check_dialect(url.get_backend_name())
         in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
         return sa.create_engine(url, **_ONE_CONNECTION if in_memory else {}), in_memory
     except sa.exc.ArgumentError as error:
