@@ -9,7 +9,7 @@ from ..clients import authenticate
 from ..errors import InvalidClient
 from ..messages import NO_STORE, Request, Response
 from ..records import AccessToken, Client, Token
-from ..tokens.read import find_access, find_refresh
+from ..tokens.read import find_token
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -30,17 +30,14 @@ def respond(server: Server, request: Request) -> Response:
 
 
 def _describe(server: Server, client: Client, value: str, now: float) -> dict[str, Any]:
-    prefix = server.settings.prefixes["refresh_token"]
-    if not value.startswith(f"{prefix}_"):
-        access = find_access(server, value, now)
-        if access is not None:
-            visible = access.client_id == client.client_id or client.resource_server
-            return _access(server, access) if visible and access.expires_at > now else {"active": False}
-    token = find_refresh(server, value, now)
-    if token is None or token.refresh_expires_at is None or token.used_at is not None:
+    found = find_token(server, value, now)
+    if isinstance(found, AccessToken):
+        is_visible = found.client_id == client.client_id or client.resource_server
+        return _access(server, found) if is_visible and found.expires_at > now else {"active": False}
+    if found is None or found.refresh_expires_at is None or found.used_at is not None:
         return {"active": False}
-    visible = token.authorization.client_id == client.client_id
-    return _refresh(server, token) if visible and token.refresh_expires_at > now else {"active": False}
+    is_visible = found.authorization.client_id == client.client_id
+    return _refresh(server, found) if is_visible and found.refresh_expires_at > now else {"active": False}
 
 
 def _access(server: Server, access: AccessToken) -> dict[str, Any]:

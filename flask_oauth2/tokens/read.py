@@ -37,3 +37,9 @@ def find_refresh(server: Server, value: str, now: float) -> Token | None:
     key = values.find_key(value, server.settings.prefixes["refresh_token"])
     token = None if key is None else server.store.get_refresh(key)
     return token if token and token.access.issued_at + server.longest_lifetime > now else None
+
+
+def find_token(server: Server, value: str, now: float) -> AccessToken | Token | None:
+    """Whatever a value is: one with the prefix of refresh tokens is no other, any other may be either."""
+    is_refresh = value.startswith(f"{server.settings.prefixes['refresh_token']}_")
+    return (None if is_refresh else find_access(server, value, now)) or find_refresh(server, value, now)
