@@ -18,6 +18,7 @@ MOST_BYTES = 64 * 1024
 """The longest body that an endpoint reads."""
 
 _FORM = "application/x-www-form-urlencoded"
+_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
 
 def read() -> Request:
@@ -78,6 +79,3 @@ def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
         host = "localhost"
     netloc = f"[{host}]" if ":" in host else host
     return f"{scheme}://{netloc}" + ("" if (scheme, port) in _DEFAULT_PORTS else f":{port}")
-
-
-_DEFAULT_PORTS = {("http", "80"), ("https", "443")}

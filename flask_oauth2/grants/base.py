@@ -33,10 +33,6 @@ class TokenRequest:
     server: Server
     now: float
 
-    def scope(self) -> Scope:
-        """The scope that is asked for, within what the client may have, :rfc:`6749#section-3.3`."""
-        return scope_check.read(self.form, self.client, self.server.settings)
-
     def authorization(
         self, user_id: object = ITSELF, scope: Scope | str | None = None, claims: Claims | None = None
     ) -> Authorization:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..clients.throttle import Attempt
 from ..errors import InvalidGrant
-from ..records import identify, is_nobody
+from ..records import is_nobody
 from .base import Issue, TokenRequest
 
 DISCOURAGED = (
@@ -29,7 +29,6 @@ class Password:
     def authorize(self, request: TokenRequest) -> Issue:
         """Guessing is counted by user name, before the password is looked at."""
         username, password = request.form.require("username"), request.form.require("password")
-        scope = request.scope()
         attempt = Attempt(request.server, "password", username, request.now)
         try:
             user = self._usergetter(username, password, request.client, request)
@@ -40,4 +39,4 @@ class Password:
             attempt.failed()
             raise InvalidGrant("the user name or the password is wrong", rule="rfc6749 4.3.2")
         attempt.withdraw()
-        return Issue(request.authorization(user_id=identify(user), scope=scope), refresh=True)
+        return Issue(request.authorization(user_id=user), refresh=True)
