@@ -11,6 +11,8 @@
     ├── UnsupportedResponseType   400  :rfc:`6749#section-4.1.2.1`
     ├── InvalidScope              400
     ├── AccessDenied              400
+    ├── LoginRequired             400  OpenID Connect Core 1.0, section 3.1.2.6
+    ├── ConsentRequired           400
     ├── TemporarilyUnavailable    503, or 429 for who guesses too fast
     ├── InvalidToken              401  :rfc:`6750#section-3.1`
     └── InsufficientScope         403
@@ -39,6 +41,7 @@ class OAuth2Error(Exception):
     :param rule: the specification and section that asks for it, such as ``"rfc7636 4.6"``.
     :param expected: for the log: what would have been right.
     :param came: for the log: what came instead; never a secret.
+    :param cure: for the log: what the application's or the client's developer can do about it.
     :param status: HTTP status, where it differs from the class's own.
     :param headers: HTTP headers that go with the answer.
     """
@@ -55,6 +58,7 @@ class OAuth2Error(Exception):
         rule: str | None = None,
         expected: str | None = None,
         came: object = None,
+        cure: str | None = None,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -63,6 +67,7 @@ class OAuth2Error(Exception):
         self.rule = rule or self.rule
         self.expected = expected
         self.came = came
+        self.cure = cure
         self.status = status or self.status
         self.headers = headers or {}
 
@@ -122,6 +127,20 @@ class AccessDenied(OAuth2Error):
 
     code = "access_denied"
     rule = "rfc6749 4.1.2.1"
+
+
+class LoginRequired(OAuth2Error):
+    """Nobody is signed in, or not lately enough, and the request forbids to ask."""
+
+    code = "login_required"
+    rule = "openid-connect-core-1_0 3.1.2.6"
+
+
+class ConsentRequired(OAuth2Error):
+    """The user has not allowed it, and the request forbids to ask."""
+
+    code = "consent_required"
+    rule = "openid-connect-core-1_0 3.1.2.6"
 
 
 class TemporarilyUnavailable(OAuth2Error):

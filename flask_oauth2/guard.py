@@ -11,9 +11,9 @@ import flask
 from flask.views import View
 from werkzeug.local import LocalProxy
 
-from . import scopes, web
+from . import scopes, signals, values, web
 from .endpoints import resource
-from .records import AccessToken, Claims, Client
+from .records import AccessToken, Claims, find
 from .scopes import Scope
 
 if TYPE_CHECKING:
@@ -57,15 +57,32 @@ class CurrentToken:
         return self._access.claims
 
     @property
-    def client(self) -> Client | None:
-        """The client, looked up when it is first asked for."""
-        return self._server.store.get_client(self._access.client_id)
+    def scopes(self) -> list[str]:
+        """The same as a list, as in flask-oauthlib."""
+        return list(self._access.scope)
+
+    @property
+    def access_token(self) -> Any:
+        """The application's own token, by its ``tokengetter``; None without one."""
+        return self._server.callbacks.find_token(self._access.key)
+
+    @property
+    def client(self) -> Any:
+        """The client, looked up with each asking: what the ``clientgetter`` returns, or a :class:`.records.Client`."""
+        client_id = self._access.client_id
+        return self._server.callbacks.find_client(client_id) or self._server.store.get_client(client_id)
 
     @property
     def user(self) -> Any:
-        """The user, by the application's ``userloader``; None where the client acts for itself."""
+        """The user, by the application's ``userloader``; None where the client acts for itself.
+
+        Without a ``userloader`` the ``user`` of the application's own token, or else Flask-Login's.
+        """
         user_id = self._access.user_id
-        return None if user_id is None else self._provider.load_user(user_id)
+        if user_id is None:
+            return None
+        user = None if self._server.callbacks.userloader else find(self.access_token, "user")
+        return self._provider.load_user(user_id) if user is None else user
 
 
 _ENVIRON_KEY = "flask_oauth2.token"
@@ -146,7 +163,17 @@ class Guard:
                 return
             token = CurrentToken(access, server, self._provider)
             environ[_ENVIRON_KEY] = server, token
-        resource.verify_scope(token._access, self.demanded)
+            cast(Any, flask.request).oauth = token  # as in flask-oauthlib
+        access = token._access
+        resource.verify_scope(access, self.demanded)
+        if signals.token_accepted.receivers:
+            server.tell(
+                signals.token_accepted,
+                client_id=access.client_id,
+                user_id=access.user_id,
+                scope=access.scope,
+                token_id=values.text(access.key),
+            )
 
 
 def demand(scope: str | Iterable[str] | None, any_of: Iterable[str] | None) -> resource.Alternatives:

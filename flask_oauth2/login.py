@@ -1,11 +1,12 @@
 """Flask-Login, where the application uses it: what it knows in place of callbacks.
 
-Each function raises :exc:`~flask_oauth2.errors.ConfigurationError`, with the cure, where Flask-Login is not set up.
+What cannot do without it raises :exc:`~flask_oauth2.errors.ConfigurationError`, with the cure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import flask
@@ -21,6 +22,28 @@ def current_user() -> Any:
     return flask_login.current_user
 
 
+AUTH_TIME = "_flask_oauth2_auth_time"
+"""Where the session keeps when somebody signed in by Flask-Login."""
+
+
+def auth_time() -> int | None:
+    """When who is signed in by Flask-Login did so: zero where it is only remembered. None without Flask-Login."""
+    if not flask.has_request_context() or getattr(flask.current_app, "login_manager", None) is None:
+        return None
+    return int(flask.session.get(AUTH_TIME, 0)) if flask.session.get("_fresh") else 0
+
+
+def note_auth_times(app: flask.Flask, clock: Callable[[], float]) -> None:
+    """Note in the session when somebody signs in by Flask-Login, where that is installed."""
+    if find_spec("flask_login"):
+        from flask_login import user_logged_in
+
+        def note(sender: object, **_: object) -> None:
+            flask.session[AUTH_TIME] = int(clock())
+
+        user_logged_in.connect(note, app, weak=False)
+
+
 def userloader() -> Callable[[str], Any]:
     """What finds a user by the id."""
     manager = _login_manager("find users by their id: decorate a function with @provider.userloader")
@@ -30,14 +53,10 @@ def userloader() -> Callable[[str], Any]:
     return loader
 
 
-def login_view() -> str:
-    """The endpoint or URL of the login page."""
-    manager = _login_manager("send users to a login page: set OAUTH2_LOGIN_VIEW to its endpoint")
-    if manager.login_view is None:
-        raise ConfigurationError(
-            "set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page"
-        )
-    return str(manager.login_view)
+def login_view() -> str | None:
+    """The endpoint or URL of the login page; None where Flask-Login knows none."""
+    view: str | None = getattr(getattr(flask.current_app, "login_manager", None), "login_view", None)
+    return view
 
 
 def _login_manager(purpose: str) -> Any:

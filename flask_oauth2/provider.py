@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -23,8 +24,8 @@ from .errors import ConfigurationError
 from .grants.base import Issue, ResponseType, TokenRequest
 from .grants.extension import ExtensionGrant
 from .guard import Guard, demand
-from .records import User, identify, is_nobody
-from .server import Parts, Server
+from .records import Client, User, find, identify, is_nobody, seconds
+from .server import Parts, Server, log
 from .settings import Settings
 from .stores.base import Store
 from .tokens.base import TokenFormat, TokenType
@@ -59,6 +60,7 @@ class OAuth2Provider:
         ``oauth2.sqlite`` in the instance folder.
     :param store: any :class:`~flask_oauth2.stores.base.Store`, in place of a database.
     :param url_prefix: where the endpoints live; server metadata is always below the host's root.
+    :param table_prefix: with ``db``: what the names of our tables begin with, where the default is taken.
 
     Callbacks and ``register_*`` calls are taken until the first request.
     """
@@ -70,21 +72,26 @@ class OAuth2Provider:
         db: SQLAlchemy | None = None,
         store: Store | None = None,
         url_prefix: str = "/oauth",
+        table_prefix: str = "oauth2_",
     ) -> None:
         if db is not None and store is not None:
             raise ConfigurationError("OAuth2Provider takes db= or store=, not both")
         self._db = db
         self._store = store
         self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
+        self._table_prefix = table_prefix
         self._tables: Tables | None = None
         self._parts = Parts()
+        self._parts.callbacks.load_user = self.load_user
         self._is_closed = False
         self._current_user: Callable[[], Any] | None = None
-        self._userloader: Callable[[str], Any] | None = None
+        self.consent_view: Callable[..., Any] | None = None
+        """The application's own consent page, see :meth:`authorize_handler`."""
+        self._several: list[str] = []
         if db is not None:
             from .stores.sqlalchemy import declare
 
-            self._tables = declare(db.metadata)  # at once, so that migrations and create_all() see them
+            self._tables = declare(db.metadata, table_prefix)  # at once, so that migrations and create_all() see them
         if app is not None:
             self.init_app(app)
 
@@ -107,6 +114,7 @@ class OAuth2Provider:
         self._add_routes(blueprint)
         app.register_blueprint(blueprint)
         app.cli.add_command(cli.oauth2)
+        login.note_auth_times(app, lambda: self.server.clock())
 
     @property
     def server(self) -> Server:
@@ -130,7 +138,7 @@ class OAuth2Provider:
             raise ConfigurationError("models are mapped in the application's own database: OAuth2Provider(app, db=db)")
         from .stores.sqlalchemy import map_tables
 
-        return map_tables(self._db.Model)
+        return map_tables(self._db.Model, self._table_prefix)
 
     @overload
     def require_oauth(self, scope: Callback, /) -> Callback: ...
@@ -153,15 +161,51 @@ class OAuth2Provider:
     ) -> Any:
         """Guard a view, a class of views or a blueprint: :rfc:`6750`.
 
-        :param scope: words that the token must all have: ``"a b"``, a list, or several arguments.
+        :param scope: words that the token must all have: ``"a b"``, a list, or several arguments; the log names the
+            places that pass several, since in flask-oauthlib any of them was enough.
         :param any_of: in place of that, alternatives, each of one or more words.
         :param optional: let requests without a token pass; ``current_token`` is then false.
         """
         if callable(scope) or isinstance(scope, flask.Blueprint):
             return Guard(self, (), optional)(scope)
         if more:
+            self._several.append(f"{(scope, *more)} in {_caller()}")
             scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
         return Guard(self, demand(scope, any_of), optional)
+
+    def clientgetter(self, function: Callback) -> Callback:
+        """Register ``f(client_id)``: the application's own client of that id, None where there is none.
+
+        It may be an object or a dict, see :mod:`flask_oauth2.clients.objects`.
+        """
+        return self._set_callback("clientgetter", function)
+
+    def grantgetter(self, function: Callback) -> Callback:
+        """Register ``f(client_id=, code=)``: the application's own code; None ends it. ``code`` is a key."""
+        return self._set_callback("grantgetter", function)
+
+    def grantsetter(self, function: Callback) -> Callback:
+        """Register ``f(client_id, code, request)``, called with each new code; ``code["code"]`` is its key.
+
+        ``request`` has ``user client scopes redirect_uri``, :class:`~flask_oauth2.stores.callbacks.SetterRequest`.
+        """
+        return self._set_callback("grantsetter", function)
+
+    def tokengetter(self, function: Callback) -> Callback:
+        """Register ``f(access_token=None, refresh_token=None)``: the application's own token; None ends it.
+
+        It is called by the name of one of the two, with a key. What it returns may narrow the token by ``scopes`` and
+        ``expires``, and has the ``user`` of ``current_token`` where there is no ``userloader``.
+        """
+        return self._set_callback("tokengetter", function)
+
+    def tokensetter(self, function: Callback) -> Callback:
+        """Register ``f(token, request)``, called with each new token, after it was filed.
+
+        ``token`` is a dict with ``access_token`` and ``refresh_token`` (keys), ``token_type``, ``expires_in`` (seconds)
+        and ``scope``; ``request`` as for :meth:`grantsetter`.
+        """
+        return self._set_callback("tokensetter", function)
 
     def usergetter(self, function: Callback) -> Callback:
         """Register ``f(username, password, client, request)``: the user, or None where name or password is wrong.
@@ -174,18 +218,39 @@ class OAuth2Provider:
 
     def userloader(self, function: Callback) -> Callback:
         """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
-        self._check_open("userloader", self._userloader)
-        self._userloader = function
-        return function
+        return self._set_callback("userloader", function)
 
     def current_user(self, function: Callback) -> Callback:
         """Register ``f()``: who is signed in, None if nobody is. Default: Flask-Login's ``current_user``.
 
-        What it returns is identified by its ``get_id()`` or ``id``, or is itself text or a number.
+        What it returns is identified by its ``get_id()`` or ``id``, or is itself text or a number. Its ``name`` or
+        ``username`` is shown, and its ``auth_time`` (seconds or a datetime, UTC) says when it signed in.
         """
         self._check_open("current_user", self._current_user)
         self._current_user = function
         return function
+
+    def authorize_handler(self, function: Callback) -> Callable[..., Response]:
+        """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.
+
+        It is called with ``client client_id scopes host user redirect_uri response_type state request ticket``, when
+        the page is to be shown and when its form was sent: then ``flask.request.method`` is POST, and it returns what
+        the user decided. The form goes to the authorization endpoint and holds ``ticket``. The view that this returns
+        may have a route of its own.
+        """
+        self._check_open("authorize_handler", self.consent_view)
+        self.consent_view = function
+        return wraps(function)(lambda *_, **__: pages.authorize(self))
+
+    def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
+        """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
+        self._check_open("token_handler", self._parts.token_handler)
+        self._parts.token_handler = function
+        return wraps(function)(self._view(ENDPOINTS[0]))
+
+    def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
+        """The view is the revocation endpoint; the function is not called, as in flask-oauthlib."""
+        return wraps(function)(self._view(ENDPOINTS[1]))
 
     def grant_type(self, name: str) -> Callable[[Callable[[TokenRequest], Issue]], Callable[[TokenRequest], Issue]]:
         """Register ``f(request)``, which returns an :class:`Issue`, as the extension grant ``name``: an absolute URI.
@@ -230,18 +295,39 @@ class OAuth2Provider:
         if isinstance(user, User):
             return user
         user_id = identify(user)
-        return User(id=user_id, name=str(getattr(user, "name", None) or getattr(user, "username", None) or user_id))
+        name = user_id if isinstance(user, str | int) else find(user, "name", "username") or user_id
+        auth_time = None if isinstance(user, str | int) else seconds(find(user, "auth_time"))
+        return User(id=user_id, name=str(name), auth_time=login.auth_time() if auth_time is None else auth_time)
 
     def load_user(self, user_id: str) -> Any:
         """The application's user of an id."""
-        return (self._userloader or login.userloader())(user_id)
+        return (self._parts.callbacks.userloader or login.userloader())(user_id)
+
+    def asking_client(self) -> Client | None:
+        """On the login page: the client for which somebody is to sign in, to be named there; None where none asks."""
+        return pages.asking_client(self)
 
     def login_url(self, back: str) -> str:
         """The URL of the application's login page, which sends back to the path ``back`` by its parameter ``next``."""
         view = self.server.settings.login_view or login.login_view()
+        if view is None:
+            raise ConfigurationError(
+                "there is no login page to send users to: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to its "
+                "endpoint"
+            )
         if view.startswith(("/", "https://", "http://")):
             return uris.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)
+
+    @property
+    def has_login_view(self) -> bool:
+        """Whether it is known where users sign in."""
+        return bool(self.server.settings.login_view or login.login_view())
+
+    def _set_callback(self, name: str, function: Callback) -> Callback:
+        self._check_open(name, getattr(self._parts.callbacks, name))
+        setattr(self._parts.callbacks, name, function)
+        return function
 
     def _register(self, registry: dict[str, Any], name: str, part: object, built_in: Iterable[str] = ()) -> None:
         self._check_open(name, registry.get(name) or name in built_in)
@@ -269,6 +355,10 @@ class OAuth2Provider:
         def consent() -> Response:
             return pages.decide(self)
 
+        @blueprint.route(f"{prefix}/applications", methods=["GET", "POST"])
+        def applications() -> Response:
+            return pages.applications(self)
+
         if find_spec("flask_wtf"):  # before every before_request function, its own among them
             blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
 
@@ -284,7 +374,20 @@ class OAuth2Provider:
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
         # the store opens with the first request that needs it: where the database is away, that one is told so
-        server = Server(settings, self._choose_store(app, settings), self._parts, url_prefix=self._url_prefix)
+        server = Server(
+            settings,
+            self._choose_store(app, settings),
+            self._parts,
+            url_prefix=self._url_prefix,
+            sender=app,
+            find_mistakes=partial(web.find_mistakes, settings.issuer),
+        )
+        for place in self._several:
+            log.warning(
+                "require_oauth%s demands all of these scopes; in flask-oauthlib any was enough, which is any_of=[...] "
+                "here. Write them as one text with spaces to say that you mean all",
+                place,
+            )
         self._is_closed = True
         return server
 
@@ -307,6 +410,12 @@ class OAuth2Provider:
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return partial(SQLAlchemyStore.open, uri)
+
+
+def _caller() -> str:
+    """The file and line of the application that called a method of the provider."""
+    frame = sys._getframe(2)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

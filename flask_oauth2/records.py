@@ -1,4 +1,5 @@
-"""What is known about clients, authorizations, grants, tokens and consents: frozen records, no behaviour but reading.
+"""What is known about clients, authorizations, grants, tokens and consents: frozen records, no behaviour but reading;
+and how an application's own objects are read.
 
 Times are whole seconds since the epoch, UTC. Keys come from :func:`flask_oauth2.values.key`.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from .scopes import Scope
@@ -50,6 +52,7 @@ class Authorization:
     """Who let which client do what. ``id`` names the family: all codes and tokens that were born of it.
 
     ``user_id`` is None where a client acts for itself. ``claims`` is what a grant wants carried along, JSON.
+    ``consent_id`` is that of the consent it rests on, where the user was asked: who withdraws that ends all of it.
     """
 
     id: str
@@ -57,6 +60,7 @@ class Authorization:
     user_id: str | None
     scope: Scope
     claims: Claims = field(default_factory=dict, hash=False)
+    consent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,7 @@ class AccessToken:
     expires_at: int
     claims: Claims = field(default_factory=dict, hash=False)
     confirmation: Claims | None = field(default=None, hash=False)
+    consent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,31 +120,43 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What a user let a client have, so as not to be asked again."""
+    """What a user let a client have, so as not to be asked again, and so as to end it.
 
+    ``id`` is the mark that ends all that rests on it. ``used_at`` is when the client last got something for it, to the
+    day.
+    """
+
+    id: str
     user_id: str
     client_id: str
     scope: Scope
     granted_at: int
+    used_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Who is signed in: the id under which authorizations are filed, and the name that pages show."""
+    """Who is signed in: the id under which authorizations are filed, and the name that pages show.
+
+    ``auth_time`` is when they last showed who they are, seconds since the epoch, UTC; None where nobody knows.
+    """
 
     id: str
     name: str = ""
+    auth_time: int | None = None
 
 
 def identify(user: Any) -> str:
     """The id of an application's user: its ``get_id()`` (Flask-Login), its ``id``, or the text or number itself.
+
+    A user may be an object or a dict.
 
     Raises :exc:`TypeError` for an object that has none of these, :exc:`ValueError` for an id that no store can keep.
     """
     user_id = user
     if not isinstance(user, str | int):
         get_id = getattr(user, "get_id", None)
-        user_id = get_id() if callable(get_id) else getattr(user, "id", None)
+        user_id = get_id() if callable(get_id) else find(user, "id")
     if user_id is None or isinstance(user_id, bool):
         raise TypeError(f"a user needs get_id() or an id that is not None; {type(user).__name__} has neither")
     text = str(user_id)
@@ -151,3 +168,26 @@ def identify(user: Any) -> str:
 def is_nobody(user: Any) -> bool:
     """Whether a callback said that there is no such user: None, False, or nothing at all."""
     return user is None or user is False or user == ""
+
+
+def find(found: Any, *names: str) -> Any:
+    """The first of the attributes, or keys of a mapping, that is there and not None; None where there is none."""
+    for name in names:
+        value = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+        if value is not None:
+            return value
+    return None
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """Words of a list, or of text with white space between."""
+    if value is None:
+        return ()
+    return tuple(dict.fromkeys(value.split() if isinstance(value, str) else map(str, value)))
+
+
+def seconds(value: Any) -> int | None:
+    """A time as seconds since the epoch, UTC; a datetime that names no zone is taken as UTC."""
+    if isinstance(value, datetime):
+        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+    return None if value is None else int(value)

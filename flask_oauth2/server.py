@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -15,18 +15,25 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from . import grants, tokens, values
+from blinker import NamedSignal
+
+from . import grants, signals, tokens, values
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
+from .clients.objects import read_client
 from .endpoints import PATHS
 from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
 from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
+from .records import Authorization
 from .settings import Settings
-from .stores.base import Store
+from .stores.base import Store, find_consents
+from .stores.callbacks import Callbacks, CallbackStore
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
 
 log = logging.getLogger("flask_oauth2")
+
+_DAY = 86400
 
 T = TypeVar("T")
 
@@ -41,6 +48,8 @@ class Parts:
     token_formats: dict[str, TokenFormat] = field(default_factory=dict)
     auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
     usergetter: Callable[..., Any] | None = None
+    token_handler: Callable[[], Mapping[str, Any] | None] | None = None
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
 
 class Server:
@@ -57,10 +66,17 @@ class Server:
         *,
         clock: Callable[[], float] = values.clock,
         url_prefix: str = "/oauth",
+        sender: object = None,
+        find_mistakes: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
         self._open_store = open_store
+        self.callbacks = parts.callbacks
+        """The application's own clients, codes and tokens, where it has them."""
+        self.files_every_token = parts.callbacks.follow_tokens
+        """Whether a token has a row too where it needs none, so that the application can end it."""
+        self.token_handler = parts.token_handler
         self._lock = Lock()
         self._away_until = 0.0
         self.clock = clock
@@ -68,6 +84,10 @@ class Server:
         self.issuer = settings.issuer or ""
         """Where no option names it, set with the first request."""
         self._url_prefix = url_prefix
+        self.sender = sender
+        """Who sends the signals: the application."""
+        self._find_mistakes = find_mistakes
+        """What is wrong with how the application is deployed, as seen from the request that is being answered."""
 
         named = settings.grant_types
         built_in = [grant() for grant in grants.GRANTS if grant.name in named]
@@ -112,17 +132,41 @@ class Server:
             return respond(*arguments)
         except OAuth2Error as error:
             error_id = token_hex(4)
-            log.log(
-                error.log_level,
-                "%s [%s] %s (%s)%s%s",
-                error.code,
-                error_id,
-                values.mask(error.description),
-                error.rule,
-                "" if error.expected is None else f"; expected {_printable(error.expected)}",
-                "" if error.came is None else f"; came {_printable(error.came)}",
-            )
+            if error.log_level > logging.DEBUG or log.isEnabledFor(error.log_level):
+                self._log(error, error_id)
             return refuse(error, error_id)
+
+    def _log(self, error: OAuth2Error, error_id: str) -> None:
+        reason = values.mask(error.description)
+        log.log(
+            error.log_level,
+            "%s [%s] %s (%s)%s%s%s",
+            error.code,
+            error_id,
+            reason,
+            error.rule,
+            "" if error.expected is None else f"; expected {_printable(error.expected)}",
+            "" if error.came is None else f"; came {_printable(error.came)}",
+            "".join(f"; cure: {values.mask(cure)}" for cure in self.cures(error)),
+        )
+        self.tell(signals.request_refused, error=error.code, error_id=error_id, reason=reason, rule=error.rule)
+
+    def cures(self, error: OAuth2Error) -> list[str]:
+        """What can be done about an error: for developers, never for strangers."""
+        return [*([error.cure] if error.cure else ()), *self._find_mistakes()]
+
+    def tell(self, signal: NamedSignal, **what: Any) -> None:
+        """Say what happened, to the receivers of the signal and to the audit log. ``what`` holds no secret."""
+        if signal.receivers:
+            signal.send(self.sender, **what)
+        signals.write(signal, what)
+
+    def note_use(self, authorization: Authorization, before: int, now: float) -> None:
+        """Note that a client got something for a consent: the first time of each day (UTC), which people can see."""
+        if authorization.consent_id is not None and before // _DAY != int(now) // _DAY and authorization.user_id:
+            consents = find_consents(self.store)
+            if consents is not None:
+                consents.use_consent(authorization.user_id, authorization.client_id, int(now))
 
     def refuse(self, error: OAuth2Error, error_id: str) -> Response:
         """An error of an endpoint that programs call, :rfc:`6749#section-5.2`."""
@@ -134,7 +178,11 @@ class Server:
 
     def end(self, mark: str, now: float) -> None:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
-        self.store.revoke(mark, int(now) + self.longest_lifetime + 1)
+        self.store.revoke(mark, self.mark_until(now))
+
+    def mark_until(self, now: float) -> int:
+        """When a mark that is filed now may be forgotten."""
+        return int(now) + self.longest_lifetime + 1
 
     def url(self, endpoint: str, mount: str) -> str:
         """The public URL of an endpoint of the application, where it is mounted at a path of its host."""
@@ -150,10 +198,13 @@ class Server:
                 if self._away_until > time.monotonic():  # whoever waited here is told at once
                     raise TemporarilyUnavailable("the store cannot be reached", retry_after=1)
                 try:
-                    store = self.__dict__["store"] = self._open_store()
+                    store = self._open_store()
                 except TemporarilyUnavailable:
                     self._away_until = time.monotonic() + 1
                     raise
+                if self.callbacks.are_given:
+                    store = CallbackStore(store, self.callbacks, read_client)
+                self.__dict__["store"] = store
             return store
 
 

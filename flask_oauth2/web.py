@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import flask
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -61,6 +62,26 @@ def write(response: Response) -> flask.Response:
         text = json.dumps(body, separators=(",", ":"))
         return flask.Response(text, response.status, response.headers, "application/json")
     return flask.Response(body, response.status, response.headers, "text/plain")
+
+
+def find_mistakes(issuer: str | None) -> list[str]:
+    """What the request that is being answered shows of a wrong deployment, each as a sentence with the cure."""
+    if not flask.has_request_context():
+        return []
+    environ, mistakes = flask.request.environ, []
+    is_proxied = environ.get("HTTP_X_FORWARDED_PROTO", "").lower() == "https"
+    if is_proxied and environ["wsgi.url_scheme"] == "http":
+        mistakes.append(
+            "a proxy says that the request came by https, the application sees http: wrap it in Werkzeug's ProxyFix, "
+            "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)"
+        )
+    host = environ.get("HTTP_X_FORWARDED_HOST") or environ.get("HTTP_HOST", "")
+    if issuer is not None and host and urlsplit(issuer).netloc.lower() != host.lower():
+        mistakes.append(
+            f"the request was sent to the host {host}, but OAUTH2_ISSUER is {issuer}: clients must be given the "
+            "issuer's own URL, or OAUTH2_ISSUER be the URL that they use"
+        )
+    return mistakes
 
 
 def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from blinker import NamedSignal
 from flask.cli import AppGroup
 
+from .. import signals
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..records import Client
-from ..stores.base import ListingStore
+from ..stores.base import find_listing
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
@@ -124,15 +126,18 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
     client = _changed(blank, server, given)
     if not client.grant_types:
         client = _with_default_grants(client, server)
-    _keep(server, client, chosen, as_json)
+    _keep(server, client, signals.client_created, chosen, as_json)
 
 
 @client_group.command("list")
 @json_option
 def list_clients(as_json: bool) -> None:
     """List the clients, the oldest first."""
-    store = find_server().store
-    if not isinstance(store, ListingStore):
+    server = find_server()
+    store = find_listing(server.store)
+    if server.callbacks.clientgetter is not None:
+        raise click.ClickException("the application's clientgetter keeps the clients: list them there")
+    if store is None:
         raise click.ClickException("this store cannot list its clients: show them one by one by their id")
     described = [_describe(client) for client in store.list_clients()]
     if as_json:
@@ -160,7 +165,8 @@ def show(client_id: str, as_json: bool) -> None:
 def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Change a client: what is given replaces what was there, all else stays."""
     server = find_server()
-    _keep(server, _changed(_find(server, client_id), server, given, clear), chosen, as_json)
+    client = _changed(_find(server, client_id), server, given, clear)
+    _keep(server, client, signals.client_updated, chosen, as_json)
 
 
 @client_group.command("rotate-secret")
@@ -173,7 +179,7 @@ def rotate_secret(client_id: str, chosen: bool, as_json: bool) -> None:
     client = _find(server, client_id)
     if client.auth_method not in rules.SECRET_METHODS:
         raise click.ClickException(f"client {client_id!r} has no secret: it authenticates by {client.auth_method}")
-    _keep(server, replace(client, secret=None), chosen, as_json)
+    _keep(server, replace(client, secret=None), signals.secret_rotated, chosen, as_json)
 
 
 @client_group.command("delete")
@@ -185,7 +191,8 @@ def delete(client_id: str, yes: bool) -> None:
     client = _find(server, client_id)
     if not yes:
         click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
-    server.store.delete_client(client_id, int(server.clock()) + server.settings.longest_lifetime + 1)
+    server.store.delete_client(client_id, server.mark_until(server.clock()))
+    server.tell(signals.client_deleted, client_id=client_id)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 
 
@@ -235,7 +242,7 @@ def _with_default_grants(client: Client, server: Server) -> Client:
     return replace(client, grant_types=grant_types, response_types=response_types)
 
 
-def _keep(server: Server, client: Client, chosen: bool, as_json: bool) -> None:
+def _keep(server: Server, client: Client, signal: NamedSignal, chosen: bool, as_json: bool) -> None:
     """Give the client the secret that it lacks, file it, and print it with the secret that was made."""
     made = None
     if client.is_public:
@@ -251,6 +258,7 @@ def _keep(server: Server, client: Client, chosen: bool, as_json: bool) -> None:
         client = replace(client, secret=hash_secret(made))
     rules.check(client, server)
     server.store.set_client(client)
+    server.tell(signal, client_id=client.client_id)
     _print_client(_describe(client) | ({"client_secret": made} if made else {}), as_json)
     if made:
         click.echo("\nKeep the secret now: it is not shown again, and only a hash of it is kept here.", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import signals
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
@@ -56,4 +57,6 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             expected=f"{client.auth_method}, as client {client.client_id} is registered",
             came=method.name,
         )
+    if signals.client_authenticated.receivers:
+        server.tell(signals.client_authenticated, client_id=client.client_id, method=method.name)
     return client

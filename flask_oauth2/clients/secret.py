@@ -1,8 +1,9 @@
 """``client_secret_basic`` and ``client_secret_post``, :rfc:`6749#section-2.3.1`.
 
-A generated secret has full entropy and is kept as its SHA-256 digest. A secret that a person chose is kept with
-Werkzeug's password hash. Which of the two is checked follows from the shape of what was sent, never from the client,
-so an unknown client and a wrong secret take the same time.
+A generated secret has full entropy and is kept as its SHA-256 digest, and so is one that an application keeps as plain
+text. A secret that a person chose is kept with Werkzeug's password hash. Whatever is kept, a wrong secret of the shape
+of a generated one is refused at once, any other after a slow hash: an unknown client and a wrong secret take the same
+time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import binascii
 import hmac
 from base64 import b64decode
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
@@ -36,6 +38,14 @@ def hash_secret(secret: str) -> str:
     if key.startswith(values.NO_STAMP):
         return generate_password_hash(secret)
     return _DIGEST + key[len(values.NO_STAMP) :].hex()
+
+
+def keep_plain(secret: str) -> str:
+    """What is kept of a secret that is plain text in an application's own table: its digest, made in no time.
+
+    It protects a long secret as well as a hash that is slow; a short one is no safer than where it came from.
+    """
+    return _DIGEST + sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read_basic(request: Request) -> Credentials | None:
@@ -71,6 +81,9 @@ class ClientSecret:
             attempt = Attempt(server, "client_secret", credentials.client_id, now)
         else:
             attempt = Attempt(server, "client_secret", credentials.client_id, now)
+            if kept.startswith(_DIGEST) and hmac.compare_digest(keep_plain(secret), kept):
+                attempt.withdraw()
+                return
             chosen = kept if kept and not kept.startswith(_DIGEST) else _nobodys_hash()
             try:
                 is_right = check_password_hash(chosen, secret) and chosen is kept

@@ -11,15 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .. import uris, values
+from .. import signals, uris, values
 from ..checks import pkce, response_mode
+from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
-from ..errors import AccessDenied, InvalidRequest, OAuth2Error, UnauthorizedClient, UnsupportedResponseType
+from ..errors import (
+    AccessDenied,
+    ConsentRequired,
+    InvalidRequest,
+    LoginRequired,
+    OAuth2Error,
+    UnauthorizedClient,
+    UnsupportedResponseType,
+)
 from ..grants.base import Approval
 from ..messages import Params, Request
 from ..records import Authorization, Client, Consent, Grant, Token, User
 from ..scopes import Scope
-from ..stores.base import ConsentStore
+from ..stores.base import find_consents
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
@@ -28,17 +37,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoginNeeded:
-    """Somebody must sign in, and the request come again."""
+    """Somebody must sign in, and the request come again.
+
+    ``sent_at`` is the time to come back with, where it must be seen that somebody did; None where that is not asked.
+    """
+
+    sent_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentNeeded:
-    """The user must be asked."""
+    """The user must be asked. ``allowed_before`` is what they let the client have at another time."""
 
     user: User
     client: Client
     redirect_uri: str
     scope: Scope
+    allowed_before: Scope = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,8 @@ class Asked:
     """An authorization request, who makes it and in whose browser.
 
     ``allowed`` is what the user answered on the consent page, None before. ``kept`` is the row of a request that was
-    too long for a URL, which the answer spends, and ``kept_as`` what names it.
+    too long for a URL, which the answer spends, and ``kept_as`` what names it. ``sent_at`` is when this request sent
+    somebody to the login page.
     """
 
     request: Request
@@ -67,6 +83,7 @@ class Asked:
     allowed: bool | None = None
     kept: Grant | None = None
     kept_as: str | None = None
+    sent_at: int | None = None
 
 
 def respond(server: Server, asked: Asked) -> Outcome:
@@ -88,9 +105,10 @@ def respond(server: Server, asked: Asked) -> Outcome:
         return Answer(redirect_uri, mode, {**parameters, **({"state": state} if state else {}), "iss": server.issuer})
 
     def refuse(error: OAuth2Error, error_id: str) -> Outcome:
-        # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first",
-        # :rfc:`9700#section-4.11.2`
-        return LoginNeeded() if asked.user is None else answer(error.parameters)
+        # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first", silent requests
+        # aside, :rfc:`9700#section-4.11.2`
+        is_answered = asked.user is not None or prompt_check.is_silent(params)
+        return answer(error.parameters) if is_answered else LoginNeeded()
 
     def decide() -> Outcome:
         decided = _decide(server, asked, client, redirect_uri)
@@ -109,15 +127,34 @@ def _decide(
     if any(response_type.name == "code" for response_type in response_types):
         challenge = pkce.read_challenge(params, client, settings)
     scope = scope_check.read(params, client, settings)
-    if user is None:
-        return LoginNeeded()
+    prompt = prompt_check.read(params)
     now = server.clock()
+    if user is None or (asked.allowed is None and prompt_check.must_sign_in(prompt, user, asked.sent_at)):
+        if "none" in prompt:
+            raise LoginRequired("nobody is signed in, and prompt is none")
+        return LoginNeeded(int(now) if prompt & {"login", "select_account"} else None)
+    store = find_consents(server.store)
+    consent = store.get_consent(user.id, client.client_id) if store else None
     if asked.allowed is None:
-        if not _is_remembered(server, user, client, redirect_uri, scope):
-            return ConsentNeeded(user, client, redirect_uri, scope)
+        is_enough = consent is not None and set(scope) <= set(consent.scope) and _may_remember(client, redirect_uri)
+        if not is_enough or "consent" in prompt:
+            if "none" in prompt:
+                raise ConsentRequired("the user has not allowed this yet, and prompt is none")
+            return ConsentNeeded(user, client, redirect_uri, scope, consent.scope if consent else ())
     elif not asked.allowed:
+        server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
-    authorization = Authorization(id=values.new_family(now), client_id=client.client_id, user_id=user.id, scope=scope)
+    consent_id = consent.id if consent else None
+    if asked.allowed and store:
+        # that of the one before, so that one ending ends all
+        consent_id = store.set_consent(_widened(consent, user, client, scope, now))
+    authorization = Authorization(
+        id=values.new_family(now),
+        client_id=client.client_id,
+        user_id=user.id,
+        scope=scope,
+        consent_id=consent_id,
+    )
     approval = Approval(asked.request, params, client, redirect_uri, challenge, authorization, now)
     answer: dict[str, str] = {}
     filed: list[Grant | Token] = []
@@ -127,8 +164,13 @@ def _decide(
         filed.extend(rows)
     if not server.store.issue(asked.kept, filed, int(now)):
         raise InvalidRequest("this request was answered before", rule="rfc9126 4")
+    if consent and not asked.allowed:
+        server.note_use(authorization, consent.used_at, now)
+    told = {"client_id": client.client_id, "user_id": user.id, "scope": scope, "authorization_id": authorization.id}
     if asked.allowed:
-        _remember(server, user, client, redirect_uri, scope, int(now))
+        server.tell(signals.consent_given, **told)
+    if "access_token" in answer:
+        server.tell(signals.token_issued, **told, grant_type="implicit", token_id=None)
     return answer
 
 
@@ -154,23 +196,15 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
     return types
 
 
-def _is_remembered(server: Server, user: User, client: Client, redirect_uri: str, scope: Scope) -> bool:
-    store = server.store
-    if not isinstance(store, ConsentStore) or not _may_remember(client, redirect_uri):
-        return False
-    consent = store.get_consent(user.id, client.client_id)
-    return consent is not None and set(scope) <= set(consent.scope)
-
-
-def _remember(server: Server, user: User, client: Client, redirect_uri: str, scope: Scope, now: int) -> None:
-    store = server.store
-    if not isinstance(store, ConsentStore) or not _may_remember(client, redirect_uri):
-        return
-    # two consents at once may lose the words of one: the user is asked again
-    before = store.get_consent(user.id, client.client_id)
-    both = (*before.scope, *scope) if before else scope
-    store.set_consent(
-        Consent(user_id=user.id, client_id=client.client_id, scope=tuple(dict.fromkeys(both)), granted_at=now)
+def _widened(before: Consent | None, user: User, client: Client, scope: Scope, now: float) -> Consent:
+    """What the user lets the client have now. Two at once may lose the words of one: the user is asked again."""
+    return Consent(
+        id=values.new_family(now),
+        user_id=user.id,
+        client_id=client.client_id,
+        scope=tuple(dict.fromkeys((*(before.scope if before else ()), *scope))),
+        granted_at=before.granted_at if before else int(now),
+        used_at=int(now),
     )
 
 

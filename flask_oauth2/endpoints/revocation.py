@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from logging import INFO
 from typing import TYPE_CHECKING
 
-from .. import values
+from .. import signals, values
 from ..clients import authenticate
 from ..errors import InvalidGrant
 from ..messages import NO_STORE, Request, Response
@@ -22,11 +23,20 @@ def respond(server: Server, request: Request) -> Response:
     found = find_token(server, form.require("token"), now)
     if found is None:
         return Response(200, "", NO_STORE)
-    if isinstance(found, Token):
-        owner, mark = found.authorization.client_id, found.authorization.id
-    else:
-        owner, mark = found.client_id, values.text(found.key)
-    if owner != client.client_id:
+    is_family = isinstance(found, Token)
+    access = found.access if isinstance(found, Token) else found
+    if access.client_id != client.client_id:
         raise InvalidGrant("the token was issued to another client", rule="rfc7009 2.1")
-    server.end(mark, now)
+    token_id = None if is_family else values.text(access.key)
+    server.end(token_id or access.authorization_id, now)
+    if server.callbacks.tokengetter is not None:
+        server.callbacks.delete_token(found)
+    if signals.token_revoked.receivers or signals.audit.isEnabledFor(INFO):
+        server.tell(
+            signals.token_revoked,
+            client_id=access.client_id,
+            user_id=access.user_id,
+            authorization_id=access.authorization_id,
+            token_id=token_id,
+        )
     return Response(200, "", NO_STORE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..clients import authenticate
@@ -31,4 +32,6 @@ def respond(server: Server, request: Request) -> Response:
             came=grant_type,
         )
     decided = grant.authorize(TokenRequest(request, form, client, server, now))
-    return Response(200, issue(server, request, client, decided, now), NO_STORE)
+    if server.token_handler is not None:
+        decided = replace(decided, answer={**decided.answer, **(server.token_handler() or {})})
+    return Response(200, issue(server, request, client, decided, grant_type, now), NO_STORE)

@@ -5,7 +5,8 @@ Every store passes ``tests/stores/test_contract.py``, threads and processes incl
 * A store never sees a secret: everything is filed under keys (:mod:`flask_oauth2.values`).
 * ``issue`` is the one place where something is spent, and it spends and files in one step.
 * Revocation is a mark, which every read of a grant or a token looks at. A mark is the id of an authorization (the
-  family), the text of an access key (one token), or a client_id (all that the client has).
+  family), the text of an access key (one token), the id of a consent (all that a user let a client have), or a
+  client_id (all that the client has).
 * What was acknowledged survives the death of the process, where the store claims to be lasting.
 
 A store that cannot be reached raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are seconds since the
@@ -15,7 +16,7 @@ epoch, UTC, and always passed in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..records import AccessToken, Client, Consent, Grant, Token
 
@@ -91,8 +92,20 @@ class ConsentStore(Protocol):
         """What the user let the client have."""
         ...
 
-    def set_consent(self, consent: Consent) -> None:
-        """Remember a consent in place of the one before."""
+    def list_consents(self, user_id: str) -> Iterator[Consent]:
+        """All that the user let clients have, the last used first."""
+        ...
+
+    def set_consent(self, consent: Consent) -> str:
+        """Remember a consent in place of the one before, whose id it takes over. The id it has now."""
+        ...
+
+    def use_consent(self, user_id: str, client_id: str, now: int) -> None:
+        """Note that the client got something for it."""
+        ...
+
+    def delete_consent(self, user_id: str, client_id: str, expires_at: int) -> bool:
+        """Forget a consent, and end what rests on it: its id is marked until ``expires_at``. Whether it was there."""
         ...
 
 
@@ -103,3 +116,21 @@ class ListingStore(Protocol):
     def list_clients(self) -> Iterator[Client]:
         """All clients, the oldest first."""
         ...
+
+
+def find_consents(store: object) -> ConsentStore | None:
+    """The store, or the one behind it, that remembers consent."""
+    found: ConsentStore | None = _find(store, ConsentStore)
+    return found
+
+
+def find_listing(store: object) -> ListingStore | None:
+    """The store, or the one behind it, whose clients can be listed."""
+    found: ListingStore | None = _find(store, ListingStore)
+    return found
+
+
+def _find(store: object, capability: Any) -> Any:
+    while store is not None and not isinstance(store, capability):
+        store = getattr(store, "behind", None)
+    return store

@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import RLock
 
 from .. import values
-from ..records import AccessToken, Client, Consent, Grant, Token
+from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
 from .base import GRANT_MEMORY, SIBLINGS
 
 
@@ -52,7 +52,7 @@ class MemoryStore:
         if grant is None or grant.kind != kind:
             return None
         owner = grant.authorization
-        return None if owner and self.revoked(owner.id, owner.client_id) else grant
+        return None if owner and self._is_ended(owner) else grant
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
@@ -64,9 +64,7 @@ class MemoryStore:
         with self._lock:
             access_key = self._refresh.get(key)
             token = None if access_key is None else self._tokens[access_key]
-        if token is None or self.revoked(token.authorization.id, token.authorization.client_id):
-            return None
-        return token
+        return None if token is None or self._is_ended(token.authorization) else token
 
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
@@ -107,10 +105,34 @@ class MemoryStore:
         """See :meth:`.base.ConsentStore.get_consent`."""
         return self._consents.get((user_id, client_id))
 
-    def set_consent(self, consent: Consent) -> None:
-        """See :meth:`.base.ConsentStore.set_consent`."""
+    def list_consents(self, user_id: str) -> Iterator[Consent]:
+        """See :meth:`.base.ConsentStore.list_consents`."""
         with self._lock:
-            self._consents[consent.user_id, consent.client_id] = consent
+            own = [consent for consent in self._consents.values() if consent.user_id == user_id]
+        return iter(sorted(own, key=lambda consent: (-consent.used_at, consent.client_id)))
+
+    def set_consent(self, consent: Consent) -> str:
+        """See :meth:`.base.ConsentStore.set_consent`."""
+        key = consent.user_id, consent.client_id
+        with self._lock:
+            before = self._consents.get(key)
+            self._consents[key] = replace(consent, id=before.id) if before else consent
+            return self._consents[key].id
+
+    def use_consent(self, user_id: str, client_id: str, now: int) -> None:
+        """See :meth:`.base.ConsentStore.use_consent`."""
+        with self._lock:
+            consent = self._consents.get((user_id, client_id))
+            if consent is not None:
+                self._consents[user_id, client_id] = replace(consent, used_at=max(now, consent.used_at))
+
+    def delete_consent(self, user_id: str, client_id: str, expires_at: int) -> bool:
+        """See :meth:`.base.ConsentStore.delete_consent`."""
+        with self._lock:
+            consent = self._consents.pop((user_id, client_id), None)
+            if consent is not None:
+                self.revoke(consent.id, expires_at)
+            return consent is not None
 
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`."""
@@ -165,9 +187,11 @@ class MemoryStore:
         if token.parent is not None:
             self._children.setdefault(token.parent, []).append(token.access.key)
 
+    def _is_ended(self, owner: Authorization) -> bool:
+        return self.revoked(owner.id, owner.client_id) or owner.consent_id in self._marks
+
     def _is_revoked(self, token: Token) -> bool:
-        owner = token.authorization
-        return self.revoked(owner.id, owner.client_id, values.text(token.access.key))
+        return self._is_ended(token.authorization) or self.revoked(values.text(token.access.key))
 
     def _expired(self, now: int) -> tuple[list[bytes], list[bytes], list[str], list[bytes]]:
         return (

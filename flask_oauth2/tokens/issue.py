@@ -5,9 +5,10 @@ All that can refuse comes first; then one call of the store spends and files tog
 
 from __future__ import annotations
 
+from logging import INFO
 from typing import TYPE_CHECKING, Any
 
-from .. import values
+from .. import signals, values
 from ..errors import ConfigurationError, InvalidGrant, UnauthorizedClient
 from ..messages import Request
 from ..records import AccessToken, Client, Token
@@ -17,31 +18,44 @@ if TYPE_CHECKING:
     from ..server import Server
 
 
-def issue(server: Server, request: Request, client: Client, issue: Issue, now: float) -> dict[str, Any]:
+def issue(
+    server: Server, request: Request, client: Client, issue: Issue, grant_type: str, now: float
+) -> dict[str, Any]:
     """Carry out what a grant decided. The members of the answer, :rfc:`6749#section-5.1`.
 
     What was spent before ends its family (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`) and raises
     :exc:`InvalidGrant`.
     """
-    answer, filed = mint(server, request, client, issue, now)
-    settings = server.settings
-    leeway = 0
-    if isinstance(issue.spend, Token):
+    answer, access, filed = mint(server, request, client, issue, now)
+    settings, authorization = server.settings, issue.authorization
+    spend, leeway = issue.spend, 0
+    if isinstance(spend, Token):
         leeway = settings.refresh_leeway_public if client.is_public else settings.refresh_leeway
-    if not server.store.issue(issue.spend, filed, int(now), leeway):
-        server.end(issue.authorization.id, now)
+    owner = {
+        "client_id": authorization.client_id,
+        "user_id": authorization.user_id,
+        "authorization_id": authorization.id,
+    }
+    if not server.store.issue(spend, filed, int(now), leeway):
+        server.end(authorization.id, now)
+        server.tell(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
         raise InvalidGrant(
             "the grant was used before, so all that came of it has ended",
             rule="rfc9700 4.2.4, 4.14.2",
             came="a replay",
         )
+    if signals.token_issued.receivers or signals.audit.isEnabledFor(INFO):
+        token_id = values.text(access.key)
+        server.tell(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
+    if isinstance(spend, Token):
+        server.note_use(authorization, spend.access.issued_at, now)
     return answer
 
 
 def mint(
     server: Server, request: Request, client: Client, issue: Issue, now: float
-) -> tuple[dict[str, Any], tuple[Token, ...]]:
-    """Draw the values: the members of the answer, and the rows to file. Changes nothing yet."""
+) -> tuple[dict[str, Any], AccessToken, tuple[Token, ...]]:
+    """Draw the values: the members of the answer, what the token says, and the rows to file. Changes nothing yet."""
     settings, authorization, issued_at = server.settings, issue.authorization, int(now)
     for token_type in server.token_types.values():
         confirmation = token_type.bind(request, client)
@@ -66,6 +80,7 @@ def mint(
         "expires_at": issued_at + lifetime,
         "claims": authorization.claims,
         "confirmation": confirmation or None,
+        "consent_id": authorization.consent_id,
     }
     fresh = values.new_id(now)
     access = AccessToken(key=fresh, **fields)
@@ -85,14 +100,18 @@ def mint(
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
         answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], fresh[:6])
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
-    if self_contained and refresh_key is None:
-        return answer, ()
-    return answer, (
-        Token(
-            access=access,
-            authorization=authorization,
-            refresh_key=refresh_key,
-            refresh_expires_at=refresh_expires_at,
-            parent=issue.spend.access.key if isinstance(issue.spend, Token) else None,
+    if self_contained and refresh_key is None and not server.files_every_token:
+        return answer, access, ()
+    return (
+        answer,
+        access,
+        (
+            Token(
+                access=access,
+                authorization=authorization,
+                refresh_key=refresh_key,
+                refresh_expires_at=refresh_expires_at,
+                parent=issue.spend.access.key if isinstance(issue.spend, Token) else None,
+            ),
         ),
     )

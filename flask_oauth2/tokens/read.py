@@ -26,8 +26,10 @@ def _read_access(server: Server, value: str) -> AccessToken | None:
         for token_format in server.self_contained_formats:
             access = token_format.read(value)
             if access is not None:
-                marks = access.authorization_id, access.client_id, values.text(access.key)
-                return None if server.store.revoked(*marks) else access
+                if server.files_every_token:
+                    return server.store.get_access(access.key)
+                marks = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
+                return None if server.store.revoked(*filter(None, marks)) else access
     key = values.find_key(value, prefix)
     return None if key is None else server.store.get_access(key)
 

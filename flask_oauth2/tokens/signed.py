@@ -38,6 +38,7 @@ class Signed:
             "exp": access.expires_at,
             "claims": access.claims or None,
             "cnf": access.confirmation or None,
+            "consent": access.consent_id,
         }
         present = {name: value for name, value in content.items() if value is not None}
         return f"{self._prefix}{self._serializer.dumps(present)}", access.key
@@ -61,4 +62,5 @@ class Signed:
             expires_at=content["exp"],
             claims=content.get("claims", {}),
             confirmation=content.get("cnf"),
+            consent_id=content.get("consent"),
         )

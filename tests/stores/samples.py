@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from flask_oauth2 import AccessToken, Authorization, Client, Grant, Token, values
+from flask_oauth2 import AccessToken, Authorization, Client, Consent, Grant, Token, values
 from flask_oauth2.records import Claims
 from flask_oauth2.stores.base import Store
 
@@ -92,9 +92,23 @@ def new_token(
         expires_at=now + 3600,
         claims=owner.claims,
         confirmation=confirmation,
+        consent_id=owner.consent_id,
     )
     standard: dict[str, Any] = {"refresh_key": new_key(now), "refresh_expires_at": now + 86400 * 30}
     return Token(access=access, authorization=owner, **standard | fields)
+
+
+def new_consent(**fields: Any) -> Consent:
+    """What a user let a client have."""
+    standard: dict[str, Any] = {
+        "id": values.new_family(NOW),
+        "user_id": "user",
+        "client_id": "client",
+        "scope": ("read",),
+        "granted_at": NOW,
+        "used_at": NOW,
+    }
+    return Consent(**standard | fields)
 
 
 def filed(store: Store, record: Any, now: int = NOW) -> Any:

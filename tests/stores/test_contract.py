@@ -11,6 +11,7 @@ from stores.samples import (
     filed,
     new_authorization,
     new_client,
+    new_consent,
     new_grant,
     new_key,
     new_token,
@@ -18,7 +19,7 @@ from stores.samples import (
     spent,
 )
 
-from flask_oauth2 import Client, Consent, Grant, Token, values
+from flask_oauth2 import Client, Grant, Token, values
 from flask_oauth2.stores.base import GRANT_MEMORY, SIBLINGS, ConsentStore, ListingStore, Store
 
 EVERYTHING = 10**12
@@ -89,7 +90,7 @@ class TestGrants:
 
     def test_every_field_comes_back(self, store: Store) -> None:
         grant = new_grant(
-            new_authorization(claims={"nonce": "n", "list": [1, {"a": None}]}),
+            new_authorization(claims={"nonce": "n", "list": [1, {"a": None}]}, consent_id="consent"),
             redirect_uri="https://client.example/back?a=b&c=%20",
             challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
             parameters={"state": "a\0é☕", "prompt": ["login"]},
@@ -136,7 +137,7 @@ class TestTokens:
 
     def test_every_field_comes_back(self, store: Store) -> None:
         token = new_token(
-            new_authorization(claims={"act": {"sub": "é☕"}}),
+            new_authorization(claims={"act": {"sub": "é☕"}}, consent_id="consent"),
             scope=("read",),
             confirmation={"jkt": "thumbprint"},
             parent=None,
@@ -230,7 +231,7 @@ class TestRevocation:
         owner = new_authorization(client_id="gone")
         grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
         others = filed(store, new_token(new_authorization(client_id="stays")))
-        consent = Consent(user_id="user", client_id="stays", scope=("read",), granted_at=NOW)
+        consent = new_consent(client_id="stays")
         store.set_consent(consent)
         store.set_consent(replace(consent, client_id="gone"))
 
@@ -468,7 +469,7 @@ class TestConsents:
 
     def test_it_is_remembered(self, store: Store) -> None:
         assert isinstance(store, ConsentStore)
-        consent = Consent(user_id="user", client_id="client", scope=("read", "write"), granted_at=NOW)
+        consent = new_consent(scope=("read", "write"))
         store.set_consent(consent)
         assert store.get_consent("user", "client") == consent
         assert store.get_consent("client", "user") is None
@@ -477,12 +478,78 @@ class TestConsents:
 
     def test_it_takes_the_place_of_the_one_before(self, store: Store) -> None:
         assert isinstance(store, ConsentStore)
-        consent = Consent(user_id="user", client_id="client", scope=("read",), granted_at=NOW)
+        consent = new_consent()
         other = replace(consent, user_id="other")
         for given in (consent, other, replace(consent, scope=(), granted_at=NOW + 1)):
             store.set_consent(given)
         assert store.get_consent("user", "client") == replace(consent, scope=(), granted_at=NOW + 1)
         assert store.get_consent("other", "client") == other
+
+    def test_it_keeps_the_id_of_the_one_before(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        first, second = new_consent(), new_consent(scope=("read", "write"))
+        assert store.set_consent(first) == first.id
+        assert store.set_consent(second) == first.id
+        assert store.get_consent("user", "client") == replace(second, id=first.id)
+
+    def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        assert list(store.list_consents("user")) == []
+        old = new_consent(client_id="old", used_at=NOW - 1)
+        same = [new_consent(client_id="a"), new_consent(client_id="b")]
+        for consent in (old, *reversed(same), new_consent(user_id="other")):
+            store.set_consent(consent)
+        assert list(store.list_consents("user")) == [*same, old]
+
+    def test_use_is_noted_and_never_set_back(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent, other = new_consent(), new_consent(client_id="other")
+        store.set_consent(consent)
+        store.set_consent(other)
+        store.use_consent("user", "client", NOW + 5)
+        store.use_consent("user", "client", NOW + 3)
+        store.use_consent("user", "nobody", NOW + 9)
+        assert store.get_consent("user", "client") == replace(consent, used_at=NOW + 5)
+        assert store.get_consent("user", "other") == other
+        assert store.get_consent("user", "nobody") is None
+
+    @pytest.mark.spec("rfc9700", "5.1.3")
+    def test_its_end_ends_all_that_rests_on_it(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent, other = new_consent(), new_consent(client_id="other")
+        store.set_consent(consent)
+        store.set_consent(other)
+        grant = filed(store, new_grant(new_authorization(consent_id=consent.id)))
+        token = filed(store, new_token(new_authorization(consent_id=consent.id)))
+        untouched = filed(store, new_token(new_authorization(consent_id=other.id)))
+        assert store.delete_consent("user", "client", FAR) is True
+        assert store.get_consent("user", "client") is None
+        assert store.get_grant(grant.key, "code") is None
+        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_key) is None
+        assert store.revoked("a", "b", "c", consent.id)
+        assert store.get_access(untouched.access.key) == untouched.access
+        assert store.get_consent("user", "other") == other
+
+    def test_what_is_filed_after_its_end_has_ended_too(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent = new_consent()
+        store.set_consent(consent)
+        store.delete_consent("user", "client", FAR)
+        late = filed(store, new_token(new_authorization(consent_id=consent.id)))
+        assert store.get_access(late.access.key) is None
+        again = new_consent()
+        assert store.set_consent(again) == again.id
+        token = filed(store, new_token(new_authorization(consent_id=again.id)))
+        assert store.get_access(token.access.key) == token.access
+
+    def test_to_end_one_that_is_not_there_ends_nothing(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        store.set_consent(new_consent())
+        assert store.delete_consent("user", "other", FAR) is False
+        assert store.delete_consent("other", "client", FAR) is False
+        assert store.get_consent("user", "client") is not None
+        assert store.purgeable(EVERYTHING) == 0
 
 
 class TestPurge:
@@ -543,7 +610,7 @@ class TestPurge:
     def test_clients_and_consents_do_not_expire(self, store: Store) -> None:
         assert isinstance(store, ConsentStore)
         client = new_client()
-        consent = Consent(user_id="user", client_id=client.client_id, scope=("read",), granted_at=NOW)
+        consent = new_consent(client_id=client.client_id)
         store.set_client(client)
         store.set_consent(consent)
         assert sum(store.purge(EVERYTHING)) == 0

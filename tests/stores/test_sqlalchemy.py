@@ -21,11 +21,11 @@ from flask_sqlalchemy import SQLAlchemy
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.retry import retry
 from sqlalchemy.pool import StaticPool
-from stores.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_token, refreshed
+from stores.samples import FAR, NOW, filed, new_client, new_consent, new_grant, new_key, new_token, refreshed
 from stores.workers import PATIENCE, in_processes
 from stores.workers import open_store as opens
 
-from flask_oauth2 import ConfigurationError, Consent, TemporarilyUnavailable, Token
+from flask_oauth2 import ConfigurationError, TemporarilyUnavailable, Token
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map_tables, schema
 
 OpenStore = Callable[[str], SQLAlchemyStore]
@@ -206,6 +206,7 @@ def reads(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
         "get_refresh": lambda: store.get_refresh(new_key()),
         "revoked": lambda: store.revoked("mark"),
         "get_consent": lambda: store.get_consent("user", "client"),
+        "list_consents": lambda: list(store.list_consents("user")),
         "purgeable": lambda: store.purgeable(NOW),
         "purge": lambda: list(store.purge(NOW)),
     }
@@ -213,7 +214,7 @@ def reads(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
 
 def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
     """Each way to write."""
-    consent = Consent(user_id="user", client_id="client", scope=(), granted_at=NOW)
+    consent = new_consent(scope=())
     return {
         "set_client": lambda: store.set_client(new_client()),
         "delete_client": lambda: store.delete_client("client", FAR),
@@ -222,6 +223,8 @@ def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
         "revoke": lambda: store.revoke("mark", FAR),
         "count": lambda: store.count(b"counter", FAR),
         "set_consent": lambda: store.set_consent(consent),
+        "use_consent": lambda: store.use_consent("user", "client", NOW),
+        "delete_consent": lambda: store.delete_consent("user", "client", FAR),
     }
 
 
@@ -512,7 +515,11 @@ class TestApplication:
     ) -> None:
         store = open_store(postgresql_url)
         with store.engine.connect() as session:
-            session.execute(sa.insert(store.tables.consent).values(user_id="u", client_id="c", scope="", granted_at=1))
+            session.execute(
+                sa.insert(store.tables.consent).values(
+                    user_id="u", client_id="c", id="1", scope="", granted_at=1, used_at=1
+                )
+            )
             token = filed(store, new_token())
             session.rollback()
         assert store.get_access(token.access.key) == token.access
@@ -536,7 +543,9 @@ class TestApplication:
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
         grant, token = filed(store, new_grant()), filed(store, new_token())
-        consent = sa.insert(store.tables.consent).values(user_id="u", client_id="c", scope="", granted_at=1)
+        consent = sa.insert(store.tables.consent).values(
+            user_id="u", client_id="c", id="1", scope="", granted_at=1, used_at=1
+        )
         with engine.connect() as session:
             session.execute(consent)
             assert store.issue(grant, [], NOW)

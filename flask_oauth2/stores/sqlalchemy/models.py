@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .schema import declare
+from .schema import DEFAULT_PREFIX, declare
 
 
-def map_tables(base: Any) -> dict[str, Any]:
+def map_tables(base: Any, prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:
     """Map the tables to classes of a declarative base such as ``db.Model``, by class name: ``OAuth2Client``, …"""
     mapped = {mapper.local_table: mapper.class_ for mapper in base.registry.mappers}
     models = {}
-    for field, table in declare(base.metadata)._asdict().items():
+    for field, table in declare(base.metadata, prefix)._asdict().items():
         name = f"OAuth2{field.capitalize()}"
         models[name] = mapped.get(table) or type(name, (base,), {"__table__": table, "__module__": __name__})
     return models

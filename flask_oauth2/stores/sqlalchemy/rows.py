@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from ...records import AccessToken, Authorization, Client, Grant, Token
+from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 
 
 @lru_cache(maxsize=1024)
@@ -64,7 +64,7 @@ def write_client(client: Client) -> dict[str, Any]:
 
 def read_grant(row: Any, key: bytes, kind: str) -> Grant:
     """The grant of a row."""
-    (family, client_id, user_id, scope, claims, redirect_uri, challenge, parameters, *times) = row
+    (family, consent_id, client_id, user_id, scope, claims, redirect_uri, challenge, parameters, *times) = row
     authorization = None
     if family is not None:
         authorization = Authorization(
@@ -73,6 +73,7 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
             user_id=user_id,
             scope=tuple(scope.split()),
             claims=json.loads(claims) if claims else {},
+            consent_id=consent_id,
         )
     return Grant(
         key=key,
@@ -88,7 +89,7 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
 
 def read_access(row: Any, key: bytes) -> AccessToken:
     """The slim view of a row of tokens."""
-    family, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = row
+    family, consent_id, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = row
     return AccessToken(
         key=key,
         authorization_id=family,
@@ -100,19 +101,23 @@ def read_access(row: Any, key: bytes) -> AccessToken:
         confirmation=json.loads(confirmation) if confirmation else None,
         issued_at=issued_at,
         expires_at=expires_at,
+        consent_id=consent_id,
     )
 
 
 def read_token(row: Any, refresh_key: bytes) -> Token:
     """The token of a row."""
-    (access_key, parent, family, client_id, user_id, scope, access_scope, claims, type_, confirmation) = row[:10]
-    (issued_at, expires_at, refresh_expires_at, used_at) = row[10:]
+    (access_key, parent, family, consent_id, client_id, user_id, scope, access_scope, claims, type_, confirmation) = (
+        row[:11]
+    )
+    (issued_at, expires_at, refresh_expires_at, used_at) = row[11:]
     authorization = Authorization(
         id=family,
         client_id=client_id,
         user_id=user_id,
         scope=tuple(scope.split()),
         claims=json.loads(claims) if claims else {},
+        consent_id=consent_id,
     )
     return Token(
         access=AccessToken(
@@ -126,6 +131,7 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
             confirmation=json.loads(confirmation) if confirmation else None,
             issued_at=issued_at,
             expires_at=expires_at,
+            consent_id=consent_id,
         ),
         authorization=authorization,
         refresh_key=refresh_key,
@@ -143,6 +149,7 @@ def write_token(token: Token) -> dict[str, Any]:
         "refresh_key": token.refresh_key,
         "parent": token.parent,
         "authorization_id": authorization.id,
+        "consent_id": authorization.consent_id,
         "client_id": authorization.client_id,
         "user_id": authorization.user_id,
         "scope": " ".join(authorization.scope),
@@ -164,6 +171,7 @@ def write_grant(grant: Grant) -> dict[str, Any]:
         "key": grant.key,
         "kind": grant.kind,
         "authorization_id": authorization and authorization.id,
+        "consent_id": authorization and authorization.consent_id,
         "client_id": authorization and authorization.client_id,
         "user_id": authorization and authorization.user_id,
         "scope": authorization and " ".join(authorization.scope),
@@ -173,4 +181,29 @@ def write_grant(grant: Grant) -> dict[str, Any]:
         "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
         "expires_at": grant.expires_at,
         "used_at": grant.used_at,
+    }
+
+
+def read_consent(row: Any, user_id: str) -> Consent:
+    """The consent of a row."""
+    client_id, consent_id, scope, granted_at, used_at = row
+    return Consent(
+        id=consent_id,
+        user_id=user_id,
+        client_id=client_id,
+        scope=tuple(scope.split()),
+        granted_at=granted_at,
+        used_at=used_at,
+    )
+
+
+def write_consent(consent: Consent) -> dict[str, Any]:
+    """The row of a consent."""
+    return {
+        "user_id": consent.user_id,
+        "client_id": consent.client_id,
+        "id": consent.id,
+        "scope": " ".join(consent.scope),
+        "granted_at": consent.granted_at,
+        "used_at": consent.used_at,
     }

@@ -53,15 +53,32 @@ class Tables(NamedTuple):
     counter: Table
 
 
-def declare(metadata: MetaData) -> Tables:
-    """Add the tables to ``metadata``, or find them there."""
-    prefix = f"{metadata.schema}.oauth2_" if metadata.schema else "oauth2_"
-    if f"{prefix}client" in metadata.tables:
-        return Tables(*(metadata.tables[prefix + name] for name in Tables._fields))
+DEFAULT_PREFIX = "oauth2_"
+"""What the names of the tables begin with."""
+
+_OURS = {"flask_oauth2": True}
+"""Tells our tables from an application's own of the same name."""
+
+
+def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
+    """Add the tables to ``metadata``, or find them there.
+
+    Raises :exc:`ConfigurationError` where the application has a table of the same name.
+    """
+    start = f"{metadata.schema}.{prefix}" if metadata.schema else prefix
+    found = [metadata.tables[start + name] for name in Tables._fields if start + name in metadata.tables]
+    taken = [table.name for table in found if table.info != _OURS]
+    if taken:
+        raise ConfigurationError(
+            f"the application has a table {taken[0]} of its own: choose other names for those of flask_oauth2, by "
+            'OAuth2Provider(app, db=db, table_prefix="provider_")'
+        )
+    if found:
+        return Tables(*found)
     client_id, key = String(255), LargeBinary(64)
     return Tables(
         client=Table(
-            "oauth2_client",
+            f"{prefix}client",
             metadata,
             Column("client_id", client_id, primary_key=True),
             Column("name", Text, nullable=False),
@@ -77,13 +94,15 @@ def declare(metadata: MetaData) -> Tables:
             Column("resource_server", Boolean, nullable=False),
             Column("client_metadata", JSONText, nullable=False),
             Column("created_at", BigInteger, nullable=False),
+            info=_OURS,
         ),
         grant=Table(
-            "oauth2_grant",
+            f"{prefix}grant",
             metadata,
             Column("key", key, primary_key=True),
             Column("kind", String(32), nullable=False),
             Column("authorization_id", String(32)),
+            Column("consent_id", String(32)),
             Column("client_id", client_id),
             Column("user_id", String(255)),
             Column("scope", Text),
@@ -94,14 +113,16 @@ def declare(metadata: MetaData) -> Tables:
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             sqlite_with_rowid=False,
+            info=_OURS,
         ),
         token=Table(
-            "oauth2_token",
+            f"{prefix}token",
             metadata,
             Column("access_key", key, primary_key=True),
             Column("refresh_key", key, unique=True),
             Column("parent", key, index=True),
             Column("authorization_id", String(32), nullable=False),
+            Column("consent_id", String(32)),
             Column("client_id", client_id, nullable=False),
             Column("user_id", String(255)),
             Column("scope", Text, nullable=False),
@@ -115,30 +136,36 @@ def declare(metadata: MetaData) -> Tables:
             Column("used_at", BigInteger),
             Column("siblings", Integer, nullable=False, server_default="0"),
             sqlite_with_rowid=False,
+            info=_OURS,
         ),
         revocation=Table(
-            "oauth2_revocation",
+            f"{prefix}revocation",
             metadata,
             Column("mark", String(255), primary_key=True),
             Column("expires_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
+            info=_OURS,
         ),
         consent=Table(
-            "oauth2_consent",
+            f"{prefix}consent",
             metadata,
             Column("user_id", String(255), primary_key=True),
             Column("client_id", client_id, primary_key=True),
+            Column("id", String(32), nullable=False),
             Column("scope", Text, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
+            Column("used_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
+            info=_OURS,
         ),
         counter=Table(
-            "oauth2_counter",
+            f"{prefix}counter",
             metadata,
             Column("key", key, primary_key=True),
             Column("count", Integer, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
+            info=_OURS,
         ),
     )
 
@@ -147,8 +174,16 @@ def _create(connection: Connection) -> None:
     declare(MetaData()).client.metadata.create_all(connection)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_create,)
-"""One step per version of the schema: the first makes it, each further one brings it forward."""
+def _give_consents_an_id(connection: Connection) -> None:
+    """What was allowed before cannot be ended as one, so it is forgotten: users are asked once more."""
+    for name in ("grant", "token"):
+        connection.execute(sa.text(f"ALTER TABLE oauth2_{name} ADD COLUMN consent_id VARCHAR(32)"))
+    connection.execute(sa.text("DROP TABLE oauth2_consent"))
+    _create(connection)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_create, _give_consents_an_id)
+"""One step per version of the schema: the first makes the newest, each further one brings an older one forward."""
 
 
 def is_current(connection: Connection) -> bool:
@@ -167,7 +202,7 @@ def advance(connection: Connection) -> None:
         raise ConfigurationError(
             f"the database of flask_oauth2 has schema {version}, this release knows {len(STEPS)}: upgrade flask_oauth2"
         )
-    for step in STEPS[version:]:
+    for step in STEPS[version:] if version else STEPS[:1]:
         step(connection)
     if version < len(STEPS):
         insert = sa.text("INSERT INTO oauth2_schema (version) VALUES (:version)")

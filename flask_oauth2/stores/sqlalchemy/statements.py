@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ClauseElement,
     ColumnElement,
@@ -29,6 +30,9 @@ from .schema import Tables
 
 DIALECTS = ("sqlite", "postgresql")
 """Those that the statements are written for."""
+
+MARKS = ("first", "second", "third", "fourth")
+"""The parameters of the marks that one statement looks for."""
 
 _BATCH = "500"
 
@@ -90,10 +94,12 @@ class Statements:
             ),
             grant.c.authorization_id,
             grant.c.client_id,
+            grant.c.consent_id,
         )
         self.get_access = unmarked(
             select(
                 token.c.authorization_id,
+                token.c.consent_id,
                 token.c.client_id,
                 token.c.user_id,
                 func.coalesce(token.c.access_scope, token.c.scope),
@@ -105,6 +111,7 @@ class Statements:
             ).where(token.c.access_key == key),
             token.c.authorization_id,
             token.c.client_id,
+            token.c.consent_id,
             mark,
         )
         self.get_refresh = unmarked(
@@ -113,6 +120,7 @@ class Statements:
             ),
             token.c.authorization_id,
             token.c.client_id,
+            token.c.consent_id,
         )
 
         self.spend_grant = compiled(
@@ -137,29 +145,39 @@ class Statements:
             insert(token).values({c.name: bindparam(c.name) for c in token.columns if c.name != "siblings"})
         )
 
-        mark_row = upsert(revocation).values(_everything(revocation))
-        self.set_mark = compiled(
-            mark_row.on_conflict_do_update(
-                index_elements=[revocation.c.mark],
-                set_={"expires_at": mark_row.excluded.expires_at},
-                where=mark_row.excluded.expires_at > revocation.c.expires_at,
+        def marking(row: Any) -> str:
+            return compiled(
+                row.on_conflict_do_update(
+                    index_elements=[revocation.c.mark],
+                    set_={"expires_at": row.excluded.expires_at},
+                    where=row.excluded.expires_at > revocation.c.expires_at,
+                )
             )
-        )
-        self.get_marks = compiled(
-            select(null()).where(revocation.c.mark.in_([bindparam("first"), bindparam("second"), bindparam("third")]))
-        )
+
+        self.set_mark = marking(upsert(revocation).values(_everything(revocation)))
+        self.get_marks = compiled(select(null()).where(revocation.c.mark.in_([bindparam(name) for name in MARKS])))
         count_row = upsert(counter).values(key=key, count=bindparam("by"), expires_at=bindparam("expires_at"))
         self.count = compiled(
             count_row.on_conflict_do_update(
                 index_elements=[counter.c.key], set_={"count": counter.c.count + count_row.excluded["count"]}
             ).returning(counter.c["count"])
         )
-        self.get_consent = compiled(
-            select(consent.c.scope, consent.c.granted_at).where(
-                consent.c.user_id == bindparam("user_id"), consent.c.client_id == client_id
-            )
+        user_id: BindParameter[str] = bindparam("user_id")
+        of_user = select(*(c for c in consent.columns if c.name != "user_id")).where(consent.c.user_id == user_id)
+        of_both = consent.c.user_id == user_id, consent.c.client_id == client_id
+        self.get_consent = compiled(of_user.where(consent.c.client_id == client_id))
+        self.list_consents = compiled(of_user.order_by(consent.c.used_at.desc(), consent.c.client_id))
+        consent_row = upsert(consent).values(_everything(consent))
+        self.set_consent = compiled(
+            consent_row.on_conflict_do_update(
+                index_elements=list(consent.primary_key),
+                set_={name: consent_row.excluded[name] for name in ("scope", "granted_at", "used_at")},
+            ).returning(consent.c.id)
         )
-        self.set_consent = replacing(consent)
+        self.use_consent = compiled(update(consent).where(*of_both, consent.c.used_at < now).values(used_at=now))
+        ended = select(consent.c.id, bindparam("expires_at", type_=BigInteger)).where(*of_both)
+        self.mark_consent = marking(upsert(revocation).from_select([c.name for c in revocation.columns], ended))
+        self.delete_consent = compiled(delete(consent).where(*of_both))
 
         self.expired = (
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at)),

@@ -21,7 +21,7 @@ from ...records import AccessToken, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import rows, schema
 from .database import Step, absence, connect
-from .statements import DIALECTS, Statements
+from .statements import DIALECTS, MARKS, Statements
 
 
 class SQLAlchemyStore:
@@ -148,11 +148,11 @@ class SQLAlchemyStore:
 
     def revoked(self, *marks: str) -> bool:
         """See :meth:`.base.Store.revoked`."""
-        for start in range(0, len(marks), 3):
-            first, second, third = (*marks[start : start + 3], None, None)[:3]
-            if self._database.fetch(self._sql.get_marks, first=first, second=second, third=third):
-                return True
-        return False
+        nothing = dict.fromkeys(MARKS)
+        return any(
+            self._database.fetch(self._sql.get_marks, **nothing | dict(zip(MARKS, batch, strict=False)))
+            for batch in (marks[start : start + len(MARKS)] for start in range(0, len(marks), len(MARKS)))
+        )
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
@@ -162,20 +162,30 @@ class SQLAlchemyStore:
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""
         found = self._database.fetch(self._sql.get_consent, user_id=user_id, client_id=client_id)
-        if not found:
-            return None
-        scope, granted_at = found[0]
-        return Consent(user_id=user_id, client_id=client_id, scope=tuple(scope.split()), granted_at=granted_at)
+        return rows.read_consent(found[0], user_id) if found else None
 
-    def set_consent(self, consent: Consent) -> None:
+    def list_consents(self, user_id: str) -> Iterator[Consent]:
+        """See :meth:`.base.ConsentStore.list_consents`."""
+        return (
+            rows.read_consent(row, user_id) for row in self._database.fetch(self._sql.list_consents, user_id=user_id)
+        )
+
+    def set_consent(self, consent: Consent) -> str:
         """See :meth:`.base.ConsentStore.set_consent`."""
-        row = {
-            "user_id": consent.user_id,
-            "client_id": consent.client_id,
-            "scope": " ".join(consent.scope),
-            "granted_at": consent.granted_at,
-        }
-        self._database.run(Step(self._sql.set_consent, row))
+        results = self._database.run(Step(self._sql.set_consent, rows.write_consent(consent)))
+        return str(results[0][0][0]) if results else consent.id
+
+    def use_consent(self, user_id: str, client_id: str, now: int) -> None:
+        """See :meth:`.base.ConsentStore.use_consent`."""
+        self._database.run(Step(self._sql.use_consent, {"user_id": user_id, "client_id": client_id, "now": now}))
+
+    def delete_consent(self, user_id: str, client_id: str, expires_at: int) -> bool:
+        """See :meth:`.base.ConsentStore.delete_consent`."""
+        both = {"user_id": user_id, "client_id": client_id}
+        results = self._database.run(
+            Step(self._sql.mark_consent, both | {"expires_at": expires_at}), Step(self._sql.delete_consent, both)
+        )
+        return bool(results and results[-1])
 
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""

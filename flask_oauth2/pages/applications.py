@@ -1,0 +1,98 @@
+"""Connected applications: what the person who is signed in allowed, since when, and the way to end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import flask
+from werkzeug.wrappers import Response
+
+from .. import signals, web
+from ..errors import AccessDenied, OAuth2Error
+from ..records import Client, Consent
+from ..stores.base import ConsentStore, find_consents
+from .base import describe, name_of, page, read_ticket, redirect, show_error, write_ticket
+
+if TYPE_CHECKING:
+    from ..provider import OAuth2Provider
+    from ..server import Server
+
+_PURPOSE = "applications"
+
+_ENDED = "_flask_oauth2_ended"
+"""Where the session keeps the name of what was ended, until the page says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A client that the user let in, as the page shows it. Times are UTC."""
+
+    client_id: str
+    name: str
+    uri: str | None
+    logo_uri: str | None
+    scopes: list[tuple[str, str]]
+    granted_at: datetime
+    used_at: datetime
+    ticket: str
+
+
+def applications(provider: OAuth2Provider) -> Response:
+    """The page by GET; by POST the end of one connection."""
+    server = provider.server
+
+    def refuse(error: OAuth2Error, error_id: str) -> Response:
+        return show_error(server, error, error_id)
+
+    return server.answer(_end if flask.request.method == "POST" else _show, refuse, provider, server)
+
+
+def _show(provider: OAuth2Provider, server: Server) -> Response:
+    user, store = provider.get_current_user(), _consents(server)
+    if user is None:
+        return redirect(provider.login_url(flask.url_for("oauth2.applications")))
+
+    def connect(consent: Consent) -> Connection:
+        client = server.store.get_client(consent.client_id)
+        metadata: Any = client.metadata if client else {}
+        return Connection(
+            client_id=consent.client_id,
+            name=name_of(client, consent.client_id),
+            uri=metadata.get("client_uri"),
+            logo_uri=metadata.get("logo_uri"),
+            scopes=describe(server, consent.scope),
+            granted_at=datetime.fromtimestamp(consent.granted_at, UTC),
+            used_at=datetime.fromtimestamp(consent.used_at, UTC),
+            ticket=write_ticket(server, _PURPOSE, user, {"client_id": consent.client_id}),
+        )
+
+    connections = [connect(consent) for consent in store.list_consents(user.id)]
+    return page(
+        "oauth2/applications.html",
+        form_action="'self'",
+        images=tuple(connection.logo_uri for connection in connections),
+        user=user,
+        connections=connections,
+        ended=flask.session.pop(_ENDED, None),
+    )
+
+
+def _end(provider: OAuth2Provider, server: Server) -> Response:
+    content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
+    client_id = content["client_id"]
+    if user is not None:
+        now = server.clock()
+        if _consents(server).delete_consent(user.id, client_id, server.mark_until(now)):
+            server.tell(signals.consent_withdrawn, client_id=client_id, user_id=user.id)
+        client: Client | None = server.store.get_client(client_id)
+        flask.session[_ENDED] = name_of(client, client_id)
+    return redirect(flask.url_for("oauth2.applications"))
+
+
+def _consents(server: Server) -> ConsentStore:
+    store = find_consents(server.store)
+    if store is None:
+        raise AccessDenied("this site does not remember what was allowed, so there is nothing to show", status=404)
+    return store

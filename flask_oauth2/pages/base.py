@@ -1,0 +1,116 @@
+"""What all pages share: how they are protected, what their forms are bound to, and the page for what went wrong."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import flask
+from itsdangerous import BadData, URLSafeTimedSerializer
+from werkzeug.wrappers import Response
+
+from ..errors import InvalidRequest, OAuth2Error
+from ..records import Client, User
+
+if TYPE_CHECKING:
+    from ..provider import OAuth2Provider
+    from ..server import Server
+
+PATIENCE = 3600
+"""Seconds that a person has to sign in and to decide."""
+
+_SESSION_KEY = "_flask_oauth2"
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Pragma": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def page(
+    template: str, status: int = 200, *, form_action: str, images: tuple[str | None, ...] = (), **context: Any
+) -> Response:
+    """A page that no other site can frame, that runs no script but ours and that sends forms to ``form_action`` only.
+
+    ``images`` are the addresses of the images that it shows.
+    """
+    response = flask.make_response(flask.render_template(template, **context), status)
+    response.headers.update(HEADERS)
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {_sources(images)}; "
+        f"form-action {form_action}; frame-ancestors 'none'; base-uri 'none'"
+    )
+    return response
+
+
+def redirect(location: str) -> Response:
+    """To ``location``, by GET."""
+    # "SHOULD use HTTP status code 303", :rfc:`9700#section-4.12`; 307 would send a form on
+    return Response(status=303, headers={**HEADERS, "Location": location})
+
+
+def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
+    """The page for what a client must not be told; in debug mode with what its developer wants to know."""
+    status = error.status if error.status >= 402 else 400
+    diagnosis = None
+    if flask.current_app.debug:
+        came = None if error.came is None else str(error.came)
+        diagnosis = {"rule": error.rule, "expected": error.expected, "came": came, "cures": server.cures(error)}
+    shown = page("oauth2/error.html", status, form_action="'none'", error=error, error_id=error_id, diagnosis=diagnosis)
+    shown.headers.update(error.headers)
+    return shown
+
+
+def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:
+    """A hidden field that binds a form to the person and the browser that it is shown to."""
+    session = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
+    return _serializer(server, purpose).dumps({**content, "session": session, "user": user.id})
+
+
+def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
+    """What a form was made for, and who is signed in. Raises :exc:`InvalidRequest` for a form of somebody else's."""
+    try:
+        content: dict[str, Any] = _serializer(provider.server, purpose).loads(ticket, max_age=PATIENCE)
+    except BadData:
+        raise stale() from None
+    user = provider.get_current_user()
+    session = flask.session.get(_SESSION_KEY, "")
+    if not hmac.compare_digest(content["session"], session) or (user is not None and user.id != content["user"]):
+        raise stale()
+    return content, user
+
+
+def stale(cure: str | None = None) -> InvalidRequest:
+    """The error of a form that is not, or no longer, for this person and browser."""
+    return InvalidRequest(
+        "this page is no longer valid: go back to the application and begin again",
+        rule="rfc6749 10.12",
+        expected="the page of this session and user",
+        cure=cure,
+    )
+
+
+def name_of(client: Client | None, client_id: str) -> str:
+    """What people call a client."""
+    return client.name or client_id if client else client_id
+
+
+def describe(server: Server, scope: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Each word of a scope with what ``OAUTH2_SCOPES`` says that it allows."""
+    return [(word, server.settings.scopes.get(word, word)) for word in scope]
+
+
+def _serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}")
+
+
+def _sources(images: tuple[str | None, ...]) -> str:
+    """Images of our own, and of the hosts of the given ones."""
+    parts = [urlsplit(image) for image in images if image]
+    hosts = sorted({f"{part.scheme}://{part.netloc}" for part in parts})
+    return " ".join(["'self'", *hosts])
