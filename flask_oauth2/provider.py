@@ -116,6 +116,12 @@ class OAuth2Provider:
         app.cli.add_command(cli.oauth2)
         login.note_auth_times(app, lambda: self.server.clock())
 
+    def __getattr__(self, name: str) -> Any:
+        """Says what to use in place of a method of flask-oauthlib that is not here."""
+        cure = _MOVED.get(name)
+        missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(f"{missing}: {cure}" if cure else missing, name=name, obj=self)
+
     @property
     def server(self) -> Server:
         """The authorization server of the current application, built with the first use."""
@@ -410,6 +416,18 @@ class OAuth2Provider:
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return partial(SQLAlchemyStore.open, uri)
+
+
+_MOVED = {
+    "before_request": "Flask's own app.before_request comes before every view",
+    "after_request": "connect to signals.token_accepted and signals.request_refused of flask_oauth2",
+    "invalid_response": "connect to signals.request_refused; the answer is that of RFC 6750",
+    "exception_handler": "connect to signals.request_refused; errors leave as RFC 6749 section 5.2 says",
+    "verify_request": "guard the view with require_oauth(..., optional=True) and look at current_token",
+    "confirm_authorization_request": "return True from the authorize_handler",
+    "error_uri": "errors have a page of ours, templates/oauth2/error.html",
+}
+"""Names of flask-oauthlib's provider, and what to use in their place."""
 
 
 def _caller() -> str:

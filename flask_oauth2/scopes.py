@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .errors import InvalidScope
 
@@ -21,15 +21,19 @@ def parse(text: str | None) -> Scope:
     return tuple(dict.fromkeys(text.split(" ")))
 
 
-def narrow(requested: str, allowed: Scope) -> Scope:
-    """What a request asks for, if all of it is ``allowed``. Raises :exc:`InvalidScope` for a word beyond."""
+def narrow(requested: str, allowed: Scope, explain: Callable[[list[str]], str] | None = None) -> Scope:
+    """What a request asks for, if all of it is ``allowed``. Raises :exc:`InvalidScope` for words beyond.
+
+    ``explain`` says what can be done about them.
+    """
     words = parse(requested)
-    beyond = set(words).difference(allowed)
+    beyond = sorted(set(words).difference(allowed))
     if beyond:
         raise InvalidScope(
-            f"scope {' '.join(sorted(beyond))} may not be granted here",
+            f"scope {' '.join(beyond)} may not be granted here",
             expected=f"of: {' '.join(allowed)}",
             came=requested,
+            cure=explain(beyond) if explain else None,
         )
     return words
 

@@ -129,7 +129,26 @@ def default(name: str) -> Any:
     return option.default if option.default is not MISSING else DEFAULT_PREFIXES if name == "prefixes" else {}
 
 
+_MOVED = {
+    "OAUTH2_PROVIDER_TOKEN_EXPIRES_IN": "OAUTH2_ACCESS_TOKEN_LIFETIME says it, in seconds",
+    "OAUTH2_PROVIDER_TOKEN_GENERATOR": "provider.register_token_format() adds a format of your own",
+    "OAUTH2_PROVIDER_REFRESH_TOKEN_GENERATOR": "refresh tokens are made here",
+    "OAUTH2_PROVIDER_ERROR_URI": "errors have a page of ours, templates/oauth2/error.html",
+    "OAUTH2_PROVIDER_ERROR_ENDPOINT": "errors have a page of ours, templates/oauth2/error.html",
+    "OAUTH2_CACHE_TYPE": "codes are kept with the tokens",
+    "OAUTH2_SCOPES_SUPPORTED": "OAUTH2_SCOPES says it, with a description of each",
+    "OAUTH2_TOKEN_EXPIRES_IN": "OAUTH2_ACCESS_TOKEN_LIFETIME says it, in seconds",
+    "OAUTH2_ACCESS_TOKEN_GENERATOR": "OAUTH2_ACCESS_TOKEN_FORMAT chooses a format, provider.register_token_format() adds one",
+    "OAUTH2_REFRESH_TOKEN_GENERATOR": "refresh tokens are issued to clients with the grant refresh_token",
+    "OAUTH2_ERROR_URIS": "errors have no page of their own here",
+}
+"""Options of flask-oauthlib and Authlib, and what to use in their place."""
+
+
 def _refuse_near_miss(key: str, known: Mapping[str, str]) -> None:
+    if key in _MOVED:
+        warnings.warn(f"{key} has no effect in flask_oauth2: {_MOVED[key]}", stacklevel=4)
+        return
     from difflib import get_close_matches  # seldom needed, so not loaded with the package
 
     close = get_close_matches(key, known, n=1, cutoff=0.85)

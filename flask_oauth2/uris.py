@@ -69,6 +69,7 @@ def choose(client: Client, requested: str | None) -> str:
         rule="rfc9700 2.1",
         expected=" or ".join(registered) or "a registered URI; the client has none",
         came=requested,
+        cure=_cure(client, requested),
     )
 
 
@@ -121,6 +122,35 @@ def origin(uri: str) -> str:
 def is_interceptable(uri: str) -> bool:
     """Whether another program on the device may receive what is sent there, :rfc:`8252#section-8.6`."""
     return not uri.startswith("https://")
+
+
+def _cure(client: Client, requested: str) -> str:
+    """What to do about a URI that is not registered: how it differs from the nearest that is."""
+    register = (
+        f"flask oauth2 client update {client.client_id} --redirect-uri …, which names all that are to be registered"
+    )
+    for uri in client.redirect_uris:
+        difference = _difference(requested, uri)
+        if difference:
+            return f"the URI that came differs from {uri} by {difference}; let the client send that one, or {register}"
+    return f"register it: {register}"
+
+
+def _difference(requested: str, registered: str) -> str | None:
+    """By what alone two URIs differ, in words."""
+    if requested.rstrip("/") == registered.rstrip("/"):
+        return "a slash at the end"
+    if requested.lower() == registered.lower():
+        return "upper and lower case"
+    one, other = _split(requested), _split(registered)
+    if one is None or other is None:
+        return None
+    if one.hostname == other.hostname and one._replace(netloc="") == other._replace(netloc=""):
+        return "its port; only the loopback URIs of native applications (--native) may have any"
+    for part, name in (("scheme", "its scheme"), ("query", "its query"), ("netloc", "its host")):
+        if one._replace(**{part: ""}) == other._replace(**{part: ""}):
+            return name
+    return None
 
 
 def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:

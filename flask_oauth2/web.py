@@ -78,8 +78,8 @@ def find_mistakes(issuer: str | None) -> list[str]:
     host = environ.get("HTTP_X_FORWARDED_HOST") or environ.get("HTTP_HOST", "")
     if issuer is not None and host and urlsplit(issuer).netloc.lower() != host.lower():
         mistakes.append(
-            f"the request was sent to the host {host}, but OAUTH2_ISSUER is {issuer}: clients must be given the "
-            "issuer's own URL, or OAUTH2_ISSUER be the URL that they use"
+            f"the request was sent to the host {host[:100]!r}, but OAUTH2_ISSUER is {issuer}: give clients the "
+            "issuer's own URL, or set OAUTH2_ISSUER to the URL that they use"
         )
     return mistakes
 

@@ -100,9 +100,23 @@ def test_a_near_miss_is_refused_with_the_right_name() -> None:
         Settings.load({"OAUTH2_ACCES_TOKEN_LIFETIME": 60})
 
 
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("OAUTH2_PROVIDER_TOKEN_EXPIRES_IN", "OAUTH2_ACCESS_TOKEN_LIFETIME"),
+        ("OAUTH2_PROVIDER_ERROR_URI", "templates/oauth2/error.html"),
+        ("OAUTH2_SCOPES_SUPPORTED", "OAUTH2_SCOPES"),
+        ("OAUTH2_REFRESH_TOKEN_GENERATOR", "refresh_token"),
+    ],
+)
+def test_a_name_of_another_library_is_warned_about_with_what_to_use(name: str, cure: str) -> None:
+    with pytest.warns(UserWarning, match=f"{name} has no effect in flask_oauth2: .*{cure}"):
+        Settings.load({name: "x"})
+
+
 def test_another_unknown_name_is_warned_about() -> None:
-    with pytest.warns(UserWarning, match="OAUTH2_PROVIDER_ERROR_URI"):
-        Settings.load({"OAUTH2_PROVIDER_ERROR_URI": "/x"})
+    with pytest.warns(UserWarning, match="OAUTH2_SOMETHING"):
+        Settings.load({"OAUTH2_SOMETHING": "/x"})
     Settings.load({"OTHER": 1})
 
 

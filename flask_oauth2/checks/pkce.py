@@ -25,13 +25,18 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
         if method is not None:
             raise InvalidRequest("code_challenge_method without code_challenge", rule="rfc7636 4.3")
         if is_required(client, settings):
-            raise InvalidRequest("code_challenge is missing: PKCE is required", rule="rfc7636 4.4.1")
+            raise InvalidRequest(
+                "code_challenge is missing: PKCE is required",
+                rule="rfc7636 4.4.1",
+                cure="switch PKCE with S256 on in the client" + _let_off(client),
+            )
         return None
     if method != "S256":
         raise InvalidRequest(
             "code_challenge_method must be S256",
             rule="rfc7636 4.4.1",
             came=method or "none, which means plain",
+            cure="let the client send code_challenge_method=S256 and code_challenge=BASE64URL(SHA256(code_verifier))",
         )
     if not _CHALLENGE.match(challenge):
         raise InvalidRequest("code_challenge is no S256 challenge: 43 characters of base64url", rule="rfc7636 4.2")
@@ -53,9 +58,39 @@ def verify(grant: Grant, verifier: str | None) -> None:
             raise InvalidRequest("code_verifier for a code without code_challenge", rule="oauth-v2-1 3.2.4")
         return
     if verifier is None:
-        raise InvalidGrant("code_verifier is missing", rule="rfc7636 4.5")
+        raise InvalidGrant(
+            "code_verifier is missing",
+            rule="rfc7636 4.5",
+            cure="let the client keep the verifier of its authorization request and send it with the code",
+        )
     if not _VERIFIER.match(verifier):
         raise InvalidGrant("code_verifier must be 43 to 128 unreserved characters", rule="rfc7636 4.1")
-    digest = urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]
-    if not hmac.compare_digest(digest, grant.challenge.encode("ascii")):
-        raise InvalidGrant("code_verifier does not match", rule="rfc7636 4.6", expected="the verifier of the challenge")
+    if not hmac.compare_digest(_challenge(verifier), grant.challenge.encode("ascii")):
+        raise InvalidGrant(
+            "code_verifier does not match",
+            rule="rfc7636 4.6",
+            expected="the verifier of the challenge",
+            cure=_cure(verifier, grant.challenge),
+        )
+
+
+def _challenge(verifier: str) -> bytes:
+    """S256 of a verifier, section 4.2."""
+    return urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]
+
+
+def _cure(verifier: str, challenge: str) -> str:
+    """What a client did that sends a verifier which is not that of its challenge."""
+    if verifier == challenge:
+        return (
+            "the client sent code_verifier itself as code_challenge (plain): it must send BASE64URL(SHA256(verifier))"
+        )
+    if hmac.compare_digest(_challenge(challenge), verifier.encode("ascii")):
+        return "the client swapped the two: code_challenge is the hash, code_verifier what was hashed"
+    return "let the client keep one verifier for each request, and send that of the request that the code came from"
+
+
+def _let_off(client: Client) -> str:
+    if client.is_public:
+        return ""
+    return f"; one that cannot and has a secret may be let off: flask oauth2 client update {client.client_id} --no-pkce"

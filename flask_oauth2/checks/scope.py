@@ -21,7 +21,7 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
         allowed = tuple(filter(settings.scopes.__contains__, allowed))
     requested = params.get("scope")
     if requested is not None:
-        return scopes.narrow(requested, allowed)
+        return scopes.narrow(requested, allowed, lambda beyond: _cure(beyond, client, settings))
     if not settings.default_scope:
         return allowed
     default = tuple(filter(settings.default_scope.__contains__, allowed))
@@ -29,3 +29,11 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
         # "either process the request using a pre-defined default value or fail the request"
         raise InvalidScope("scope is missing, and the client may have nothing of the default")
     return default
+
+
+def _cure(beyond: list[str], client: Client, settings: Settings) -> str:
+    unknown = [word for word in beyond if settings.scopes and word not in settings.scopes]
+    if unknown:
+        return f"add {' '.join(unknown)} to OAUTH2_SCOPES, or correct what the client asks for"
+    scope = " ".join((*client.scope, *beyond))
+    return f'register the client for it: flask oauth2 client update {client.client_id} --scope "{scope}"'

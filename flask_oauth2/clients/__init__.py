@@ -56,6 +56,8 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             rule="rfc7591 2",
             expected=f"{client.auth_method}, as client {client.client_id} is registered",
             came=method.name,
+            cure=f"let the client authenticate by {client.auth_method}, or register what it does: "
+            f"flask oauth2 client update {client.client_id} --auth-method {method.name}",
         )
     if signals.client_authenticated.receivers:
         server.tell(signals.client_authenticated, client_id=client.client_id, method=method.name)

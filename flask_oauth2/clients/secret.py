@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..server import Server
 
 _DIGEST = "sha256$"
+_KEPT = (_DIGEST, "pbkdf2:", "scrypt:", "pbkdf2_sha256$", "argon2", "$argon2", "$2a$", "$2b$", "$2y$", "bcrypt$")
+"""What the stored forms of secrets begin with, here and elsewhere."""
+
 _ACCEPTS = frozenset({"client_secret_basic", "client_secret_post"})
 
 
@@ -96,7 +99,13 @@ class ClientSecret:
                 attempt.withdraw()
                 return
         attempt.failed()
-        raise InvalidClient("client authentication failed", rule="rfc6749 2.3.1", came="a wrong secret")
+        looks_kept = secret.startswith(_KEPT)
+        raise InvalidClient(
+            "client authentication failed",
+            rule="rfc6749 2.3.1",
+            came="what looks like the hash of a secret" if looks_kept else "a wrong secret",
+            cure=f"give the client its secret, not what is stored of it; {_new_secret(client)}" if looks_kept else None,
+        )
 
 
 class ClientSecretBasic(ClientSecret):
@@ -121,6 +130,10 @@ class ClientSecretPost(ClientSecret):
         """A ``client_secret`` in the body."""
         secret = form.get("client_secret")
         return None if secret is None else Credentials(form.require("client_id"), secret)
+
+
+def _new_secret(client: Client | None) -> str:
+    return f"flask oauth2 client rotate-secret {client.client_id if client else 'ID'} makes a new one and shows it once"
 
 
 @cache

@@ -192,6 +192,7 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
             rule="rfc6749 4.1.2.1",
             expected=f"one of {', '.join(client.response_types)}, with the grant of each",
             came=text,
+            cure=f"flask oauth2 client update {client.client_id} --response-type … --grant-type …, with all",
         )
     return types
 

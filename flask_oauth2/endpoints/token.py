@@ -9,6 +9,7 @@ from ..clients import authenticate
 from ..errors import UnauthorizedClient, UnsupportedGrantType
 from ..grants.base import TokenRequest
 from ..messages import NO_STORE, Request, Response
+from ..settings import GRANT_TYPES
 from ..tokens.issue import issue
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ def respond(server: Server, request: Request) -> Response:
     grant = server.grants.get(grant_type)
     if grant is None:
         raise UnsupportedGrantType(
-            "grant_type is not supported", expected=f"one of {', '.join(server.grants)}", came=grant_type
+            "grant_type is not supported",
+            expected=f"one of {', '.join(server.grants)}",
+            came=grant_type,
+            cure="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
         )
     if grant_type not in client.grant_types:
         raise UnauthorizedClient(
             "the client may not use this grant_type",
             expected=f"one of {', '.join(client.grant_types)}",
             came=grant_type,
+            cure=f"name all that it may use: flask oauth2 client update {client.client_id} "
+            + " ".join(f"--grant-type {name}" for name in (*client.grant_types, grant_type)),
         )
     decided = grant.authorize(TokenRequest(request, form, client, server, now))
     if server.token_handler is not None:
