@@ -138,7 +138,7 @@ _MOVED = {
     "OAUTH2_CACHE_TYPE": "codes are kept with the tokens",
     "OAUTH2_SCOPES_SUPPORTED": "OAUTH2_SCOPES says it, with a description of each",
     "OAUTH2_TOKEN_EXPIRES_IN": "OAUTH2_ACCESS_TOKEN_LIFETIME says it, in seconds",
-    "OAUTH2_ACCESS_TOKEN_GENERATOR": "OAUTH2_ACCESS_TOKEN_FORMAT chooses a format, provider.register_token_format() adds one",
+    "OAUTH2_ACCESS_TOKEN_GENERATOR": "OAUTH2_ACCESS_TOKEN_FORMAT and register_token_format() say how tokens are made",
     "OAUTH2_REFRESH_TOKEN_GENERATOR": "refresh tokens are issued to clients with the grant refresh_token",
     "OAUTH2_ERROR_URIS": "errors have no page of their own here",
 }

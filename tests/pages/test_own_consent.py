@@ -1,0 +1,249 @@
+"""A consent page of the application's own: ``authorize_handler``, new ones and those written for flask-oauthlib."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import flask
+import pytest
+from werkzeug.test import TestResponse
+
+from flask_oauth2 import MemoryStore, User
+from oauth_site import CALLBACK, CHALLENGE, Site, answer_of, make_site
+
+
+@pytest.fixture
+def own(tmp_path: Any) -> Site:
+    """A site whose consent page is its own, at a path of its own too."""
+    scopes = {"profile": "See your name", "mail": "Read your mail", "trusted": "Everything"}
+    site = make_site(tmp_path, store=MemoryStore(), OAUTH2_SCOPES=scopes)
+    site.seen = []  # type: ignore[attr-defined]
+
+    @site.app.route("/allow", methods=["GET", "POST"])
+    @site.provider.authorize_handler
+    def authorize(*args: Any, **asked: Any) -> Any:
+        """As in flask-oauthlib's documentation."""
+        site.seen.append((flask.request.method, asked))  # type: ignore[attr-defined]
+        if flask.request.method == "GET":
+            if "trusted" in asked["scopes"]:
+                return True
+            return flask.render_template_string("{{ client.name }} {{ scopes|join(' ') }} ticket {{ ticket }}", **asked)
+        return flask.request.form.get("confirm") == "yes"
+
+    site.add_client(scope=("profile", "mail", "trusted"))
+    site.sign_in()
+    return site
+
+
+HERE = {"Sec-Fetch-Site": "same-origin"}
+
+
+def send(site: Site, headers: Any = HERE, path: str = "/oauth/authorize", **form: str) -> TestResponse:
+    return site.browser.post(path, data=form, headers=headers)
+
+
+OLD_FORM = {"client_id": "web", "scope": "profile", "response_type": "code", "redirect_uri": CALLBACK, "state": "st-1"}
+"""The hidden fields of flask-oauthlib's documentation: no word of PKCE."""
+
+
+def ticket(page: TestResponse) -> str:
+    assert page.status_code == 200, page.text
+    return page.text.rpartition("ticket ")[2]
+
+
+def test_it_is_told_what_is_asked(own: Site) -> None:
+    assert own.ask(scope="profile mail").text.startswith("web profile mail")
+    [(method, asked)] = own.seen  # type: ignore[attr-defined]
+    assert method == "GET"
+    assert asked["client_id"] == asked["client"].client_id == "web"
+    assert (asked["user"].name, asked["host"], asked["state"]) == ("ada", "https://client.example", "st-1")
+    assert (asked["redirect_uri"], asked["response_type"]) == (CALLBACK, "code")
+
+
+@pytest.mark.parametrize("path", ["/oauth/authorize", "/allow"])
+def test_a_form_with_the_ticket_is_enough(own: Site, path: str) -> None:
+    page = own.browser.get(path, query_string=OLD_FORM | {"code_challenge": CHALLENGE, "code_challenge_method": "S256"})
+    answer = answer_of(send(own, {}, path, ticket=ticket(page), confirm="yes"))
+    assert answer["state"] == "st-1"
+    assert own.redeem(answer["code"], None, client_id="web").status_code == 401, "the client has a secret"
+    denied = answer_of(send(own, {}, ticket=ticket(own.ask(scope="mail")), confirm="no"))
+    assert denied["error"] == "access_denied"
+
+
+@pytest.mark.spec("rfc7636", "4.6")
+def test_an_old_form_keeps_what_it_does_not_know_of(own: Site) -> None:
+    own.ask()
+    code = answer_of(send(own, **OLD_FORM, confirm="yes"))["code"]
+    own.change_client(auth_method="none", secret=None)
+    assert own.redeem(code, client_id="web", code_verifier="x" * 43).get_json()["error"] == "invalid_grant"
+    assert own.redeem(code, client_id="web").status_code == 200
+
+
+def test_an_old_form_may_refuse(own: Site) -> None:
+    own.ask()
+    assert answer_of(send(own, **OLD_FORM, confirm="no"))["error"] == "access_denied"
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
+    ],
+)
+def test_an_old_form_of_another_site_allows_nothing(
+    own: Site, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    own.ask()
+    answer = send(own, headers, **OLD_FORM, confirm="yes")
+    assert answer.status_code == 400
+    assert own.store.get_consent("ada", "web") is None
+    assert 'name="ticket"' in caplog.text, "the log says what to do"
+
+
+def test_an_old_browser_names_the_origin(own: Site) -> None:
+    own.ask()
+    assert "code" in answer_of(send(own, {"Origin": "http://localhost"}, **OLD_FORM, confirm="yes"))
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+def test_a_form_for_which_no_page_was_shown_is_a_request(own: Site) -> None:
+    answer = send(own, **OLD_FORM, code_challenge=CHALLENGE, code_challenge_method="S256", confirm="yes")
+    assert answer.status_code == 303
+    assert answer.location.startswith("/oauth/authorize?")
+    assert own.seen == []  # type: ignore[attr-defined]
+    assert own.browser.get(answer.location).text.startswith("web profile")
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+def test_a_ticket_of_somebody_else_allows_nothing(own: Site) -> None:
+    page = own.ask()
+    own.sign_in("grace")
+    assert send(own, ticket=ticket(page), confirm="yes").status_code == 400
+    assert send(own, ticket="nonsense", confirm="yes").status_code == 400
+
+
+def test_who_signed_out_meanwhile_signs_in_again(own: Site) -> None:
+    own.ask()
+    with own.browser.session_transaction() as session:
+        del session["user"]
+    assert send(own, **OLD_FORM, confirm="yes").location.startswith("/login?next=")
+
+
+def test_a_view_may_decide_by_itself(own: Site) -> None:
+    assert "code" in answer_of(own.ask(scope="trusted"))
+
+
+def test_what_was_allowed_is_remembered(own: Site) -> None:
+    own.ask()
+    send(own, **OLD_FORM, confirm="yes")
+    assert "code" in answer_of(own.ask())
+    assert own.ask(scope="profile mail").status_code == 200
+
+
+def test_a_page_in_another_tab_does_not_stand_in_the_way(own: Site) -> None:
+    for state in ("one", "two", "three"):
+        own.ask(state=state)
+    for state in ("one", "three"):
+        assert answer_of(send(own, **OLD_FORM | {"state": state, "confirm": "yes"}))["state"] == state
+
+
+def test_a_long_request_is_kept(own: Site) -> None:
+    state = "s" * 1500
+    own.ask(state=state)
+    assert answer_of(send(own, **OLD_FORM | {"state": state, "confirm": "yes"}))["state"] == state
+    again = send(own, **OLD_FORM | {"state": state, "confirm": "yes"})
+    assert again.status_code == 303
+    assert "error=invalid_request" in again.location
+
+
+@pytest.mark.spec("rfc9700", "4.16")
+def test_the_page_cannot_be_framed_and_names_its_own_origin(own: Site) -> None:
+    headers = own.ask().headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_prompt_login_is_asked_once(own: Site) -> None:
+    own.provider._current_user = lambda: User(id="ada", auth_time=int(own.clock.now))
+    own.clock.forward(5)
+    back = own.ask(prompt="login").location
+    assert back.startswith("/login?next=")
+    now = int(own.clock.now)
+    own.provider._current_user = lambda: User(id="ada", auth_time=now)
+    own.clock.forward(5)
+    assert own.browser.get(parse_qs(urlsplit(back).query)["next"][0]).status_code == 200
+    assert "code" in answer_of(send(own, **OLD_FORM, confirm="yes"))
+
+
+class TestOtherViews:
+    """``token_handler`` and ``revoke_handler``, so that an application of flask-oauthlib need not drop them."""
+
+    @pytest.fixture
+    def old(self, tmp_path: Any) -> Site:
+        site = make_site(tmp_path, store=MemoryStore())
+
+        @site.app.route("/my/token", methods=["POST"])
+        @site.provider.token_handler
+        def token() -> dict[str, Any]:
+            return {"version": "0.1.0", "access_token": "never"}
+
+        @site.app.route("/my/revoke", methods=["POST"])
+        @site.provider.revoke_handler
+        def revoke() -> None:
+            raise AssertionError("it is not called")
+
+        return site
+
+    @pytest.mark.parametrize("path", ["/my/token", "/oauth/token"])
+    def test_an_answer_has_what_the_function_adds(self, old: Site, path: str) -> None:
+        secret = old.add_client()
+        form = {"grant_type": "client_credentials"}
+        answer = old.http.post(path, data=form, auth=("web", secret)).get_json()
+        assert answer["version"] == "0.1.0"
+        assert answer["access_token"].startswith("oat_")
+        assert "version" not in old.http.post(path, data=form, auth=("web", "wrong")).get_json()
+
+    def test_revocation(self, old: Site) -> None:
+        secret = old.add_client()
+        token = old.token("client_credentials", ("web", secret), scope="profile").get_json()["access_token"]
+        assert old.is_alive(token)
+        assert old.http.post("/my/revoke", data={"token": token}, auth=("web", "x" * 50)).status_code == 401
+        assert old.is_alive(token)
+        assert old.http.post("/my/revoke", data={"token": token}, auth=("web", secret)).status_code == 200
+        assert not old.is_alive(token)
+
+
+@pytest.mark.parametrize("name", ["before_request", "after_request", "invalid_response", "verify_request"])
+def test_a_name_that_is_not_here_says_what_to_use(site: Site, name: str) -> None:
+    assert not hasattr(site.provider, name)
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': ."):
+        getattr(site.provider, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'nonsense'$"):
+        _ = site.provider.nonsense
+
+
+def test_several_scopes_are_called_out_at_start(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    @site.app.get("/both")
+    @site.provider.require_oauth("profile", "mail")
+    def both() -> str:
+        return ""
+
+    @site.app.get("/text")
+    @site.provider.require_oauth("profile mail")
+    def text() -> str:
+        return ""
+
+    secret = site.add_client()
+    assert caplog.text.count("demands all of these scopes") == 1
+    assert "require_oauth('profile', 'mail') in " in caplog.text
+    assert "test_own_consent.py:" in caplog.text
+    assert site.call(site.tokens(secret)["access_token"], "/both").status_code == 403

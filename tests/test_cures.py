@@ -1,0 +1,166 @@
+"""Errors name the cure: in the log always, on the page in debug mode, to strangers never."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+
+from flask_oauth2 import hash_secret
+from oauth_site import CHALLENGE, VERIFIER, Site, answer_of
+
+
+def cure(caplog: pytest.LogCaptureFixture) -> str:
+    """What the last line of the log says that can be done."""
+    found = re.findall(r"; cure: (.*)", caplog.text.rstrip().rpartition("WARNING")[2])
+    assert found, caplog.text
+    return str(found[0])
+
+
+@pytest.fixture
+def quiet(new_site: Any) -> Site:
+    """A site that is reached by its issuer's name, so that nothing else is wrong."""
+    site: Site = new_site(OAUTH2_ISSUER="http://localhost")
+    return site
+
+
+@pytest.mark.parametrize("kind", ["generated", "chosen", "elsewhere"])
+def test_a_secret_that_looks_like_a_stored_hash(quiet: Site, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    secret = quiet.add_client()
+    kept = {"generated": hash_secret(secret), "chosen": hash_secret("a secret of a person"), "elsewhere": "$2b$12$abc"}
+    quiet.token("client_credentials", ("web", kept[kind]))
+    assert "not what is stored of it; flask oauth2 client rotate-secret web makes a new one" in cure(caplog)
+    assert kept[kind] not in caplog.text
+    caplog.clear()
+    quiet.token("client_credentials", ("web", "x" * 30))
+    assert "cure" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("uri", "difference"),
+    [
+        ("https://client.example/back/", "a slash at the end"),
+        ("https://client.example:8443/back", "its port; only the loopback URIs"),
+        ("http://client.example/back", "its scheme"),
+        ("https://client.example/BACK", "upper and lower case"),
+        ("https://client.example/back?x=1", "its query"),
+        ("https://www.client.example/back", "its host"),
+    ],
+)
+def test_a_redirect_uri_that_differs_a_little(
+    quiet: Site, uri: str, difference: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    quiet.add_client(redirect_uris=("https://client.example/back",))
+    assert quiet.ask(redirect_uri=uri).status_code == 400
+    assert f"differs from https://client.example/back by {difference}" in cure(caplog)
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://evil.example/other", "https://client.example/other", "nonsense", "https://[::1"]
+)
+def test_a_redirect_uri_that_is_another(quiet: Site, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    quiet.add_client(redirect_uris=("https://client.example/back",))
+    quiet.ask(redirect_uri=uri)
+    assert cure(caplog).startswith("register it: flask oauth2 client update web --redirect-uri")
+
+
+def test_pkce_that_is_missing(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    quiet.add_client()
+    quiet.sign_in()
+    quiet.ask(code_challenge=None, code_challenge_method=None)
+    assert "--no-pkce" in cure(caplog)
+    quiet.add_client("public", None)
+    quiet.ask(client_id="public", code_challenge=None, code_challenge_method=None)
+    assert "--no-pkce" not in cure(caplog)
+    quiet.ask(code_challenge_method=None)
+    assert "code_challenge_method=S256" in cure(caplog)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "verifier", "said"),
+    [
+        (VERIFIER, VERIFIER, "code_verifier itself as code_challenge (plain)"),
+        (VERIFIER, CHALLENGE, "swapped the two"),
+        (CHALLENGE, "x" * 43, "keep one verifier for each request"),
+        (CHALLENGE, None, "keep the verifier"),
+    ],
+)
+def test_pkce_that_does_not_match(
+    quiet: Site, challenge: str, verifier: str | None, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = quiet.add_client()
+    code = quiet.authorize(code_challenge=challenge)["code"]
+    assert quiet.redeem(code, ("web", secret), code_verifier=verifier).get_json()["error"] == "invalid_grant"
+    assert said in cure(caplog)
+    assert VERIFIER not in caplog.text
+
+
+def test_a_client_that_may_not_use_the_grant(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    secret = quiet.add_client(grant_types=("authorization_code",), response_types=("code",))
+    quiet.token("client_credentials", ("web", secret))
+    assert "client update web --grant-type authorization_code --grant-type client_credentials" in cure(caplog)
+    quiet.token("password", ("web", secret))
+    assert "name it in OAUTH2_GRANT_TYPES" in cure(caplog)
+
+
+def test_a_client_that_authenticates_in_another_way(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    quiet.add_client()
+    quiet.token("client_credentials", client_id="web")
+    assert "let the client authenticate by client_secret_basic" in cure(caplog)
+
+
+def test_a_scope_that_is_not_registered(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    secret = quiet.add_client(scope=("profile",))
+    quiet.token("client_credentials", ("web", secret), scope="profile write")
+    assert 'client update web --scope "profile write"' in cure(caplog)
+    quiet.token("client_credentials", ("web", secret), scope="profil")
+    assert "add profil to OAUTH2_SCOPES, or correct" in cure(caplog)
+
+
+def test_a_response_type_that_is_not_registered(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
+    site = new_site(OAUTH2_ISSUER="http://localhost", OAUTH2_GRANT_TYPES=["authorization_code", "implicit"])
+    site.add_client(response_types=("code",))
+    site.sign_in()
+    site.ask(response_type="token")
+    assert "client update web --response-type" in cure(caplog)
+
+
+def test_https_that_a_proxy_has_ended(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    page = quiet.browser.get("/oauth/authorize", headers={"X-Forwarded-Proto": "https"})
+    assert page.status_code == 400
+    assert "ProxyFix" in cure(caplog)
+    caplog.clear()
+    quiet.browser.get("/oauth/authorize")
+    assert "ProxyFix" not in caplog.text
+
+
+def test_an_issuer_that_is_not_where_requests_come(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.http.get("/oauth/authorize")
+    assert "sent to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in cure(caplog)
+    caplog.clear()
+    site.http.get("/oauth/authorize", headers={"Host": "LOGIN.example"})
+    assert "cure" not in caplog.text
+    site.http.get("/oauth/authorize", headers={"X-Forwarded-Host": "h" * 5000})
+    assert len(cure(caplog)) < 400
+
+
+def test_the_page_tells_developers_in_debug_mode_only(quiet: Site) -> None:
+    quiet.add_client(redirect_uris=("https://client.example/back",))
+    ask = {"redirect_uri": "https://client.example/back/"}
+    assert "a slash at the end" not in quiet.ask(**ask).text
+    quiet.app.debug = True
+    page = unescape(quiet.ask(**ask).text)
+    for said in ("a slash at the end", "rfc9700 2.1", "https://client.example/back/"):
+        assert said in page
+
+
+def test_clients_are_told_no_cure(quiet: Site) -> None:
+    secret = quiet.add_client(grant_types=("authorization_code",), response_types=("code",))
+    quiet.app.debug = True
+    answer = quiet.token("client_credentials", ("web", secret)).get_json()
+    assert set(answer) == {"error", "error_description"}
+    assert "flask oauth2" not in answer["error_description"]
+    quiet.sign_in()
+    assert set(answer_of(quiet.ask(scope="nonsense"))) == {"error", "error_description", "state", "iss", "shop"}
