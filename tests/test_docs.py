@@ -1,122 +1,132 @@
-"""README.rst holds: its commands run, its code works, its list of options is that of the settings."""
+"""The documentation holds: its pages run, and README.rst lists the options that there are."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
-from threading import Thread
-from types import ModuleType
-from typing import Any
 
 import pytest
-from interop.browser import Browser
-from werkzeug.serving import make_server
+from doc_page import COMPANIONS, ROOT, Page, PageError, find_pages, load_companion, page_id, read_blocks
 
-from flask_oauth2 import Client
 from flask_oauth2.settings import OPTIONS, default
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.rst").read_text()
+
+@pytest.mark.parametrize("path", [path for path in find_pages() if read_blocks(path)], ids=page_id)
+def test_a_page_does_what_it_says(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    Page(path, folder, load_companion(path)).run()
 
 
-def read_blocks(language: str) -> list[str]:
-    pattern = rf"\.\. code-block:: {language}\n\n((?:    .*\n|\n)+)"
-    return [dedent(block).strip() + "\n" for block in re.findall(pattern, README)]
+def test_every_companion_has_a_page() -> None:
+    companions = {path.relative_to(COMPANIONS).with_suffix("").as_posix() for path in COMPANIONS.rglob("*.py")}
+    assert companions <= {page_id(path) for path in find_pages()}
 
 
-QUICKSTART, TESTS, COMMANDS = read_blocks("sh")
-APP, SCRIPT, *SHOP = read_blocks("python")
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("Like this::\n\n    x = 1\n", "would not run"),
+        (".. code:: python\n\n    x = 1\n", "would not run"),
+        (".. parsed-literal::\n\n    x = 1\n", "would not run"),
+        (".. literalinclude:: ../tests/conftest.py\n", "would not run"),
+        (".. literalinclude:: ../examples/nothing.py\n", "would not run"),
+        (".. note::\n\n    >>> 1\n", "would not run"),
+        (".. code-block:: python\n    :caption: An application\n\n    x = 1\n", "a caption is the name of a file"),
+        (".. code-block:: yaml\n\n    x: 1\n", "a block of yaml that nothing runs"),
+        (".. code-block::\n\n    x = 1\n", "a block of no language that nothing runs"),
+        (".. code-block:: ini\n    :caption: a.ini\n\n    x = 1\n", "needs a companion"),
+        (".. code-block:: python\n    :caption: a.py, continued\n\n    x = 1\n", "there is no a.py to continue"),
+        (".. code-block:: text\n\n    x\n", "the output of nothing"),
+        (".. code-block:: sh\n\n    echo a\n\n.. code-block:: text\n\n    b\n", "not what was printed"),
+        (".. code-block:: sh\n\n    false\n", "'false' failed"),
+        (".. code-block:: sh\n\n    pip install no-such-thing\n", "is not installed"),
+        (".. code-block:: sh\n\n    pip install 'flask_oauth2[nothing]'\n", "has no extra nothing"),
+        (".. code-block:: sh\n\n    flask --app nothing run\n", "did not start"),
+    ],
+)
+def test_a_page_that_breaks_the_rules(text: str, complaint: str, tmp_path: Path) -> None:
+    path = new_page(tmp_path, text)
+    with pytest.raises(PageError, match=complaint):
+        Page(path, path.parent).run()
 
 
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The host and port on which an application runs."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".. code-block:: python\n\n    assert 1 == 2\n",
+        ".. hidden-code-block: python\n\n    assert 1 == 2\n",
+        ".. code-block:: python\n    :caption: failing.py\n\n    assert 1 == 2\n",
+        "* .. code-block:: python\n\n      assert 1 == 2\n",
+    ],
+)
+def test_code_that_fails(text: str, tmp_path: Path) -> None:
+    path = new_page(tmp_path, text)
+    with pytest.raises(AssertionError):
+        Page(path, path.parent).run()
 
 
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], ModuleType]]:
-    """Saves code as a module in a folder of its own and imports it."""
-    modules = []
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+def test_a_page_whose_blocks_work_together(tmp_path: Path) -> None:
+    path = new_page(
+        tmp_path,
+        """
+        .. code-block:: python
+            :caption: greeting.py
 
-    def load(name: str, code: str) -> ModuleType:
-        (tmp_path / f"{name}.py").write_text(code)
-        module = importlib.import_module(name)
-        modules.append(name)
-        return module
+            WORD = "hello"
 
-    yield load
-    for name in modules:
-        module = sys.modules.pop(name)
-        with module.app.app_context():
-            module.provider.server.store.engine.dispose()
+        .. note::
 
+            .. code-block:: python
+                :caption: greeting.py, continued
 
-def test_the_application_its_client_and_its_token(
-    load: Callable[[str, str], ModuleType],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    module = load("app", APP)
-    *commands, run = COMMANDS.splitlines()
-    assert run == "flask --app app run"
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in commands:
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert "my-script" in done.stdout
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with served(module.app) as address, Browser() as browser:
+                NAME = "world"
 
-        def answer(prompt: str) -> str:
-            return browser.authorize(prompt.split()[1], name="ada")
+        .. code-block:: sh
 
-        exec(SCRIPT.replace("127.0.0.1:5000", address), {"input": answer})
-    assert capsys.readouterr().out == "{'client': 'my-script', 'id': 'ada'}\n"
-    with module.app.test_client() as client:
-        assert client.get("/api/me").status_code == 401
-        assert client.post("/login?next=//evil.example", data={"name": "ada"}).location == "/"
+            python3 -m venv .venv && . .venv/bin/activate && pip install flask 'flask_oauth2[login]'
+            mkdir deep && cd deep && export NAME=Ada
+            PYTHONPATH=.. python -c \\
+                "import greeting; print(greeting.WORD, 'ada')"
 
+        .. code-block:: text
 
-def test_an_own_database_grant_and_format(load: Callable[[str, str], ModuleType]) -> None:
-    module = load("shop", "\n\n".join(SHOP))
-    module.app.testing = True
-    client = Client(client_id="robot", auth_method="none", redirect_uris=(), grant_types=("urn:example:api-key",))
-    with module.app.app_context():
-        module.provider.server.store.set_client(client)
-        assert module.db.session.query(module.provider.models["OAuth2Client"]).one().client_id == "robot"
-    ask = {"grant_type": "urn:example:api-key", "client_id": "robot", "api_key": "a key that Ada was given"}
-    with module.app.test_client() as http:
-        answer = http.post("/oauth/token", data=ask).get_json()
-        assert len(answer["access_token"]) == 32
-        refused = http.post("/oauth/token", data=ask | {"api_key": "another"})
-        assert refused.get_json()["error"] == "invalid_grant"
-    with module.app.app_context():
-        module.db.engine.dispose()
+            h…o ada
+
+        .. code-block:: sh
+
+            echo "$NAME in $(basename $PWD)"
+
+        .. code-block:: text
+
+            Ada in deep
+
+        .. hidden-code-block: python
+
+            page.replace["SECRET"] = "12345"
+
+        .. code-block:: python
+
+            import json
+            from greeting import NAME
+            print(json.dumps({"length": len("SECRET"), "name": NAME}))
+            assert "page" not in globals()
+
+        .. code-block:: json
+
+            {"length": 5,
+             "name": …}
+        """,
+    )
+    Page(path, path.parent).run()
 
 
-def test_the_gate_runs_the_command_that_readers_see() -> None:
-    assert f"\ntests='{TESTS.strip()}'\n" in (ROOT / ".ci/run").read_text()
+def new_page(folder: Path, text: str) -> Path:
+    path = folder / "page.rst"
+    path.write_text(dedent(text))
+    return path
 
 
 def describe_options() -> str:
@@ -128,5 +138,5 @@ def describe_options() -> str:
 
 
 def test_every_option_is_listed_with_its_default() -> None:
-    listed = README.partition("Options\n-------\n")[2].strip()
+    listed = (ROOT / "README.rst").read_text().partition("Options\n-------\n")[2].strip()
     assert listed == describe_options().strip()
