@@ -100,6 +100,10 @@ current_token: CurrentToken = LocalProxy(_current_token)  # type: ignore[assignm
 """The token that a guard accepted; it is false where a guard is optional and none came."""
 
 
+MARK = "__oauth2_guard__"
+"""The attribute of a guarded view that holds its guard, for tests that ask which views have one."""
+
+
 class Guard:
     """What ``require_oauth`` returns: a decorator of views, classes of views and blueprints."""
 
@@ -133,6 +137,7 @@ class Guard:
                 refused = check()
                 return view(*args, **kwargs) if refused is None else refused
 
+        setattr(wrapper, MARK, self)
         return cast("Guarded", wrapper)
 
     def check(self) -> flask.Response | None:

@@ -11,6 +11,8 @@ from sqlalchemy import event
 from flask_oauth2 import MemoryStore
 from oauth_site import Site, Statements, make_site
 
+pytest_plugins = ["flask_oauth2.testing"]
+
 
 @pytest.fixture
 def site(tmp_path: Any) -> Site:

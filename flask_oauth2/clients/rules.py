@@ -43,7 +43,7 @@ SECRET_METHODS = ClientSecretBasic.accepts
 _VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
 _PAGE = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
 
-_GIVES_NO_REFRESH_TOKEN = frozenset({"client_credentials", "implicit", "refresh_token"})
+GIVES_NO_REFRESH_TOKEN = frozenset({"client_credentials", "implicit", "refresh_token"})
 """:rfc:`6749#section-4.4.3`, :rfc:`6749#section-4.2.2`; a refresh token does not begin with itself."""
 
 
@@ -153,7 +153,7 @@ def _grant_types(client: Client, server: Server) -> None:
             )
     if not client.grant_types and not client.resource_server:
         raise InvalidMetadata("grant_types", f"is empty: name at least one of {', '.join(offered)}")
-    if "refresh_token" in client.grant_types and _GIVES_NO_REFRESH_TOKEN.issuperset(client.grant_types):
+    if "refresh_token" in client.grant_types and GIVES_NO_REFRESH_TOKEN.issuperset(client.grant_types):
         # :rfc:`6749#section-6`: a refresh token is issued together with an access token of another grant
         raise InvalidMetadata(
             "grant_types", "refresh_token needs another grant that gives refresh tokens, such as authorization_code"

@@ -1,6 +1,6 @@
 """What a store must do: a core small enough to write for a new database in an afternoon.
 
-Every store passes ``tests/stores/test_contract.py``, threads and processes included. Its rules:
+Every store passes :class:`flask_oauth2.testing.StoreContract`, and ours its races of threads and processes. Its rules:
 
 * A store never sees a secret: everything is filed under keys (:mod:`flask_oauth2.values`).
 * ``issue`` is the one place where something is spent, and it spends and files in one step.

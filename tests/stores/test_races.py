@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stores.samples import NOW, filed, new_authorization, new_client, new_grant, new_token
 from stores.workers import Race, delete_client, post, write
 
 from flask_oauth2 import Client, MemoryStore, Token, values
 from flask_oauth2.clients.secret import hash_secret
 from flask_oauth2.stores.base import SIBLINGS, Store
+from flask_oauth2.testing.samples import NOW, filed, new_authorization, new_client, new_grant, new_token
 
 MANY = 20
 

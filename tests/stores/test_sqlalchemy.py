@@ -21,12 +21,22 @@ from flask_sqlalchemy import SQLAlchemy
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.retry import retry
 from sqlalchemy.pool import StaticPool
-from stores.samples import FAR, NOW, filed, new_client, new_consent, new_grant, new_key, new_token, refreshed
 from stores.workers import PATIENCE, in_processes
 from stores.workers import open_store as opens
 
 from flask_oauth2 import ConfigurationError, TemporarilyUnavailable, Token
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map_tables, schema
+from flask_oauth2.testing.samples import (
+    FAR,
+    NOW,
+    filed,
+    new_client,
+    new_consent,
+    new_grant,
+    new_key,
+    new_token,
+    refreshed,
+)
 
 OpenStore = Callable[[str], SQLAlchemyStore]
 

@@ -13,11 +13,11 @@ from multiprocessing import get_context
 from typing import Any
 
 import flask
-from stores.samples import FAR, NOW, new_authorization, new_token
 
 from flask_oauth2 import OAuth2Provider
 from flask_oauth2.stores.base import Store
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
+from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_token
 
 PATIENCE = 60
 """Seconds after which a test that hangs fails."""

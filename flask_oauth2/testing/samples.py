@@ -1,4 +1,4 @@
-"""Records for the tests of the stores, each with fields of one's own."""
+"""Records for the tests of stores, each with fields of the test's own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from flask_oauth2 import AccessToken, Authorization, Client, Consent, Grant, Token, values
-from flask_oauth2.records import Claims
-from flask_oauth2.stores.base import Store
+from .. import values
+from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Token
+from ..stores.base import Store
 
 NOW = 1_800_000_000
 """The time at which things happen, unless a test says otherwise."""

@@ -1,0 +1,204 @@
+"""Clients, tokens and the time of an application that is tested."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import flask
+from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
+
+from ..clients import rules
+from ..clients.secret import hash_secret
+from ..errors import ConfigurationError
+from ..grants.base import ITSELF, Issue, TokenRequest
+from ..messages import Params, Request
+from ..provider import EXTENSION, OAuth2Provider
+from ..records import Client, find
+from ..scopes import Scope, parse_option
+from ..server import Server
+from ..tokens.issue import issue
+
+REDIRECT_URI = "https://client.example/callback"
+"""Of registered clients, unless a test says otherwise."""
+
+GRANT_TYPE = "testing"
+"""What ``signals.token_issued`` says of tokens that a test has issued."""
+
+
+class Clock:
+    """Time that stands still until a test moves it.
+
+    :param now: seconds since the epoch, UTC; by default the present.
+    """
+
+    def __init__(self, now: float | None = None) -> None:
+        self.now: float = int(time.time()) if now is None else now
+
+    def __call__(self) -> float:
+        """The time: this is what the provider asks."""
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client of the application, and its secret, which nothing else knows.
+
+    Call it for one more client, with the options of :func:`register_client`.
+    """
+
+    app: flask.Flask
+    client: Client
+    secret: str | None
+
+    @property
+    def client_id(self) -> str:
+        """Its identifier."""
+        return self.client.client_id
+
+    @property
+    def auth(self) -> tuple[str, str] | None:
+        """For ``auth=`` of a request: its id and secret; None for a public client, which sends its ``client_id``."""
+        return None if self.secret is None else (self.client.client_id, self.secret)
+
+    def __call__(self, **options: Any) -> RegisteredClient:
+        """Register another client, see :func:`register_client`."""
+        return register_client(self.app, **options)
+
+
+def find_provider(app: flask.Flask) -> OAuth2Provider:
+    """The provider of an application. Raises :exc:`~flask_oauth2.ConfigurationError` where it has none."""
+    installed = app.extensions.get(EXTENSION)
+    if installed is None:
+        raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
+    provider: OAuth2Provider = installed.provider
+    return provider
+
+
+def find_server(app: flask.Flask) -> Server:
+    """The server of an application; built now, if no request has done so."""
+    with app.app_context():
+        return find_provider(app).server
+
+
+@contextmanager
+def stop_clock(app: flask.Flask, now: float | None = None) -> Iterator[Clock]:
+    """Within ``with stop_clock(app) as clock:`` the provider's time is that of ``clock``."""
+    server, clock = find_server(app), Clock(now)
+    before, server.clock = server.clock, clock
+    try:
+        yield clock
+    finally:
+        server.clock = before
+
+
+def register_client(
+    app: flask.Flask,
+    *,
+    scope: str | Scope | None = None,
+    grant_types: tuple[str, ...] | list[str] | None = None,
+    redirect_uris: tuple[str, ...] | list[str] = (REDIRECT_URI,),
+    is_public: bool = False,
+    **fields: Any,
+) -> RegisteredClient:
+    """Register a client, by the rules of ``flask oauth2 client create``.
+
+    :param scope: what it may ask for; by default all of ``OAUTH2_SCOPES``.
+    :param grant_types: by default all that the application offers and that such a client may have.
+    :param is_public: without a secret.
+    :param fields: others of :class:`~flask_oauth2.Client`, such as ``name`` or ``resource_server``.
+
+    Raises :exc:`ValueError` for a client that may not be, and :exc:`~flask_oauth2.ConfigurationError` where the
+    application keeps its clients itself, by a ``clientgetter``.
+    """
+    server = find_server(app)
+    with app.app_context():
+        now = server.clock()
+        if grant_types is None:
+            never = {"client_credentials"} if is_public else set()
+            if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.grant_type_names):
+                never.add("refresh_token")
+            grant_types = [name for name in server.grant_type_names if name not in never]
+        secret = None if is_public else rules.new_secret(server.settings, now)
+        standard: dict[str, Any] = {
+            "client_id": rules.new_client_id(),
+            "name": "A client of a test",
+            "auth_method": "none" if is_public else "client_secret_basic",
+            "response_types": rules.default_response_types(tuple(grant_types), server),
+            "created_at": int(now),
+        }
+        client = Client(
+            **standard | fields,
+            secret=None if secret is None else hash_secret(secret),
+            scope=tuple(server.settings.scopes) if scope is None else parse_option(scope),
+            grant_types=tuple(grant_types),
+            redirect_uris=tuple(redirect_uris),
+        )
+        rules.check(client, server)
+        server.store.set_client(client)
+    return RegisteredClient(app, client, secret)
+
+
+def issue_token(
+    app: flask.Flask,
+    user: object,
+    scope: str | Scope | None = None,
+    *,
+    client: object = None,
+    lifetime: int | None = None,
+) -> str:
+    """An access token, issued in the way of the token endpoint and written in the format of the client.
+
+    :param user: the user, or the id; None for a token of the client itself.
+    :param scope: what the token is good for; by default all that the client may have.
+    :param client: a :class:`RegisteredClient`, a :class:`~flask_oauth2.Client`, one of the application's own, or a
+        ``client_id``. By default a new one; an application with a ``clientgetter`` has to name one.
+    :param lifetime: seconds; by default those of ``OAUTH2_ACCESS_TOKEN_LIFETIME``, which is the most. With 0 the token
+        has expired already.
+
+    Raises :exc:`ValueError` for a scope that the application does not know, and for an unknown client.
+    """
+    server = find_server(app)
+    settings = server.settings
+    if client is None:
+        client = register_client(app)
+    with app.app_context():
+        record = _find_client(server, client)
+        words = record.scope if scope is None else parse_option(scope)
+        unknown = [word for word in words if settings.scopes and word not in settings.scopes]
+        if unknown:
+            raise ValueError(f"{' '.join(unknown)} is not in OAUTH2_SCOPES, so no client gets a token for it")
+        if lifetime is not None and not 0 <= lifetime <= settings.access_token_lifetime:
+            raise ValueError(f"lifetime must be from 0 to {settings.access_token_lifetime}, not {lifetime}")
+        now = server.clock()
+        request = TokenRequest(Request("POST", "/", Headers(), b"", b""), Params(), record, server, now)
+        authorization = request.authorization(ITSELF if user is None else user, words)
+        answer = issue(server, request.request, record, Issue(authorization, lifetime=lifetime), GRANT_TYPE, now)
+        return str(answer["access_token"])
+
+
+def http_with_token(app: flask.Flask, token: str) -> FlaskClient:
+    """A test client of the application that sends the token with each request."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
+
+
+def _find_client(server: Server, client: object) -> Client:
+    if isinstance(client, RegisteredClient):
+        return client.client
+    if isinstance(client, Client):
+        return client
+    client_id = client if isinstance(client, str) else find(client, "client_id")
+    found = server.store.get_client(str(client_id))
+    if found is None:
+        raise ValueError(f"there is no client {client_id!r}: register it first")
+    return found

@@ -1,0 +1,674 @@
+"""What every store does: each rule of :mod:`flask_oauth2.stores.base`, with its refused twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import TypeVar
+
+import pytest
+
+from .. import values
+from ..records import Client, Grant, Token
+from ..stores.base import GRANT_MEMORY, SIBLINGS, ConsentStore, ListingStore, Store
+from .samples import (
+    FAR,
+    NOW,
+    filed,
+    new_authorization,
+    new_client,
+    new_consent,
+    new_grant,
+    new_key,
+    new_token,
+    refreshed,
+    spent,
+)
+
+EVERYTHING = 10**12
+"""A time at which all has expired."""
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def spec(document: str, section: str) -> Callable[[Test], Test]:
+    """The requirement that a test holds. No mark of pytest, as a project may refuse marks that it does not know."""
+
+    def decorator(test: Test) -> Test:
+        vars(test)["spec"] = document, section
+        return test
+
+    return decorator
+
+
+class TestClients:
+    """:rfc:`6749#section-2`."""
+
+    def test_every_field_comes_back(self, store: Store) -> None:
+        client = new_client()
+        assert all(getattr(client, field.name) != field.default for field in fields(Client)), "a field is not tested"
+        store.set_client(client)
+        assert store.get_client(client.client_id) == client
+
+    def test_defaults_come_back(self, store: Store) -> None:
+        client = Client(client_id="plain")
+        store.set_client(client)
+        assert store.get_client("plain") == client
+
+    @pytest.mark.parametrize("pkce_required", [None, True, False])
+    def test_three_answers_to_pkce_required(self, store: Store, pkce_required: bool | None) -> None:
+        client = new_client(pkce_required=pkce_required)
+        store.set_client(client)
+        found = store.get_client(client.client_id)
+        assert found is not None
+        assert found.pkce_required is pkce_required
+
+    @pytest.mark.parametrize("client_id", ["", "client-", "CLIENT", "client\0", "client' OR ''='", "é", "x" * 10_000])
+    def test_another_id_finds_none(self, store: Store, client_id: str) -> None:
+        store.set_client(new_client(client_id="client"))
+        assert store.get_client(client_id) is None
+
+    def test_a_client_replaces_the_one_of_its_id(self, store: Store) -> None:
+        client, other = new_client(), new_client()
+        store.set_client(client)
+        store.set_client(other)
+        store.set_client(replace(client, name="new", secret=None, redirect_uris=(), pkce_required=None))
+        assert store.get_client(client.client_id) == replace(
+            client, name="new", secret=None, redirect_uris=(), pkce_required=None
+        )
+        assert store.get_client(other.client_id) == other
+
+    def test_a_deleted_client_is_gone(self, store: Store) -> None:
+        client, other = new_client(), new_client()
+        store.set_client(client)
+        store.set_client(other)
+        assert store.delete_client(client.client_id, FAR) is True
+        assert store.get_client(client.client_id) is None
+        assert store.get_client(other.client_id) == other
+
+    def test_deleting_tells_whether_it_was_there(self, store: Store) -> None:
+        assert store.delete_client("nobody", FAR) is False
+
+    def test_a_client_is_listed_after_those_before_it(self, store: Store) -> None:
+        assert isinstance(store, ListingStore)
+        assert list(store.list_clients()) == []
+        second = new_client(client_id="a", created_at=NOW)
+        third = new_client(client_id="b", created_at=NOW)
+        first = new_client(client_id="c", created_at=NOW - 1)
+        for client in (third, first, second):
+            store.set_client(client)
+        assert list(store.list_clients()) == [first, second, third]
+
+
+class TestGrants:
+    """:rfc:`6749#section-4.1.2`."""
+
+    def test_every_field_comes_back(self, store: Store) -> None:
+        grant = new_grant(
+            new_authorization(claims={"nonce": "n", "list": [1, {"a": None}]}, consent_id="consent"),
+            redirect_uri="https://client.example/back?a=b&c=%20",
+            challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            parameters={"state": "a\0é☕", "prompt": ["login"]},
+            used_at=NOW,
+        )
+        assert all(getattr(grant, field.name) != field.default for field in fields(Grant)), "a field is not tested"
+        filed(store, grant)
+        assert store.get_grant(grant.key, "code") == grant
+
+    def test_defaults_come_back(self, store: Store) -> None:
+        grant = filed(store, new_grant())
+        assert store.get_grant(grant.key, "code") == grant
+
+    def test_a_grant_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
+        grant = filed(store, new_grant(new_authorization(user_id=None, scope=())))
+        assert store.get_grant(grant.key, "code") == grant
+
+    def test_one_that_nobody_has_decided_comes_back(self, store: Store) -> None:
+        undecided = Grant(key=new_key(), kind="request", expires_at=NOW + 600, parameters={"client_id": "client"})
+        filed(store, undecided)
+        assert store.get_grant(undecided.key, "request") == undecided
+
+    @spec("rfc6749", "4.1.2")
+    def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
+        grant = filed(store, new_grant())
+        assert store.issue(grant, [], NOW + 1)
+        assert store.get_grant(grant.key, "code") == spent(grant, NOW + 1)
+
+    def test_an_expired_one_comes_back(self, store: Store) -> None:
+        grant = filed(store, new_grant(expires_at=1))
+        assert store.get_grant(grant.key, "code") == grant
+
+    def test_another_key_finds_none(self, store: Store) -> None:
+        filed(store, new_grant())
+        assert store.get_grant(new_key(), "code") is None
+
+    def test_another_kind_finds_none(self, store: Store) -> None:
+        grant = filed(store, new_grant())
+        assert store.get_grant(grant.key, "request") is None
+
+
+class TestTokens:
+    """:rfc:`6749#section-1.4` and section 1.5."""
+
+    def test_every_field_comes_back(self, store: Store) -> None:
+        token = new_token(
+            new_authorization(claims={"act": {"sub": "é☕"}}, consent_id="consent"),
+            scope=("read",),
+            confirmation={"jkt": "thumbprint"},
+            parent=None,
+            used_at=NOW,
+        )
+        token = replace(token, parent=new_key())
+        for record in (token, token.access, token.authorization):
+            unset = [field.name for field in fields(record) if getattr(record, field.name) == field.default]
+            assert not unset, "fields that are not tested"
+        filed(store, token)
+        assert token.refresh_key is not None
+        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.key) == token.access
+
+    def test_defaults_come_back(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.key) == token.access
+
+    @pytest.mark.parametrize("scope", [(), ("read",), ("write", "read"), None])
+    @spec("rfc6749", "6")
+    def test_the_refresh_token_keeps_its_scope(self, store: Store, scope: tuple[str, ...] | None) -> None:
+        token = filed(store, new_token(new_authorization(scope=("read", "write")), scope=scope))
+        found = store.get_refresh(token.refresh_key)
+        access = store.get_access(token.access.key)
+        assert found is not None
+        assert access is not None
+        assert found.authorization.scope == ("read", "write")
+        assert found.access.scope == access.scope == (("read", "write") if scope is None else scope)
+
+    def test_one_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
+        token = filed(store, new_token(new_authorization(user_id=None, scope=())))
+        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.key) == token.access
+
+    def test_several_without_a_refresh_token_come_back(self, store: Store) -> None:
+        tokens = [new_token(refresh_key=None, refresh_expires_at=None) for _ in range(3)]
+        assert store.issue(None, tokens, NOW)
+        assert [store.get_access(token.access.key) for token in tokens] == [token.access for token in tokens]
+
+    @spec("rfc9700", "4.14.2")
+    def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert refreshed(store, token, NOW + 1)
+        assert store.get_refresh(token.refresh_key) == spent(token, NOW + 1)
+        assert store.get_access(token.access.key) == token.access
+
+    def test_an_expired_one_comes_back(self, store: Store) -> None:
+        token = filed(store, new_token(now=1))
+        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.key) == token.access
+
+    def test_another_key_finds_none(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert store.get_access(new_key()) is None
+        assert store.get_refresh(new_key()) is None
+        assert store.get_access(token.refresh_key) is None, "a refresh token is no access token"
+        assert store.get_refresh(token.access.key) is None, "an access token is no refresh token"
+        assert store.get_grant(token.access.key, "code") is None
+
+
+class TestRevocation:
+    """:rfc:`7009`: a mark, which every read looks at."""
+
+    @spec("rfc7009", "2.1")
+    def test_a_family_ends_with_all_that_came_of_it(self, store: Store) -> None:
+        family, other = new_authorization(), new_authorization()
+        grant, token = filed(store, new_grant(family)), filed(store, new_token(family))
+        other_grant, other_token = filed(store, new_grant(other)), filed(store, new_token(other))
+        store.revoke(family.id, FAR)
+        assert store.get_grant(grant.key, "code") is None
+        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_grant(other_grant.key, "code") == other_grant
+        assert store.get_access(other_token.access.key) == other_token.access
+        assert store.get_refresh(other_token.refresh_key) == other_token
+
+    @spec("rfc7009", "2.1")
+    def test_an_access_token_ends_alone(self, store: Store) -> None:
+        token = filed(store, new_token())
+        sibling = filed(store, new_token(token.authorization))
+        store.revoke(values.text(token.access.key), FAR)
+        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(sibling.access.key) == sibling.access
+
+    def test_a_deleted_client_takes_all_it_has_with_it(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        client = new_client(client_id="gone")
+        store.set_client(client)
+        owner = new_authorization(client_id="gone")
+        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        others = filed(store, new_token(new_authorization(client_id="stays")))
+        consent = new_consent(client_id="stays")
+        store.set_consent(consent)
+        store.set_consent(replace(consent, client_id="gone"))
+
+        assert store.delete_client("gone", FAR)
+
+        assert store.revoked("gone")
+        assert store.get_grant(grant.key, "code") is None
+        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_consent("user", "gone") is None
+        assert store.get_access(others.access.key) == others.access
+        assert store.get_consent("user", "stays") == consent
+
+    def test_a_family_that_was_ended_before_its_tokens_are_filed_stays_ended(self, store: Store) -> None:
+        token = new_token()
+        store.revoke(token.authorization.id, FAR)
+        filed(store, token)
+        assert store.get_access(token.access.key) is None
+        assert token.refresh_key is not None
+        assert store.get_refresh(token.refresh_key) is None
+
+    def test_an_undecided_grant_has_no_family_to_end(self, store: Store) -> None:
+        undecided = filed(store, Grant(key=new_key(), kind="request", expires_at=NOW + 600))
+        store.revoke("", FAR)
+        store.revoke("None", FAR)
+        assert store.get_grant(undecided.key, "request") == undecided
+
+    def test_a_token_without_a_row_has_its_marks(self, store: Store) -> None:
+        assert not store.revoked("family", "client", "token")
+        store.revoke("client", FAR)
+        assert store.revoked("client")
+        assert store.revoked("family", "client", "token")
+        assert store.revoked("family", "token", "client")
+        assert not store.revoked("family", "token")
+        assert not store.revoked("Client")
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_any_number_of_marks_may_be_asked_for(self, store: Store, number: int) -> None:
+        store.revoke("mark", FAR)
+        others = [f"other-{i}" for i in range(number)]
+        assert store.revoked(*others, "mark")
+        assert not store.revoked(*others)
+
+    def test_the_later_expiry_holds(self, store: Store) -> None:
+        for mark, expiries in {"up": (10, 20), "down": (20, 10)}.items():
+            for expires_at in expiries:
+                store.revoke(mark, expires_at)
+        assert store.purgeable(19) == 0
+        assert sum(store.purge(19)) == 0
+        assert store.revoked("up")
+        assert store.revoked("down")
+        assert sum(store.purge(20)) == 2
+        assert not store.revoked("up", "down")
+
+
+class TestIssue:
+    """What is spent and what is issued for it go together."""
+
+    @spec("rfc6749", "4.1.2")
+    def test_a_code_is_spent_once(self, store: Store) -> None:
+        grant = filed(store, new_grant())
+        token, late = new_token(grant.authorization), new_token(grant.authorization)
+        assert store.issue(grant, [token], NOW) is True
+        assert store.issue(grant, [late], NOW) is False
+        assert store.issue(grant, [late], NOW, leeway=30) is False, "the leeway is for refresh tokens"
+        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(late.access.key) is None
+        assert store.get_grant(grant.key, "code") == spent(grant)
+
+    def test_what_was_read_before_it_was_spent_is_spent_all_the_same(self, store: Store) -> None:
+        stored_grant, stored_token = filed(store, new_grant()), filed(store, new_token())
+        grant, token = store.get_grant(stored_grant.key, "code"), store.get_refresh(stored_token.refresh_key)
+        assert store.issue(grant, [], NOW)
+        assert store.issue(token, [], NOW)
+        assert store.issue(grant, [], NOW) is False
+        assert store.issue(token, [], NOW) is False
+
+    @spec("rfc9700", "4.14.2")
+    def test_a_refresh_token_is_spent_once(self, store: Store) -> None:
+        token = filed(store, new_token())
+        child, late = new_token(parent=token), new_token(parent=token)
+        assert store.issue(token, [child], NOW) is True
+        assert store.issue(token, [late], NOW) is False
+        assert child.refresh_key is not None
+        assert late.refresh_key is not None
+        assert store.get_refresh(child.refresh_key) == child
+        assert store.get_refresh(late.refresh_key) is None
+        assert store.get_access(late.access.key) is None
+
+    def test_an_unknown_grant_gives_nothing(self, store: Store) -> None:
+        token = new_token()
+        assert store.issue(new_grant(), [token], NOW) is False
+        assert store.get_access(token.access.key) is None
+
+    def test_an_unknown_refresh_token_gives_nothing(self, store: Store) -> None:
+        token = new_token()
+        assert store.issue(new_token(), [token], NOW, leeway=30) is False
+        assert store.get_access(token.access.key) is None
+
+    def test_several_records_are_filed_together(self, store: Store) -> None:
+        spend, grant, token = filed(store, new_grant(kind="request")), new_grant(), new_token()
+        assert store.issue(spend, [grant, token], NOW)
+        assert store.get_grant(grant.key, "code") == grant
+        assert store.get_access(token.access.key) == token.access
+
+    @pytest.mark.parametrize("duplicate", ["access key", "refresh key", "grant key"])
+    def test_what_cannot_be_filed_leaves_the_grant_unspent(self, store: Store, duplicate: str) -> None:
+        grant, other_token, other_grant = (
+            filed(store, new_grant()),
+            filed(store, new_token()),
+            filed(store, new_grant()),
+        )
+        first, second = new_token(), new_token()
+        bad: Grant | Token
+        if duplicate == "access key":
+            bad = replace(second, access=replace(second.access, key=other_token.access.key))
+        elif duplicate == "refresh key":
+            bad = replace(second, refresh_key=other_token.refresh_key)
+        else:
+            bad = new_grant(key=other_grant.key)
+
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            store.issue(grant, [first, bad], NOW)
+
+        assert store.get_grant(grant.key, "code") == grant
+        assert store.get_access(first.access.key) is None
+        assert store.get_access(other_token.access.key) == other_token.access
+        assert store.get_refresh(other_token.refresh_key) == other_token
+        assert store.get_grant(other_grant.key, "code") == other_grant
+        assert store.issue(grant, [first], NOW), "the store goes on"
+        assert store.get_access(first.access.key) == first.access
+
+    def test_what_cannot_be_filed_leaves_the_refresh_token_unspent(self, store: Store) -> None:
+        token = filed(store, new_token())
+        child = new_token(parent=token)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            store.issue(token, [child, child], NOW)
+        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(child.access.key) is None
+        assert store.issue(token, [child], NOW)
+
+
+class TestLeeway:
+    """A client that lost the answer to a refresh may ask again, :rfc:`9700#section-4.14.2`."""
+
+    @spec("oauth-v2-1", "4.3.1")
+    def test_none_means_never(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert refreshed(store, token, NOW)
+        assert refreshed(store, token, NOW) is None
+
+    @spec("rfc9700", "4.14.2")
+    def test_none_is_none_whatever_the_clocks_of_two_workers_say(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert refreshed(store, token, NOW + 2, 0)
+        assert refreshed(store, token, NOW, 0) is None, "a worker whose clock is behind"
+
+    def test_it_gives_a_few_siblings_and_no_more(self, store: Store) -> None:
+        token = filed(store, new_token())
+        children = [refreshed(store, token, NOW + seconds, 30) for seconds in (0, 1, 29)]
+        assert len(children) == 1 + SIBLINGS
+        for child in children:
+            assert child is not None
+            assert child.refresh_key is not None
+            assert store.get_refresh(child.refresh_key) == child
+            assert store.get_access(child.access.key) == child.access
+        assert refreshed(store, token, NOW + 29, 30) is None
+        assert store.get_refresh(token.refresh_key) == spent(token, NOW), "the leeway counts from the first time"
+
+    @pytest.mark.parametrize(("seconds", "answered"), [(0, True), (29, True), (30, False), (31, False), (86400, False)])
+    def test_it_ends(self, store: Store, seconds: int, answered: bool) -> None:
+        token = filed(store, new_token())
+        assert refreshed(store, token, NOW, 30)
+        assert (refreshed(store, token, NOW + seconds, 30) is not None) is answered
+
+    @spec("rfc9700", "4.14.2")
+    def test_it_ends_when_a_child_has_been_spent(self, store: Store) -> None:
+        token = filed(store, new_token())
+        child = refreshed(store, token, NOW, 30)
+        sibling = refreshed(store, token, NOW + 1, 30)
+        assert child is not None
+        assert sibling is not None
+        assert refreshed(store, sibling, NOW + 2, 30)
+        assert refreshed(store, token, NOW + 3, 30) is None
+        assert refreshed(store, child, NOW + 3, 30), "the child itself may still be spent"
+
+    def test_a_refused_repetition_does_not_count(self, store: Store) -> None:
+        token = filed(store, new_token())
+        assert refreshed(store, token, NOW, 30)
+        assert refreshed(store, token, NOW + 40, 30) is None
+        assert refreshed(store, token, NOW + 1, 30)
+        assert refreshed(store, token, NOW + 2, 30)
+        assert refreshed(store, token, NOW + 3, 30) is None
+
+    def test_a_sibling_that_cannot_be_filed_does_not_count(self, store: Store) -> None:
+        token = filed(store, new_token())
+        child = refreshed(store, token, NOW, 30)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            store.issue(token, [child], NOW, 30)  # type: ignore[list-item]
+        assert all(refreshed(store, token, NOW, 30) for _ in range(SIBLINGS))
+        assert refreshed(store, token, NOW, 30) is None
+
+
+class TestCounters:
+    """What throttling counts with."""
+
+    def test_a_counter_begins_at_zero(self, store: Store) -> None:
+        assert [store.count(b"a", FAR) for _ in range(3)] == [1, 2, 3]
+
+    def test_it_counts_down_and_by_more(self, store: Store) -> None:
+        assert store.count(b"a", FAR, by=5) == 5
+        assert store.count(b"a", FAR, by=-1) == 4
+        assert store.count(b"b", FAR, by=-1) == -1
+
+    def test_each_key_has_its_own(self, store: Store) -> None:
+        assert store.count(b"a", FAR) == 1
+        assert store.count(b"b", FAR) == 1
+        assert store.count(b"a", FAR) == 2
+
+    def test_it_ends(self, store: Store) -> None:
+        store.count(b"a", NOW)
+        store.count(b"b", NOW + 1)
+        assert sum(store.purge(NOW)) == 1
+        assert store.count(b"a", FAR) == 1
+        assert store.count(b"b", NOW + 1) == 2
+
+    def test_it_ends_when_it_was_said_to_at_first(self, store: Store) -> None:
+        store.count(b"a", NOW)
+        store.count(b"a", FAR)
+        assert sum(store.purge(NOW)) == 1
+
+
+class TestConsents:
+    """What a user let a client have."""
+
+    def test_it_is_remembered(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent = new_consent(scope=("read", "write"))
+        store.set_consent(consent)
+        assert store.get_consent("user", "client") == consent
+        assert store.get_consent("client", "user") is None
+        assert store.get_consent("user", "other") is None
+        assert store.get_consent("other", "client") is None
+
+    def test_it_takes_the_place_of_the_one_before(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent = new_consent()
+        other = replace(consent, user_id="other")
+        for given in (consent, other, replace(consent, scope=(), granted_at=NOW + 1)):
+            store.set_consent(given)
+        assert store.get_consent("user", "client") == replace(consent, scope=(), granted_at=NOW + 1)
+        assert store.get_consent("other", "client") == other
+
+    def test_it_keeps_the_id_of_the_one_before(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        first, second = new_consent(), new_consent(scope=("read", "write"))
+        assert store.set_consent(first) == first.id
+        assert store.set_consent(second) == first.id
+        assert store.get_consent("user", "client") == replace(second, id=first.id)
+
+    def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        assert list(store.list_consents("user")) == []
+        old = new_consent(client_id="old", used_at=NOW - 1)
+        same = [new_consent(client_id="a"), new_consent(client_id="b")]
+        for consent in (old, *reversed(same), new_consent(user_id="other")):
+            store.set_consent(consent)
+        assert list(store.list_consents("user")) == [*same, old]
+
+    def test_use_is_noted_and_never_set_back(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent, other = new_consent(), new_consent(client_id="other")
+        store.set_consent(consent)
+        store.set_consent(other)
+        store.use_consent("user", "client", NOW + 5)
+        store.use_consent("user", "client", NOW + 3)
+        store.use_consent("user", "nobody", NOW + 9)
+        assert store.get_consent("user", "client") == replace(consent, used_at=NOW + 5)
+        assert store.get_consent("user", "other") == other
+        assert store.get_consent("user", "nobody") is None
+
+    @spec("rfc9700", "5.1.3")
+    def test_its_end_ends_all_that_rests_on_it(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent, other = new_consent(), new_consent(client_id="other")
+        store.set_consent(consent)
+        store.set_consent(other)
+        grant = filed(store, new_grant(new_authorization(consent_id=consent.id)))
+        token = filed(store, new_token(new_authorization(consent_id=consent.id)))
+        untouched = filed(store, new_token(new_authorization(consent_id=other.id)))
+        assert store.delete_consent("user", "client", FAR) is True
+        assert store.get_consent("user", "client") is None
+        assert store.get_grant(grant.key, "code") is None
+        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_key) is None
+        assert store.revoked("a", "b", "c", consent.id)
+        assert store.get_access(untouched.access.key) == untouched.access
+        assert store.get_consent("user", "other") == other
+
+    def test_what_is_filed_after_its_end_has_ended_too(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        consent = new_consent()
+        store.set_consent(consent)
+        store.delete_consent("user", "client", FAR)
+        late = filed(store, new_token(new_authorization(consent_id=consent.id)))
+        assert store.get_access(late.access.key) is None
+        again = new_consent()
+        assert store.set_consent(again) == again.id
+        token = filed(store, new_token(new_authorization(consent_id=again.id)))
+        assert store.get_access(token.access.key) == token.access
+
+    def test_to_end_one_that_is_not_there_ends_nothing(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        store.set_consent(new_consent())
+        assert store.delete_consent("user", "other", FAR) is False
+        assert store.delete_consent("other", "client", FAR) is False
+        assert store.get_consent("user", "client") is not None
+        assert store.purgeable(EVERYTHING) == 0
+
+
+class TestPurge:
+    """What has expired goes; what has not stays."""
+
+    def test_an_empty_store_has_nothing_to_purge(self, store: Store) -> None:
+        assert store.purgeable(EVERYTHING) == 0
+        assert sum(store.purge(EVERYTHING)) == 0
+
+    @spec("rfc6749", "4.1.2")
+    def test_a_grant_is_remembered_for_its_replay(self, store: Store) -> None:
+        unspent, grant = filed(store, new_grant()), filed(store, new_grant())
+        assert store.issue(grant, [], NOW)
+        forgotten = grant.expires_at + GRANT_MEMORY
+        assert store.purgeable(forgotten - 1) == 0
+        assert sum(store.purge(forgotten - 1)) == 0
+        assert store.get_grant(grant.key, "code") == spent(grant)
+        assert store.get_grant(unspent.key, "code") == unspent
+        assert store.purgeable(forgotten) == 2
+        assert sum(store.purge(forgotten)) == 2
+        assert store.get_grant(grant.key, "code") is None
+        assert store.get_grant(unspent.key, "code") is None
+
+    @spec("rfc9700", "4.14.2")
+    def test_a_token_stays_while_either_half_lives(self, store: Store) -> None:
+        token = filed(store, new_token(refresh_expires_at=NOW + 7200))
+        longer = filed(store, new_token(refresh_expires_at=NOW + 60))
+        alone = filed(store, new_token(refresh_key=None, refresh_expires_at=None))
+        assert refreshed(store, token)  # lives for thirty days
+        assert sum(store.purge(NOW + 3599)) == 0
+        assert store.purgeable(NOW + 3600) == 2
+        assert sum(store.purge(NOW + 3600)) == 2
+        assert store.get_refresh(longer.refresh_key) is None
+        assert store.get_access(longer.access.key) is None
+        assert store.get_access(alone.access.key) is None
+        assert store.get_refresh(token.refresh_key) == spent(token), "a spent one is remembered for its replay"
+        assert sum(store.purge(NOW + 7200)) == 1
+        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.key) is None
+
+    def test_a_purged_child_is_no_hindrance(self, store: Store) -> None:
+        token = filed(store, new_token())
+        child = new_token(parent=token, now=NOW - 7200, refresh_key=None, refresh_expires_at=None)
+        assert store.issue(token, [child], NOW, 30)
+        assert sum(store.purge(NOW)) == 1
+        assert refreshed(store, token, NOW, 30)
+
+    def test_marks_and_counters_end(self, store: Store) -> None:
+        for expires_at in (NOW, NOW + 1):
+            store.revoke(f"mark {expires_at}", expires_at)
+            store.count(f"counter {expires_at}".encode(), expires_at)
+        assert store.purgeable(NOW) == 2
+        assert sum(store.purge(NOW)) == 2
+        assert not store.revoked(f"mark {NOW}")
+        assert store.revoked(f"mark {NOW + 1}")
+        assert store.purgeable(NOW) == 0
+
+    def test_clients_and_consents_do_not_expire(self, store: Store) -> None:
+        assert isinstance(store, ConsentStore)
+        client = new_client()
+        consent = new_consent(client_id=client.client_id)
+        store.set_client(client)
+        store.set_consent(consent)
+        assert sum(store.purge(EVERYTHING)) == 0
+        assert store.get_client(client.client_id) == client
+        assert store.get_consent("user", client.client_id) == consent
+
+    def test_many_go_in_batches_and_the_living_stay(self, store: Store) -> None:
+        """Dead and living rows lie among one another, in more than two batches."""
+        tokens = [new_token(now=NOW if number % 3 else NOW - 10**7) for number in range(1700)]
+        assert store.issue(None, tokens, NOW)
+        dead = [token for token in tokens if token.access.issued_at != NOW]
+        assert store.purgeable(NOW) == len(dead) == 567
+        assert sum(store.purge(NOW)) == len(dead)
+        assert store.purgeable(NOW) == 0
+        assert sum(store.purge(NOW)) == 0
+        found = [store.get_access(token.access.key) for token in tokens]
+        assert found == [token.access if token.access.issued_at == NOW else None for token in tokens]
+
+    def test_it_can_be_left_off_and_taken_up_again(self, store: Store) -> None:
+        assert store.issue(None, [new_token(now=1) for _ in range(1200)], NOW)
+        taken = next(iter(store.purge(NOW)))
+        assert 0 < taken <= 1200
+        assert store.purgeable(NOW) == 1200 - taken
+        assert sum(store.purge(NOW)) == 1200 - taken
+
+
+class StoreContract:
+    """What every store does. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
+
+    The fixture returns an empty store of yours, for each test::
+
+        class TestMyStore(StoreContract):
+            @pytest.fixture
+            def store(self):
+                return MyStore()
+    """
+
+    TestClients = TestClients
+    TestGrants = TestGrants
+    TestTokens = TestTokens
+    TestRevocation = TestRevocation
+    TestIssue = TestIssue
+    TestLeeway = TestLeeway
+    TestCounters = TestCounters
+    TestConsents = TestConsents
+    TestPurge = TestPurge
