@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import flask
 import flask_login
@@ -325,3 +326,37 @@ def test_current_token_is_false_outside(tmp_path: Path) -> None:
     app = new_app(tmp_path)
     with app.test_request_context(), pytest.raises(RuntimeError, match="require_oauth"):
         _ = current_token.user_id
+
+
+def test_the_login_page_may_say_who_asks(site: Site) -> None:
+    @site.app.get("/who")
+    def who() -> dict[str, Any]:
+        client = site.provider.asking_client()
+        return {"client": client and client.name}
+
+    site.add_client(name="Shop")
+    back = parse_qs(urlsplit(site.ask().location).query)["next"][0]
+
+    def ask(back: str) -> Any:
+        return site.http.get("/who", query_string={"next": back}).get_json()["client"]
+
+    assert ask(back) == "Shop"
+    for other in (
+        "",
+        "/oauth/applications",
+        "/oauth/authorize",
+        f"https://evil.example{back}",
+        "/oauth/authorize?client_id=x",
+    ):
+        assert ask(other) is None
+
+
+def test_tables_of_other_names(tmp_path: Path) -> None:
+    db = SQLAlchemy()
+    app = new_app(tmp_path, SQLALCHEMY_DATABASE_URI="sqlite://")
+    db.init_app(app)
+    provider = OAuth2Provider(app, db=db, table_prefix="provider_")
+    with app.app_context():
+        db.create_all()
+        assert provider.server.store is not None
+        assert provider.models["OAuth2Client"].__table__.name == "provider_client"

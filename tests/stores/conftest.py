@@ -17,7 +17,9 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from sqlalchemy import MetaData, create_engine
 
 from flask_oauth2 import MemoryStore
+from flask_oauth2.clients.objects import read_client
 from flask_oauth2.stores.base import Store
+from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, declare
 
 OpenStore = Callable[[str], SQLAlchemyStore]
@@ -126,11 +128,27 @@ def open_store(request: pytest.FixtureRequest) -> Iterator[OpenStore]:
         yield open_store
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite-application", "postgresql"])
+def faithful_callbacks() -> Callbacks:
+    """Those of an application that keeps each code and token that it is told of, and gives it back."""
+    kept: set[str] = set()
+    return Callbacks(
+        grantgetter=lambda client_id, code: code in kept,
+        grantsetter=lambda client_id, code, request: kept.add(code["code"]),
+        tokengetter=lambda access_token=None, refresh_token=None: (access_token or refresh_token) in kept,
+        tokensetter=lambda token, request: kept.update([token["access_token"], token.get("refresh_token", "")]),
+    )
+
+
+@pytest.fixture(params=["memory", "callbacks", "sqlite", "sqlite-application", "postgresql"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``."""
+    """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``.
+
+    ``callbacks`` is one before which an application keeps codes and tokens of its own.
+    """
     if request.param == "memory":
         yield MemoryStore()
+    elif request.param == "callbacks":
+        yield CallbackStore(MemoryStore(), faithful_callbacks(), read_client)
     elif request.param == "sqlite":
         yield request.getfixturevalue("open_store")(request.getfixturevalue("sqlite_url"))
     elif request.param == "sqlite-application":

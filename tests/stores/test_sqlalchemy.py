@@ -30,6 +30,7 @@ from flask_oauth2.testing.samples import (
     FAR,
     NOW,
     filed,
+    new_authorization,
     new_client,
     new_consent,
     new_grant,
@@ -203,6 +204,66 @@ class TestCheck:
         store.check()
         token = filed(store, new_token())
         assert store.get_access(token.access.key) == token.access
+        engine.dispose()
+
+
+class TestFirstSchema:
+    """A database that the first release has written."""
+
+    @pytest.fixture
+    def old(self, url: str, open_store: OpenStore) -> str:
+        store = open_store(url)
+        store.set_client(new_client(client_id="kept"))
+        filed(store, new_token(new_authorization(client_id="kept")))
+        with store.engine.begin() as connection:
+            for statement in (
+                "DROP TABLE oauth2_consent",
+                "CREATE TABLE oauth2_consent (user_id VARCHAR(255) NOT NULL, client_id VARCHAR(255) NOT NULL, "
+                "scope TEXT NOT NULL, granted_at BIGINT NOT NULL, PRIMARY KEY (user_id, client_id))",
+                "INSERT INTO oauth2_consent VALUES ('user', 'kept', 'read', 1)",
+                "ALTER TABLE oauth2_grant DROP COLUMN consent_id",
+                "ALTER TABLE oauth2_token DROP COLUMN consent_id",
+                "DELETE FROM oauth2_schema",
+                "INSERT INTO oauth2_schema (version) VALUES (1)",
+            ):
+                connection.execute(sa.text(statement))
+        store.engine.dispose()
+        return url
+
+    def test_is_brought_forward_with_what_is_in_it(self, old: str, open_store: OpenStore) -> None:
+        store = open_store(old)
+        store.check()
+        assert store.get_client("kept") is not None
+        with store.engine.connect() as connection:
+            assert connection.scalar(sa.text("SELECT count(*) FROM oauth2_token")) == 1
+            assert connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) == len(schema.STEPS)
+
+    def test_forgets_what_was_allowed(self, old: str, open_store: OpenStore) -> None:
+        store = open_store(old)
+        assert store.get_consent("user", "kept") is None
+        consent = new_consent(client_id="kept")
+        assert store.set_consent(consent) == consent.id
+
+
+class TestPrefix:
+    """Tables of other names, where an application has its own of ours."""
+
+    def test_they_do_not_meet(self, sqlite_url: str) -> None:
+        metadata = sa.MetaData()
+        own = sa.Table("oauth2_client", metadata, sa.Column("id", sa.Integer, primary_key=True))
+        with pytest.raises(ConfigurationError, match=r'oauth2_client of its own: .*table_prefix="provider_"'):
+            declare(metadata)
+        tables = declare(metadata, "provider_")
+        assert tables.client.name == "provider_client"
+        assert declare(metadata, "provider_") == tables
+        engine = sa.create_engine(sqlite_url)
+        metadata.create_all(engine)
+        store = SQLAlchemyStore(engine, tables)
+        store.check()
+        store.set_client(new_client(client_id="kept"))
+        assert store.get_client("kept") is not None
+        with engine.connect() as connection:
+            assert connection.scalar(sa.select(sa.func.count()).select_from(own)) == 0
         engine.dispose()
 
 
