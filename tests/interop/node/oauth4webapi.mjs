@@ -1,0 +1,70 @@
+// oauth4webapi, where each request and each check of its answer is a step of the client's own.
+
+import { obey } from './lines.mjs'
+
+const oauth = await import('oauth4webapi') // after lines.mjs, which it needs on old versions of Node
+
+const options = { [oauth.allowInsecureRequests]: true } // the server is on a loopback address
+const state = 'a state of the client'
+let server, client, authentication, redirectUri, verifier
+
+await obey({
+  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic' }) {
+    const url = new URL(issuer)
+    const response = await oauth.discoveryRequest(url, { ...options, algorithm: 'oauth2' })
+    server = await oauth.processDiscoveryResponse(url, response)
+    client = { client_id }
+    authentication = secret ? oauth[method](secret) : oauth.None()
+    return server
+  },
+
+  async authorize({ redirect_uri, scope }) {
+    redirectUri = redirect_uri
+    verifier = oauth.generateRandomCodeVerifier()
+    const url = new URL(server.authorization_endpoint)
+    const parameters = {
+      response_type: 'code',
+      client_id: client.client_id,
+      redirect_uri,
+      scope,
+      state,
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    }
+    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+    return url.href
+  },
+
+  async redeem({ answer, other_verifier = verifier }) {
+    const parameters = oauth.validateAuthResponse(server, client, new URL(answer), state)
+    const response = await oauth.authorizationCodeGrantRequest(
+      server, client, authentication, parameters, redirectUri, other_verifier, options)
+    return oauth.processAuthorizationCodeResponse(server, client, response)
+  },
+
+  async refresh({ token, scope }) {
+    const response = await oauth.refreshTokenGrantRequest(
+      server, client, authentication, token, { ...options, additionalParameters: scope ? { scope } : {} })
+    return oauth.processRefreshTokenResponse(server, client, response)
+  },
+
+  async client_credentials({ scope }) {
+    const response = await oauth.clientCredentialsGrantRequest(server, client, authentication, { scope }, options)
+    return oauth.processClientCredentialsResponse(server, client, response)
+  },
+
+  async revoke({ token }) {
+    const response = await oauth.revocationRequest(server, client, authentication, token, options)
+    return oauth.processRevocationResponse(response)
+  },
+
+  async introspect({ token }) {
+    const response = await oauth.introspectionRequest(server, client, authentication, token, options)
+    return oauth.processIntrospectionResponse(server, client, response)
+  },
+
+  async call({ url, token }) {
+    const response = await oauth.protectedResourceRequest(token, 'GET', new URL(url), undefined, null, options)
+    return response.json()
+  },
+})

@@ -1,0 +1,56 @@
+// openid-client, which does all steps of a grant in one call.
+
+import { obey } from './lines.mjs'
+
+const openid = await import('openid-client') // after lines.mjs, which it needs on old versions of Node
+
+const state = 'a state of the client'
+let config, verifier
+
+await obey({
+  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic' }) {
+    const authentication = secret ? openid[method](secret) : openid.None()
+    config = await openid.discovery(new URL(issuer), client_id, undefined, authentication, {
+      algorithm: 'oauth2',
+      execute: [openid.allowInsecureRequests], // the server is on a loopback address
+    })
+    return config.serverMetadata()
+  },
+
+  async authorize({ redirect_uri, scope }) {
+    verifier = openid.randomPKCECodeVerifier()
+    return openid.buildAuthorizationUrl(config, {
+      redirect_uri,
+      scope,
+      state,
+      code_challenge: await openid.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    }).href
+  },
+
+  redeem({ answer, other_verifier = verifier }) {
+    const checks = { pkceCodeVerifier: other_verifier, expectedState: state }
+    return openid.authorizationCodeGrant(config, new URL(answer), checks)
+  },
+
+  refresh({ token, scope }) {
+    return openid.refreshTokenGrant(config, token, scope ? { scope } : {})
+  },
+
+  client_credentials({ scope }) {
+    return openid.clientCredentialsGrant(config, { scope })
+  },
+
+  revoke({ token }) {
+    return openid.tokenRevocation(config, token)
+  },
+
+  introspect({ token }) {
+    return openid.tokenIntrospection(config, token)
+  },
+
+  async call({ url, token }) {
+    const response = await openid.fetchProtectedResource(config, token, new URL(url), 'GET')
+    return response.json()
+  },
+})
