@@ -544,7 +544,7 @@ class TestConsents:
         assert consents.get_consent("user", "other") == other
         assert consents.get_consent("user", "nobody") is None
 
-    @spec("rfc9700", "5.1.3")
+    @spec("rfc6819", "5.1.3")
     def test_its_end_ends_all_that_rests_on_it(self, store: Store) -> None:
         consents = _consents(store)
         consent, other = new_consent(), new_consent(client_id="other")

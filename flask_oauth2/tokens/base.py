@@ -44,7 +44,7 @@ class TokenFormat(Protocol):
 class SelfContainedFormat(TokenFormat, Protocol):
     """A format whose value says it all, so that no row is needed to read it. Revocation marks hold all the same.
 
-    The key that :meth:`mint` returns is ``access.key``, which is fresh: the ``jti`` of the token.
+    The key that :meth:`TokenFormat.mint` returns is ``access.key``, which is fresh: the ``jti`` of the token.
     """
 
     def read(self, value: str) -> AccessToken | None:

@@ -259,7 +259,7 @@ class Knock:
             raise InvalidToken("the knock is another")
 
 
-@pytest.mark.spec("rfc6749", "7.1")
+@pytest.mark.spec("rfc6749", "8.1")
 def test_a_token_type_from_outside(site: Site) -> None:
     site.provider.register_token_type(Knock())
     auth = ("web", site.add_client())

@@ -24,7 +24,7 @@ def end(site: Site, ticket: str, browser: Any = None) -> TestResponse:
     return (browser or site.browser).post(PAGE, data={"ticket": ticket})
 
 
-@pytest.mark.spec("rfc9700", "5.1.3")
+@pytest.mark.spec("rfc6819", "5.1.3")
 def test_each_client_is_shown_with_what_it_may_do(site: Site) -> None:
     site.add_client(
         name="Shop", metadata={"client_uri": "https://shop.example", "logo_uri": "https://img.example/l.png"}
@@ -42,7 +42,7 @@ def test_each_client_is_shown_with_what_it_may_do(site: Site) -> None:
     assert len(tickets(page)) == 2
 
 
-@pytest.mark.spec("rfc9700", "5.1.3")
+@pytest.mark.spec("rfc6819", "5.1.3")
 def test_the_end_of_one_ends_all_that_it_has_and_nothing_else(site: Site) -> None:
     secret, other = site.add_client(), site.add_client("other")
     one, two = site.tokens(secret), site.tokens(secret, scope="profile mail")
