@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import re
 from base64 import b64decode
 from functools import cache
 from hashlib import sha256
@@ -33,6 +34,11 @@ _KEPT = (_DIGEST, "pbkdf2:", "scrypt:", "pbkdf2_sha256$", "argon2", "$argon2", "
 """What the stored forms of secrets begin with, here and elsewhere."""
 
 _ACCEPTS = frozenset({"client_secret_basic", "client_secret_post"})
+_WERKZEUG_HASH = re.compile(r"(?:scrypt|pbkdf2)(?::[a-z0-9]+)*\$[^$]+\$[0-9a-f]+\Z")
+_OTHER_HASH = re.compile(r"\$[a-z0-9-]+\$|\{[A-Z0-9-]+\}|(?:md5|sha[0-9]+|bcrypt|argon2|pbkdf2|scrypt)[a-z0-9_:]*\$")
+
+LONG_SECRET = 32
+"""Characters of a secret that was surely drawn at random, so that nobody finds it by trying, whatever the hash."""
 
 
 def hash_secret(secret: str) -> str:
@@ -49,6 +55,18 @@ def keep_plain(secret: str) -> str:
     It protects a long secret as well as a hash that is slow; a short one is no safer than where it came from.
     """
     return _DIGEST + sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def take_over(kept: str) -> str:
+    """What is kept of a secret that another library kept: Werkzeug's hash as it is, plain text as its strength allows.
+
+    Raises :exc:`ValueError` for a hash of another kind.
+    """
+    if _WERKZEUG_HASH.match(kept):
+        return kept
+    if _OTHER_HASH.match(kept):
+        raise ValueError("is a hash of a kind that cannot be checked here: give the client a new secret")
+    return keep_plain(kept) if len(kept) >= LONG_SECRET else generate_password_hash(kept)
 
 
 def read_basic(request: Request) -> Credentials | None:

@@ -118,6 +118,15 @@ class ListingStore(Protocol):
         ...
 
 
+@runtime_checkable
+class ImportStore(Store, Protocol):
+    """A store in which tokens of another provider can be filed, however often that is tried."""
+
+    def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Those of the keys that an access or a refresh token has, revoked and expired ones too."""
+        ...
+
+
 def find_consents(store: object) -> ConsentStore | None:
     """The store, or the one behind it, that remembers consent."""
     found: ConsentStore | None = _find(store, ConsentStore)
@@ -127,6 +136,12 @@ def find_consents(store: object) -> ConsentStore | None:
 def find_listing(store: object) -> ListingStore | None:
     """The store, or the one behind it, whose clients can be listed."""
     found: ListingStore | None = _find(store, ListingStore)
+    return found
+
+
+def find_import(store: object) -> ImportStore | None:
+    """The store, or the one behind it, that takes tokens of another provider."""
+    found: ImportStore | None = _find(store, ImportStore)
     return found
 
 

@@ -85,6 +85,11 @@ class MemoryStore:
                     self._file(record)
             return True
 
+    def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
+        """See :meth:`.base.ImportStore.find_known`."""
+        with self._lock:
+            return {key for key in keys if key in self._tokens or key in self._refresh}
+
     def revoke(self, mark: str, expires_at: int) -> None:
         """See :meth:`.base.Store.revoke`."""
         with self._lock:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.engine.default import DefaultDialect
@@ -33,6 +34,9 @@ DIALECTS = ("sqlite", "postgresql")
 
 MARKS = ("first", "second", "third", "fourth")
 """The parameters of the marks that one statement looks for."""
+
+KEYS = 20
+"""How many keys one statement of ``find_known`` asks for."""
 
 _BATCH = "500"
 
@@ -121,6 +125,15 @@ class Statements:
             token.c.authorization_id,
             token.c.client_id,
             token.c.consent_id,
+        )
+
+        self.keys = [f"key_{number}" for number in range(KEYS)]
+        asked: list[BindParameter[bytes]] = [bindparam(name) for name in self.keys]
+        self.find_known = compiled(
+            union_all(
+                select(token.c.access_key).where(token.c.access_key.in_(asked)),
+                select(token.c.refresh_key).where(token.c.refresh_key.in_(asked)),
+            )
         )
 
         self.spend_grant = compiled(

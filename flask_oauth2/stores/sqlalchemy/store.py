@@ -21,7 +21,7 @@ from ...records import AccessToken, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import rows, schema
 from .database import Step, absence, connect
-from .statements import DIALECTS, MARKS, Statements
+from .statements import DIALECTS, KEYS, MARKS, Statements
 
 
 class SQLAlchemyStore:
@@ -141,6 +141,16 @@ class SQLAlchemyStore:
             return False
         sibling = {"key": key, "since": now - leeway, "most": SIBLINGS}
         return run(Step(sql.add_sibling, sibling, 1), *files) is not None
+
+    def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
+        """See :meth:`.base.ImportStore.find_known`."""
+        asked = list(keys)
+        known: set[bytes] = set()
+        for start in range(0, len(asked), KEYS):
+            batch = asked[start : start + KEYS]
+            named = dict.fromkeys(self._sql.keys) | dict(zip(self._sql.keys, batch, strict=False))
+            known.update(bytes(row[0]) for row in self._database.fetch(self._sql.find_known, **named))
+        return known
 
     def revoke(self, mark: str, expires_at: int) -> None:
         """See :meth:`.base.Store.revoke`."""
