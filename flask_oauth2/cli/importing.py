@@ -97,7 +97,9 @@ def _find_database(uri: str | None) -> ForeignDatabase:
     from ..stores.sqlalchemy.foreign import ForeignDatabase
 
     if uri is not None:
-        return ForeignDatabase.open(uri)
+        database = ForeignDatabase.open(uri)
+        click.get_current_context().call_on_close(database.engine.dispose)
+        return database
     db = flask.current_app.extensions.get("sqlalchemy")
     if db is None:
         raise click.UsageError("the application has no database of its own: say by --database where the tables are")

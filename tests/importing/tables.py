@@ -142,7 +142,9 @@ def fill(uri: str, base: type[DeclarativeBase], *rows: Any) -> None:
     engine = create_engine(uri)
     base.metadata.create_all(engine)
     with Session(engine) as session:
-        session.add_all(rows)
+        for row in rows:
+            session.add(row)
+            session.flush()
         session.commit()
     engine.dispose()
 

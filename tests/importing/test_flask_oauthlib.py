@@ -180,8 +180,9 @@ def test_columns_of_other_names_and_shapes(sql_site: Site, old: str, run_import:
             "redirect_uris TEXT, default_scopes TEXT, allowed_grant_types TEXT, allowed_response_types TEXT)",
             "CREATE TABLE keys (access_token TEXT PRIMARY KEY, client_id TEXT, user_id TEXT, refresh_token TEXT, "
             "expires TEXT, scopes TEXT)",
-            f"INSERT INTO apps VALUES (7, 'web', '{SECRET}', 'confidential', '[\"{CALLBACK}\", \"https://b.example\"]', "
-            "'profile\nmail', 'authorization_code\nrefresh_token', '[\"code\"]')",
+            f"INSERT INTO apps VALUES (7, 'web', '{SECRET}', 'confidential', "
+            f"'[\"{CALLBACK}\", \"https://b.example\"]', 'profile\nmail', "
+            "'authorization_code\nrefresh_token', '[\"code\"]')",
             f"INSERT INTO apps VALUES (8, 'open', '', 'public', '{CALLBACK}\nhttps://b.example', '[\"profile\"]', "
             "NULL, NULL)",
             f"INSERT INTO keys VALUES ('live-access', 'web', 'ada', 'live-refresh', '{NOW + 60}', '[\"profile\"]')",
