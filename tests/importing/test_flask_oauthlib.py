@@ -188,12 +188,19 @@ def test_columns_of_other_names_and_shapes(sql_site: Site, old: str, run_import:
             f"INSERT INTO keys VALUES ('live-access', 'web', 'ada', 'live-refresh', '{NOW + 60}', '[\"profile\"]')",
             f"INSERT INTO keys VALUES ('text-access', 'web', NULL, NULL, '{in_seconds(60)}', 'profile')",
             "INSERT INTO keys VALUES ('bad-access', 'web', 'ada', NULL, 'tomorrow', 'profile')",
+            "INSERT INTO keys VALUES (x'00ff', 'web', 'ada', NULL, NULL, 'profile')",
+            "INSERT INTO keys VALUES ('worse-access', 'web', 'ada', NULL, NULL, '[profile')",
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()
     tables = ["--client-table", "apps", "--token-table", "keys", "--column", "client_secret=secret_text"]
     report = run_import(sql_site, FLASK_OAUTHLIB, *tables, ends=1)
-    assert report["left"] == [{"table": "keys", "id": "row 1", "reason": "its expires is no time"}]
+    assert {finding["reason"] for finding in report["left"]} == {
+        "its expires is no time",
+        "its access_token is no text",
+        "its scopes begins like a JSON list and is none",
+    }
+    assert {finding["id"] for finding in report["left"]} <= {f"row {number}" for number in range(1, 6)}
     web, public = sql_site.store.get_client("web"), sql_site.store.get_client("open")
     assert web.redirect_uris == public.redirect_uris == (CALLBACK, "https://b.example")
     assert (web.scope, web.grant_types) == (("profile", "mail"), ("authorization_code", "refresh_token"))
@@ -208,6 +215,8 @@ def test_codes_are_counted_and_not_taken(sql_site: Site, filled: str, run_import
     code = Grant(client_id="web", user_id=1, code="a-code", redirect_uri=CALLBACK, expires=in_seconds(60))
     fill(filled, Old, code)
     assert run_import(sql_site, FLASK_OAUTHLIB)["codes"] == {"left": 1}
+    result = sql_site.app.test_cli_runner().invoke(args=["oauth2", "import", FLASK_OAUTHLIB, "--database", filled])
+    assert "1 code not taken" in result.output
     assert sql_site.redeem("a-code", ("web", SECRET)).status_code == 400
 
 

@@ -11,6 +11,7 @@ from importing.tables import SECRET, Old, fill, old_client, old_token, read, run
 from sqlalchemy import create_engine
 
 from flask_oauth2 import MemoryStore, values
+from flask_oauth2.cli import importing
 from flask_oauth2.importing import FlaskOAuthlib
 from flask_oauth2.importing.transfer import Options, Transfer
 from flask_oauth2.stores.sqlalchemy.foreign import BATCH, ForeignDatabase
@@ -285,3 +286,18 @@ def test_an_application_with_getters_of_its_own(new_site: Callable[..., Site], o
     assert not site.is_alive("other-access")
     assert site.refresh("live-refresh", SECRET).status_code == 200
     assert len(told) == 1
+
+
+def test_a_terminal_sees_how_far_it_is(
+    sql_site: Site, old: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(old, Old, old_client(), old_token())
+    server = sql_site.server
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    command = importing.import_from
+    with sql_site.app.app_context():
+        command.main(["flask-oauthlib", "--database", old], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert "Importing" in shown.err
+    assert "All was taken." in shown.out
+    assert server.store.get_client("web") is not None
