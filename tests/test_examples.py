@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
+from example_site import serve
 from interop.browser import Browser, Page
 
 ROOT = Path(__file__).parent.parent
@@ -24,28 +20,9 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("clone")
     ignored = shutil.ignore_patterns("instance", "__pycache__")
     shutil.copytree(ROOT / "examples/quickstart", folder / "examples/quickstart", ignore=ignored)
-    command = "flask --app examples/quickstart/app.py run"
-    assert f".venv/bin/{command}\n" in (ROOT / "README.rst").read_text()
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
-    arguments = [sys.executable, "-m", *command.split(), "--port", str(port)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 30
-        while not answers(port):
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def answers(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    assert ".venv/bin/flask --app examples/quickstart/app.py run\n" in (ROOT / "README.rst").read_text()
+    with serve(folder, "examples/quickstart/app.py") as url:
+        yield url
 
 
 @pytest.fixture

@@ -55,6 +55,10 @@ class Page(HTMLParser):
             self.forms[-1].buttons[data.strip()] = attributes.get("name"), attributes.get("value") or ""
 
 
+_FORM = {"Sec-Fetch-Site": "same-origin"}
+"""What browsers say of a form that a page of the site sends to it."""
+
+
 class Browser:
     """Follows redirects within the site that it was opened on, and stops where one leads elsewhere."""
 
@@ -72,7 +76,8 @@ class Browser:
         """Visit a URL, or send a form there."""
         site, visited = urlsplit(url).netloc, {url}
         while True:
-            response = self._session.request("GET" if form is None else "POST", url, data=form, allow_redirects=False)
+            method, headers = ("GET", None) if form is None else ("POST", _FORM)
+            response = self._session.request(method, url, data=form, headers=headers, allow_redirects=False)
             if "Location" not in response.headers:
                 return Page(url, response.status_code, response.text, visited)
             url, form = urljoin(url, response.headers["Location"]), None

@@ -1,0 +1,36 @@
+"""An example, started as people start it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def serve(folder: Path, app: str) -> Iterator[str]:
+    """The URL of the application in the file ``app`` of a folder, while it runs there."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    arguments = [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while not _answers(port):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
