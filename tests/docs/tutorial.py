@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from doc_page import Block, Page
 from interop.browser import Browser
+
 from oauth_site import CHALLENGE, VERIFIER
 
 ADA = {"name": "ada", "password": "engine"}

@@ -8,9 +8,9 @@ from re import search
 from typing import Any
 
 from doc_page import Page
-from oauth_site import CHALLENGE
 
 from flask_oauth2 import Client
+from oauth_site import CHALLENGE
 
 
 def check(page: Page) -> None:
