@@ -51,6 +51,11 @@ def check_registration(uri: str, application_type: str) -> None:
         raise ValueError("has a private-use scheme, which is for native applications")
 
 
+def is_harmless(uri: str) -> bool:
+    """Whether a browser that is sent there leaves this site, and runs nothing in its name."""
+    return uri.partition(":")[0].lower() not in ("javascript", "data", "vbscript", "blob", "file", "about", "")
+
+
 def choose(client: Client, requested: str | None) -> str:
     """The URI that an answer goes to. Raises :exc:`InvalidRequest`, to be shown to the user and never redirected."""
     registered = client.redirect_uris

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .. import uris
 from ..errors import ConfigurationError
 from ..records import Client, find, seconds, words
-from .rules import PAGES
+from .rules import PAGES, is_page
 from .secret import keep_plain
 
 _FOR_USERS = ("authorization_code", "refresh_token")
@@ -47,14 +48,14 @@ def read_client(found: Any, client_id: str) -> Client:
         secret=secret,
         auth_method=auth_method,
         application_type=find(found, "application_type") or "web",
-        redirect_uris=words(find(found, "redirect_uris")),
+        redirect_uris=tuple(filter(uris.is_harmless, words(find(found, "redirect_uris")))),
         grant_types=grant_types,
         response_types=tuple(response_types.splitlines() if isinstance(response_types, str) else response_types),
         scope=tuple(dict.fromkeys((*words(find(found, "scope", "scopes")), *words(find(found, "default_scopes"))))),
         token_format=find(found, "token_format"),
         pkce_required=find(found, "pkce_required"),
         resource_server=bool(find(found, "resource_server")),
-        metadata={page: str(value) for page in PAGES if (value := find(found, page))},
+        metadata={page: value for page in PAGES if is_page(value := find(found, page))},
         created_at=seconds(find(found, "created_at", "client_id_issued_at")) or 0,
     )
 

@@ -41,6 +41,9 @@ SECRET_METHODS = ClientSecretBasic.accepts
 """The methods that need a secret."""
 
 _VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
+_NETLOC = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]+)?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]+)?\Z")
+"""A host of characters that a content security policy may name, and no user information."""
+
 _PAGE = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
 
 GIVES_NO_REFRESH_TOKEN = frozenset({"client_credentials", "implicit", "refresh_token"})
@@ -242,7 +245,10 @@ def _metadata(client: Client, server: Server) -> None:
     """:rfc:`7591#section-2`: pages by https, which lead nowhere by script, and whom to write to."""
     for name, value in client.metadata.items():
         if name in PAGES:
-            _check_page(name, value)
+            if not is_page(value):
+                raise InvalidMetadata(
+                    name, "must be the full URL of a page and begin with https://; http only for loopback"
+                )
         elif name == "contacts":
             if not isinstance(value, list | tuple) or not all(_is_line(contact) for contact in value):
                 raise InvalidMetadata(name, "must be a list of addresses, each one printable line")
@@ -250,14 +256,14 @@ def _metadata(client: Client, server: Server) -> None:
             raise InvalidMetadata(name, f"is not kept here: known are {', '.join(PAGES)} and contacts")
 
 
-def _check_page(name: str, value: object) -> None:
+def is_page(value: object) -> bool:
+    """Whether it is the URL of a page or an image that people may be shown."""
     try:
         parts = urlsplit(value) if isinstance(value, str) and _PAGE.match(value) else None
-        host = parts and parts.port != 0 and "@" not in parts.netloc and parts.hostname
+        host = parts and parts.port != 0 and _NETLOC.match(parts.netloc) and parts.hostname
     except ValueError:
-        host = None
-    if not host or (parts and parts.scheme == "http" and host not in LOOPBACK_HOSTS):
-        raise InvalidMetadata(name, "must be the full URL of a page and begin with https://; http only for loopback")
+        return False
+    return bool(host and parts and (parts.scheme == "https" or host in LOOPBACK_HOSTS))
 
 
 def _is_line(value: object) -> bool:

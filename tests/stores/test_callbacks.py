@@ -343,6 +343,20 @@ class TestClients:
         assert (client.grant_types, client.response_types) == (("authorization_code",), ("code",))
         assert client.created_at == NOW
 
+    @pytest.mark.parametrize(
+        "page",
+        ["javascript:alert(1)", "https://a.example;sandbox/logo.png", "https://ada@a.example/", "http://a.example/"],
+    )
+    def test_pages_that_people_must_not_follow_are_left_out(self, moved: Site, own: Own, page: str) -> None:
+        own.clients["web"] = {**vars(OwnClient()), "client_uri": page, "tos_uri": "https://a.example/tos"}
+        assert moved.store.get_client("web").metadata == {"tos_uri": "https://a.example/tos"}
+
+    @pytest.mark.parametrize("uri", ["javascript:alert(1)//", "DATA:text/html,x", "vbscript:x"])
+    def test_redirect_uris_that_would_run_here_are_left_out(self, moved: Site, own: Own, uri: str) -> None:
+        own.clients["web"] = OwnClient(redirect_uris=[uri, CALLBACK])
+        assert moved.store.get_client("web").redirect_uris == (CALLBACK,)
+        assert moved.ask(redirect_uri=uri).status_code == 400
+
     def test_the_name_of_a_missing_attribute_is_said(self, moved: Site, own: Own) -> None:
         own.clients["web"] = {"client_id": "web", "client_secret": SECRET}
         with pytest.raises(ConfigurationError, match="returned a dict without redirect_uris"):
