@@ -15,6 +15,7 @@ version = release = flask_oauth2.__version__
 
 extensions = ["sphinx.ext.autodoc", "commands_list", "options_list", "short_names", "spec_page"]
 exclude_patterns = ["README.md"]
+smartquotes = False  # options of commands begin with two hyphens
 html_theme = "furo"
 html_title = f"flask_oauth2 {release}"
 autodoc_member_order = "bysource"

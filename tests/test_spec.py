@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from spec_page import LEVELS, Document, Requirement, find_holding, read_documents, read_tests
+from requirements import LEVELS, Document, Requirement, find_holding, read_documents, read_tests
 
 DOCUMENTS = read_documents()
 TESTS = read_tests()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -171,6 +172,57 @@ def test_an_application_with_clients_and_tokens_of_its_own(tmp_path: Any) -> Non
     assert tokens == [(mine, "profile")] * 2
     with pytest.raises(ConfigurationError, match="clients come from the application's clientgetter"):
         register_client(site.app)
+
+
+CONFTEST = """
+import flask
+import pytest
+
+from flask_oauth2 import MemoryStore, OAuth2Provider, current_token
+from flask_oauth2.testing import RegisteredClient  # before the plugin is loaded
+
+pytest_plugins = ["flask_oauth2.testing"]
+
+
+@pytest.fixture
+def app():
+    app = flask.Flask("shop")
+    app.config.update(SECRET_KEY="a secret key of the tests", OAUTH2_SCOPES={"orders": "See your orders"})
+    provider = OAuth2Provider(app, store=MemoryStore())
+
+    @app.get("/orders")
+    @provider.require_oauth("orders")
+    def orders():
+        return {"user": current_token.user_id}
+
+    return app
+"""
+
+MODULE = """
+from flask_oauth2.testing import unguarded
+
+
+def test_orders(oauth_http, oauth_clock, app):
+    http = oauth_http("ada", "orders")
+    assert http.get("/orders").get_json() == {"user": "ada"}
+    oauth_clock.forward(3600)
+    assert http.get("/orders").status_code == 401
+    assert unguarded(app) == []
+
+
+def test_what_is_not_so(oauth_http):
+    assert oauth_http("ada", "orders").get("/orders").get_json() == {"user": "bob"}
+"""
+
+
+def test_in_a_project_of_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_shop.py").write_text(MODULE)
+    command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-W", "error", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, "-rA", "test_shop.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert "PASSED test_shop.py::test_orders" in done.stdout
+    assert "FAILED test_shop.py::test_what_is_not_so" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
 
 
 WITHOUT_PYTEST = """

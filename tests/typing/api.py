@@ -16,6 +16,14 @@ from flask_oauth2 import (
     User,
     current_token,
 )
+from flask_oauth2.testing import (
+    RegisteredClient,
+    StoreContract,
+    http_with_token,
+    issue_token,
+    stop_clock,
+    unguarded,
+)
 
 app = Flask(__name__)
 db = SQLAlchemy(app)
@@ -74,3 +82,17 @@ class Items(MethodView):
 
 
 text: str = me.__name__
+
+
+def test_orders(oauth_client: RegisteredClient) -> None:
+    robot = oauth_client(scope="orders", grant_types=["client_credentials"])
+    token: str = issue_token(app, "ada", "orders", client=robot, lifetime=60)
+    with stop_clock(app) as clock:
+        clock.forward(60)
+        status: int = http_with_token(app, token).get("/orders", auth=robot.auth).status_code
+    names: list[str] = unguarded(app)
+    assert not names, status
+
+
+class TestMemory(StoreContract):
+    pass
