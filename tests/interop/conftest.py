@@ -47,6 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         SECRET_KEY="a secret key of the tests",
         OAUTH2_SCOPES={"profile": "See your name", "mail": "Read your mail"},
         OAUTH2_LOGIN_VIEW="login",
+        OAUTH2_THROTTLE_FAILURES=1000,  # all libraries send wrong secrets of one client within minutes
         OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token", "password", "implicit"],
     )
     provider = OAuth2Provider(app)
@@ -85,7 +86,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         },
         "api": {"grant_types": (), "response_types": (), "resource_server": True},
     }
-    secrets = {name: values.new("ocs", values.stamp(0)) for name in clients}
+    secrets = {name: values.new("ocs", values.stamp(1)) for name in clients}
     with app.app_context():
         store: Any = provider.server.store
         for name, fields in clients.items():
