@@ -255,3 +255,5 @@ def test_plain_functions(app: flask.Flask) -> None:
     token = issue_token(app, "ada", "profile", client=register_client(app))
     assert http_with_token(app, token).get("/api/me").get_json()["user"] == "ada"
     assert http_with_token(app, "guess").get("/api/me").status_code == 401
+    first, second = (http_with_token(app, issue_token(app, "ada")).get("/api/me").get_json() for _ in range(2))
+    assert first["client"] != second["client"]
