@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -121,27 +121,29 @@ def _print(report: Report, server: Server, options: Options) -> None:
         click.echo("A dry run: nothing was written. This is what would be done.\n")
     counts = {"clients": report.clients, "tokens": report.tokens}
     print_table([("", *(name.replace("_", " ") for name in Count.__slots__)), *map(_count_row, counts.items())])
-    click.echo()
-    if report.shortened:
-        ends_at = datetime.fromtimestamp(server.clock() + server.longest_lifetime, UTC)
-        click.echo(
-            f"{_number(report.shortened, 'access token')} would have lived longer; here the settings let them end on "
-            f"{ends_at:%Y-%m-%d %H:%M} UTC. Their refresh tokens give new ones."
-        )
-    if options.in_place:
-        click.echo(f"{_number(report.rewritten, 'row')} of the library's tokens rewritten to keys.")
-    elif server.callbacks.tokengetter is not None:
-        click.echo(
-            "The application has a tokengetter, which is called with keys: add --in-place, or it finds no token."
-        )
-    if report.codes:
-        click.echo(f"{_number(report.codes, 'code')} not taken: they live for seconds, and their clients ask again.")
+    for sentence in _sentences(report, server, options):
+        click.echo(f"\n{sentence}")
     _list("To know:", report.notes)
     _list("Left:", report.left)
     if report.left:
         click.echo(f"\n{_number(len(report.left), 'row')} left. Change what is wrong and run the command again.")
     else:
-        click.echo("All was taken.")
+        click.echo("\nAll was taken.")
+
+
+def _sentences(report: Report, server: Server, options: Options) -> Iterator[str]:
+    if report.shortened:
+        ends_at = datetime.fromtimestamp(server.clock() + server.longest_lifetime, UTC)
+        yield (
+            f"{_number(report.shortened, 'access token')} would have lived longer; here the settings let them end on "
+            f"{ends_at:%Y-%m-%d %H:%M} UTC. Their refresh tokens give new ones."
+        )
+    if options.in_place:
+        yield f"{_number(report.rewritten, 'row')} of the library's tokens rewritten to keys."
+    elif server.callbacks.tokengetter is not None:
+        yield "The application has a tokengetter, which is called with keys: add --in-place, or it finds no token."
+    if report.codes:
+        yield f"{_number(report.codes, 'code')} not taken: they live for seconds, and their clients ask again."
 
 
 def _count_row(counted: tuple[str, Count]) -> tuple[object, ...]:
