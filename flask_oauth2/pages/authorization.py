@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -144,12 +145,12 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
 def _ask_by(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: Asked) -> Response | bool:
     """The application's own consent page, or what it decided."""
     params = asked.params
+    ours = {"client": needed.client, "user": needed.user, "host": uris.origin(needed.redirect_uri)}
+    named = signature(view).parameters  # a view of flask-oauthlib may pass things of these names on by itself
     shown = view(
-        client=needed.client,
+        **{name: value for name, value in ours.items() if name in named},
         client_id=needed.client.client_id,
         scopes=list(needed.scope),
-        host=uris.origin(needed.redirect_uri),
-        user=needed.user,
         redirect_uri=needed.redirect_uri,
         response_type=params.get("response_type"),
         state=params.get("state"),

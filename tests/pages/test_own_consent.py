@@ -22,8 +22,9 @@ def own(tmp_path: Any) -> Site:
 
     @site.app.route("/allow", methods=["GET", "POST"])
     @site.provider.authorize_handler
-    def authorize(*args: Any, **asked: Any) -> Any:
-        """As in flask-oauthlib's documentation."""
+    def authorize(*args: Any, client: Any, user: Any, host: str, **asked: Any) -> Any:
+        """Nearly as in flask-oauthlib's documentation."""
+        asked |= {"client": client, "user": user, "host": host}
         site.seen.append((flask.request.method, asked))  # type: ignore[attr-defined]
         if flask.request.method == "GET":
             if "trusted" in asked["scopes"]:
@@ -59,6 +60,27 @@ def test_it_is_told_what_is_asked(own: Site) -> None:
     assert asked["client_id"] == asked["client"].client_id == "web"
     assert (asked["user"].name, asked["host"], asked["state"]) == ("ada", "https://client.example", "st-1")
     assert (asked["redirect_uri"], asked["response_type"]) == (CALLBACK, "code")
+
+
+def test_a_view_of_flask_oauthlib_is_given_no_more_than_there(site: Site) -> None:
+    @site.provider.authorize_handler
+    def authorize(*args: Any, **asked: Any) -> Any:
+        return flask.jsonify(dict(user="own", client="own", **{name: str(asked[name]) for name in asked}))
+
+    site.add_client()
+    site.sign_in()
+    given = set(site.ask().get_json())
+    assert given == {
+        "user",
+        "client",
+        "client_id",
+        "redirect_uri",
+        "request",
+        "response_type",
+        "scopes",
+        "state",
+        "ticket",
+    }
 
 
 @pytest.mark.parametrize("path", ["/oauth/authorize", "/allow"])
