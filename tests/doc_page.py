@@ -37,7 +37,7 @@ _NEVER_RUN = re.compile(
     rf"|{_LEAD}>>> |(?!{_LEAD}\.\. ).*::$"
 )
 _FILE = re.compile(r"([\w./-]+\.\w+)(, continued)?$")
-_SERVER = re.compile(r"\S*flask .*\brun\b")
+_SERVER = re.compile(r"\S*flask (?:.* )?run\b")
 _SETUP = re.compile(r"(python3? -m venv|\.|source|deactivate)( |$)")
 _ADDRESS = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{2,5})\b")
 
