@@ -220,6 +220,22 @@ def test_flask_login_needs_no_callback(tmp_path: Path) -> None:
     assert site.call(token).get_json() == {"name": "Ada"}
 
 
+def test_flask_login_knows_when_somebody_signed_in(tmp_path: Path) -> None:
+    site = login_site(tmp_path)
+    now = [1_800_000_000.0]
+    site.clock = lambda: now[0]  # type: ignore[assignment]
+    site.add_client()
+    site.sign_in("ada")
+    now[0] += 100
+    back = parse_qs(urlsplit(site.ask(prompt="login").location).query)["next"][0]
+    assert site.browser.get(back).status_code == 303, "who did not sign in again is sent again"
+    site.sign_in("ada")
+    assert site.browser.get(back).status_code == 200
+    with site.browser.session_transaction() as session:
+        session["_fresh"] = False  # as for whoever is only remembered
+    assert site.browser.get(back).status_code == 303
+
+
 def test_without_flask_login_what_is_missing_is_named(tmp_path: Path) -> None:
     app = new_app(tmp_path)
     provider = OAuth2Provider(app, store=MemoryStore())
