@@ -388,6 +388,11 @@ class OAuth2Provider:
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),
         )
+        if self._parts.usergetter is not None and "password" not in settings.grant_types:
+            log.warning(
+                "a usergetter is registered, but nothing asks it: OAUTH2_GRANT_TYPES does not name password, a grant "
+                "that RFC 9700 section 2.4 advises against"
+            )
         for place in self._several:
             log.warning(
                 "require_oauth%s demands all of these scopes; in flask-oauthlib any was enough, which is any_of=[...] "

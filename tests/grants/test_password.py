@@ -104,8 +104,9 @@ def test_it_needs_a_usergetter(new_site: Any) -> None:
         new_site(OAUTH2_GRANT_TYPES=["password"]).http.get("/.well-known/oauth-authorization-server")
 
 
-def test_it_is_off_by_default_even_with_a_usergetter(new_site: Any) -> None:
+def test_it_is_off_by_default_even_with_a_usergetter(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
     site = new_site()
     site.provider.usergetter(lambda *_: "ada")
     answer = site.token("password", ("web", site.add_client()), username="ada", password="x")
     assert answer.get_json()["error"] == "unsupported_grant_type"
+    assert "OAUTH2_GRANT_TYPES does not name password" in caplog.text
