@@ -14,6 +14,10 @@ from oauth_site import Site, Statements, make_site
 pytest_plugins = ["flask_oauth2.testing"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", action="store_true", help="write the pictures of pages that the docs show")
+
+
 @pytest.fixture
 def site(tmp_path: Any) -> Site:
     """An application on a store in memory."""

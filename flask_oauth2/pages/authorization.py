@@ -18,6 +18,7 @@ from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded
 from ..errors import InvalidRequest, OAuth2Error
 from ..messages import Params
 from ..records import Client, Grant
+from ..stores.base import find_consents
 from .base import HEADERS, PATIENCE, describe, name_of, page, read_ticket, redirect, show_error, stale, write_ticket
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         asks_again=bool(needed.allowed_before),
         new_scopes=set(needed.scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_again(server, asked)) if provider.has_login_view else None,
+        can_end=find_consents(server.store) is not None,
         ticket=_ticket(server, needed, asked),
     )
 

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import Client, User
+from . import translations
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -39,7 +40,8 @@ def page(
 
     ``images`` are the addresses of the images that it shows.
     """
-    response = flask.make_response(flask.render_template(template, **context), status)
+    text = {"t": translations.translate, "locale": translations.locale, "format_date": translations.format_date}
+    response = flask.make_response(flask.render_template(template, **text, **context), status)
     response.headers.update(HEADERS)
     response.headers["Content-Security-Policy"] = (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {_sources(images)}; "

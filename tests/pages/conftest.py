@@ -1,0 +1,262 @@
+"""Chromium before a real provider, and a client that shows what comes back to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlencode
+
+import flask
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from flask_oauth2 import Client, MemoryStore, OAuth2Provider
+from flask_oauth2.records import Consent
+from oauth_site import CHALLENGE
+
+HERE = Path(__file__).parent
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = HERE.parent.parent / "build" / "axe"
+"""Where the accessibility engine is kept between runs; git ignores it."""
+
+SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+
+DAYS = 86400
+SPRING = 1_772_000_000
+"""A day in February 2026: since when things were allowed."""
+
+
+def lacks(what: str) -> Any:
+    """Skip the test; where all must run, fail it."""
+    return (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(what)
+
+
+@contextmanager
+def serve(app: Any) -> Iterator[str]:
+    """The URL of an application that is served meanwhile."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass
+class House:
+    """A provider that is served, and the client that it knows best."""
+
+    app: flask.Flask
+    provider: OAuth2Provider
+    store: MemoryStore
+    url: str
+    client_url: str
+
+    def ask(self, client_id: str = "notes", **parameters: str) -> str:
+        """The URL of an authorization request."""
+        query = {
+            "response_type": "code",
+            "client_id": client_id,
+            "redirect_uri": f"{self.client_url}/back",
+            "scope": "profile notes",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+        }
+        return f"{self.url}/oauth/authorize?{urlencode(query | parameters)}"
+
+    def sign_in(self, page: Page, name: str = "Ada Lovelace") -> None:
+        page.goto(f"{self.url}/login?next=/")
+        page.get_by_label("Name").fill(name)
+        page.get_by_role("button", name="Sign in").click()
+
+
+def build_client() -> flask.Flask:
+    """The client's site: its logo, and a page that shows the answer."""
+    app = flask.Flask("client", static_folder=None)
+
+    @app.get("/logo.svg")
+    def logo() -> Any:
+        svg = (
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 56 56"><rect width="56" height="56" fill="#f4a934"/>'
+            '<path d="M17 14h22v28H17z" fill="#fff"/><path d="M22 22h12M22 28h12M22 34h7" stroke="#b36b00" '
+            'stroke-width="2.5"/></svg>'
+        )
+        return flask.Response(svg, mimetype="image/svg+xml")
+
+    @app.route("/back", methods=["GET", "POST"])
+    def back() -> Any:
+        answer = flask.request.form if flask.request.method == "POST" else flask.request.args
+        return flask.render_template_string(
+            '<!doctype html><html lang="en"><title>Client</title><link rel="icon" href="data:,"><main><h1>Back</h1><ul>'
+            "{% for name in answer %}<li>{{ name }}</li>{% endfor %}</ul></main></html>",
+            answer=answer,
+        )
+
+    return app
+
+
+LOGIN = """<!doctype html><html lang="en"><title>Sign in</title><link rel="icon" href="data:,">
+<main><h1>Sign in</h1><form method="post"><label>Name <input name="name" autofocus></label>
+<button>Sign in</button></form></main></html>"""
+
+
+def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2Provider, MemoryStore]:
+    """An application with a login page, the provider, and its store."""
+    store = MemoryStore()
+    app = flask.Flask("house", static_folder=None, **options)
+    app.config.update(
+        SECRET_KEY="a secret key of the tests",
+        OAUTH2_SCOPES={
+            "profile": "See your name and your picture",
+            "notes": "Read your notes",
+            "write": "Write, change and delete notes",
+        },
+        OAUTH2_LOGIN_VIEW="login",
+    )
+    provider = OAuth2Provider(app, store=store)
+
+    @app.get("/")
+    def home() -> Any:
+        return '<!doctype html><html lang="en"><title>Home</title><link rel="icon" href="data:,"></html>'
+
+    @app.route("/login", methods=["GET", "POST"])
+    def login() -> Any:
+        if flask.request.method == "POST":
+            flask.session["user"] = flask.request.form["name"]
+            return flask.redirect(flask.request.args["next"], 303)
+        return LOGIN
+
+    @provider.current_user
+    def current_user() -> Any:
+        return flask.session.get("user")
+
+    pages = {
+        "client_uri": "https://notes.example/",
+        "policy_uri": "https://notes.example/privacy",
+        "tos_uri": "https://notes.example/terms",
+        "logo_uri": f"{client_url}/logo.svg",
+    }
+    redirect_uris = (f"{client_url}/back", "https://notes.example/back")
+    fields: dict[str, Any] = {
+        "auth_method": "none",
+        "redirect_uris": redirect_uris,
+        "scope": ("profile", "notes", "write"),
+    }
+    long = "Thesecondbrainthatnobodyeverasksforbuteverybody needs, in its most recent and most complete edition"
+    store.set_client(Client(client_id="notes", name="Notes for phones", metadata=pages, **fields))
+    store.set_client(Client(client_id="plain", name="Weekly summary", **fields))
+    store.set_client(Client(client_id="long", name=long, metadata=pages, **fields))
+    for client_id, scope, granted_at, used_at in (
+        ("notes", ("profile", "notes"), SPRING, SPRING + 200 * DAYS),
+        ("plain", ("notes",), SPRING + 30 * DAYS, SPRING + 31 * DAYS),
+    ):
+        for user_id in ("Ada Lovelace", "Grace Hopper"):
+            store.set_consent(
+                Consent(
+                    id=f"{client_id} {user_id}",
+                    user_id=user_id,
+                    client_id=client_id,
+                    scope=scope,
+                    granted_at=granted_at,
+                    used_at=used_at,
+                )
+            )
+    return app, provider, store
+
+
+@pytest.fixture(scope="module")
+def client_url() -> Iterator[str]:
+    with serve(build_client()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def open_house(client_url: str) -> Iterator[Callable[..., House]]:
+    """Serves providers with options of the test's own."""
+    with ExitStack() as stack:
+
+        def open_house(debug: bool = False, **options: Any) -> House:
+            app, provider, store = build_provider(client_url, **options)
+            app.debug = debug
+            return House(app, provider, store, stack.enter_context(serve(app)), client_url)
+
+        yield open_house
+
+
+@pytest.fixture(scope="module")
+def house(open_house: Callable[..., House]) -> House:
+    return open_house()
+
+
+@pytest.fixture(scope="module")
+def debug_house(open_house: Callable[..., House]) -> House:
+    return open_house(debug=True)
+
+
+@pytest.fixture(scope="module")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if not CHROMIUM.exists():
+        lacks(f"no {CHROMIUM}: apt-get install chromium")
+    fonts = {"FONTCONFIG_FILE": str(HERE / "fonts.conf")} if request.config.getoption("--screenshots") else {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"], env={**os.environ, **fonts}
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens windows. What their console calls an error, such as a broken content security policy, fails the test."""
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # a page that is answered with 400 is called an error too
+        if message.type == "error" and "the server responded with a status of" not in message.text:
+            errors.append(message.text)
+
+    with ExitStack() as stack:
+
+        def open_page(size: str = "desktop", **options: Any) -> Page:
+            context = chromium.new_context(**{"viewport": SIZES[size], **options})
+            context.set_default_timeout(10_000)
+            stack.callback(context.close)
+            page = context.new_page()
+            page.on("console", note)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            return page
+
+        yield open_page
+    assert errors == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of the accessibility engine, in the version that ``package.json`` names."""
+    npm = shutil.which("npm")
+    if npm is None:
+        lacks("no npm: apt-get install npm")
+    wanted = (HERE / "package.json").read_text()
+    kept, engine = AXE / "package.json", AXE / "node_modules" / "axe-core" / "axe.min.js"
+    if not engine.exists() or kept.read_text() != wanted:
+        AXE.mkdir(parents=True, exist_ok=True)
+        kept.write_text(wanted)
+        command = [str(npm), "install", "--no-package-lock", "--no-audit", "--no-fund"]
+        installed = subprocess.run(command, cwd=AXE, capture_output=True, text=True)
+        if installed.returncode:
+            kept.unlink()
+            lacks(f"npm could not install axe-core: {installed.stderr}")
+    return engine.read_text()

@@ -1,0 +1,234 @@
+"""The pages in Chromium: on desktop and phone, light and dark, by keyboard, without scripts, without styles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+OpenPage = Callable[..., Page]
+
+PICTURES = Path(__file__).parent.parent.parent / "docs" / "_static" / "screenshots"
+"""``--screenshots`` writes ``NAME-SIZE-SCHEME.png`` here, for each name of ``PICTURED``."""
+
+PICTURED = ("consent", "error", "error-debug", "applications")
+
+SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+NARROW = {"width": 320, "height": 640}
+"""The narrowest screen that pages must fit, WCAG 2.2, 1.4.10."""
+
+WEB = {"redirect_uri": "https://notes.example/back"}
+WRONG = {"redirect_uri": "https://notes.example/back/"}
+
+SCENES: dict[str, Callable[[Any, Page], Any]] = {
+    "consent": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(**WEB))),
+    "consent-again": lambda house, page: (
+        house.sign_in(page),
+        page.goto(house.ask(**WEB, scope="profile notes write")),
+    ),
+    "consent-plain": lambda house, page: (house.sign_in(page), page.goto(house.ask("plain"))),
+    "consent-long": lambda house, page: (house.sign_in(page, "a" * 90), page.goto(house.ask("long", **WEB))),
+    "error": lambda house, page: page.goto(house.ask(**WRONG)),
+    "error-debug": lambda house, page: page.goto(house.ask(**WRONG)),
+    "applications": lambda house, page: (house.sign_in(page), page.goto(f"{house.url}/oauth/applications")),
+    "applications-none": lambda house, page: (
+        house.sign_in(page, "Somebody new"),
+        page.goto(f"{house.url}/oauth/applications"),
+    ),
+    "form-post": lambda house, page: (
+        house.sign_in(page, "Ada"),
+        page.goto(house.ask(**WEB, response_mode="form_post", scope="unknown")),
+    ),
+}
+"""Every page, and how somebody comes to see it."""
+
+
+@pytest.fixture
+def show(request: pytest.FixtureRequest, open_page: OpenPage) -> Callable[..., Page]:
+    """A window that shows a scene. A form that would send itself is held back."""
+
+    def show(scene: str, without_styles: bool = False) -> Page:
+        house = request.getfixturevalue("debug_house" if scene == "error-debug" else "house")
+        page = open_page()
+        page.route("**/form_post.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+        if without_styles:
+            page.route("**/*.css", lambda route: route.fulfill(body="", content_type="text/css"))
+        SCENES[scene](house, page)
+        return page
+
+    return show
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_accessibility_engine_finds_nothing(
+    show: Callable[..., Page], scene: str, axe: str, request: pytest.FixtureRequest
+) -> None:
+    page = show(scene)
+    for size, viewport in SIZES.items():
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.evaluate(axe)
+            found = page.evaluate("axe.run({rules: {'target-size': {enabled: true}}})")
+            assert [(one["id"], one["help"], one["nodes"]) for one in found["violations"]] == []
+            assert len(found["passes"]) > 15
+            if scene in PICTURED and request.config.getoption("--screenshots"):
+                PICTURES.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=PICTURES / f"{scene}-{size}-{scheme}.png", full_page=True)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_it_fits_every_screen_and_every_thumb(show: Callable[..., Page], scene: str) -> None:
+    page = show(scene)
+    for viewport in (*SIZES.values(), NARROW):
+        page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        for target in page.locator("button, .client a, .facts a, .links a").all():
+            box = target.bounding_box()
+            assert box is not None
+            assert box["height"] >= 44, target.text_content()
+            assert box["width"] >= 44, target.text_content()
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_it_says_the_same_without_styles(show: Callable[..., Page], scene: str) -> None:
+    styled = show(scene).locator("body").inner_text().split()
+    page = show(scene, without_styles=True)
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).padding") == "0px"
+    bare = page.locator("body").inner_text().split()
+    ids = {"error", "error-debug"}
+    assert len(bare) == len(styled) if scene in ids else bare == styled
+    for element in page.locator("h1, h2, h3, p, li, dt, dd, button, a").all():
+        assert element.is_visible()
+
+
+def sign_in_and_come(page: Page, house: Any, **parameters: str) -> None:
+    """A stranger comes with a request, signs in, and is asked."""
+    page.goto(house.ask(**parameters))
+    page.get_by_label("Name").fill("Ada")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Allow Notes for phones?"
+
+
+def answer_names(page: Page) -> list[str]:
+    """The parameters that the client was sent."""
+    page.get_by_role("heading", name="Back").wait_for()
+    return page.get_by_role("listitem").all_inner_texts()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
+def test_somebody_decides(open_page: OpenPage, house: Any, size: str, scheme: str, button: str, sent: str) -> None:
+    page = open_page(size, color_scheme=scheme)
+    sign_in_and_come(page, house, state="st-1")
+    assert page.get_by_text("See your name and your picture").is_visible()
+    assert page.get_by_text("Ada", exact=True).is_visible()
+    assert page.get_by_text(house.client_url, exact=True).is_visible()
+    assert page.evaluate("document.querySelector('img').naturalWidth") > 0, "the policy lets the logo in"
+    assert page.title() == "Allow Notes for phones?"
+    page.get_by_role("button", name=button).click()
+    names = answer_names(page)
+    assert sent in names
+    assert {"state", "iss"} <= set(names)
+
+
+@pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
+def test_the_keyboard_is_enough(open_page: OpenPage, house: Any, button: str, sent: str) -> None:
+    page = open_page()
+    page.goto(house.ask())
+    page.keyboard.type("Ada")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1).wait_for()
+    passed = []
+    while not passed or passed[-1] != button:
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        passed.append(focused.inner_text())
+        assert focused.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+        assert len(passed) < 9
+    assert passed == ["notes.example", "Use another account", "Allow", "Deny"][: len(passed)]
+    page.keyboard.press("Enter")
+    assert sent in answer_names(page)
+
+
+def test_another_account(open_page: OpenPage, house: Any) -> None:
+    page = open_page()
+    sign_in_and_come(page, house)
+    page.get_by_role("link", name="Use another account").click()
+    page.get_by_label("Name").fill("Grace")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_text("Grace", exact=True).is_visible()
+    page.get_by_role("button", name="Allow").click()
+    assert "code" in answer_names(page)
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+@pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
+def test_scripts_are_not_needed(open_page: OpenPage, house: Any, mode: str, button: str, sent: str) -> None:
+    page = open_page("phone", java_script_enabled=False)
+    sign_in_and_come(page, house, response_mode=mode)
+    page.get_by_role("button", name=button).click()
+    if mode == "form_post":
+        page.get_by_role("button", name="Continue").click()
+    assert sent in answer_names(page)
+
+
+@pytest.mark.spec("oauth-v2-form-post-response-mode-1_0", "2")
+def test_with_scripts_the_form_sends_itself(open_page: OpenPage, house: Any) -> None:
+    page = open_page()
+    sign_in_and_come(page, house, response_mode="form_post")
+    page.get_by_role("button", name="Allow").click()
+    assert "code" in answer_names(page)
+    assert page.url == f"{house.client_url}/back"
+
+
+@pytest.mark.spec("rfc9700", "5.1.3")
+def test_somebody_ends_what_they_allowed(open_page: OpenPage, house: Any) -> None:
+    page = open_page("phone")
+    house.sign_in(page, "Grace Hopper")
+    page.goto(f"{house.url}/oauth/applications")
+    assert [item.inner_text() for item in page.get_by_role("heading", level=2).all()] == [
+        "Notes for phones",
+        "Weekly summary",
+    ]
+    page.get_by_role("button", name="End access Weekly summary").click()
+    assert page.get_by_role("status").inner_text() == "Weekly summary has no access any more."
+    assert house.store.get_consent("Grace Hopper", "plain") is None
+    assert house.store.get_consent("Grace Hopper", "notes") is not None
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("No application may act for you.").wait_for()
+    page.reload()
+    assert page.get_by_role("status").count() == 0
+
+
+def test_the_page_of_a_developer_whose_client_is_wrong(open_page: OpenPage, debug_house: Any, house: Any) -> None:
+    page = open_page()
+    page.goto(debug_house.ask(**WRONG))
+    panel = page.get_by_role("region", name="For the developer")
+    assert "by a slash at the end" in panel.inner_text()
+    assert panel.get_attribute("lang") == "en"
+    page.goto(house.ask(**WRONG))
+    assert panel.count() == 0
+
+
+def test_a_style_sheet_of_the_applications_own(open_page: OpenPage, open_house: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "templates" / "oauth2"
+    folder.mkdir(parents=True)
+    (folder / "base.html").write_text(
+        '{% extends "oauth2/default/base.html" %}'
+        '{% block styles %}{{ super() }}<link rel="stylesheet" href="/acme.css">{% endblock %}'
+    )
+    acme = open_house(template_folder=str(folder.parent))
+    acme.app.add_url_rule(
+        "/acme.css", view_func=lambda: (":root { --accent: rgb(120, 0, 80) }", {"Content-Type": "text/css"})
+    )
+    page = open_page()
+    sign_in_and_come(page, acme)
+    color = page.get_by_role("button", name="Allow").evaluate("element => getComputedStyle(element).backgroundColor")
+    assert color == "rgb(120, 0, 80)"

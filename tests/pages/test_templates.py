@@ -1,0 +1,164 @@
+"""An application's own templates, block by block or for all pages, and what the pages say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_oauth2 import MemoryStore
+from oauth_site import Site, make_site
+
+
+@pytest.fixture
+def site_with(tmp_path: Path) -> Any:
+    """Sites with templates of their own."""
+
+    def site_with(**templates: str) -> Site:
+        folder = tmp_path / "templates" / "oauth2"
+        folder.mkdir(parents=True)
+        for name, text in templates.items():
+            (folder / f"{name}.html").write_text(text)
+        site = make_site(tmp_path, store=MemoryStore())
+        site.app.template_folder = str(folder.parent)
+        site.add_client(name="Shop")
+        site.sign_in()
+        return site
+
+    return site_with
+
+
+def test_one_block_of_one_page(site_with: Any) -> None:
+    own = '{% extends "oauth2/default/consent.html" %}{% block heading %}<h1>Let {{ client_name }} in?</h1>{% endblock %}'
+    site = site_with(consent=own)
+    page = site.ask()
+    assert "<h1>Let Shop in?</h1>" in page.text
+    assert "<h1>Allow" not in page.text
+    assert "See your name" in page.text
+    assert 'value="deny"' in page.text
+    site.allow(page)
+    assert "<h1>Connected applications</h1>" in site.browser.get("/oauth/applications").text
+
+
+def test_all_pages_at_once(site_with: Any) -> None:
+    own = (
+        '{% extends "oauth2/default/base.html" %}{% block brand %}<b>Acme</b>{% endblock %}'
+        '{% block styles %}{{ super() }}<link rel="stylesheet" href="/acme.css">{% endblock %}'
+    )
+    site = site_with(base=own)
+    consent = site.ask()
+    form = site.ask(scope="unknown", response_mode="form_post")
+    error = site.ask(client_id="nobody")
+    site.allow(consent)
+    for page in (consent, form, error, site.browser.get("/oauth/applications")):
+        assert "<header><b>Acme</b></header>" in page.text
+        assert 'href="/acme.css"' in page.text
+        assert 'href="/oauth/static/oauth2.css"' in page.text
+    assert "form_post.js" in form.text
+
+
+def test_a_layout_of_the_applications_own(site_with: Any) -> None:
+    site = site_with(base="<title>{% block title %}{% endblock %}</title><body>{% block main %}{% endblock %}")
+    page = site.ask()
+    assert page.text.startswith("<title>Allow Shop?</title><body>")
+    assert site.allow(page).status_code == 303
+
+
+BLOCKS = {
+    "base": ["title", "styles", "script", "head", "brand", "main", "footer"],
+    "consent": ["title", "main", "client", "heading", "again", "scopes", "account", "host", "actions", "notes"],
+    "error": ["title", "main", "heading", "reason", "advice", "details", "diagnosis"],
+    "applications": ["title", "main", "heading", "ended", "account", "connections"],
+    "form_post": ["title", "script", "main", "heading", "form"],
+}
+"""What applications may count on."""
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_blocks_have_these_names(site: Site, name: str) -> None:
+    template = site.app.jinja_env.get_template(f"oauth2/default/{name}.html")
+    assert list(template.blocks) == BLOCKS[name]
+
+
+def test_the_consent_page_says_who_asks_for_what(site: Site) -> None:
+    pages = {
+        "client_uri": "https://shop.example/",
+        "logo_uri": "https://img.example/logo.png",
+        "policy_uri": "https://shop.example/privacy",
+        "tos_uri": "https://shop.example/terms",
+    }
+    site.add_client(name="Shop", metadata=pages)
+    site.sign_in()
+    page = site.ask(scope="profile mail")
+    for uri in pages.values():
+        assert f'"{uri}"' in page.text
+    assert page.text.count('rel="noopener noreferrer nofollow"') == 3
+    assert ">shop.example</a>" in page.text
+    assert "You are signed in as" in page.text
+    assert "https://client.example" in page.text
+    assert 'href="/login?next=/oauth/authorize?' in page.text
+    assert "img-src 'self' https://img.example;" in page.headers["Content-Security-Policy"]
+    site.add_client(name="Shop")
+    bare = site.ask(scope="profile mail").text
+    for said in ("nofollow", "<img", "Privacy", "Terms"):
+        assert said not in bare
+
+
+def test_what_is_new_is_marked(site: Site) -> None:
+    site.add_client(name="Shop")
+    site.authorize(scope="profile")
+    page = site.ask(scope="profile mail").text
+    assert "You allowed Shop before. Now it asks for more" in page
+    assert '<li>Read your mail <strong class="new">New</strong></li>' in page
+    assert "<li>See your name</li>" in page
+    again = site.ask(scope="profile", prompt="consent").text
+    assert "You allowed Shop before. It asks for nothing new." in again
+    assert "New</strong>" not in again
+    assert "before" not in site.ask(client_id=site.add_client("other") and "other").text
+
+
+def test_a_client_that_wants_nothing_special(new_site: Any) -> None:
+    site = new_site(OAUTH2_SCOPES={})
+    site.add_client(name="Shop", scope=())
+    site.sign_in()
+    page = site.ask(scope=None)
+    assert "Shop asks to know that you are signed in here." in page.text
+    site.allow(page)
+    assert "Know that you are signed in here" in site.browser.get("/oauth/applications").text
+
+
+def test_nothing_is_promised_where_consents_are_not_kept(site: Site, new_site: Any) -> None:
+    class Forgetful:
+        def __init__(self) -> None:
+            self._store = MemoryStore()
+
+        def __getattr__(self, name: str) -> Any:
+            if "consent" in name:
+                raise AttributeError(name)
+            return getattr(self._store, name)
+
+    for house, promises in ((site, True), (new_site(store=Forgetful()), False)):
+        house.add_client()
+        house.sign_in()
+        assert ("You can end this at any time" in house.ask().text) is promises
+
+
+def test_an_empty_list_says_what_it_is_for(site: Site) -> None:
+    site.sign_in()
+    page = site.browser.get("/oauth/applications").text
+    assert "No application may act for you." in page
+    assert "<form" not in page
+
+
+def test_the_error_page_says_what_can_be_done(site: Site) -> None:
+    site.add_client()
+    page = site.ask(redirect_uri="https://evil.example/").text
+    assert '<span lang="en">redirect_uri is not registered for this client.</span>' in page
+    assert "begin again" in page
+    assert "For the developer" not in page
+    site.app.debug = True
+    page = site.ask(redirect_uri="https://evil.example/").text
+    assert "For the developer" in page
+    assert "<dt>Came</dt><dd><code>https://evil.example/</code></dd>" in page
+    assert "<dt>Came</dt>" not in site.browser.post("/oauth/consent", data={"ticket": "x"}).text
