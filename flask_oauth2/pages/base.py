@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import flask
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -23,6 +23,8 @@ PATIENCE = 3600
 """Seconds that a person has to sign in and to decide."""
 
 _SESSION_KEY = "_flask_oauth2"
+
+_HOST = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?=[/?#]|\Z)")
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -112,7 +114,6 @@ def _serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
 
 
 def _sources(images: tuple[str | None, ...]) -> str:
-    """Images of our own, and of the hosts of the given ones."""
-    parts = [urlsplit(image) for image in images if image]
-    hosts = sorted({f"{part.scheme}://{part.netloc}" for part in parts})
+    """Images of our own, and of the hosts of the given ones; a host of other characters would be policy, not a host."""
+    hosts = sorted({found[0] for image in images if (found := _HOST.match(image or ""))})
     return " ".join(["'self'", *hosts])

@@ -22,7 +22,10 @@ DOMAIN = "flask_oauth2"
 
 FOLDER = Path(__file__).with_name("translations")
 
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 
 
 def translate(text: str, **variables: Any) -> Markup:

@@ -153,6 +153,8 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
         "redirect_uris": redirect_uris,
         "scope": ("profile", "notes", "write"),
     }
+    only = {"redirect_uris": ("https://notes.example/back",)}
+    store.set_client(Client(client_id="notes-web", name="Notes", **fields | only))
     long = "Thesecondbrainthatnobodyeverasksforbuteverybody needs, in its most recent and most complete edition"
     store.set_client(Client(client_id="notes", name="Notes for phones", metadata=pages, **fields))
     store.set_client(Client(client_id="plain", name="Weekly summary", **fields))

@@ -21,7 +21,7 @@ NARROW = {"width": 320, "height": 640}
 """The narrowest screen that pages must fit, WCAG 2.2, 1.4.10."""
 
 WEB = {"redirect_uri": "https://notes.example/back"}
-WRONG = {"redirect_uri": "https://notes.example/back/"}
+WRONG = {"client_id": "notes-web", "redirect_uri": "https://notes.example/back/"}
 
 SCENES: dict[str, Callable[[Any, Page], Any]] = {
     "consent": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(**WEB))),
@@ -110,12 +110,13 @@ def sign_in_and_come(page: Page, house: Any, **parameters: str) -> None:
     page.goto(house.ask(**parameters))
     page.get_by_label("Name").fill("Ada")
     page.get_by_role("button", name="Sign in").click()
+    page.wait_for_load_state()
     assert page.get_by_role("heading", level=1).inner_text() == "Allow Notes for phones?"
 
 
 def answer_names(page: Page) -> list[str]:
     """The parameters that the client was sent."""
-    page.get_by_role("heading", name="Back").wait_for()
+    page.get_by_role("heading", name="Back", exact=True).wait_for()
     return page.get_by_role("listitem").all_inner_texts()
 
 

@@ -30,7 +30,9 @@ def site_with(tmp_path: Path) -> Any:
 
 
 def test_one_block_of_one_page(site_with: Any) -> None:
-    own = '{% extends "oauth2/default/consent.html" %}{% block heading %}<h1>Let {{ client_name }} in?</h1>{% endblock %}'
+    own = (
+        '{% extends "oauth2/default/consent.html" %}{% block heading %}<h1>Let {{ client_name }} in?</h1>{% endblock %}'
+    )
     site = site_with(consent=own)
     page = site.ask()
     assert "<h1>Let Shop in?</h1>" in page.text
@@ -95,7 +97,7 @@ def test_the_consent_page_says_who_asks_for_what(site: Site) -> None:
         assert f'"{uri}"' in page.text
     assert page.text.count('rel="noopener noreferrer nofollow"') == 3
     assert ">shop.example</a>" in page.text
-    assert "You are signed in as" in page.text
+    assert "Signed in as" in page.text
     assert "https://client.example" in page.text
     assert 'href="/login?next=/oauth/authorize?' in page.text
     assert "img-src 'self' https://img.example;" in page.headers["Content-Security-Policy"]
@@ -162,3 +164,25 @@ def test_the_error_page_says_what_can_be_done(site: Site) -> None:
     assert "For the developer" in page
     assert "<dt>Came</dt><dd><code>https://evil.example/</code></dd>" in page
     assert "<dt>Came</dt>" not in site.browser.post("/oauth/consent", data={"ticket": "x"}).text
+
+
+@pytest.mark.spec("rfc9700", "4.16")
+@pytest.mark.parametrize(
+    ("logo_uri", "host"),
+    [
+        ("https://img.example", " https://img.example"),
+        ("https://img.example:8443/l.png?x", " https://img.example:8443"),
+        ("https://img.example; frame-ancestors */l.png", ""),
+        ("https://img.example;form-action/l.png", ""),
+        ("https://img.example,img-src/l.png", ""),
+        ("https://* 'unsafe-inline'/", ""),
+        ("data:image/png;base64,AAAA", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_a_logo_adds_its_host_to_the_policy_and_nothing_else(site: Site, logo_uri: str, host: str) -> None:
+    site.add_client(metadata={"logo_uri": logo_uri})
+    site.sign_in()
+    policy = site.ask().headers["Content-Security-Policy"]
+    assert f"img-src 'self'{host}; form-action 'self' https:; frame-ancestors 'none';" in policy
+    assert policy.count(";") == 6

@@ -97,7 +97,7 @@ def test_pages_are_german_to_germans(site_in: Any) -> None:
     assert "Zugriff beenden" in site.browser.get("/oauth/applications").text
     assert "15. Jänner 2027" in site.browser.get("/oauth/applications").text
     error = site.ask(client_id="nobody").text
-    assert "Der Grund: <span lang=\"en\">" in error
+    assert 'Der Grund: <span lang="en">' in error
 
 
 @pytest.mark.parametrize("language", ["en", "en_GB", "fr", None])
