@@ -143,7 +143,8 @@ def test_the_keyboard_is_enough(open_page: OpenPage, house: Any, button: str, se
     page.goto(house.ask())
     page.keyboard.type("Ada")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", level=1).wait_for()
+    page.get_by_role("button", name=button).wait_for()
+    page.wait_for_load_state()
     passed = []
     while not passed or passed[-1] != button:
         page.keyboard.press("Tab")
