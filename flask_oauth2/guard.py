@@ -13,7 +13,7 @@ from werkzeug.local import LocalProxy
 
 from . import scopes, signals, values, web
 from .endpoints import resource
-from .records import AccessToken, Claims, find
+from .records import AccessToken, Claims, find, identify
 from .scopes import Scope
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class CurrentToken:
         if user_id is None:
             return None
         user = None if self._server.callbacks.userloader else find(self.access_token, "user")
-        return self._provider.load_user(user_id) if user is None else user
+        is_found = user is not None and identify(user) == user_id  # the row may be anybody's
+        return user if is_found else self._provider.load_user(user_id)
 
 
 _ENVIRON_KEY = "flask_oauth2.token"

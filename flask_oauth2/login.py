@@ -14,6 +14,11 @@ import flask
 from .errors import ConfigurationError
 
 
+def is_set_up() -> bool:
+    """Whether the application uses Flask-Login."""
+    return getattr(flask.current_app, "login_manager", None) is not None
+
+
 def current_user() -> Any:
     """Who is signed in."""
     _login_manager("tell who is signed in: decorate a function with @provider.current_user")
@@ -28,7 +33,7 @@ AUTH_TIME = "_flask_oauth2_auth_time"
 
 def auth_time() -> int | None:
     """When who is signed in by Flask-Login did so: zero where it is only remembered. None without Flask-Login."""
-    if not flask.has_request_context() or getattr(flask.current_app, "login_manager", None) is None:
+    if not flask.has_request_context() or not is_set_up():
         return None
     return int(flask.session.get(AUTH_TIME, 0)) if flask.session.get("_fresh") else 0
 
@@ -36,12 +41,13 @@ def auth_time() -> int | None:
 def note_auth_times(app: flask.Flask, clock: Callable[[], float]) -> None:
     """Note in the session when somebody signs in by Flask-Login, where that is installed."""
     if find_spec("flask_login"):
-        from flask_login import user_logged_in
+        from flask_login import user_logged_in, user_login_confirmed
 
         def note(sender: object, **_: object) -> None:
             flask.session[AUTH_TIME] = int(clock())
 
-        user_logged_in.connect(note, app, weak=False)
+        for signal in (user_logged_in, user_login_confirmed):
+            signal.connect(note, app, weak=False)
 
 
 def userloader() -> Callable[[str], Any]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial, wraps
 from importlib.util import find_spec
+from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 import flask
@@ -118,9 +119,9 @@ class OAuth2Provider:
 
     def __getattr__(self, name: str) -> Any:
         """Says what to use in place of a method of flask-oauthlib that is not here."""
-        cure = _MOVED.get(name)
-        missing = f"{type(self).__name__!r} object has no attribute {name!r}"
-        raise AttributeError(f"{missing}: {cure}" if cure else missing, name=name, obj=self)
+        if name in _MOVED:
+            raise AttributeError(f"there is no {name} in flask_oauth2: {_MOVED[name]}", name=name, obj=self)
+        return self.__getattribute__(name)  # raises what it raised before, which may be an error inside a property
 
     @property
     def server(self) -> Server:
@@ -219,7 +220,7 @@ class OAuth2Provider:
         The password grant asks it, :rfc:`6749#section-4.3`.
         """
         self._check_open("usergetter", self._parts.usergetter)
-        self._parts.usergetter = function
+        self._parts.usergetter = _synchronous(function)
         return function
 
     def userloader(self, function: Callback) -> Callback:
@@ -233,7 +234,7 @@ class OAuth2Provider:
         ``username`` is shown, and its ``auth_time`` (seconds or a datetime, UTC) says when it signed in.
         """
         self._check_open("current_user", self._current_user)
-        self._current_user = function
+        self._current_user = _synchronous(function)
         return function
 
     def authorize_handler(self, function: Callback) -> Callable[..., Response]:
@@ -245,13 +246,13 @@ class OAuth2Provider:
         endpoint and holds ``ticket``. The view that this returns may have a route of its own.
         """
         self._check_open("authorize_handler", self.consent_view)
-        self.consent_view = function
+        self.consent_view = _synchronous(function)
         return wraps(function)(lambda *_, **__: pages.authorize(self))
 
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
         self._check_open("token_handler", self._parts.token_handler)
-        self._parts.token_handler = function
+        self._parts.token_handler = _synchronous(function)
         return wraps(function)(self._view(ENDPOINTS[0]))
 
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
@@ -267,7 +268,7 @@ class OAuth2Provider:
             raise ConfigurationError(f"an extension grant is named by an absolute URI (RFC 6749 section 4.5): {name!r}")
 
         def decorator(function: Callable[[TokenRequest], Issue]) -> Callable[[TokenRequest], Issue]:
-            self._register(self._parts.grants, name, ExtensionGrant(name, function))
+            self._register(self._parts.grants, name, ExtensionGrant(name, _synchronous(function)))
             return function
 
         return decorator
@@ -294,7 +295,8 @@ class OAuth2Provider:
     def get_current_user(self) -> User | None:
         """Who is signed in."""
         user = (self._current_user or login.current_user)()
-        if isinstance(user, LocalProxy):  # such as Flask-Login's current_user
+        is_proxy = isinstance(user, LocalProxy)  # such as Flask-Login's current_user
+        if is_proxy:
             user = user._get_current_object()
         if is_nobody(user) or getattr(user, "is_authenticated", True) is False:
             return None
@@ -303,7 +305,9 @@ class OAuth2Provider:
         user_id = identify(user)
         name = user_id if isinstance(user, str | int) else find(user, "name", "username") or user_id
         auth_time = None if isinstance(user, str | int) else seconds(find(user, "auth_time"))
-        return User(id=user_id, name=str(name), auth_time=login.auth_time() if auth_time is None else auth_time)
+        if auth_time is None and (is_proxy or self._current_user is None):
+            auth_time = login.auth_time()
+        return User(id=user_id, name=str(name), auth_time=auth_time)
 
     def load_user(self, user_id: str) -> Any:
         """The application's user of an id."""
@@ -326,13 +330,18 @@ class OAuth2Provider:
         return flask.url_for(view, next=back)
 
     @property
+    def has_users(self) -> bool:
+        """Whether it is known who is signed in."""
+        return self._current_user is not None or login.is_set_up()
+
+    @property
     def has_login_view(self) -> bool:
         """Whether it is known where users sign in."""
         return bool(self.server.settings.login_view or login.login_view())
 
     def _set_callback(self, name: str, function: Callback) -> Callback:
         self._check_open(name, getattr(self._parts.callbacks, name))
-        setattr(self._parts.callbacks, name, function)
+        setattr(self._parts.callbacks, name, _synchronous(function))
         return function
 
     def _register(self, registry: dict[str, Any], name: str, part: object, built_in: Iterable[str] = ()) -> None:
@@ -439,6 +448,18 @@ def _caller() -> str:
     """The file and line of the application that called a method of the provider."""
     frame = sys._getframe(2)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _synchronous(function: Callback) -> Callback:
+    """A function that may be awaited, as Flask runs an asynchronous view (its extra ``async``)."""
+    if not iscoroutinefunction(function):
+        return function
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return flask.current_app.ensure_sync(function)(*args, **kwargs)
+
+    return cast("Callback", run)
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

@@ -15,6 +15,9 @@ from .scopes import Scope
 
 Claims = Mapping[str, Any]
 
+_PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
+"""Values of no class of an application's own: an empty one is no row."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
@@ -163,6 +166,11 @@ def identify(user: Any) -> str:
     if not 1 <= len(text) <= 255 or not text.isprintable():
         raise ValueError("the id of a user must have 1 to 255 printable characters")
     return text
+
+
+def is_missing(found: Any) -> bool:
+    """Whether a getter said that there is no such client, code or token: None, False, or nothing at all."""
+    return found is None or (isinstance(found, _PLAIN) and not found)
 
 
 def is_nobody(user: Any) -> bool:

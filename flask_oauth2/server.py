@@ -27,7 +27,7 @@ from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
 from .records import Authorization
 from .settings import Settings
-from .stores.base import Store, find_consents
+from .stores.base import Store, find_consents, innermost
 from .stores.callbacks import Callbacks, CallbackStore
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
 
@@ -132,12 +132,14 @@ class Server:
             return respond(*arguments)
         except OAuth2Error as error:
             error_id = token_hex(4)
-            if error.log_level > logging.DEBUG or log.isEnabledFor(error.log_level):
-                self._log(error, error_id)
+            reason = values.mask(error.description)
+            if log.isEnabledFor(error.log_level):
+                self._log(error, error_id, reason)
+            if error.log_level > logging.DEBUG:  # a request without a token is asked for one, not refused
+                self.tell(signals.request_refused, error=error.code, error_id=error_id, reason=reason, rule=error.rule)
             return refuse(error, error_id)
 
-    def _log(self, error: OAuth2Error, error_id: str) -> None:
-        reason = values.mask(error.description)
+    def _log(self, error: OAuth2Error, error_id: str, reason: str) -> None:
         log.log(
             error.log_level,
             "%s [%s] %s (%s)%s%s%s",
@@ -149,11 +151,13 @@ class Server:
             "" if error.came is None else f"; came {_printable(error.came)}",
             "".join(f"; cure: {values.mask(cure)}" for cure in self.cures(error)),
         )
-        self.tell(signals.request_refused, error=error.code, error_id=error_id, reason=reason, rule=error.rule)
 
     def cures(self, error: OAuth2Error) -> list[str]:
         """What can be done about an error: for developers, never for strangers."""
-        return [*([error.cure] if error.cure else ()), *self._find_mistakes()]
+        cures = [error.cure] if error.cure else []
+        if error.cure and "flask oauth2 client" in error.cure and self.callbacks.clientgetter is not None:
+            cures.append("here the application keeps the clients: change them where its clientgetter finds them")
+        return [*cures, *self._find_mistakes()]
 
     def tell(self, signal: NamedSignal, **what: Any) -> None:
         """Say what happened, to the receivers of the signal and to the audit log. ``what`` holds no secret."""
@@ -180,6 +184,9 @@ class Server:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
         self.store.revoke(mark, self.mark_until(now))
 
+    def _end_undelivered(self, family: str, now: float) -> None:
+        innermost(self.store).revoke(family, self.mark_until(now))
+
     def mark_until(self, now: float) -> int:
         """When a mark that is filed now may be forgotten."""
         return int(now) + self.longest_lifetime + 1
@@ -203,7 +210,7 @@ class Server:
                     self._away_until = time.monotonic() + 1
                     raise
                 if self.callbacks.are_given:
-                    store = CallbackStore(store, self.callbacks, read_client)
+                    store = CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
                 self.__dict__["store"] = store
             return store
 

@@ -54,6 +54,7 @@ def test_public_methods_of_the_provider() -> None:
         "grantgetter",
         "grantsetter",
         "has_login_view",
+        "has_users",
         "init_app",
         "load_user",
         "login_url",

@@ -156,6 +156,16 @@ def test_the_page_tells_developers_in_debug_mode_only(quiet: Site) -> None:
         assert said in page
 
 
+@pytest.mark.spec("rfc6749", "10.3")
+def test_the_page_shows_developers_no_secret_either(quiet: Site) -> None:
+    secret = quiet.add_client()
+    quiet.app.debug = True
+    page = quiet.ask(client_id=secret)
+    assert page.status_code == 400
+    assert secret not in page.text
+    assert "ocs_" in page.text
+
+
 def test_clients_are_told_no_cure(quiet: Site) -> None:
     secret = quiet.add_client(grant_types=("authorization_code",), response_types=("code",))
     quiet.app.debug = True

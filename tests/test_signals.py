@@ -80,9 +80,15 @@ def test_a_refusal_says_why_and_by_which_id(
     assert "token_issued" not in names(heard)
 
 
-def test_a_request_without_a_token_is_no_refusal(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.CRITICAL])
+def test_a_request_without_a_token_is_no_refusal(
+    site: Site, heard: list[tuple[str, dict[str, Any]]], level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(level, "flask_oauth2")
     assert site.http.get("/api/me").status_code == 401
     assert names(heard) == []
+    assert site.call("oat_guessed").status_code == 401
+    assert names(heard) == ["request_refused"]
 
 
 @pytest.mark.spec("rfc6749", "4.1.2")

@@ -25,7 +25,7 @@ def read(params: Params) -> frozenset[str]:
 
 def is_silent(params: Params) -> bool:
     """Whether the client wants an answer at once, whoever is there."""
-    return params.once("prompt") == "none"
+    return (params.once("prompt") or "").split() == ["none"]
 
 
 def must_sign_in(prompt: frozenset[str], user: User, sent_at: int | None) -> bool:

@@ -7,12 +7,13 @@ Authlib, in this order.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .. import uris
 from ..errors import ConfigurationError
 from ..records import Client, find, seconds, words
-from .rules import PAGES, is_page
+from .rules import LONGEST_NAME, PAGES, is_page
 from .secret import keep_plain
 
 _FOR_USERS = ("authorization_code", "refresh_token")
@@ -25,9 +26,9 @@ def read_client(found: Any, client_id: str) -> Client:
 
     Raises :exc:`ConfigurationError`, with the name of the attribute, for an object that lacks one that is needed.
     """
-    if isinstance(found, Client):
-        return found
     _require(found, "client_id", client_id)
+    if isinstance(found, Client):
+        return _harmless(found)
     auth_method = _auth_method(found)
     secret = None if auth_method == "none" else _secret(found)
     grant_types = words(find(found, "grant_types", "allowed_grant_types")) or (
@@ -42,22 +43,38 @@ def read_client(found: Any, client_id: str) -> Client:
             for name, grant_type in (("code", "authorization_code"), ("token", "implicit"))
             if grant_type in grant_types
         ]
-    return Client(
+    client = Client(
         client_id=client_id,
         name=str(find(found, "name", "client_name") or ""),
         secret=secret,
         auth_method=auth_method,
         application_type=find(found, "application_type") or "web",
-        redirect_uris=tuple(filter(uris.is_harmless, words(find(found, "redirect_uris")))),
+        redirect_uris=words(find(found, "redirect_uris")),
         grant_types=grant_types,
         response_types=tuple(response_types.splitlines() if isinstance(response_types, str) else response_types),
         scope=tuple(dict.fromkeys((*words(find(found, "scope", "scopes")), *words(find(found, "default_scopes"))))),
         token_format=find(found, "token_format"),
         pkce_required=find(found, "pkce_required"),
         resource_server=bool(find(found, "resource_server")),
-        metadata={page: value for page in PAGES if is_page(value := find(found, page))},
-        created_at=seconds(find(found, "created_at", "client_id_issued_at")) or 0,
+        metadata={page: find(found, page) for page in PAGES},
+        created_at=_created_at(found),
     )
+    return _harmless(client)
+
+
+def _harmless(client: Client) -> Client:
+    """The client without what nobody has checked and people would see or follow."""
+    name = "".join(filter(str.isprintable, client.name))[:LONGEST_NAME].strip()
+    metadata = {name: value for name, value in client.metadata.items() if name not in PAGES or is_page(value)}
+    redirect_uris = tuple(filter(uris.is_harmless, client.redirect_uris))
+    return replace(client, name=name, metadata=metadata, redirect_uris=redirect_uris)
+
+
+def _created_at(found: Any) -> int:
+    try:
+        return seconds(find(found, "created_at", "client_id_issued_at")) or 0
+    except (TypeError, ValueError):
+        raise ConfigurationError("the created_at of a client must be a datetime or seconds since the epoch") from None
 
 
 def _auth_method(found: Any) -> str:

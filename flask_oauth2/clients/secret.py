@@ -96,33 +96,26 @@ class ClientSecret:
         secret = credentials.proof
         kept = (client and client.secret) or ""
         key = values.key(secret)
-        if not key.startswith(values.NO_STAMP):
-            if hmac.compare_digest(_DIGEST + key[len(values.NO_STAMP) :].hex(), kept):
-                return
-            attempt = Attempt(server, "client_secret", credentials.client_id, now)
-        else:
-            attempt = Attempt(server, "client_secret", credentials.client_id, now)
-            if kept.startswith(_DIGEST) and hmac.compare_digest(keep_plain(secret), kept):
-                attempt.withdraw()
-                return
-            chosen = kept if kept and not kept.startswith(_DIGEST) else _nobodys_hash()
-            try:
-                is_right = check_password_hash(chosen, secret) and chosen is kept
-            except ValueError:
-                attempt.withdraw()
-                raise InvalidClient(
-                    "client authentication failed", expected="Client.secret made by hash_secret()", came="no hash"
-                ) from None
-            if is_right:
-                attempt.withdraw()
-                return
+        is_minted = not key.startswith(values.NO_STAMP)
+        is_digest = hmac.compare_digest(_DIGEST + key[len(values.NO_STAMP) :].hex(), kept)
+        if is_digest and (is_minted or len(secret) >= LONG_SECRET):
+            return  # nobody guesses one of these, so nothing is counted, and no stranger's guesses stand in the way
+        attempt = Attempt(server, "client_secret", credentials.client_id, now)
+        if is_digest or (not is_minted and _is_chosen(secret, kept)):
+            attempt.withdraw()
+            return
         attempt.failed()
         looks_kept = secret.startswith(_KEPT)
+        cure = None
+        if looks_kept:
+            cure = f"give the client its secret, not what is stored of it; {_new_secret(client)}"
+        elif kept and "$" not in kept:
+            cure = "the client's attribute secret is no hash: make one by hash_secret(), or name it client_secret"
         raise InvalidClient(
             "client authentication failed",
             rule="rfc6749 2.3.1",
             came="what looks like the hash of a secret" if looks_kept else "a wrong secret",
-            cure=f"give the client its secret, not what is stored of it; {_new_secret(client)}" if looks_kept else None,
+            cure=cure,
         )
 
 
@@ -148,6 +141,15 @@ class ClientSecretPost(ClientSecret):
         """A ``client_secret`` in the body."""
         secret = form.get("client_secret")
         return None if secret is None else Credentials(form.require("client_id"), secret)
+
+
+def _is_chosen(secret: str, kept: str) -> bool:
+    """Whether it is the secret of a slow hash. Where none is kept it takes as long as if one were."""
+    chosen = kept if "$" in kept and not kept.startswith(_DIGEST) else _nobodys_hash()
+    try:
+        return check_password_hash(chosen, secret) and chosen is kept
+    except ValueError:  # a hash of another kind
+        return False
 
 
 def _new_secret(client: Client | None) -> str:

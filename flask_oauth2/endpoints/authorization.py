@@ -7,7 +7,7 @@ redirect URI are settled an error is the user's to see; from then on it goes to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ..errors import (
     InvalidRequest,
     LoginRequired,
     OAuth2Error,
+    TemporarilyUnavailable,
     UnauthorizedClient,
     UnsupportedResponseType,
 )
@@ -42,6 +43,8 @@ class LoginNeeded:
     ``sent_at`` is the time to come back with, where it must be seen that somebody did; None where that is not asked.
     """
 
+    client: Client
+    user: User | None
     sent_at: int | None = None
 
 
@@ -65,6 +68,9 @@ class Answer:
     parameters: Mapping[str, str]
 
 
+_TRIES = 5
+"""How often a consent is written that others write at the same time."""
+
 Outcome = LoginNeeded | ConsentNeeded | Answer
 
 
@@ -72,15 +78,17 @@ Outcome = LoginNeeded | ConsentNeeded | Answer
 class Asked:
     """An authorization request, who makes it and in whose browser.
 
-    ``allowed`` is what the user answered on the consent page, None before. ``kept`` is the row of a request that was
-    too long for a URL, which the answer spends, and ``kept_as`` what names it. ``sent_at`` is when this request sent
-    somebody to the login page.
+    ``find_user`` says who is signed in; it is asked once client and redirect URI are settled. ``allowed`` is what the
+    user answered on the consent page, None before; ``is_shown`` says that the page was shown and its answer is to come.
+    ``kept`` is the row of a request that was too long for a URL, which the answer spends, and ``kept_as`` what names
+    it. ``sent_at`` is when this request sent somebody to the login page.
     """
 
     request: Request
     params: Params
-    user: User | None
+    find_user: Callable[[], User | None]
     allowed: bool | None = None
+    is_shown: bool = False
     kept: Grant | None = None
     kept_as: str | None = None
     sent_at: int | None = None
@@ -97,6 +105,7 @@ def respond(server: Server, asked: Asked) -> Outcome:
     if client is None:
         raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id)
     redirect_uri = uris.choose(client, params.get("redirect_uri"))
+    user = asked.find_user()
     types = [server.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
     mode = response_mode.read(params, [known.mode for known in types if known])
 
@@ -107,20 +116,20 @@ def respond(server: Server, asked: Asked) -> Outcome:
     def refuse(error: OAuth2Error, error_id: str) -> Outcome:
         # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first", silent requests
         # aside, :rfc:`9700#section-4.11.2`
-        is_answered = asked.user is not None or prompt_check.is_silent(params)
-        return answer(error.parameters) if is_answered else LoginNeeded()
+        is_answered = user is not None or prompt_check.is_silent(params)
+        return answer(error.parameters) if is_answered else LoginNeeded(client, user)
 
     def decide() -> Outcome:
-        decided = _decide(server, asked, client, redirect_uri)
+        decided = _decide(server, asked, client, redirect_uri, user)
         return answer(decided) if isinstance(decided, dict) else decided
 
     return server.answer(decide, refuse)
 
 
 def _decide(
-    server: Server, asked: Asked, client: Client, redirect_uri: str
+    server: Server, asked: Asked, client: Client, redirect_uri: str, user: User | None
 ) -> dict[str, str] | LoginNeeded | ConsentNeeded:
-    params, settings, user = asked.params, server.settings, asked.user
+    params, settings = asked.params, server.settings
     params.refuse_repeated()
     response_types = _read_response_types(server, client, params.require("response_type"))
     challenge = None
@@ -129,41 +138,44 @@ def _decide(
     scope = scope_check.read(params, client, settings)
     prompt = prompt_check.read(params)
     now = server.clock()
-    if user is None or (asked.allowed is None and prompt_check.must_sign_in(prompt, user, asked.sent_at)):
+    is_new = asked.allowed is None and not asked.is_shown
+    if user is None or (is_new and prompt_check.must_sign_in(prompt, user, asked.sent_at)):
         if "none" in prompt:
             raise LoginRequired("nobody is signed in, and prompt is none")
-        return LoginNeeded(int(now) if prompt & {"login", "select_account"} else None)
-    store = find_consents(server.store)
-    consent = store.get_consent(user.id, client.client_id) if store else None
+        return LoginNeeded(client, user, int(now) if prompt & {"login", "select_account"} else None)
+    consents = find_consents(server.store)
+    consent = consents.get_consent(user.id, client.client_id) if consents else None
     if asked.allowed is None:
         is_enough = consent is not None and set(scope) <= set(consent.scope) and _may_remember(client, redirect_uri)
-        if not is_enough or "consent" in prompt:
+        if asked.is_shown or not is_enough or "consent" in prompt:
             if "none" in prompt:
                 raise ConsentRequired("the user has not allowed this yet, and prompt is none")
             return ConsentNeeded(user, client, redirect_uri, scope, consent.scope if consent else ())
     elif not asked.allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
-    consent_id = consent.id if consent else None
-    if asked.allowed and store:
-        # that of the one before, so that one ending ends all
-        consent_id = store.set_consent(_widened(consent, user, client, scope, now))
-    authorization = Authorization(
-        id=values.new_family(now),
-        client_id=client.client_id,
-        user_id=user.id,
-        scope=scope,
-        consent_id=consent_id,
-    )
-    approval = Approval(asked.request, params, client, redirect_uri, challenge, authorization, now)
-    answer: dict[str, str] = {}
-    filed: list[Grant | Token] = []
-    for response_type in response_types:
-        parameters, rows = response_type.respond(server, approval, answer)
-        answer.update(parameters)
-        filed.extend(rows)
+    answered_before = InvalidRequest("this request was answered before", rule="rfc9126 4")
+    if asked.kept is not None and asked.kept.used_at is not None:
+        raise answered_before
+    for _ in range(_TRIES):
+        fresh = _widened(consent, user, client, scope, now) if asked.allowed and consents else consent
+        authorization = Authorization(
+            id=values.new_family(now),
+            client_id=client.client_id,
+            user_id=user.id,
+            scope=scope,
+            consent_id=fresh.id if fresh else None,
+        )
+        approval = Approval(asked.request, params, client, redirect_uri, challenge, authorization, now)
+        answer, filed = _respond(server, response_types, approval)
+        # what can refuse has not: now the user's word is kept, unless it was changed or taken back meanwhile
+        if fresh is None or consents is None or fresh is consent or consents.set_consent(fresh, consent):
+            break
+        consent = consents.get_consent(user.id, client.client_id)
+    else:
+        raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
     if not server.store.issue(asked.kept, filed, int(now)):
-        raise InvalidRequest("this request was answered before", rule="rfc9126 4")
+        raise answered_before
     if consent and not asked.allowed:
         server.note_use(authorization, consent.used_at, now)
     told = {"client_id": client.client_id, "user_id": user.id, "scope": scope, "authorization_id": authorization.id}
@@ -172,6 +184,19 @@ def _decide(
     if "access_token" in answer:
         server.tell(signals.token_issued, **told, grant_type="implicit", token_id=None)
     return answer
+
+
+def _respond(
+    server: Server, response_types: list[ResponseType], approval: Approval
+) -> tuple[dict[str, str], list[Grant | Token]]:
+    """What each response type answers, and what is to be filed for it."""
+    answer: dict[str, str] = {}
+    filed: list[Grant | Token] = []
+    for response_type in response_types:
+        parameters, rows = response_type.respond(server, approval, answer)
+        answer.update(parameters)
+        filed.extend(rows)
+    return answer, filed
 
 
 def _read_response_types(server: Server, client: Client, text: str) -> list[ResponseType]:
@@ -198,9 +223,9 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
 
 
 def _widened(before: Consent | None, user: User, client: Client, scope: Scope, now: float) -> Consent:
-    """What the user lets the client have now. Two at once may lose the words of one: the user is asked again."""
+    """What the user lets the client have now; it keeps its id, so that one ending ends all."""
     return Consent(
-        id=values.new_family(now),
+        id=before.id if before else values.new_family(now),
         user_id=user.id,
         client_id=client.client_id,
         scope=tuple(dict.fromkeys((*(before.scope if before else ()), *scope))),

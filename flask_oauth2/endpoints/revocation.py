@@ -10,6 +10,7 @@ from ..clients import authenticate
 from ..errors import InvalidGrant
 from ..messages import NO_STORE, Request, Response
 from ..records import Token
+from ..stores.base import innermost
 from ..tokens.read import find_token
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def respond(server: Server, request: Request) -> Response:
     """The hint is not needed (section 2.1); what is unknown or ended already is as good as revoked (section 2.2)."""
     form, now = request.form, server.clock()
     client = authenticate(server, request, form, now)
-    found = find_token(server, form.require("token"), now)
+    # whatever a tokengetter says: what it does not know may still have a family that is alive
+    found = find_token(server, form.require("token"), now, innermost(server.store))
     if found is None:
         return Response(200, "", NO_STORE)
     is_family = isinstance(found, Token)

@@ -50,7 +50,10 @@ def applications(provider: OAuth2Provider) -> Response:
 
 
 def _show(provider: OAuth2Provider, server: Server) -> Response:
-    user, store = provider.get_current_user(), _consents(server)
+    store = _consents(server)
+    if not provider.has_users:
+        raise AccessDenied("nobody signs in here, so there is nothing to show", status=404)
+    user = provider.get_current_user()
     if user is None:
         return redirect(provider.login_url(flask.url_for("oauth2.applications")))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
-from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import flask
+from itsdangerous import BadData
 from werkzeug.wrappers import Response
 
 from .. import uris, values, web
@@ -19,7 +18,21 @@ from ..errors import InvalidRequest, OAuth2Error
 from ..messages import Params
 from ..records import Client, Grant
 from ..stores.base import find_consents
-from .base import HEADERS, PATIENCE, describe, name_of, page, read_ticket, redirect, show_error, stale, write_ticket
+from . import own_view
+from .base import (
+    LONGEST_KEPT,
+    PATIENCE,
+    describe,
+    name_of,
+    page,
+    protect,
+    read_ticket,
+    redirect,
+    serializer,
+    show_error,
+    stale,
+    write_ticket,
+)
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -34,25 +47,12 @@ SENT_AT = "flask_oauth2_sent_at"
 LONGEST_QUERY = 2000
 """Characters of a query that every browser, proxy and server takes."""
 
-LONGEST_KEPT = 16 * 1024
-"""Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
-
 _PURPOSE = "consent"
-
-_OWN_FORMS = "_flask_oauth2_forms"
-"""Where the session keeps for which requests the application's own consent page was shown."""
-
-_MOST_OWN_FORMS = 3
 
 
 def authorize(provider: OAuth2Provider) -> Response:
     """The authorization endpoint."""
-    request = flask.request
-    is_own_form = (
-        request.method == "POST"
-        and provider.consent_view is not None
-        and ("ticket" in request.form or _find_own_form() is not None)
-    )
+    is_own_form = provider.consent_view is not None and own_view.is_form()
     return _respond(provider, _read_own_form if is_own_form else _read_asked)
 
 
@@ -63,7 +63,10 @@ def decide(provider: OAuth2Provider) -> Response:
 
 def asking_client(provider: OAuth2Provider) -> Client | None:
     """The client of the request that the login page sends back to by ``next``."""
-    parts = urlsplit(flask.request.args.get("next", ""))
+    try:
+        parts = urlsplit(flask.request.args.get("next", ""))
+    except ValueError:
+        return None
     client_id = parse_qs(parts.query).get("client_id", [""])[0]
     is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
     return provider.server.store.get_client(client_id) if is_ours and client_id else None
@@ -84,24 +87,35 @@ def _answer(provider: OAuth2Provider, server: Server, read: Callable[[OAuth2Prov
     if isinstance(outcome, ConsentNeeded):
         if provider.consent_view is None:
             return _ask(provider, server, outcome, asked)
-        if flask.request.method == "POST" and read is _read_asked:  # the view would take it for a decision
+        if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
+            return protect(flask.Response())
+        if flask.request.method == "POST" and not asked.is_shown:
             return redirect(_again(server, asked))
-        shown = _ask_by(provider.consent_view, server, outcome, asked)
+        shown = own_view.ask(
+            provider.consent_view, server, outcome, asked, lambda longest: _query(server, asked, longest)
+        )
         if not isinstance(shown, bool):
             return shown
         outcome = authorization.respond(server, replace(asked, allowed=shown))
     if isinstance(outcome, Answer):
         return _send(outcome)
-    sent_at = outcome.sent_at if isinstance(outcome, LoginNeeded) else None
-    return redirect(provider.login_url(_again(server, replace(asked, sent_at=sent_at))))
+    if isinstance(outcome, LoginNeeded):
+        return _hand_off(provider, server, outcome, asked)
+    raise stale()
 
 
 def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:
     request = web.read()
     params = request.parameters
-    sent_at = params.once(SENT_AT) or ""
-    asked = Asked(request, params, provider.get_current_user(), sent_at=int(sent_at) if sent_at.isdecimal() else None)
-    return _take_up(server, asked)
+    return _take_up(server, Asked(request, params, provider.get_current_user, sent_at=_read_sent_at(server, params)))
+
+
+def _read_sent_at(server: Server, params: Params) -> int | None:
+    try:
+        sent_at: int = serializer(server, SENT_AT).loads(params.once(SENT_AT) or "")
+    except BadData:
+        return None
+    return sent_at
 
 
 def _take_up(server: Server, asked: Asked) -> Asked:
@@ -121,12 +135,36 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
     decision = request.form.require("decision")
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
-    return _take_up(server, Asked(request, Params(content["query"].encode()), user, decision == "allow"))
+    params = Params(content["query"].encode())
+    return _take_up(server, Asked(request, params, lambda: user, decision == "allow"))
+
+
+def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
+    query, user = own_view.read_form(provider)
+    return _take_up(server, Asked(web.read(), Params(query.encode()), lambda: user, is_shown=True))
+
+
+def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, asked: Asked) -> Response:
+    """To the login page. Who came back from there as they went is told why, or could go round for ever."""
+    login_url = provider.login_url(_again(server, replace(asked, sent_at=needed.sent_at)))
+    if needed.user is None or asked.sent_at is None:
+        return redirect(login_url)
+    client = needed.client
+    return page(
+        "oauth2/sign_in.html",
+        form_action="'none'",
+        client=client,
+        client_name=name_of(client, client.client_id),
+        user=needed.user,
+        login_url=login_url,
+    )
 
 
 def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
     """Our own consent page."""
-    client = needed.client
+    client, user = needed.client, needed.user
+    # somebody else may take over a request that fits into a URL; to keep one for each page shown would be too much
+    fits = asked.kept is not None or len(uris.encode(asked.params.pairs())) <= LONGEST_QUERY
     return page(
         "oauth2/consent.html",
         form_action=f"'self' {uris.form_action(needed.redirect_uri)}",
@@ -134,81 +172,13 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         client=client,
         client_name=name_of(client, client.client_id),
         host=uris.origin(needed.redirect_uri),
-        user=needed.user,
+        user=user,
         scopes=describe(server, needed.scope),
         asks_again=bool(needed.allowed_before),
         new_scopes=set(needed.scope) - set(needed.allowed_before),
-        switch_url=provider.login_url(_again(server, asked)) if provider.has_login_view else None,
+        switch_url=provider.login_url(_again(server, asked)) if fits and provider.has_login_view else None,
         can_end=find_consents(server.store) is not None,
-        ticket=_ticket(server, needed, asked),
-    )
-
-
-def _ask_by(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: Asked) -> Response | bool:
-    """The application's own consent page, or what it decided."""
-    params = asked.params
-    ours = {"client": needed.client, "user": needed.user, "host": uris.origin(needed.redirect_uri)}
-    named = signature(view).parameters  # a view of flask-oauthlib may pass things of these names on by itself
-    shown = view(
-        **{name: value for name, value in ours.items() if name in named},
-        client_id=needed.client.client_id,
-        scopes=list(needed.scope),
-        redirect_uri=needed.redirect_uri,
-        response_type=params.get("response_type"),
-        state=params.get("state"),
-        request=asked.request,
-        ticket=_ticket(server, needed, asked),
-    )
-    if isinstance(shown, bool):
-        return shown
-    own_forms = flask.session.get(_OWN_FORMS, {})
-    form = [_query(server, asked, LONGEST_QUERY // 2), asked.sent_at]
-    kept = {_form_name(needed.client.client_id, params.get("state")): form}
-    flask.session[_OWN_FORMS] = dict([*own_forms.items(), *kept.items()][-_MOST_OWN_FORMS:])
-    response = flask.make_response(shown)
-    # browsers then name our own origin with the form, which no other site's form has
-    for name, value in {**HEADERS, "Referrer-Policy": "same-origin"}.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-    return response
-
-
-def _find_own_form() -> list[Any] | None:
-    """The request for which the application's own consent page was shown, by the fields of an older form."""
-    form = flask.request.values
-    kept: list[Any] | None = flask.session.get(_OWN_FORMS, {}).get(_form_name(form.get("client_id"), form.get("state")))
-    return kept
-
-
-def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
-    """A form with our ticket; or one of an older page without, which must come from this site."""
-    if "ticket" in flask.request.form:
-        content, user = read_ticket(provider, _PURPOSE, flask.request.form["ticket"])
-        query, sent_at = content["query"], content["sent_at"]
-    else:
-        query, sent_at = _find_own_form() or ("", None)
-        user = provider.get_current_user()
-        if not _is_from_here():
-            raise stale('put <input type="hidden" name="ticket" value="{{ ticket }}"> into the form of the page')
-    return _take_up(server, Asked(web.read(), Params(query.encode()), user, sent_at=sent_at))
-
-
-def _is_from_here() -> bool:
-    """Whether the browser says that a page of this site sent the form, :rfc:`6749#section-10.12`."""
-    headers = flask.request.headers
-    fetched_from = headers.get("Sec-Fetch-Site")
-    if fetched_from is not None:
-        return fetched_from == "same-origin"
-    return urlsplit(headers.get("Origin", "")).netloc == flask.request.host
-
-
-def _form_name(client_id: str | None, state: str | None) -> str:
-    return sha256(f"{client_id} {state or ''}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _ticket(server: Server, needed: ConsentNeeded, asked: Asked) -> str:
-    return write_ticket(
-        server, _PURPOSE, needed.user, {"query": _query(server, asked, LONGEST_KEPT), "sent_at": asked.sent_at}
+        ticket=write_ticket(server, _PURPOSE, user, {"query": _query(server, asked, LONGEST_KEPT)}),
     )
 
 
@@ -229,7 +199,7 @@ def _again(server: Server, asked: Asked) -> str:
     """The URL of the same request."""
     query = _query(server, asked, LONGEST_QUERY)
     if asked.sent_at is not None:
-        query = f"{query}&{SENT_AT}={asked.sent_at}"
+        query = f"{query}&{SENT_AT}={serializer(server, SENT_AT).dumps(asked.sent_at)}"
     return f"{flask.url_for('oauth2.authorize')}?{query}"
 
 

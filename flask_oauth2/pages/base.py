@@ -11,6 +11,7 @@ import flask
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from .. import values
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import Client, User
 from . import translations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 3600
 """Seconds that a person has to sign in and to decide."""
+
+LONGEST_KEPT = 16 * 1024
+"""Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
 
 _SESSION_KEY = "_flask_oauth2"
 
@@ -52,6 +56,13 @@ def page(
     return response
 
 
+def protect(response: Response) -> Response:
+    """A page of the application's own: it may have headers of its own, which stay."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
 def redirect(location: str) -> Response:
     """To ``location``, by GET."""
     # "SHOULD use HTTP status code 303", :rfc:`9700#section-4.12`; 307 would send a form on
@@ -63,8 +74,12 @@ def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
     status = error.status if error.status >= 402 else 400
     diagnosis = None
     if flask.current_app.debug:
-        came = None if error.came is None else str(error.came)
-        diagnosis = {"rule": error.rule, "expected": error.expected, "came": came, "cures": server.cures(error)}
+        diagnosis = {
+            "rule": error.rule,
+            "expected": _masked(error.expected),
+            "came": _masked(error.came),
+            "cures": server.cures(error),
+        }
     shown = page("oauth2/error.html", status, form_action="'none'", error=error, error_id=error_id, diagnosis=diagnosis)
     shown.headers.update(error.headers)
     return shown
@@ -73,13 +88,13 @@ def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
 def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:
     """A hidden field that binds a form to the person and the browser that it is shown to."""
     session = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
-    return _serializer(server, purpose).dumps({**content, "session": session, "user": user.id})
+    return serializer(server, purpose).dumps({**content, "session": session, "user": user.id})
 
 
 def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
     """What a form was made for, and who is signed in. Raises :exc:`InvalidRequest` for a form of somebody else's."""
     try:
-        content: dict[str, Any] = _serializer(provider.server, purpose).loads(ticket, max_age=PATIENCE)
+        content: dict[str, Any] = serializer(provider.server, purpose).loads(ticket, max_age=PATIENCE)
     except BadData:
         raise stale() from None
     user = provider.get_current_user()
@@ -109,8 +124,14 @@ def describe(server: Server, scope: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(word, server.settings.scopes.get(word, word)) for word in scope]
 
 
-def _serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
+def serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
+    """What signs values that a browser brings back."""
     return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}")
+
+
+def _masked(value: object) -> str | None:
+    """As the log has it: a value of ours that came where it does not belong is still a secret."""
+    return None if value is None else values.mask(str(value)[:200])
 
 
 def _sources(images: tuple[str | None, ...]) -> str:

@@ -96,8 +96,11 @@ class ConsentStore(Protocol):
         """All that the user let clients have, the last used first."""
         ...
 
-    def set_consent(self, consent: Consent) -> str:
-        """Remember a consent in place of the one before, whose id it takes over. The id it has now."""
+    def set_consent(self, consent: Consent, before: Consent | None) -> bool:
+        """Remember a consent in place of ``before``, whose id it keeps; None: where there is none yet.
+
+        Whether that was done; it is not where somebody else has changed it or taken it away meanwhile.
+        """
         ...
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:
@@ -125,6 +128,13 @@ class ImportStore(Store, Protocol):
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of the keys that an access or a refresh token has, revoked and expired ones too."""
         ...
+
+
+def innermost(store: Store) -> Store:
+    """The store behind all others, which nobody narrows."""
+    while (behind := getattr(store, "behind", None)) is not None:
+        store = behind
+    return store
 
 
 def find_consents(store: object) -> ConsentStore | None:

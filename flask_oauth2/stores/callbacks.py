@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .. import values
 from ..errors import ConfigurationError
-from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_nobody, seconds, words
+from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, seconds, words
 from .base import Store
 
 Narrowed = TypeVar("Narrowed", AccessToken, Authorization)
@@ -47,22 +47,23 @@ class Callbacks:
     def find_client(self, client_id: str) -> Any:
         """The application's own client, None where it has none."""
         found = self.clientgetter(client_id) if self.clientgetter else None
-        return None if is_nobody(found) else found
+        return None if is_missing(found) else found
 
     def find_token(self, access_key: bytes | None = None, refresh_key: bytes | None = None) -> Any:
         """The application's own token, None where it has none."""
         key = access_key if refresh_key is None else refresh_key
         if self.tokengetter is None or key is None:
             return None
-        found = self.tokengetter(**{"access_token" if refresh_key is None else "refresh_token": values.text(key)})
-        return None if is_nobody(found) else found
+        kind = "access_token" if refresh_key is None else "refresh_token"
+        found = self.tokengetter(**{kind: values.text(key)})
+        return None if is_missing(found) or find(found, "revoked", f"{kind}_revoked_at") else found
 
     def find_grant(self, grant: Grant) -> Any:
         """The application's own code, None where it has none."""
         if self.grantgetter is None or grant.authorization is None:
             return None
         found = self.grantgetter(client_id=grant.authorization.client_id, code=values.text(grant.key))
-        return None if is_nobody(found) else found
+        return None if is_missing(found) else found
 
     def delete_token(self, ended: AccessToken | Token) -> None:
         """Call ``delete()`` of the application's own token, where it has such a method."""
@@ -108,29 +109,43 @@ class CallbackStore:
 
     :param behind: the store that keeps the rest.
     :param read_client: makes our record of the application's own client.
+    :param end: ends a family.
     """
 
-    def __init__(self, behind: Store, callbacks: Callbacks, read_client: Callable[[Any, str], Client]) -> None:
+    def __init__(
+        self,
+        behind: Store,
+        callbacks: Callbacks,
+        read_client: Callable[[Any, str], Client],
+        end: Callable[[str, float], None],
+    ) -> None:
         self.behind = behind
         self._callbacks = callbacks
         self._read_client = read_client
+        self._end = end
 
     def get_client(self, client_id: str) -> Client | None:
         """By the ``clientgetter``, or from the store."""
         if self._callbacks.clientgetter is None:
             return self.behind.get_client(client_id)
-        found = self._callbacks.find_client(client_id)
+        found = None if "\0" in client_id else self._callbacks.find_client(client_id)
         return None if found is None else self._read_client(found, client_id)
 
     def set_client(self, client: Client) -> None:
         """Refused with a ``clientgetter``: the application keeps its clients itself."""
-        if self._callbacks.clientgetter is not None:
-            raise ConfigurationError("clients come from the application's clientgetter: add or change them there")
+        self._refuse_with_clientgetter()
         self.behind.set_client(client)
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
-        """End all that a client has; with a ``clientgetter`` the application takes the client itself away."""
-        return self.behind.delete_client(client_id, expires_at) or self.get_client(client_id) is not None
+        """Refused with a ``clientgetter``: its mark would outlive the client that the application still has."""
+        self._refuse_with_clientgetter()
+        return self.behind.delete_client(client_id, expires_at)
+
+    def _refuse_with_clientgetter(self) -> None:
+        if self._callbacks.clientgetter is not None:
+            raise ConfigurationError(
+                "clients come from the application's clientgetter: add, change or take them away there"
+            )
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """A spent code is not asked for: its replay ends the family, whatever the application remembers."""
@@ -165,21 +180,34 @@ class CallbackStore:
         if token is None or token.used_at is not None or self._callbacks.tokengetter is None:
             return token
         found = self._callbacks.find_token(refresh_key=key)
-        return None if found is None else replace(token, authorization=_narrow(token.authorization, found))
+        if found is None:
+            return None
+        # the row has the scope of the access token, which may be less than that of the refresh token
+        lost = set(token.access.scope).difference(_narrow(token.access, found).scope)
+        scope = tuple(word for word in token.authorization.scope if word not in lost)
+        return replace(token, authorization=replace(token.authorization, scope=scope))
 
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend and file in the store; then tell the application what it may keep."""
+        """Spend and file in the store; then tell the application what it may keep.
+
+        Where one of its functions raises, the client gets nothing, so what was filed ends at once.
+        """
         records = list(filed)
         spent = self._find_spent(spend)
         if not self.behind.issue(spend, records, now, leeway):
             return False
-        for record in records:
-            if isinstance(record, Token):
-                self._set_token(record, spent)
-            elif record.authorization is not None:
-                self._set_grant(record, record.authorization)
-        if isinstance(spend, Grant):
-            _delete(spent)
+        try:
+            for record in records:
+                if isinstance(record, Token):
+                    self._set_token(record, spent)
+                elif record.authorization is not None:
+                    self._set_grant(record, record.authorization)
+            if isinstance(spend, Grant):
+                _delete(spent)
+        except BaseException:
+            for owner in {record.authorization.id for record in records if record.authorization is not None}:
+                self._end(owner, now)
+            raise
         return True
 
     def revoke(self, mark: str, expires_at: int) -> None:

@@ -116,13 +116,15 @@ class MemoryStore:
             own = [consent for consent in self._consents.values() if consent.user_id == user_id]
         return iter(sorted(own, key=lambda consent: (-consent.used_at, consent.client_id)))
 
-    def set_consent(self, consent: Consent) -> str:
+    def set_consent(self, consent: Consent, before: Consent | None) -> bool:
         """See :meth:`.base.ConsentStore.set_consent`."""
         key = consent.user_id, consent.client_id
         with self._lock:
-            before = self._consents.get(key)
-            self._consents[key] = replace(consent, id=before.id) if before else consent
-            return self._consents[key].id
+            found = self._consents.get(key)
+            is_as_before = (found and (found.id, found.scope)) == (before and (before.id, before.scope))
+            if is_as_before:
+                self._consents[key] = consent
+            return is_as_before
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:
         """See :meth:`.base.ConsentStore.use_consent`."""

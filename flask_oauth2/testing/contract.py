@@ -263,8 +263,8 @@ class TestRevocation:
         grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
         others = filed(store, new_token(new_authorization(client_id="stays")))
         consent = new_consent(client_id="stays")
-        consents.set_consent(consent)
-        consents.set_consent(replace(consent, client_id="gone"))
+        consents.set_consent(consent, None)
+        consents.set_consent(replace(consent, client_id="gone"), None)
 
         assert store.delete_client("gone", FAR)
 
@@ -501,7 +501,7 @@ class TestConsents:
     def test_it_is_remembered(self, store: Store) -> None:
         consents = _consents(store)
         consent = new_consent(scope=("read", "write"))
-        consents.set_consent(consent)
+        consents.set_consent(consent, None)
         assert consents.get_consent("user", "client") == consent
         assert consents.get_consent("client", "user") is None
         assert consents.get_consent("user", "other") is None
@@ -509,19 +509,32 @@ class TestConsents:
 
     def test_it_takes_the_place_of_the_one_before(self, store: Store) -> None:
         consents = _consents(store)
-        consent = new_consent()
-        other = replace(consent, user_id="other")
-        for given in (consent, other, replace(consent, scope=(), granted_at=NOW + 1)):
-            consents.set_consent(given)
-        assert consents.get_consent("user", "client") == replace(consent, scope=(), granted_at=NOW + 1)
+        first, other = new_consent(), new_consent(user_id="other")
+        assert consents.set_consent(first, None)
+        assert consents.set_consent(other, None)
+        second = replace(first, scope=(), granted_at=NOW + 1, used_at=NOW + 2)
+        assert consents.set_consent(second, first)
+        assert consents.get_consent("user", "client") == second
         assert consents.get_consent("other", "client") == other
 
-    def test_it_keeps_the_id_of_the_one_before(self, store: Store) -> None:
+    def test_of_two_at_once_one_is_remembered(self, store: Store) -> None:
         consents = _consents(store)
-        first, second = new_consent(), new_consent(scope=("read", "write"))
-        assert consents.set_consent(first) == first.id
-        assert consents.set_consent(second) == first.id
-        assert consents.get_consent("user", "client") == replace(second, id=first.id)
+        first, second = new_consent(), new_consent(scope=("write",))
+        assert consents.set_consent(first, None)
+        assert not consents.set_consent(second, None)
+        assert consents.get_consent("user", "client") == first
+        wider, other = (replace(first, scope=("read", word)) for word in ("write", "admin"))
+        assert consents.set_consent(wider, first)
+        assert not consents.set_consent(other, first)
+        assert consents.get_consent("user", "client") == wider
+
+    def test_one_that_was_taken_back_meanwhile_is_not_brought_back(self, store: Store) -> None:
+        consents = _consents(store)
+        first = new_consent()
+        consents.set_consent(first, None)
+        consents.delete_consent("user", "client", FAR)
+        assert not consents.set_consent(replace(first, scope=("read", "write")), first)
+        assert consents.get_consent("user", "client") is None
 
     def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
         consents = _consents(store)
@@ -529,14 +542,14 @@ class TestConsents:
         old = new_consent(client_id="old", used_at=NOW - 1)
         same = [new_consent(client_id="a"), new_consent(client_id="b")]
         for consent in (old, *reversed(same), new_consent(user_id="other")):
-            consents.set_consent(consent)
+            consents.set_consent(consent, None)
         assert list(consents.list_consents("user")) == [*same, old]
 
     def test_use_is_noted_and_never_set_back(self, store: Store) -> None:
         consents = _consents(store)
         consent, other = new_consent(), new_consent(client_id="other")
-        consents.set_consent(consent)
-        consents.set_consent(other)
+        consents.set_consent(consent, None)
+        consents.set_consent(other, None)
         consents.use_consent("user", "client", NOW + 5)
         consents.use_consent("user", "client", NOW + 3)
         consents.use_consent("user", "nobody", NOW + 9)
@@ -548,8 +561,8 @@ class TestConsents:
     def test_its_end_ends_all_that_rests_on_it(self, store: Store) -> None:
         consents = _consents(store)
         consent, other = new_consent(), new_consent(client_id="other")
-        consents.set_consent(consent)
-        consents.set_consent(other)
+        consents.set_consent(consent, None)
+        consents.set_consent(other, None)
         grant = filed(store, new_grant(new_authorization(consent_id=consent.id)))
         token = filed(store, new_token(new_authorization(consent_id=consent.id)))
         untouched = filed(store, new_token(new_authorization(consent_id=other.id)))
@@ -565,18 +578,18 @@ class TestConsents:
     def test_what_is_filed_after_its_end_has_ended_too(self, store: Store) -> None:
         consents = _consents(store)
         consent = new_consent()
-        consents.set_consent(consent)
+        consents.set_consent(consent, None)
         consents.delete_consent("user", "client", FAR)
         late = filed(store, new_token(new_authorization(consent_id=consent.id)))
         assert store.get_access(late.access.key) is None
         again = new_consent()
-        assert consents.set_consent(again) == again.id
+        assert consents.set_consent(again, None)
         token = filed(store, new_token(new_authorization(consent_id=again.id)))
         assert store.get_access(token.access.key) == token.access
 
     def test_to_end_one_that_is_not_there_ends_nothing(self, store: Store) -> None:
         consents = _consents(store)
-        consents.set_consent(new_consent())
+        consents.set_consent(new_consent(), None)
         assert consents.delete_consent("user", "other", FAR) is False
         assert consents.delete_consent("other", "client", FAR) is False
         assert consents.get_consent("user", "client") is not None
@@ -643,7 +656,7 @@ class TestPurge:
         client = new_client()
         consent = new_consent(client_id=client.client_id)
         store.set_client(client)
-        consents.set_consent(consent)
+        consents.set_consent(consent, None)
         assert sum(store.purge(EVERYTHING)) == 0
         assert store.get_client(client.client_id) == client
         assert consents.get_consent("user", client.client_id) == consent

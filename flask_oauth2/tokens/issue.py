@@ -29,7 +29,7 @@ def issue(
     answer, access, filed = mint(server, request, client, issue, now)
     settings, authorization = server.settings, issue.authorization
     spend, leeway = issue.spend, 0
-    if isinstance(spend, Token):
+    if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
         leeway = settings.refresh_leeway_public if client.is_public else settings.refresh_leeway
     owner = {
         "client_id": authorization.client_id,

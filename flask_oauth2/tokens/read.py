@@ -6,42 +6,46 @@ from typing import TYPE_CHECKING
 
 from .. import values
 from ..records import AccessToken, Token
+from ..stores.base import Store
 
 if TYPE_CHECKING:
     from ..server import Server
 
 
-def find_access(server: Server, value: str, now: float) -> AccessToken | None:
+def find_access(server: Server, value: str, now: float, store: Store | None = None) -> AccessToken | None:
     """The access token of a value, expired or not; None where it is unknown, revoked, altered or too old.
 
     Too old is what was issued under longer lifetimes than today's: marks are kept for as long as today's need.
     """
-    access = _read_access(server, value)
+    access = _read_access(server, value, store or server.store)
     return access if access and access.issued_at + server.longest_lifetime > now else None
 
 
-def _read_access(server: Server, value: str) -> AccessToken | None:
+def _read_access(server: Server, value: str, store: Store) -> AccessToken | None:
     prefix = server.settings.prefixes["access_token"]
     if not value.startswith(f"{prefix}_"):
         for token_format in server.self_contained_formats:
             access = token_format.read(value)
             if access is not None:
                 if server.files_every_token:
-                    return server.store.get_access(access.key)
+                    return store.get_access(access.key)
                 marks = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
-                return None if server.store.revoked(*filter(None, marks)) else access
+                return None if store.revoked(*filter(None, marks)) else access
     key = values.find_key(value, prefix)
-    return None if key is None else server.store.get_access(key)
+    return None if key is None else store.get_access(key)
 
 
-def find_refresh(server: Server, value: str, now: float) -> Token | None:
+def find_refresh(server: Server, value: str, now: float, store: Store | None = None) -> Token | None:
     """The row of a refresh token, expired and spent ones too; None as for access tokens."""
     key = values.find_key(value, server.settings.prefixes["refresh_token"])
-    token = None if key is None else server.store.get_refresh(key)
+    token = None if key is None else (store or server.store).get_refresh(key)
     return token if token and token.access.issued_at + server.longest_lifetime > now else None
 
 
-def find_token(server: Server, value: str, now: float) -> AccessToken | Token | None:
-    """Whatever a value is: one with the prefix of refresh tokens is no other, any other may be either."""
+def find_token(server: Server, value: str, now: float, store: Store | None = None) -> AccessToken | Token | None:
+    """Whatever a value is: one with the prefix of refresh tokens is no other, any other may be either.
+
+    ``store`` is where to look, if not in the server's.
+    """
     is_refresh = value.startswith(f"{server.settings.prefixes['refresh_token']}_")
-    return (None if is_refresh else find_access(server, value, now)) or find_refresh(server, value, now)
+    return (None if is_refresh else find_access(server, value, now, store)) or find_refresh(server, value, now, store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -102,17 +103,28 @@ class TestLogin:
         assert "code" in answer_of(timed.allow(answer))
 
     @pytest.mark.spec("oidc-core", "3.1.2.3")
-    def test_who_comes_back_without_is_sent_again(self, timed: Site) -> None:
+    def test_who_comes_back_without_is_told_so_and_goes_round_no_further(self, timed: Site) -> None:
         sign_in(timed, timed.clock.now - 100)
-        page = back(timed.ask(prompt="login"))
-        again = back(timed.browser.get(page))
-        assert again == page
+        page = timed.browser.get(back(timed.ask(prompt="login")))
+        assert page.status_code == 200
+        assert "web asks that you sign in once more" in page.text
+        assert "ticket" not in page.text
+        link = unescape(page.text.partition('class="button primary" href="')[2].partition('"')[0])
+        again = parse_qs(urlsplit(link).query)["next"][0]
         assert again.count("flask_oauth2_sent_at") == 1
+        timed.clock.forward(5)
+        sign_in(timed)
+        assert "Allow web?" in timed.browser.get(again).text
 
     @pytest.mark.spec("oidc-core", "3.1.2.3")
-    def test_a_time_that_a_client_makes_up_does_not_count_as_the_past(self, timed: Site) -> None:
+    def test_a_time_that_a_client_makes_up_does_not_count(self, timed: Site) -> None:
         sign_in(timed, timed.clock.now - 100)
-        assert timed.ask(prompt="login", flask_oauth2_sent_at="soon").status_code == 303
+        for made_up in ("soon", "1", "9" * 5000, "MQ.sig", "\0"):
+            assert timed.ask(prompt="login", flask_oauth2_sent_at=made_up).status_code in (303, 400)
+
+    @pytest.mark.spec("oidc-core", "3.1.2.1")
+    def test_none_with_space_around_it_is_none(self, timed: Site) -> None:
+        assert answer_of(timed.ask(prompt="none "))["error"] == "login_required"
 
     @pytest.mark.spec("oidc-core", "3.1.2.3")
     def test_who_was_a_stranger_signs_in_once(self, timed: Site) -> None:

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from werkzeug.serving import make_server
 
-from flask_oauth2 import Client, MemoryStore, OAuth2Provider
+from flask_oauth2 import Client, MemoryStore, OAuth2Provider, User
 from flask_oauth2.records import Consent
 from oauth_site import CHALLENGE
 
@@ -139,7 +139,8 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
 
     @provider.current_user
     def current_user() -> Any:
-        return flask.session.get("user")
+        name = flask.session.get("user")
+        return name and User(id=name, name=name, auth_time=SPRING)
 
     pages = {
         "client_uri": "https://notes.example/",
@@ -172,7 +173,8 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
                     scope=scope,
                     granted_at=granted_at,
                     used_at=used_at,
-                )
+                ),
+                None,
             )
     return app, provider, store
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import flask
 import pytest
 from werkzeug.test import TestResponse
 
-from flask_oauth2 import MemoryStore
+from flask_oauth2 import MemoryStore, OAuth2Provider
 from oauth_site import Site, answer_of
 
 PAGE = "/oauth/applications"
@@ -70,9 +73,9 @@ def test_the_end_of_one_ends_all_that_it_has_and_nothing_else(site: Site) -> Non
 
 
 def unsigned(site: Site, ticket: str) -> dict[str, Any]:
-    from flask_oauth2.pages.base import _serializer
+    from flask_oauth2.pages.base import serializer
 
-    found: dict[str, Any] = _serializer(site.server, "applications").loads(ticket)
+    found: dict[str, Any] = serializer(site.server, "applications").loads(ticket)
     return found
 
 
@@ -198,3 +201,23 @@ def test_a_client_of_an_older_version_of_the_application_is_named_by_its_id(site
     site.add_client("web", name="")
     site.tokens(site.add_client("web", name=""))
     assert "web" in site.browser.get(PAGE).text
+
+
+def test_where_nobody_signs_in_there_is_nothing_to_show(tmp_path: Path) -> None:
+    app = flask.Flask("machines", instance_path=str(tmp_path))
+    app.config.update(SECRET_KEY="secret", PROPAGATE_EXCEPTIONS=True, OAUTH2_ISSUER="https://login.example")
+    OAuth2Provider(app, store=MemoryStore())
+    browser = app.test_client()
+    assert browser.get(PAGE).status_code == 404
+    assert browser.get("/oauth/authorize?client_id=guessed").status_code == 400
+
+
+def test_what_was_taken_back_is_not_brought_back_by_an_old_answer(site: Site) -> None:
+    site.add_client()
+    back = parse_qs(urlsplit(site.ask(state="s" * 3000).location).query)["next"][0]
+    site.sign_in()
+    page = site.browser.get(back)
+    answer_of(site.allow(page))
+    end(site, tickets(site.browser.get(PAGE))[0])
+    assert answer_of(site.allow(page))["error"] == "invalid_request"
+    assert site.store.get_consent("ada", "web") is None

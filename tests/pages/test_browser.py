@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page
@@ -14,7 +15,7 @@ OpenPage = Callable[..., Page]
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "_static" / "screenshots"
 """``--screenshots`` writes ``NAME-SIZE-SCHEME.png`` here, for each name of ``PICTURED``."""
 
-PICTURED = ("consent", "error", "error-debug", "applications")
+PICTURED = ("consent", "error", "error-debug", "applications", "sign-in")
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 NARROW = {"width": 320, "height": 640}
@@ -37,6 +38,11 @@ SCENES: dict[str, Callable[[Any, Page], Any]] = {
     "applications-none": lambda house, page: (
         house.sign_in(page, "Somebody new"),
         page.goto(f"{house.url}/oauth/applications"),
+    ),
+    "sign-in": lambda house, page: (
+        house.sign_in(page),
+        page.goto(house.ask(prompt="login")),
+        page.goto(house.url + parse_qs(urlsplit(page.url).query)["next"][0]),
     ),
     "form-post": lambda house, page: (
         house.sign_in(page, "Ada"),
@@ -86,7 +92,7 @@ def test_it_fits_every_screen_and_every_thumb(show: Callable[..., Page], scene: 
     for viewport in (*SIZES.values(), NARROW):
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-        for target in page.locator("button, .client a, .facts a, .links a").all():
+        for target in page.locator("button, .button, .client a, .facts a, .links a").all():
             box = target.bounding_box()
             assert box is not None
             assert box["height"] >= 44, target.text_content()
@@ -188,7 +194,7 @@ def test_with_scripts_the_form_sends_itself(open_page: OpenPage, house: Any) -> 
     assert page.url == f"{house.client_url}/back"
 
 
-@pytest.mark.spec("rfc9700", "5.1.3")
+@pytest.mark.spec("rfc6819", "5.1.3")
 def test_somebody_ends_what_they_allowed(open_page: OpenPage, house: Any) -> None:
     page = open_page("phone")
     house.sign_in(page, "Grace Hopper")

@@ -19,6 +19,7 @@ def own(tmp_path: Any) -> Site:
     scopes = {"profile": "See your name", "mail": "Read your mail", "trusted": "Everything"}
     site = make_site(tmp_path, store=MemoryStore(), OAUTH2_SCOPES=scopes)
     site.seen = []  # type: ignore[attr-defined]
+    site.more = ""  # type: ignore[attr-defined]
 
     @site.app.route("/allow", methods=["GET", "POST"])
     @site.provider.authorize_handler
@@ -29,13 +30,16 @@ def own(tmp_path: Any) -> Site:
         if flask.request.method == "GET":
             if "trusted" in asked["scopes"]:
                 return True
-            return flask.render_template_string("{{ client.name }} {{ scopes|join(' ') }} ticket {{ ticket }}", **asked)
+            page = "{{ client.name }} {{ scopes|join(' ') }}"
+            return flask.render_template_string(page + site.more, **asked)  # type: ignore[attr-defined]
         return flask.request.form.get("confirm") == "yes"
 
     site.add_client(scope=("profile", "mail", "trusted"))
     site.sign_in()
     return site
 
+
+TICKET = " ticket {{ ticket }}"
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 
@@ -85,6 +89,7 @@ def test_a_view_of_flask_oauthlib_is_given_no_more_than_there(site: Site) -> Non
 
 @pytest.mark.parametrize("path", ["/oauth/authorize", "/allow"])
 def test_a_form_with_the_ticket_is_enough(own: Site, path: str) -> None:
+    own.more = TICKET  # type: ignore[attr-defined]
     page = own.browser.get(path, query_string=OLD_FORM | {"code_challenge": CHALLENGE, "code_challenge_method": "S256"})
     answer = answer_of(send(own, {}, path, ticket=ticket(page), confirm="yes"))
     assert answer["state"] == "st-1"
@@ -145,6 +150,7 @@ def test_a_form_for_which_no_page_was_shown_is_a_request(own: Site) -> None:
 
 @pytest.mark.spec("rfc6749", "10.12")
 def test_a_ticket_of_somebody_else_allows_nothing(own: Site) -> None:
+    own.more = TICKET  # type: ignore[attr-defined]
     page = own.ask()
     own.sign_in("grace")
     assert send(own, ticket=ticket(page), confirm="yes").status_code == 400
@@ -183,6 +189,90 @@ def test_a_long_request_is_kept(own: Site) -> None:
     again = send(own, **OLD_FORM | {"state": state, "confirm": "yes"})
     assert again.status_code == 303
     assert "error=invalid_request" in again.location
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+@pytest.mark.parametrize(
+    "other", [{"scope": "mail"}, {"code_challenge": "x" * 43}, {"redirect_uri": "https://client.example/other"}]
+)
+def test_where_two_pages_differ_an_old_form_is_refused(own: Site, other: dict[str, str]) -> None:
+    own.change_client(redirect_uris=(CALLBACK, "https://client.example/other"))
+    own.ask()
+    assert own.ask(**other).status_code == 200  # such as in a window that the client opens
+    for form in (OLD_FORM, OLD_FORM | other):
+        assert send(own, **form, confirm="yes").status_code == 400
+    assert own.store.get_consent("ada", "web") is None
+    own.ask()
+    assert send(own, **OLD_FORM, confirm="yes").status_code == 400, "the order of pages does not matter"
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+@pytest.mark.parametrize("form", [{"scope": "profile mail"}, {"redirect_uri": "https://evil.example/"}])
+def test_an_old_form_asks_for_what_was_shown(own: Site, form: dict[str, str]) -> None:
+    own.ask()
+    assert send(own, **OLD_FORM | form, confirm="yes").status_code == 400
+    assert send(own, client_id="web", state="st-1", confirm="yes").status_code == 303
+
+
+@pytest.mark.spec("rfc6749", "10.12")
+def test_an_old_form_is_for_who_was_shown_it_and_for_a_while(own: Site) -> None:
+    own.ask()
+    own.sign_in("eve")
+    assert send(own, **OLD_FORM, confirm="yes").status_code == 400
+    own.sign_in("ada")
+    own.clock.forward(3601)
+    assert send(own, **OLD_FORM, confirm="yes").status_code == 400
+    assert own.store.get_consent("eve", "web") is None
+
+
+def test_names_of_forms_do_not_meet(own: Site) -> None:
+    own.ask(state="b st-1")
+    assert send(own, client_id="web b", state="st-1", confirm="yes").status_code == 400
+    assert own.store.get_consent("ada", "web") is None
+
+
+def test_what_was_refused_is_refused_though_it_was_allowed_in_another_tab(own: Site) -> None:
+    own.ask(state="one")
+    own.ask(state="two")
+    assert "code" in answer_of(send(own, **OLD_FORM | {"state": "one", "confirm": "yes"}))
+    assert answer_of(send(own, **OLD_FORM | {"state": "two", "confirm": "no"}))["error"] == "access_denied"
+
+
+def test_our_own_page_does_not_take_its_ticket(own: Site) -> None:
+    own.more = TICKET  # type: ignore[attr-defined]
+    form = {"ticket": ticket(own.ask()), "decision": "allow"}
+    assert own.browser.post("/oauth/consent", data=form).status_code == 400
+    assert own.store.get_consent("ada", "web") is None
+
+
+def test_head_decides_nothing(own: Site) -> None:
+    query = OLD_FORM | {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+    answer = own.browser.head("/oauth/authorize", query_string=query)
+    assert (answer.status_code, answer.location) == (200, None)
+    assert own.seen == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://localhost.evil.example", "https://localhost", "localhost"])
+def test_an_origin_is_ours_or_not(own: Site, origin: str) -> None:
+    own.ask()
+    assert send(own, {"Origin": origin}, **OLD_FORM, confirm="yes").status_code == 400
+
+
+def test_a_page_with_the_ticket_leaves_nothing_in_the_session(own: Site) -> None:
+    own.more = TICKET  # type: ignore[attr-defined]
+    own.ask()
+    with own.browser.session_transaction() as session:
+        assert "_flask_oauth2_shown" not in session
+
+
+def test_a_view_may_be_asynchronous(site: Site) -> None:
+    @site.provider.authorize_handler
+    async def authorize(client: Any, **asked: Any) -> Any:
+        return f"May {client.name}?"
+
+    site.add_client()
+    site.sign_in()
+    assert site.ask().text == "May web?"
 
 
 @pytest.mark.spec("rfc9700", "4.16")
@@ -247,7 +337,7 @@ class TestOtherViews:
 @pytest.mark.parametrize("name", ["before_request", "after_request", "invalid_response", "verify_request"])
 def test_a_name_that_is_not_here_says_what_to_use(site: Site, name: str) -> None:
     assert not hasattr(site.provider, name)
-    with pytest.raises(AttributeError, match=f"no attribute '{name}': ."):
+    with pytest.raises(AttributeError, match=f"there is no {name} in flask_oauth2: ."):
         getattr(site.provider, name)
     with pytest.raises(AttributeError, match=r"no attribute 'nonsense'$"):
         _ = site.provider.nonsense

@@ -72,6 +72,7 @@ BLOCKS = {
     "consent": ["title", "main", "client", "heading", "again", "scopes", "account", "host", "actions", "notes"],
     "error": ["title", "main", "heading", "reason", "advice", "details", "diagnosis"],
     "applications": ["title", "main", "heading", "ended", "account", "connections"],
+    "sign_in": ["title", "main", "heading", "reason", "account", "advice", "actions"],
     "form_post": ["title", "script", "main", "heading", "form"],
 }
 """What applications may count on."""

@@ -148,7 +148,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
     elif request.param == "callbacks":
-        yield CallbackStore(MemoryStore(), faithful_callbacks(), read_client)
+        memory = MemoryStore()
+        yield CallbackStore(memory, faithful_callbacks(), read_client, lambda mark, now: memory.revoke(mark, 10**12))
     elif request.param == "sqlite":
         yield request.getfixturevalue("open_store")(request.getfixturevalue("sqlite_url"))
     elif request.param == "sqlite-application":

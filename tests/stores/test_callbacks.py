@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider, values
+from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, values
 from oauth_site import CALLBACK, NOW, Site, make_site
 
 SECRET = "a secret that the application keeps as plain text"
@@ -178,11 +178,42 @@ class TestEnd:
         assert moved.token("client_credentials", ("web", SECRET)).get_json()["error"] == "invalid_client"
         assert moved.ask().status_code == 400
 
-    @pytest.mark.parametrize("nothing", [None, False, ""])
+    @pytest.mark.parametrize("nothing", [None, False, "", [], {}, (), 0, b""])
     def test_whatever_says_that_there_is_none(self, moved: Site, nothing: Any) -> None:
         tokens = pair(moved)
         moved.provider._parts.callbacks.tokengetter = lambda **_: nothing
         assert not moved.is_alive(tokens["access_token"])
+
+    @pytest.mark.parametrize("field", ["revoked", "access_token_revoked_at"])
+    def test_a_row_that_says_that_it_is_revoked(self, moved: Site, own: Own, field: str) -> None:
+        tokens = pair(moved)
+        moved.provider._parts.callbacks.tokengetter = lambda **_: {"scopes": ["profile"], field: 1}
+        assert not moved.is_alive(tokens["access_token"])
+        moved.provider._parts.callbacks.tokengetter = lambda **_: {"scopes": ["profile"], field: 0}
+        assert moved.is_alive(tokens["access_token"])
+
+    def test_what_the_application_has_ended_gives_no_sibling(self, moved: Site, own: Own) -> None:
+        tokens = pair(moved)
+        fresh = moved.refresh(tokens["refresh_token"], SECRET).get_json()
+        own.tokens.clear()
+        for refresh_token in (fresh["refresh_token"], tokens["refresh_token"]):
+            assert moved.refresh(refresh_token, SECRET).get_json()["error"] == "invalid_grant"
+        assert own.tokens == []
+
+    @pytest.mark.spec("rfc7009", "2.1")
+    def test_revocation_reaches_what_a_getter_does_not_know(self, moved: Site, own: Own) -> None:
+        tokens = pair(moved)
+        own.tokens[0].refresh_token = None
+        assert moved.post("/revoke", ("web", SECRET), token=tokens["refresh_token"]).status_code == 200
+        assert own.tokens
+        assert not moved.is_alive(tokens["access_token"])
+
+    @pytest.mark.spec("rfc6749", "6")
+    def test_a_narrow_access_token_does_not_narrow_the_refresh_token(self, moved: Site, own: Own) -> None:
+        tokens = pair(moved, scope="profile mail")
+        narrow = moved.refresh(tokens["refresh_token"], SECRET, scope="mail").get_json()
+        assert (narrow["scope"], own.tokens[-1].scopes) == ("mail", ["mail"])
+        assert moved.refresh(narrow["refresh_token"], SECRET).get_json()["scope"] == "profile mail"
 
     def test_a_scope_that_was_narrowed(self, moved: Site, own: Own) -> None:
         tokens = pair(moved, scope="profile mail")
@@ -269,6 +300,23 @@ class TestSafety:
         moved.server.store.behind.delete_consent("ada", "web", 10**12)
         assert own.tokens
         assert not moved.is_alive(tokens["access_token"])
+
+    @pytest.mark.parametrize("kind", ["tokensetter", "grantsetter"])
+    def test_what_a_setter_fails_to_keep_has_ended(
+        self, moved: Site, own: Own, kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise RuntimeError("the application's database is away")
+
+        setter = getattr(moved.provider._parts.callbacks, kind)
+        setattr(moved.provider._parts.callbacks, kind, fail)
+        code = moved.authorize()["code"] if kind == "tokensetter" else None
+        with pytest.raises(RuntimeError, match="is away"):
+            moved.redeem(code, ("web", SECRET)) if code else moved.authorize()
+        setattr(moved.provider._parts.callbacks, kind, setter)
+        if code:
+            assert moved.redeem(code, ("web", SECRET)).get_json()["error"] == "invalid_grant"
+        assert "used before" not in caplog.text, "no false alarm"
 
     def test_setters_run_after_the_commit(self, moved: Site, own: Own) -> None:
         found = []
@@ -376,12 +424,42 @@ class TestClients:
         result = moved.app.test_cli_runner().invoke(args=["oauth2", "client", "list"])
         assert result.exit_code == 1
         assert "clientgetter keeps the clients" in result.output
+        with pytest.raises(ConfigurationError, match="clientgetter"):
+            moved.store.delete_client("web", 10**12)
 
-    def test_to_delete_one_ends_its_tokens(self, moved: Site, own: Own) -> None:
-        tokens = pair(moved)
-        assert moved.store.delete_client("web", 10**12)
-        assert not moved.store.delete_client("nobody", 10**12)
-        assert not moved.is_alive(tokens["access_token"])
+    def test_cures_say_where_the_clients_are(self, moved: Site, caplog: pytest.LogCaptureFixture) -> None:
+        moved.token("client_credentials", ("web", SECRET), scope="write")
+        assert "change them where its clientgetter finds them" in caplog.text
+
+    def test_a_record_is_looked_at_like_any_object(self, moved: Site, own: Own) -> None:
+        client = Client(
+            client_id="web",
+            name="A\u202eB" + "x" * 200,
+            redirect_uris=("javascript:alert(1)", CALLBACK),
+            metadata={"logo_uri": "https://a.example;sandbox/l.png", "contacts": ["a@b.example"]},
+        )
+        own.clients["web"] = own.clients["other"] = client
+        found = moved.store.get_client("web")
+        assert found.redirect_uris == (CALLBACK,)
+        assert found.metadata == {"contacts": ["a@b.example"]}
+        assert found.name.startswith("ABx")
+        assert len(found.name) == 100
+        with pytest.raises(ConfigurationError, match="returned another"):
+            moved.store.get_client("other")
+
+    def test_a_time_that_is_none_is_named(self, moved: Site, own: Own) -> None:
+        own.clients["web"] = {**vars(OwnClient()), "created_at": "2024-01-01"}
+        with pytest.raises(ConfigurationError, match="created_at"):
+            moved.store.get_client("web")
+
+    def test_a_hash_that_is_none_is_named(self, moved: Site, own: Own, caplog: pytest.LogCaptureFixture) -> None:
+        own.clients["web"] = {**vars(OwnClient()), "secret": "plain text"}
+        assert moved.token("client_credentials", ("web", "plain text")).status_code == 401
+        assert "attribute secret is no hash" in caplog.text
+
+    def test_an_id_that_no_database_takes_is_not_asked_for(self, moved: Site, own: Own) -> None:
+        own.clients["a\0b"] = OwnClient("a\0b")
+        assert moved.token("client_credentials", ("a\0b", SECRET)).status_code == 401
 
 
 def site_client(moved: Site) -> str:
@@ -417,9 +495,16 @@ class TestCurrentToken:
     def test_by_the_applications_own_token(self, moved: Site, own: Own, seen: list[Any]) -> None:
         tokens = pair(moved)
         moved.provider._parts.callbacks.userloader = None
-        own.tokens[0].user = Account(1, "ada")
+        ada = own.tokens[0].user = {"id": "ada"}
         assert moved.call(tokens["access_token"], "/seen").status_code == 200
-        assert seen == [Account(1, "ada"), own.clients["web"], ["profile"], own.tokens[0], Account(1, "ada")]
+        assert seen == [ada, own.clients["web"], ["profile"], own.tokens[0], ada]
+
+    def test_a_row_of_another_user_is_not_taken_for_this_one(self, moved: Site, own: Own, seen: list[Any]) -> None:
+        tokens = pair(moved)
+        moved.provider._parts.callbacks.userloader = None
+        own.tokens[0].user = {"id": "mallory"}
+        with pytest.raises(ConfigurationError, match="userloader"):
+            moved.call(tokens["access_token"], "/seen")
 
     def test_by_the_userloader(self, moved: Site, own: Own, seen: list[Any]) -> None:
         moved.call(pair(moved)["access_token"], "/seen")
@@ -451,6 +536,23 @@ def test_a_callback_comes_before_the_first_request(site: Site, name: str) -> Non
     site.http.get("/.well-known/oauth-authorization-server")
     with pytest.raises(ConfigurationError, match="too late"):
         getattr(site.provider, name)(print)
+
+
+def test_callbacks_may_be_asynchronous(site: Site) -> None:
+    alive: set[str] = set()
+
+    @site.provider.tokensetter
+    async def keep(token: Any, request: Any) -> None:
+        alive.add(token["access_token"])
+
+    @site.provider.tokengetter
+    async def find(access_token: str | None = None, refresh_token: str | None = None) -> Any:
+        return {"scopes": ["profile"]} if access_token in alive else None
+
+    token = site.tokens(site.add_client())["access_token"]
+    assert site.is_alive(token)
+    alive.clear()
+    assert not site.is_alive(token)
 
 
 def test_what_is_not_decorated_falls_through_to_the_store(site: Site) -> None:

@@ -207,6 +207,9 @@ class TestCheck:
         engine.dispose()
 
 
+KEY = new_key()
+
+
 class TestFirstSchema:
     """A database that the first release has written."""
 
@@ -214,7 +217,7 @@ class TestFirstSchema:
     def old(self, url: str, open_store: OpenStore) -> str:
         store = open_store(url)
         store.set_client(new_client(client_id="kept"))
-        filed(store, new_token(new_authorization(client_id="kept")))
+        filed(store, new_token(new_authorization(client_id="kept"), refresh_key=KEY))
         with store.engine.begin() as connection:
             for statement in (
                 "DROP TABLE oauth2_consent",
@@ -238,11 +241,30 @@ class TestFirstSchema:
             assert connection.scalar(sa.text("SELECT count(*) FROM oauth2_token")) == 1
             assert connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) == len(schema.STEPS)
 
-    def test_forgets_what_was_allowed(self, old: str, open_store: OpenStore) -> None:
+    def test_what_was_allowed_can_be_ended_now(self, old: str, open_store: OpenStore) -> None:
         store = open_store(old)
+        consent = store.get_consent("user", "kept")
+        assert consent is not None
+        assert (consent.scope, consent.granted_at, consent.used_at) == (("read",), 1, 1)
+        token = store.get_refresh(KEY)
+        assert token is not None
+        assert token.authorization.consent_id == consent.id
+        assert store.delete_consent("user", "kept", FAR)
+        assert store.get_refresh(KEY) is None
+
+    def test_a_migration_of_the_applications_own_may_leave_it_without_an_id(
+        self, sqlite_url: str, open_store: OpenStore
+    ) -> None:
+        store = open_store(sqlite_url)
+        with store.engine.begin() as connection:
+            connection.execute(
+                sa.insert(store.tables.consent).values(user_id="user", client_id="kept", scope="read", granted_at=1)
+            )
         assert store.get_consent("user", "kept") is None
+        assert list(store.list_consents("user")) == []
         consent = new_consent(client_id="kept")
-        assert store.set_consent(consent) == consent.id
+        assert store.set_consent(consent, None)
+        assert store.get_consent("user", "kept") == consent
 
 
 class TestPrefix:
@@ -293,9 +315,9 @@ def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
         "spend": lambda: store.issue(new_token(), [], NOW),
         "revoke": lambda: store.revoke("mark", FAR),
         "count": lambda: store.count(b"counter", FAR),
-        "set_consent": lambda: store.set_consent(consent),
+        "set_consent": lambda: store.set_consent(consent, None),
         "use_consent": lambda: store.use_consent("user", "client", NOW),
-        "delete_consent": lambda: store.delete_consent("user", "client", FAR),
+        "delete_consent": lambda: (store.set_consent(consent, None), store.delete_consent("user", "client", FAR)),
     }
 
 

@@ -151,10 +151,10 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             metadata,
             Column("user_id", String(255), primary_key=True),
             Column("client_id", client_id, primary_key=True),
-            Column("id", String(32), nullable=False),
+            Column("id", String(32)),
             Column("scope", Text, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
-            Column("used_at", BigInteger, nullable=False),
+            Column("used_at", BigInteger),
             sqlite_with_rowid=False,
             info=_OURS,
         ),
@@ -174,12 +174,28 @@ def _create(connection: Connection) -> None:
     declare(MetaData()).client.metadata.create_all(connection)
 
 
+_RANDOM_ID = {
+    "sqlite": "lower(hex(randomblob(11)))",
+    "postgresql": "left(md5(random()::text || user_id || client_id), 22)",
+}
+"""By dialect: 22 characters that are not drawn twice."""
+
+
 def _give_consents_an_id(connection: Connection) -> None:
-    """What was allowed before cannot be ended as one, so it is forgotten: users are asked once more."""
+    """What was allowed before gets an id, and so do the codes and tokens that rest on it, so that it can be ended."""
+
+    def run(statement: str) -> None:
+        connection.execute(sa.text(statement))
+
+    run("ALTER TABLE oauth2_consent ADD COLUMN id VARCHAR(32)")
+    run("ALTER TABLE oauth2_consent ADD COLUMN used_at BIGINT")
+    run(f"UPDATE oauth2_consent SET id = {_RANDOM_ID[connection.dialect.name]}, used_at = granted_at")  # noqa: S608
     for name in ("grant", "token"):
-        connection.execute(sa.text(f"ALTER TABLE oauth2_{name} ADD COLUMN consent_id VARCHAR(32)"))
-    connection.execute(sa.text("DROP TABLE oauth2_consent"))
-    _create(connection)
+        run(f"ALTER TABLE oauth2_{name} ADD COLUMN consent_id VARCHAR(32)")
+        run(
+            f"UPDATE oauth2_{name} SET consent_id = (SELECT id FROM oauth2_consent WHERE "  # noqa: S608
+            f"oauth2_consent.user_id = oauth2_{name}.user_id AND oauth2_consent.client_id = oauth2_{name}.client_id)"
+        )
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (_create, _give_consents_an_id)

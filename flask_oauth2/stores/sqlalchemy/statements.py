@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any, cast
 
 from sqlalchemy import (
-    BigInteger,
     BindParameter,
     ClauseElement,
     ColumnElement,
@@ -158,16 +157,14 @@ class Statements:
             insert(token).values({c.name: bindparam(c.name) for c in token.columns if c.name != "siblings"})
         )
 
-        def marking(row: Any) -> str:
-            return compiled(
-                row.on_conflict_do_update(
-                    index_elements=[revocation.c.mark],
-                    set_={"expires_at": row.excluded.expires_at},
-                    where=row.excluded.expires_at > revocation.c.expires_at,
-                )
+        mark_row = upsert(revocation).values(_everything(revocation))
+        self.set_mark = compiled(
+            mark_row.on_conflict_do_update(
+                index_elements=[revocation.c.mark],
+                set_={"expires_at": mark_row.excluded.expires_at},
+                where=mark_row.excluded.expires_at > revocation.c.expires_at,
             )
-
-        self.set_mark = marking(upsert(revocation).values(_everything(revocation)))
+        )
         self.get_marks = compiled(select(null()).where(revocation.c.mark.in_([bindparam(name) for name in MARKS])))
         count_row = upsert(counter).values(key=key, count=bindparam("by"), expires_at=bindparam("expires_at"))
         self.count = compiled(
@@ -176,21 +173,27 @@ class Statements:
             ).returning(counter.c["count"])
         )
         user_id: BindParameter[str] = bindparam("user_id")
-        of_user = select(*(c for c in consent.columns if c.name != "user_id")).where(consent.c.user_id == user_id)
+        # one without an id was added by a migration of the application's: what rests on it cannot be ended as one
+        of_user = select(*(c for c in consent.columns if c.name != "user_id")).where(
+            consent.c.user_id == user_id, consent.c.id.is_not(None)
+        )
         of_both = consent.c.user_id == user_id, consent.c.client_id == client_id
         self.get_consent = compiled(of_user.where(consent.c.client_id == client_id))
         self.list_consents = compiled(of_user.order_by(consent.c.used_at.desc(), consent.c.client_id))
         consent_row = upsert(consent).values(_everything(consent))
-        self.set_consent = compiled(
+        of_row = {c.name: consent_row.excluded[c.name] for c in consent.columns if c not in list(consent.primary_key)}
+        self.add_consent = compiled(
             consent_row.on_conflict_do_update(
-                index_elements=list(consent.primary_key),
-                set_={name: consent_row.excluded[name] for name in ("scope", "granted_at", "used_at")},
-            ).returning(consent.c.id)
+                index_elements=list(consent.primary_key), set_=of_row, where=consent.c.id.is_(None)
+            )
+        )
+        self.change_consent = compiled(
+            update(consent)
+            .where(*of_both, consent.c.id == bindparam("id"), consent.c.scope == bindparam("before"))
+            .values({name: bindparam(name) for name in ("scope", "granted_at", "used_at")})
         )
         self.use_consent = compiled(update(consent).where(*of_both, consent.c.used_at < now).values(used_at=now))
-        ended = select(consent.c.id, bindparam("expires_at", type_=BigInteger)).where(*of_both)
-        self.mark_consent = marking(upsert(revocation).from_select([c.name for c in revocation.columns], ended))
-        self.delete_consent = compiled(delete(consent).where(*of_both))
+        self.delete_consent = compiled(delete(consent).where(*of_both, consent.c.id == bindparam("id")))
 
         self.expired = (
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at)),

@@ -77,10 +77,11 @@ class SQLAlchemyStore:
             missing = {column.name for column in table.columns} - columns
             if missing:
                 what = f"column {', '.join(sorted(missing))} of {table.name}" if columns else f"table {table.name}"
-                raise ConfigurationError(
-                    f"the database lacks the {what}: run your migrations (flask db migrate, flask db upgrade) "
-                    "or db.create_all()"
+                # create_all() adds tables, and no columns to those that are there
+                cure = "run your migrations (flask db migrate, flask db upgrade)" + (
+                    "" if columns else " or db.create_all()"
                 )
+                raise ConfigurationError(f"the database lacks the {what}: {cure}")
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""
@@ -180,10 +181,13 @@ class SQLAlchemyStore:
             rows.read_consent(row, user_id) for row in self._database.fetch(self._sql.list_consents, user_id=user_id)
         )
 
-    def set_consent(self, consent: Consent) -> str:
+    def set_consent(self, consent: Consent, before: Consent | None) -> bool:
         """See :meth:`.base.ConsentStore.set_consent`."""
-        results = self._database.run(Step(self._sql.set_consent, rows.write_consent(consent)))
-        return str(results[0][0][0]) if results else consent.id
+        row = rows.write_consent(consent)
+        if before is None:
+            return self._database.run(Step(self._sql.add_consent, row, 1)) is not None
+        row["before"] = " ".join(before.scope)
+        return self._database.run(Step(self._sql.change_consent, row, 1)) is not None
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:
         """See :meth:`.base.ConsentStore.use_consent`."""
@@ -191,11 +195,13 @@ class SQLAlchemyStore:
 
     def delete_consent(self, user_id: str, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.ConsentStore.delete_consent`."""
-        both = {"user_id": user_id, "client_id": client_id}
-        results = self._database.run(
-            Step(self._sql.mark_consent, both | {"expires_at": expires_at}), Step(self._sql.delete_consent, both)
-        )
-        return bool(results and results[-1])
+        while consent := self.get_consent(user_id, client_id):
+            mark = Step(self._sql.set_mark, {"mark": consent.id, "expires_at": expires_at})
+            # by its id, so that none is taken away that was not marked
+            gone = Step(self._sql.delete_consent, {"user_id": user_id, "client_id": client_id, "id": consent.id}, 1)
+            if self._database.run(mark, gone) is not None:
+                return True
+        return False
 
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""

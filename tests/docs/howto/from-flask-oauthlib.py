@@ -1,4 +1,4 @@
-"""The companion of the page about flask-oauthlib: one client cannot be taken, and the command says so by its exit code."""
+"""The companion of the page about flask-oauthlib: one client cannot be taken, as the exit code says."""
 
 from __future__ import annotations
 
