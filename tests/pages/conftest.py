@@ -27,8 +27,6 @@ CHROMIUM = Path("/usr/bin/chromium")
 AXE = HERE.parent.parent / "build" / "axe"
 """Where the accessibility engine is kept between runs; git ignores it."""
 
-SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-
 DAYS = 86400
 SPRING = 1_772_000_000
 """A day in February 2026: since when things were allowed."""
@@ -234,8 +232,8 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     with ExitStack() as stack:
 
-        def open_page(size: str = "desktop", **options: Any) -> Page:
-            context = chromium.new_context(**{"viewport": SIZES[size], **options})
+        def open_page(**options: Any) -> Page:
+            context = chromium.new_context(**options)
             context.set_default_timeout(10_000)
             stack.callback(context.close)
             page = context.new_page()

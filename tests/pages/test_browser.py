@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 OpenPage = Callable[..., Page]
 
@@ -130,7 +131,7 @@ def answer_names(page: Page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
 def test_somebody_decides(open_page: OpenPage, house: Any, size: str, scheme: str, button: str, sent: str) -> None:
-    page = open_page(size, color_scheme=scheme)
+    page = open_page(viewport=SIZES[size], color_scheme=scheme)
     sign_in_and_come(page, house, state="st-1")
     assert page.get_by_text("See your name and your picture").is_visible()
     assert page.get_by_text("Ada", exact=True).is_visible()
@@ -177,7 +178,7 @@ def test_another_account(open_page: OpenPage, house: Any) -> None:
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
 def test_scripts_are_not_needed(open_page: OpenPage, house: Any, mode: str, button: str, sent: str) -> None:
-    page = open_page("phone", java_script_enabled=False)
+    page = open_page(viewport=SIZES["phone"], java_script_enabled=False)
     sign_in_and_come(page, house, response_mode=mode)
     page.get_by_role("button", name=button).click()
     if mode == "form_post":
@@ -196,7 +197,7 @@ def test_with_scripts_the_form_sends_itself(open_page: OpenPage, house: Any) -> 
 
 @pytest.mark.spec("rfc6819", "5.1.3")
 def test_somebody_ends_what_they_allowed(open_page: OpenPage, house: Any) -> None:
-    page = open_page("phone")
+    page = open_page(viewport=SIZES["phone"])
     house.sign_in(page, "Grace Hopper")
     page.goto(f"{house.url}/oauth/applications")
     assert [item.inner_text() for item in page.get_by_role("heading", level=2).all()] == [
@@ -240,3 +241,15 @@ def test_a_style_sheet_of_the_applications_own(open_page: OpenPage, open_house: 
     sign_in_and_come(page, acme)
     color = page.get_by_role("button", name="Allow").evaluate("element => getComputedStyle(element).backgroundColor")
     assert color == "rgb(120, 0, 80)"
+
+
+def test_a_link_that_is_a_script_does_nothing(chromium: Browser, open_house: Any) -> None:
+    house = open_house()
+    notes = house.store.get_client("notes")
+    house.store.set_client(replace(notes, metadata={"client_uri": "javascript:document.title='mine'"}))
+    with chromium.new_context() as context:
+        page = context.new_page()
+        sign_in_and_come(page, house)
+        with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+            page.locator(".client a").click()
+        assert page.title() == "Allow Notes for phones?"
