@@ -359,6 +359,7 @@ def test_the_login_page_may_say_who_asks(site: Site) -> None:
     assert ask(back) == "Shop"
     for other in (
         "",
+        "//[",
         "/oauth/applications",
         "/oauth/authorize",
         f"https://evil.example{back}",

@@ -30,7 +30,6 @@ from .base import (
     redirect,
     serializer,
     show_error,
-    stale,
     write_ticket,
 )
 
@@ -78,30 +77,24 @@ def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], 
     def refuse(error: OAuth2Error, error_id: str) -> Response:
         return show_error(server, error, error_id)
 
-    return server.answer(_answer, refuse, provider, server, read)
+    return server.answer(lambda: _go_on(provider, server, read(provider, server)), refuse)
 
 
-def _answer(provider: OAuth2Provider, server: Server, read: Callable[[OAuth2Provider, Server], Asked]) -> Response:
-    asked = read(provider, server)
+def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
+    """The answer to the client, or the page that is needed first."""
     outcome = authorization.respond(server, asked)
-    if isinstance(outcome, ConsentNeeded):
-        if provider.consent_view is None:
-            return _ask(provider, server, outcome, asked)
-        if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
-            return protect(flask.Response())
-        if flask.request.method == "POST" and not asked.is_shown:
-            return redirect(_again(server, asked))
-        shown = own_view.ask(
-            provider.consent_view, server, outcome, asked, lambda longest: _query(server, asked, longest)
-        )
-        if not isinstance(shown, bool):
-            return shown
-        outcome = authorization.respond(server, replace(asked, allowed=shown))
     if isinstance(outcome, Answer):
         return _send(outcome)
     if isinstance(outcome, LoginNeeded):
         return _hand_off(provider, server, outcome, asked)
-    raise stale()
+    if provider.consent_view is None:
+        return _ask(provider, server, outcome, asked)
+    if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
+        return protect(flask.Response())
+    if flask.request.method == "POST" and not asked.is_shown:
+        return redirect(_again(server, asked))
+    shown = own_view.ask(provider.consent_view, server, outcome, asked, lambda longest: _query(server, asked, longest))
+    return _go_on(provider, server, replace(asked, allowed=shown)) if isinstance(shown, bool) else shown
 
 
 def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from flask_oauth2 import MemoryStore
+from flask_oauth2 import Consent, MemoryStore
 from oauth_site import CALLBACK, CHALLENGE, Site, answer_of
 
 
@@ -457,3 +458,38 @@ def test_an_error_page_shows_the_id_that_the_log_has(site: Site, caplog: pytest.
 def test_unused_parameters_are_ignored(site: Site) -> None:
     assert "code" in site.authorize(foo="bar", access_type="offline")
     assert urlencode({"a": "b"}) == "a=b"
+
+
+class Busy(MemoryStore):
+    """A store in which somebody else is always faster, for a number of times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def set_consent(self, consent: Consent, before: Consent | None) -> bool:
+        if self.times > 0:
+            self.times -= 1
+            words = (*(before.scope if before else ()), f"other-{self.times}")
+            super().set_consent(replace(consent, id=before.id if before else "theirs", scope=words), before)
+        return super().set_consent(consent, before)
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_what_others_allow_at_the_same_time_is_kept(new_site: Any) -> None:
+    store = Busy(2)
+    site = new_site(store=store)
+    secret = site.add_client()
+    tokens = site.tokens(secret)
+    consent = store.get_consent("ada", "web")
+    assert consent is not None
+    assert (consent.id, consent.scope) == ("theirs", ("other-1", "other-0", "profile"))
+    assert site.is_alive(tokens["access_token"])
+    store.delete_consent("ada", "web", 10**12)
+    assert not site.is_alive(tokens["access_token"])
+
+
+def test_a_consent_that_changes_all_the_time_is_tried_later(new_site: Any) -> None:
+    site = new_site(store=Busy(10**6))
+    site.add_client()
+    assert site.authorize()["error"] == "temporarily_unavailable"

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stores.workers import Race, delete_client, post, write
+from stores.workers import Race, allow, delete_client, post, withdraw, write
 
 from flask_oauth2 import Client, MemoryStore, Token, values
 from flask_oauth2.clients.secret import hash_secret
-from flask_oauth2.stores.base import SIBLINGS, Store
+from flask_oauth2.stores.base import SIBLINGS, Store, find_consents
 from flask_oauth2.testing.samples import NOW, filed, new_authorization, new_client, new_grant, new_token
 
 MANY = 20
@@ -200,3 +200,28 @@ def test_eight_that_write_and_purge_at_once_wait_for_one_another(race: Race) -> 
     assert len(found) == 120
     assert None not in found
     assert race.store.count(b"counter", NOW + 3600, by=0) == 120
+
+
+def test_what_many_allow_at_once_is_all_kept_and_ends_as_one(race: Race) -> None:
+    consents = find_consents(race.store)
+    assert consents is not None
+    keys = race.run([(allow, f"word-{number}") for number in range(MANY)])
+    consent = consents.get_consent("user", "client")
+    assert consent is not None
+    assert set(consent.scope) == {f"word-{number}" for number in range(MANY)}
+    assert all(race.store.get_access(key) for key in keys)
+    assert consents.delete_consent("user", "client", NOW + 10**7)
+    assert not any(race.store.get_access(key) for key in keys)
+
+
+@pytest.mark.spec("rfc6819", "5.1.3")
+def test_what_is_taken_back_beside_it_leaves_no_token_that_cannot_be_ended(race: Race) -> None:
+    consents = find_consents(race.store)
+    assert consents is not None
+    competitors = [(allow, f"word-{number}") for number in range(MANY // 2)] + [(withdraw,)] * (MANY // 2)
+    keys = race.run(competitors)[: MANY // 2]
+    consent = consents.get_consent("user", "client")
+    alive = [access for key in keys if (access := race.store.get_access(key))]
+    assert {access.consent_id for access in alive} <= {consent.id if consent else None}
+    consents.delete_consent("user", "client", NOW + 10**7)
+    assert not any(race.store.get_access(key) for key in keys)

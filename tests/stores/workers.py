@@ -8,16 +8,16 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
 import flask
 
 from flask_oauth2 import OAuth2Provider
-from flask_oauth2.stores.base import Store
+from flask_oauth2.stores.base import Store, find_consents
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_consent, new_token
 
 PATIENCE = 60
 """Seconds after which a test that hangs fails."""
@@ -130,6 +130,32 @@ def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | 
 def delete_client(store: Store, client_id: str) -> Callable[[], Any]:
     """Deletes a client, and answers as :func:`post` does."""
     return lambda: (200, store.delete_client(client_id, FAR))
+
+
+def allow(store: Store, word: str) -> Callable[[], bytes]:
+    """A user lets a client have one word more, and the client gets a token for it: its key."""
+
+    def act() -> bytes:
+        consents = find_consents(store)
+        assert consents is not None
+        for _ in range(1000):
+            before = consents.get_consent("user", "client")
+            scope = (*(before.scope if before else ()), word)
+            consent = new_consent(scope=scope) if before is None else replace(before, scope=scope)
+            if consents.set_consent(consent, before):
+                token = new_token(new_authorization(consent_id=consent.id))
+                assert store.issue(None, [token], NOW)
+                return token.access.key
+        raise AssertionError("nobody lets it through")
+
+    return act
+
+
+def withdraw(store: Store) -> Callable[[], bool]:
+    """The user takes it back."""
+    consents = find_consents(store)
+    assert consents is not None
+    return lambda: consents.delete_consent("user", "client", FAR)
 
 
 def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
