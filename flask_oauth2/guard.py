@@ -13,7 +13,7 @@ from werkzeug.local import LocalProxy
 
 from . import scopes, signals, values, web
 from .endpoints import resource
-from .records import AccessToken, Claims, find, identify
+from .records import AccessToken, Claims, find, is_user
 from .scopes import Scope
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class CurrentToken:
         if user_id is None:
             return None
         user = None if self._server.callbacks.userloader else find(self.access_token, "user")
-        is_found = user is not None and identify(user) == user_id  # the row may be anybody's
-        return user if is_found else self._provider.load_user(user_id)
+        return user if is_user(user, user_id) else self._provider.load_user(user_id)
 
 
 _ENVIRON_KEY = "flask_oauth2.token"

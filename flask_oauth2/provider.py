@@ -8,28 +8,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial, wraps
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, overload
 
 import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, login, pages, uris, web
-from .clients.base import ClientAuthMethod
 from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint
 from .errors import ConfigurationError
-from .grants.base import Issue, ResponseType, TokenRequest
-from .grants.extension import ExtensionGrant
 from .guard import Guard, demand
 from .records import Client, User, find, identify, is_nobody, seconds
-from .server import Parts, Server, log
+from .registry import Callback, Registry, synchronous
+from .server import Server, log
 from .settings import Settings
 from .stores.base import Store
-from .tokens.base import TokenFormat, TokenType
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
@@ -38,8 +33,6 @@ if TYPE_CHECKING:
 
 EXTENSION = "flask_oauth2"
 """The name under ``app.extensions``."""
-
-Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 
 @dataclass(slots=True)
@@ -52,7 +45,7 @@ class Installed:
     lock: Lock = field(default_factory=Lock)
 
 
-class OAuth2Provider:
+class OAuth2Provider(Registry):
     """Makes a Flask application an OAuth 2 provider.
 
     :param app: the application; without one, call :meth:`init_app` later, once for each application.
@@ -77,15 +70,13 @@ class OAuth2Provider:
     ) -> None:
         if db is not None and store is not None:
             raise ConfigurationError("OAuth2Provider takes db= or store=, not both")
+        super().__init__()
         self._db = db
         self._store = store
         self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
         self._table_prefix = table_prefix
         self._tables: Tables | None = None
-        self._parts = Parts()
         self._parts.callbacks.load_user = self.load_user
-        self._is_closed = False
-        self._current_user: Callable[[], Any] | None = None
         self.consent_view: Callable[..., Any] | None = None
         """The application's own consent page, see :meth:`authorize_handler`."""
         self._several: list[str] = []
@@ -180,63 +171,6 @@ class OAuth2Provider:
             scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
         return Guard(self, demand(scope, any_of), optional)
 
-    def clientgetter(self, function: Callback) -> Callback:
-        """Register ``f(client_id)``: the application's own client of that id, None where there is none.
-
-        It may be an object or a dict, see :mod:`flask_oauth2.clients.objects`.
-        """
-        return self._set_callback("clientgetter", function)
-
-    def grantgetter(self, function: Callback) -> Callback:
-        """Register ``f(client_id=, code=)``: the application's own code; None ends it. ``code`` is a key."""
-        return self._set_callback("grantgetter", function)
-
-    def grantsetter(self, function: Callback) -> Callback:
-        """Register ``f(client_id, code, request)``, called with each new code; ``code["code"]`` is its key.
-
-        ``request`` has ``user client scopes redirect_uri``, :class:`~flask_oauth2.stores.callbacks.SetterRequest`.
-        """
-        return self._set_callback("grantsetter", function)
-
-    def tokengetter(self, function: Callback) -> Callback:
-        """Register ``f(access_token=None, refresh_token=None)``: the application's own token; None ends it.
-
-        It is called by the name of one of the two, with a key. What it returns may narrow the token by ``scopes`` and
-        ``expires``, and has the ``user`` of ``current_token`` where there is no ``userloader``.
-        """
-        return self._set_callback("tokengetter", function)
-
-    def tokensetter(self, function: Callback) -> Callback:
-        """Register ``f(token, request)``, called with each new token, after it was filed.
-
-        ``token`` is a dict with ``access_token`` and ``refresh_token`` (keys), ``token_type``, ``expires_in`` (seconds)
-        and ``scope``; ``request`` as for :meth:`grantsetter`.
-        """
-        return self._set_callback("tokensetter", function)
-
-    def usergetter(self, function: Callback) -> Callback:
-        """Register ``f(username, password, client, request)``: the user, or None where name or password is wrong.
-
-        The password grant asks it, :rfc:`6749#section-4.3`.
-        """
-        self._check_open("usergetter", self._parts.usergetter)
-        self._parts.usergetter = _synchronous(function)
-        return function
-
-    def userloader(self, function: Callback) -> Callback:
-        """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
-        return self._set_callback("userloader", function)
-
-    def current_user(self, function: Callback) -> Callback:
-        """Register ``f()``: who is signed in, None if nobody is. Default: Flask-Login's ``current_user``.
-
-        What it returns is identified by its ``get_id()`` or ``id``, or is itself text or a number. Its ``name`` or
-        ``username`` is shown, and its ``auth_time`` (seconds or a datetime, UTC) says when it signed in.
-        """
-        self._check_open("current_user", self._current_user)
-        self._current_user = _synchronous(function)
-        return function
-
     def authorize_handler(self, function: Callback) -> Callable[..., Response]:
         """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.
 
@@ -246,51 +180,18 @@ class OAuth2Provider:
         endpoint and holds ``ticket``. The view that this returns may have a route of its own.
         """
         self._check_open("authorize_handler", self.consent_view)
-        self.consent_view = _synchronous(function)
+        self.consent_view = synchronous(function)
         return wraps(function)(lambda *_, **__: pages.authorize(self))
 
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
         self._check_open("token_handler", self._parts.token_handler)
-        self._parts.token_handler = _synchronous(function)
+        self._parts.token_handler = synchronous(function)
         return wraps(function)(self._view(ENDPOINTS[0]))
 
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
         """The view is the revocation endpoint; the function is not called, as in flask-oauthlib."""
         return wraps(function)(self._view(ENDPOINTS[1]))
-
-    def grant_type(self, name: str) -> Callable[[Callable[[TokenRequest], Issue]], Callable[[TokenRequest], Issue]]:
-        """Register ``f(request)``, which returns an :class:`Issue`, as the extension grant ``name``: an absolute URI.
-
-        :rfc:`6749#section-4.5`. Clients need the name among their ``grant_types``.
-        """
-        if not urlsplit(name).scheme:
-            raise ConfigurationError(f"an extension grant is named by an absolute URI (RFC 6749 section 4.5): {name!r}")
-
-        def decorator(function: Callable[[TokenRequest], Issue]) -> Callable[[TokenRequest], Issue]:
-            self._register(self._parts.grants, name, ExtensionGrant(name, _synchronous(function)))
-            return function
-
-        return decorator
-
-    def register_response_type(self, response_type: ResponseType) -> None:
-        """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. It is asked for alone."""
-        if " " in response_type.name:
-            raise ConfigurationError(f"a response type has one name: {response_type.name!r} is several")
-        self._register(self._parts.response_types, response_type.name, response_type, ("code", "token"))
-
-    def register_token_type(self, token_type: TokenType) -> None:
-        """Add a token type, :rfc:`6749#section-8.1`. It is asked before Bearer whether a request is for it."""
-        self._register(self._parts.token_types, token_type.name.lower(), token_type, ("bearer",))
-
-    def register_token_format(self, token_format: TokenFormat) -> None:
-        """Add a format, to be named by ``OAUTH2_ACCESS_TOKEN_FORMAT`` or by a client."""
-        self._register(self._parts.token_formats, token_format.name, token_format, ("opaque", "signed"))
-
-    def register_client_auth_method(self, method: ClientAuthMethod) -> None:
-        """Add a way for clients to authenticate, :rfc:`6749#section-2.3.2`."""
-        built_in = ("none", "client_secret_basic", "client_secret_post")
-        self._register(self._parts.auth_methods, method.name, method, built_in)
 
     def get_current_user(self) -> User | None:
         """Who is signed in."""
@@ -338,21 +239,6 @@ class OAuth2Provider:
     def has_login_view(self) -> bool:
         """Whether it is known where users sign in."""
         return bool(self.server.settings.login_view or login.login_view())
-
-    def _set_callback(self, name: str, function: Callback) -> Callback:
-        self._check_open(name, getattr(self._parts.callbacks, name))
-        setattr(self._parts.callbacks, name, _synchronous(function))
-        return function
-
-    def _register(self, registry: dict[str, Any], name: str, part: object, built_in: Iterable[str] = ()) -> None:
-        self._check_open(name, registry.get(name) or name in built_in)
-        registry[name] = part
-
-    def _check_open(self, name: str, before: object) -> None:
-        if self._is_closed:
-            raise ConfigurationError(f"{name} comes too late: register it before the first request")
-        if before:
-            raise ConfigurationError(f"{name} is registered already")
 
     def _add_routes(self, blueprint: flask.Blueprint) -> None:
         prefix = self._url_prefix
@@ -448,18 +334,6 @@ def _caller() -> str:
     """The file and line of the application that called a method of the provider."""
     frame = sys._getframe(2)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _synchronous(function: Callback) -> Callback:
-    """A function that may be awaited, as Flask runs an asynchronous view (its extra ``async``)."""
-    if not iscoroutinefunction(function):
-        return function
-
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return flask.current_app.ensure_sync(function)(*args, **kwargs)
-
-    return cast("Callback", run)
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

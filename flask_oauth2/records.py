@@ -168,6 +168,11 @@ def identify(user: Any) -> str:
     return text
 
 
+def is_user(found: Any, user_id: str) -> bool:
+    """Whether a user that an application's row names is the one of that id: rows may say anything."""
+    return found is not None and identify(found) == user_id
+
+
 def is_missing(found: Any) -> bool:
     """Whether a getter said that there is no such client, code or token: None, False, or nothing at all."""
     return found is None or (isinstance(found, _PLAIN) and not found)

@@ -43,7 +43,7 @@ def test_public_names() -> None:
 
 
 def test_public_methods_of_the_provider() -> None:
-    public = {name for name in vars(flask_oauth2.OAuth2Provider) if not name.startswith("_")}
+    public = {name for name in dir(flask_oauth2.OAuth2Provider) if not name.startswith("_")}
     assert public == {
         "asking_client",
         "authorize_handler",

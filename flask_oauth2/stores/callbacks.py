@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .. import values
 from ..errors import ConfigurationError
-from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, seconds, words
+from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, is_user, seconds, words
 from .base import Store
 
 Narrowed = TypeVar("Narrowed", AccessToken, Authorization)
@@ -101,7 +101,7 @@ class SetterRequest:
         if self.user_id is None:
             return find(self.client, "user")
         user = find(self._spent, "user")
-        return self._callbacks.load_user(self.user_id) if user is None else user
+        return user if is_user(user, self.user_id) else self._callbacks.load_user(self.user_id)
 
 
 class CallbackStore:

@@ -48,6 +48,12 @@ class Account:
     name: str
 
 
+@dataclass
+class Ada:
+    found: str
+    id: str = "ada"
+
+
 class Own:
     """The application's tables, and what its callbacks were called with."""
 
@@ -144,12 +150,16 @@ class TestKeys:
 
     def test_the_user_of_a_token_is_that_of_what_was_spent_for_it(self, moved: Site, own: Own) -> None:
         code = moved.authorize()["code"]
-        own.grants[0].user = "the user of the code"
+        own.grants[0].user = Ada("of the code")
         tokens = moved.redeem(code, ("web", SECRET)).get_json()
-        assert own.tokens[0].user == "the user of the code"
-        own.tokens[0].user = "the user of the token"
-        moved.refresh(tokens["refresh_token"], SECRET)
-        assert own.tokens[1].user == "the user of the token"
+        assert own.tokens[0].user == Ada("of the code")
+        own.tokens[0].user = Ada("of the token")
+        refreshed = moved.refresh(tokens["refresh_token"], SECRET).get_json()
+        assert own.tokens[1].user == Ada("of the token")
+        own.tokens[1].user = "mallory"
+        fresh = moved.refresh(refreshed["refresh_token"], SECRET)
+        assert fresh.status_code == 200
+        assert own.tokens[2].user == {"id": "ada", "name": "Ada"}, "a row of another user is not believed"
 
     def test_a_client_that_acts_for_itself_may_have_a_user(self, moved: Site, own: Own) -> None:
         own.clients["web"].user = Account(9, "owner")
