@@ -15,7 +15,9 @@ from flask_oauth2 import (
     TokenRequest,
     User,
     current_token,
+    signals,
 )
+from flask_oauth2.stores.callbacks import SetterRequest
 from flask_oauth2.testing import (
     RegisteredClient,
     StoreContract,
@@ -46,6 +48,32 @@ def load_user(user_id: str) -> str:
 @provider.usergetter
 def check_password(username: str, password: str, client: Client, request: TokenRequest) -> str | None:
     return username if password == "right" else None
+
+
+@provider.clientgetter
+def find_client(client_id: str) -> dict[str, object] | None:
+    return {"client_id": client_id, "redirect_uris": []}
+
+
+@provider.tokengetter
+def find_token(access_token: str | None = None, refresh_token: str | None = None) -> object:
+    return access_token or refresh_token
+
+
+@provider.tokensetter
+async def keep_token(token: dict[str, str], request: SetterRequest) -> None:
+    session[token["access_token"]] = request.client_id
+
+
+@provider.authorize_handler
+def consent(client: Client, scopes: list[str], user: User, ticket: str, **asked: object) -> str | bool:
+    return f"May {client.name} have {scopes}, {user.name}? {ticket}" if "state" in asked else True
+
+
+@signals.token_issued.connect_via(app)
+def issued(sender: Flask, client_id: str, **more: object) -> None:
+    client: Client | None = provider.asking_client()
+    assert client is None or client.client_id == client_id
 
 
 @provider.grant_type("urn:example:api-key")
