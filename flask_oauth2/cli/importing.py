@@ -13,7 +13,8 @@ import flask
 
 from ..importing import SOURCES
 from ..importing.base import Tables
-from ..importing.transfer import Count, Finding, Options, Report, Transfer
+from ..importing.run import Count, Finding, Options, Report
+from ..importing.transfer import Transfer
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
@@ -53,7 +54,11 @@ def import_from(
     working too, and are hashed. Tables of the library are read as they are, by the names in its documentation.
 
     Rows that cannot be taken are listed with the reason, and all others are taken. Change what is wrong and run the
-    command again, as often as needed: what is here already stays as it is.
+    command again, as often as needed: what is here already stays as it is. When all is taken, drop the tables that
+    nothing reads any more, or leave them and do not run the command again: they do not know what was revoked here, and
+    once "flask oauth2 purge" has forgotten a revoked token, a run takes it for a new one.
+
+    People see what was imported among their connected applications, and end it there.
 
     With --in-place the columns of access and refresh tokens in the library's own table are rewritten to the keys under
     which the tokens are filed here. It is for applications that keep that table and a tokengetter, which is called with

@@ -16,9 +16,10 @@ from ..records import Client, find, seconds, words
 from .rules import LONGEST_NAME, PAGES, is_page
 from .secret import keep_plain
 
-_FOR_USERS = ("authorization_code", "refresh_token")
-_FOR_BOTH = (*_FOR_USERS, "client_credentials", "password")
-"""The grants of a client that names none, as far as the provider offers them."""
+DEFAULT_GRANT_TYPES = ("authorization_code", "password", "client_credentials", "refresh_token")
+"""Those of a client that names none, as far as the provider offers them."""
+
+_DEFAULT_PUBLIC_GRANT_TYPES = ("authorization_code", "refresh_token")
 
 
 def read_client(found: Any, client_id: str) -> Client:
@@ -32,7 +33,7 @@ def read_client(found: Any, client_id: str) -> Client:
     auth_method = _auth_method(found)
     secret = None if auth_method == "none" else _secret(found)
     grant_types = words(find(found, "grant_types", "allowed_grant_types")) or (
-        _FOR_USERS if auth_method == "none" else _FOR_BOTH
+        _DEFAULT_PUBLIC_GRANT_TYPES if auth_method == "none" else DEFAULT_GRANT_TYPES
     )
     if "authorization_code" in grant_types and find(found, "redirect_uris") is None:
         raise _lacks(found, "redirect_uris")

@@ -19,7 +19,7 @@ from .base import (
     secret,
     text,
     unique,
-    words,
+    word_list,
 )
 
 
@@ -65,10 +65,10 @@ class Authlib:
             name=text(metadata, "client_name"),
             secret=secret(row) if auth_method in rules.SECRET_METHODS else None,
             auth_method=str(auth_method),
-            redirect_uris=words(metadata, "redirect_uris"),
-            grant_types=words(metadata, "grant_types"),
+            redirect_uris=word_list(metadata, "redirect_uris"),
+            grant_types=word_list(metadata, "grant_types"),
             response_types=unique("response_types", response_types),
-            scope=words(metadata, "scope"),
+            scope=word_list(metadata, "scope"),
             metadata={name: metadata[name] for name in (*rules.PAGES, "contacts") if metadata.get(name)},
             created_at=moment(row, "client_id_issued_at"),
             notes=tuple(notes),
@@ -83,7 +83,7 @@ class Authlib:
         return ForeignToken(
             client_id=require(row, "client_id"),
             user_id=text(row, "user_id") or None,
-            scope=words(row, "scope"),
+            scope=word_list(row, "scope"),
             type=text(row, "token_type"),
             access=require(row, "access_token"),
             access_ends_at=0 if is_access_revoked else ends_at,

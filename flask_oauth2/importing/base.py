@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ..clients.secret import take_over
-from ..records import seconds
+from ..records import seconds, words
 from ..scopes import Scope
 
 Row = Mapping[str, Any]
@@ -114,7 +114,7 @@ def require(row: Row, name: str) -> str:
     return value
 
 
-def words(row: Row, name: str) -> tuple[str, ...]:
+def word_list(row: Row, name: str) -> tuple[str, ...]:
     """A column that holds several words: JSON, or text with white space between them."""
     value = row.get(name)
     if isinstance(value, str) and value.lstrip().startswith("["):
@@ -123,7 +123,7 @@ def words(row: Row, name: str) -> tuple[str, ...]:
         except ValueError:
             raise Unreadable(f"its {name} begins like a JSON list and is none") from None
     if not isinstance(value, list | tuple):
-        return tuple(dict.fromkeys(text(row, name).split()))
+        return words(text(row, name))
     return unique(name, value)
 
 
@@ -132,7 +132,7 @@ def unique(name: str, found: Iterable[Any]) -> tuple[str, ...]:
     listed = list(found)
     if not all(isinstance(word, str) for word in listed):
         raise Unreadable(f"its {name} is a list of something else than text")
-    return tuple(dict.fromkeys(listed))
+    return words(listed)
 
 
 def flag(row: Row, name: str) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Columns, ForeignClient, ForeignToken, Row, Tables, flag, moment, require, secret, text, words
+from .base import Columns, ForeignClient, ForeignToken, Row, Tables, flag, moment, require, secret, text, word_list
 
 
 class FlaskOAuthlib:
@@ -51,10 +51,10 @@ class FlaskOAuthlib:
             name=text(row, "name"),
             secret=kept if is_confidential else None,
             auth_method="client_secret_basic" if is_confidential else "none",
-            redirect_uris=words(row, "redirect_uris"),
-            grant_types=words(row, "allowed_grant_types") or None,
-            response_types=words(row, "allowed_response_types"),
-            scope=words(row, "default_scopes"),
+            redirect_uris=word_list(row, "redirect_uris"),
+            grant_types=word_list(row, "allowed_grant_types") or None,
+            response_types=word_list(row, "allowed_response_types"),
+            scope=word_list(row, "default_scopes"),
             notes=tuple(notes),
         )
 
@@ -63,7 +63,7 @@ class FlaskOAuthlib:
         return ForeignToken(
             client_id=require(row, "client_id"),
             user_id=text(row, "user_id") or None,
-            scope=words(row, "scopes"),
+            scope=word_list(row, "scopes"),
             type=text(row, "token_type"),
             access=require(row, "access_token"),
             access_ends_at=moment(row, "expires"),

@@ -13,7 +13,8 @@ from sqlalchemy import create_engine
 from flask_oauth2 import MemoryStore, values
 from flask_oauth2.cli import importing
 from flask_oauth2.importing import FlaskOAuthlib
-from flask_oauth2.importing.transfer import Options, Transfer
+from flask_oauth2.importing.run import Options
+from flask_oauth2.importing.transfer import Transfer
 from flask_oauth2.stores.sqlalchemy.foreign import BATCH, ForeignDatabase
 from oauth_site import CALLBACK, Site
 
@@ -141,6 +142,7 @@ def test_many_rows_are_filed_in_batches_and_no_batch_is_lost(
     tokens = run_import(sql_site, "flask-oauthlib", "--in-place")["tokens"]
     assert (tokens["taken"], tokens["already_there"], tokens["rewritten"]) == (BATCH + 1, BATCH, 2 * BATCH + 1)
     assert sql_site.is_alive(f"access-{2 * BATCH}")
+    assert len(list(sql_site.store.list_consents("1"))) == 1, "whichever batch a token is in"
 
 
 def test_a_table_of_two_keys_is_read_to_its_end(sql_site: Site, old: str, run_import: Import) -> None:
@@ -243,6 +245,17 @@ def test_a_database_that_refuses_says_no_value(sql_site: Site, old: str) -> None
     assert "the database refused what was asked of it: read only" in result.output
     assert "live-access" not in result.output
     assert sql_site.is_alive("live-access"), "what was filed stays"
+
+
+def test_a_code_table_is_counted_by_whatever_key(sql_site: Site, old: str, run_import: Import) -> None:
+    fill(old, Old, old_client(), old_token())
+    engine = create_engine(old)
+    run(engine, 'DROP TABLE "grant"')
+    run(engine, 'CREATE TABLE "grant" (client_id TEXT, code TEXT)')
+    run(engine, "INSERT INTO \"grant\" VALUES ('web', 'a-code')")
+    engine.dispose()
+    report = run_import(sql_site, "flask-oauthlib")
+    assert (report["codes"], report["tokens"]["taken"]) == ({"left": 1}, 1)
 
 
 def test_a_store_in_memory_takes_them_too(new_site: Callable[..., Site], old: str, run_import: Import) -> None:

@@ -65,3 +65,30 @@ def test_from_a_schema_of_another_name(postgresql_url: str, tmp_path: Path) -> N
     key = values.text(values.key("live-access"))
     assert read(postgresql_url, "SELECT access_token FROM auth.oauth2_token") == [(key,)]
     site.store.engine.dispose()
+
+
+def test_columns_that_pad_what_they_hold(postgresql_url: str, tmp_path: Path) -> None:
+    fill(postgresql_url, Old, User(id=1, username="ada"), old_client(), old_token())
+    engine = create_engine(postgresql_url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE token DROP CONSTRAINT token_client_id_fkey"))
+        connection.execute(text('ALTER TABLE "grant" DROP CONSTRAINT grant_client_id_fkey'))
+        connection.execute(text("ALTER TABLE client ALTER client_id TYPE CHAR(40)"))
+        for column in ("client_id", "access_token", "refresh_token"):
+            connection.execute(text(f"ALTER TABLE token ALTER {column} TYPE CHAR(80)"))
+    engine.dispose()
+    site = make_site(tmp_path)
+    site.server  # noqa: B018  gives it the clock of the tests
+    command = ["oauth2", "import", "flask-oauthlib", "--database", postgresql_url, "--in-place"]
+    for taken in (1, 0):
+        result = site.app.test_cli_runner().invoke(args=command)
+        assert result.exit_code == 0, result.output
+        assert f"clients  {taken}" in result.output
+        assert f"tokens   {taken}" in result.output
+        assert f"{taken} row{'' if taken else 's'} of the library's tokens rewritten" in result.output
+        site.change_client(name="renamed here")
+    assert site.store.get_client("web").name == "renamed here"
+    assert site.is_alive("live-access")
+    assert not site.is_alive(values.text(values.key("live-access"))), "a key opens nothing"
+    assert site.refresh("live-refresh", SECRET).status_code == 200
+    site.store.engine.dispose()

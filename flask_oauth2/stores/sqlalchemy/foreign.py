@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ForeignTable:
-    """A table: its name, its columns with their lengths (None: no limit), and the columns of its primary key."""
+    """A table: its name, its columns with their lengths (None: no limit), the columns of its primary key if any."""
 
     name: str
     columns: Mapping[str, int | None]
@@ -62,10 +62,7 @@ class ForeignDatabase:
         return cls(engine)
 
     def find(self, name: str) -> ForeignTable | None:
-        """The table of that name, which may begin with a schema and a dot; None where there is none.
-
-        Raises :exc:`ConfigurationError` for a table without a primary key.
-        """
+        """The table of that name, which may begin with a schema and a dot; None where there is none."""
         schema, table = _split(name)
         with _plain_errors(self.engine):
             inspector = sa.inspect(self.engine)
@@ -76,8 +73,6 @@ class ForeignDatabase:
                 for column in inspector.get_columns(table, schema=schema)
             }
             key = inspector.get_pk_constraint(table, schema=schema)["constrained_columns"]
-        if not key:
-            raise ConfigurationError(f"the table {name} has no primary key, by which its rows could be read in order")
         return ForeignTable(name, columns, tuple(key))
 
     def list_names(self) -> list[str]:
@@ -91,7 +86,7 @@ class ForeignDatabase:
             return int(connection.scalar(sa.select(sa.func.count()).select_from(_clause(table))) or 0)
 
     def read(self, table: ForeignTable) -> Iterator[list[dict[str, Any]]]:
-        """The rows, in batches; nothing is held open between two of them."""
+        """The rows of a table with a primary key, in batches; nothing is held open between two of them."""
         clause = _clause(table)
         key = [clause.c[name] for name in table.key]
         first = sa.select(*clause.c).order_by(*key).limit(BATCH)
