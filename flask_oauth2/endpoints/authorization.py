@@ -27,9 +27,9 @@ from ..errors import (
 )
 from ..grants.base import Approval
 from ..messages import Params, Request
-from ..records import Authorization, Client, Consent, Grant, Token, User
+from ..records import Authorization, Client, Grant, Token, User
 from ..scopes import Scope
-from ..stores.base import find_consents
+from ..stores.base import find_consents, widened
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
@@ -158,7 +158,7 @@ def _decide(
     if asked.kept is not None and asked.kept.used_at is not None:
         raise answered_before
     for _ in range(_TRIES):
-        fresh = _widened(consent, user, client, scope, now) if asked.allowed and consents else consent
+        fresh = widened(consent, user.id, client.client_id, scope, now) if asked.allowed and consents else consent
         authorization = Authorization(
             id=values.new_family(now),
             client_id=client.client_id,
@@ -220,18 +220,6 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
             cure=f"flask oauth2 client update {client.client_id} --response-type … --grant-type …, with all",
         )
     return types
-
-
-def _widened(before: Consent | None, user: User, client: Client, scope: Scope, now: float) -> Consent:
-    """What the user lets the client have now; it keeps its id, so that one ending ends all."""
-    return Consent(
-        id=before.id if before else values.new_family(now),
-        user_id=user.id,
-        client_id=client.client_id,
-        scope=tuple(dict.fromkeys((*(before.scope if before else ()), *scope))),
-        granted_at=before.granted_at if before else int(now),
-        used_at=int(now),
-    )
 
 
 def _may_remember(client: Client, redirect_uri: str) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from .. import scopes, values
 from ..errors import ConfigurationError
-from ..records import AccessToken, Authorization, Consent, Token, identify
+from ..records import AccessToken, Authorization, Token, identify
 from ..scopes import Scope
 from ..server import Server
-from ..stores.base import ConsentStore, find_consents, find_import
+from ..stores.base import ConsentStore, find_consents, find_import, widened
 from ..stores.sqlalchemy.foreign import Change
 from .base import Row, Source, Unreadable
 from .clients import Clients
@@ -155,17 +155,9 @@ class Tokens:
 
     def _file_consent(self, consents: ConsentStore, user_id: str, client_id: str, scope: Scope) -> str:
         """The id of a consent to at least that: the one that is there, made wider, or a new one."""
-        now = self._now
         while True:
             before = consents.get_consent(user_id, client_id)
-            consent = Consent(
-                id=before.id if before else values.new_family(now),
-                user_id=user_id,
-                client_id=client_id,
-                scope=tuple(dict.fromkeys((*(before.scope if before else ()), *scope))),
-                granted_at=before.granted_at if before else now,
-                used_at=now,
-            )
+            consent = widened(before, user_id, client_id, scope, self._now)
             if consents.set_consent(consent, before):
                 return consent.id
 

@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
+from .. import values
 from ..records import AccessToken, Client, Consent, Grant, Token
+from ..scopes import Scope
 
 SIBLINGS = 2
 """How many further tokens one refresh token may give within the leeway."""
@@ -128,6 +130,18 @@ class ImportStore(Store, Protocol):
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of the keys that an access or a refresh token has, revoked and expired ones too."""
         ...
+
+
+def widened(before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float) -> Consent:
+    """What a user lets a client have from now on; it keeps its id and its first day, so that one ending ends all."""
+    return Consent(
+        id=before.id if before else values.new_family(now),
+        user_id=user_id,
+        client_id=client_id,
+        scope=tuple(dict.fromkeys((*(before.scope if before else ()), *scope))),
+        granted_at=before.granted_at if before else int(now),
+        used_at=int(now),
+    )
 
 
 def innermost(store: Store) -> Store:
