@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from inspect import isawaitable
 from typing import Any
 
 from .scopes import Scope
@@ -174,7 +175,12 @@ def is_user(found: Any, user_id: str) -> bool:
 
 
 def is_missing(found: Any) -> bool:
-    """Whether a getter said that there is no such client, code or token: None, False, or nothing at all."""
+    """Whether a getter said that there is no such client, code or token: None, False, or nothing at all.
+
+    Raises :exc:`TypeError` for what would have to be awaited, which would pass for something.
+    """
+    if isawaitable(found):
+        raise TypeError("a getter returned what must be awaited: register the asynchronous function itself")
     return found is None or (isinstance(found, _PLAIN) and not found)
 
 

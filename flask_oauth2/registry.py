@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
@@ -136,11 +139,20 @@ class Registry:
 
 def synchronous(function: Callback) -> Callback:
     """A function that may be awaited, as Flask runs an asynchronous view (its extra ``async``)."""
-    if not iscoroutinefunction(function):
+    if not iscoroutinefunction(function) and not iscoroutinefunction(type(function).__call__):
         return function
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await function(*args, **kwargs)
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return flask.current_app.ensure_sync(function)(*args, **kwargs)
+        run_to_end = flask.current_app.ensure_sync(call)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return run_to_end(*args, **kwargs)
+        with ThreadPoolExecutor(1) as thread:  # inside an asynchronous view, whose own loop must not be waited for
+            return thread.submit(copy_context().run, run_to_end, *args, **kwargs).result()
 
     return cast("Callback", run)

@@ -27,7 +27,7 @@ from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
 from .records import Authorization
 from .settings import Settings
-from .stores.base import Store, find_consents, innermost
+from .stores.base import Store, find_consents
 from .stores.callbacks import Callbacks, CallbackStore
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
 
@@ -184,8 +184,13 @@ class Server:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
         self.store.revoke(mark, self.mark_until(now))
 
+    @property
+    def kept_store(self) -> Store:
+        """The store without the application's callbacks before it, which know less than it does."""
+        return self.store and self._kept_store
+
     def _end_undelivered(self, family: str, now: float) -> None:
-        innermost(self.store).revoke(family, self.mark_until(now))
+        self.kept_store.revoke(family, self.mark_until(now))
 
     def mark_until(self, now: float) -> int:
         """When a mark that is filed now may be forgotten."""
@@ -209,6 +214,7 @@ class Server:
                 except TemporarilyUnavailable:
                     self._away_until = time.monotonic() + 1
                     raise
+                self._kept_store = store
                 if self.callbacks.are_given:
                     store = CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
                 self.__dict__["store"] = store

@@ -16,6 +16,9 @@ from .settings import LOOPBACK_HOSTS
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
 _LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)")
+_RUN_HERE = frozenset({"javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source"})
+"""Schemes of what is no other place."""
+
 _ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
 
 
@@ -52,8 +55,11 @@ def check_registration(uri: str, application_type: str) -> None:
 
 
 def is_harmless(uri: str) -> bool:
-    """Whether a browser that is sent there leaves this site, and runs nothing in its name."""
-    return uri.partition(":")[0].lower() not in ("javascript", "data", "vbscript", "blob", "file", "about", "")
+    """Whether it is an absolute URI that runs nothing in this site's name: the least that is asked of any."""
+    parts = _split(uri) if _CHARACTERS.match(uri) else None
+    if parts is None or not parts.scheme or parts.scheme in _RUN_HERE:
+        return False
+    return bool(parts.hostname) or parts.scheme not in ("http", "https")
 
 
 def choose(client: Client, requested: str | None) -> str:

@@ -111,7 +111,7 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
     With a redirect URI its users sign in (authorization_code, refresh_token); without one it acts for itself
     (client_credentials).
     """
-    server = find_server()
+    server = _find_server_of_clients()
     client_id = rules.new_client_id() if client_id is None else client_id
     rules.check_client_id(client_id)
     blank = Client(client_id=client_id, name=name, grant_types=(), response_types=(), created_at=int(server.clock()))
@@ -133,10 +133,7 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
 @json_option
 def list_clients(as_json: bool) -> None:
     """List the clients, the oldest first."""
-    server = find_server()
-    store = find_listing(server.store)
-    if server.callbacks.clientgetter is not None:
-        raise click.ClickException("the application's clientgetter keeps the clients: list them there")
+    store = find_listing(_find_server_of_clients().store)
     if store is None:
         raise click.ClickException("this store cannot list its clients: show them one by one by their id")
     described = [_describe(client) for client in store.list_clients()]
@@ -164,7 +161,7 @@ def show(client_id: str, as_json: bool) -> None:
 @click.option("--clear", multiple=True, type=click.Choice([*_EMPTY, *_PAGES]), help="Take away; repeatable.")
 def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Change a client: what is given replaces what was there, all else stays."""
-    server = find_server()
+    server = _find_server_of_clients()
     client = _changed(_find(server, client_id), server, given, clear)
     _keep(server, client, signals.client_updated, chosen, as_json)
 
@@ -175,7 +172,7 @@ def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, 
 @json_option
 def rotate_secret(client_id: str, chosen: bool, as_json: bool) -> None:
     """Give a client a new secret. The old one ends at once; tokens stay."""
-    server = find_server()
+    server = _find_server_of_clients()
     client = _find(server, client_id)
     if client.auth_method not in rules.SECRET_METHODS:
         raise click.ClickException(f"client {client_id!r} has no secret: it authenticates by {client.auth_method}")
@@ -187,13 +184,20 @@ def rotate_secret(client_id: str, chosen: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(client_id: str, yes: bool) -> None:
     """Take a client away, and all its codes and tokens with it."""
-    server = find_server()
+    server = _find_server_of_clients()
     client = _find(server, client_id)
     if not yes:
         click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
     server.store.delete_client(client_id, server.mark_until(server.clock()))
     server.tell(signals.client_deleted, client_id=client_id)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
+
+
+def _find_server_of_clients() -> Server:
+    server = find_server()
+    if server.callbacks.clientgetter is not None:
+        raise click.ClickException("the application keeps its clients itself: look where its clientgetter finds them")
+    return server
 
 
 def _find(server: Server, client_id: str) -> Client:

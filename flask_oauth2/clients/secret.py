@@ -97,7 +97,8 @@ class ClientSecret:
         kept = (client and client.secret) or ""
         key = values.key(secret)
         is_minted = not key.startswith(values.NO_STAMP)
-        is_digest = hmac.compare_digest(_DIGEST + key[len(values.NO_STAMP) :].hex(), kept)
+        digest = _DIGEST + key[len(values.NO_STAMP) :].hex()
+        is_digest = hmac.compare_digest(digest.encode(), kept.encode("utf-8", "surrogatepass"))
         if is_digest and (is_minted or len(secret) >= LONG_SECRET):
             return  # nobody guesses one of these, so nothing is counted, and no stranger's guesses stand in the way
         attempt = Attempt(server, "client_secret", credentials.client_id, now)

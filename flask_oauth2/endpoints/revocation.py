@@ -10,7 +10,6 @@ from ..clients import authenticate
 from ..errors import InvalidGrant
 from ..messages import NO_STORE, Request, Response
 from ..records import Token
-from ..stores.base import innermost
 from ..tokens.read import find_token
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def respond(server: Server, request: Request) -> Response:
     form, now = request.form, server.clock()
     client = authenticate(server, request, form, now)
     # whatever a tokengetter says: what it does not know may still have a family that is alive
-    found = find_token(server, form.require("token"), now, innermost(server.store))
+    found = find_token(server, form.require("token"), now, server.kept_store)
     if found is None:
         return Response(200, "", NO_STORE)
     is_family = isinstance(found, Token)

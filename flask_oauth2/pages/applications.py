@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import flask
 from werkzeug.wrappers import Response
 
 from .. import signals, web
-from ..errors import AccessDenied, OAuth2Error
+from ..errors import AccessDenied
 from ..records import Client, Consent
 from ..stores.base import ConsentStore, find_consents
 from .base import describe, name_of, page, read_ticket, redirect, show_error, write_ticket
@@ -42,11 +43,8 @@ class Connection:
 def applications(provider: OAuth2Provider) -> Response:
     """The page by GET; by POST the end of one connection."""
     server = provider.server
-
-    def refuse(error: OAuth2Error, error_id: str) -> Response:
-        return show_error(server, error, error_id)
-
-    return server.answer(_end if flask.request.method == "POST" else _show, refuse, provider, server)
+    respond = _end if flask.request.method == "POST" else _show
+    return server.answer(respond, partial(show_error, server), provider, server)
 
 
 def _show(provider: OAuth2Provider, server: Server) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,7 @@ from werkzeug.wrappers import Response
 from .. import uris, values, web
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded
-from ..errors import InvalidRequest, OAuth2Error
+from ..errors import InvalidRequest
 from ..messages import Params
 from ..records import Client, Grant
 from ..stores.base import find_consents
@@ -29,6 +30,7 @@ from .base import (
     read_ticket,
     redirect,
     serializer,
+    session_id,
     show_error,
     write_ticket,
 )
@@ -73,11 +75,7 @@ def asking_client(provider: OAuth2Provider) -> Client | None:
 
 def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], Asked]) -> Response:
     server = provider.server
-
-    def refuse(error: OAuth2Error, error_id: str) -> Response:
-        return show_error(server, error, error_id)
-
-    return server.answer(lambda: _go_on(provider, server, read(provider, server)), refuse)
+    return server.answer(lambda: _go_on(provider, server, read(provider, server)), partial(show_error, server))
 
 
 def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
@@ -93,7 +91,7 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
         return protect(flask.Response())
     if flask.request.method == "POST" and not asked.is_shown:
         return redirect(_again(server, asked))
-    shown = own_view.ask(provider.consent_view, server, outcome, asked, lambda longest: _query(server, asked, longest))
+    shown = own_view.ask(provider.consent_view, server, outcome, asked, _write_query(server, asked, LONGEST_KEPT))
     return _go_on(provider, server, replace(asked, allowed=shown)) if isinstance(shown, bool) else shown
 
 
@@ -105,10 +103,10 @@ def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:
 
 def _read_sent_at(server: Server, params: Params) -> int | None:
     try:
-        sent_at: int = serializer(server, SENT_AT).loads(params.once(SENT_AT) or "")
+        session, sent_at = serializer(server, SENT_AT).loads(params.once(SENT_AT) or "", max_age=PATIENCE)
     except BadData:
         return None
-    return sent_at
+    return int(sent_at) if session == session_id() else None
 
 
 def _take_up(server: Server, asked: Asked) -> Asked:
@@ -171,7 +169,7 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         new_scopes=set(needed.scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_again(server, asked)) if fits and provider.has_login_view else None,
         can_end=find_consents(server.store) is not None,
-        ticket=write_ticket(server, _PURPOSE, user, {"query": _query(server, asked, LONGEST_KEPT)}),
+        ticket=write_ticket(server, _PURPOSE, user, {"query": _write_query(server, asked, LONGEST_KEPT)}),
     )
 
 
@@ -190,14 +188,14 @@ def _send(answer: Answer) -> Response:
 
 def _again(server: Server, asked: Asked) -> str:
     """The URL of the same request."""
-    query = _query(server, asked, LONGEST_QUERY)
+    query = _write_query(server, asked, LONGEST_QUERY)
     if asked.sent_at is not None:
-        query = f"{query}&{SENT_AT}={serializer(server, SENT_AT).dumps(asked.sent_at)}"
+        query = f"{query}&{SENT_AT}={serializer(server, SENT_AT).dumps([session_id(), asked.sent_at])}"
     return f"{flask.url_for('oauth2.authorize')}?{query}"
 
 
-def _query(server: Server, asked: Asked, longest: int) -> str:
-    """The request, to be sent again; where it is too long, the name of a row that keeps it."""
+def _write_query(server: Server, asked: Asked, longest: int) -> str:
+    """The request, to be sent again; where it is too long, the name of a row that is filed to keep it."""
     if asked.kept_as is not None:
         return uris.encode([(KEPT, asked.kept_as)])
     query = uris.encode([pair for pair in asked.params.pairs() if pair[0] != SENT_AT])

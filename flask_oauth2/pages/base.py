@@ -87,8 +87,13 @@ def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
 
 def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:
     """A hidden field that binds a form to the person and the browser that it is shown to."""
-    session = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
-    return serializer(server, purpose).dumps({**content, "session": session, "user": user.id})
+    return serializer(server, purpose).dumps({**content, "session": session_id(), "user": user.id})
+
+
+def session_id() -> str:
+    """What tells the browser from others; made where it has none yet."""
+    found: str = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
+    return found
 
 
 def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:

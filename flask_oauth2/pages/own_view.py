@@ -1,26 +1,24 @@
 """A consent page of the application's own, ``authorize_handler``: shown, and its form read.
 
-A form that holds our ticket is bound to the person and the browser like that of our own page. A form that was written
-for flask-oauthlib holds none. For such a page the session keeps what was shown to whom, by client and ``state``, and
-the form must come from this site and ask for nothing else.
+Its form must hold our ticket, which binds it to the person, the browser and the request like that of our own page,
+:rfc:`6749#section-10.12`. A page that was written for flask-oauthlib knows of no ticket, so it is put into its forms.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
-from hashlib import sha256
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import flask
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from .. import uris
 from ..endpoints.authorization import Asked, ConsentNeeded
-from ..messages import Params
 from ..records import User
-from .base import LONGEST_KEPT, PATIENCE, protect, read_ticket, stale, write_ticket
+from .base import protect, read_ticket, write_ticket
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -29,52 +27,32 @@ if TYPE_CHECKING:
 _PURPOSE = "own consent"
 """Of tickets, which our own consent page therefore does not take: a view of the application's own may ask for more."""
 
-_SHOWN = "_flask_oauth2_shown"
-"""Where the session keeps the requests that pages without our ticket were shown for."""
-
-_MOST_SHOWN = 3
-
-_LONGEST = 1000
-"""Characters of a request in the session; a longer one is kept as a row."""
-
-_CURE = 'put <input type="hidden" name="ticket" value="{{ ticket }}"> into the form of the consent page'
+_VALUE = r"""(?:[^>"']|"[^"]*"|'[^']*')*"""
+_POST_FORM = re.compile(rf"<form\b(?={_VALUE}\bmethod\s*=\s*[\"']?post\b){_VALUE}>", re.IGNORECASE)
+_ACTION_ELSEWHERE = re.compile(r"""\baction\s*=\s*["']?\s*(?:[a-z][a-z0-9+.-]*:|[/\\]{2})""", re.IGNORECASE)
+"""An action that may lead to another site, which the ticket is not for."""
 
 
 def is_form() -> bool:
     """Whether the request is the form of such a page, and not an authorization request that is posted."""
-    request = flask.request
-    return request.method == "POST" and ("ticket" in request.form or _name_of_form() in flask.session.get(_SHOWN, {}))
+    return flask.request.method == "POST" and "ticket" in flask.request.form
 
 
 def read_form(provider: OAuth2Provider) -> tuple[str, User | None]:
     """The request that the form answers, as a query, and who is signed in. Raises :exc:`InvalidRequest`."""
-    if "ticket" in flask.request.form:
-        content, user = read_ticket(provider, _PURPOSE, flask.request.form["ticket"])
-        return str(content["query"]), user
-    shown, user = flask.session[_SHOWN][_name_of_form()], provider.get_current_user()
-    if shown is None or not _is_from_here():
-        raise stale(_CURE)
-    query, _, fields, user_id, shown_at = shown
-    is_late = shown_at + PATIENCE < provider.server.clock()
-    if is_late or (user is not None and user.id != user_id) or _contradicts(fields):
-        raise stale(_CURE)
-    return str(query), user
+    content, user = read_ticket(provider, _PURPOSE, flask.request.form["ticket"])
+    return str(content["query"]), user
 
 
-def ask(
-    view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: Asked, write_query: Callable[[int], str]
-) -> Response | bool:
-    """What the view shows, or what it decided.
-
-    :param write_query: writes the request as a query of at most so many characters.
-    """
-    params, user, client_id = asked.params, needed.user, needed.client.client_id
-    ticket = write_ticket(server, _PURPOSE, user, {"query": write_query(LONGEST_KEPT)})
+def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: Asked, query: str) -> Response | bool:
+    """What the view shows, or what it decided about the request of that ``query``."""
+    params, user = asked.params, needed.user
+    ticket = write_ticket(server, _PURPOSE, user, {"query": query})
     ours = {"client": needed.client, "user": user, "host": uris.origin(needed.redirect_uri)}
     named = signature(view).parameters  # a view of flask-oauthlib may pass things of these names on by itself
     shown = view(
         **{name: value for name, value in ours.items() if name in named},
-        client_id=client_id,
+        client_id=needed.client.client_id,
         scopes=list(needed.scope),
         redirect_uri=needed.redirect_uri,
         response_type=params.get("response_type"),
@@ -84,49 +62,21 @@ def ask(
     )
     if isinstance(shown, bool):
         return shown
-    response = flask.make_response(shown)
-    if response.is_streamed or ticket not in response.get_data(as_text=True):
-        _remember(server, needed, params, write_query)
-    # browsers then name our own origin with the form, which no other site's form has
-    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response = protect(flask.make_response(shown))
     response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-    return protect(response)
+    if response.mimetype == "text/html" and not response.is_streamed and "Content-Encoding" not in response.headers:
+        _add_ticket(response, ticket)
+    return response
 
 
-def _remember(server: Server, needed: ConsentNeeded, params: Params, write_query: Callable[[int], str]) -> None:
-    """What the page was shown for. Where a form could be of two pages that differ, only the ticket tells them apart."""
-    before = dict(flask.session.get(_SHOWN, {}))
-    name = _name(needed.client.client_id, params.get("state"))
-    digest = sha256(uris.encode(params.pairs()).encode()).hexdigest()[:16]
-    known = before.pop(name, [None, digest])
-    shown = None
-    if known is not None and known[1] == digest:
-        fields = {"scope": list(needed.scope), "redirect_uri": needed.redirect_uri}
-        shown = [write_query(_LONGEST), digest, fields, needed.user.id, int(server.clock())]
-    flask.session[_SHOWN] = dict([*before.items(), (name, shown)][-_MOST_SHOWN:])
+def _add_ticket(response: Response, ticket: str) -> None:
+    """Put the ticket into the forms of a page that does not hold it."""
+    html = response.get_data(as_text=True)
+    if ticket in html:
+        return
+    field = str(Markup('<input type="hidden" name="ticket" value="{}">').format(ticket))
 
+    def add(form: re.Match[str]) -> str:
+        return form[0] if _ACTION_ELSEWHERE.search(form[0]) else form[0] + field
 
-def _contradicts(fields: dict[str, Any]) -> bool:
-    """Whether the form asks for something else than was shown."""
-    form = flask.request.form
-    scope, redirect_uri = form.get("scope"), form.get("redirect_uri")
-    return (scope is not None and set(scope.split()) != set(fields["scope"])) or (
-        redirect_uri is not None and redirect_uri != fields["redirect_uri"]
-    )
-
-
-def _is_from_here() -> bool:
-    """Whether the browser says that a page of this site sent the form, :rfc:`6749#section-10.12`."""
-    headers = flask.request.headers
-    fetched_from = headers.get("Sec-Fetch-Site")
-    if fetched_from is not None:
-        return fetched_from == "same-origin"
-    return headers.get("Origin", "") == flask.request.host_url.rstrip("/")
-
-
-def _name_of_form() -> str:
-    return _name(flask.request.values.get("client_id"), flask.request.values.get("state"))
-
-
-def _name(client_id: str | None, state: str | None) -> str:
-    return sha256(json.dumps([client_id, state or ""]).encode()).hexdigest()[:16]
+    response.set_data(_POST_FORM.sub(add, html))

@@ -144,13 +144,6 @@ def widened(before: Consent | None, user_id: str, client_id: str, scope: Scope, 
     )
 
 
-def innermost(store: Store) -> Store:
-    """The store behind all others, which nobody narrows."""
-    while (behind := getattr(store, "behind", None)) is not None:
-        store = behind
-    return store
-
-
 def find_consents(store: object) -> ConsentStore | None:
     """The store, or the one behind it, that remembers consent."""
     found: ConsentStore | None = _find(store, ConsentStore)

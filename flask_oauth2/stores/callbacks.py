@@ -116,7 +116,7 @@ class CallbackStore:
         self,
         behind: Store,
         callbacks: Callbacks,
-        read_client: Callable[[Any, str], Client],
+        read_client: Callable[[Any, str], Client | None],
         end: Callable[[str, float], None],
     ) -> None:
         self.behind = behind
