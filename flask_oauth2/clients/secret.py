@@ -107,15 +107,22 @@ class ClientSecret:
             return
         attempt.failed()
         looks_kept = secret.startswith(_KEPT)
+        came = "what looks like the hash of a secret" if looks_kept else "a wrong secret"
         cure = None
-        if looks_kept:
+        if client is not None and client.is_public:
+            came = "the secret of a public client, which has none"
+            cure = (
+                "let the client send its client_id alone; if it keeps a secret, register it as confidential "
+                "(is_confidential or client_type of an application's own client)"
+            )
+        elif looks_kept:
             cure = f"give the client its secret, not what is stored of it; {_new_secret(client)}"
         elif kept and "$" not in kept:
             cure = "the client's attribute secret is no hash: make one by hash_secret(), or name it client_secret"
         raise InvalidClient(
             "client authentication failed",
             rule="rfc6749 2.3.1",
-            came="what looks like the hash of a secret" if looks_kept else "a wrong secret",
+            came=came,
             cure=cure,
         )
 
