@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from . import login
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def bind_sqlalchemy(
 
     The rows of tokens and codes hold keys. Unlike there, a new token takes no other away.
 
-    :param user: has ``username`` and ``check_password(password)``, for the password grant.
+    :param user: has ``username`` and ``check_password(password)``, for the password grant; is found by its primary key,
+        or by Flask-Login where that is set up.
     :param client: has ``client_id``, see :mod:`flask_oauth2.clients.objects`.
     :param token: has ``access_token refresh_token token_type client_id user_id expires`` and ``scope`` or ``_scopes``.
     :param grant: has ``client_id code redirect_uri user_id expires`` and ``scope`` or ``_scopes``.
@@ -50,6 +52,9 @@ def bind_sqlalchemy(
     def find_user(username: str, password: str, *_: Any) -> Any:
         found = find(user, username=username)
         return found if found is not None and found.check_password(password) else None
+
+    def load_user(user_id: str) -> Any:
+        return login.userloader()(user_id) if login.is_set_up() else session.get(user, _primary_key(user)(user_id))
 
     def find_client(client_id: str) -> Any:
         return find(client, client_id=client_id)
@@ -85,6 +90,7 @@ def bind_sqlalchemy(
 
     if user is not None:
         provider.usergetter(find_user)
+        provider.userloader(load_user)
     if client is not None:
         provider.clientgetter(find_client)
     if token is not None:
@@ -93,6 +99,13 @@ def bind_sqlalchemy(
     if grant is not None:
         provider.grantgetter(find_grant)
         provider.grantsetter(add_grant)
+
+
+def _primary_key(model: Any) -> Callable[[str], Any]:
+    """What makes a value of a model's primary key of its text."""
+    [column] = model.__mapper__.primary_key
+    python_type: Callable[[str], Any] = column.type.python_type
+    return python_type
 
 
 def _in(seconds: int) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, isfunction
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -134,7 +134,8 @@ class Registry:
         if self._is_closed:
             raise ConfigurationError(f"{name} comes too late: register it before the first request")
         if before:
-            raise ConfigurationError(f"{name} is registered already")
+            by = f", by {before.__module__}.{before.__qualname__}" if isfunction(before) else ""
+            raise ConfigurationError(f"{name} is registered already{by}")
 
 
 def synchronous(function: Callback) -> Callback:

@@ -150,6 +150,21 @@ def test_passwords_are_asked_of_the_user(bound: Bound) -> None:
         assert answer.get_json()["error"] == "invalid_grant"
 
 
+def test_users_are_found_by_their_primary_key(bound: Bound) -> None:
+    with bound.app.app_context():
+        assert bound.provider.load_user("1").username == "ada"
+        assert bound.provider.load_user("2") is None
+
+
+def test_users_are_found_by_flask_login_where_it_is_set_up(bound: Bound) -> None:
+    from flask_login import LoginManager
+
+    LoginManager(bound.app).user_loader({"a session of ada": "Ada"}.get)
+    with bound.app.app_context():
+        assert bound.provider.load_user("a session of ada") == "Ada"
+        assert bound.provider.load_user("1") is None
+
+
 def test_a_client_acts_for_itself(bound: Bound) -> None:
     answer = bound.site.token("client_credentials", ("web", SECRET)).get_json()
     [token] = bound.rows(bound.Token)
@@ -166,5 +181,10 @@ def test_what_is_not_bound_is_kept_here() -> None:
     provider = OAuth2Provider()
     bind_sqlalchemy(provider, None)
     provider.clientgetter({}.get)
-    with pytest.raises(ConfigurationError, match="clientgetter is registered already"):
+    with pytest.raises(ConfigurationError, match=r"clientgetter is registered already$"):
         bind_sqlalchemy(provider, None, client=object)
+
+
+def test_whoever_registered_a_callback_before_is_named(bound: Bound) -> None:
+    with pytest.raises(ConfigurationError, match=r"by flask_oauth2\.flask_oauthlib\.bind_sqlalchemy"):
+        bound.provider.tokensetter(print)
