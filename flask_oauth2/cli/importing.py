@@ -114,7 +114,12 @@ def _find_database(uri: str | None) -> ForeignDatabase:
 def _describe(report: Report) -> dict[str, object]:
     return {
         "clients": asdict(report.clients),
-        "tokens": {**asdict(report.tokens), "shortened": report.shortened, "rewritten": report.rewritten},
+        "tokens": {
+            **asdict(report.tokens),
+            "shortened": report.shortened,
+            "final": report.final,
+            "rewritten": report.rewritten,
+        },
         "codes": {"left": report.codes},
         "left": [finding._asdict() for finding in report.left],
         "notes": [finding._asdict() for finding in report.notes],
@@ -141,8 +146,13 @@ def _sentences(report: Report, server: Server, options: Options) -> Iterator[str
         ends_at = datetime.fromtimestamp(server.clock() + server.longest_lifetime, UTC)
         yield (
             f"{_number(report.shortened, 'access token')} would have lived longer; here the settings let them end on "
-            f"{ends_at:%Y-%m-%d %H:%M} UTC. Their refresh tokens give new ones."
+            f"{ends_at:%Y-%m-%d %H:%M} UTC."
         )
+        if report.final:
+            yield (
+                f"{report.final} of them came without a refresh token, so their clients must ask again then. To give "
+                "such tokens longer, set OAUTH2_ACCESS_TOKEN_LIFETIME before you import; what is here stays as it is."
+            )
     if options.in_place:
         yield f"{_number(report.rewritten, 'row')} of the library's tokens rewritten to keys."
     elif server.callbacks.tokengetter is not None:

@@ -31,13 +31,15 @@ class Count:
 class Report:
     """What a run did, or would do. ``codes`` counts those that wait to be redeemed there, which are not taken.
 
-    ``shortened`` counts access tokens that would live longer there, ``rewritten`` the rows that hold our keys now.
+    ``shortened`` counts access tokens that would live longer there, ``final`` those of them that come without a refresh
+    token, ``rewritten`` the rows that hold our keys now.
     """
 
     clients: Count = field(default_factory=Count)
     tokens: Count = field(default_factory=Count)
     codes: int = 0
     shortened: int = 0
+    final: int = 0
     rewritten: int = 0
     left: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)

@@ -120,7 +120,9 @@ class Tokens:
             refresh_key = None
             if ends_at <= now:
                 return None
-        self._report.shortened += ends_at != found.access_ends_at
+        if ends_at != found.access_ends_at:
+            self._report.shortened += 1
+            self._report.final += refresh_key is None
         return Token(
             access=AccessToken(
                 key=values.key(found.access),

@@ -78,6 +78,19 @@ def test_a_token_without_an_end_gets_one(sql_site: Site, filled: str, run_import
     assert not sql_site.is_alive("long-access")
 
 
+def test_a_token_without_an_end_that_nothing_renews_is_counted(sql_site: Site, filled: str, run_import: Import) -> None:
+    fill(
+        filled,
+        Old,
+        old_token("endless-access", expires=None),
+        old_token("last-access", expires=None, refresh_token=None),
+    )
+    report = run_import(sql_site, FLASK_OAUTHLIB, "--dry-run")
+    assert (report["tokens"]["shortened"], report["tokens"]["final"]) == (2, 1)
+    said = sql_site.app.test_cli_runner().invoke(args=["oauth2", "import", FLASK_OAUTHLIB, "--database", filled]).output
+    assert "1 of them came without a refresh token, so their clients must ask again then." in said
+
+
 def test_a_refresh_token_outlives_its_access_token(sql_site: Site, filled: str, run_import: Import) -> None:
     fill(filled, Old, old_token("ended-access", expires=in_seconds(-1)))
     fill(filled, Old, old_token("dead-access", expires=in_seconds(-1), refresh_token=None))

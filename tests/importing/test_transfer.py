@@ -169,6 +169,7 @@ def test_it_says_in_words_what_it_did(sql_site: Site, old: str) -> None:
     fill(old, Old, old_client(), old_token(), old_token("endless-access", expires=None))
     result = library(sql_site, "--database", old, "--dry-run")
     assert result.exit_code == 0
+    assert "without a refresh token" not in result.output
     assert "A dry run: nothing was written." in result.output
     result = library(sql_site, "--database", old)
     assert result.exit_code == 0, result.output
