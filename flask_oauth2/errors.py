@@ -3,18 +3,18 @@
 ::
 
     OAuth2Error
-    ├── InvalidRequest            400  :rfc:`6749#section-5.2`, :rfc:`6750#section-3.1`
-    ├── InvalidClient             401  :rfc:`6749#section-5.2`
+    ├── InvalidRequest            400  RFC 6749 section 5.2, RFC 6750 section 3.1
+    ├── InvalidClient             401  RFC 6749 section 5.2
     ├── InvalidGrant              400
     ├── UnauthorizedClient        400
     ├── UnsupportedGrantType      400
-    ├── UnsupportedResponseType   400  :rfc:`6749#section-4.1.2.1`
+    ├── UnsupportedResponseType   400  RFC 6749 section 4.1.2.1
     ├── InvalidScope              400
     ├── AccessDenied              400
     ├── LoginRequired             400  OpenID Connect Core 1.0, section 3.1.2.6
     ├── ConsentRequired           400
     ├── TemporarilyUnavailable    503, or 429 for who guesses too fast
-    ├── InvalidToken              401  :rfc:`6750#section-3.1`
+    ├── InvalidToken              401  RFC 6750 section 3.1
     └── InsufficientScope         403
     ConfigurationError            a mistake of the application's own, raised at start
 """
