@@ -272,7 +272,7 @@ class OAuth2Provider(Registry):
         return view
 
     def _build(self, app: flask.Flask) -> Server:
-        settings = Settings.load(app.config)
+        settings = Settings.load(app.config, warns=False)
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
         # the store opens with the first request that needs it: where the database is away, that one is told so

@@ -154,10 +154,10 @@ class Server:
 
     def cures(self, error: OAuth2Error) -> list[str]:
         """What can be done about an error: for developers, never for strangers."""
-        cures = [error.cure] if error.cure else []
-        if error.cure and "flask oauth2 client" in error.cure and self.callbacks.clientgetter is not None:
-            cures.append("here the application keeps the clients: change them where its clientgetter finds them")
-        return [*cures, *self._find_mistakes()]
+        cure = error.cure
+        if cure and "flask oauth2 client" in cure and self.callbacks.clientgetter is not None:
+            cure = f"in place of the command change the client where the application's clientgetter finds it: {cure}"
+        return [*([cure] if cure else ()), *self._find_mistakes()]
 
     def tell(self, signal: NamedSignal, **what: Any) -> None:
         """Say what happened, to the receivers of the signal and to the audit log. ``what`` holds no secret."""

@@ -95,11 +95,11 @@ class Settings:
         return max(self.code_lifetime, self.access_token_lifetime, self.refresh_token_lifetime)
 
     @classmethod
-    def load(cls, config: Mapping[str, Any]) -> Settings:
+    def load(cls, config: Mapping[str, Any], *, warns: bool = True) -> Settings:
         """Read the ``OAUTH2_*`` keys of an application's configuration, and its secret keys.
 
         Raises :exc:`ConfigurationError` for a wrong value and for a near-miss of an option's name; warns of another
-        unknown ``OAUTH2_*`` name.
+        unknown ``OAUTH2_*`` name, unless ``warns`` says that this was done before.
         """
         options = {f"OAUTH2_{name.upper()}": name for name in OPTIONS}
         given: dict[str, Any] = {}
@@ -108,7 +108,7 @@ class Settings:
                 if value is not None:
                     given[options[key]] = value
             elif key.startswith("OAUTH2_"):
-                _refuse_near_miss(key, options)
+                _refuse_near_miss(key, options, warns)
         for name, value in given.items():
             given[name] = _CHECKS[name](f"OAUTH2_{name.upper()}", value)
         fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
@@ -145,16 +145,15 @@ _MOVED = {
 """Options of flask-oauthlib and Authlib, and what to use in their place."""
 
 
-def _refuse_near_miss(key: str, known: Mapping[str, str]) -> None:
-    if key in _MOVED:
-        warnings.warn(f"{key} has no effect in flask_oauth2: {_MOVED[key]}", stacklevel=4)
-        return
+def _refuse_near_miss(key: str, known: Mapping[str, str], warns: bool) -> None:
     from difflib import get_close_matches  # seldom needed, so not loaded with the package
 
-    close = get_close_matches(key, known, n=1, cutoff=0.85)
+    close = None if key in _MOVED else get_close_matches(key, known, n=1, cutoff=0.85)
     if close:
         raise ConfigurationError(f"{key} is no option of flask_oauth2; did you mean {close[0]}?")
-    warnings.warn(f"{key} is no option of flask_oauth2 and has no effect", stacklevel=4)
+    if warns:
+        reason = _MOVED.get(key, "it is none of its options")
+        warnings.warn(f"{key} has no effect in flask_oauth2: {reason}", stacklevel=4)
 
 
 _URL = re.compile(r"https?://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")

@@ -114,6 +114,13 @@ def test_a_name_of_another_library_is_warned_about_with_what_to_use(name: str, c
         Settings.load({name: "x"})
 
 
+def test_names_are_warned_about_once(recwarn: pytest.WarningsRecorder) -> None:
+    Settings.load({"OAUTH2_SOMETHING": 1, "OAUTH2_SCOPES_SUPPORTED": 1}, warns=False)
+    assert list(recwarn) == []
+    with pytest.raises(ConfigurationError, match="did you mean"):
+        Settings.load({"OAUTH2_ISUER": "x"}, warns=False)
+
+
 def test_another_unknown_name_is_warned_about() -> None:
     with pytest.warns(UserWarning, match="OAUTH2_SOMETHING"):
         Settings.load({"OAUTH2_SOMETHING": "/x"})
