@@ -133,6 +133,7 @@ class Page:
         self.output: str | None = None
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.env = dict(os.environ) | {"PATH": programs, "PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1"}
+        self.env.pop("PYTEST_ADDOPTS", None)  # what our own tests are run with is not the reader's
         self._ports = {port: _free_port() for _, port in _ADDRESS.findall(path.read_text())}
         self.replace: dict[str, str] = {}
         self._servers: list[tuple[subprocess.Popen[str], Thread]] = []
