@@ -27,9 +27,9 @@ from ..errors import (
 )
 from ..grants.base import Approval
 from ..messages import Params, Request
-from ..records import Authorization, Client, Grant, Token, User
+from ..records import Authorization, Client, Consent, Grant, Token, User
 from ..scopes import Scope
-from ..stores.base import find_consents, widened
+from ..stores.base import ConsentStore, find_consents, widened
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
@@ -157,23 +157,21 @@ def _decide(
     answered_before = InvalidRequest("this request was answered before", rule="rfc9126 4")
     if asked.kept is not None and asked.kept.used_at is not None:
         raise answered_before
-    for _ in range(_TRIES):
-        fresh = widened(consent, user.id, client.client_id, scope, now) if asked.allowed and consents else consent
+
+    def approve(before: Consent | None) -> tuple[Approval, Consent | None]:
+        rests_on = widened(before, user.id, client.client_id, scope, now) if asked.allowed and consents else before
         authorization = Authorization(
             id=values.new_family(now),
             client_id=client.client_id,
             user_id=user.id,
             scope=scope,
-            consent_id=fresh.id if fresh else None,
+            consent_id=rests_on.id if rests_on else None,
         )
-        approval = Approval(asked.request, params, client, redirect_uri, challenge, authorization, now)
-        answer, filed = _respond(server, response_types, approval)
-        # what can refuse has not: now the user's word is kept, unless it was changed or taken back meanwhile
-        if fresh is None or consents is None or fresh is consent or consents.set_consent(fresh, consent):
-            break
-        consent = consents.get_consent(user.id, client.client_id)
-    else:
-        raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
+        return Approval(asked.request, params, client, redirect_uri, challenge, authorization, now), rests_on
+
+    authorization, answer, filed = _respond(
+        server, response_types, approve, consent, consents if asked.allowed else None
+    )
     if not server.store.issue(asked.kept, filed, int(now)):
         raise answered_before
     if consent and not asked.allowed:
@@ -187,16 +185,29 @@ def _decide(
 
 
 def _respond(
-    server: Server, response_types: list[ResponseType], approval: Approval
-) -> tuple[dict[str, str], list[Grant | Token]]:
-    """What each response type answers, and what is to be filed for it."""
-    answer: dict[str, str] = {}
-    filed: list[Grant | Token] = []
-    for response_type in response_types:
-        parameters, rows = response_type.respond(server, approval, answer)
-        answer.update(parameters)
-        filed.extend(rows)
-    return answer, filed
+    server: Server,
+    response_types: list[ResponseType],
+    approve: Callable[[Consent | None], tuple[Approval, Consent | None]],
+    before: Consent | None,
+    consents: ConsentStore | None,
+) -> tuple[Authorization, dict[str, str], list[Grant | Token]]:
+    """What each response type answers, and what is to be filed for it.
+
+    ``consents`` keeps what the user has said now: once nothing can refuse any more, and anew where somebody else has
+    changed it or taken it back meanwhile. It is None where nothing new was said.
+    """
+    for _ in range(_TRIES):
+        approval, rests_on = approve(before)
+        answer: dict[str, str] = {}
+        filed: list[Grant | Token] = []
+        for response_type in response_types:
+            parameters, rows = response_type.respond(server, approval, answer)
+            answer.update(parameters)
+            filed.extend(rows)
+        if consents is None or rests_on is None or consents.set_consent(rests_on, before):
+            return approval.authorization, answer, filed
+        before = consents.get_consent(rests_on.user_id, rests_on.client_id)
+    raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
 
 
 def _read_response_types(server: Server, client: Client, text: str) -> list[ResponseType]:
