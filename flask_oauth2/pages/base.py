@@ -109,13 +109,12 @@ def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[di
     return content, user
 
 
-def stale(cure: str | None = None) -> InvalidRequest:
+def stale() -> InvalidRequest:
     """The error of a form that is not, or no longer, for this person and browser."""
     return InvalidRequest(
         "this page is no longer valid: go back to the application and begin again",
         rule="rfc6749 10.12",
         expected="the page of this session and user",
-        cure=cure,
     )
 
 
