@@ -14,7 +14,7 @@ import flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_oauth2 import Client, OAuth2Provider, current_token, values
+from flask_oauth2 import Client, MemoryStore, OAuth2Provider, current_token, values
 from flask_oauth2.clients.secret import hash_secret
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -192,6 +192,18 @@ def make_site(tmp_path: Any, store: Any = None, db: Any = None, **config: Any) -
         return {"user": current_token.user_id, "client": current_token.client_id, "scope": current_token.scope}
 
     return Site(app, provider, Clock())
+
+
+class Forgetful:
+    """A store that remembers no consent."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def __getattr__(self, name: str) -> Any:
+        if "consent" in name:
+            raise AttributeError(name)
+        return getattr(self._store, name)
 
 
 class Statements(list[str]):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from flask_oauth2 import Consent, MemoryStore
-from oauth_site import CALLBACK, CHALLENGE, Site, answer_of
+from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
 
 
 @pytest.fixture(autouse=True)
@@ -417,15 +417,6 @@ def test_a_loopback_port_is_redirected_to(site: Site) -> None:
 
 
 def test_a_store_without_consents_is_asked_for_none(new_site: Any) -> None:
-    class Forgetful:
-        def __init__(self) -> None:
-            self._store = MemoryStore()
-
-        def __getattr__(self, name: str) -> Any:
-            if "consent" in name:
-                raise AttributeError(name)
-            return getattr(self._store, name)
-
     site = new_site(store=Forgetful())
     site.add_client()
     assert "code" in site.authorize()

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
-from oauth_site import Site, answer_of
+from oauth_site import Forgetful, Site, answer_of
 
 PAGE = "/oauth/applications"
 
@@ -183,15 +183,6 @@ def test_who_signed_out_meanwhile_ends_nothing_and_signs_in(site: Site) -> None:
 
 
 def test_a_store_that_remembers_nothing_says_so(new_site: Any) -> None:
-    class Forgetful:
-        def __init__(self) -> None:
-            self._store = MemoryStore()
-
-        def __getattr__(self, name: str) -> Any:
-            if "consent" in name:
-                raise AttributeError(name)
-            return getattr(self._store, name)
-
     site = new_site(store=Forgetful())
     site.sign_in()
     assert site.browser.get(PAGE).status_code == 404

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flask_oauth2 import MemoryStore
-from oauth_site import Site, make_site
+from oauth_site import Forgetful, Site, make_site
 
 
 @pytest.fixture
@@ -132,15 +132,6 @@ def test_a_client_that_wants_nothing_special(new_site: Any) -> None:
 
 
 def test_nothing_is_promised_where_consents_are_not_kept(site: Site, new_site: Any) -> None:
-    class Forgetful:
-        def __init__(self) -> None:
-            self._store = MemoryStore()
-
-        def __getattr__(self, name: str) -> Any:
-            if "consent" in name:
-                raise AttributeError(name)
-            return getattr(self._store, name)
-
     for house, promises in ((site, True), (new_site(store=Forgetful()), False)):
         house.add_client()
         house.sign_in()
