@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from sqlalchemy import Engine, exc
-from sqlalchemy.pool import Pool, SingletonThreadPool, StaticPool
+from sqlalchemy import Engine, event, exc
+from sqlalchemy.pool import Pool, QueuePool, SingletonThreadPool, StaticPool
 
 from ...errors import TemporarilyUnavailable
 
@@ -38,27 +38,48 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._take: Callable[[], Any] = engine.raw_connection
+        self._commits_alone = False
+        """Whether what is run by itself is committed by itself: a transaction would cost two statements more."""
 
     def fetch(self, statement: str, **parameters: Any) -> list[Any]:
         """The rows of a SELECT."""
-        connection = None
-        try:
-            connection = self._take()
-            cursor = connection.dbapi_connection.cursor()
-            cursor.execute(statement, parameters)
-            rows: list[Any] = cursor.fetchall()
-            cursor.close()
-        except BaseException as error:
-            self._give_up(connection, error)
-            raise
-        connection.close()
+        rows: list[Any] = self._run_alone(statement, parameters)
         return rows
 
     def run(self, *steps: Step) -> list[Any] | None:
         """Run the steps in one transaction: for each the rows that it returns, or how many it touched.
 
-        None, and nothing is done, where a step touches another number of rows than it must.
+        None, and nothing is done, where a step touches another number of rows than it must. A step that is alone must
+        then have touched none.
         """
+        if len(steps) == 1 and self._commits_alone:
+            result = self._run_alone(steps[0].statement, steps[0].parameters)
+            return [result] if steps[0].rows in (None, result) else None
+        return self._run_together(steps) if steps else []
+
+    def _run_alone(self, statement: str, parameters: dict[str, Any]) -> Any:
+        connection = None
+        try:
+            connection = self._take()
+            driver = connection.dbapi_connection
+            state = self._leave_transaction(driver)
+            try:
+                cursor = driver.cursor()
+                cursor.execute(statement, parameters)
+                result = cursor.fetchall() if cursor.description else cursor.rowcount
+                cursor.close()
+            except BaseException:
+                with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
+                    self._restore(driver, state)
+                raise
+            self._restore(driver, state)
+        except BaseException as error:
+            self._give_up(connection, error)
+            raise
+        connection.close()
+        return result
+
+    def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
         connection = None
         results: list[Any] = []
         well = True
@@ -77,7 +98,7 @@ class Database:
                         break
                 cursor.close()
             except BaseException:
-                with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
+                with suppress(self.engine.dialect.loaded_dbapi.Error):
                     self._end(driver, state, False)
                 raise
             self._end(driver, state, well)
@@ -86,6 +107,12 @@ class Database:
             raise
         connection.close()
         return results if well else None
+
+    def _leave_transaction(self, driver: Any) -> Any:
+        """Make the connection one that commits each statement by itself. What to restore afterwards."""
+
+    def _restore(self, driver: Any, state: Any) -> None:
+        """Make it what it was."""
 
     def _begin(self, driver: Any) -> Any:
         """Take the lock first, so that nothing read before can be stale."""
@@ -111,37 +138,83 @@ class Database:
         _raise_absence(self.engine, error)
 
 
-class PostgreSQL(Database):
-    """PostgreSQL: autocommit for the time of a reading, or each would cost a BEGIN and a ROLLBACK on the wire."""
+class Kept(Database):
+    """SQLite in a file, on connections that are kept open: to take one from a pool costs as much as a SELECT."""
 
-    def fetch(self, statement: str, **parameters: Any) -> list[Any]:
-        """The rows of a SELECT."""
-        connection = None
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._take = _Shelf(engine).take
+        self._commits_alone = True
+
+
+class _Shelf:
+    """Connections made by an engine's pool, which then forgets them: its own places stay free for the application."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.idle: list[_KeptConnection] = []
+        _SHELVES.add(self)
+        event.listen(engine, "engine_disposed", lambda _: self.clear())
+
+    def take(self) -> _KeptConnection:
+        """The connection that was used last, or a new one."""
         try:
-            connection = self._take()
-            driver = connection.dbapi_connection
-            before = self._begin(driver)
-            driver.autocommit = True
-            try:
-                cursor = driver.cursor()
-                cursor.execute(statement, parameters)
-                rows: list[Any] = cursor.fetchall()
-                cursor.close()
-            except BaseException:
-                with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
-                    driver.autocommit = before
-                raise
-            driver.autocommit = before
-        except BaseException as error:
-            self._give_up(connection, error)
-            raise
-        connection.close()
-        return rows
+            return self.idle.pop()
+        except IndexError:
+            pooled = self._engine.raw_connection()
+            driver: Any = pooled.dbapi_connection
+            pooled.detach()
+            if hasattr(driver, "autocommit"):
+                driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
+            driver.isolation_level = None
+            return _KeptConnection(driver, self)
 
-    def _begin(self, driver: Any) -> Any:
+    def clear(self) -> None:
+        """Close those that nobody uses now, and the others when they come back."""
+        idle, self.idle = self.idle, []
+        while idle:
+            idle.pop().invalidate()
+
+
+class _KeptConnection:
+    """A connection off the shelf: ``close`` puts it back."""
+
+    __slots__ = ("_place", "_shelf", "dbapi_connection")
+
+    def __init__(self, driver: Any, shelf: _Shelf) -> None:
+        self.dbapi_connection = driver
+        self._shelf = shelf
+        self._place = shelf.idle
+
+    def close(self) -> None:
+        if self._place is self._shelf.idle:
+            self._place.append(self)
+        else:
+            self.invalidate()
+
+    def invalidate(self) -> None:
+        self.dbapi_connection.close()
+
+
+class PostgreSQL(Database):
+    """PostgreSQL: autocommit for what stands alone, or each would cost a BEGIN and a COMMIT on the wire."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._commits_alone = True
+
+    def _leave_transaction(self, driver: Any) -> Any:
         """Even where the application's engine is in autocommit, or left a transaction open."""
         driver.rollback()  # nothing goes over the wire where none is open
         before = driver.autocommit
+        driver.autocommit = True
+        return before
+
+    def _restore(self, driver: Any, state: Any) -> None:
+        driver.autocommit = state
+
+    def _begin(self, driver: Any) -> Any:
+        before = self._leave_transaction(driver)
         driver.autocommit = False
         return before
 
@@ -215,17 +288,24 @@ def connect(engine: Engine) -> Database:
     _ENGINES.add(engine)
     if engine.dialect.name == "postgresql":
         return PostgreSQL(engine)
-    return InMemory(engine) if isinstance(engine.pool, _IN_MEMORY) else Database(engine)
+    if isinstance(engine.pool, _IN_MEMORY):
+        return InMemory(engine)
+    # whoever chose another pool, such as one that keeps nothing, meant it
+    return Kept(engine) if isinstance(engine.pool, QueuePool) else Database(engine)
 
 
 _ENGINES: WeakSet[Engine] = WeakSet()
+_SHELVES: WeakSet[_Shelf] = WeakSet()
 
-_INHERITED: list[Pool] = []
-"""Pools of the parent process. A child keeps them, since to collect their connections would be to close them."""
+_INHERITED: list[Any] = []
+"""What the parent process has connections in. A child keeps it, since to collect connections would be to close them."""
 
 
 def _forget_in_child() -> None:
     """Let a forked process open connections of its own: one connection serves one process."""
+    for shelf in _SHELVES:
+        _INHERITED.append(shelf.idle)
+        shelf.idle = []
     for engine in _ENGINES:
         if not isinstance(engine.pool, _IN_MEMORY):
             _INHERITED.append(engine.pool)
