@@ -13,6 +13,7 @@ from werkzeug.local import LocalProxy
 
 from . import scopes, signals, values, web
 from .endpoints import resource
+from .errors import OAuth2Error
 from .records import AccessToken, Claims, find, is_user
 from .scopes import Scope
 
@@ -143,10 +144,11 @@ class Guard:
     def check(self) -> flask.Response | None:
         """Set ``current_token``, or say why not."""
         server = self._provider.server
-        refused: flask.Response | None = server.answer(
-            self._accept, lambda error, _: web.write(resource.refuse(server, error, self.demanded)), server
-        )
+        refused: flask.Response | None = server.answer(self._accept, self._refuse, server)
         return refused
+
+    def _refuse(self, error: OAuth2Error, _: str) -> flask.Response:
+        return web.write(resource.refuse(self._provider.server, error, self.demanded))
 
     def _check_unless_options(self) -> flask.Response | None:
         """Flask itself answers OPTIONS, which browsers send without a token; a view that answers it is guarded."""
@@ -156,11 +158,12 @@ class Guard:
         return self.check()
 
     def _accept(self, server: Server) -> None:
-        environ = flask.request.environ
+        request = web.current_request()
+        environ = request.environ
         reader, token = environ.get(_ENVIRON_KEY, (None, None))
         if token is None or reader is not server:  # no guard of this server has run yet
             try:
-                access = resource.read_token(server, web.read_for_guard(server.settings.token_in_body))
+                access = resource.read_token(server, web.read_for_guard(request, server.settings.token_in_body))
             except resource.NoToken:
                 if not self._optional:
                     raise
@@ -168,7 +171,7 @@ class Guard:
                 return
             token = CurrentToken(access, server, self._provider)
             environ[_ENVIRON_KEY] = server, token
-            cast(Any, flask.request).oauth = token  # as in flask-oauthlib
+            cast(Any, request).oauth = token  # as in flask-oauthlib
         access = token._access
         resource.verify_scope(access, self.demanded)
         if signals.token_accepted.receivers:

@@ -27,9 +27,10 @@ from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
 from .records import Authorization
 from .settings import Settings
-from .stores.base import Store, find_consents
+from .stores.base import ConsentStore, Store, find_consents
 from .stores.callbacks import Callbacks, CallbackStore
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
+from .tokens.cache import TokenCache
 
 log = logging.getLogger("flask_oauth2")
 
@@ -105,6 +106,7 @@ class Server:
         self.grant_type_names = (*named, *parts.grants)
 
         built_in_types = {kind.name.lower(): kind for kind in (make() for make in tokens.TYPES)}
+        self.token_cache = TokenCache(settings.token_cache) if settings.token_cache else None
         self.token_types: dict[str, TokenType] = parts.token_types | built_in_types
         """By scheme. Asked in this order for whom a new token is: Bearer, the last, takes what no other does."""
         formats = [make(settings) for make in tokens.FORMATS]
@@ -167,10 +169,9 @@ class Server:
 
     def note_use(self, authorization: Authorization, before: int, now: float) -> None:
         """Note that a client got something for a consent: the first time of each day (UTC), which people can see."""
-        if authorization.consent_id is not None and before // _DAY != int(now) // _DAY and authorization.user_id:
-            consents = find_consents(self.store)
-            if consents is not None:
-                consents.use_consent(authorization.user_id, authorization.client_id, int(now))
+        is_first = authorization.consent_id is not None and before // _DAY != int(now) // _DAY
+        if is_first and authorization.user_id and self.consents is not None:
+            self.consents.use_consent(authorization.user_id, authorization.client_id, int(now))
 
     def refuse(self, error: OAuth2Error, error_id: str) -> Response:
         """An error of an endpoint that programs call, :rfc:`6749#section-5.2`."""
@@ -183,6 +184,12 @@ class Server:
     def end(self, mark: str, now: float) -> None:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
         self.store.revoke(mark, self.mark_until(now))
+        self.forget(mark, now)
+
+    def forget(self, mark: str, now: float) -> None:
+        """Let guards remember nothing that rests on a mark which was filed."""
+        if self.token_cache is not None:
+            self.token_cache.end(mark, now)
 
     @property
     def kept_store(self) -> Store:
@@ -191,6 +198,7 @@ class Server:
 
     def _end_undelivered(self, family: str, now: float) -> None:
         self.kept_store.revoke(family, self.mark_until(now))
+        self.forget(family, now)
 
     def mark_until(self, now: float) -> int:
         """When a mark that is filed now may be forgotten."""
@@ -200,6 +208,11 @@ class Server:
         """The public URL of an endpoint of the application, where it is mounted at a path of its host."""
         issuer = urlsplit(self.issuer)
         return f"{issuer.scheme}://{issuer.netloc}{mount}{self._url_prefix}{PATHS[endpoint]}"
+
+    @cached_property
+    def consents(self) -> ConsentStore | None:
+        """The store that remembers consent, where one does."""
+        return find_consents(self.store)
 
     @cached_property
     def store(self) -> Store:

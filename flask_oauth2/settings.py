@@ -69,6 +69,12 @@ class Settings:
     refresh_leeway_public: int = _option(0, "The same for public clients.", "oauth-v2-1 4.3.1")
     access_token_format: str = _option("opaque", "How access tokens are written: opaque or signed.", "rfc6749 1.4")
     prefixes: Mapping[str, str] = _option(DEFAULT_PREFIXES, "What the values of each kind begin with.")
+    token_cache: int = _option(
+        0,
+        "Seconds, at most 60, that a guard may remember what a token says. A revocation in the same process ends it at "
+        "once, one elsewhere within these seconds. 0: each request asks the store.",
+        "rfc7662 4",
+    )
     token_in_body: bool = _option(False, "Whether guards accept access_token in a form body as well.", "rfc6750 2.2")
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     throttle_failures: int = _option(
@@ -254,6 +260,7 @@ _CHECKS: dict[str, Any] = {
     "refresh_leeway_public": _seconds(0, 3600),
     "access_token_format": _text,
     "prefixes": _prefixes,
+    "token_cache": _seconds(0, 60),
     "token_in_body": _flag,
     "realm": _text,
     "throttle_failures": _seconds(1, 1_000_000),

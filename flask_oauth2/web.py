@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import flask
@@ -22,9 +22,13 @@ _FORM = "application/x-www-form-urlencoded"
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
 
+current_request: Callable[[], flask.Request] = cast(Any, flask.request)._get_current_object
+"""The request that Flask is answering, itself: a proxy would look for it anew at each use."""
+
+
 def read() -> Request:
     """The request that Flask is answering."""
-    request = flask.request
+    request = current_request()
     environ = request.environ
     body: bytes | InvalidRequest | None = None
     if request.method == "POST" and request.mimetype == _FORM:
@@ -40,9 +44,8 @@ def read() -> Request:
     return Request(request.method, request.path, request.headers, request.query_string, body, mount)
 
 
-def read_for_guard(with_body: bool) -> Request:
+def read_for_guard(request: flask.Request, with_body: bool) -> Request:
     """The same for a guard, which leaves the body as it is; of a form only the token, where that is wanted."""
-    request = flask.request
     body = None
     # "entity-body consists entirely of ASCII", and not with GET: :rfc:`6750#section-2.2`
     if (
@@ -58,10 +61,12 @@ def read_for_guard(with_body: bool) -> Request:
 def write(response: Response) -> flask.Response:
     """What Flask sends."""
     body = response.body
-    if isinstance(body, Mapping):
-        text = json.dumps(body, separators=(",", ":"))
-        return flask.Response(text, response.status, response.headers, "application/json")
-    return flask.Response(body, response.status, response.headers, "text/plain")
+    if isinstance(body, str):
+        return flask.Response(body, response.status, response.headers, "text/plain")
+    return flask.Response(_encode(body), response.status, response.headers, "application/json")
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def find_mistakes(issuer: str | None) -> list[str]:

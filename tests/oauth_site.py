@@ -213,4 +213,10 @@ class Statements(list[str]):
         return [text for text in self if text.split()[0] not in ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")]
 
     def commits(self) -> int:
-        return self.count("COMMIT")
+        """Those that were said, and each writing statement that stood alone."""
+        found, is_inside = 0, False
+        for text in self:
+            word = text.split()[0]
+            is_inside = word == "BEGIN" or (is_inside and word not in ("COMMIT", "ROLLBACK"))
+            found += word == "COMMIT" or (not is_inside and word in ("INSERT", "UPDATE", "DELETE"))
+        return found

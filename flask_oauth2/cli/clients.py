@@ -188,7 +188,9 @@ def delete(client_id: str, yes: bool) -> None:
     client = _find(server, client_id)
     if not yes:
         click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
-    server.store.delete_client(client_id, server.mark_until(server.clock()))
+    now = server.clock()
+    server.store.delete_client(client_id, server.mark_until(now))
+    server.forget(client_id, now)
     server.tell(signals.client_deleted, client_id=client_id)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 

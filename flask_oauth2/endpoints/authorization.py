@@ -29,7 +29,7 @@ from ..grants.base import Approval
 from ..messages import Params, Request
 from ..records import Authorization, Client, Consent, Grant, Token, User
 from ..scopes import Scope
-from ..stores.base import ConsentStore, find_consents, widened
+from ..stores.base import ConsentStore, widened
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
@@ -143,7 +143,7 @@ def _decide(
         if "none" in prompt:
             raise LoginRequired("nobody is signed in, and prompt is none")
         return LoginNeeded(client, user, int(now) if prompt & {"login", "select_account"} else None)
-    consents = find_consents(server.store)
+    consents = server.consents
     consent = consents.get_consent(user.id, client.client_id) if consents else None
     if asked.allowed is None:
         is_enough = consent is not None and set(scope) <= set(consent.scope) and _may_remember(client, redirect_uri)

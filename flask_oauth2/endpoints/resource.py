@@ -10,7 +10,7 @@ from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Erro
 from ..messages import Request, Response
 from ..records import AccessToken
 from ..scopes import Scope
-from ..tokens.read import find_access
+from ..tokens.read import find_access, find_lately
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -31,8 +31,8 @@ class NoToken(OAuth2Error):
 def read_token(server: Server, request: Request) -> AccessToken:
     """The good token of a request, of whatever scope. Raises :exc:`NoToken`, or an error as in section 3.1."""
     token_type, value = _presented(server, request)
-    now = server.clock()
-    access = find_access(server, value, now)
+    now, cache = server.clock(), server.token_cache
+    access = find_access(server, value, now) if cache is None else find_lately(server, cache, value, now)
     if access is None:
         raise InvalidToken("the token is unknown, revoked or too old")
     if access.expires_at <= now:

@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..records import AccessToken, Authorization, Token, identify
 from ..scopes import Scope
 from ..server import Server
-from ..stores.base import ConsentStore, find_consents, find_import, widened
+from ..stores.base import ConsentStore, find_import, widened
 from ..stores.sqlalchemy.foreign import Change
 from .base import Row, Source, Unreadable
 from .clients import Clients
@@ -144,7 +144,7 @@ class Tokens:
 
         Whoever ends that consent meanwhile ends them too. Where no consent is remembered, they rest on none.
         """
-        consents = find_consents(self._server.store)
+        consents = self._server.consents
         if consents is None:
             return tokens
         wanted: dict[tuple[str, str], Scope] = {}

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from .. import signals, web
 from ..errors import AccessDenied
 from ..records import Client, Consent
-from ..stores.base import ConsentStore, find_consents
+from ..stores.base import ConsentStore
 from .base import describe, name_of, page, read_ticket, redirect, show_error, write_ticket
 
 if TYPE_CHECKING:
@@ -84,8 +84,10 @@ def _end(provider: OAuth2Provider, server: Server) -> Response:
     content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
     client_id = content["client_id"]
     if user is not None:
-        now = server.clock()
-        if _consents(server).delete_consent(user.id, client_id, server.mark_until(now)):
+        consents, now = _consents(server), server.clock()
+        consent = consents.get_consent(user.id, client_id)
+        if consent and consents.delete_consent(user.id, client_id, server.mark_until(now)):
+            server.forget(consent.id, now)
             server.tell(signals.consent_withdrawn, client_id=client_id, user_id=user.id)
         client: Client | None = server.store.get_client(client_id)
         flask.session[_ENDED] = name_of(client, client_id)
@@ -93,7 +95,7 @@ def _end(provider: OAuth2Provider, server: Server) -> Response:
 
 
 def _consents(server: Server) -> ConsentStore:
-    store = find_consents(server.store)
+    store = server.consents
     if store is None:
         raise AccessDenied("this site does not remember what was allowed, so there is nothing to show", status=404)
     return store

@@ -18,7 +18,6 @@ from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded
 from ..errors import InvalidRequest
 from ..messages import Params
 from ..records import Client, Grant
-from ..stores.base import find_consents
 from . import own_view
 from .base import (
     LONGEST_KEPT,
@@ -102,8 +101,11 @@ def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:
 
 
 def _read_sent_at(server: Server, params: Params) -> int | None:
+    ticket = params.once(SENT_AT)
+    if ticket is None:
+        return None
     try:
-        session, sent_at = serializer(server, SENT_AT).loads(params.once(SENT_AT) or "", max_age=PATIENCE)
+        session, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
     except BadData:
         return None
     return int(sent_at) if session == session_id() else None
@@ -168,7 +170,7 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         asks_again=bool(needed.allowed_before),
         new_scopes=set(needed.scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_again(server, asked)) if fits and provider.has_login_view else None,
-        can_end=find_consents(server.store) is not None,
+        can_end=server.consents is not None,
         ticket=write_ticket(server, _PURPOSE, user, {"query": _write_query(server, asked, LONGEST_KEPT)}),
     )
 

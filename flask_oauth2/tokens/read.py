@@ -10,6 +10,7 @@ from ..stores.base import Store
 
 if TYPE_CHECKING:
     from ..server import Server
+    from .cache import TokenCache
 
 
 def find_access(server: Server, value: str, now: float, store: Store | None = None) -> AccessToken | None:
@@ -19,6 +20,16 @@ def find_access(server: Server, value: str, now: float, store: Store | None = No
     """
     access = _read_access(server, value, store or server.store)
     return access if access and access.issued_at + server.longest_lifetime > now else None
+
+
+def find_lately(server: Server, cache: TokenCache, value: str, now: float) -> AccessToken | None:
+    """The same, or what it was not long ago."""
+    access = cache.get(value, now)
+    if access is None:
+        access = find_access(server, value, now)
+        if access is not None:
+            cache.put(value, access, now)
+    return access
 
 
 def _read_access(server: Server, value: str, store: Store) -> AccessToken | None:

@@ -41,23 +41,8 @@ class Database:
         self._commits_alone = False
         """Whether what is run by itself is committed by itself: a transaction would cost two statements more."""
 
-    def fetch(self, statement: str, **parameters: Any) -> list[Any]:
-        """The rows of a SELECT."""
-        rows: list[Any] = self._run_alone(statement, parameters)
-        return rows
-
-    def run(self, *steps: Step) -> list[Any] | None:
-        """Run the steps in one transaction: for each the rows that it returns, or how many it touched.
-
-        None, and nothing is done, where a step touches another number of rows than it must. A step that is alone must
-        then have touched none.
-        """
-        if len(steps) == 1 and self._commits_alone:
-            result = self._run_alone(steps[0].statement, steps[0].parameters)
-            return [result] if steps[0].rows in (None, result) else None
-        return self._run_together(steps) if steps else []
-
-    def _run_alone(self, statement: str, parameters: dict[str, Any]) -> Any:
+    def fetch(self, statement: str, **parameters: Any) -> Any:
+        """The rows of a SELECT; of a statement that returns none, how many it touched."""
         connection = None
         try:
             connection = self._take()
@@ -78,6 +63,17 @@ class Database:
             raise
         connection.close()
         return result
+
+    def run(self, *steps: Step) -> list[Any] | None:
+        """Run the steps in one transaction: for each the rows that it returns, or how many it touched.
+
+        None, and nothing is done, where a step touches another number of rows than it must. A step that is alone must
+        then have touched none.
+        """
+        if len(steps) == 1 and self._commits_alone:
+            result = self.fetch(steps[0].statement, **steps[0].parameters)
+            return [result] if steps[0].rows in (None, result) else None
+        return self._run_together(steps) if steps else []
 
     def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
         connection = None
@@ -139,61 +135,87 @@ class Database:
 
 
 class Kept(Database):
-    """SQLite in a file, on connections that are kept open: to take one from a pool costs as much as a SELECT."""
+    """SQLite in a file, on connections that are kept open: to take one from a pool costs as much as a SELECT.
+
+    The engine's pool makes them and then forgets them, so its own places stay free for the application.
+    """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._take = _Shelf(engine).take
         self._commits_alone = True
+        self.idle: list[Any] = []
+        """The driver's connections that nobody uses now, the last used at the end."""
+        _KEPT.add(self)
+        event.listen(engine, "engine_disposed", self._close_idle)
 
-
-class _Shelf:
-    """Connections made by an engine's pool, which then forgets them: its own places stay free for the application."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.idle: list[_KeptConnection] = []
-        _SHELVES.add(self)
-        event.listen(engine, "engine_disposed", lambda _: self.clear())
-
-    def take(self) -> _KeptConnection:
-        """The connection that was used last, or a new one."""
+    def fetch(self, statement: str, **parameters: Any) -> Any:
+        """The same as from a pool, without what does not arise here."""
+        idle, driver = self.idle, None
         try:
-            return self.idle.pop()
-        except IndexError:
-            pooled = self._engine.raw_connection()
-            driver: Any = pooled.dbapi_connection
-            pooled.detach()
-            if hasattr(driver, "autocommit"):
-                driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
-            driver.isolation_level = None
-            return _KeptConnection(driver, self)
+            try:
+                driver = idle.pop()
+            except IndexError:
+                driver = self._connect()
+            cursor = driver.execute(statement, parameters)
+            result = cursor.fetchall() if cursor.description else cursor.rowcount
+        except BaseException as error:
+            self._drop(driver, error)
+            raise
+        idle.append(driver)
+        if idle is not self.idle:
+            _close_all(idle)
+        return result
 
-    def clear(self) -> None:
-        """Close those that nobody uses now, and the others when they come back."""
+    def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
+        idle, driver = self.idle, None
+        results: list[Any] = []
+        well = True
+        try:
+            try:
+                driver = idle.pop()
+            except IndexError:
+                driver = self._connect()
+            driver.execute("BEGIN IMMEDIATE")
+            for statement, parameters, rows in steps:
+                cursor = driver.execute(statement, parameters)
+                result = cursor.fetchall() if cursor.description else cursor.rowcount
+                results.append(result)
+                if rows is not None and result != rows:
+                    well = False
+                    break
+            driver.execute("COMMIT" if well else "ROLLBACK")
+        except BaseException as error:
+            self._drop(driver, error)
+            raise
+        idle.append(driver)
+        if idle is not self.idle:
+            _close_all(idle)
+        return results if well else None
+
+    def _connect(self) -> Any:
+        pooled = self.engine.raw_connection()
+        driver: Any = pooled.dbapi_connection
+        pooled.detach()
+        if hasattr(driver, "autocommit"):
+            driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
+        driver.isolation_level = None
+        return driver
+
+    def _drop(self, driver: Any, error: BaseException) -> None:
+        """Close a connection on which something failed, which ends what was open, and say what is called absence."""
+        if driver is not None:
+            driver.close()
+        _raise_absence(self.engine, error)
+
+    def _close_idle(self, _: Engine) -> None:
+        """Close those that nobody uses now; the others are closed when they come back."""
         idle, self.idle = self.idle, []
-        while idle:
-            idle.pop().invalidate()
+        _close_all(idle)
 
 
-class _KeptConnection:
-    """A connection off the shelf: ``close`` puts it back."""
-
-    __slots__ = ("_place", "_shelf", "dbapi_connection")
-
-    def __init__(self, driver: Any, shelf: _Shelf) -> None:
-        self.dbapi_connection = driver
-        self._shelf = shelf
-        self._place = shelf.idle
-
-    def close(self) -> None:
-        if self._place is self._shelf.idle:
-            self._place.append(self)
-        else:
-            self.invalidate()
-
-    def invalidate(self) -> None:
-        self.dbapi_connection.close()
+def _close_all(drivers: list[Any]) -> None:
+    while drivers:
+        drivers.pop().close()
 
 
 class PostgreSQL(Database):
@@ -295,7 +317,7 @@ def connect(engine: Engine) -> Database:
 
 
 _ENGINES: WeakSet[Engine] = WeakSet()
-_SHELVES: WeakSet[_Shelf] = WeakSet()
+_KEPT: WeakSet[Kept] = WeakSet()
 
 _INHERITED: list[Any] = []
 """What the parent process has connections in. A child keeps it, since to collect connections would be to close them."""
@@ -303,9 +325,9 @@ _INHERITED: list[Any] = []
 
 def _forget_in_child() -> None:
     """Let a forked process open connections of its own: one connection serves one process."""
-    for shelf in _SHELVES:
-        _INHERITED.append(shelf.idle)
-        shelf.idle = []
+    for kept in _KEPT:
+        _INHERITED.append(kept.idle)
+        kept.idle = []
     for engine in _ENGINES:
         if not isinstance(engine.pool, _IN_MEMORY):
             _INHERITED.append(engine.pool)

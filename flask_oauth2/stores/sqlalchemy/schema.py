@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -76,6 +77,12 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     if found:
         return Tables(*found)
     client_id, key = String(255), LargeBinary(64)
+
+    def indexed(name: str, *, unique: bool) -> Index:
+        """Where there is no value there is nothing to index, so that a token without a refresh token costs less."""
+        given = sa.text(f"{name} IS NOT NULL")
+        return Index(f"ix_{prefix}token_{name}", name, unique=unique, sqlite_where=given, postgresql_where=given)
+
     return Tables(
         client=Table(
             f"{prefix}client",
@@ -119,8 +126,8 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             f"{prefix}token",
             metadata,
             Column("access_key", key, primary_key=True),
-            Column("refresh_key", key, unique=True),
-            Column("parent", key, index=True),
+            Column("refresh_key", key),
+            Column("parent", key),
             Column("authorization_id", String(32), nullable=False),
             Column("consent_id", String(32)),
             Column("client_id", client_id, nullable=False),
@@ -135,6 +142,8 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("refresh_expires_at", BigInteger),
             Column("used_at", BigInteger),
             Column("siblings", Integer, nullable=False, server_default="0"),
+            indexed("refresh_key", unique=True),
+            indexed("parent", unique=False),
             sqlite_with_rowid=False,
             info=_OURS,
         ),
