@@ -154,9 +154,8 @@ def _decide(
     elif not asked.allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
-    answered_before = InvalidRequest("this request was answered before", rule="rfc9126 4")
     if asked.kept is not None and asked.kept.used_at is not None:
-        raise answered_before
+        raise _answered_before()
 
     def approve(before: Consent | None) -> tuple[Approval, Consent | None]:
         rests_on = widened(before, user.id, client.client_id, scope, now) if asked.allowed and consents else before
@@ -173,7 +172,7 @@ def _decide(
         server, response_types, approve, consent, consents if asked.allowed else None
     )
     if not server.store.issue(asked.kept, filed, int(now)):
-        raise answered_before
+        raise _answered_before()
     if consent and not asked.allowed:
         server.note_use(authorization, consent.used_at, now)
     told = {"client_id": client.client_id, "user_id": user.id, "scope": scope, "authorization_id": authorization.id}
@@ -182,6 +181,10 @@ def _decide(
     if "access_token" in answer:
         server.tell(signals.token_issued, **told, grant_type="implicit", token_id=None)
     return answer
+
+
+def _answered_before() -> InvalidRequest:
+    return InvalidRequest("this request was answered before", rule="rfc9126 4")
 
 
 def _respond(
