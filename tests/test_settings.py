@@ -17,6 +17,7 @@ def test_the_defaults_are_safe() -> None:
     assert settings.code_lifetime <= 600
     assert settings.access_token_lifetime <= 3600
     assert settings.refresh_leeway_public == 0
+    assert settings.token_cache == 0
     assert settings.token_in_body is False
 
 
@@ -33,6 +34,7 @@ GOOD: dict[str, list[Any]] = {
     "refresh_leeway_public": [0, 5],
     "access_token_format": ["opaque", "signed"],
     "prefixes": [{"code": "acme"}],
+    "token_cache": [0, 60],
     "token_in_body": [True],
     "realm": ["api"],
     "throttle_failures": [1],
@@ -64,6 +66,7 @@ BAD: dict[str, list[Any]] = {
     "refresh_leeway_public": [-1],
     "access_token_format": [7],
     "prefixes": [{"nonsense": "x"}, {"code": "a_b"}, {"code": "ort"}, {"code": ""}, "x"],
+    "token_cache": [-1, 61, "5", True, 1.5],
     "token_in_body": ["yes", 1],
     "realm": ['a"b', "", 7],
     "throttle_failures": [0],

@@ -35,10 +35,11 @@ class TokenCache:
 
     def put(self, value: str, access: AccessToken, now: float) -> None:
         """Remember what was read, and asked for at ``now``: a mark that was filed meanwhile holds against it."""
+        key = _digest(value)
         with self._lock:
-            if len(self._tokens) >= MOST:
+            if len(self._tokens) >= MOST and key not in self._tokens:
                 del self._tokens[next(iter(self._tokens))]
-            self._tokens[_digest(value)] = now + self._seconds, access
+            self._tokens[key] = now + self._seconds, access
 
     def end(self, mark: str, now: float) -> None:
         """What rests on the mark has ended at ``now``. It is kept as long as what was read before it."""
