@@ -144,7 +144,11 @@ class Guard:
     def check(self) -> flask.Response | None:
         """Set ``current_token``, or say why not."""
         server = self._provider.server
-        refused: flask.Response | None = server.answer(self._accept, self._refuse, server)
+        refused: flask.Response | None
+        if server.metrics is None:
+            refused = server.answer(self._accept, self._refuse, server)
+        else:
+            refused = server.metrics.measure("resource", server.answer, self._accept, self._refuse, server)
         return refused
 
     def _refuse(self, error: OAuth2Error, _: str) -> flask.Response:
@@ -174,7 +178,7 @@ class Guard:
             cast(Any, request).oauth = token  # as in flask-oauthlib
         access = token._access
         resource.verify_scope(access, self.demanded)
-        if signals.token_accepted.receivers:
+        if signals.token_accepted.has_receivers_for(server.sender):
             server.tell(
                 signals.token_accepted,
                 client_id=access.client_id,

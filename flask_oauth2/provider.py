@@ -183,7 +183,7 @@ class OAuth2Provider(Registry):
         """
         self._check_open("authorize_handler", self.consent_view)
         self.consent_view = synchronous(function)
-        return wraps(function)(lambda *_, **__: pages.authorize(self))
+        return wraps(function)(self._page("authorize", pages.authorize))
 
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
@@ -194,6 +194,19 @@ class OAuth2Provider(Registry):
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
         """The view is the revocation endpoint; the function is not called, as in flask-oauthlib."""
         return wraps(function)(self._view(ENDPOINTS[1]))
+
+    def metrics(self) -> flask.Response:
+        """A view that answers with what Prometheus scrapes, for ``OAUTH2_METRICS = "prometheus"``.
+
+        It has no route of its own, as it is not for everybody: give it one that only your network reaches.
+        """
+        if self.server.settings.metrics != "prometheus":
+            raise ConfigurationError(
+                'provider.metrics shows what Prometheus scrapes: set OAUTH2_METRICS = "prometheus"'
+            )
+        from .metrics.prometheus import CONTENT_TYPE, write_text
+
+        return flask.Response(write_text(), content_type=CONTENT_TYPE)
 
     def get_current_user(self) -> User | None:
         """Who is signed in."""
@@ -250,25 +263,31 @@ class OAuth2Provider(Registry):
         for endpoint in WELL_KNOWN:
             blueprint.add_url_rule(endpoint.path, endpoint.name, self._view(endpoint))
 
-        @blueprint.route(f"{prefix}{AUTHORIZATION_PATH}", methods=["GET", "POST"])
-        def authorize() -> Response:
-            return pages.authorize(self)
-
-        @blueprint.post(f"{prefix}/consent")
-        def consent() -> Response:
-            return pages.decide(self)
-
-        @blueprint.route(f"{prefix}/applications", methods=["GET", "POST"])
-        def applications() -> Response:
-            return pages.applications(self)
+        for path, name, page, methods in (
+            (AUTHORIZATION_PATH, "authorize", pages.authorize, ("GET", "POST")),
+            ("/consent", "consent", pages.decide, ("POST",)),
+            ("/applications", "applications", pages.applications, ("GET", "POST")),
+        ):
+            blueprint.add_url_rule(f"{prefix}{path}", name, self._page(name, page), methods=methods)
 
         if find_spec("flask_wtf"):  # before every before_request function, its own among them
             blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
 
     def _view(self, endpoint: Endpoint) -> Callable[..., Response]:
+        def respond(server: Server) -> Response:
+            return web.write(server.answer(endpoint.respond, server.refuse, server, web.read()))
+
         def view(**_: str) -> Response:
             server = self.server
-            return web.write(server.answer(endpoint.respond, server.refuse, server, web.read()))
+            metrics = server.metrics
+            return respond(server) if metrics is None else metrics.measure(endpoint.name, respond, server)
+
+        return view
+
+    def _page(self, name: str, respond: Callable[[OAuth2Provider], Response]) -> Callable[..., Response]:
+        def view(*_: Any, **__: Any) -> Response:
+            metrics = self.server.metrics
+            return respond(self) if metrics is None else metrics.measure(name, respond, self)
 
         return view
 
@@ -284,6 +303,7 @@ class OAuth2Provider(Registry):
             url_prefix=self._url_prefix,
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),
+            find_claims=web.find_claims,
         )
         if self._parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(

@@ -25,6 +25,7 @@ from .endpoints import PATHS
 from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
 from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
+from .metrics import Metrics, open_recorder
 from .records import Authorization
 from .settings import Settings
 from .stores.base import ConsentStore, Store, find_consents
@@ -69,6 +70,7 @@ class Server:
         url_prefix: str = "/oauth",
         sender: object = None,
         find_mistakes: Callable[[], Iterable[str]] = tuple,
+        find_claims: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
@@ -89,6 +91,9 @@ class Server:
         """Who sends the signals: the application."""
         self._find_mistakes = find_mistakes
         """What is wrong with how the application is deployed, as seen from the request that is being answered."""
+        self.find_claims = find_claims
+        """What that request says of itself, which nobody has verified: ``endpoint``, ``client_id``, ``grant_type``."""
+        self.metrics = Metrics(open_recorder(settings.metrics), sender, self._find_grant) if settings.metrics else None
 
         named = settings.grant_types
         built_in = [grant() for grant in grants.GRANTS if grant.name in named]
@@ -138,8 +143,25 @@ class Server:
             if log.isEnabledFor(error.log_level):
                 self._log(error, error_id, reason)
             if error.log_level > logging.DEBUG:  # a request without a token is asked for one, not refused
-                self.tell(signals.request_refused, error=error.code, error_id=error_id, reason=reason, rule=error.rule)
+                self._tell_refused(error, error_id, reason)
             return refuse(error, error_id)
+
+    def _tell_refused(self, error: OAuth2Error, error_id: str, reason: str) -> None:
+        if signals.request_refused.has_receivers_for(self.sender) or signals.audit.isEnabledFor(logging.INFO):
+            claims = self.find_claims()
+            self.tell(
+                signals.request_refused,
+                error=error.code,
+                error_id=error_id,
+                reason=reason,
+                rule=error.rule,
+                endpoint=claims.get("endpoint"),
+                client_id=claims.get("client_id"),
+            )
+
+    def _find_grant(self) -> str:
+        claimed = self.find_claims().get("grant_type", "")
+        return claimed if claimed in self.grants else ""
 
     def _log(self, error: OAuth2Error, error_id: str, reason: str) -> None:
         log.log(
@@ -163,7 +185,7 @@ class Server:
 
     def tell(self, signal: NamedSignal, **what: Any) -> None:
         """Say what happened, to the receivers of the signal and to the audit log. ``what`` holds no secret."""
-        if signal.receivers:
+        if signal.has_receivers_for(self.sender):
             signal.send(self.sender, **what)
         signals.write(signal, what)
 

@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import scopes
+from . import metrics, scopes
 from .errors import ConfigurationError
 from .scopes import Scope
 
@@ -91,6 +91,9 @@ class Settings:
     )
     database_uri: str | None = _option(
         None, "The database, where no db= is given. Default: oauth2.sqlite in the instance folder."
+    )
+    metrics: str | None = _option(
+        None, "For what system requests are counted and timed: prometheus or opentelemetry. Default: for none."
     )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
@@ -233,6 +236,11 @@ def _uri(name: str, value: Any) -> str:
     return value
 
 
+def _metrics(name: str, value: Any) -> str:
+    metrics.check(value)
+    return str(value)
+
+
 def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not set(value) <= set(DEFAULT_PREFIXES):
         raise ConfigurationError(f"{name} must be a dict with keys of: {', '.join(DEFAULT_PREFIXES)}")
@@ -267,5 +275,6 @@ _CHECKS: dict[str, Any] = {
     "throttle_window": _seconds(1, _TEN_YEARS),
     "login_view": _text,
     "database_uri": _uri,
+    "metrics": _metrics,
     "service_documentation": _text,
 }

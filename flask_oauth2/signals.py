@@ -61,7 +61,9 @@ token_accepted = _namespace.signal("token_accepted")
 """``client_id, user_id, scope, token_id``: a guard let a request pass."""
 
 request_refused = _namespace.signal("request_refused")
-"""``error, error_id, reason, rule``: an error was answered; ``error`` is its code, and the log has the id."""
+"""``error, error_id, reason, rule, endpoint, client_id``: an error was answered; ``error`` is its code, and the log has
+the id. ``endpoint`` is Flask's name of the view, ``client_id`` what the request says and nobody has verified; None
+where it says nothing."""
 
 SEEN = frozenset({client_authenticated, token_accepted})
 """What happens with every request: sent where somebody listens."""

@@ -8,12 +8,13 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import flask
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import uris
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
 from .settings import LOOPBACK_HOSTS
+from .values import mask
 
 MOST_BYTES = 64 * 1024
 """The longest body that an endpoint reads."""
@@ -87,6 +88,24 @@ def find_mistakes(issuer: str | None) -> list[str]:
             "issuer's own URL, or set OAUTH2_ISSUER to the URL that they use"
         )
     return mistakes
+
+
+def find_claims() -> dict[str, str]:
+    """What the request that is being answered says of itself, whatever else is wrong with it."""
+    if not flask.has_request_context():
+        return {}
+    request = current_request()
+    found = {"endpoint": request.endpoint or ""}
+    try:
+        sent, basic = request.values, request.authorization
+    except HTTPException:  # a body that cannot be read
+        return found
+    client_id = sent.get("client_id") or (basic.username if basic and basic.type == "basic" else None)
+    if client_id:
+        found["client_id"] = mask(client_id[:255])
+    if "grant_type" in sent:
+        found["grant_type"] = sent["grant_type"]
+    return found
 
 
 def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:

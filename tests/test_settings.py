@@ -41,6 +41,7 @@ GOOD: dict[str, list[Any]] = {
     "throttle_window": [1],
     "login_view": ["login", "/login"],
     "database_uri": ["sqlite:///x"],
+    "metrics": ["prometheus", "opentelemetry"],
     "service_documentation": ["https://docs.example"],
 }
 
@@ -73,6 +74,7 @@ BAD: dict[str, list[Any]] = {
     "throttle_window": [0],
     "login_view": [""],
     "database_uri": [7],
+    "metrics": ["graphite", 7],
     "service_documentation": [7],
 }
 

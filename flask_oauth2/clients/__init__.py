@@ -59,6 +59,6 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             cure=f"let the client authenticate by {client.auth_method}, or register what it does: "
             f"flask oauth2 client update {client.client_id} --auth-method {method.name}",
         )
-    if signals.client_authenticated.receivers:
+    if signals.client_authenticated.has_receivers_for(server.sender):
         server.tell(signals.client_authenticated, client_id=client.client_id, method=method.name)
     return client

@@ -32,7 +32,7 @@ def respond(server: Server, request: Request) -> Response:
     server.end(token_id or access.authorization_id, now)
     if server.callbacks.tokengetter is not None:
         server.callbacks.delete_token(found)
-    if signals.token_revoked.receivers or signals.audit.isEnabledFor(INFO):
+    if signals.token_revoked.has_receivers_for(server.sender) or signals.audit.isEnabledFor(INFO):
         server.tell(
             signals.token_revoked,
             client_id=access.client_id,

@@ -44,7 +44,7 @@ def issue(
             rule="rfc9700 4.2.4, 4.14.2",
             came="a replay",
         )
-    if signals.token_issued.receivers or signals.audit.isEnabledFor(INFO):
+    if signals.token_issued.has_receivers_for(server.sender) or signals.audit.isEnabledFor(INFO):
         token_id = values.text(access.key)
         server.tell(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
     if isinstance(spend, Token):
