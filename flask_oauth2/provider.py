@@ -94,7 +94,9 @@ class OAuth2Provider(Registry):
         """
         if EXTENSION in app.extensions:
             raise ConfigurationError("this application has an OAuth2Provider already: one application, one provider")
-        Settings.load(app.config)
+        settings = Settings.load(app.config)
+        if settings.redis_url is not None and find_spec("redis") is None:
+            raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
         blueprint = flask.Blueprint(
             "oauth2",
             __name__,
@@ -298,7 +300,7 @@ class OAuth2Provider(Registry):
         # the store opens with the first request that needs it: where the database is away, that one is told so
         server = Server(
             settings,
-            self._choose_store(app, settings),
+            _before(self._choose_store(app, settings), settings),
             self._parts,
             url_prefix=self._url_prefix,
             sender=app,
@@ -356,6 +358,15 @@ def _caller() -> str:
     """The file and line of the application that called a method of the provider."""
     frame = sys._getframe(2)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _before(open_store: Callable[[], Store], settings: Settings) -> Callable[[], Store]:
+    """What opens the store, with Redis before it where that is wanted."""
+    if settings.redis_url is None:
+        return open_store
+    from .stores.redis import RedisStore
+
+    return partial(RedisStore.open, open_store, settings.redis_url, settings.redis_prefix)
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

@@ -28,7 +28,7 @@ from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
 from .records import Authorization
 from .settings import Settings
-from .stores.base import ConsentStore, Store, find_consents
+from .stores.base import ConsentStore, Store, find_announcing, find_consents
 from .stores.callbacks import Callbacks, CallbackStore
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
 from .tokens.cache import TokenCache
@@ -209,9 +209,16 @@ class Server:
         self.forget(mark, now)
 
     def forget(self, mark: str, now: float) -> None:
-        """Let guards remember nothing that rests on a mark which was filed."""
+        """Let guards of this process remember nothing that rests on a mark which was filed."""
         if self.token_cache is not None:
             self.token_cache.end(mark, now)
+
+    def announce(self, mark: str, now: float) -> None:
+        """The same in all processes, where the store did not tell them of the mark by itself."""
+        self.forget(mark, now)
+        announcing = find_announcing(self.store)
+        if announcing is not None:
+            announcing.announce(mark)
 
     @property
     def kept_store(self) -> Store:
@@ -250,10 +257,25 @@ class Server:
                     self._away_until = time.monotonic() + 1
                     raise
                 self._kept_store = store
+                if self.token_cache is not None:
+                    self._hear_of_ends(store, self.token_cache)
                 if self.callbacks.are_given:
                     store = CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
                 self.__dict__["store"] = store
             return store
+
+    def _hear_of_ends(self, store: Store, cache: TokenCache) -> None:
+        """What other processes end, guards of this one forget at once, where the store tells of it."""
+
+        def hear(mark: str | None) -> None:
+            if mark is None:  # some may have been missed
+                cache.clear()
+            else:
+                cache.end(mark, self.clock())
+
+        announcing = find_announcing(store)
+        if announcing is not None:
+            announcing.listen(hear)
 
 
 def _require_usergetter(parts: Parts) -> Callable[..., Any]:

@@ -95,6 +95,12 @@ class Settings:
     metrics: str | None = _option(
         None, "For what system requests are counted and timed: prometheus or opentelemetry. Default: for none."
     )
+    redis_url: str | None = _option(
+        None,
+        "A Redis server that keeps codes and counters before the database, for many workers on many machines: "
+        "redis://, rediss:// or unix://.",
+    )
+    redis_prefix: str = _option("oauth2:", "What its keys there begin with: another one for each application.")
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
 
@@ -241,6 +247,14 @@ def _metrics(name: str, value: Any) -> str:
     return str(value)
 
 
+def _redis_url(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(
+        ("redis://", "rediss://", "unix://")
+    ):  # it may hold a password
+        raise ConfigurationError(f"{name} must be text that begins with redis://, rediss:// or unix://")
+    return value
+
+
 def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not set(value) <= set(DEFAULT_PREFIXES):
         raise ConfigurationError(f"{name} must be a dict with keys of: {', '.join(DEFAULT_PREFIXES)}")
@@ -276,5 +290,7 @@ _CHECKS: dict[str, Any] = {
     "login_view": _text,
     "database_uri": _uri,
     "metrics": _metrics,
+    "redis_url": _redis_url,
+    "redis_prefix": _text,
     "service_documentation": _text,
 }

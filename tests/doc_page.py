@@ -37,7 +37,8 @@ _NEVER_RUN = re.compile(
     rf"|{_LEAD}>>> |(?!{_LEAD}\.\. ).*::$"
 )
 _FILE = re.compile(r"([\w./-]+\.\w+)(, continued)?$")
-_SERVER = re.compile(r"\S*flask (?:.* )?run\b")
+_SERVER = re.compile(r"\S*flask (?:.* )?run\b|redis-server\b")
+_RUNS = re.compile("Running on|Ready to accept connections")
 _SETUP = re.compile(r"(python3? -m venv|\.|source|deactivate)( |$)")
 _ADDRESS = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{2,5})\b")
 
@@ -257,11 +258,12 @@ class Page:
     def _start(self, command: str) -> str:
         """Start a server and wait until it says that it runs."""
         given = re.search(r"--port[ =](\d+)", command)
+        options = ["--no-reload"] if "flask" in command else []
         port = self._ports.setdefault(given[1] if given else "5000", _free_port())
         arguments = shlex.split(self.actual(re.sub(r"--port[ =]\d+", "", command)))
         arguments[0] = Path(arguments[0]).name
         process = subprocess.Popen(
-            [*arguments, "--port", str(port), "--no-reload"],
+            [*arguments, "--port", str(port), *options],
             cwd=self._cwd,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -273,7 +275,7 @@ class Page:
         log = []
         for line in process.stdout:
             log.append(line)
-            if "Running on" in line:
+            if _RUNS.search(line):
                 break
         else:
             process.wait(10)

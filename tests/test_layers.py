@@ -54,6 +54,12 @@ def test_only_the_sqlalchemy_store_imports_sqlalchemy(module: Path) -> None:
         assert not {top for top in imports(module) if top.split(".")[0] == "sqlalchemy"}
 
 
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_only_the_redis_store_imports_redis(module: Path) -> None:
+    if not name(module).startswith("stores/redis/"):
+        assert not {top for top in imports(module) if top.split(".")[0] == "redis"}
+
+
 LAYERS = ["stores", "clients", "checks", "tokens", "grants", "endpoints", "server", "registry", "provider"]
 
 

@@ -42,6 +42,8 @@ GOOD: dict[str, list[Any]] = {
     "login_view": ["login", "/login"],
     "database_uri": ["sqlite:///x"],
     "metrics": ["prometheus", "opentelemetry"],
+    "redis_url": ["redis://127.0.0.1:6379/0", "rediss://:secret@redis.example", "unix:///run/redis.sock"],
+    "redis_prefix": ["notes:"],
     "service_documentation": ["https://docs.example"],
 }
 
@@ -75,6 +77,8 @@ BAD: dict[str, list[Any]] = {
     "login_view": [""],
     "database_uri": [7],
     "metrics": ["graphite", 7],
+    "redis_url": [7, "127.0.0.1:6379", "http://127.0.0.1"],
+    "redis_prefix": ["", 7],
     "service_documentation": [7],
 }
 

@@ -15,7 +15,7 @@ epoch, UTC, and always passed in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from .. import values
@@ -132,6 +132,32 @@ class ImportStore(Store, Protocol):
         ...
 
 
+@runtime_checkable
+class ExpiringStore(Protocol):
+    """A store whose grants and counters end by themselves, so that ``purge`` need not take them."""
+
+    ends_by_itself: bool
+
+
+@runtime_checkable
+class AnnouncingStore(Protocol):
+    """A store that tells all processes what has ended, so that none of them need ask it about what it remembers.
+
+    ``revoke`` and ``delete_client`` announce by themselves.
+    """
+
+    def announce(self, mark: str) -> None:
+        """Tell those who listen that a mark was filed. Where they cannot be told, that is no error."""
+        ...
+
+    def listen(self, hear: Callable[[str | None], None]) -> None:
+        """Call ``hear``, in a thread of its own, with each mark that is announced from now on.
+
+        It is called with None when some may have been missed: at first, and when the connection has come back.
+        """
+        ...
+
+
 def widened(before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float) -> Consent:
     """What a user lets a client have from now on; it keeps its id and its first day, so that one ending ends all."""
     return Consent(
@@ -159,6 +185,12 @@ def find_listing(store: object) -> ListingStore | None:
 def find_import(store: object) -> ImportStore | None:
     """The store, or the one behind it, that takes tokens of another provider."""
     found: ImportStore | None = _find(store, ImportStore)
+    return found
+
+
+def find_announcing(store: object) -> AnnouncingStore | None:
+    """The store, or the one behind it, that tells all processes what has ended."""
+    found: AnnouncingStore | None = _find(store, AnnouncingStore)
     return found
 
 

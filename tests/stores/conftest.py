@@ -1,4 +1,4 @@
-"""The stores that every test of this folder runs over, and the PostgreSQL server that they need."""
+"""The stores that every test of this folder runs over, and the servers that they need."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import redis
 from port_for import get_port
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
+from servers import RedisServer
 from sqlalchemy import MetaData, create_engine
+from stores.workers import open_by_url
 
 from flask_oauth2 import MemoryStore
 from flask_oauth2.clients.objects import read_client
 from flask_oauth2.stores.base import Store
 from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
+from flask_oauth2.stores.redis import RedisStore
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, declare
 
 OpenStore = Callable[[str], SQLAlchemyStore]
@@ -102,6 +107,29 @@ def postgresql_store(postgresql_server: PostgreSQLExecutor) -> Iterator[SQLAlche
         store.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of our own, which forgets nothing by itself."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of it that tests look with; it finds it empty."""
+    with redis.Redis(port=redis_server.port, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer, redis_client: redis.Redis) -> str:
+    """Where an empty one is."""
+    return redis_server.url
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """A file that is not there yet."""
@@ -117,12 +145,15 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def open_store(request: pytest.FixtureRequest) -> Iterator[OpenStore]:
-    """Opens stores, and closes their connections at the end of the test."""
+    """Opens stores, and closes their connections at the end of the test; two URLs are Redis and what is behind it."""
     with ExitStack() as stack:
 
-        def open_store(url: str) -> SQLAlchemyStore:
-            store = SQLAlchemyStore.open(url)
-            stack.callback(store.engine.dispose)
+        def open_store(url: str) -> Any:
+            store = open_by_url(url)
+            behind = getattr(store, "behind", store)
+            stack.callback(behind.engine.dispose)
+            if isinstance(store, RedisStore):
+                stack.callback(store.close)
             return store
 
         yield open_store
@@ -139,7 +170,9 @@ def faithful_callbacks() -> Callbacks:
     )
 
 
-@pytest.fixture(params=["memory", "callbacks", "sqlite", "sqlite-application", "postgresql"])
+@pytest.fixture(
+    params=["memory", "callbacks", "sqlite", "sqlite-application", "postgresql", "redis-memory", "redis-sqlite"]
+)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``.
 
@@ -150,6 +183,13 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     elif request.param == "callbacks":
         memory = MemoryStore()
         yield CallbackStore(memory, faithful_callbacks(), read_client, lambda mark, now: memory.revoke(mark, 10**12))
+    elif request.param == "redis-memory":
+        store = RedisStore(MemoryStore(), request.getfixturevalue("redis_url"))
+        yield store
+        store.close()
+    elif request.param == "redis-sqlite":
+        urls = request.getfixturevalue("redis_url"), request.getfixturevalue("sqlite_url")
+        yield request.getfixturevalue("open_store")(" ".join(urls))
     elif request.param == "sqlite":
         yield request.getfixturevalue("open_store")(request.getfixturevalue("sqlite_url"))
     elif request.param == "sqlite-application":

@@ -23,14 +23,23 @@ TOKEN, REVOKE = "/oauth/token", "/oauth/revoke"
 
 
 @pytest.fixture(
-    params=["memory-threads", "sqlite-threads", "sqlite-processes", "postgresql-threads", "postgresql-processes"]
+    params=[
+        "memory-threads",
+        "sqlite-threads",
+        "sqlite-processes",
+        "postgresql-threads",
+        "postgresql-processes",
+        "redis_sqlite-threads",
+        "redis_sqlite-processes",
+        "redis_postgresql-processes",
+    ]
 )
 def race(request: pytest.FixtureRequest) -> Race:
     """A store, and who races for what it holds."""
     kind, competitors = request.param.split("-")
     if kind == "memory":
         return Race(MemoryStore())
-    url = request.getfixturevalue(f"{kind}_url")
+    url = " ".join(request.getfixturevalue(f"{part}_url") for part in kind.split("_"))
     open_store: Callable[[str], Store] = request.getfixturevalue("open_store")
     return Race(open_store(url), url if competitors == "processes" else None)
 

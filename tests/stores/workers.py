@@ -16,13 +16,21 @@ import flask
 
 from flask_oauth2 import OAuth2Provider
 from flask_oauth2.stores.base import Store, find_consents
+from flask_oauth2.stores.redis import RedisStore
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_consent, new_token
 
 PATIENCE = 60
 """Seconds after which a test that hangs fails."""
 
-LOADED = ["flask_oauth2.stores.sqlalchemy", "flask.testing", "psycopg", "sqlalchemy.dialects.postgresql", "pytest"]
+LOADED = [
+    "flask_oauth2.stores.sqlalchemy",
+    "flask_oauth2.stores.redis",
+    "flask.testing",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql",
+    "pytest",
+]
 """What takes long to import, so that it is not done once for each process."""
 
 Prepare = Callable[..., Callable[[], Any]]
@@ -100,9 +108,16 @@ def _compete(sender: Any, barrier: Any, prepare: Prepare, arguments: Sequence[An
         sender.send((None, traceback.format_exc()))
 
 
+def open_by_url(url: str) -> Any:
+    """The store of a URL, or of two: Redis before a database."""
+    before, _, url = url.rpartition(" ")
+    store = SQLAlchemyStore.open(url)
+    return RedisStore(store, before) if before else store
+
+
 def open_and_prepare(url: str, prepare: Prepare, *own: Any) -> Callable[[], Any]:
     """Prepare with a store of this process's own."""
-    return prepare(SQLAlchemyStore.open(url), *own)
+    return prepare(open_by_url(url), *own)
 
 
 _ONE_AFTER_ANOTHER = threading.Lock()

@@ -1,0 +1,140 @@
+"""A Redis server, as its store needs it: few connections, none waited for long, and one name for its absence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.retry import Retry
+
+from ...errors import ConfigurationError, TemporarilyUnavailable
+from .scripts import Script
+
+log = logging.getLogger("flask_oauth2")
+
+_RETRY_AFTER = 1
+_PATIENCE = 2.0
+"""Seconds to wait for a connection, and for an answer."""
+
+_MOST_CONNECTIONS = 50
+"""Of one process. Whoever comes when all are in use waits."""
+
+_LEAST_VERSION = 5, 0
+
+_PASSING = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
+"""What a server answers that cannot do its work now."""
+
+
+def connect(url: str) -> redis.Redis:
+    """A client for a URL; it connects when it is first needed, and anew in each forked process.
+
+    Nothing is sent twice by itself: a script whose answer was lost may have been run. Raises
+    :exc:`ConfigurationError` for what is no URL of a Redis server.
+    """
+    try:
+        pool = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MOST_CONNECTIONS,
+            timeout=_PATIENCE,
+            socket_connect_timeout=_PATIENCE,
+            socket_timeout=_PATIENCE,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+    except (ValueError, TypeError) as error:  # its message may hold the password
+        raise ConfigurationError(
+            "OAUTH2_REDIS_URL is no URL that redis-py knows: say redis://host:6379/0, rediss://… or unix://…"
+        ) from error
+    return redis.Redis(connection_pool=pool)
+
+
+class Connection:
+    """What is asked of the server, each a round trip. Raises :exc:`TemporarilyUnavailable` where it is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client: Any = client
+        self._is_known = False
+
+    def read(self, name: str, *fields: str) -> Sequence[Any]:
+        """The fields of a hash."""
+        with self._reached():
+            found: Sequence[Any] = self.client.hmget(name, fields)
+        return found
+
+    def run(self, script: Script, names: Sequence[str], *arguments: Any) -> int:
+        """What a script returns."""
+        with self._reached():
+            try:
+                result = self.client.evalsha(script.digest, len(names), *names, *arguments)
+            except NoScriptError:  # the first time, and after each start of the server
+                result = self.client.eval(script.text, len(names), *names, *arguments)
+        return int(result)
+
+    def publish(self, channel: str, text: str) -> None:
+        """Tell those who have subscribed."""
+        with self._reached():
+            self.client.publish(channel, text.encode("utf-8", "surrogatepass"))
+
+    def get_to_know(self) -> None:
+        """See whether the server will do, if that was not done."""
+        with self._reached():
+            pass
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            if not self._is_known:
+                self._get_to_know()
+            yield
+        except RedisError as error:
+            if is_absence(error):
+                raise TemporarilyUnavailable(
+                    "the Redis server cannot be reached", retry_after=_RETRY_AFTER, came=type(error).__name__
+                ) from error
+            raise
+
+    def _get_to_know(self) -> None:
+        try:
+            info = self.client.info()
+        except ResponseError as error:
+            if is_absence(error):
+                raise
+            log.warning(
+                "the Redis server does not say what it is (%s), so nobody has looked whether it keeps what it was "
+                "given: allow the command INFO",
+                type(error).__name__,
+            )
+        else:
+            verify(info)
+        self._is_known = True
+
+
+def is_absence(error: RedisError) -> bool:
+    """Whether the server is away, or cannot do its work for now."""
+    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | exceptions.ReadOnlyError) or (
+        str(error).split(" ")[0] in _PASSING or getattr(error, "status_code", None) in _PASSING
+    )
+
+
+def verify(info: Mapping[str, Any]) -> None:
+    """Refuse a server that is too old, and warn of one that may drop what it was given."""
+    version = str(info.get("redis_version", ""))
+    numbers = tuple(int(number) for number in version.split(".")[:2] if number.isdecimal())
+    if numbers and numbers < _LEAST_VERSION:
+        raise ConfigurationError(
+            f"the Redis server of OAUTH2_REDIS_URL is {version}, which is too old: flask_oauth2 needs "
+            f"{'.'.join(map(str, _LEAST_VERSION))} or newer"
+        )
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        log.warning(
+            "the Redis server may drop what it was given (maxmemory-policy is %s), and a spent code or a counter that "
+            "is gone can be used again: set maxmemory-policy to noeviction, or use a server of its own",
+            policy,
+        )

@@ -1,0 +1,60 @@
+"""Lua that the server runs as one step. Times are whole seconds."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+
+
+class Script:
+    """A script, and the digest that the server knows it by."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+SPENT, DONE, TAKEN = 0, 1, -1
+"""What ``SPEND_AND_FILE`` answers: spent before or unknown; spent and filed; a key is taken, so nothing was done."""
+
+SPEND_AND_FILE = Script("""
+local used_at, first = ARGV[1], 1
+if used_at ~= '' then
+  first = 2
+  if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'used_at') == 1 then return 0 end
+end
+for i = first, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then return -1 end
+end
+if first == 2 then redis.call('HSET', KEYS[1], 'used_at', used_at) end
+for i = first, #KEYS do
+  local at = 2 + (i - first) * 3
+  redis.call('HSET', KEYS[i], 'grant', ARGV[at])
+  if ARGV[at + 1] ~= '' then redis.call('HSET', KEYS[i], 'used_at', ARGV[at + 1]) end
+  redis.call('EXPIRE', KEYS[i], ARGV[at + 2])
+end
+return 1
+""")
+"""Keys: what is spent, if ``used_at`` says so, then what is filed. Arguments: ``used_at``, and for each that is
+filed its content, its own ``used_at`` and how long it is kept."""
+
+TAKE_BACK = Script("""
+local first = 1
+if ARGV[1] ~= '' then
+  first = 2
+  redis.call('HDEL', KEYS[1], 'used_at')
+end
+for i = first, #KEYS do redis.call('DEL', KEYS[i]) end
+return 1
+""")
+"""The reverse, with the same keys and ``used_at``."""
+
+COUNT = Script("""
+local count = redis.call('INCRBY', KEYS[1], ARGV[1])
+if redis.call('TTL', KEYS[1]) == -1 then
+  local now = tonumber(redis.call('TIME')[1])
+  local ends_at = math.max(tonumber(ARGV[2]), now) + tonumber(ARGV[3])
+  redis.call('EXPIREAT', KEYS[1], string.format('%.0f', ends_at))
+end
+return count
+""")
+"""Arguments: how many, when the counter ends, and for how much longer it is kept."""
