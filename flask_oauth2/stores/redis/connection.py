@@ -27,8 +27,17 @@ _MOST_CONNECTIONS = 50
 
 _LEAST_VERSION = 5, 0
 
-_PASSING = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN")
-"""What a server answers that cannot do its work now."""
+_ABSENCES = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ClusterDownError,
+    exceptions.MasterDownError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.TryAgainError,
+)
+_ABSENCES_WITHOUT_CLASS = "BUSY", "MISCONF", "NOREPLICAS"
+"""The first word of further answers of a server that cannot do its work for now."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -117,9 +126,7 @@ class Connection:
 
 def is_absence(error: RedisError) -> bool:
     """Whether the server is away, or cannot do its work for now."""
-    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | exceptions.ReadOnlyError) or (
-        str(error).split(" ")[0] in _PASSING or getattr(error, "status_code", None) in _PASSING
-    )
+    return isinstance(error, _ABSENCES) or str(error).split(" ")[0] in _ABSENCES_WITHOUT_CLASS
 
 
 def verify(info: Mapping[str, Any]) -> None:
