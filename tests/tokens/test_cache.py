@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import pytest
 from sqlalchemy import event
+from stores.workers import PATIENCE
 
 from flask_oauth2.records import AccessToken
 from flask_oauth2.tokens import cache
@@ -238,3 +241,35 @@ def test_all_can_be_forgotten() -> None:
     remembered.put("value", access(), NOW)
     remembered.clear()
     assert remembered.get("value", NOW) is None
+
+
+@pytest.fixture
+def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Site]]:
+    """Two processes, as far as memory goes, that a Redis server tells of what has ended."""
+    sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE=SECONDS, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
+    for other in sites:
+        ready = Event()
+        cleared = other.server.token_cache.clear
+        other.server.token_cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
+        assert other.store
+        assert ready.wait(PATIENCE)  # it has begun to listen
+    yield sites[0], sites[1]
+    for other in sites:
+        other.store.close()
+        other.store.behind.engine.dispose()
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+def test_where_redis_tells_of_it_a_revocation_elsewhere_ends_it_at_once(
+    heard: tuple[Site, Site], end: Callable[..., None]
+) -> None:
+    here, there = heard
+    secret = here.add_client()
+    there.clock = here.clock
+    tokens = here.tokens(secret)
+    assert there.is_alive(tokens["access_token"])
+    here.sign_in()
+    end(here, secret, tokens)
+    until = monotonic() + PATIENCE
+    while there.is_alive(tokens["access_token"]):  # no time passes for its guard
+        assert monotonic() < until
