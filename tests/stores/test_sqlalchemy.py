@@ -365,7 +365,20 @@ class TestUnreachable:
             other.rollback()
         ways(sqlite_store)[name]()
 
-    @pytest.mark.parametrize("name", [*READS, *WRITES])
+    @pytest.mark.parametrize("name", READS)
+    def test_postgresql_that_ended_its_connections_is_asked_again(
+        self, postgresql_url: str, open_store: OpenStore, name: str
+    ) -> None:
+        """What only reads is not hit at all."""
+        store = open_store(postgresql_url)
+        fill_pool(store)
+        terminate(postgresql_url)
+        ways(store)[name]()
+        assert checked_out(store) == 0
+        for way in ways(store).values():
+            way()
+
+    @pytest.mark.parametrize("name", WRITES)
     def test_postgresql_that_ended_its_connections(self, postgresql_url: str, open_store: OpenStore, name: str) -> None:
         """One answer to each request that was hit; the connections beside it are not tried first."""
         store = open_store(postgresql_url)
@@ -407,7 +420,8 @@ def _be_impatient(connection: sqlite3.Connection, *_: object) -> None:
 
 
 def fill_pool(store: SQLAlchemyStore) -> set[int]:
-    """Leave three connections in the pool. Which they are."""
+    """Leave three connections in the pool, beside the one that is kept. Which they are."""
+    assert not store.revoked("nothing")
     connections = [store.engine.connect() for _ in range(3)]
     drivers = {id(connection.connection.dbapi_connection) for connection in connections}
     for connection in connections:

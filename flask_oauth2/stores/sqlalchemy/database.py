@@ -139,90 +139,6 @@ class Database:
         _raise_absence(self.engine, error)
 
 
-class Kept(Database):
-    """SQLite in a file, on connections that are kept open: to take one from a pool costs as much as a SELECT.
-
-    The engine's pool makes them and then forgets them, so its own places stay free for the application.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self._commits_alone = True
-        self.idle: list[Any] = []
-        """The driver's connections that nobody uses now, the last used at the end."""
-        _KEPT.add(self)
-        event.listen(engine, "engine_disposed", self._close_idle)
-
-    def fetch(self, statement: str, **parameters: Any) -> Any:
-        """The same as from a pool, without what does not arise here."""
-        idle, driver = self.idle, None
-        try:
-            try:
-                driver = idle.pop()
-            except IndexError:
-                driver = self._connect()
-            cursor = driver.execute(statement, parameters)
-            result = cursor.fetchall() if cursor.description else cursor.rowcount
-        except BaseException as error:
-            self._drop(driver, error)
-            raise
-        idle.append(driver)
-        if idle is not self.idle:
-            _close_all(idle)
-        return result
-
-    def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
-        idle, driver = self.idle, None
-        results: list[Any] = []
-        well = True
-        try:
-            try:
-                driver = idle.pop()
-            except IndexError:
-                driver = self._connect()
-            driver.execute("BEGIN IMMEDIATE")
-            for statement, parameters, rows in steps:
-                cursor = driver.execute(statement, parameters)
-                result = cursor.fetchall() if cursor.description else cursor.rowcount
-                results.append(result)
-                if rows is not None and result != rows:
-                    well = False
-                    break
-            driver.execute("COMMIT" if well else "ROLLBACK")
-        except BaseException as error:
-            self._drop(driver, error)
-            raise
-        idle.append(driver)
-        if idle is not self.idle:
-            _close_all(idle)
-        return results if well else None
-
-    def _connect(self) -> Any:
-        pooled = self.engine.raw_connection()
-        driver: Any = pooled.dbapi_connection
-        pooled.detach()
-        if hasattr(driver, "autocommit"):
-            driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
-        driver.isolation_level = None
-        return driver
-
-    def _drop(self, driver: Any, error: BaseException) -> None:
-        """Close a connection on which something failed, which ends what was open, and say what is called absence."""
-        if driver is not None:
-            driver.close()
-        _raise_absence(self.engine, error)
-
-    def _close_idle(self, _: Engine) -> None:
-        """Close those that nobody uses now; the others are closed when they come back."""
-        idle, self.idle = self.idle, []
-        _close_all(idle)
-
-
-def _close_all(drivers: list[Any]) -> None:
-    while drivers:
-        drivers.pop().close()
-
-
 class PostgreSQL(Database):
     """PostgreSQL: autocommit for what stands alone, or each would cost a BEGIN and a COMMIT on the wire."""
 
@@ -250,6 +166,150 @@ class PostgreSQL(Database):
             super()._end(driver, state, well)
         finally:
             driver.autocommit = state
+
+
+class Kept(Database):
+    """Connections that are kept open in autocommit: to take one from a pool costs as much as a SELECT of SQLite.
+
+    The engine's pool makes them and then forgets them, so its own places stay free for the application. Where ``most``
+    are in use, the next one is the pool's.
+    """
+
+    _begins = "BEGIN"
+
+    def __init__(self, engine: Engine, most: int | None = None) -> None:
+        super().__init__(engine)
+        self._commits_alone = True
+        self._most = most
+        self._made = 0
+        self._lock = Lock()
+        self.idle: list[Any] = []
+        """The driver's connections that nobody uses now, the last used at the end."""
+        _KEPT.add(self)
+        event.listen(engine, "engine_disposed", self._close_idle)
+
+    def fetch(self, statement: str, **parameters: Any) -> Any:
+        """The same as from a pool. What only reads is tried anew where the connection was lost while nobody used it."""
+        idle, driver = self.idle, None
+        try:
+            try:
+                driver = idle.pop()
+            except IndexError:
+                driver = self._connect()
+                if driver is None:
+                    return super().fetch(statement, **parameters)
+            cursor = driver.execute(statement, parameters)
+            if statement.startswith("SELECT") or "RETURNING" in statement:
+                result = cursor.fetchall()
+            else:
+                result = cursor.rowcount
+        except BaseException as error:
+            if self._drop(driver, error) and statement.startswith("SELECT"):
+                return super().fetch(statement, **parameters)
+            _raise_absence(self.engine, error)
+            raise
+        idle.append(driver)
+        if idle is not self.idle:
+            self._close_all(idle)
+        return result
+
+    def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
+        idle, driver = self.idle, None
+        results: list[Any] = []
+        well = True
+        try:
+            try:
+                driver = idle.pop()
+            except IndexError:
+                driver = self._connect()
+                if driver is None:
+                    return super()._run_together(steps)
+            driver.execute(self._begins)
+            for statement, parameters, rows in steps:
+                cursor = driver.execute(statement, parameters)
+                result = cursor.fetchall() if "RETURNING" in statement else cursor.rowcount
+                results.append(result)
+                if rows is not None and result != rows:
+                    well = False
+                    break
+            driver.execute("COMMIT" if well else "ROLLBACK")
+        except BaseException as error:
+            self._drop(driver, error)
+            _raise_absence(self.engine, error)
+            raise
+        idle.append(driver)
+        if idle is not self.idle:
+            self._close_all(idle)
+        return results if well else None
+
+    def _connect(self) -> Any:
+        """A new one; None where there are as many as there may be."""
+        with self._lock:
+            if self._made == self._most:
+                return None
+            self._made += 1
+        try:
+            pooled = self.engine.raw_connection()
+            driver: Any = pooled.dbapi_connection
+            pooled.detach()
+            self._prepare(driver)
+        except BaseException:
+            self._count_closed()
+            raise
+        return driver
+
+    def _prepare(self, driver: Any) -> None:
+        """Put a new connection into autocommit."""
+        raise NotImplementedError
+
+    def _drop(self, driver: Any, error: BaseException) -> bool:
+        """Close a connection on which something failed, which ends what was open. Whether it had been lost."""
+        if driver is None:
+            return False
+        dialect = self.engine.dialect
+        is_lost = isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, driver, None)
+        self._close_all([driver])
+        if is_lost:
+            self.engine.dispose()  # the others went the same way
+        return is_lost
+
+    def _close_idle(self, _: Engine) -> None:
+        """Close those that nobody uses now; the others are closed when they come back."""
+        idle, self.idle = self.idle, []
+        self._close_all(idle)
+
+    def _close_all(self, drivers: list[Any]) -> None:
+        while drivers:
+            drivers.pop().close()
+            self._count_closed()
+
+    def _count_closed(self) -> None:
+        with self._lock:
+            self._made -= 1
+
+    def forget(self) -> list[Any]:
+        """Leave those of the parent process alone, in a child."""
+        inherited, self.idle, self._made, self._lock = self.idle, [], 0, Lock()
+        return inherited
+
+
+class KeptSQLite(Kept):
+    """SQLite in a file."""
+
+    _begins = "BEGIN IMMEDIATE"
+
+    def _prepare(self, driver: Any) -> None:
+        if hasattr(driver, "autocommit"):
+            driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
+        driver.isolation_level = None
+
+
+class KeptPostgreSQL(Kept, PostgreSQL):
+    """PostgreSQL by psycopg."""
+
+    def _prepare(self, driver: Any) -> None:
+        driver.rollback()
+        driver.autocommit = True
 
 
 class InMemory(Database):
@@ -313,12 +373,14 @@ class _Turns:
 def connect(engine: Engine) -> Database:
     """The database of an engine."""
     _ENGINES.add(engine)
-    if engine.dialect.name == "postgresql":
-        return PostgreSQL(engine)
     if isinstance(engine.pool, _IN_MEMORY):
         return InMemory(engine)
-    # whoever chose another pool, such as one that keeps nothing, meant it
-    return Kept(engine) if isinstance(engine.pool, QueuePool) else Database(engine)
+    # whoever chose a pool that keeps nothing, or that asks each connection whether it is still good, meant it
+    pool = engine.pool
+    keeps = isinstance(pool, QueuePool) and not pool._pre_ping
+    if engine.dialect.name == "postgresql":
+        return KeptPostgreSQL(engine, pool.size()) if isinstance(pool, QueuePool) and keeps else PostgreSQL(engine)
+    return KeptSQLite(engine) if keeps else Database(engine)
 
 
 _ENGINES: WeakSet[Engine] = WeakSet()
@@ -331,8 +393,7 @@ _INHERITED: list[Any] = []
 def _forget_in_child() -> None:
     """Let a forked process open connections of its own: one connection serves one process."""
     for kept in _KEPT:
-        _INHERITED.append(kept.idle)
-        kept.idle = []
+        _INHERITED.append(kept.forget())
     for engine in _ENGINES:
         if not isinstance(engine.pool, _IN_MEMORY):
             _INHERITED.append(engine.pool)
