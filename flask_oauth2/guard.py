@@ -92,7 +92,7 @@ _ENVIRON_KEY = "flask_oauth2.token"
 
 def _current_token() -> CurrentToken | None:
     try:
-        return cast("CurrentToken | None", flask.request.environ[_ENVIRON_KEY][1])
+        return cast("CurrentToken | None", web.current_request().environ[_ENVIRON_KEY][1])
     except KeyError:
         raise RuntimeError("there is no current_token: guard the view with @provider.require_oauth()") from None
 

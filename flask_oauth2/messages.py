@@ -35,8 +35,10 @@ class Params:
                 raise InvalidRequest("too many parameters", expected=f"at most {MOST_PARAMETERS}", came=len(pairs))
             for pair in pairs:
                 name, _, value = pair.partition("=")
-                if "%" in pair or "+" in pair:
-                    name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+                if "%" in value or "+" in value:
+                    value = unquote_plus(value, errors="strict")
+                if "%" in name or "+" in name:
+                    name = unquote_plus(name, errors="strict")
                 if not value:
                     continue
                 if "\0" in value:

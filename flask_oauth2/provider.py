@@ -120,7 +120,7 @@ class OAuth2Provider(Registry):
     @property
     def server(self) -> Server:
         """The authorization server of the current application, built with the first use."""
-        installed: Installed | None = flask.current_app.extensions.get(EXTENSION)
+        installed: Installed | None = web.current_app().extensions.get(EXTENSION)
         if installed is None:
             raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
         server = installed.server

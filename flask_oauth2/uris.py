@@ -16,6 +16,9 @@ from .settings import LOOPBACK_HOSTS
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
 _LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)")
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z").match
+"""Text that is its own encoding, :rfc:`3986#section-2.3`, as most is: names, codes, states."""
+
 _RUN_HERE = frozenset({"javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source"})
 """Schemes of what is no other place."""
 
@@ -113,7 +116,11 @@ def add_fragment(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
 
 def encode(parameters: Iterable[tuple[str, str]]) -> str:
     """Parameters percent-encoded, spaces too, which every parser reads."""
-    return "&".join([f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters])
+    return "&".join([f"{_encode(name)}={_encode(value)}" for name, value in parameters])
+
+
+def _encode(text: str) -> str:
+    return text if _UNRESERVED(text) else quote(text, safe="")
 
 
 def form_action(uri: str) -> str:

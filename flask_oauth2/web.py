@@ -27,6 +27,10 @@ current_request: Callable[[], flask.Request] = cast(Any, flask.request)._get_cur
 """The request that Flask is answering, itself: a proxy would look for it anew at each use."""
 
 
+current_app: Callable[[], flask.Flask] = cast(Any, flask.current_app)._get_current_object
+"""The same for the application."""
+
+
 def read() -> Request:
     """The request that Flask is answering."""
     request = current_request()

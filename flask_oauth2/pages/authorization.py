@@ -22,6 +22,7 @@ from . import own_view
 from .base import (
     LONGEST_KEPT,
     PATIENCE,
+    ClientRedirect,
     describe,
     name_of,
     page,
@@ -185,7 +186,7 @@ def _send(answer: Answer) -> Response:
             parameters=parameters,
         )
     add = uris.add_fragment if answer.mode == "fragment" else uris.add_query
-    return redirect(add(answer.redirect_uri, parameters))
+    return ClientRedirect(add(answer.redirect_uri, parameters))
 
 
 def _again(server: Server, asked: Asked) -> str:

@@ -17,6 +17,9 @@ from ..records import Client, User
 from . import translations
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import Headers
+
     from ..provider import OAuth2Provider
     from ..server import Server
 
@@ -30,13 +33,10 @@ _SESSION_KEY = "_flask_oauth2"
 
 _HOST = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?=[/?#]|\Z)")
 
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Pragma": "no-cache",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-}
+_PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+"""On whatever holds what nobody else is to read; on what people see there are more."""
+
+HEADERS = {**_PRIVATE, "Pragma": "no-cache", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
 
 
 def page(
@@ -66,7 +66,18 @@ def protect(response: Response) -> Response:
 def redirect(location: str) -> Response:
     """To ``location``, by GET."""
     # "SHOULD use HTTP status code 303", :rfc:`9700#section-4.12`; 307 would send a form on
-    return Response(status=303, headers={**HEADERS, "Location": location})
+    return Response(status=303, headers={**_PRIVATE, "Location": location})
+
+
+class ClientRedirect(flask.Response):
+    """The same to a client: its URI is encoded already, so Werkzeug need not take it apart once more."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(status=303, headers={**_PRIVATE, "Location": location, "Content-Length": "0"})
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """As they are, unless a client of the application's own has a URI that is none."""
+        return self.headers if self.headers["Location"].isascii() else super().get_wsgi_headers(environ)
 
 
 def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
