@@ -1,0 +1,105 @@
+"""The process of one contestant: ``python -m benchmarks.child MODULE PLACE``. Told by lines of JSON, answers likewise.
+
+Only the standard library is imported here: this runs in the environment of every contestant.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any
+
+from . import statements
+from .probe import find_failures
+from .site import Answer, Environ, Place, Site
+from .works import WORKS, Steps
+
+
+def take_time(site: Site, works: list[Steps]) -> list[int]:
+    """Do works; for each the nanoseconds between its requests and their answers."""
+    wsgi, total = site.wsgi, 0
+
+    def send(environ: Environ) -> Answer:
+        nonlocal total
+        start: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], error: Any = None) -> None:
+            start.append(status)
+            start.append(headers)
+
+        begin = perf_counter_ns()
+        body = wsgi(environ, start_response)
+        octets = b"".join(body)
+        if hasattr(body, "close"):
+            body.close()
+        total += perf_counter_ns() - begin
+        return Answer(int(start[0][:3]), start[1], octets)
+
+    spent: list[int] = []
+    for steps, environ in [(steps, next(steps)) for steps in works]:
+        total = 0
+        _walk(steps, environ, send)
+        spent.append(total)
+    return spent
+
+
+def count(site: Site, steps: Steps) -> list[int]:
+    """Do a work; how many statements and commits it took."""
+    counted = [0, 0]
+
+    def send(environ: Environ) -> Answer:
+        with statements.watch() as seen:
+            answer = site.send(environ)
+        counted[:] = [before + more for before, more in zip(counted, statements.count(seen), strict=True)]
+        return answer
+
+    _walk(steps, next(steps), send)
+    return counted
+
+
+def _walk(steps: Steps, environ: Environ, send: Callable[[Environ], Answer]) -> None:
+    try:
+        while True:
+            environ = steps.send(send(environ))
+    except StopIteration:
+        pass
+
+
+def obey(site: Site, order: dict[str, Any]) -> Any:
+    """Carry out an order."""
+    if order["do"] == "probe":
+        return list(find_failures(site))
+    make = WORKS[order["work"]][1]
+    if order["do"] == "count":
+        return count(site, make(site))
+    works = [make(site) for _ in range(order["times"])]
+    gc.collect()
+    gc.freeze()
+    return take_time(site, works)
+
+
+def main() -> None:
+    """Open the site, say what it has, then answer orders until the pipe is closed."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a contestant prints is no answer
+    statements.note_connections()
+    module, place = sys.argv[1], json.loads(sys.argv[2])
+    place = Place(**{**place, "folder": Path(place["folder"])})
+    site: Site = import_module(f"{__package__}.contestants.{module}").open_site(place)
+    site.sign_in()
+    lacking = [name for name in WORKS if site.path(_PATH_OF.get(name, "token")) is None]
+    print(json.dumps({"lacks": lacking}), file=answers)
+    for line in sys.stdin:
+        print(json.dumps(obey(site, json.loads(line))), file=answers)
+
+
+_PATH_OF = {"metadata": "metadata", "introspection": "introspect", "revocation": "revoke"}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The SQL that goes to a driver, counted by the same means for all: at sqlite3 and at psycopg themselves.
+
+Nothing is in the way while nobody counts.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sqlite3.dbapi2
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+_connections: list[sqlite3.Connection] = []
+_BEGINS = re.compile(r"\s*BEGIN\b", re.I)
+_ENDS = re.compile(r"\s*(COMMIT|END|ROLLBACK)\b(?!\s+TO)", re.I)
+_AROUND = re.compile(r"\s*(PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|SET|--)", re.I)
+_WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|REPLACE)\b", re.I)
+
+
+def note_connections() -> None:
+    """Keep every connection that sqlite3 opens from now on. To be called before anybody opens one."""
+    connect: Any = sqlite3.connect
+
+    def keep(*arguments: Any, **options: Any) -> Any:
+        connection = connect(*arguments, **options)
+        _connections.append(connection)
+        return connection
+
+    for module in (sqlite3, sqlite3.dbapi2):
+        module.connect = keep  # type: ignore[attr-defined]
+
+
+@contextmanager
+def watch() -> Iterator[list[str]]:
+    """What is sent meanwhile."""
+    seen: list[str] = []
+    before = list(_connections)
+    for connection in before:
+        _trace(connection, seen.append)
+    try:
+        with _watch_psycopg(seen):
+            yield seen
+    finally:
+        for connection in before:
+            _trace(connection, None)
+
+
+def _trace(connection: sqlite3.Connection, see: Any) -> None:
+    with suppress(sqlite3.ProgrammingError):  # it is closed, or another thread's
+        connection.set_trace_callback(see)
+
+
+@contextmanager
+def _watch_psycopg(seen: list[str]) -> Iterator[None]:
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is None:
+        yield
+        return
+    execute, commit = psycopg.Cursor.execute, psycopg.Connection.commit
+    idle = psycopg.pq.TransactionStatus.IDLE
+
+    def see_execute(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        if not cursor.connection.autocommit and cursor.connection.info.transaction_status == idle:
+            seen.append("BEGIN")
+        seen.append(query.decode() if isinstance(query, bytes) else str(query))
+        return execute(cursor, query, *arguments, **options)
+
+    def see_commit(connection: Any) -> None:
+        if connection.info.transaction_status != idle:
+            seen.append("COMMIT")
+        commit(connection)
+
+    psycopg.Cursor.execute, psycopg.Connection.commit = see_execute, see_commit
+    try:
+        yield
+    finally:
+        psycopg.Cursor.execute, psycopg.Connection.commit = execute, commit
+
+
+def count(seen: Iterable[str]) -> tuple[int, int]:
+    """How many statements do work, and how many transactions write: one that stands alone commits by itself."""
+    statements = commits = 0
+    in_transaction = has_written = False
+    for text in seen:
+        if _BEGINS.match(text):
+            in_transaction, has_written = True, False
+        elif _ENDS.match(text):
+            commits += has_written
+            in_transaction = has_written = False
+        elif not _AROUND.match(text):
+            statements += 1
+            writes = bool(_WRITES.search(text))
+            commits += writes and not in_transaction
+            has_written |= writes and in_transaction
+    return statements, commits
