@@ -7,7 +7,6 @@ import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -132,9 +131,3 @@ def floor_of(name: str, results: Mapping[str, Any]) -> str | None:
     """Whom a contestant is compared with, if that took part."""
     floor = CONTESTANTS[name].floor
     return floor if floor in results else None
-
-
-def fresh(folder: Path) -> Path:
-    """A folder that was not there."""
-    folder.mkdir(parents=True)
-    return folder

@@ -21,5 +21,7 @@ CONTESTANTS = {
     "floor": Contestant("floor"),
     "bare": Contestant("bare"),
     "flask_oauth2": Contestant("provider"),
+    "floor-postgresql": Contestant("floor_postgresql", database="postgresql", floor="floor-postgresql"),
+    "flask_oauth2-postgresql": Contestant("provider", database="postgresql", floor="floor-postgresql"),
 }
 """By the name that tables show."""
