@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from .site import SCOPE, Answer, Site
+from .site import Answer, Site
 
 
 def _is_active(site: Site, token: str) -> bool:
@@ -18,8 +19,8 @@ def _is_refused(answer: Answer, *codes: str) -> bool:
 
 def wrong_secret(site: Site) -> bool:
     """A token request with a wrong secret."""
-    form = {"grant_type": "client_credentials", "scope": SCOPE}
-    return _is_refused(site.send(site.client_post("token", form, secret=site.secret[::-1])), "invalid_client")
+    wrong = replace(site, secret=site.secret[::-1])
+    return _is_refused(site.send(wrong.ask_for_itself()), "invalid_client")
 
 
 def wrong_verifier(site: Site) -> bool:

@@ -73,14 +73,15 @@ class Answer(NamedTuple):
 class Site:
     """A contestant's application, with one client, one user who has let it have ``profile``, and a guarded route.
 
-    ``expire`` makes all tokens and codes that were issued so far expire. ``path`` names where others have what is
+    ``expire`` makes all tokens and codes that were issued so far expire. ``machine_id`` is the client that acts for
+    itself, where that needs one of its own. ``path`` names where others have what is
     at :data:`PATHS` here, None where they have nothing.
     """
 
     wsgi: Callable[..., Any]
     expire: Callable[[], None]
     secret: str = SECRET
-    client_id: str = CLIENT_ID
+    machine_id: str = CLIENT_ID
     paths: Mapping[str, str | None] = field(default_factory=dict)
     cookie: str = ""
     _pool: list[str] = field(default_factory=list)
@@ -108,9 +109,9 @@ class Site:
         """A POST request with a form."""
         return make_environ("POST", self.path(name) or "", "", urlencode(form).encode(), **headers)
 
-    def client_post(self, name: str, form: Mapping[str, str], secret: str | None = None) -> Environ:
-        """A POST request of the client, by ``client_secret_basic``."""
-        octets = f"{self.client_id}:{self.secret if secret is None else secret}".encode()
+    def client_post(self, name: str, form: Mapping[str, str], client_id: str = CLIENT_ID) -> Environ:
+        """A POST request of a client, by ``client_secret_basic``."""
+        octets = f"{client_id}:{self.secret}".encode()
         return self.post(name, form, HTTP_AUTHORIZATION=f"Basic {b64encode(octets).decode()}")
 
     def sign_in(self) -> None:
@@ -123,7 +124,7 @@ class Site:
         """The request of a browser whose user is signed in and has allowed it before."""
         query = {
             "response_type": "code",
-            "client_id": self.client_id,
+            "client_id": CLIENT_ID,
             "redirect_uri": CALLBACK,
             "scope": SCOPE,
             "state": "a-state-of-the-client",
@@ -131,6 +132,10 @@ class Site:
             "code_challenge_method": "S256",
         }
         return self.get("authorize", query, HTTP_COOKIE=self.cookie)
+
+    def ask_for_itself(self) -> Environ:
+        """The token request of a client that acts for itself."""
+        return self.client_post("token", {"grant_type": "client_credentials", "scope": SCOPE}, self.machine_id)
 
     def redeem(self, code: str, verifier: str = VERIFIER) -> Environ:
         """The token request of a code."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from .site import SCOPE, Answer, Environ, Site, expect
+from .site import Answer, Environ, Site, expect
 
 Steps = Generator[Environ, Answer, None]
 
 
 def client_credentials(site: Site) -> Steps:
     """A token for the client itself."""
-    expect((yield site.client_post("token", {"grant_type": "client_credentials", "scope": SCOPE})), 200)
+    expect((yield site.ask_for_itself()), 200)
 
 
 def authorize_and_code(site: Site) -> Steps:

@@ -23,5 +23,7 @@ CONTESTANTS = {
     "flask_oauth2": Contestant("provider"),
     "floor-postgresql": Contestant("floor_postgresql", database="postgresql", floor="floor-postgresql"),
     "flask_oauth2-postgresql": Contestant("provider", database="postgresql", floor="floor-postgresql"),
+    "authlib": Contestant("authlib_site", ("authlib", "flask", "flask-sqlalchemy")),
+    "django_oauth_toolkit": Contestant("django_site", ("django", "django-oauth-toolkit")),
 }
 """By the name that tables show."""
