@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import contest, postgresql, report
+from .contest import Contest, Entry
 from .contestants import CONTESTANTS
+from .environments import BUILD
 from .site import Place
 from .works import WORKS
 
@@ -23,40 +26,49 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants, with commas between")
     parser.add_argument("--works", default=",".join(WORKS), help="works, with commas between")
     parser.add_argument("--short", action="store_true", help="at most two minutes")
+    parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps them")
     asked = parser.parse_args()
     if asked.short:
         asked.rounds, asked.requests = 5, 60
-    names = asked.only.split(",")
-    with ExitStack() as stack:
-        places = stack.enter_context(open_places(names))
+    with open_entries(asked.only.split(",")) as entries:
         held = contest.hold(
-            names,
-            places,
-            rounds=asked.rounds,
-            requests=asked.requests,
-            works=asked.works.split(","),
-            say=lambda text: print(text, file=sys.stderr),
+            entries, rounds=asked.rounds, requests=asked.requests, works=asked.works.split(","), say=say
         )
-    print(report.write_contest(held))
+    print(write(held))
+    asked.results.mkdir(parents=True, exist_ok=True)
+    (asked.results / "contest.json").write_text(json.dumps(held.write()))
+
+
+def say(text: str) -> None:
+    """What is going on, for who waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def write(held: Contest) -> str:
+    """All tables of a contest."""
+    parts = ["microseconds, median (quartiles)", report.write_times(held)]
+    parts += ["times the floor", report.write_ratios(held)]
+    if "bare" in held.results:
+        parts += ["times the bare route", report.write_ratios(held, "bare")]
+    parts += ["SQL statements, commits", report.write_counts(held), report.write_failures(held)]
+    return "\n\n".join(parts)
 
 
 @contextmanager
-def open_places(names: list[str]) -> Iterator[Callable[[str], Place]]:
+def open_entries(names: list[str]) -> Iterator[dict[str, Entry]]:
     """Folders and databases for contestants, which are gone in the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
         needs_server = any(CONTESTANTS[name].database == "postgresql" for name in names)
         server = stack.enter_context(postgresql.serve()) if needs_server else None
-
-        def open_place(name: str) -> Place:
-            url = None
-            if CONTESTANTS[name].database == "postgresql" and server is not None:
-                url = server.make_database(name)
-            place = folder / name
-            place.mkdir()
-            return Place(place, url)
-
-        yield open_place
+        entries = {}
+        for name in names:
+            contestant = CONTESTANTS[name]
+            is_served = server is not None and contestant.database == "postgresql"
+            url = server.make_database(name) if server is not None and is_served else None
+            (folder / name).mkdir()
+            entries[name] = Entry(contestant, Place(folder / name, url, contestant.options))
+        yield entries
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
@@ -84,14 +83,18 @@ def obey(site: Site, order: dict[str, Any]) -> Any:
     return take_time(site, works)
 
 
+def open_site(module: str, place: str) -> Site:
+    """The site of a contestant."""
+    site: Site = import_module(f"{__package__}.contestants.{module}").open_site(Place.read(place))
+    return site
+
+
 def main() -> None:
     """Open the site, say what it has, then answer orders until the pipe is closed."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a contestant prints is no answer
     statements.note_connections()
-    module, place = sys.argv[1], json.loads(sys.argv[2])
-    place = Place(**{**place, "folder": Path(place["folder"])})
-    site: Site = import_module(f"{__package__}.contestants.{module}").open_site(place)
+    site = open_site(sys.argv[1], sys.argv[2])
     site.sign_in()
     lacking = [name for name in WORKS if site.path(_PATH_OF.get(name, "token")) is None]
     print(json.dumps({"lacks": lacking}), file=answers)

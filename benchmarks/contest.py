@@ -5,39 +5,50 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
-from .contestants import CONTESTANTS
+from .contestants import Contestant
 from .environments import ROOT, find_python
 from .site import Place
 from .works import WORKS
 
 
+class Entry(NamedTuple):
+    """A contestant and where it is."""
+
+    contestant: Contestant
+    place: Place
+
+
+def environment() -> dict[str, str]:
+    """What a contestant's process is given: its own modules, and hashes that are the same in every run."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+
+
 class Child:
     """The process of a contestant."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, entry: Entry) -> None:
         self.name = name
-        contestant = CONTESTANTS[name]
-        fields = {**place._asdict(), "folder": str(place.folder)}
-        command = [str(find_python(name)), "-m", "benchmarks.child", contestant.module, json.dumps(fields)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+        contestant, place = entry
+        command = [str(find_python(contestant)), "-m", "benchmarks.child", contestant.module, place.write()]
         self._log = place.folder / "log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=environment,
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 bufsize=1,
             )
-        self.lacks: list[str] = self._read()["lacks"]
+        lacks = self._read()["lacks"]
+        self.works = [work for work in contestant.works or WORKS if work not in lacks]
 
     def order(self, **order: Any) -> Any:
         """Have it do something; what it answers."""
@@ -61,73 +72,88 @@ class Child:
 
 @dataclass
 class Result:
-    """What came of a contestant's work, in nanoseconds: all requests, and the median of each round."""
+    """What came of a contestant's work, in nanoseconds: quartiles of all requests, and the median of each round."""
 
-    spent: list[int] = field(default_factory=list)
-    rounds: list[float] = field(default_factory=list)
-    statements: int = 0
-    commits: int = 0
-
-    def quartiles(self) -> tuple[float, float, float]:
-        """Of all requests."""
-        low, middle, high = quantiles(self.spent, n=4) if len(self.spent) > 1 else self.spent * 3
-        return low, middle, high
+    quartiles: list[float]
+    rounds: list[float]
+    statements: int
+    commits: int
 
     def ratio(self, floor: Result) -> float:
         """To the floor: the median of the ratios of the rounds, so that what disturbs a round disturbs both."""
         return median(mine / other for mine, other in zip(self.rounds, floor.rounds, strict=True))
 
 
-Results = dict[str, dict[str, Result]]
-"""By contestant and work."""
-
-
 @dataclass
 class Contest:
-    """What came of all."""
+    """What came of all: results by contestant and work, with whom each is compared, and what it does not refuse."""
 
-    results: Results
-    failures: dict[str, list[str]]
+    results: dict[str, dict[str, Result]] = field(default_factory=dict)
+    floors: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+    def ratio(self, name: str, work: str, floor: str | None = None) -> float | None:
+        """To its floor, or to another; None where one of both did not take part."""
+        mine = self.results[name].get(work)
+        other = self.results.get(floor or self.floors[name], {}).get(work)
+        return mine.ratio(other) if mine and other else None
+
+    def write(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, members: dict[str, Any]) -> Contest:
+        """From JSON."""
+        results = {
+            name: {work: Result(**result) for work, result in works.items()}
+            for name, works in members["results"].items()
+        }
+        return cls(results, members["floors"], members["failures"])
+
+
+Say = Callable[[str], None]
 
 
 def hold(
-    names: Iterable[str],
-    open_place: Callable[[str], Place],
+    entries: dict[str, Entry],
     *,
     rounds: int,
     requests: int,
     works: Iterable[str] = tuple(WORKS),
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> Contest:
     """Probe, count, then time."""
     children: dict[str, Child] = {}
+    contest = Contest(floors={name: entry.contestant.floor for name, entry in entries.items()})
     try:
-        for name in names:
+        for name, entry in entries.items():
             say(f"{name}: starting")
-            children[name] = Child(name, open_place(name))
-        failures = {name: child.order(do="probe") if name != "bare" else [] for name, child in children.items()}
-        results: Results = {name: {} for name in children}
-        pairs = [(name, work) for work in works for name in children if work not in children[name].lacks]
-        for name, work in pairs:
-            children[name].order(do="time", work=work, times=max(2, requests // 10))  # warms up
-            statements, commits = children[name].order(do="count", work=work)
-            results[name][work] = Result(statements=statements, commits=commits)
-        for number in range(rounds):
-            say(f"round {number + 1} of {rounds}")
-            for work in works:
-                order = [name for name, other in pairs if other == work]
-                turn = number % len(order) if order else 0
-                for name in order[turn:] + order[:turn]:
-                    spent = children[name].order(do="time", work=work, times=requests)
-                    results[name][work].spent += spent
-                    results[name][work].rounds.append(median(spent))
+            children[name] = Child(name, entry)
+            contest.failures[name] = children[name].order(do="probe") if entry.contestant.is_provider else []
+        for work in works:
+            taking = [child for child in children.values() if work in child.works]
+            if taking:
+                say(WORKS[work][0])
+                _compare(contest, taking, work, rounds, requests)
     finally:
         for child in children.values():
             child.end()
-    return Contest(results, failures)
+    return contest
 
 
-def floor_of(name: str, results: Mapping[str, Any]) -> str | None:
-    """Whom a contestant is compared with, if that took part."""
-    floor = CONTESTANTS[name].floor
-    return floor if floor in results else None
+def _compare(contest: Contest, children: list[Child], work: str, rounds: int, requests: int) -> None:
+    counts: dict[str, list[int]] = {}
+    spent: dict[str, list[list[int]]] = {child.name: [] for child in children}
+    for child in children:
+        child.order(do="time", work=work, times=20)  # warms up
+        counts[child.name] = child.order(do="count", work=work)
+    for number in range(rounds):
+        turn = number % len(children)
+        for child in children[turn:] + children[:turn]:
+            spent[child.name].append(child.order(do="time", work=work, times=requests))
+    for name, times in spent.items():
+        every = [float(nanoseconds) for one in times for nanoseconds in one]
+        quartiles = quantiles(every, n=4) if len(every) > 1 else every * 3
+        result = Result(quartiles, [median(one) for one in times], *counts[name])
+        contest.results.setdefault(name, {})[work] = result

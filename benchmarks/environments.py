@@ -7,18 +7,18 @@ import sys
 import venv
 from pathlib import Path
 
-from .contestants import CONTESTANTS
+from .contestants import Contestant
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "benchmarks"
 
 
-def find_python(name: str) -> Path:
+def find_python(contestant: Contestant) -> Path:
     """The interpreter of a contestant; an environment that has other needs than are named now is made anew."""
-    needs = CONTESTANTS[name].needs
+    needs = contestant.needs
     if not needs:
         return Path(sys.executable)
-    folder = BUILD / "environments" / CONTESTANTS[name].module
+    folder = BUILD / "environments" / contestant.module
     python, made_for = folder / "bin" / "python", folder / "needs.txt"
     text = "\n".join(needs)
     if not made_for.exists() or made_for.read_text() != text:

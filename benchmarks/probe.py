@@ -79,9 +79,9 @@ def expired(site: Site) -> bool:
     """A token and a code that were alive until they expired."""
     token, code = site.tokens()["access_token"], site.code()
     was_alive = site.send(site.call(token)).status == 200
-    site.expire()
-    token_refused = site.send(site.call(token)).status in (401, 403) and not _is_active(site, token)
-    return was_alive and token_refused and _is_refused(site.send(site.redeem(code)), "invalid_grant")
+    with site.expire():
+        token_refused = site.send(site.call(token)).status in (401, 403) and not _is_active(site, token)
+        return was_alive and token_refused and _is_refused(site.send(site.redeem(code)), "invalid_grant")
 
 
 CHECKS: dict[str, Callable[[Site], bool]] = {

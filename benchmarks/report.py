@@ -1,43 +1,64 @@
-"""Tables, as text."""
+"""Tables, as reStructuredText."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from .contest import Contest, floor_of
+from .contest import Contest
 from .works import WORKS
 
+NOTHING = "–"
 
-def write_contest(contest: Contest) -> str:
-    """Microseconds, ratios to the floor, statements and commits, and who failed the probe."""
+
+def write_ratios(contest: Contest, floor: str | None = None) -> str:
+    """How many times as long as the floor each takes, or as another."""
+
+    def cell(name: str, work: str) -> str:
+        ratio = contest.ratio(name, work, floor)
+        return NOTHING if ratio is None else f"{ratio:.2f}"
+
+    return _by_work(contest, cell)
+
+
+def write_times(contest: Contest) -> str:
+    """Microseconds: the median and the quartiles."""
+
+    def cell(name: str, work: str) -> str:
+        low, middle, high = (number / 1000 for number in contest.results[name][work].quartiles)
+        return f"{middle:.0f} ({low:.0f}–{high:.0f})"
+
+    return _by_work(contest, cell)
+
+
+def write_counts(contest: Contest) -> str:
+    """Statements and commits."""
+
+    def cell(name: str, work: str) -> str:
+        result = contest.results[name][work]
+        return f"{result.statements}, {result.commits}"
+
+    return _by_work(contest, cell)
+
+
+def write_failures(contest: Contest) -> str:
+    """Who does less than the others, and so would win by it."""
+    failed = [f"{name} does not refuse {', '.join(what)}." for name, what in contest.failures.items() if what]
+    return "\n".join(failed) or "All refuse what they must."
+
+
+def _by_work(contest: Contest, cell: Callable[[str, str], str]) -> str:
     names = list(contest.results)
     works = [work for work in WORKS if any(work in contest.results[name] for name in names)]
-    head = ["work", *names]
-    cells: dict[str, list[list[str]]] = {"microseconds": [], "ratio to the floor": [], "statements, commits": []}
-    for work in works:
-        rows: dict[str, list[str]] = {title: [WORKS[work][0]] for title in cells}
-        for name in names:
-            result = contest.results[name].get(work)
-            floor = floor_of(name, contest.results)
-            if result is None:
-                for row in rows.values():
-                    row.append("–")
-                continue
-            low, middle, high = (number / 1000 for number in result.quartiles())
-            rows["microseconds"].append(f"{middle:.0f} ({low:.0f}–{high:.0f})")
-            compared = contest.results[floor].get(work) if floor else None
-            rows["ratio to the floor"].append(f"{result.ratio(compared):.2f}" if compared else "–")
-            rows["statements, commits"].append(f"{result.statements}, {result.commits}")
-        for title, row in rows.items():
-            cells[title].append(row)
-    parts = [f"{title}\n{table(head, rows)}" for title, rows in cells.items()]
-    parts += [f"{name} does not refuse {', '.join(failed)}" for name, failed in contest.failures.items() if failed]
-    return "\n\n".join(parts)
+    rows = (
+        [WORKS[work][0], *(cell(name, work) if work in contest.results[name] else NOTHING for name in names)]
+        for work in works
+    )
+    return table(["", *names], rows)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A simple table of reStructuredText."""
-    lines = [list(head), *(list(row) for row in rows)]
+    lines = [[cell or "\\" for cell in line] for line in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rule = "  ".join("=" * width for width in widths)
 

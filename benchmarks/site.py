@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -44,8 +46,18 @@ class Place(NamedTuple):
 
     folder: Path
     url: str | None = None
-    issuer: str = ISSUER
     options: Mapping[str, Any] = {}
+    issuer: str = ISSUER
+
+    def write(self) -> str:
+        """As an argument of a command."""
+        return json.dumps({**self._asdict(), "folder": str(self.folder)})
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """From an argument of a command."""
+        fields = json.loads(text)
+        return cls(**{**fields, "folder": Path(fields["folder"])})
 
 
 class Answer(NamedTuple):
@@ -73,18 +85,18 @@ class Answer(NamedTuple):
 class Site:
     """A contestant's application, with one client, one user who has let it have ``profile``, and a guarded route.
 
-    ``expire`` makes all tokens and codes that were issued so far expire. ``machine_id`` is the client that acts for
-    itself, where that needs one of its own. ``path`` names where others have what is
-    at :data:`PATHS` here, None where they have nothing.
+    While ``expire`` lasts, all tokens and codes that were issued so far have expired. ``machine_id`` is the client that
+    acts for itself, where that needs one of its own. ``paths`` names where others have what is at :data:`PATHS` here,
+    None where they have nothing.
     """
 
     wsgi: Callable[..., Any]
-    expire: Callable[[], None]
+    expire: Callable[[], AbstractContextManager[None]]
     secret: str = SECRET
     machine_id: str = CLIENT_ID
     paths: Mapping[str, str | None] = field(default_factory=dict)
     cookie: str = ""
-    _pool: list[str] = field(default_factory=list)
+    _pool: Iterator[str] | None = None
 
     def path(self, name: str) -> str | None:
         """Where an endpoint is."""
@@ -166,10 +178,17 @@ class Site:
 
     def some_token(self) -> str:
         """An access token that lives, one of a few."""
-        if len(self._pool) < 16:
-            self._pool.append(self.tokens()["access_token"])
-        self._pool.append(self._pool.pop(0))
-        return self._pool[-1]
+        if self._pool is None:
+            self._pool = cycle([self.tokens()["access_token"] for _ in range(16)])
+        return next(self._pool)
+
+    def token_to_refresh(self) -> str:
+        """A refresh token that was not used yet."""
+        return str(self.tokens()["refresh_token"])
+
+    def token_to_revoke(self) -> str:
+        """An access token that lives, and is needed no more."""
+        return str(self.tokens()["access_token"])
 
 
 def expect(answer: Answer, *statuses: int) -> Answer:

@@ -16,6 +16,7 @@ from typing import Any
 _connections: list[sqlite3.Connection] = []
 _BEGINS = re.compile(r"\s*BEGIN\b", re.I)
 _ENDS = re.compile(r"\s*(COMMIT|END|ROLLBACK)\b(?!\s+TO)", re.I)
+_GIVES_UP = re.compile(r"\s*ROLLBACK\b", re.I)
 _AROUND = re.compile(r"\s*(PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|SET|--)", re.I)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|REPLACE)\b", re.I)
 
@@ -88,7 +89,7 @@ def count(seen: Iterable[str]) -> tuple[int, int]:
         if _BEGINS.match(text):
             in_transaction, has_written = True, False
         elif _ENDS.match(text):
-            commits += has_written
+            commits += has_written and not _GIVES_UP.match(text)
             in_transaction = has_written = False
         elif not _AROUND.match(text):
             statements += 1

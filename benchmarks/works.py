@@ -25,7 +25,7 @@ def authorize_and_code(site: Site) -> Steps:
 
 def refresh(site: Site) -> Steps:
     """A refresh token is spent for the next."""
-    token = site.tokens()["refresh_token"]
+    token = site.token_to_refresh()
     expect((yield site.refresh(token)), 200)
 
 
@@ -37,7 +37,7 @@ def introspection(site: Site) -> Steps:
 
 def revocation(site: Site) -> Steps:
     """An access token ends."""
-    token = site.tokens()["access_token"]
+    token = site.token_to_revoke()
     expect((yield site.client_post("revoke", {"token": token})), 200)
 
 

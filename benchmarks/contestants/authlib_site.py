@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -242,10 +244,12 @@ def open_site(place: Place) -> Site:
         db.session.add_all([client, User(id=1, username=USER), Consent(user_id=1, client_id=CLIENT_ID, scope=SCOPE)])
         db.session.commit()
 
-    def expire() -> None:
+    @contextmanager
+    def expire() -> Iterator[None]:
         with app.app_context():
             db.session.execute(db.update(Token).values(issued_at=1))
             db.session.execute(db.update(Code).values(auth_time=1))
             db.session.commit()
+        yield
 
     return Site(app, expire, paths={"metadata": None})

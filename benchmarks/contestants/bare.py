@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import flask
 
 from ..site import CALLBACK, Place, Site
@@ -29,4 +31,4 @@ def open_site(place: Place) -> Site:
     app.add_url_rule("/oauth/revoke", "revoke", lambda: b"", methods=["POST"])
     app.add_url_rule("/api/me", "me", lambda: ME)
     app.add_url_rule("/.well-known/oauth-authorization-server", "metadata", lambda: METADATA)
-    return Site(app, expire=lambda: None)
+    return Site(app, expire=nullcontext)

@@ -6,6 +6,8 @@ client is one that users need not be asked for (``skip_authorization``), so no c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,10 +129,12 @@ def open_site(place: Place) -> Site:
             skip_authorization=True,
         )
 
-    def expire() -> None:
+    @contextmanager
+    def expire() -> Iterator[None]:
         long_ago = datetime(2001, 1, 1, tzinfo=UTC)
         for model in (get_access_token_model(), get_grant_model()):
             model.objects.update(expires=long_ago)
+        yield
 
     return Site(
         get_wsgi_application(),

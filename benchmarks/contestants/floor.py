@@ -12,6 +12,8 @@ import sqlite3
 import threading
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -285,10 +287,12 @@ def fill(connection: Any) -> None:
     connection.execute("INSERT INTO consent VALUES (?, ?, ?, ?)", (USER, CLIENT_ID, "the-consent", SCOPE))
 
 
-def expire(connection: Any) -> None:
+@contextmanager
+def expire(connection: Any) -> Iterator[None]:
     """All that was issued."""
     connection.execute("UPDATE token SET expires_at = 1")
     connection.execute("UPDATE code SET expires_at = 1")
+    yield
 
 
 def open_site(place: Place) -> Site:
