@@ -8,35 +8,104 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from . import contest, postgresql, report
+from . import contest, growth, load, machine, postgresql, report, startup
 from .contest import Contest, Entry
 from .contestants import CONTESTANTS
+from .documents import FOLDER, Documents
 from .environments import BUILD
 from .site import Place
 from .works import WORKS
 
+PARTS = ("contest", "growth", "http", "startup")
 
-def main() -> None:
-    """Measure, and print the tables."""
+
+def read_arguments() -> argparse.Namespace:
+    """What is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure flask_oauth2 beside others.")
+    parser.add_argument("--contest", action="store_true", help="requests in process: what is done if no part is named")
+    parser.add_argument("--growth", action="store_true", help="the same in databases of many tokens")
+    parser.add_argument("--http", action="store_true", help="rates and latencies under gunicorn")
+    parser.add_argument("--startup", action="store_true", help="CPU and memory of starting")
+    parser.add_argument("--write-docs", action="store_true", help="all parts, or those named, for docs/benchmarks.rst")
+    parser.add_argument("--short", action="store_true", help="a contest of two minutes at most")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--requests", type=int, default=200, help="of each work, contestant and round")
-    parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants, with commas between")
-    parser.add_argument("--works", default=",".join(WORKS), help="works, with commas between")
-    parser.add_argument("--short", action="store_true", help="at most two minutes")
-    parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps them")
+    parser.add_argument("--only", type=_words, default=list(CONTESTANTS), help="contestants, with commas between")
+    parser.add_argument("--works", type=_words, default=list(WORKS), help="works, with commas between")
+    parser.add_argument("--sizes", type=_words, default=growth.SIZES, help="tokens of the databases of --growth")
+    parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps what came out")
+    parser.add_argument("--docs", type=Path, default=FOLDER, help="the folder of --write-docs")
     asked = parser.parse_args()
+    for option, names, known in (("only", asked.only, CONTESTANTS), ("works", asked.works, WORKS)):
+        if unknown := set(names) - set(known):
+            parser.error(f"--{option} takes {', '.join(known)}, not {', '.join(sorted(unknown))}")
     if asked.short:
         asked.rounds, asked.requests = 5, 60
-    with open_entries(asked.only.split(",")) as entries:
-        held = contest.hold(
-            entries, rounds=asked.rounds, requests=asked.requests, works=asked.works.split(","), say=say
-        )
+    return asked
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def main() -> None:
+    """Measure what is asked for, and print its tables."""
+    asked = read_arguments()
+    parts = [part for part in PARTS if getattr(asked, part)]
+    parts = parts or (list(PARTS) if asked.write_docs else ["contest"])
+    documents = Documents(asked.docs) if asked.write_docs else None
+    for part in parts:
+        MEASURE[part](asked, documents)
+    if documents:
+        documents.write_machine(machine.describe(asked.only, f"{datetime.now(UTC):%Y-%m-%d}"))
+
+
+def _contest(asked: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries(asked.only) as entries:
+        held = contest.hold(entries, rounds=asked.rounds, requests=asked.requests, works=asked.works, say=say)
+    _keep(asked, "contest", held.write())
     print(write(held))
+    if documents:
+        documents.write_contest(held)
+
+
+def _growth(asked: argparse.Namespace, documents: Documents | None) -> None:
+    sizes = tuple(map(int, asked.sizes))
+    held = growth.measure(sizes, rounds=asked.rounds, requests=asked.requests, works=asked.works, say=say)
+    _keep(asked, "growth", held.write())
+    print("times the smallest", report.write_ratios(held), report.write_times(held), sep="\n\n")
+    if documents:
+        documents.write_growth(held)
+
+
+def _http(asked: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries(asked.only) as entries:
+        loads = load.measure(entries, rounds=asked.rounds, requests=2 * asked.requests, say=say)
+    _keep(asked, "http", [one.write() for one in loads])
+    print("requests per second, milliseconds", report.write_loads(loads), sep="\n\n")
+    if documents:
+        documents.write_loads(loads)
+
+
+def _startup(asked: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries([name for name in asked.only if not CONTESTANTS[name].works]) as entries:
+        starts = startup.measure(entries, rounds=asked.rounds, say=say)
+    _keep(asked, "startup", [one.write() for one in starts])
+    print("start", report.write_starts(starts), sep="\n\n")
+    if documents:
+        documents.write_starts(starts)
+
+
+MEASURE = {"contest": _contest, "growth": _growth, "http": _http, "startup": _startup}
+
+
+def _keep(asked: argparse.Namespace, part: str, results: Any) -> None:
     asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / "contest.json").write_text(json.dumps(held.write()))
+    (asked.results / f"{part}.json").write_text(json.dumps(results))
 
 
 def say(text: str) -> None:

@@ -97,7 +97,8 @@ def main() -> None:
     site = open_site(sys.argv[1], sys.argv[2])
     site.sign_in()
     lacking = [name for name in WORKS if site.path(_PATH_OF.get(name, "token")) is None]
-    print(json.dumps({"lacks": lacking}), file=answers)
+    about = {"lacks": lacking, "paths": dict(site.paths), "machine_id": site.machine_id}
+    print(json.dumps(about), file=answers)
     for line in sys.stdin:
         print(json.dumps(obey(site, json.loads(line))), file=answers)
 

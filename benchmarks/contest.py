@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any, NamedTuple
@@ -47,27 +48,32 @@ class Child:
                 text=True,
                 bufsize=1,
             )
-        lacks = self._read()["lacks"]
-        self.works = [work for work in contestant.works or WORKS if work not in lacks]
+        about = self._read()
+        self.works = [work for work in contestant.works or WORKS if work not in about["lacks"]]
+        self.paths: dict[str, str | None] = about["paths"]
+        self.machine_id: str = about["machine_id"]
 
     def order(self, **order: Any) -> Any:
         """Have it do something; what it answers."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # why it has ended is told below
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
         return self._read()
 
     def _read(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            status = self._process.wait()
-            raise RuntimeError(f"{self.name} ended with status {status}, and said:\n{self._log.read_text()[-3000:]}")
+            self.end()
+            said = self._log.read_text()[-3000:]
+            raise RuntimeError(f"{self.name} ended with status {self._process.returncode}, and said:\n{said}")
         return json.loads(line)
 
     def end(self) -> None:
-        """Let it go."""
-        self._process.communicate()
+        """Let it go, if it has not gone."""
+        if self._process.returncode is None:
+            self._process.communicate()
 
 
 @dataclass
@@ -125,7 +131,7 @@ def hold(
 ) -> Contest:
     """Probe, count, then time."""
     children: dict[str, Child] = {}
-    contest = Contest(floors={name: entry.contestant.floor for name, entry in entries.items()})
+    contest = Contest({name: {} for name in entries}, {name: entry.contestant.floor for name, entry in entries.items()})
     try:
         for name, entry in entries.items():
             say(f"{name}: starting")
@@ -155,5 +161,4 @@ def _compare(contest: Contest, children: list[Child], work: str, rounds: int, re
     for name, times in spent.items():
         every = [float(nanoseconds) for one in times for nanoseconds in one]
         quartiles = quantiles(every, n=4) if len(every) > 1 else every * 3
-        result = Result(quartiles, [median(one) for one in times], *counts[name])
-        contest.results.setdefault(name, {})[work] = result
+        contest.results[name][work] = Result(quartiles, [median(one) for one in times], *counts[name])

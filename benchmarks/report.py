@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from .contest import Contest
+from .load import Load
+from .startup import Start
 from .works import WORKS
 
 NOTHING = "–"
@@ -44,6 +46,30 @@ def write_failures(contest: Contest) -> str:
     """Who does less than the others, and so would win by it."""
     failed = [f"{name} does not refuse {', '.join(what)}." for name, what in contest.failures.items() if what]
     return "\n".join(failed) or "All refuse what they must."
+
+
+def write_loads(loads: list[Load]) -> str:
+    """Requests per second, and milliseconds: the median and the quartiles."""
+    works = list(dict.fromkeys(load.work for load in loads))
+    found = {(load.name, load.worker_class, load.work): load for load in loads}
+
+    def cell(load: Load | None) -> str:
+        if load is None:
+            return NOTHING
+        low, middle, high = (number / 1000 for number in load.latencies)
+        return f"{load.rate:,.0f}/s, {middle:.1f} ({low:.1f}–{high:.1f})"
+
+    rows = (
+        [name, worker_class, *(cell(found.get((name, worker_class, work))) for work in works)]
+        for name, worker_class in dict.fromkeys((load.name, load.worker_class) for load in loads)
+    )
+    return table(["", "workers", *(WORKS[work][0] for work in works)], rows)
+
+
+def write_starts(starts: list[Start]) -> str:
+    """Milliseconds of CPU and MiB of memory."""
+    rows = ([start.name, f"{start.cpu:.0f}", f"{start.memory:.1f}"] for start in starts)
+    return table(["", "CPU, ms", "memory, MiB"], rows)
 
 
 def _by_work(contest: Contest, cell: Callable[[str, str], str]) -> str:

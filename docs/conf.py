@@ -14,7 +14,7 @@ author = "the authors of flask_oauth2"
 version = release = flask_oauth2.__version__
 
 extensions = ["sphinx.ext.autodoc", "commands_list", "options_list", "short_names", "spec_page"]
-exclude_patterns = ["README.md"]
+exclude_patterns = ["README.md", "benchmarks/*"]  # what benchmarks.rst includes
 smartquotes = False  # options of commands begin with two hyphens
 html_theme = "furo"
 html_title = f"flask_oauth2 {release}"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.contest import Contest
-from benchmarks.contestants import bare, floor, provider
+from benchmarks import growth, load
+from benchmarks.contest import Child, Contest, Entry
+from benchmarks.contestants import Contestant, bare, floor, grown, provider
 from benchmarks.probe import CHECKS, find_failures
 from benchmarks.site import Place, Site
 from benchmarks.statements import count
@@ -19,18 +24,31 @@ from benchmarks.works import WORKS
 ROOT = Path(__file__).parent.parent
 
 
+PAGE = ROOT / "docs" / "benchmarks.rst"
+SMALL = ["--rounds", "1", "--requests", "8", "--only", "floor,bare,flask_oauth2", "--sizes", "50,100"]
+
+
 @pytest.fixture(scope="module")
-def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
-    """The shortest form of the command."""
-    results = tmp_path_factory.mktemp("results")
-    only = ["--rounds", "1", "--requests", "5", "--only", "floor,bare,flask_oauth2", "--results", str(results)]
-    command = [sys.executable, "-m", "benchmarks", *only]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command leaves behind when it does everything in its shortest form."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    into = ["--results", str(folder / "results"), "--docs", str(folder / "docs")]
+    command = [sys.executable, "-m", "benchmarks", *SMALL, *into, "--write-docs"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ("floor", "bare", "flask_oauth2", *(title for title, _ in WORKS.values())):
+    for name in ("floor", "bare", "flask_oauth2", "100 tokens", *(title for title, _ in WORKS.values())):
         assert name in done.stdout
     assert "All refuse what they must." in done.stdout
-    return Contest.read(json.loads((results / "contest.json").read_text()))
+    return folder
+
+
+def read(folder: Path, part: str) -> Any:
+    return json.loads((folder / "results" / f"{part}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def contest(folder: Path) -> Contest:
+    return Contest.read(read(folder, "contest"))
 
 
 def test_every_work_is_measured(contest: Contest) -> None:
@@ -46,6 +64,89 @@ def test_the_floor_does_the_same_work(contest: Contest, work: str) -> None:
     ours, floor_, bare_ = (contest.results[name][work] for name in ("flask_oauth2", "floor", "bare"))
     assert (ours.statements, ours.commits) == (floor_.statements, floor_.commits)
     assert (bare_.statements, bare_.commits) == (0, 0)
+
+
+def test_a_bigger_database_is_compared_with_a_smaller(folder: Path) -> None:
+    grown = Contest.read(read(folder, "growth"))
+    assert list(grown.results) == ["50 tokens", "100 tokens"]
+    for results in grown.results.values():
+        assert set(results) == set(WORKS) - {"metadata"}
+    assert grown.ratio("50 tokens", "refresh") == 1
+    ratio = grown.ratio("100 tokens", "refresh")
+    assert ratio is not None
+    assert ratio > 0
+
+
+def test_a_database_is_filled_as_the_store_would(tmp_path: Path) -> None:
+    growth.fill(tmp_path, 200)
+    site = grown.open_site(Place(tmp_path, options=growth.OPTIONS))
+    assert len({site.some_token() for _ in range(100)}) == 100
+    assert site.send(site.call(site.some_token())).status == 200
+    assert site.send(site.refresh(site.token_to_refresh())).status == 200
+    revoked = site.token_to_revoke()
+    assert site.send(site.client_post("revoke", {"token": revoked})).status == 200
+    assert site.send(site.call(revoked)).status == 401
+
+
+def test_what_was_spent_is_not_taken_again(tmp_path: Path) -> None:
+    growth.fill(tmp_path, 16)
+    place = Place(tmp_path, options=growth.OPTIONS)
+    first, second = grown.open_site(place), grown.open_site(place)
+    spent = [first.token_to_refresh() for _ in range(2)]
+    assert [first.send(first.refresh(token)).status for token in spent] == [200, 200]
+    second.sign_in()
+    later = [second.token_to_refresh() for _ in range(3)]  # two that are left, and a new one
+    assert not set(later) & set(spent)
+    assert [second.send(second.refresh(token)).status for token in later] == [200, 200, 200]
+
+
+def test_requests_over_http(folder: Path) -> None:
+    measured = read(folder, "http")
+    assert {(one["name"], one["worker_class"], one["work"]) for one in measured} == set(
+        product(("floor", "bare", "flask_oauth2"), load.WORKER_CLASSES, load.WORKS)
+    )
+    for one in measured:
+        low, middle, high = one["latencies"]
+        assert 0 < low <= middle <= high
+        assert one["rate"] > 0
+
+
+def test_starts(folder: Path) -> None:
+    measured = {one["name"]: one for one in read(folder, "startup")}
+    assert set(measured) == {"floor", "bare", "flask_oauth2"}
+    assert all(one["cpu"] > 0 for one in measured.values())
+    assert measured["flask_oauth2"]["memory"] > measured["bare"]["memory"]  # it loads more modules
+
+
+def test_the_page_shows_what_is_written(folder: Path) -> None:
+    written = {path.name for path in (folder / "docs").iterdir()}
+    shown = set(re.findall(r"^\.\. (?:include|image):: benchmarks/(\S+)$", PAGE.read_text(), re.M))
+    kept = {path.name for path in PAGE.with_suffix("").iterdir()}
+    assert written <= shown
+    assert shown == kept
+    assert shown - written == {name for name in shown if name.startswith("postgresql")}
+
+
+def test_plots_are_drawings(folder: Path) -> None:
+    for path in [*(folder / "docs").glob("*.svg"), *PAGE.with_suffix("").glob("*.svg")]:
+        drawing = ElementTree.parse(path).getroot()
+        assert drawing.tag.endswith("svg")
+        width, height = float(drawing.attrib["width"]), float(drawing.attrib["height"])
+        for bar in drawing.iter("{http://www.w3.org/2000/svg}rect"):
+            assert float(bar.attrib["x"]) + float(bar.attrib["width"]) < width
+            assert float(bar.attrib["y"]) < height
+
+
+def test_unknown_names_are_refused() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--only", "floor,nobody"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "not nobody" in done.stderr
+
+
+def test_a_contestant_that_fails_is_told_from_its_log(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"nowhere ended with status 1, and said:\s[^§]*No module named"):
+        Child("nowhere", Entry(Contestant("nowhere"), Place(tmp_path)))
 
 
 @pytest.fixture(params=[floor, provider], ids=["floor", "flask_oauth2"])

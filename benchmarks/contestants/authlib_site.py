@@ -226,23 +226,28 @@ def _tune(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
+def _fill() -> None:
+    client = Client(client_id=CLIENT_ID, client_secret=SECRET)
+    metadata = {
+        "redirect_uris": [CALLBACK],
+        "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+        "response_types": ["code"],
+        "scope": SCOPE,
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+    client._client_metadata = json.dumps(metadata)
+    db.session.add_all([client, User(id=1, username=USER), Consent(user_id=1, client_id=CLIENT_ID, scope=SCOPE)])
+    db.session.commit()
+
+
 def open_site(place: Place) -> Site:
     """One client, one user, one consent."""
     app = make_app(place)
     with app.app_context():
         event.listen(db.engine, "connect", _tune)
         db.create_all()
-        client = Client(client_id=CLIENT_ID, client_secret=SECRET)
-        metadata = {
-            "redirect_uris": [CALLBACK],
-            "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
-            "response_types": ["code"],
-            "scope": SCOPE,
-            "token_endpoint_auth_method": "client_secret_basic",
-        }
-        client._client_metadata = json.dumps(metadata)
-        db.session.add_all([client, User(id=1, username=USER), Consent(user_id=1, client_id=CLIENT_ID, scope=SCOPE)])
-        db.session.commit()
+        if not db.session.get(User, 1):
+            _fill()
 
     @contextmanager
     def expire() -> Iterator[None]:

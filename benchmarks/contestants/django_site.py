@@ -102,18 +102,7 @@ def _add_urls() -> None:
     )
 
 
-def open_site(place: Place) -> Site:
-    """One client, one user."""
-    configure(place)
-    _add_urls()
-    from django.contrib.auth import get_user_model
-    from django.core.management import call_command
-    from django.core.wsgi import get_wsgi_application
-    from oauth2_provider.models import get_access_token_model, get_application_model, get_grant_model
-
-    call_command("migrate", verbosity=0)
-    user = get_user_model().objects.create_user(USER)
-    application = get_application_model()
+def _fill(user: Any, application: Any) -> None:
     for client_id, grant_type in (
         (CLIENT_ID, application.GRANT_AUTHORIZATION_CODE),
         (MACHINE_ID, application.GRANT_CLIENT_CREDENTIALS),
@@ -128,6 +117,20 @@ def open_site(place: Place) -> Site:
             redirect_uris=CALLBACK,
             skip_authorization=True,
         )
+
+
+def open_site(place: Place) -> Site:
+    """One client, one user."""
+    configure(place)
+    _add_urls()
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
+    from django.core.wsgi import get_wsgi_application
+    from oauth2_provider.models import get_access_token_model, get_application_model, get_grant_model
+
+    call_command("migrate", verbosity=0)
+    if not get_user_model().objects.exists():
+        _fill(get_user_model().objects.create_user(USER), get_application_model())
 
     @contextmanager
     def expire() -> Iterator[None]:

@@ -1,0 +1,80 @@
+"""What docs/benchmarks.rst includes: tables and plots of the parts that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import plots, report
+from .contest import Contest
+from .contestants import CONTESTANTS
+from .environments import ROOT
+from .load import Load
+from .plots import Group
+from .startup import Start
+from .works import WORKS
+
+FOLDER = ROOT / "docs" / "benchmarks"
+
+
+class Documents:
+    """A folder of tables and plots."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _write(self, name: str, text: str) -> None:
+        (self._folder / name).write_text(text.rstrip("\n") + "\n")
+
+    def write_machine(self, lines: Iterable[tuple[str, str]]) -> None:
+        """What the numbers were taken on."""
+        self._write("machine.rst", "\n".join(f":{name}: {value}" for name, value in lines))
+
+    def write_contest(self, contest: Contest) -> None:
+        """Ratios, times and counts, on SQLite and on PostgreSQL, and who failed the probe."""
+        for database in dict.fromkeys(CONTESTANTS[name].database for name in contest.results):
+            names = [name for name in contest.results if CONTESTANTS[name].database == database]
+            part = Contest({name: contest.results[name] for name in names}, contest.floors, contest.failures)
+            self._write(f"{database}-ratios.rst", report.write_ratios(part))
+            self._write(f"{database}-times.rst", report.write_times(part))
+            self._write(f"{database}-counts.rst", report.write_counts(part))
+            self._write(f"{database}.svg", _draw_ratios(f"Times the floor, {database}; less is better", part))
+            if "bare" in names:
+                self._write("bare.rst", report.write_ratios(part, "bare"))
+        self._write("probe.rst", report.write_failures(contest))
+
+    def write_growth(self, contest: Contest) -> None:
+        """Ratios to the smallest database."""
+        self._write("growth.rst", report.write_ratios(contest))
+        self._write("growth-times.rst", report.write_times(contest))
+        first = next(iter(contest.results))
+        self._write("growth.svg", _draw_ratios(f"Times what it takes with {first}; less is better", contest))
+
+    def write_loads(self, loads: list[Load]) -> None:
+        """Rates and latencies."""
+        self._write("http.rst", report.write_loads(loads))
+        names = list(dict.fromkeys(load.name for load in loads))
+        rates = {(load.name, load.worker_class, load.work): load.rate for load in loads}
+        groups = [
+            Group(f"{WORKS[work][0]}, {worker_class}", [rates.get((name, worker_class, work)) for name in names])
+            for work, worker_class in dict.fromkeys((load.work, load.worker_class) for load in loads)
+        ]
+        self._write("http.svg", plots.draw("Requests per second over HTTP; more is better", names, groups))
+
+    def write_starts(self, starts: list[Start]) -> None:
+        """CPU and memory."""
+        self._write("startup.rst", report.write_starts(starts))
+        groups = [
+            Group("CPU, milliseconds", [start.cpu for start in starts]),
+            Group("memory, MiB", [start.memory for start in starts]),
+        ]
+        title = "To start and serve one request; less is better"
+        self._write("startup.svg", plots.draw(title, [start.name for start in starts], groups))
+
+
+def _draw_ratios(title: str, contest: Contest) -> str:
+    names = list(contest.results)
+    works = [work for work in WORKS if any(work in contest.results[name] for name in names)]
+    groups = [Group(WORKS[work][0], [contest.ratio(name, work) for name in names]) for work in works]
+    return plots.draw(title, names, [group for group in groups if any(group.numbers)], line=1)

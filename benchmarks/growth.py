@@ -1,0 +1,149 @@
+"""The same works in a database that is a thousand times as big, and ten thousand times.
+
+Tokens, and the consents and marks beside them, were issued evenly over the 30 days before the database was made, and
+all are alive. Works take any of them, not the newest alone: nothing is found where the last request left it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from flask_oauth2 import values
+from flask_oauth2.records import AccessToken, Authorization, Token
+from flask_oauth2.stores.sqlalchemy import rows, schema
+from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
+
+from . import contest
+from .contest import Contest, Entry, Say
+from .contestants import Contestant
+from .environments import BUILD
+from .site import CLIENT_ID, SCOPE, Place
+
+SIZES = (1_000, 100_000, 10_000_000)
+MONTH = 30 * 86400
+OPTIONS = {"OAUTH2_ACCESS_TOKEN_LIFETIME": 2 * MONTH, "OAUTH2_REFRESH_TOKEN_LIFETIME": 2 * MONTH}
+SAMPLES = 40_000
+"""How many tokens are known by their values; of the others there are only the keys."""
+
+_KEPT_FROM = 1_000_000
+"""Bigger databases are kept for the next run."""
+
+
+def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, works: Iterable[str], say: Say) -> Contest:
+    """A contest of one contestant in databases of several sizes, each compared with the first."""
+    names = [f"{size:,} tokens" for size in sizes]
+    entries = {}
+    for name, size in zip(names, sizes, strict=True):
+        folder = BUILD / "growth" / str(size)
+        made_for = [len(schema.STEPS), size, OPTIONS]
+        made = folder / "made.json"
+        if size < _KEPT_FROM or not made.exists() or json.loads(made.read_text()) != made_for:
+            say(f"{name}: filling")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            fill(folder, size)
+            made.write_text(json.dumps(made_for))
+        read_through(folder)
+        grown = Contestant("grown", floor=names[0], options=OPTIONS, is_provider=False)
+        entries[name] = Entry(grown, Place(folder, options=OPTIONS))
+    asked = [work for work in works if work != "metadata"]
+    return contest.hold(entries, rounds=rounds, requests=requests, works=asked, say=say)
+
+
+def read_through(folder: Path) -> None:
+    """Let the system have the file in memory, as it has that of a provider that is in use."""
+    with (folder / "oauth2.sqlite").open("rb") as file:
+        while file.read(1 << 24):
+            pass
+
+
+def fill(folder: Path, size: int) -> None:
+    """Write the rows straight into the database that the store has made."""
+    path, now = folder / "oauth2.sqlite", time.time()
+    SQLAlchemyStore.open(f"sqlite:///{path}").engine.dispose()
+    picked = frozenset(random.Random(7).sample(range(size), min(size, SAMPLES)))
+    samples: list[tuple[str, str]] = []
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA cache_size = -500000")
+    connection.execute("BEGIN")
+    _insert(connection, "token", _tokens(size, now, picked, samples))
+    users = max(size // 10, 1)
+    consent = {"client_id": CLIENT_ID, "scope": SCOPE, "granted_at": int(now - MONTH), "used_at": int(now - MONTH)}
+    _insert(connection, "consent", ({**consent, "user_id": _user(i), "id": _consent(i)} for i in range(users)))
+    marks = (values.new_family(now - MONTH * random.random()) for _ in range(size // 100))
+    _insert(connection, "revocation", ({"mark": mark, "expires_at": int(now + MONTH)} for mark in marks))
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    random.Random(7).shuffle(samples)
+    (folder / "samples.json").write_text(json.dumps({"made_at": now, "values": samples}))
+
+
+def _insert(connection: sqlite3.Connection, name: str, lines: Iterator[dict[str, Any]]) -> None:
+    first = next(lines, None)
+    if first is not None:
+        columns = ", ".join(first)
+        named = ", ".join(f":{column}" for column in first)
+        statement = f"INSERT INTO oauth2_{name} ({columns}) VALUES ({named})"
+        connection.execute(statement, first)
+        connection.executemany(statement, lines)
+
+
+def _tokens(size: int, now: float, picked: frozenset[int], samples: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    users = max(size // 10, 1)
+    pattern = rows.write_token(_pattern())
+    for number in range(size):
+        issued_at = now - MONTH + MONTH * number / size
+        stamp = values.stamp(issued_at)
+        if number in picked:
+            access, access_key = values.mint("oat", stamp)
+            refresh, refresh_key = values.mint("ort", stamp)
+            samples.append((access, refresh))
+        else:
+            access_key, refresh_key = stamp + os.urandom(32), stamp + os.urandom(32)
+        user = number * 7919 % users
+        yield {
+            **pattern,
+            "access_key": access_key,
+            "refresh_key": refresh_key,
+            "authorization_id": values.new_family(issued_at),
+            "consent_id": _consent(user),
+            "user_id": _user(user),
+            "issued_at": int(now),  # or each refresh were the day's first, which notes the use of the consent too
+            "expires_at": int(now) + 2 * MONTH,
+            "refresh_expires_at": int(now) + 2 * MONTH,
+        }
+
+
+def _pattern() -> Token:
+    """A token whose row says what all have in common."""
+    authorization = Authorization(id="", client_id=CLIENT_ID, user_id="", scope=(SCOPE,))
+    access = AccessToken(
+        key=b"",
+        authorization_id="",
+        client_id=CLIENT_ID,
+        user_id="",
+        scope=(SCOPE,),
+        type="Bearer",
+        issued_at=0,
+        expires_at=0,
+    )
+    return Token(access=access, authorization=authorization)
+
+
+def _user(number: int) -> str:
+    return f"user-{number}"
+
+
+def _consent(number: int) -> str:
+    return f"consent-of-user-{number:06}"

@@ -1,0 +1,142 @@
+"""HTTP on loopback: gunicorn with two workers, and clients in another process, again in rounds over contestants."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from statistics import median, quantiles
+from typing import Any, NamedTuple
+
+from .contest import Child, Entry, Say, environment
+from .environments import ROOT, find_python
+
+WORKER_CLASSES = ("sync", "gthread")
+WORKS = ("client_credentials", "refresh", "guard")
+CONNECTIONS = 4
+_PATIENCE = 30
+
+
+@dataclass
+class Load:
+    """What came of a contestant's work under a class of workers: per second, and quartiles in microseconds."""
+
+    name: str
+    worker_class: str
+    work: str
+    rate: float
+    latencies: list[float]
+
+    def write(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+class _Server(NamedTuple):
+    name: str
+    worker_class: str
+    gunicorn: subprocess.Popen[bytes]
+    client: subprocess.Popen[str]
+
+    def order(self, work: str, times: int) -> dict[str, Any]:
+        assert self.client.stdin is not None
+        assert self.client.stdout is not None
+        self.client.stdin.write(json.dumps({"work": work, "times": times}) + "\n")
+        self.client.stdin.flush()
+        line = self.client.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the clients of {self.name} ended with status {self.client.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end(self) -> None:
+        self.client.communicate()
+        self.gunicorn.terminate()
+        self.gunicorn.wait(_PATIENCE)
+
+
+def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) -> list[Load]:
+    """Rates and latencies of every contestant under every class of workers."""
+    if find_spec("gunicorn") is None:
+        raise SystemExit("there is no gunicorn here: python -m pip install gunicorn")
+    loads: list[Load] = []
+    with ExitStack() as stack:
+        servers = []
+        for name, entry in entries.items():
+            say(f"{name}: starting gunicorn")
+            for worker_class in WORKER_CLASSES:
+                servers.append(_start(name, entry, worker_class))
+                stack.callback(servers[-1].end)
+        for work in WORKS:
+            say(f"{work} over HTTP")
+            taking = [server for server in servers if work in (entries[server.name].contestant.works or WORKS)]
+            loads += _compare(taking, work, rounds, requests)
+    return loads
+
+
+def _compare(servers: list[_Server], work: str, rounds: int, requests: int) -> list[Load]:
+    for server in servers:
+        server.order(work, 10 * CONNECTIONS)  # warms up
+    rates: dict[int, list[float]] = {index: [] for index in range(len(servers))}
+    latencies: dict[int, list[float]] = {index: [] for index in range(len(servers))}
+    for number in range(rounds):
+        order = list(range(len(servers)))
+        turn = number % len(order)
+        for index in order[turn:] + order[:turn]:
+            answer = servers[index].order(work, requests)
+            rates[index].append(len(answer["latencies"]) / answer["seconds"])
+            latencies[index] += answer["latencies"]
+    return [
+        Load(server.name, server.worker_class, work, median(rates[index]), quantiles(latencies[index], n=4))
+        for index, server in enumerate(servers)
+    ]
+
+
+def _start(name: str, entry: Entry, worker_class: str) -> _Server:
+    contestant, place = entry
+    opened = Child(name, entry)  # makes the database, before two workers do
+    opened.end()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["-w", "2", "-k", worker_class, "--threads", "4", "--keep-alive", "60", "-b", f"127.0.0.1:{port}"]
+    if worker_class == "sync":
+        options[4:6] = []
+    with (place.folder / f"gunicorn-{worker_class}.log").open("w") as log:
+        gunicorn = subprocess.Popen(
+            [find_python(contestant), "-m", "gunicorn", *options, "benchmarks.serve:app"],
+            cwd=ROOT,
+            env={**environment(), "BENCHMARK_MODULE": contestant.module, "BENCHMARK_PLACE": place.write()},
+            stdout=log,
+            stderr=log,
+        )
+    deadline = time.monotonic() + _PATIENCE
+    while not _answers(port):
+        if gunicorn.poll() is not None or time.monotonic() > deadline:
+            gunicorn.kill()
+            raise RuntimeError(f"gunicorn did not start {name}:\n{(place.folder / log.name).read_text()[-3000:]}")
+        time.sleep(0.05)
+    about = {"port": port, "paths": opened.paths, "machine_id": opened.machine_id, "connections": CONNECTIONS}
+    client = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.client", json.dumps(about)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    return _Server(name, worker_class, gunicorn, client)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

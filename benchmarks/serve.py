@@ -1,0 +1,9 @@
+"""The application of a contestant, for gunicorn: ``BENCHMARK_MODULE`` and ``BENCHMARK_PLACE`` say which and where."""
+
+from __future__ import annotations
+
+import os
+
+from .child import open_site
+
+app = open_site(os.environ["BENCHMARK_MODULE"], os.environ["BENCHMARK_PLACE"]).wsgi

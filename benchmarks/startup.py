@@ -1,0 +1,64 @@
+"""What it costs to start: CPU and memory of a fresh process that opens a site, in turns, compared with Flask alone.
+
+``python -m benchmarks.startup MODULE PLACE`` is such a process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .contest import Child, Entry, Say, environment
+from .environments import ROOT, find_python
+
+
+@dataclass
+class Start:
+    """Medians of the starts of a contestant: milliseconds of CPU, and MiB of memory."""
+
+    name: str
+    cpu: float
+    memory: float
+
+    def write(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def measure(entries: dict[str, Entry], *, rounds: int, say: Say) -> list[Start]:
+    """Starts in turns, once each has made its database and the files of its modules are compiled."""
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in entries}
+    for name, entry in entries.items():
+        Child(name, entry).end()
+    for number in range(rounds):
+        say(f"start {number + 1} of {rounds}")
+        for name, (contestant, place) in entries.items():
+            command = [str(find_python(contestant)), "-m", "benchmarks.startup", contestant.module, place.write()]
+            done = subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True)
+            cpu, memory = json.loads(done.stdout.splitlines()[-1])
+            spent[name].append((cpu, memory))
+    return [
+        Start(name, median(cpu for cpu, _ in pairs) * 1000, median(memory for _, memory in pairs) / 1024)
+        for name, pairs in spent.items()
+    ]
+
+
+def main() -> None:
+    """Open a site, then say what that took."""
+    from .child import open_site
+
+    site = open_site(sys.argv[1], sys.argv[2])
+    site.sign_in()
+    status = Path("/proc/self/status").read_text()
+    memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    print(json.dumps([time.process_time(), memory]))
+
+
+if __name__ == "__main__":
+    main()
