@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import growth, load
 from benchmarks.contest import Child, Contest, Entry
-from benchmarks.contestants import Contestant, bare, floor, grown, provider
+from benchmarks.contestants import Contestant, bare, floor, floor_sql, grown, provider
 from benchmarks.probe import CHECKS, find_failures
 from benchmarks.site import Place, Site
 from benchmarks.statements import count
@@ -175,9 +175,9 @@ def test_the_probe_finds_all(tmp_path: Path) -> None:
 def test_the_probe_names_what_is_allowed(
     statement: str, without: str, allowed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = getattr(floor, statement)
+    text = getattr(floor_sql, statement)
     assert without in text
-    monkeypatch.setattr(floor, statement, text.replace(without, "" if allowed else "? IS NOT NULL"))
+    monkeypatch.setattr(floor_sql, statement, text.replace(without, "" if allowed else "? IS NOT NULL"))
     opened = floor.open_site(Place(tmp_path))
     opened.sign_in()
     assert list(find_failures(opened)) == [allowed or "a revoked token"]

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from ..site import Place, Site
-from . import floor
+from . import floor, floor_sql
 
 
 class Connection(psycopg.Connection[Any]):
@@ -39,6 +39,6 @@ def open_site(place: Place) -> Site:
 
     connection = connect()
     if not connection.execute("SELECT 1 FROM pg_tables WHERE tablename = 'token'").fetchone():
-        connection.execute(floor.TABLES)
-        floor.fill(connection)
-    return Site(floor.make_app(connect, place.issuer, "BEGIN"), lambda: floor.expire(connection))
+        connection.execute(floor_sql.TABLES)
+        floor_sql.fill(connection)
+    return Site(floor.make_app(connect, place.issuer, "BEGIN"), lambda: floor_sql.expire(connection))
