@@ -84,7 +84,7 @@ def _growth(asked: argparse.Namespace, documents: Documents | None) -> None:
 
 def _http(asked: argparse.Namespace, documents: Documents | None) -> None:
     with open_entries(asked.only) as entries:
-        loads = load.measure(entries, rounds=asked.rounds, requests=2 * asked.requests, say=say)
+        loads = load.measure(entries, rounds=asked.rounds, requests=asked.requests, say=say)
     _keep(asked, "http", [one.write() for one in loads])
     print("requests per second, milliseconds", report.write_loads(loads), sep="\n\n")
     if documents:
