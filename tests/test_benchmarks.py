@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import growth, load
-from benchmarks.contest import Child, Contest, Entry
-from benchmarks.contestants import Contestant, bare, floor, floor_sql, grown, provider
+from benchmarks.contest import Child, Contest, Entry, hold
+from benchmarks.contestants import CONTESTANTS, Contestant, bare, floor, floor_sql, grown, provider
+from benchmarks.postgresql import find_programs, serve
 from benchmarks.probe import CHECKS, find_failures
 from benchmarks.site import Place, Site
 from benchmarks.statements import count
@@ -64,6 +66,40 @@ def test_the_floor_does_the_same_work(contest: Contest, work: str) -> None:
     ours, floor_, bare_ = (contest.results[name][work] for name in ("flask_oauth2", "floor", "bare"))
     assert (ours.statements, ours.commits) == (floor_.statements, floor_.commits)
     assert (bare_.statements, bare_.commits) == (0, 0)
+
+
+@pytest.mark.parametrize("work", ["client_credentials", "code", "refresh", "introspection", "revocation", "guard"])
+def test_the_floor_does_the_same_work_on_postgresql(postgresql_contest: Contest, work: str) -> None:
+    ours, floor_ = (postgresql_contest.results[f"{name}-postgresql"][work] for name in ("flask_oauth2", "floor"))
+    assert (ours.statements, ours.commits) == (floor_.statements, floor_.commits)
+    assert floor_.statements > 0
+
+
+@pytest.fixture(scope="module")
+def postgresql_contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
+    if find_programs() is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("there is no PostgreSQL server here")
+    folder = tmp_path_factory.mktemp("places")
+    contestants = {name: CONTESTANTS[name] for name in ("floor-postgresql", "flask_oauth2-postgresql")}
+    with serve() as server:
+        entries = {}
+        for name, contestant in contestants.items():
+            (folder / name).mkdir()
+            entries[name] = Entry(contestant, Place(folder / name, server.make_database(name)))
+        held = hold(entries, rounds=1, requests=2)
+    assert held.failures == {name: [] for name in contestants}
+    return held
+
+
+def test_authlib_does_what_others_do_but_for_pkce(tmp_path: Path) -> None:
+    """In our own environment, which has it for the tests of what moves from it."""
+    child = Child("authlib", Entry(Contestant("authlib_site"), Place(tmp_path)))
+    try:
+        assert child.order(do="probe") == ["a request without PKCE"]
+        assert set(WORKS) - set(child.works) == {"metadata"}
+        assert [len(child.order(do="time", work=work, times=2)) for work in child.works] == [2] * len(child.works)
+    finally:
+        child.end()
 
 
 def test_a_bigger_database_is_compared_with_a_smaller(folder: Path) -> None:
