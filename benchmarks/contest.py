@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
+from . import postgresql
 from .contestants import Contestant
 from .environments import ROOT, find_python
 from .site import Place
@@ -141,6 +142,9 @@ def hold(
             taking = [child for child in children.values() if work in child.works]
             if taking:
                 say(WORKS[work][0])
+                for entry in entries.values():
+                    if entry.place.url is not None:
+                        postgresql.analyze(entry.place.url)
                 _compare(contest, taking, work, rounds, requests)
     finally:
         for child in children.values():

@@ -11,6 +11,7 @@ from .contestants import CONTESTANTS
 from .environments import ROOT
 from .load import Load
 from .plots import Group
+from .soak import Slice
 from .startup import Start
 from .works import WORKS
 
@@ -71,6 +72,10 @@ class Documents:
         ]
         title = "To start and serve one request; less is better"
         self._write("startup.svg", plots.draw(title, [start.name for start in starts], groups))
+
+    def write_slices(self, slices: list[Slice]) -> None:
+        """What was held under full load."""
+        self._write("soak.rst", report.write_slices(slices))
 
 
 def _draw_ratios(title: str, contest: Contest) -> str:

@@ -37,13 +37,16 @@ class Load:
         return asdict(self)
 
 
-class _Server(NamedTuple):
+class Server(NamedTuple):
+    """A contestant under gunicorn, and its clients."""
+
     name: str
     worker_class: str
     gunicorn: subprocess.Popen[bytes]
     client: subprocess.Popen[str]
 
     def order(self, work: str, times: int) -> dict[str, Any]:
+        """Let the clients do a work so many times: how long that took in seconds, and each in microseconds."""
         assert self.client.stdin is not None
         assert self.client.stdout is not None
         self.client.stdin.write(json.dumps({"work": work, "times": times}) + "\n")
@@ -55,6 +58,7 @@ class _Server(NamedTuple):
         return answer
 
     def end(self) -> None:
+        """Stop both."""
         self.client.communicate()
         self.gunicorn.terminate()
         self.gunicorn.wait(_PATIENCE)
@@ -70,7 +74,7 @@ def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) 
         for name, entry in entries.items():
             say(f"{name}: starting gunicorn")
             for worker_class in WORKER_CLASSES:
-                servers.append(_start(name, entry, worker_class))
+                servers.append(start(name, entry, worker_class))
                 stack.callback(servers[-1].end)
         for work in WORKS:
             say(f"{work} over HTTP")
@@ -79,7 +83,7 @@ def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) 
     return loads
 
 
-def _compare(servers: list[_Server], work: str, rounds: int, requests: int) -> list[Load]:
+def _compare(servers: list[Server], work: str, rounds: int, requests: int) -> list[Load]:
     for server in servers:
         server.order(work, 10 * CONNECTIONS)  # warms up
     rates: dict[int, list[float]] = {index: [] for index in range(len(servers))}
@@ -97,7 +101,8 @@ def _compare(servers: list[_Server], work: str, rounds: int, requests: int) -> l
     ]
 
 
-def _start(name: str, entry: Entry, worker_class: str) -> _Server:
+def start(name: str, entry: Entry, worker_class: str) -> Server:
+    """Gunicorn with two workers, and the process of its clients."""
     contestant, place = entry
     opened = Child(name, entry)  # makes the database, before two workers do
     opened.end()
@@ -131,7 +136,7 @@ def _start(name: str, entry: Entry, worker_class: str) -> _Server:
         text=True,
         bufsize=1,
     )
-    return _Server(name, worker_class, gunicorn, client)
+    return Server(name, worker_class, gunicorn, client)
 
 
 def _answers(port: int) -> bool:

@@ -31,6 +31,14 @@ class PostgreSQL:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{name}"
 
 
+def analyze(url: str) -> None:
+    """What the server does by itself within a minute: see how big tables have become, and plan statements anew."""
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("ANALYZE")
+
+
 @contextmanager
 def serve() -> Iterator[PostgreSQL]:
     """Start a server, and stop it at the end. It refuses to run as root, who starts it as ``postgres``."""

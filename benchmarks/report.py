@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from .contest import Contest
 from .load import Load
+from .soak import Slice
 from .startup import Start
 from .works import WORKS
 
@@ -70,6 +71,18 @@ def write_starts(starts: list[Start]) -> str:
     """Milliseconds of CPU and MiB of memory."""
     rows = ([start.name, f"{start.cpu:.0f}", f"{start.memory:.1f}"] for start in starts)
     return table(["", "CPU, ms", "memory, MiB"], rows)
+
+
+def write_slices(slices: list[Slice]) -> str:
+    """Works per second, milliseconds, and what was held then."""
+
+    def row(one: Slice) -> list[str]:
+        low, middle, high = (number / 1000 for number in one.latencies)
+        connections = NOTHING if one.connections is None else str(one.connections)
+        times = [f"{one.until:g}", f"{one.rate:,.0f}/s", f"{middle:.1f} ({low:.1f}–{high:.1f})"]
+        return [one.name, *times, f"{one.memory:.1f}", str(one.files), connections]
+
+    return table(["", "minutes", "works", "ms", "memory, MiB", "files", "connections"], map(row, slices))
 
 
 def _by_work(contest: Contest, cell: Callable[[str, str], str]) -> str:

@@ -82,7 +82,7 @@ class RedisServer:
 
 
 class PostgreSQLServer:
-    """A PostgreSQL server with one database, ``store``. It refuses to run as root, who becomes Debian's ``postgres``."""
+    """A PostgreSQL server with one database, ``store``. It refuses to run as root, who becomes ``postgres``."""
 
     def __init__(self, folder: Path) -> None:
         programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))

@@ -27,7 +27,18 @@ ROOT = Path(__file__).parent.parent
 
 
 PAGE = ROOT / "docs" / "benchmarks.rst"
-SMALL = ["--rounds", "1", "--requests", "8", "--only", "floor,bare,flask_oauth2", "--sizes", "50,100"]
+SMALL = [
+    "--rounds",
+    "1",
+    "--requests",
+    "8",
+    "--only",
+    "floor,bare,flask_oauth2",
+    "--sizes",
+    "50,100",
+    "--minutes",
+    "0.1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +163,18 @@ def test_starts(folder: Path) -> None:
     assert set(measured) == {"floor", "bare", "flask_oauth2"}
     assert all(one["cpu"] > 0 for one in measured.values())
     assert measured["flask_oauth2"]["memory"] > measured["bare"]["memory"]  # it loads more modules
+
+
+def test_a_soak(folder: Path) -> None:
+    slices = read(folder, "soak")
+    assert [one["name"] for one in slices] == ["flask_oauth2"] * 10
+    assert [one["until"] for one in slices] == pytest.approx([0.01 * number for number in range(1, 11)])
+    for one in slices:
+        low, middle, high = one["latencies"]
+        assert 0 < low <= middle <= high
+        assert one["memory"] > 10
+        assert one["files"] > 3
+        assert one["connections"] is None
 
 
 def test_the_page_shows_what_is_written(folder: Path) -> None:
