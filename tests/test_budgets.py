@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from budgets import BUDGETS, prepare_works
 
 import flask_oauth2
 from oauth_site import Site, Statements
@@ -18,37 +19,10 @@ PACKAGE = os.path.dirname(flask_oauth2.__file__)
 
 @pytest.fixture
 def works(sql_site: Site) -> dict[str, Callable[[], Any]]:
-    """Each work, ready to be done once more."""
-    secret = sql_site.add_client()
-    auth = ("web", secret)
-    sql_site.authorize()
-    codes = [sql_site.authorize()["code"] for _ in range(4)]
-    refresh = [sql_site.tokens(secret)["refresh_token"] for _ in range(4)]
-    ended = [sql_site.tokens(secret)["access_token"] for _ in range(4)]
-    access = sql_site.tokens(secret)["access_token"]
-    return {
-        "client_credentials": lambda: sql_site.token("client_credentials", auth),
-        "authorize": lambda: sql_site.ask(),
-        "code": lambda: sql_site.redeem(codes.pop(), auth),
-        "refresh": lambda: sql_site.refresh(refresh.pop(), secret),
-        "introspection": lambda: sql_site.post("/introspect", auth, token=access),
-        "revocation": lambda: sql_site.post("/revoke", auth, token=ended.pop()),
-        "guard": lambda: sql_site.call(access),
-    }
+    return prepare_works(sql_site)
 
 
-@pytest.mark.parametrize(
-    ("work", "most_statements", "most_commits"),
-    [
-        ("client_credentials", 2, 1),
-        ("authorize", 3, 1),
-        ("code", 4, 1),
-        ("refresh", 4, 1),
-        ("introspection", 2, 0),
-        ("revocation", 3, 1),
-        ("guard", 1, 0),
-    ],
-)
+@pytest.mark.parametrize(("work", "most_statements", "most_commits"), BUDGETS)
 def test_statements_and_commits(
     works: dict[str, Callable[[], Any]], statements: Statements, work: str, most_statements: int, most_commits: int
 ) -> None:

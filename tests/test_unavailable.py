@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,14 +72,22 @@ def test_the_store_is_opened_once_by_many_first_requests(tmp_path: Path, monkeyp
     site.store.engine.dispose()
 
 
-def test_a_driver_that_is_not_installed_is_named(tmp_path: Path) -> None:
+def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flask_oauth2 import ConfigurationError
 
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="postgresql+psycopg2://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match=r"psycopg2.*flask_oauth2\[postgresql\]"):
         site.http.post("/oauth/token", data=FORM)
-    site = make_site(tmp_path, OAUTH2_DATABASE_URI="mysql://127.0.0.1/none")
-    with pytest.raises(ConfigurationError, match="SQLite or PostgreSQL, not in mysql"):
+    site = make_site(tmp_path, OAUTH2_DATABASE_URI="oracle://127.0.0.1/none")
+    with pytest.raises(ConfigurationError, match="SQLite, PostgreSQL or MariaDB, not in oracle"):
+        site.http.post("/oauth/token", data=FORM)
+    for uri in ("mysql+pymysql://127.0.0.1/none", "mariadb+mysqldb://127.0.0.1/none"):
+        site = make_site(tmp_path, OAUTH2_DATABASE_URI=uri)
+        with pytest.raises(ConfigurationError, match=r"must begin with mariadb\+pymysql://"):
+            site.http.post("/oauth/token", data=FORM)
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    site = make_site(tmp_path, OAUTH2_DATABASE_URI="mariadb+pymysql://127.0.0.1/none")
+    with pytest.raises(ConfigurationError, match=r"pymysql.*flask_oauth2\[mariadb\]"):
         site.http.post("/oauth/token", data=FORM)
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="nonsense")
     with pytest.raises(ConfigurationError, match="OAUTH2_DATABASE_URI"):

@@ -6,11 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 import redis
 from port_for import get_port
@@ -18,6 +19,7 @@ from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 from servers import RedisServer
 from sqlalchemy import MetaData, create_engine
+from stores.mariadb_server import MariaDBServer, find_mariadbd
 from stores.workers import open_by_url
 
 from flask_oauth2 import MemoryStore
@@ -130,13 +132,45 @@ def redis_url(redis_server: RedisServer, redis_client: redis.Redis) -> str:
     return redis_server.url
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    """A server of our own."""
+    mariadbd = find_mariadbd()
+    if mariadbd is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+            "no MariaDB server: apt-get install mariadb-server"
+        )
+    with MariaDBServer(mariadbd) as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariaDBServer) -> str:
+    """A fresh database, to which nothing is connected."""
+    drop = "DROP DATABASE IF EXISTS opened"
+    for (connection,) in mariadb_server.run("SELECT id FROM information_schema.processlist WHERE db = 'opened'"):
+        with suppress(pymysql.Error):  # it went by itself
+            mariadb_server.run(f"KILL {connection}")
+    mariadb_server.run(drop, "CREATE DATABASE opened")
+    return mariadb_server.url("opened")
+
+
+@pytest.fixture(scope="session")
+def mariadb_store(mariadb_server: MariaDBServer) -> Iterator[SQLAlchemyStore]:
+    """A store for many tests, each of which finds it empty."""
+    mariadb_server.run("CREATE DATABASE contract")
+    store = SQLAlchemyStore.open(mariadb_server.url("contract"))
+    yield store
+    store.engine.dispose()
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """A file that is not there yet."""
     return f"sqlite:///{tmp_path / 'oauth2.sqlite'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def url(request: pytest.FixtureRequest) -> str:
     """Where a lasting store can be made, which other processes can open too."""
     location: str = request.getfixturevalue(f"{request.param}_url")
@@ -171,7 +205,16 @@ def faithful_callbacks() -> Callbacks:
 
 
 @pytest.fixture(
-    params=["memory", "callbacks", "sqlite", "sqlite-application", "postgresql", "redis-memory", "redis-sqlite"]
+    params=[
+        "memory",
+        "callbacks",
+        "sqlite",
+        "sqlite-application",
+        "postgresql",
+        "mariadb",
+        "redis-memory",
+        "redis-sqlite",
+    ]
 )
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``.
@@ -199,7 +242,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield SQLAlchemyStore(engine, tables)
         engine.dispose()
     else:
-        store = request.getfixturevalue("postgresql_store")
+        store = request.getfixturevalue(f"{request.param}_store")
         yield store
         with store.engine.begin() as connection:
             for table in store.tables:

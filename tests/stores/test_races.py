@@ -29,6 +29,8 @@ TOKEN, REVOKE = "/oauth/token", "/oauth/revoke"
         "sqlite-processes",
         "postgresql-threads",
         "postgresql-processes",
+        "mariadb-threads",
+        "mariadb-processes",
         "redis_sqlite-threads",
         "redis_sqlite-processes",
         "redis_postgresql-processes",

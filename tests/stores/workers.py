@@ -28,7 +28,9 @@ LOADED = [
     "flask_oauth2.stores.redis",
     "flask.testing",
     "psycopg",
+    "pymysql",
     "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.mysql.pymysql",
     "pytest",
 ]
 """What takes long to import, so that it is not done once for each process."""

@@ -380,6 +380,10 @@ def connect(engine: Engine) -> Database:
     keeps = isinstance(pool, QueuePool) and not pool._pre_ping
     if engine.dialect.name == "postgresql":
         return KeptPostgreSQL(engine, pool.size()) if isinstance(pool, QueuePool) and keeps else PostgreSQL(engine)
+    if engine.dialect.name == "mariadb":
+        from .mariadb import MariaDB  # which builds on what is here
+
+        return MariaDB(engine)
     return KeptSQLite(engine) if keeps else Database(engine)
 
 
@@ -419,12 +423,34 @@ def _raise_absence(engine: Engine, error: BaseException) -> None:
     is_away = isinstance(error, driver.OperationalError | driver.InterfaceError | exc.TimeoutError)
     is_read_only = getattr(error, "sqlstate", None) == "25006"  # PostgreSQL, while a standby takes over
     if (is_away and not _is_mistake(error)) or is_read_only:
-        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or ""
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or error_number(error) or ""
         raise TemporarilyUnavailable(
             "the database cannot be reached", retry_after=_RETRY_AFTER, came=f"{type(error).__name__} {code}".strip()
         ) from error
 
 
 def _is_mistake(error: BaseException) -> bool:
-    """Whether SQLite's driver, which has one class for both, means a wrong statement or a missing table."""
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    """Whether it means a wrong statement or a missing table, where a driver has one class for both.
+
+    SQLite's does, and so does PyMySQL for errors of the server that it has no other class for.
+    """
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return True
+    number = error_number(error)
+    return 1000 <= number < 2000 and number not in _PASSING
+
+
+_PASSING = {
+    *(1020, 1205, 1213),  # others have the rows
+    *(1021, 1114),  # it is full
+    *(1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1698),  # it lets nobody in
+    *(1047, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1317, 1927, 1969),  # it goes down, or broke off
+    *(1290, 1792, 1836),  # it is read-only, while a replica takes over
+}
+"""MariaDB's numbers of what may work later."""
+
+
+def error_number(error: BaseException | None) -> int:
+    """The number that MariaDB gives an error; 0 for other errors."""
+    number = error.args[0] if error and error.args else 0
+    return number if isinstance(number, int) else 0

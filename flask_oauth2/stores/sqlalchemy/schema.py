@@ -24,14 +24,21 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import mysql
 
 from ...errors import ConfigurationError
+
+KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), "mariadb")
+"""A key; MariaDB has no index over a BLOB."""
+
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mariadb")
+"""Text of any length; MariaDB's TEXT ends at 64 KiB."""
 
 
 class JSONText(sa.TypeDecorator[Any]):
     """A list or dict kept as JSON text, in every database the same."""
 
-    impl = Text
+    impl = LONG_TEXT
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
@@ -60,6 +67,9 @@ DEFAULT_PREFIX = "oauth2_"
 _OURS = {"flask_oauth2": True}
 """Tells our tables from an application's own of the same name."""
 
+_MARIADB = {"mariadb_engine": "InnoDB", "mariadb_charset": "utf8mb4", "mariadb_collate": "utf8mb4_nopad_bin"}
+"""Other collations of MariaDB take "ada", "Ada" and "ada " for the same."""
+
 
 def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     """Add the tables to ``metadata``, or find them there.
@@ -76,7 +86,8 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         )
     if found:
         return Tables(*found)
-    client_id, key = String(255), LargeBinary(64)
+    client_id = String(255)
+    options: dict[str, Any] = {**_MARIADB, "info": _OURS}
 
     def indexed(name: str, *, unique: bool) -> Index:
         """Where there is no value there is nothing to index, so that a token without a refresh token costs less."""
@@ -88,52 +99,52 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             f"{prefix}client",
             metadata,
             Column("client_id", client_id, primary_key=True),
-            Column("name", Text, nullable=False),
-            Column("secret", Text),
+            Column("name", LONG_TEXT, nullable=False),
+            Column("secret", LONG_TEXT),
             Column("auth_method", String(64), nullable=False),
             Column("application_type", String(16), nullable=False),
             Column("redirect_uris", JSONText, nullable=False),
             Column("grant_types", JSONText, nullable=False),
             Column("response_types", JSONText, nullable=False),
-            Column("scope", Text, nullable=False),
+            Column("scope", LONG_TEXT, nullable=False),
             Column("token_format", String(64)),
             Column("pkce_required", Boolean),
             Column("resource_server", Boolean, nullable=False),
             Column("client_metadata", JSONText, nullable=False),
             Column("created_at", BigInteger, nullable=False),
-            info=_OURS,
+            **options,
         ),
         grant=Table(
             f"{prefix}grant",
             metadata,
-            Column("key", key, primary_key=True),
+            Column("key", KEY, primary_key=True),
             Column("kind", String(32), nullable=False),
             Column("authorization_id", String(32)),
             Column("consent_id", String(32)),
             Column("client_id", client_id),
             Column("user_id", String(255)),
-            Column("scope", Text),
+            Column("scope", LONG_TEXT),
             Column("claims", JSONText),
-            Column("redirect_uri", Text),
+            Column("redirect_uri", LONG_TEXT),
             Column("challenge", String(128)),
             Column("parameters", JSONText),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             sqlite_with_rowid=False,
-            info=_OURS,
+            **options,
         ),
         token=Table(
             f"{prefix}token",
             metadata,
-            Column("access_key", key, primary_key=True),
-            Column("refresh_key", key),
-            Column("parent", key),
+            Column("access_key", KEY, primary_key=True),
+            Column("refresh_key", KEY),
+            Column("parent", KEY),
             Column("authorization_id", String(32), nullable=False),
             Column("consent_id", String(32)),
             Column("client_id", client_id, nullable=False),
             Column("user_id", String(255)),
-            Column("scope", Text, nullable=False),
-            Column("access_scope", Text),
+            Column("scope", LONG_TEXT, nullable=False),
+            Column("access_scope", LONG_TEXT),
             Column("claims", JSONText),
             Column("type", String(64), nullable=False),
             Column("confirmation", JSONText),
@@ -145,7 +156,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             indexed("refresh_key", unique=True),
             indexed("parent", unique=False),
             sqlite_with_rowid=False,
-            info=_OURS,
+            **options,
         ),
         revocation=Table(
             f"{prefix}revocation",
@@ -153,7 +164,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("mark", String(255), primary_key=True),
             Column("expires_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
-            info=_OURS,
+            **options,
         ),
         consent=Table(
             f"{prefix}consent",
@@ -161,31 +172,36 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255), primary_key=True),
             Column("client_id", client_id, primary_key=True),
             Column("id", String(32)),
-            Column("scope", Text, nullable=False),
+            Column("scope", LONG_TEXT, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             sqlite_with_rowid=False,
-            info=_OURS,
+            **options,
         ),
         counter=Table(
             f"{prefix}counter",
             metadata,
-            Column("key", key, primary_key=True),
+            Column("key", KEY, primary_key=True),
             Column("count", Integer, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
-            info=_OURS,
+            **options,
         ),
     )
 
 
 def _create(connection: Connection) -> None:
-    declare(MetaData()).client.metadata.create_all(connection)
+    tables = declare(MetaData())
+    tables.client.metadata.create_all(connection)
+    for table in tables:
+        for index in table.indexes:  # where a server without transactions for tables stopped between the two
+            index.create(connection, checkfirst=True)
 
 
 _RANDOM_ID = {
     "sqlite": "lower(hex(randomblob(11)))",
     "postgresql": "left(md5(random()::text || user_id || client_id), 22)",
+    "mariadb": "left(md5(concat(rand(), uuid(), user_id, client_id)), 22)",
 }
 """By dialect: 22 characters that are not drawn twice."""
 
@@ -196,19 +212,28 @@ def _give_consents_an_id(connection: Connection) -> None:
     def run(statement: str) -> None:
         connection.execute(sa.text(statement))
 
-    run("ALTER TABLE oauth2_consent ADD COLUMN id VARCHAR(32)")
-    run("ALTER TABLE oauth2_consent ADD COLUMN used_at BIGINT")
-    run(f"UPDATE oauth2_consent SET id = {_RANDOM_ID[connection.dialect.name]}, used_at = granted_at")  # noqa: S608
+    _add_column(connection, "oauth2_consent", "id", "VARCHAR(32)")
+    _add_column(connection, "oauth2_consent", "used_at", "BIGINT")
+    random_id = _RANDOM_ID[connection.dialect.name]
+    run(f"UPDATE oauth2_consent SET id = {random_id}, used_at = granted_at WHERE id IS NULL")  # noqa: S608
     for name in ("grant", "token"):
-        run(f"ALTER TABLE oauth2_{name} ADD COLUMN consent_id VARCHAR(32)")
+        _add_column(connection, f"oauth2_{name}", "consent_id", "VARCHAR(32)")
         run(
             f"UPDATE oauth2_{name} SET consent_id = (SELECT id FROM oauth2_consent WHERE "  # noqa: S608
             f"oauth2_consent.user_id = oauth2_{name}.user_id AND oauth2_consent.client_id = oauth2_{name}.client_id)"
         )
 
 
+def _add_column(connection: Connection, table: str, name: str, kind: str) -> None:
+    if name not in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
+        connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (_create, _give_consents_an_id)
-"""One step per version of the schema: the first makes the newest, each further one brings an older one forward."""
+"""One step per version of the schema: the first makes the newest, each further one brings an older one forward.
+
+MariaDB commits each change of a table at once, so a step must do what is left where it was stopped half-way before.
+"""
 
 
 def is_current(connection: Connection) -> bool:

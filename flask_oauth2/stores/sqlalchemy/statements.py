@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -27,9 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.engine.default import DefaultDialect
 
 from .schema import Tables
-
-DIALECTS = ("sqlite", "postgresql")
-"""Those that the statements are written for."""
+from .upsert import Upsert
 
 MARKS = ("first", "second", "third", "fourth")
 """The parameters of the marks that one statement looks for."""
@@ -53,7 +49,6 @@ class Statements:
             dialect = cast("type[DefaultDialect]", type(dialect))(
                 paramstyle="named"
             )  # its driver takes parameters by name as well
-        upsert: Callable[[Table], Any] = import_module(f"sqlalchemy.dialects.{dialect.name}").insert
         key: BindParameter[bytes] = bindparam("key")
         mark: BindParameter[str] = bindparam("mark")
         client_id: BindParameter[str] = bindparam("client_id")
@@ -69,10 +64,8 @@ class Statements:
             return compiled(statement.where(*(~exists().where(one).correlate(grant, token) for one in found)))
 
         def replacing(table: Table) -> str:
-            statement = upsert(table).values(_everything(table))
-            keys = list(table.primary_key)
-            rest = {c.name: statement.excluded[c.key] for c in table.columns if c not in keys}
-            return compiled(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+            row = Upsert(dialect.name, table, _everything(table))
+            return compiled(row.replacing(row.rest))
 
         def expired(table: Table, limit: ColumnElement[Any], *ends: ColumnElement[Any]) -> tuple[str, ...]:
             """Count the expired rows; list a batch of their keys; delete one."""
@@ -160,21 +153,14 @@ class Statements:
             insert(token).values({c.name: bindparam(c.name) for c in token.columns if c.name != "siblings"})
         )
 
-        mark_row = upsert(revocation).values(_everything(revocation))
-        self.set_mark = compiled(
-            mark_row.on_conflict_do_update(
-                index_elements=[revocation.c.mark],
-                set_={"expires_at": mark_row.excluded.expires_at},
-                where=mark_row.excluded.expires_at > revocation.c.expires_at,
-            )
-        )
+        mark_row = Upsert(dialect.name, revocation, _everything(revocation))
+        later = mark_row.proposed.expires_at > revocation.c.expires_at
+        self.set_mark = compiled(mark_row.replacing(mark_row.rest, only_if=later))
         self.get_marks = compiled(select(null()).where(revocation.c.mark.in_([bindparam(name) for name in MARKS])))
-        count_row = upsert(counter).values(key=key, count=bindparam("by"), expires_at=bindparam("expires_at"))
-        self.count = compiled(
-            count_row.on_conflict_do_update(
-                index_elements=[counter.c.key], set_={"count": counter.c.count + count_row.excluded["count"]}
-            ).returning(counter.c["count"])
-        )
+        start = {"key": key, "count": bindparam("by"), "expires_at": bindparam("expires_at")}
+        count_row = Upsert(dialect.name, counter, start)
+        added = {"count": counter.c["count"] + count_row.proposed["count"]}
+        self.count = compiled(count_row.replacing(added).returning(counter.c["count"]))
         user_id: BindParameter[str] = bindparam("user_id")
         # one without an id was added by a migration of the application's: what rests on it cannot be ended as one
         of_user = select(*(c for c in consent.columns if c.name != "user_id")).where(
@@ -183,20 +169,21 @@ class Statements:
         of_both = consent.c.user_id == user_id, consent.c.client_id == client_id
         self.get_consent = compiled(of_user.where(consent.c.client_id == client_id))
         self.list_consents = compiled(of_user.order_by(consent.c.used_at.desc(), consent.c.client_id))
-        consent_row = upsert(consent).values(_everything(consent))
-        of_row = {c.name: consent_row.excluded[c.name] for c in consent.columns if c not in list(consent.primary_key)}
-        self.add_consent = compiled(
-            consent_row.on_conflict_do_update(
-                index_elements=list(consent.primary_key), set_=of_row, where=consent.c.id.is_(None)
-            )
+        of_id = *of_both, consent.c.id == bindparam("id")
+        consent_row = Upsert(dialect.name, consent, _everything(consent))
+        add_consent = compiled(consent_row.replacing(consent_row.rest, only_if=consent.c.id.is_(None)))
+        is_mine = compiled(update(consent).where(*of_id).values(id=consent.c.id))
+        # MariaDB counts 1 for a row that was there and stays as it is: whose id it has says more
+        self.add_consent: tuple[tuple[str, int | None], ...] = (
+            ((add_consent, None), (is_mine, 1)) if dialect.name == "mariadb" else ((add_consent, 1),)
         )
         self.change_consent = compiled(
             update(consent)
-            .where(*of_both, consent.c.id == bindparam("id"), consent.c.scope == bindparam("before"))
+            .where(*of_id, consent.c.scope == bindparam("before"))
             .values({name: bindparam(name) for name in ("scope", "granted_at", "used_at")})
         )
         self.use_consent = compiled(update(consent).where(*of_both, consent.c.used_at < now).values(used_at=now))
-        self.delete_consent = compiled(delete(consent).where(*of_both, consent.c.id == bindparam("id")))
+        self.delete_consent = compiled(delete(consent).where(*of_id))
 
         self.expired = (
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at)),

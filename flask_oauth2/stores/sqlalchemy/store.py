@@ -1,4 +1,4 @@
-"""The default store: SQLite, and PostgreSQL by psycopg.
+"""The default store: SQLite, PostgreSQL by psycopg, and MariaDB by PyMySQL.
 
 Statements are built and compiled once, then handed to the driver with their parameters. Reads run in autocommit, each
 write is one short transaction (SQLite: ``BEGIN IMMEDIATE``), on connections of the engine's pool that are never those
@@ -7,13 +7,10 @@ of the application's session.
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from ... import values
 from ...errors import ConfigurationError
@@ -21,7 +18,8 @@ from ...records import AccessToken, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import rows, schema
 from .database import Step, absence, connect
-from .statements import DIALECTS, KEYS, MARKS, Statements
+from .engines import alone, check_dialect, create_engine, tune, verify_exactness
+from .statements import KEYS, MARKS, Statements
 
 
 class SQLAlchemyStore:
@@ -32,7 +30,7 @@ class SQLAlchemyStore:
     """
 
     def __init__(self, engine: Engine, tables: schema.Tables | None = None) -> None:
-        _check_dialect(engine.dialect.name)
+        check_dialect(engine.dialect.name, engine.dialect.driver)
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
@@ -45,18 +43,14 @@ class SQLAlchemyStore:
         An SQLite file is made with mode 0600, in WAL mode with ``synchronous=NORMAL``. Raises
         :exc:`ConfigurationError` for a database that a newer release has written.
         """
-        engine, in_memory = _create_engine(uri)
+        engine = create_engine(uri)
         store = cls(engine)
-        if engine.dialect.name == "sqlite":
-            if not in_memory and "uri" not in engine.url.query:
-                os.close(os.open(str(engine.url.database), os.O_CREAT, 0o600))
-            event.listen(engine, "connect", _tune_sqlite)
+        tune(engine)
         try:
             with absence(engine), engine.connect() as connection:
                 is_current = schema.is_current(connection)
             if not is_current:
-                with absence(engine), engine.begin() as connection:
-                    connection.execute(sa.text(_LOCKS[engine.dialect.name]))
+                with absence(engine), alone(engine) as connection:
                     schema.advance(connection)
         except BaseException:
             engine.dispose()
@@ -82,6 +76,8 @@ class SQLAlchemyStore:
                     "" if columns else " or db.create_all()"
                 )
                 raise ConfigurationError(f"the database lacks the {what}: {cure}")
+        if self.engine.dialect.name == "mariadb":
+            verify_exactness(self.engine, [table.name for table in self.tables])
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""
@@ -185,7 +181,7 @@ class SQLAlchemyStore:
         """See :meth:`.base.ConsentStore.set_consent`."""
         row = rows.write_consent(consent)
         if before is None:
-            return self._database.run(Step(self._sql.add_consent, row, 1)) is not None
+            return self._database.run(*(Step(sql, row, must) for sql, must in self._sql.add_consent)) is not None
         row["before"] = " ".join(before.scope)
         return self._database.run(Step(self._sql.change_consent, row, 1)) is not None
 
@@ -216,43 +212,3 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.purgeable`."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         return sum(self._database.fetch(count, **times)[0][0] for _, (count, _, _) in self._sql.expired)
-
-
-_ONE_CONNECTION: dict[str, Any] = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}}
-"""For SQLite in memory, where each connection has a database of its own."""
-
-
-def _check_dialect(name: str) -> None:
-    if name not in DIALECTS:
-        raise ConfigurationError(
-            f"flask_oauth2 keeps its tables in SQLite or PostgreSQL, not in {name}; set OAUTH2_DATABASE_URI or pass a "
-            "store= of your own"
-        )
-
-
-def _create_engine(uri: str) -> tuple[Engine, bool]:
-    """The engine of a URI, and whether it is SQLite in memory."""
-    try:
-        url = sa.make_url(uri)
-        _check_dialect(url.get_backend_name())
-        in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
-        return sa.create_engine(url, **_ONE_CONNECTION if in_memory else {}), in_memory
-    except sa.exc.ArgumentError as error:
-        raise ConfigurationError(f"OAUTH2_DATABASE_URI is no database URI that SQLAlchemy knows: {error}") from error
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"OAUTH2_DATABASE_URI needs {error.name}: install flask_oauth2[postgresql], or the driver that it names"
-        ) from error
-
-
-_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
-"""By dialect: what lets one of several workers that start at once make the tables."""
-
-
-def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # WAL is kept in the file; the others hold for a connection. Nothing acknowledged is lost when a process dies.
-    connection.execute("PRAGMA busy_timeout = 10000")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    # read where the system has it, not copied: all of a small file, and the front of a big one
-    connection.execute("PRAGMA mmap_size = 2147418112")

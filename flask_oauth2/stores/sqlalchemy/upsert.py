@@ -1,0 +1,47 @@
+"""An INSERT of a row whose key may be there already, as each dialect says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Table, case
+from sqlalchemy.sql import visitors
+
+
+class Upsert:
+    """The row that is to be inserted.
+
+    :param dialect: the name of the dialect.
+    :param values: the row by column.
+    """
+
+    def __init__(self, dialect: str, table: Table, values: Mapping[str, Any]) -> None:
+        self._table = table
+        self._is_mariadb = dialect == "mariadb"
+        name = "mysql" if self._is_mariadb else dialect
+        self._insert: Any = import_module(f"sqlalchemy.dialects.{name}").insert(table).values(values)
+        self.proposed: Any = self._insert.inserted if self._is_mariadb else self._insert.excluded
+        """The row as it would be, for the right side of a change."""
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """The change to all of it but the key."""
+        keys = list(self._table.primary_key)
+        return {column.name: self.proposed[column.key] for column in self._table.columns if column not in keys}
+
+    def replacing(self, change: Mapping[str, Any], only_if: ColumnElement[bool] | None = None) -> Any:
+        """The statement that changes the row that is there, or leaves it alone unless ``only_if`` holds for it."""
+        if not self._is_mariadb:
+            return self._insert.on_conflict_do_update(
+                index_elements=list(self._table.primary_key), set_=change, where=only_if
+            )
+        if only_if is None:
+            return self._insert.on_duplicate_key_update(dict(change))
+        # MariaDB changes one column after the other, and later ones see the earlier: what is asked for comes last
+        asked = {element.name for element in visitors.iterate(only_if) if isinstance(element, Column)}
+        names = sorted(change, key=lambda name: name in asked)
+        return self._insert.on_duplicate_key_update(
+            [(name, case((only_if, change[name]), else_=self._table.c[name])) for name in names]
+        )

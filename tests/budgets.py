@@ -1,0 +1,39 @@
+"""What each work may cost in SQL statements and commits, in every database the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from oauth_site import Site
+
+BUDGETS = [
+    ("client_credentials", 2, 1),
+    ("authorize", 3, 1),
+    ("code", 4, 1),
+    ("refresh", 4, 1),
+    ("introspection", 2, 0),
+    ("revocation", 3, 1),
+    ("guard", 1, 0),
+]
+"""The work, the most statements, the commits."""
+
+
+def prepare_works(site: Site) -> dict[str, Callable[[], Any]]:
+    """Each work, ready to be done once more."""
+    secret = site.add_client()
+    auth = ("web", secret)
+    site.authorize()
+    codes = [site.authorize()["code"] for _ in range(4)]
+    refresh = [site.tokens(secret)["refresh_token"] for _ in range(4)]
+    ended = [site.tokens(secret)["access_token"] for _ in range(4)]
+    access = site.tokens(secret)["access_token"]
+    return {
+        "client_credentials": lambda: site.token("client_credentials", auth),
+        "authorize": lambda: site.ask(),
+        "code": lambda: site.redeem(codes.pop(), auth),
+        "refresh": lambda: site.refresh(refresh.pop(), secret),
+        "introspection": lambda: site.post("/introspect", auth, token=access),
+        "revocation": lambda: site.post("/revoke", auth, token=ended.pop()),
+        "guard": lambda: site.call(access),
+    }

@@ -1,0 +1,86 @@
+"""A MariaDB server of our own, with all it writes in one folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from port_for import get_port
+from pytest_postgresql.retry import retry
+
+PATIENCE = 60
+
+
+def find_mariadbd() -> str | None:
+    """Debian keeps it in /usr/sbin, which is not on everybody's PATH."""
+    return shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+class MariaDBServer:
+    """Runs inside ``with``; root has no password."""
+
+    def __init__(self, mariadbd: str) -> None:
+        self._mariadbd = mariadbd
+        self.directory = Path(tempfile.mkdtemp(prefix="mariadb-"))
+        port = get_port(None)
+        assert port is not None
+        self.port = port
+        self._user = ["--user=root"] if os.getuid() == 0 else []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> MariaDBServer:
+        make = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(
+            [*make, f"--datadir={self.directory / 'data'}", *self._user], check=True, stdout=subprocess.DEVNULL
+        )
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        options = ["--no-defaults", f"--datadir={self.directory / 'data'}", *self._user, "--bind-address=127.0.0.1"]
+        options += [f"--port={self.port}", f"--socket={self.directory / 'socket'}", "--skip-name-resolve"]
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen([self._mariadbd, *options], stdout=log, stderr=log)
+        retry(lambda: self.run("SELECT 1"), PATIENCE, possible_exception=pymysql.Error)
+
+    def stop(self) -> None:
+        """Stop, and wait until it is gone."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Away for a while."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def run(self, *statements: str, database: str | None = None) -> Any:
+        """Send statements as root: the rows of the last."""
+        connection = pymysql.connect(
+            host="127.0.0.1", port=self.port, user="root", database=database, autocommit=True, connect_timeout=PATIENCE
+        )
+        with closing(connection), connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall()
+
+    def url(self, name: str) -> str:
+        """The URI of a database."""
+        return f"mariadb+pymysql://root@127.0.0.1:{self.port}/{name}"
