@@ -306,6 +306,7 @@ class OAuth2Provider(Registry):
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),
             find_claims=web.find_claims,
+            replica=self._choose_replica(app, settings.replica),
         )
         if self._parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(
@@ -340,6 +341,25 @@ class OAuth2Provider(Registry):
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return partial(SQLAlchemyStore.open, uri)
+
+    def _choose_replica(self, app: flask.Flask, replica: str | None) -> Store | None:
+        """Nothing is asked of it yet: it may be away."""
+        if replica is None:
+            return None
+        if self._store is not None:
+            raise ConfigurationError("OAUTH2_REPLICA is a copy of our own tables: with store= nothing reads it")
+        from .stores.sqlalchemy import SQLAlchemyStore
+
+        if "://" in replica:
+            return SQLAlchemyStore.attach(replica, self._tables)
+        with app.app_context():
+            engines = {} if self._db is None else self._db.engines
+        if replica not in engines:
+            raise ConfigurationError(
+                f"OAUTH2_REPLICA is {replica!r}, neither a database URI nor, with db=, the name of one of "
+                "SQLALCHEMY_BINDS"
+            )
+        return SQLAlchemyStore(engines[replica], self._tables)
 
 
 _MOVED = {

@@ -30,6 +30,7 @@ from .records import Authorization
 from .settings import Settings
 from .stores.base import ConsentStore, Store, find_announcing, find_consents
 from .stores.callbacks import Callbacks, CallbackStore
+from .stores.replica import ReplicatedReader, TokenReader
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
 from .tokens.cache import TokenCache
 
@@ -71,10 +72,14 @@ class Server:
         sender: object = None,
         find_mistakes: Callable[[], Iterable[str]] = tuple,
         find_claims: Callable[[], Mapping[str, str]] = dict,
+        replica: TokenReader | None = None,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
         self._open_store = open_store
+        self._replica = replica
+        self.guards_read: TokenReader | None = None
+        """Where guards look, once the store is open, if not there."""
         self.callbacks = parts.callbacks
         """The application's own clients, codes and tokens, where it has them."""
         self.files_every_token = parts.callbacks.follow_tokens
@@ -259,10 +264,16 @@ class Server:
                 self._kept_store = store
                 if self.token_cache is not None:
                     self._hear_of_ends(store, self.token_cache)
-                if self.callbacks.are_given:
-                    store = CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
-                self.__dict__["store"] = store
+                if self._replica is not None:
+                    self.guards_read = self._before(ReplicatedReader(store, self._replica))
+                store = self.__dict__["store"] = self._before(store)
             return store
+
+    def _before(self, store: Any) -> Any:
+        """What asks the application's callbacks too, where there are any."""
+        if self.callbacks.are_given:
+            return CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
+        return store
 
     def _hear_of_ends(self, store: Store, cache: TokenCache) -> None:
         """What other processes end, guards of this one forget at once, where the store tells of it."""

@@ -95,6 +95,12 @@ class Settings:
     metrics: str | None = _option(
         None, "For what system requests are counted and timed: prometheus or opentelemetry. Default: for none."
     )
+    replica: str | None = _option(
+        None,
+        "A copy of the database that guards may read: a URI or, with db=, the name of one of SQLALCHEMY_BINDS. A "
+        "revocation reaches them as late as it reaches the copy.",
+        "rfc7009 3",
+    )
     redis_url: str | None = _option(
         None,
         "A Redis server that keeps codes and counters before the database, for many workers on many machines: "
@@ -247,6 +253,12 @@ def _metrics(name: str, value: Any) -> str:
     return str(value)
 
 
+def _replica(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{name} must be a database URI, or with db= the name of one of SQLALCHEMY_BINDS")
+    return value
+
+
 def _redis_url(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.startswith(
         ("redis://", "rediss://", "unix://")
@@ -289,6 +301,7 @@ _CHECKS: dict[str, Any] = {
     "throttle_window": _seconds(1, _TEN_YEARS),
     "login_view": _text,
     "database_uri": _uri,
+    "replica": _replica,
     "metrics": _metrics,
     "redis_url": _redis_url,
     "redis_prefix": _text,

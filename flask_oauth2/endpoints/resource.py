@@ -32,7 +32,10 @@ def read_token(server: Server, request: Request) -> AccessToken:
     """The good token of a request, of whatever scope. Raises :exc:`NoToken`, or an error as in section 3.1."""
     token_type, value = _presented(server, request)
     now, cache = server.clock(), server.token_cache
-    access = find_access(server, value, now) if cache is None else find_lately(server, cache, value, now)
+    if cache is None:
+        access = find_access(server, value, now, server.guards_read)
+    else:
+        access = find_lately(server, cache, value, now)
     if access is None:
         raise InvalidToken("the token is unknown, revoked or too old")
     if access.expires_at <= now:

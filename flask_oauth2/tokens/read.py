@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from .. import values
 from ..records import AccessToken, Token
 from ..stores.base import Store
+from ..stores.replica import TokenReader
 
 if TYPE_CHECKING:
     from ..server import Server
     from .cache import TokenCache
 
 
-def find_access(server: Server, value: str, now: float, store: Store | None = None) -> AccessToken | None:
+def find_access(server: Server, value: str, now: float, store: TokenReader | None = None) -> AccessToken | None:
     """The access token of a value, expired or not; None where it is unknown, revoked, altered or too old.
 
     Too old is what was issued under longer lifetimes than today's: marks are kept for as long as today's need.
@@ -26,13 +27,13 @@ def find_lately(server: Server, cache: TokenCache, value: str, now: float) -> Ac
     """The same, or what it was not long ago."""
     access = cache.get(value, now)
     if access is None:
-        access = find_access(server, value, now)
+        access = find_access(server, value, now, server.guards_read)
         if access is not None:
             cache.put(value, access, now)
     return access
 
 
-def _read_access(server: Server, value: str, store: Store) -> AccessToken | None:
+def _read_access(server: Server, value: str, store: TokenReader) -> AccessToken | None:
     prefix = server.settings.prefixes["access_token"]
     if not value.startswith(f"{prefix}_"):
         for token_format in server.self_contained_formats:

@@ -57,6 +57,11 @@ class SQLAlchemyStore:
             raise
         return store
 
+    @classmethod
+    def attach(cls, uri: str, tables: schema.Tables | None = None) -> SQLAlchemyStore:
+        """A store that reads a copy of a database, ``OAUTH2_REPLICA``, and makes nothing there."""
+        return cls(create_engine(uri, "OAUTH2_REPLICA"), tables)
+
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
         with absence(self.engine):
