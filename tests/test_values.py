@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from math import inf, nextafter
 
 import pytest
 
@@ -73,3 +75,13 @@ def test_text_and_back() -> None:
     key = values.new_id(1_800_000_000.0)
     assert values.from_text(values.text(key)) == key
     assert len(values.text(key)) == 22
+
+
+@pytest.mark.parametrize("year", range(1971, 2100, 3))
+def test_a_stamp_is_of_the_second_in_which_a_token_is_issued(year: int) -> None:
+    """So that a table which is partitioned by ``issued_at`` can be searched by a key."""
+    whole = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+    for second in (whole + offset for offset in range(0, 86400 * 365, 99_991)):
+        for now in (second, nextafter(second, 0), nextafter(second, inf)):
+            assert int.from_bytes(values.stamp(now), "big") // 1000 == int(now)
+            assert values.new_id(now)[:6] == values.stamp(now)
