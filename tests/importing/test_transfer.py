@@ -196,7 +196,7 @@ def test_it_says_in_words_what_it_did(sql_site: Site, old: str) -> None:
     [
         ([], "say by --database where the tables are"),
         (["--database", "nonsense"], "this is no database URI"),
-        (["--database", "mysql+pymysql://host/name"], "the database URI needs the driver pymysql: install it"),
+        (["--database", "mysql+mysqldb://host/name"], "the database URI needs the driver MySQLdb: install it"),
         (["--database", "sqlite:////not/there.sqlite"], "there is no file /not/there.sqlite"),
         (
             ["--client-table", "apps"],
