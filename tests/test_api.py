@@ -58,6 +58,7 @@ def test_public_methods_of_the_provider() -> None:
         "init_app",
         "load_user",
         "login_url",
+        "metrics",
         "models",
         "register_client_auth_method",
         "register_response_type",

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine, exc
 
 from ...errors import ConfigurationError
-from .database import absence
+from .absence import absence
 
 BATCH = 500
 """How many rows are read, and filed, at a time."""

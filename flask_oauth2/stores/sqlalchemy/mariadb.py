@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 from sqlalchemy.pool.base import reset_rollback
 
 from ...errors import TemporarilyUnavailable
-from .database import Database, Step, error_number
+from .absence import error_number
+from .database import Database, Step
 
 _IN_TRANSACTION, _AUTOCOMMIT = 1, 2
 """What the server said of the connection, after its last statement that was no SELECT."""

@@ -17,7 +17,9 @@ from ...errors import ConfigurationError
 from ...records import AccessToken, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import rows, schema
-from .database import Step, absence, connect
+from .absence import absence
+from .connect import connect
+from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
 from .statements import KEYS, MARKS, Statements
 

@@ -1,0 +1,62 @@
+"""What is called an absence here: a database that cannot be reached, is locked, full or read-only for now."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, exc
+
+from ...errors import TemporarilyUnavailable
+
+_RETRY_AFTER = 1
+
+
+@contextmanager
+def absence(engine: Engine) -> Iterator[None]:
+    """What SQLAlchemy itself does in here fails like what we do."""
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        raise_absence(engine, getattr(error, "orig", None) or error)
+        raise
+
+
+def raise_absence(engine: Engine, error: BaseException) -> None:
+    """Raise :exc:`TemporarilyUnavailable` where that is what an error of the driver's means."""
+    driver = engine.dialect.loaded_dbapi
+    is_away = isinstance(error, driver.OperationalError | driver.InterfaceError | exc.TimeoutError)
+    is_read_only = getattr(error, "sqlstate", None) == "25006"  # PostgreSQL, while a standby takes over
+    if (is_away and not _is_mistake(error)) or is_read_only:
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or error_number(error) or ""
+        raise TemporarilyUnavailable(
+            "the database cannot be reached", retry_after=_RETRY_AFTER, came=f"{type(error).__name__} {code}".strip()
+        ) from error
+
+
+def _is_mistake(error: BaseException) -> bool:
+    """Whether it means a wrong statement or a missing table, where a driver has one class for both.
+
+    SQLite's does, and so does PyMySQL for errors of the server that it has no other class for.
+    """
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return True
+    number = error_number(error)
+    return 1000 <= number < 2000 and number not in _PASSING
+
+
+_PASSING = {
+    *(1020, 1205, 1213),  # others have the rows
+    *(1021, 1114),  # it is full
+    *(1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1698),  # it lets nobody in
+    *(1047, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1317, 1927, 1969),  # it goes down, or broke off
+    *(1290, 1792, 1836),  # it is read-only, while a replica takes over
+}
+"""MariaDB's numbers of what may work later."""
+
+
+def error_number(error: BaseException | None) -> int:
+    """The number that MariaDB gives an error; 0 for other errors."""
+    number = error.args[0] if error and error.args else 0
+    return number if isinstance(number, int) else 0

@@ -1,0 +1,142 @@
+"""Connections that are kept open beside the engine's pool, ready for the next statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Engine, event
+
+from .absence import raise_absence
+from .database import Database, Step
+
+
+class Kept(Database):
+    """Connections that are kept open in autocommit: to take one from a pool costs as much as a SELECT of SQLite.
+
+    The engine's pool makes them and then forgets them, so its own places stay free for the application. Where ``most``
+    are in use, the next one is the pool's.
+    """
+
+    _begins = "BEGIN"
+
+    def __init__(self, engine: Engine, most: int | None = None) -> None:
+        super().__init__(engine)
+        self._commits_alone = True
+        self._most = most
+        self._made = 0
+        self._lock = Lock()
+        self.idle: list[Any] = []
+        """The driver's connections that nobody uses now, the last used at the end."""
+        KEPT.add(self)
+        event.listen(engine, "engine_disposed", self._close_idle)
+
+    def fetch(self, statement: str, **parameters: Any) -> Any:
+        """The same as from a pool. What only reads is tried anew where the connection was lost while nobody used it."""
+        idle, driver = self.idle, None
+        try:
+            try:
+                driver = idle.pop()
+            except IndexError:
+                driver = self._connect()
+                if driver is None:
+                    return super().fetch(statement, **parameters)
+            cursor = driver.execute(statement, parameters)
+            if statement.startswith("SELECT") or "RETURNING" in statement:
+                result = cursor.fetchall()
+            else:
+                result = cursor.rowcount
+        except BaseException as error:
+            if self._drop(driver, error) and statement.startswith("SELECT"):
+                return super().fetch(statement, **parameters)
+            raise_absence(self.engine, error)
+            raise
+        idle.append(driver)
+        if idle is not self.idle:
+            self._close_all(idle)
+        return result
+
+    def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
+        idle, driver = self.idle, None
+        results: list[Any] = []
+        well = True
+        try:
+            try:
+                driver = idle.pop()
+            except IndexError:
+                driver = self._connect()
+                if driver is None:
+                    return super()._run_together(steps)
+            driver.execute(self._begins)
+            for statement, parameters, rows in steps:
+                cursor = driver.execute(statement, parameters)
+                result = cursor.fetchall() if "RETURNING" in statement else cursor.rowcount
+                results.append(result)
+                if rows is not None and result != rows:
+                    well = False
+                    break
+            driver.execute("COMMIT" if well else "ROLLBACK")
+        except BaseException as error:
+            self._drop(driver, error)
+            raise_absence(self.engine, error)
+            raise
+        idle.append(driver)
+        if idle is not self.idle:
+            self._close_all(idle)
+        return results if well else None
+
+    def _connect(self) -> Any:
+        """A new one; None where there are as many as there may be."""
+        with self._lock:
+            if self._made == self._most:
+                return None
+            self._made += 1
+        try:
+            pooled = self.engine.raw_connection()
+            driver: Any = pooled.dbapi_connection
+            pooled.detach()
+            self._prepare(driver)
+        except BaseException:
+            self._count_closed()
+            raise
+        return driver
+
+    def _prepare(self, driver: Any) -> None:
+        """Put a new connection into autocommit."""
+        raise NotImplementedError
+
+    def _drop(self, driver: Any, error: BaseException) -> bool:
+        """Close a connection on which something failed, which ends what was open. Whether it had been lost."""
+        if driver is None:
+            return False
+        dialect = self.engine.dialect
+        is_lost = isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, driver, None)
+        self._close_all([driver])
+        if is_lost:
+            self.engine.dispose()  # the others went the same way
+        return is_lost
+
+    def _close_idle(self, _: Engine) -> None:
+        """Close those that nobody uses now; the others are closed when they come back."""
+        idle, self.idle = self.idle, []
+        self._close_all(idle)
+
+    def _close_all(self, drivers: list[Any]) -> None:
+        while drivers:
+            drivers.pop().close()
+            self._count_closed()
+
+    def _count_closed(self) -> None:
+        with self._lock:
+            self._made -= 1
+
+    def forget(self) -> list[Any]:
+        """Leave those of the parent process alone, in a child."""
+        inherited, self.idle, self._made, self._lock = self.idle, [], 0, Lock()
+        return inherited
+
+
+KEPT: WeakSet[Kept] = WeakSet()
+"""All of this process."""
