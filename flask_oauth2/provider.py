@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial, wraps
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,7 +14,7 @@ import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, login, pages, uris, values, web
+from . import cli, login, pages, storage, uris, values, web
 from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint
 from .errors import ConfigurationError
 from .guard import Guard, demand
@@ -94,9 +92,7 @@ class OAuth2Provider(Registry):
         """
         if EXTENSION in app.extensions:
             raise ConfigurationError("this application has an OAuth2Provider already: one application, one provider")
-        settings = Settings.load(app.config)
-        if settings.redis_url is not None and find_spec("redis") is None:
-            raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
+        storage.check(Settings.load(app.config))
         blueprint = flask.Blueprint(
             "oauth2",
             __name__,
@@ -297,16 +293,17 @@ class OAuth2Provider(Registry):
         settings = Settings.load(app.config, warns=False)
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
+        chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
         server = Server(
             settings,
-            _before(self._choose_store(app, settings), settings),
+            chosen.choose_store(app, settings),
             self._parts,
             url_prefix=self._url_prefix,
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),
             find_claims=web.find_claims,
-            replica=self._choose_replica(app, settings.replica),
+            replica=chosen.choose_replica(app, settings),
         )
         if self._parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(
@@ -321,45 +318,6 @@ class OAuth2Provider(Registry):
             )
         self._is_closed = True
         return server
-
-    def _choose_store(self, app: flask.Flask, settings: Settings) -> Callable[[], Store]:
-        """What opens the store."""
-        if self._store is not None:
-            store = self._store
-            return lambda: store
-        from .stores.sqlalchemy import SQLAlchemyStore
-
-        if self._db is not None:
-            return partial(_open_database, app, self._db, self._tables)
-        uri = settings.database_uri
-        if uri is None:
-            if "sqlalchemy" in app.extensions:
-                raise ConfigurationError(
-                    "this application has a database: say OAuth2Provider(app, db=db) to keep clients and tokens in it, "
-                    "or set OAUTH2_DATABASE_URI to keep them in one of their own"
-                )
-            os.makedirs(app.instance_path, exist_ok=True)
-            uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
-        return partial(SQLAlchemyStore.open, uri)
-
-    def _choose_replica(self, app: flask.Flask, replica: str | None) -> Store | None:
-        """Nothing is asked of it yet: it may be away."""
-        if replica is None:
-            return None
-        if self._store is not None:
-            raise ConfigurationError("OAUTH2_REPLICA is a copy of our own tables: with store= nothing reads it")
-        from .stores.sqlalchemy import SQLAlchemyStore
-
-        if "://" in replica:
-            return SQLAlchemyStore.attach(replica, self._tables)
-        with app.app_context():
-            engines = {} if self._db is None else self._db.engines
-        if replica not in engines:
-            raise ConfigurationError(
-                f"OAUTH2_REPLICA is {replica!r}, neither a database URI nor, with db=, the name of one of "
-                "SQLALCHEMY_BINDS"
-            )
-        return SQLAlchemyStore(engines[replica], self._tables)
 
 
 _MOVED = {
@@ -378,24 +336,6 @@ def _caller() -> str:
     """The file and line of the application that called a method of the provider."""
     frame = sys._getframe(2)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _before(open_store: Callable[[], Store], settings: Settings) -> Callable[[], Store]:
-    """What opens the store, with Redis before it where that is wanted."""
-    if settings.redis_url is None:
-        return open_store
-    from .stores.redis import RedisStore
-
-    return partial(RedisStore.open, open_store, settings.redis_url, settings.redis_prefix)
-
-
-def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:
-    from .stores.sqlalchemy import SQLAlchemyStore
-
-    with app.app_context():
-        store = SQLAlchemyStore(db.engine, tables)
-    store.check()
-    return store
 
 
 def _exempt_from_csrf(blueprint: flask.Blueprint, *_: object) -> None:

@@ -60,7 +60,7 @@ def test_only_the_redis_store_imports_redis(module: Path) -> None:
         assert not {top for top in imports(module) if top.split(".")[0] == "redis"}
 
 
-LAYERS = ["stores", "clients", "checks", "tokens", "grants", "endpoints", "server", "registry", "provider"]
+LAYERS = ["stores", "clients", "checks", "tokens", "grants", "endpoints", "server", "storage", "registry", "provider"]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)
