@@ -183,7 +183,7 @@ def test_a_tokengetter_is_asked_as_before(make: Callable[..., Site], replica: Re
 
 
 class Seldom(MemoryStore):
-    """A replica that a test takes away."""
+    """A copy, or a primary, that a test takes away."""
 
     asked, is_away = 0, False
 
@@ -216,3 +216,13 @@ def test_a_copy_without_tables_is_no_error(tmp_path: Path) -> None:
     copy = SQLAlchemyStore.attach(f"sqlite:///{tmp_path / 'empty.sqlite'}")
     assert ReplicatedReader(primary, copy).get_access(token.access.key) == token.access
     copy.engine.dispose()
+
+
+def test_while_the_primary_is_away_what_the_replica_knows_goes_on() -> None:
+    primary, replica = Seldom(), MemoryStore()
+    token = filed(replica, new_token())
+    primary.is_away = True
+    reader = ReplicatedReader(primary, replica)
+    assert reader.get_access(token.access.key) == token.access
+    with pytest.raises(TemporarilyUnavailable):
+        reader.get_access(new_key())
