@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 from weakref import WeakSet
@@ -124,9 +125,10 @@ class Kept(Database):
         self._close_all(idle)
 
     def _close_all(self, drivers: list[Any]) -> None:
-        while drivers:
-            drivers.pop().close()
-            self._count_closed()
+        with suppress(IndexError):  # others may close the rest
+            while True:
+                drivers.pop().close()
+                self._count_closed()
 
     def _count_closed(self) -> None:
         with self._lock:
