@@ -186,6 +186,23 @@ def test_the_page_shows_what_is_written(folder: Path) -> None:
     assert shown - written == {name for name in shown if name.startswith("postgresql")}
 
 
+def test_the_readme_says_what_was_measured() -> None:
+    def rows(text: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
+        lines = text.splitlines()
+        head = next(line for line in lines if line.startswith("\\") and "flask_oauth2" in line)
+        names = head.split()[1:]
+        found = {}
+        for title, _ in WORKS.values():
+            line = next(line for line in lines if line.startswith(title))
+            cells = dict(zip(names, line.removeprefix(title).split(), strict=True))
+            found[title] = [cells[name] for name in columns]
+        return found
+
+    shown = ("flask_oauth2", "authlib", "django_oauth_toolkit")
+    measured = (PAGE.with_suffix("") / "sqlite-ratios.rst").read_text()
+    assert rows((ROOT / "README.rst").read_text(), shown) == rows(measured, shown)
+
+
 def test_plots_are_drawings(folder: Path) -> None:
     for path in [*(folder / "docs").glob("*.svg"), *PAGE.with_suffix("").glob("*.svg")]:
         drawing = ElementTree.parse(path).getroot()
