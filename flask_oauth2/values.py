@@ -71,6 +71,11 @@ def stamp(now: float) -> bytes:
     return int(now * 1000).to_bytes(6, "big")
 
 
+def second(key: bytes) -> int:
+    """The second of the stamp at the front of a key: that in which its token was issued."""
+    return int.from_bytes(key[:6], "big") // 1000
+
+
 def text(key: bytes) -> str:
     """A key or an identifier as base64url text."""
     return urlsafe_b64encode(key).rstrip(b"=").decode()

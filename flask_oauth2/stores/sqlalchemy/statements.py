@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -41,9 +42,13 @@ def _everything(table: Table) -> dict[str, Any]:
 
 
 class Statements:
-    """The statements, each as an attribute named after what it does."""
+    """The statements, each as an attribute named after what it does.
 
-    def __init__(self, tables: Tables, dialect: Dialect) -> None:
+    :param by_time: whether those that name a token by its key name the second ``issued_at`` of its row too, by which
+        the database knows the partition.
+    """
+
+    def __init__(self, tables: Tables, dialect: Dialect, by_time: bool = False) -> None:
         client, grant, token, revocation, consent, counter = tables
         if dialect.name == "sqlite":
             dialect = cast("type[DefaultDialect]", type(dialect))(
@@ -53,6 +58,7 @@ class Statements:
         mark: BindParameter[str] = bindparam("mark")
         client_id: BindParameter[str] = bindparam("client_id")
         now: BindParameter[int] = bindparam("now")
+        of_second = (token.c.issued_at == bindparam("issued_at"),) if by_time else ()
 
         def compiled(statement: ClauseElement) -> str:
             return str(statement.compile(dialect=dialect))
@@ -67,7 +73,12 @@ class Statements:
             row = Upsert(dialect.name, table, _everything(table))
             return compiled(row.replacing(row.rest))
 
-        def expired(table: Table, limit: ColumnElement[Any], *ends: ColumnElement[Any]) -> tuple[str, ...]:
+        def expired(
+            table: Table,
+            limit: ColumnElement[Any],
+            *ends: ColumnElement[Any],
+            where: Iterable[ColumnElement[bool]] = (),
+        ) -> tuple[str, ...]:
             """Count the expired rows; list a batch of their keys; delete one."""
             primary = next(iter(table.primary_key))
             gone = ends[0] <= limit
@@ -78,7 +89,7 @@ class Statements:
                 compiled(select(func.count()).select_from(table).where(gone)),
                 # with an offset of its own SQLite's compiler adds no parameter for one
                 compiled(batch.limit(literal_column(_BATCH)).offset(literal_column("0"))),
-                compiled(delete(table).where(primary == key, gone)),
+                compiled(delete(table).where(primary == key, gone, *where)),
             )
 
         self.get_client = compiled(select(*client.columns).where(client.c.client_id == client_id))
@@ -107,7 +118,7 @@ class Statements:
                 token.c.confirmation,
                 token.c.issued_at,
                 token.c.expires_at,
-            ).where(token.c.access_key == key),
+            ).where(token.c.access_key == key, *of_second),
             token.c.authorization_id,
             token.c.client_id,
             token.c.consent_id,
@@ -115,7 +126,7 @@ class Statements:
         )
         self.get_refresh = unmarked(
             select(*(c for c in token.columns if c.name not in ("refresh_key", "siblings"))).where(
-                token.c.refresh_key == key
+                token.c.refresh_key == key, *of_second
             ),
             token.c.authorization_id,
             token.c.client_id,
@@ -135,13 +146,14 @@ class Statements:
             update(grant).where(grant.c.key == key, grant.c.used_at.is_(None)).values(used_at=now)
         )
         self.spend_token = compiled(
-            update(token).where(token.c.access_key == key, token.c.used_at.is_(None)).values(used_at=now)
+            update(token).where(token.c.access_key == key, *of_second, token.c.used_at.is_(None)).values(used_at=now)
         )
         child = token.alias("child")
         self.add_sibling = compiled(
             update(token)
             .where(
                 token.c.access_key == key,
+                *of_second,
                 token.c.used_at > bindparam("since"),
                 token.c.siblings < bindparam("most"),
                 ~exists().where(child.c.parent == key, child.c.used_at.is_not(None)),
@@ -186,7 +198,7 @@ class Statements:
         self.delete_consent = compiled(delete(consent).where(*of_id))
 
         self.expired = (
-            (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at)),
+            (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at, where=of_second)),
             (b"", expired(grant, bindparam("before"), grant.c.expires_at)),
             ("", expired(revocation, now, revocation.c.expires_at)),
             (b"", expired(counter, now, counter.c.expires_at)),

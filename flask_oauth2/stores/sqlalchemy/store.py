@@ -8,6 +8,7 @@ of the application's session.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Engine
@@ -21,6 +22,7 @@ from .absence import absence
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
+from .partitions import Partitions, find_partitions
 from .statements import KEYS, MARKS, Statements
 
 
@@ -36,6 +38,8 @@ class SQLAlchemyStore:
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
+        self._by_time: Statements | None = None
+        self._has_looked = engine.dialect.name == "sqlite"
         self._database = connect(engine)
 
     @classmethod
@@ -54,6 +58,7 @@ class SQLAlchemyStore:
             if not is_current:
                 with absence(engine), alone(engine) as connection:
                     schema.advance(connection)
+            store._find_partitions()
         except BaseException:
             engine.dispose()
             raise
@@ -85,6 +90,17 @@ class SQLAlchemyStore:
                 raise ConfigurationError(f"the database lacks the {what}: {cure}")
         if self.engine.dialect.name == "mariadb":
             verify_exactness(self.engine, [table.name for table in self.tables])
+        self._find_partitions()
+
+    def _find_partitions(self) -> Partitions | None:
+        """Those of the token table. What names one token looks in one of them from now on."""
+        partitions = find_partitions(self.engine, self.tables.token)
+        if partitions is None:
+            self._by_time = None
+        elif self._by_time is None:
+            self._by_time = Statements(self.tables, self.engine.dialect, by_time=True)
+        self._has_looked = True
+        return partitions
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""
@@ -117,12 +133,21 @@ class SQLAlchemyStore:
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
-        found = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
+        if not self._has_looked:
+            self._find_partitions()
+        if self._by_time and not key.startswith(values.NO_STAMP):
+            named = {"key": key, "issued_at": values.second(key), "mark": values.text(key)}
+            found = self._database.fetch(self._by_time.get_access, **named)
+        else:
+            found = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
         return rows.read_access(found[0], key) if found else None
 
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
-        found = self._database.fetch(self._sql.get_refresh, key=key)
+        if self._by_time and not key.startswith(values.NO_STAMP):
+            found = self._database.fetch(self._by_time.get_refresh, key=key, issued_at=values.second(key))
+        else:
+            found = self._database.fetch(self._sql.get_refresh, key=key)
         return rows.read_token(found[0], key) if found else None
 
     def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
@@ -138,12 +163,14 @@ class SQLAlchemyStore:
             return run(*files) is not None
         if isinstance(spend, Grant):
             return run(Step(sql.spend_grant, {"key": spend.key, "now": now}, 1), *files) is not None
-        key = spend.access.key
-        if run(Step(sql.spend_token, {"key": key, "now": now}, 1), *files) is not None:
+        row: dict[str, Any] = {"key": spend.access.key}
+        if self._by_time:
+            sql, row = self._by_time, {**row, "issued_at": spend.access.issued_at}
+        if run(Step(sql.spend_token, {**row, "now": now}, 1), *files) is not None:
             return True
         if not leeway:
             return False
-        sibling = {"key": key, "since": now - leeway, "most": SIBLINGS}
+        sibling = {**row, "since": now - leeway, "most": SIBLINGS}
         return run(Step(sql.add_sibling, sibling, 1), *files) is not None
 
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
@@ -209,13 +236,27 @@ class SQLAlchemyStore:
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
-        for after, (_, list_batch, delete_one) in self._sql.expired:
+        partitions = self._find_partitions()
+        if partitions:
+            yield from self._purge_partitions(partitions, now)
+        for after, (_, list_batch, delete_one) in self._sql.expired[1 if partitions else 0 :]:
             while batch := self._database.fetch(list_batch, after=after, **times):
                 keys = [row[0] for row in batch]
                 yield sum(self._database.run(*(Step(delete_one, {"key": key, **times}) for key in keys)) or ())
                 after = keys[-1]
 
+    def _purge_partitions(self, partitions: Partitions, now: int) -> Iterator[int]:
+        partitions.add_ahead(now)
+        yield from partitions.drop_dead(now)
+        _, (_, _, delete_one) = (self._by_time or self._sql).expired[0]
+        for batch in partitions.list_expired(now):
+            rows = ({"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch)
+            yield sum(self._database.run(*(Step(delete_one, row) for row in rows)) or ())
+
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
         times = {"now": now, "before": now - GRANT_MEMORY}
-        return sum(self._database.fetch(count, **times)[0][0] for _, (count, _, _) in self._sql.expired)
+        partitions = self._find_partitions()
+        expired = self._sql.expired[1 if partitions else 0 :]
+        others = sum(int(self._database.fetch(count, **times)[0][0]) for _, (count, _, _) in expired)
+        return others + (partitions.count_expired(now) if partitions else 0)
