@@ -278,7 +278,8 @@ class TestCost:
         read()
         sent = log(read)
         assert all(text.startswith("SELECT") for text in sent), sent
-        assert len(sent) == (4 if name.startswith("purge") else 1)
+        # four tables are purged, once it is known whether one of them is cut into partitions
+        assert len(sent) == (5 if name.startswith("purge") else 1)
 
     @pytest.mark.parametrize("name", [name for name in WRITES if name != "delete_consent"])
     def test_a_writing_is_one_transaction(self, store: SQLAlchemyStore, log: Log, name: str) -> None:
