@@ -277,9 +277,11 @@ class TestCost:
         read = reads(store)[name]
         read()
         sent = log(read)
+        if name.startswith("purge"):  # looks first, by SQLAlchemy itself, whether a table is cut into partitions
+            assert "information_schema.partitions" in sent.pop(0)
+            assert sent.pop(0) == "ROLLBACK"
         assert all(text.startswith("SELECT") for text in sent), sent
-        # four tables are purged, once it is known whether one of them is cut into partitions
-        assert len(sent) == (5 if name.startswith("purge") else 1)
+        assert len(sent) == (4 if name.startswith("purge") else 1)
 
     @pytest.mark.parametrize("name", [name for name in WRITES if name != "delete_consent"])
     def test_a_writing_is_one_transaction(self, store: SQLAlchemyStore, log: Log, name: str) -> None:
