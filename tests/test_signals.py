@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -78,6 +79,56 @@ def test_a_refusal_says_why_and_by_which_id(
     assert (refused["error"], refused["rule"]) == ("invalid_grant", "rfc6749 4.1.3")
     assert f"[{refused['error_id']}] {refused['reason']}" in caplog.text
     assert "token_issued" not in names(heard)
+
+
+def test_a_refusal_says_where_and_to_which_client(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    secret = site.add_client()
+    site.redeem("oac_guessed", ("web", secret))
+    site.redeem("oac_guessed", client_id="public")
+    site.ask(client_id="nobody")
+    site.call("oat_guessed")
+    site.http.post("/oauth/token", data=b"\xff", content_type="application/x-www-form-urlencoded")
+    site.http.post("/oauth/token", data={"client_id": "long", "x": "x" * 70_000})
+    asked = [(what["endpoint"], what["client_id"]) for name, what in heard if name == "request_refused"]
+    assert asked == [
+        ("oauth2.token", "web"),
+        ("oauth2.token", "public"),
+        ("oauth2.authorize", "nobody"),
+        ("me", None),
+        ("oauth2.token", None),
+        ("oauth2.token", None),
+    ]
+
+
+def test_what_a_stranger_puts_there_is_no_secret_and_no_line_of_a_log(
+    site: Site, heard: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flask_oauth2.audit")
+    token = site.tokens(site.add_client())["access_token"]
+    site.redeem("oac_guessed", client_id=token)
+    site.redeem("oac_guessed", client_id="a\nb" * 1000)
+    first, second = (what["client_id"] for name, what in heard if name == "request_refused")
+    assert first == "oat_…"
+    assert len(second) == 255
+    assert not [line for line in caplog.messages if token in line or "\n" in line]
+
+
+def test_an_upload_that_a_guard_refuses_is_not_read(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    class Upload(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError
+
+    with site.app.test_request_context(
+        "/api/me",
+        method="POST",
+        input_stream=Upload(b"x"),
+        content_type="multipart/form-data; boundary=x",
+        content_length=1_000_000_000,
+        headers={"Authorization": "Bearer oat_guessed"},
+    ):
+        refused = site.app.view_functions["me"]()
+    assert refused.status_code == 401
+    assert last(heard, "request_refused")["client_id"] is None
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.CRITICAL])
