@@ -1,4 +1,7 @@
-"""Flask alone, with a secret key: a route per work that returns as many bytes. It refuses nothing."""
+"""Flask alone, with a secret key: a route per work that returns as many bytes. It refuses nothing.
+
+The view behind a guard is the application's own, so it is the same here.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ TOKENS = b'{"access_token":"%s","expires_in":3600,"refresh_token":"%s","scope":"
 ACTIVE = b'{"active":true,"client_id":"web","exp":1800003600,"iat":1800000000,"iss":"https://login.example",%s}\n' % (
     b'"jti":"%s","scope":"profile","sub":"ada","token_type":"Bearer"' % (b"c" * 51)
 )
-ME = b'{"client":"web","scope":["profile"],"user":"ada"}\n'
+ME = {"client": "web", "scope": ["profile"], "user": "ada"}
 METADATA = b'{"issuer":"https://login.example","rest":"%s"}\n' % (b"d" * 900)
 
 
