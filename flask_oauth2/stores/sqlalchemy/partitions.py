@@ -4,8 +4,8 @@ Keys begin with the time at which their token was issued, so whoever has a key k
 files into a partition that is over, so what has expired there need not be deleted: the partition goes as a whole once
 nothing in it lives.
 
-A change of the table needs all of it for a moment, for which all requests wait. So it is tried for half a second at
-most, or a second on MariaDB: behind a long backup it waits for the next purge, and requests do not wait behind it.
+A change of the table needs all of it for a moment, for which all requests wait. It is waited for half a second at most,
+or a second on MariaDB, since requests queue behind it: behind a long backup it is left to the next purge.
 """
 
 from __future__ import annotations
