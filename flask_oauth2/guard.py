@@ -152,7 +152,10 @@ class Guard:
         return refused
 
     def _refuse(self, error: OAuth2Error, _: str) -> flask.Response:
-        return web.write(resource.refuse(self._provider.server, error, self.demanded))
+        server = self._provider.server
+        if server.metrics is not None:
+            server.metrics.note(error.code)
+        return web.write(resource.refuse(server, error, self.demanded))
 
     def _check_unless_options(self) -> flask.Response | None:
         """Flask itself answers OPTIONS, which browsers send without a token; a view that answers it is guarded."""

@@ -211,16 +211,16 @@ class Server:
     def end(self, mark: str, now: float) -> None:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
         self.store.revoke(mark, self.mark_until(now))
-        self.forget(mark, now)
+        self.forget(mark)
 
-    def forget(self, mark: str, now: float) -> None:
+    def forget(self, mark: str) -> None:
         """Let guards of this process remember nothing that rests on a mark which was filed."""
         if self.token_cache is not None:
-            self.token_cache.end(mark, now)
+            self.token_cache.end(mark)
 
-    def announce(self, mark: str, now: float) -> None:
+    def announce(self, mark: str) -> None:
         """The same in all processes, where the store did not tell them of the mark by itself."""
-        self.forget(mark, now)
+        self.forget(mark)
         announcing = find_announcing(self.store)
         if announcing is not None:
             announcing.announce(mark)
@@ -232,7 +232,7 @@ class Server:
 
     def _end_undelivered(self, family: str, now: float) -> None:
         self.kept_store.revoke(family, self.mark_until(now))
-        self.forget(family, now)
+        self.forget(family)
 
     def mark_until(self, now: float) -> int:
         """When a mark that is filed now may be forgotten."""
@@ -282,7 +282,7 @@ class Server:
             if mark is None:  # some may have been missed
                 cache.clear()
             else:
-                cache.end(mark, self.clock())
+                cache.end(mark)
 
         announcing = find_announcing(store)
         if announcing is not None:

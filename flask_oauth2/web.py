@@ -101,7 +101,8 @@ def find_claims() -> dict[str, str]:
     request = current_request()
     found = {"endpoint": request.endpoint or ""}
     length = request.content_length
-    is_short = request.mimetype == _FORM and length is not None and length <= MOST_BYTES
+    is_read = request.max_content_length == MOST_BYTES  # by an endpoint, which takes no more
+    is_short = request.mimetype == _FORM and (is_read or (length is not None and length <= MOST_BYTES))
     try:
         # what a guard refuses may be an upload, which nobody is to read for this
         sent, basic = request.values if is_short else request.args, request.authorization

@@ -57,6 +57,8 @@ class Site:
         with self.app.app_context():
             server = self.provider.server
         server.clock = self.clock
+        if server.token_cache is not None:
+            server.token_cache.clock = self.clock
         return server
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -125,6 +127,38 @@ def test_an_exception_of_the_applications_own_is_counted(site: Site, counted: Ca
         site.token("client_credentials", ("web", secret))
     labels = {"grant_type": "client_credentials", "client": "confidential", "error": "server_error"}
     assert requests_of(counted, "token", **labels) == 1
+
+
+def test_a_request_without_a_token_is_no_success(site: Site, counted: Callable[..., float]) -> None:
+    assert site.http.get("/api/me").status_code == 401
+    assert requests_of(counted, "resource") == 0
+    assert requests_of(counted, "resource", error="no_token") == 1
+
+
+def test_a_form_in_chunks_names_its_grant_too(site: Site, counted: Callable[..., float]) -> None:
+    secret = site.add_client()
+    basic = b64encode(f"web:{secret}".encode()).decode()
+    answer = site.http.post(
+        "/oauth/token",
+        input_stream=BytesIO(b"grant_type=client_credentials"),
+        content_type="application/x-www-form-urlencoded",
+        headers={"Authorization": f"Basic {basic}", "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 200
+    assert requests_of(counted, "token", client="confidential", grant_type="client_credentials") == 1
+
+
+def test_what_cannot_be_counted_is_answered_all_the_same(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    secret = site.add_client()
+    site.server.metrics.recorder.record_request = site.server.metrics.recorder.record_event = fail
+    answer = site.token("client_credentials", ("web", secret))
+    assert site.is_alive(answer.get_json()["access_token"])
+    assert "a request was not counted" in caplog.text
+    assert "an event was not counted" in caplog.text
 
 
 def test_the_text_for_prometheus(site: Site) -> None:

@@ -190,7 +190,7 @@ def delete(client_id: str, yes: bool) -> None:
         click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
     now = server.clock()
     server.store.delete_client(client_id, server.mark_until(now))
-    server.forget(client_id, now)
+    server.forget(client_id)
     server.tell(signals.client_deleted, client_id=client_id)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 

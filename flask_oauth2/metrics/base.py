@@ -5,6 +5,7 @@ All is learnt from :mod:`flask_oauth2.signals`, so an endpoint knows nothing of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from time import perf_counter
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from .. import signals
+
+log = logging.getLogger("flask_oauth2")
 
 T = TypeVar("T")
 
@@ -94,14 +97,25 @@ class Metrics:
         finally:
             seconds = perf_counter() - start
             _seen.reset(token)
+            self._record(endpoint, seen, seconds)
+        return answer
+
+    def _record(self, endpoint: str, seen: _Seen, seconds: float) -> None:
+        """What was done is done, and must not be answered with an error because nobody could count it."""
+        try:
             grant_type = self._find_grant_type() if endpoint == "token" else ""
             self.recorder.record_request(Labels(endpoint, grant_type, seen.client, seen.error), seconds)
-        return answer
+        except Exception:
+            log.exception("a request was not counted")
 
     def _note_client(self, _: object, *, method: str, **more: Any) -> None:
         seen = _seen.get(None)
         if seen is not None:
             seen.client = "public" if method == "none" else "confidential"
+
+    def note(self, error: str) -> None:
+        """The request is answered with an error that no signal tells of."""
+        self._note_error(None, error=error)
 
     def _note_error(self, _: object, *, error: str, **more: Any) -> None:
         seen = _seen.get(None)
@@ -110,6 +124,9 @@ class Metrics:
 
     def _count(self, event: str) -> Callable[..., None]:
         def count(_: object, **what: Any) -> None:
-            self.recorder.record_event(event)
+            try:
+                self.recorder.record_event(event)
+            except Exception:
+                log.exception("an event was not counted")
 
         return count

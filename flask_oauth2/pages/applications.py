@@ -87,7 +87,7 @@ def _end(provider: OAuth2Provider, server: Server) -> Response:
         consents, now = _consents(server), server.clock()
         consent = consents.get_consent(user.id, client_id)
         if consent and consents.delete_consent(user.id, client_id, server.mark_until(now)):
-            server.announce(consent.id, now)
+            server.announce(consent.id)
             server.tell(signals.consent_withdrawn, client_id=client_id, user_id=user.id)
         client: Client | None = server.store.get_client(client_id)
         flask.session[_ENDED] = name_of(client, client_id)

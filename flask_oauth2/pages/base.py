@@ -73,11 +73,14 @@ class ClientRedirect(flask.Response):
     """The same to a client: its URI is encoded already, so Werkzeug need not take it apart once more."""
 
     def __init__(self, location: str) -> None:
-        super().__init__(status=303, headers={**_PRIVATE, "Location": location, "Content-Length": "0"})
+        super().__init__(status=303, headers={**_PRIVATE, "Location": location})
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """As they are, unless a client of the application's own has a URI that is none."""
-        return self.headers if self.headers["Location"].isascii() else super().get_wsgi_headers(environ)
+        """As they are, unless the URI is none, or the application has made another answer of this one."""
+        if self.response or not self.headers.get("Location", "é").isascii():
+            return super().get_wsgi_headers(environ)
+        self.headers["Content-Length"] = "0"
+        return self.headers
 
 
 def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:

@@ -4,6 +4,8 @@ that this process knows of.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from hashlib import sha256
 from threading import Lock
 
@@ -18,35 +20,39 @@ class TokenCache:
     """Access tokens by the digest of their values.
 
     :param seconds: how long one is remembered.
+    :param clock: seconds that only count up, whatever is done to the clock on the wall.
     """
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self._seconds = seconds
         self._tokens: dict[bytes, tuple[float, AccessToken]] = {}
         self._ended: dict[str, float] = {}
         self._lock = Lock()
 
-    def get(self, value: str, now: float) -> AccessToken | None:
-        """What was read of a value not long before ``now``; None where that is not known, or has ended since."""
+    def get(self, value: str) -> AccessToken | None:
+        """What was read of a value not long ago; None where that is not known, or has ended since."""
         until, access = self._tokens.get(_digest(value), _NOTHING)
-        if access is None or until <= now:
+        if access is None or until <= self.clock():
             return None
-        return None if self._ended and self._has_ended(access) else access
+        return None if self._ended and self.has_ended(access) else access
 
-    def put(self, value: str, access: AccessToken, now: float) -> None:
-        """Remember what was read, and asked for at ``now``: a mark that was filed meanwhile holds against it."""
+    def put(self, value: str, access: AccessToken, asked_at: float) -> None:
+        """Remember what was read, and asked for at ``asked_at`` by the same clock."""
         key = _digest(value)
         with self._lock:
             if len(self._tokens) >= MOST and key not in self._tokens:
                 del self._tokens[next(iter(self._tokens))]
-            self._tokens[key] = now + self._seconds, access
+            self._tokens[key] = asked_at + self._seconds, access
 
-    def end(self, mark: str, now: float) -> None:
-        """What rests on the mark has ended at ``now``. It is kept as long as what was read before it."""
+    def end(self, mark: str) -> None:
+        """What rests on the mark, which was just filed, has ended. It is kept as long as what was read before it."""
         ended = self._ended
         with self._lock:
+            now = self.clock()
             while ended and ended[first := next(iter(ended))] <= now:
                 del ended[first]
+            ended.pop(mark, None)  # a mark that comes again has its place at the end
             ended[mark] = now + self._seconds
 
     def clear(self) -> None:
@@ -54,7 +60,8 @@ class TokenCache:
         with self._lock:
             self._tokens = {}
 
-    def _has_ended(self, access: AccessToken) -> bool:
+    def has_ended(self, access: AccessToken) -> bool:
+        """Whether a mark that ends it was filed lately, as far as this process knows."""
         marks = access.authorization_id, access.client_id, access.consent_id, values.text(access.key)
         return not self._ended.keys().isdisjoint(marks)
 

@@ -25,11 +25,14 @@ def find_access(server: Server, value: str, now: float, store: TokenReader | Non
 
 def find_lately(server: Server, cache: TokenCache, value: str, now: float) -> AccessToken | None:
     """The same, or what it was not long ago."""
-    access = cache.get(value, now)
+    access = cache.get(value)
     if access is None:
+        asked_at = cache.clock()
         access = find_access(server, value, now, server.guards_read)
+        if access is not None and cache.has_ended(access):  # which a replica, or who read before, does not know yet
+            return None
         if access is not None:
-            cache.put(value, access, now)
+            cache.put(value, access, asked_at)
     return access
 
 

@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import flask
 import pytest
 
 from flask_oauth2 import Consent, MemoryStore
@@ -484,3 +485,29 @@ def test_a_consent_that_changes_all_the_time_is_tried_later(new_site: Any) -> No
     site = new_site(store=Busy(10**6))
     site.add_client()
     assert site.authorize()["error"] == "temporarily_unavailable"
+
+
+def test_an_application_may_make_another_answer_of_the_way_back(site: Site) -> None:
+    """As is done for pages that scripts load: they follow a header of their own."""
+
+    @site.app.after_request
+    def change(response: Any) -> Any:
+        if "X-Script" in flask.request.headers:
+            response.headers["X-Go-To"] = response.headers.pop("Location")
+            response.status_code = 200
+            response.set_data(b"moved")
+        return response
+
+    site.add_client()
+    site.authorize()
+    site.browser.environ_base["HTTP_X_SCRIPT"] = "yes"
+    answer = site.ask()
+    assert (answer.status_code, answer.text, answer.headers["Content-Length"]) == (200, "moved", "5")
+    assert "code=" in answer.headers["X-Go-To"]
+
+
+def test_the_way_back_has_no_body_and_says_so(site: Site) -> None:
+    site.add_client()
+    site.authorize()
+    answer = site.ask()
+    assert (answer.status_code, answer.data, answer.headers["Content-Length"]) == (303, b"", "0")

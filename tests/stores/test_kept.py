@@ -38,14 +38,12 @@ def kept(store: SQLAlchemyStore) -> Kept:
 
 
 def test_one_is_used_again_and_none_of_the_pool_is_taken(store: SQLAlchemyStore) -> None:
-    made = []
-    event.listen(store.engine, "checkout", lambda *_: made.append(1))
     token = filed(store, new_token())
+    (one,) = kept(store).idle
     for _ in range(5):
         assert store.get_access(token.access.key) == token.access
     store.revoke("mark", FAR)
-    assert len(made) == 1
-    assert len(kept(store).idle) == 1
+    assert kept(store).idle == [one]
     assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
@@ -154,7 +152,7 @@ def test_in_a_child_nothing_of_the_parent_is_used(store: SQLAlchemyStore) -> Non
     assert kept(store).idle == [of_parent]
 
 
-@pytest.mark.parametrize("options", [{"poolclass": NullPool}, {"pool_pre_ping": True}])
+@pytest.mark.parametrize("options", [{"poolclass": NullPool}, {"pool_pre_ping": True}, {"pool_recycle": 60}])
 @pytest.mark.parametrize(("kind", "uri"), [(SQLite, "sqlite_url"), (PostgreSQL, "postgresql_url")])
 def test_a_pool_of_another_kind_is_asked_each_time(
     request: pytest.FixtureRequest, open_store: OpenStore, options: dict[str, Any], kind: type, uri: str
@@ -163,6 +161,33 @@ def test_a_pool_of_another_kind_is_asked_each_time(
     open_store(url)
     engine = sa.create_engine(url, **options)
     assert type(connect(engine)) is kind
+    store = SQLAlchemyStore(engine)
+    token = filed(store, new_token())
+    assert store.get_access(token.access.key) == token.access
+    store.revoke(token.authorization.id, FAR)
+    assert store.get_access(token.access.key) is None
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["checkout", "checkin", "reset"])
+def test_whoever_sees_to_each_use_of_a_connection_does(store: SQLAlchemyStore, name: str) -> None:
+    """Such as by the search path or the role of a tenant."""
+    store.engine.dispose()
+    seen: list[int] = []
+    event.listen(store.engine, name, lambda *_: seen.append(1))
+    token = filed(store, new_token())
+    assert store.get_access(token.access.key) == token.access
+    store.revoke("mark", FAR)
+    assert store.revoked("mark")
+    assert store.count(b"key", FAR) == 1
+    assert store.count(b"key", FAR) == 2
+    assert len(seen) == 6
+    assert kept(store).idle == []
+
+
+def test_psycopg2_is_asked_by_the_pool(postgresql_url: str, open_store: OpenStore) -> None:
+    open_store(postgresql_url)
+    engine = sa.create_engine(postgresql_url.replace("+psycopg", "+psycopg2"))
     store = SQLAlchemyStore(engine)
     token = filed(store, new_token())
     assert store.get_access(token.access.key) == token.access

@@ -573,3 +573,36 @@ def test_a_forked_process_has_connections_and_a_thread_of_its_own(redis_url: str
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
     assert done.returncode == 0, done.stderr
+
+
+class Faulty(MemoryStore):
+    """It files what it is given, and fails afterwards."""
+
+    def issue(self, *arguments: Any) -> bool:
+        super().issue(*arguments)
+        raise LookupError
+
+
+@pytest.mark.spec("rfc6749", "4.1.2")
+def test_a_code_whose_tokens_were_filed_after_all_stays_spent(open_redis: OpenRedis) -> None:
+    store = open_redis(Faulty())
+    grant = new_grant()
+    store.issue(None, [grant], NOW)
+    with pytest.raises(LookupError):
+        store.issue(grant, [new_token()], NOW)
+    found = store.get_grant(grant.key, grant.kind)
+    assert found is not None
+    assert found.used_at == NOW
+    assert store.issue(grant, [new_grant()], NOW) is False
+
+
+def test_a_client_that_was_given_stays_open(redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    store = RedisStore(MemoryStore(), client)
+    filed(store, new_grant())
+    held = client.connection_pool.get_connection()
+    store.close()
+    held.send_command("PING")
+    assert held.read_response() in (b"PONG", True)
+    client.connection_pool.release(held)
+    client.close()

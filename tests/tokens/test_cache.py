@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import event
 from stores.workers import PATIENCE
 
+from flask_oauth2 import values
 from flask_oauth2.records import AccessToken
 from flask_oauth2.tokens import cache
 from flask_oauth2.tokens.cache import TokenCache
-from oauth_site import NOW, Site, Statements, make_site
+from oauth_site import NOW, Clock, Site, Statements, make_site
 
 SECONDS = 5
 
@@ -199,48 +200,127 @@ def access(number: int = 0) -> AccessToken:
     )
 
 
-def test_a_mark_that_came_while_the_store_was_read_holds() -> None:
-    remembered = TokenCache(SECONDS)
-    remembered.end("family-0", NOW + 0.1)
-    remembered.put("value", access(), NOW)  # what was read before the mark was there
-    assert remembered.get("value", NOW + 0.2) is None
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
-def test_marks_are_kept_as_long_as_what_was_read_before_them() -> None:
-    remembered = TokenCache(SECONDS)
-    remembered.put("value", access(), NOW)
-    remembered.end("family-0", NOW)
+@pytest.fixture
+def remembered(clock: Clock) -> TokenCache:
+    return TokenCache(SECONDS, clock)
+
+
+def test_a_mark_that_came_while_the_store_was_read_holds(remembered: TokenCache, clock: Clock) -> None:
+    remembered.end("family-0")
+    remembered.put("value", access(), clock() - 0.1)  # what was read before the mark was there
+    assert remembered.get("value") is None
+
+
+def test_marks_are_kept_as_long_as_what_was_read_before_them(remembered: TokenCache, clock: Clock) -> None:
+    remembered.put("value", access(), clock())
+    remembered.end("family-0")
     for second in range(SECONDS):
-        remembered.end(f"another-{second}", NOW + second)
-        assert remembered.get("value", NOW + second) is None
-    remembered.end("another", NOW + 2 * SECONDS)
+        remembered.end(f"another-{second}")
+        assert remembered.get("value") is None
+        clock.forward(1)
+    clock.forward(SECONDS)
+    remembered.end("another")
     assert list(remembered._ended) == ["another"]
 
 
-def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mark_that_comes_again_keeps_no_older_one(remembered: TokenCache, clock: Clock) -> None:
+    for second in range(3 * SECONDS):
+        remembered.end("the same")
+        remembered.end(f"another-{second}")
+        clock.forward(1)
+    assert len(remembered._ended) <= SECONDS + 1
+
+
+def test_it_is_bounded(remembered: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST", 3)
-    remembered = TokenCache(SECONDS)
     for number in range(5):
-        remembered.put(f"value-{number}", access(number), NOW)
-    assert [remembered.get(f"value-{number}", NOW) is not None for number in range(5)] == [False] * 2 + [True] * 3
+        remembered.put(f"value-{number}", access(number), clock())
+    assert [remembered.get(f"value-{number}") is not None for number in range(5)] == [False] * 2 + [True] * 3
 
 
-def test_what_is_read_again_takes_no_other_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_read_again_takes_no_other_place(
+    remembered: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cache, "MOST", 2)
-    remembered = TokenCache(SECONDS)
-    remembered.put("one", access(1), NOW)
-    remembered.put("two", access(2), NOW)
+    remembered.put("one", access(1), clock())
+    remembered.put("two", access(2), clock())
     newer = replace(access(2), scope=("mail",))
-    remembered.put("two", newer, NOW + 1)
-    assert remembered.get("one", NOW + 1) == access(1)
-    assert remembered.get("two", NOW + 1) == newer
+    remembered.put("two", newer, clock())
+    assert remembered.get("one") == access(1)
+    assert remembered.get("two") == newer
 
 
-def test_all_can_be_forgotten() -> None:
-    remembered = TokenCache(SECONDS)
-    remembered.put("value", access(), NOW)
+def test_all_can_be_forgotten(remembered: TokenCache, clock: Clock) -> None:
+    remembered.put("value", access(), clock())
     remembered.clear()
-    assert remembered.get("value", NOW) is None
+    assert remembered.get("value") is None
+
+
+def test_the_clock_on_the_wall_may_be_set_back(site: Site) -> None:
+    """What is remembered is counted by another one."""
+    secret = site.add_client()
+    tokens, others = site.tokens(secret), [site.tokens(secret) for _ in range(2)]
+    clock = Clock()
+    cache = site.server.token_cache
+    site.clock.forward(600)
+    cache.clock = clock
+    assert site.http.get("/api/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}).status_code == 200
+    site.clock.forward(-600)
+    for one in (tokens, *others):
+        site.http.post("/oauth/revoke", data={"token": one["access_token"]}, auth=("web", secret))
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert site.http.get("/api/me", headers=headers).status_code == 401
+        site.clock.forward(SECONDS + 1)
+        clock.forward(SECONDS + 1)
+
+
+def test_a_revocation_that_waits_holds_against_what_was_read_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = site.add_client()
+    tokens, other = site.tokens(secret), site.tokens(secret)
+    revoke = site.store.revoke
+
+    def wait_first(mark: str, expires_at: int) -> None:
+        site.clock.forward(SECONDS - 1)
+        assert site.is_alive(tokens["access_token"])
+        revoke(mark, expires_at)
+
+    monkeypatch.setattr(site.store, "revoke", wait_first)
+    revoke_token(site, secret, tokens)
+    monkeypatch.undo()
+    assert not site.is_alive(tokens["access_token"])
+    site.clock.forward(2)
+    revoke_token(site, secret, other)
+    assert not site.is_alive(tokens["access_token"])
+
+
+class Lagging:
+    """A replica that learns nothing any more."""
+
+    def __init__(self, token: AccessToken) -> None:
+        self._token = token
+
+    def get_access(self, key: bytes) -> AccessToken:
+        return self._token
+
+    def revoked(self, *marks: str) -> bool:
+        return False
+
+
+def test_a_replica_that_lags_brings_nothing_back_in_the_process_that_ended_it(site: Site) -> None:
+    secret = site.add_client()
+    tokens = site.tokens(secret)
+    value = tokens["access_token"]
+    site.server.guards_read = Lagging(site.store.get_access(values.key(value)))
+    assert site.is_alive(value)
+    revoke_token(site, secret, tokens)
+    assert not site.is_alive(value)
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ class RedisStore:
 
     def __init__(self, behind: Store, redis: str | redis_py.Redis, prefix: str = "oauth2:") -> None:
         client = connect(redis) if isinstance(redis, str) else redis
+        self._is_own = client is not redis
         self.behind = behind
         self._prefix = prefix
         self._redis = Connection(client)
@@ -61,15 +62,17 @@ class RedisStore:
         """
         client = connect(url)
         store = cls(open_behind(), client, prefix)
+        store._is_own = True
         with suppress(TemporarilyUnavailable):  # whoever needs it is told, and it is looked at then
             store._redis.get_to_know()
         return store
 
     def close(self) -> None:
-        """End the connections, and the thread that listens."""
+        """End the thread that listens, and the connections, but for those of a client that was given."""
         self._announcements.close()
-        self._redis.client.close()
-        self._redis.client.connection_pool.disconnect()
+        if self._is_own:
+            self._redis.client.close()
+            self._redis.client.connection_pool.disconnect()
 
     def get_client(self, client_id: str) -> Client | None:
         """From the store behind."""
@@ -129,7 +132,8 @@ class RedisStore:
         except TemporarilyUnavailable:
             raise
         except Exception:
-            self._take_back(names, used_at)
+            if not self._is_filed(tokens):
+                self._take_back(names, used_at)
             raise
         if not is_done:
             self._take_back(names, used_at)
@@ -146,6 +150,13 @@ class RedisStore:
         if result == TAKEN:
             raise ValueError("a duplicate key")
         return result != SPENT
+
+    def _is_filed(self, tokens: Iterable[Grant | Token]) -> bool:
+        """Whether any of them is there after all, or that cannot be seen."""
+        try:
+            return any(isinstance(token, Token) and self.behind.get_access(token.access.key) for token in tokens)
+        except Exception:
+            return True
 
     def _take_back(self, names: Sequence[str], used_at: str) -> None:
         with suppress(TemporarilyUnavailable):  # then it stays spent

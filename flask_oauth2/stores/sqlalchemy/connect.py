@@ -23,11 +23,13 @@ def connect(engine: Engine) -> Database:
     _ENGINES.add(engine)
     if isinstance(engine.pool, _IN_MEMORY):
         return InMemory(engine)
-    # whoever chose a pool that keeps nothing, or that asks each connection whether it is still good, meant it
+    # whoever chose a pool that keeps nothing, or that lets no connection grow old or asks whether it is good, meant it
     pool = engine.pool
-    keeps = isinstance(pool, QueuePool) and not pool._pre_ping
+    keeps = isinstance(pool, QueuePool) and not pool._pre_ping and pool._recycle == -1
     if engine.dialect.name == "postgresql":
-        return KeptPostgreSQL(engine, pool.size()) if isinstance(pool, QueuePool) and keeps else PostgreSQL(engine)
+        if isinstance(pool, QueuePool) and keeps and engine.dialect.driver == "psycopg":
+            return KeptPostgreSQL(engine, pool.size())
+        return PostgreSQL(engine)
     if engine.dialect.name == "mariadb":
         return MariaDB(engine)
     return KeptSQLite(engine) if keeps else SQLite(engine)

@@ -86,8 +86,8 @@ def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    # read where the system has it, not copied: all of a small file, and the front of a big one
-    connection.execute("PRAGMA mmap_size = 2147418112")
+    # at most 16 MiB of pages once read; a file that is mapped would kill the process when somebody overwrites it
+    connection.execute("PRAGMA cache_size = -16384")
 
 
 def _tune_mariadb(connection: Any, _: object) -> None:

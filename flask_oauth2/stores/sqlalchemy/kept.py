@@ -43,7 +43,7 @@ class Kept(Database):
             except IndexError:
                 driver = self._connect()
                 if driver is None:
-                    return super().fetch(statement, **parameters)
+                    return self._ask_pool(statement, parameters)
             cursor = driver.execute(statement, parameters)
             if statement.startswith("SELECT") or "RETURNING" in statement:
                 result = cursor.fetchall()
@@ -88,8 +88,17 @@ class Kept(Database):
             self._close_all(idle)
         return results if well else None
 
+    def _ask_pool(self, statement: str, parameters: dict[str, Any]) -> Any:
+        if statement.startswith("SELECT"):
+            return super().fetch(statement, **parameters)
+        (result,) = super()._run_together((Step(statement, parameters),)) or (None,)
+        return result
+
     def _connect(self) -> Any:
-        """A new one; None where there are as many as there may be."""
+        """A new one; None where there are as many as there may be, or the application sees to each use of one."""
+        dispatch: Any = self.engine.pool.dispatch
+        if dispatch.checkout or dispatch.checkin or dispatch.reset:
+            return None
         with self._lock:
             if self._made == self._most:
                 return None
@@ -127,8 +136,10 @@ class Kept(Database):
     def _close_all(self, drivers: list[Any]) -> None:
         with suppress(IndexError):  # others may close the rest
             while True:
-                drivers.pop().close()
+                driver = drivers.pop()
                 self._count_closed()
+                with suppress(self.engine.dialect.loaded_dbapi.Error):  # what was done on it is done
+                    driver.close()
 
     def _count_closed(self) -> None:
         with self._lock:

@@ -114,12 +114,12 @@ class Partitions:
             is_gone = False
             if rows is not None:
                 with self._trying(f"left {partition.name}, in which nothing lives"):
-                    self._drop(partition)
-                    is_gone = True
+                    is_gone = self._drop(partition, now)
             if is_gone:
                 yield rows or 0
 
-    def _drop(self, partition: Partition) -> None:
+    def _drop(self, partition: Partition, now: int) -> bool:
+        """Whether it was dropped; not where something lives there after all."""
         raise NotImplementedError
 
     def list_expired(self, now: int) -> Iterator[list[tuple[bytes, int]]]:
@@ -212,10 +212,16 @@ class PostgreSQLPartitions(Partitions):
             ):
                 connection.execute(sa.text(statement))
 
-    def _drop(self, partition: Partition) -> None:
+    def _drop(self, partition: Partition, now: int) -> bool:
+        """Nobody files into it between the look and the end of it; who reads goes on until then."""
+        lives = sa.text(f"SELECT 1 FROM {partition.rows} WHERE {_LIVES} LIMIT 1")  # noqa: S608
         with self.engine.begin() as connection:
             connection.execute(sa.text(self._patience))
+            connection.execute(sa.text(f"LOCK TABLE {partition.rows} IN SHARE ROW EXCLUSIVE MODE"))
+            if connection.scalar(lives, {"now": now}):
+                return False
             connection.execute(sa.text(f"DROP TABLE {partition.rows}"))
+        return True
 
 
 class MariaDBPartitions(Partitions):
@@ -250,10 +256,11 @@ class MariaDBPartitions(Partitions):
             parts.append(f"PARTITION {self._quote(rest.name)} VALUES LESS THAN MAXVALUE")
         connection.execute(sa.text(f"ALTER TABLE {self._table} WAIT 1 {change} ({', '.join(parts)})"))
 
-    def _drop(self, partition: Partition) -> None:
+    def _drop(self, partition: Partition, now: int) -> bool:
         with self.engine.connect() as connection:
             name = self._quote(partition.name)
             connection.execute(sa.text(f"ALTER TABLE {self._table} WAIT 1 DROP PARTITION {name}"))
+        return True
 
 
 _BY_DIALECT = {"postgresql": PostgreSQLPartitions, "mariadb": MariaDBPartitions}
