@@ -75,6 +75,7 @@ def test_the_store_is_opened_once_by_many_first_requests(tmp_path: Path, monkeyp
 def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flask_oauth2 import ConfigurationError
 
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="postgresql+psycopg2://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match=r"psycopg2.*flask_oauth2\[postgresql\]"):
         site.http.post("/oauth/token", data=FORM)

@@ -152,9 +152,9 @@ class RedisStore:
         return result != SPENT
 
     def _is_filed(self, tokens: Iterable[Grant | Token]) -> bool:
-        """Whether any of them is there after all, or that cannot be seen."""
+        """Whether they are there after all, or that cannot be seen. They are filed together or not at all."""
         try:
-            return any(isinstance(token, Token) and self.behind.get_access(token.access.key) for token in tokens)
+            return all(isinstance(token, Token) and self.behind.get_access(token.access.key) for token in tokens)
         except Exception:
             return True
 
