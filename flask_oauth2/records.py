@@ -28,6 +28,10 @@ class Client:
     and ``pkce_required`` are the client's own answer where it differs from the settings. ``resource_server`` says that
     the client may introspect tokens of others, :rfc:`7662#section-2.1`. ``metadata`` holds what people are shown:
     ``client_uri``, ``logo_uri``, ``policy_uri``, ``tos_uri``, ``contacts``.
+
+    ``registered_by`` says how it came here: empty for one that the operator has registered. ``owner_id`` is the user
+    who develops it. ``registration_key`` is the key of its registration access token, :rfc:`7592#section-3`. One that
+    has got no token by ``expires_at`` is taken away.
     """
 
     client_id: str
@@ -44,6 +48,15 @@ class Client:
     resource_server: bool = False
     metadata: Claims = field(default_factory=dict, hash=False)
     created_at: int = 0
+    registered_by: str = ""
+    owner_id: str | None = None
+    registration_key: bytes | None = None
+    expires_at: int | None = None
+
+    @property
+    def is_vetted(self) -> bool:
+        """Whether somebody who answers for this site has registered it."""
+        return not self.registered_by
 
     @property
     def is_public(self) -> bool:
@@ -57,6 +70,7 @@ class Authorization:
 
     ``user_id`` is None where a client acts for itself. ``claims`` is what a grant wants carried along, JSON.
     ``consent_id`` is that of the consent it rests on, where the user was asked: who withdraws that ends all of it.
+    ``resource`` names the protected resources that it is for, :rfc:`8707`.
     """
 
     id: str
@@ -65,14 +79,18 @@ class Authorization:
     scope: Scope
     claims: Claims = field(default_factory=dict, hash=False)
     consent_id: str | None = None
+    resource: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Something that is spent once: a code, or an authorization request that was too long for a URL.
+    """Something that is spent once: a code, a device code, or an authorization request that was too long for a URL.
 
     ``redirect_uri`` is the one that was sent, None if none was, :rfc:`6749#section-4.1.3`. ``challenge`` is the PKCE
-    challenge, by S256. ``authorization`` is None while nobody has decided.
+    challenge, by S256. ``authorization`` is None while nobody has decided, and where somebody refused: ``is_denied``.
+
+    Of a device code, :rfc:`8628`: ``user_code_key`` is the key of the code that people type, ``interval`` the seconds
+    between two polls, ``polled_at`` when the client last did.
     """
 
     key: bytes
@@ -83,13 +101,18 @@ class Grant:
     challenge: str | None = None
     parameters: Claims = field(default_factory=dict, hash=False)
     used_at: int | None = None
+    user_code_key: bytes | None = None
+    is_denied: bool = False
+    interval: int | None = None
+    polled_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
     """What an access token says: what a format writes, and the slim view that a guard reads.
 
-    ``type`` is the token type, such as ``Bearer``; ``confirmation`` is what binds it to its holder.
+    ``type`` is the token type, such as ``Bearer``; ``confirmation`` is what binds it to its holder. ``audience`` names
+    the protected resources that may take it, :rfc:`8707#section-2`; where it is empty, those that have no name.
     """
 
     key: bytes
@@ -103,6 +126,7 @@ class AccessToken:
     claims: Claims = field(default_factory=dict, hash=False)
     confirmation: Claims | None = field(default=None, hash=False)
     consent_id: str | None = None
+    audience: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +151,8 @@ class Consent:
     """What a user let a client have, so as not to be asked again, and so as to end it.
 
     ``id`` is the mark that ends all that rests on it. ``used_at`` is when the client last got something for it, to the
-    day.
+    day. ``scope`` is all that was allowed anywhere, ``by_resource`` what of it at which protected resource, under the
+    empty text what is for none of them; it is empty where all is for none.
     """
 
     id: str
@@ -136,6 +161,17 @@ class Consent:
     scope: Scope
     granted_at: int
     used_at: int
+    by_resource: Mapping[str, Scope] = field(default_factory=dict, hash=False)
+
+    def covers(self, scope: Scope, resource: tuple[str, ...]) -> bool:
+        """Whether all of the scope was allowed at each of the resources."""
+        held = self.at_each
+        return all(set(scope).issubset(held.get(name, ())) for name in resource or ("",))
+
+    @property
+    def at_each(self) -> Mapping[str, Scope]:
+        """What was allowed at each resource, under the empty text what is for none."""
+        return self.by_resource or {"": self.scope}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,16 +158,25 @@ class AnnouncingStore(Protocol):
         ...
 
 
-def widened(before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float) -> Consent:
+def widened(
+    before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float, resource: tuple[str, ...] = ()
+) -> Consent:
     """What a user lets a client have from now on; it keeps its id and its first day, so that one ending ends all."""
+    held = before.at_each if before else {}
+    at_each = {**held, **{name: _union(held.get(name, ()), scope) for name in resource or ("",)}}
     return Consent(
         id=before.id if before else values.new_family(now),
         user_id=user_id,
         client_id=client_id,
-        scope=tuple(dict.fromkeys((*(before.scope if before else ()), *scope))),
+        scope=_union(before.scope if before else (), scope),
         granted_at=before.granted_at if before else int(now),
         used_at=int(now),
+        by_resource={} if set(at_each) == {""} else at_each,
     )
+
+
+def _union(one: Scope, other: Scope) -> Scope:
+    return tuple(dict.fromkeys((*one, *other)))
 
 
 def find_consents(store: object) -> ConsentStore | None:

@@ -121,7 +121,7 @@ class MemoryStore:
         key = consent.user_id, consent.client_id
         with self._lock:
             found = self._consents.get(key)
-            is_as_before = (found and (found.id, found.scope)) == (before and (before.id, before.scope))
+            is_as_before = _said(found) == _said(before)
             if is_as_before:
                 self._consents[key] = consent
             return is_as_before
@@ -207,3 +207,8 @@ class MemoryStore:
             [mark for mark, expires_at in self._marks.items() if expires_at <= now],
             [k for k, (_, expires_at) in self._counters.items() if expires_at <= now],
         )
+
+
+def _said(consent: Consent | None) -> object:
+    """What a user allowed, by which a consent that somebody else has changed is known."""
+    return consent and (consent.id, consent.scope, consent.by_resource)

@@ -127,11 +127,17 @@ class TestGrants:
 
     def test_every_field_comes_back(self, store: Store) -> None:
         grant = new_grant(
-            new_authorization(claims={"nonce": "n", "list": [1, {"a": None}]}, consent_id="consent"),
+            new_authorization(
+                claims={"nonce": "n", "list": [1, {"a": None}]}, consent_id="consent", resource=("https://a.example/é",)
+            ),
             redirect_uri="https://client.example/back?a=b&c=%20",
             challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
             parameters={"state": "a\0é☕", "prompt": ["login"]},
             used_at=NOW,
+            user_code_key=new_key(),
+            is_denied=True,
+            interval=5,
+            polled_at=NOW,
         )
         assert all(getattr(grant, field.name) != field.default for field in fields(Grant)), "a field is not tested"
         filed(store, grant)
@@ -174,7 +180,11 @@ class TestTokens:
 
     def test_every_field_comes_back(self, store: Store) -> None:
         token = new_token(
-            new_authorization(claims={"act": {"sub": "é☕"}}, consent_id="consent"),
+            new_authorization(
+                claims={"act": {"sub": "é☕"}},
+                consent_id="consent",
+                resource=("https://a.example/mcp", "https://b.example"),
+            ),
             scope=("read",),
             confirmation={"jkt": "thumbprint"},
             parent=None,
@@ -187,6 +197,20 @@ class TestTokens:
         filed(store, token)
         assert token.refresh_key is not None
         assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.key) == token.access
+
+    @pytest.mark.parametrize("audience", [(), ("https://a.example/mcp",), None])
+    @spec("rfc8707", "2.2")
+    def test_one_access_token_may_be_for_less_than_was_allowed(
+        self, store: Store, audience: tuple[str, ...] | None
+    ) -> None:
+        owner = new_authorization(resource=("https://a.example/mcp", "https://b.example"))
+        token = new_token(owner)
+        if audience is not None:
+            token = replace(token, access=replace(token.access, audience=audience))
+        filed(store, token)
+        found = store.get_refresh(token.refresh_key or b"")
+        assert found == token
         assert store.get_access(token.access.key) == token.access
 
     def test_defaults_come_back(self, store: Store) -> None:

@@ -41,6 +41,10 @@ def new_client(**fields: Any) -> Client:
         "resource_server": True,
         "metadata": {"contacts": ["a@example.com"], "logo_uri": "https://client.example/☕.png"},
         "created_at": NOW,
+        "registered_by": "open",
+        "owner_id": "ada",
+        "registration_key": new_key(),
+        "expires_at": NOW + 86400,
     }
     return Client(**standard | fields)
 
@@ -93,6 +97,7 @@ def new_token(
         claims=owner.claims,
         confirmation=confirmation,
         consent_id=owner.consent_id,
+        audience=owner.resource,
     )
     standard: dict[str, Any] = {"refresh_key": new_key(now), "refresh_expires_at": now + 86400 * 30}
     return Token(access=access, authorization=owner, **standard | fields)
@@ -107,6 +112,7 @@ def new_consent(**fields: Any) -> Consent:
         "scope": ("read",),
         "granted_at": NOW,
         "used_at": NOW,
+        "by_resource": {"": ("read",), "https://resource.example/mcp": ("read",)},
     }
     return Consent(**standard | fields)
 

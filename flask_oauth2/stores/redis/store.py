@@ -206,6 +206,10 @@ def _write_grant(grant: Grant) -> str:
         "redirect_uri": grant.redirect_uri,
         "challenge": grant.challenge,
         "parameters": dict(grant.parameters),
+        "user_code_key": grant.user_code_key and values.text(grant.user_code_key),
+        "is_denied": grant.is_denied,
+        "interval": grant.interval,
+        "polled_at": grant.polled_at,
         "authorization": owner
         and {
             "id": owner.id,
@@ -214,6 +218,7 @@ def _write_grant(grant: Grant) -> str:
             "scope": owner.scope,
             "claims": dict(owner.claims),
             "consent_id": owner.consent_id,
+            "resource": owner.resource,
         },
     }
     return json.dumps(members, separators=(",", ":"))
@@ -221,6 +226,9 @@ def _write_grant(grant: Grant) -> str:
 
 def _read_grant(content: bytes | str, used_at: bytes | str | None, key: bytes) -> Grant:
     members = json.loads(content)
-    owner = members.pop("authorization")
-    authorization = None if owner is None else Authorization(**owner | {"scope": tuple(owner["scope"])})
+    owner, user_code_key = members.pop("authorization"), members.pop("user_code_key", None)
+    if user_code_key is not None:
+        members["user_code_key"] = values.from_text(user_code_key)
+    lists = owner and {name: tuple(owner.get(name, ())) for name in ("scope", "resource")}
+    authorization = None if owner is None else Authorization(**owner | lists)
     return Grant(key=key, authorization=authorization, used_at=None if used_at is None else int(used_at), **members)

@@ -23,7 +23,8 @@ def read_client(row: tuple[Any, ...]) -> Client:
         response_types,
         scope,
     ) = row[:9]
-    (token_format, pkce_required, resource_server, metadata, created_at) = row[9:]
+    (token_format, pkce_required, resource_server, metadata, created_at) = row[9:14]
+    (registered_by, owner_id, registration_key, expires_at) = row[14:]
     return Client(
         client_id=client_id,
         name=name,
@@ -39,6 +40,10 @@ def read_client(row: tuple[Any, ...]) -> Client:
         resource_server=bool(resource_server),
         metadata=json.loads(metadata) if metadata else {},
         created_at=created_at,
+        registered_by=registered_by,
+        owner_id=owner_id,
+        registration_key=registration_key and bytes(registration_key),
+        expires_at=expires_at,
     )
 
 
@@ -59,12 +64,17 @@ def write_client(client: Client) -> dict[str, Any]:
         "resource_server": client.resource_server,
         "client_metadata": json.dumps(dict(client.metadata)),
         "created_at": client.created_at,
+        "registered_by": client.registered_by,
+        "owner_id": client.owner_id,
+        "registration_key": client.registration_key,
+        "expires_at": client.expires_at,
     }
 
 
 def read_grant(row: Any, key: bytes, kind: str) -> Grant:
     """The grant of a row."""
-    (family, consent_id, client_id, user_id, scope, claims, redirect_uri, challenge, parameters, *times) = row
+    (family, consent_id, client_id, user_id, scope, claims, redirect_uri, challenge, parameters) = row[:9]
+    (expires_at, used_at, resource, user_code_key, is_denied, interval, polled_at) = row[9:]
     authorization = None
     if family is not None:
         authorization = Authorization(
@@ -74,6 +84,7 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
             scope=tuple(scope.split()),
             claims=json.loads(claims) if claims else {},
             consent_id=consent_id,
+            resource=tuple(resource.split()) if resource else (),
         )
     return Grant(
         key=key,
@@ -82,14 +93,18 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
         redirect_uri=redirect_uri,
         challenge=challenge,
         parameters=json.loads(parameters) if parameters else {},
-        expires_at=times[0],
-        used_at=times[1],
+        expires_at=expires_at,
+        used_at=used_at,
+        user_code_key=user_code_key and bytes(user_code_key),
+        is_denied=bool(is_denied),
+        interval=interval,
+        polled_at=polled_at,
     )
 
 
 def read_access(row: Any, key: bytes) -> AccessToken:
     """The slim view of a row of tokens."""
-    family, consent_id, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at = row
+    family, consent_id, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at, audience = row
     return AccessToken(
         key=key,
         authorization_id=family,
@@ -102,6 +117,7 @@ def read_access(row: Any, key: bytes) -> AccessToken:
         issued_at=issued_at,
         expires_at=expires_at,
         consent_id=consent_id,
+        audience=tuple(audience.split()) if audience else (),
     )
 
 
@@ -110,7 +126,7 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
     (access_key, parent, family, consent_id, client_id, user_id, scope, access_scope, claims, type_, confirmation) = (
         row[:11]
     )
-    (issued_at, expires_at, refresh_expires_at, used_at) = row[11:]
+    (issued_at, expires_at, refresh_expires_at, used_at, resource, audience) = row[11:]
     authorization = Authorization(
         id=family,
         client_id=client_id,
@@ -118,6 +134,7 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
         scope=tuple(scope.split()),
         claims=json.loads(claims) if claims else {},
         consent_id=consent_id,
+        resource=tuple(resource.split()) if resource else (),
     )
     return Token(
         access=AccessToken(
@@ -132,6 +149,7 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
             issued_at=issued_at,
             expires_at=expires_at,
             consent_id=consent_id,
+            audience=authorization.resource if audience is None else tuple(audience.split()),
         ),
         authorization=authorization,
         refresh_key=refresh_key,
@@ -161,6 +179,8 @@ def write_token(token: Token) -> dict[str, Any]:
         "expires_at": access.expires_at,
         "refresh_expires_at": token.refresh_expires_at,
         "used_at": token.used_at,
+        "resource": " ".join(authorization.resource) or None,
+        "audience": None if access.audience == authorization.resource else " ".join(access.audience),
     }
 
 
@@ -181,12 +201,17 @@ def write_grant(grant: Grant) -> dict[str, Any]:
         "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
         "expires_at": grant.expires_at,
         "used_at": grant.used_at,
+        "resource": (" ".join(authorization.resource) or None) if authorization else None,
+        "user_code_key": grant.user_code_key,
+        "is_denied": grant.is_denied,
+        "interval": grant.interval,
+        "polled_at": grant.polled_at,
     }
 
 
 def read_consent(row: Any, user_id: str) -> Consent:
     """The consent of a row."""
-    client_id, consent_id, scope, granted_at, used_at = row
+    client_id, consent_id, scope, granted_at, used_at, by_resource = row
     return Consent(
         id=consent_id,
         user_id=user_id,
@@ -194,6 +219,7 @@ def read_consent(row: Any, user_id: str) -> Consent:
         scope=tuple(scope.split()),
         granted_at=granted_at,
         used_at=used_at,
+        by_resource={name: tuple(held) for name, held in json.loads(by_resource or "{}").items()},
     )
 
 
@@ -206,4 +232,10 @@ def write_consent(consent: Consent) -> dict[str, Any]:
         "scope": " ".join(consent.scope),
         "granted_at": consent.granted_at,
         "used_at": consent.used_at,
+        "by_resource": write_by_resource(consent),
     }
+
+
+def write_by_resource(consent: Consent) -> str:
+    """What was allowed at which resource, always in the same order; empty where all is for none of them."""
+    return json.dumps(dict(consent.by_resource), sort_keys=True) if consent.by_resource else ""

@@ -89,10 +89,10 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     client_id = String(255)
     options: dict[str, Any] = {**_MARIADB, "info": _OURS}
 
-    def indexed(name: str, *, unique: bool) -> Index:
+    def indexed(table: str, name: str, *, unique: bool = False) -> Index:
         """Where there is no value there is nothing to index, so that a token without a refresh token costs less."""
         given = sa.text(f"{name} IS NOT NULL")
-        return Index(f"ix_{prefix}token_{name}", name, unique=unique, sqlite_where=given, postgresql_where=given)
+        return Index(f"ix_{prefix}{table}_{name}", name, unique=unique, sqlite_where=given, postgresql_where=given)
 
     return Tables(
         client=Table(
@@ -112,6 +112,12 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("resource_server", Boolean, nullable=False),
             Column("client_metadata", JSONText, nullable=False),
             Column("created_at", BigInteger, nullable=False),
+            Column("registered_by", String(32), nullable=False, server_default=""),
+            Column("owner_id", String(255)),
+            Column("registration_key", KEY),
+            Column("expires_at", BigInteger),
+            indexed("client", "owner_id"),
+            indexed("client", "expires_at"),
             **options,
         ),
         grant=Table(
@@ -130,6 +136,12 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("parameters", JSONText),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
+            Column("resource", LONG_TEXT),
+            Column("user_code_key", KEY),
+            Column("is_denied", Boolean, nullable=False, server_default=sa.false()),
+            Column("interval", Integer),
+            Column("polled_at", BigInteger),
+            indexed("grant", "user_code_key", unique=True),
             sqlite_with_rowid=False,
             **options,
         ),
@@ -153,8 +165,10 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("refresh_expires_at", BigInteger),
             Column("used_at", BigInteger),
             Column("siblings", Integer, nullable=False, server_default="0"),
-            indexed("refresh_key", unique=True),
-            indexed("parent", unique=False),
+            Column("resource", LONG_TEXT),
+            Column("audience", LONG_TEXT),
+            indexed("token", "refresh_key", unique=True),
+            indexed("token", "parent"),
             sqlite_with_rowid=False,
             **options,
         ),
@@ -175,6 +189,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("scope", LONG_TEXT, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
+            Column("by_resource", JSONText),
             sqlite_with_rowid=False,
             **options,
         ),
@@ -229,7 +244,25 @@ def _add_column(connection: Connection, table: str, name: str, kind: str) -> Non
         connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_create, _give_consents_an_id)
+def _add_resources_and_registration(connection: Connection) -> None:
+    """Columns of what a token is for, of device codes, and of clients that register themselves."""
+    dialect = connection.dialect
+    for table in declare(MetaData()):
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                name = dialect.identifier_preparer.format_table(table)
+                definition = sa.schema.CreateColumn(column).compile(dialect=dialect)
+                connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (
+    _create,
+    _give_consents_an_id,
+    _add_resources_and_registration,
+)
 """One step per version of the schema: the first makes the newest, each further one brings an older one forward.
 
 MariaDB commits each change of a table at once, so a step must do what is left where it was stopped half-way before.

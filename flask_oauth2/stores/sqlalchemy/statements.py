@@ -118,6 +118,7 @@ class Statements:
                 token.c.confirmation,
                 token.c.issued_at,
                 token.c.expires_at,
+                func.coalesce(token.c.audience, token.c.resource),
             ).where(token.c.access_key == key, *of_second),
             token.c.authorization_id,
             token.c.client_id,
@@ -191,8 +192,12 @@ class Statements:
         )
         self.change_consent = compiled(
             update(consent)
-            .where(*of_id, consent.c.scope == bindparam("before"))
-            .values({name: bindparam(name) for name in ("scope", "granted_at", "used_at")})
+            .where(
+                *of_id,
+                consent.c.scope == bindparam("before"),
+                func.coalesce(consent.c.by_resource, literal_column("''")) == bindparam("before_by_resource"),
+            )
+            .values({name: bindparam(name) for name in ("scope", "granted_at", "used_at", "by_resource")})
         )
         self.use_consent = compiled(update(consent).where(*of_both, consent.c.used_at < now).values(used_at=now))
         self.delete_consent = compiled(delete(consent).where(*of_id))

@@ -216,7 +216,7 @@ class SQLAlchemyStore:
         row = rows.write_consent(consent)
         if before is None:
             return self._database.run(*(Step(sql, row, must) for sql, must in self._sql.add_consent)) is not None
-        row["before"] = " ".join(before.scope)
+        row |= {"before": " ".join(before.scope), "before_by_resource": rows.write_by_resource(before)}
         return self._database.run(Step(self._sql.change_consent, row, 1)) is not None
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:
