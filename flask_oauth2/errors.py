@@ -10,6 +10,7 @@
     ├── UnsupportedGrantType      400
     ├── UnsupportedResponseType   400  RFC 6749 section 4.1.2.1
     ├── InvalidScope              400
+    ├── InvalidTarget             400  RFC 8707 section 2
     ├── AccessDenied              400
     ├── LoginRequired             400  OpenID Connect Core 1.0, section 3.1.2.6
     ├── ConsentRequired           400
@@ -120,6 +121,13 @@ class InvalidScope(OAuth2Error):
 
     code = "invalid_scope"
     rule = "rfc6749 3.3"
+
+
+class InvalidTarget(OAuth2Error):
+    """The resource is malformed, unknown, or not one that may be granted."""
+
+    code = "invalid_target"
+    rule = "rfc8707 2"
 
 
 class AccessDenied(OAuth2Error):

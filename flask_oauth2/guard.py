@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -63,6 +63,21 @@ class CurrentToken:
         return list(self._access.scope)
 
     @property
+    def audience(self) -> tuple[str, ...]:
+        """The protected resources that may take the token; none where it is for none in particular."""
+        return self._access.audience
+
+    def require(self, scope: str | Iterable[str]) -> None:
+        """End the request here by a challenge, 403, unless the token has all words of a scope.
+
+        For views whose demand depends on what the request says, such as which tool it calls.
+        """
+        guard = Guard(self._provider, demand(scope, None), False)
+        refused = guard.check()
+        if refused is not None:
+            flask.abort(refused)
+
+    @property
     def access_token(self) -> Any:
         """The application's own token, by its ``tokengetter``; None without one."""
         return self._server.callbacks.find_token(self._access.key)
@@ -105,13 +120,34 @@ MARK = "__oauth2_guard__"
 """The attribute of a guarded view that holds its guard, for tests that ask which views have one."""
 
 
+def find_guards(app: flask.Flask) -> Iterator[tuple[str, str, list[Guard]]]:
+    """The path and the endpoint of each rule of an application, and the guards of its view: its own, those of the
+    methods of its class, and those of its blueprint.
+    """
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions.get(rule.endpoint)
+        kind = getattr(view, "view_class", None)
+        marked = [view, *(getattr(kind, method.lower(), None) for method in rule.methods or ())]
+        guards = [getattr(function, MARK) for function in marked if hasattr(function, MARK)]
+        yield rule.rule, rule.endpoint, guards + guards_before(app, rule.endpoint)
+
+
+def guards_before(app: flask.Flask, endpoint: str) -> list[Guard]:
+    """The guards of a view's blueprint, and of those that it is in."""
+    parts = endpoint.split(".")[:-1]
+    names = [None, *(".".join(parts[: size + 1]) for size in range(len(parts)))]
+    functions = (function for name in names for function in app.before_request_funcs.get(name, ()))
+    owners = (getattr(function, "__self__", None) for function in functions)
+    return [owner for owner in owners if isinstance(owner, Guard)]
+
+
 class Guard:
     """What ``require_oauth`` returns: a decorator of views, classes of views and blueprints."""
 
     def __init__(self, provider: OAuth2Provider, demanded: resource.Alternatives, optional: bool) -> None:
         self._provider = provider
         self.demanded = demanded
-        self._optional = optional
+        self.is_optional = optional
 
     def __call__(self, guarded: Guarded) -> Guarded:
         """Guard a view (sync or async), a class of views, or every view of a blueprint."""
@@ -155,7 +191,14 @@ class Guard:
         server = self._provider.server
         if server.metrics is not None:
             server.metrics.note(error.code)
-        return web.write(resource.refuse(server, error, self.demanded))
+        request = web.current_request()
+        described = server.resources(request.script_root).at(request.path) if server.described else None
+        # of the guard that belongs to the view too, where that of the resource refuses first
+        view = flask.current_app.view_functions.get(request.endpoint or "")
+        guards = [self, *([view_guard] if (view_guard := getattr(view, MARK, None)) else ())]
+        demanded = [((described.scopes,) if described and described.scopes else ())]
+        demanded += [guard.demanded for guard in guards]
+        return web.write(resource.refuse(server, error, demanded, described))
 
     def _check_unless_options(self) -> flask.Response | None:
         """Flask itself answers OPTIONS, which browsers send without a token; a view that answers it is guarded."""
@@ -172,7 +215,7 @@ class Guard:
             try:
                 access = resource.read_token(server, web.read_for_guard(request, server.settings.token_in_body))
             except resource.NoToken:
-                if not self._optional:
+                if not self.is_optional:
                     raise
                 environ[_ENVIRON_KEY] = server, None
                 return
@@ -180,6 +223,9 @@ class Guard:
             environ[_ENVIRON_KEY] = server, token
             cast(Any, request).oauth = token  # as in flask-oauthlib
         access = token._access
+        if access.audience or server.described:
+            described = server.resources(request.script_root).at(request.path) if server.described else None
+            resource.verify_audience(access, described)
         resource.verify_scope(access, self.demanded)
         if signals.token_accepted.has_receivers_for(server.sender):
             server.tell(

@@ -1,11 +1,12 @@
 """HTTP without a framework: what came, and what goes out.
 
-Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, none may come twice.
+Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, none may come twice but ``resource``,
+:rfc:`8707#section-2`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote_plus
@@ -14,6 +15,10 @@ from .errors import InvalidRequest
 
 MOST_PARAMETERS = 200
 """No request has so many with good reason."""
+
+
+REPEATABLE = frozenset({"resource"})
+"""What may come several times."""
 
 
 class Params:
@@ -73,16 +78,23 @@ class Params:
         """The value of a parameter that came once; None where it is absent or came more often."""
         return None if name in dict(self._repeated) else self._values.get(name)
 
+    def every(self, name: str) -> list[str]:
+        """All values of a parameter that may come several times."""
+        first = self._values.get(name)
+        if first is None:
+            return []
+        return [first, *(value for repeated, value in self._repeated if repeated == name)]
+
     def refuse_repeated(self) -> None:
-        """Raise :exc:`InvalidRequest` if any parameter came more than once."""
+        """Raise :exc:`InvalidRequest` if any parameter came more than once that may not."""
         if self._repeated:
-            self._refuse(set(self._values))
+            self._refuse(self._values.keys() - REPEATABLE)
 
     def pairs(self) -> list[tuple[str, str]]:
         """All that came, to be sent again."""
         return [*self._values.items(), *self._repeated]
 
-    def _refuse(self, names: set[str]) -> None:
+    def _refuse(self, names: Set[str]) -> None:
         for name, _ in self._repeated:
             if name in names:
                 raise InvalidRequest(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, wraps
 from importlib.util import find_spec
 from threading import Lock
@@ -15,16 +16,19 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, login, pages, storage, uris, values, web
-from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint
+from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint, cross_origin
 from .errors import ConfigurationError
-from .guard import Guard, demand
+from .guard import MARK, Guard, demand, find_guards
 from .records import Client, User, find, identify, is_nobody, seconds
 from .registry import Callback, Registry, synchronous
+from .resources import Resource
+from .scopes import parse_option
 from .server import Server, log
 from .settings import Settings
 from .stores.base import Store
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from flask_sqlalchemy import SQLAlchemy
 
     from .stores.sqlalchemy import Tables
@@ -78,6 +82,10 @@ class OAuth2Provider(Registry):
         self.consent_view: Callable[..., Any] | None = None
         """The application's own consent page, see :meth:`authorize_handler`."""
         self._several: list[str] = []
+        self._apps: list[flask.Flask] = []
+        self.described: list[Resource] = []
+        """The protected resources, see :meth:`protect_resource`."""
+        self._mounted: dict[str, WSGIApplication] = {}
         if db is not None:
             from .stores.sqlalchemy import declare
 
@@ -103,6 +111,11 @@ class OAuth2Provider(Registry):
         installed = app.extensions[EXTENSION] = Installed(self, app)
         self._add_routes(blueprint)
         app.register_blueprint(blueprint)
+        self._apps.append(app)
+        if self.described:
+            app.before_request(self._guard_resources)
+        for resource in self.described:
+            self._mount(app, resource)
         app.cli.add_command(cli.oauth2)
         # whatever keeps the provider from starting must keep nobody from signing in
         login.note_auth_times(app, lambda: (installed.server.clock if installed.server else values.clock)())
@@ -169,6 +182,108 @@ class OAuth2Provider(Registry):
             self._several.append(f"{(scope, *more)} in {_caller()}")
             scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
         return Guard(self, demand(scope, any_of), optional)
+
+    def protect_resource(
+        self,
+        path: str,
+        scopes: str | Iterable[str] = (),
+        *,
+        step_up: str | Iterable[str] = (),
+        name: str | None = None,
+        documentation: str | None = None,
+        policy_uri: str | None = None,
+        tos_uri: str | None = None,
+        wsgi_app: WSGIApplication | None = None,
+    ) -> None:
+        """Describe a part of the application as a protected resource, :rfc:`9728`, and guard all that is in it.
+
+        Every request at ``path`` or below it needs a token that was issued for this resource (:rfc:`8707`) and has all
+        of ``scopes``; a view with an optional guard of its own answers without one. What is at ``/`` is described, and
+        only the views that have a guard are guarded.
+
+        :param path: where it begins, such as ``/api``.
+        :param scopes: words that every request needs. What the guards of views below demand beside is added by itself.
+        :param step_up: words that some requests need beside, where no guard of a view says so.
+        :param name: what people call it.
+        :param documentation: the URL of a page for developers of clients; ``policy_uri`` and ``tos_uri`` likewise.
+        :param wsgi_app: a WSGI application that answers there, in place of views.
+        """
+        self._describe(
+            Resource(
+                path=path,
+                scopes=parse_option(scopes),
+                further=parse_option(step_up),
+                name=name,
+                documentation=documentation,
+                policy_uri=policy_uri,
+                tos_uri=tos_uri,
+            ),
+            wsgi_app,
+        )
+
+    def protect_mcp(
+        self,
+        path: str = "/mcp",
+        scopes: str | Iterable[str] = (),
+        *,
+        step_up: str | Iterable[str] = (),
+        name: str | None = None,
+        documentation: str | None = None,
+        wsgi_app: WSGIApplication | None = None,
+    ) -> None:
+        """Make an MCP server at ``path`` connectable by its URL alone: :meth:`protect_resource`, and what clients need.
+
+        Clients that nobody has registered may register themselves, :rfc:`7591`, unless ``OAUTH2_REGISTRATION`` says
+        otherwise, and may be known by the URL of their metadata document, unless ``OAUTH2_CLIENT_ID_DOCUMENTS`` does.
+        They get the scope of resources and ``OAUTH2_DEFAULT_SCOPE``, nothing else.
+
+        :param scopes: what each request needs; clients ask for it at first.
+        :param step_up: what some tools need beside; demand it by ``current_token.require()``.
+        """
+        described = Resource(
+            path=path,
+            scopes=parse_option(scopes),
+            further=parse_option(step_up),
+            name=name,
+            documentation=documentation,
+            is_mcp=True,
+        )
+        self._describe(described, wsgi_app)
+
+    def _describe(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
+        path = resource.path
+        if not _PATH.match(path) or (path != "/" and path.endswith("/")):
+            raise ConfigurationError(
+                f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
+            )
+        self._check_open(f"the resource {path}", any(other.path == path for other in self.described))
+        if not self.described:
+            for app in self._apps:
+                app.before_request(self._guard_resources)
+        self.described.append(resource)
+        if wsgi_app is not None:
+            self._mounted[path] = wsgi_app
+        for app in self._apps:
+            self._mount(app, resource)
+
+    def _mount(self, app: flask.Flask, resource: Resource) -> None:
+        wsgi_app = self._mounted.get(resource.path)
+        if wsgi_app is not None:
+            web.mount(app, resource.path, wsgi_app)
+
+    def _guard_resources(self) -> flask.Response | None:
+        """Before each request: what is in a protected resource needs a token."""
+        request = web.current_request()
+        server = self.server
+        described = server.resources(request.script_root).at(request.path)
+        endpoint = request.endpoint or ""
+        if described is None or described.path == "/" or endpoint.startswith("oauth2."):
+            return None
+        own = getattr(flask.current_app.view_functions.get(endpoint), MARK, None)
+        is_preflight = request.method == "OPTIONS" and getattr(request.url_rule, "provide_automatic_options", False)
+        if is_preflight or (own is not None and own.is_optional):
+            return None
+        return Guard(self, (described.scopes,) if described.scopes else (), False).check()
 
     def authorize_handler(self, function: Callback) -> Callable[..., Response]:
         """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.
@@ -256,10 +371,9 @@ class OAuth2Provider(Registry):
     def _add_routes(self, blueprint: flask.Blueprint) -> None:
         prefix = self._url_prefix
         for endpoint in ENDPOINTS:
-            path = f"{prefix}{endpoint.path}"
-            blueprint.add_url_rule(path, endpoint.name, self._view(endpoint), methods=endpoint.methods)
+            self._add_route(blueprint, f"{prefix}{endpoint.path}", endpoint)
         for endpoint in WELL_KNOWN:
-            blueprint.add_url_rule(endpoint.path, endpoint.name, self._view(endpoint))
+            self._add_route(blueprint, endpoint.path, endpoint)
 
         for path, name, page, methods in (
             (AUTHORIZATION_PATH, "authorize", pages.authorize, ("GET", "POST")),
@@ -271,12 +385,23 @@ class OAuth2Provider(Registry):
         if find_spec("flask_wtf"):  # before every before_request function, its own among them
             blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
 
+    def _add_route(self, blueprint: flask.Blueprint, path: str, endpoint: Endpoint) -> None:
+        methods = (*endpoint.methods, "OPTIONS") if endpoint.pages else endpoint.methods
+        blueprint.add_url_rule(path, endpoint.name, self._view(endpoint), methods=methods)
+
     def _view(self, endpoint: Endpoint) -> Callable[..., Response]:
         def respond(server: Server) -> Response:
-            return web.write(server.answer(endpoint.respond, server.refuse, server, web.read()))
+            request = web.read()
+            answer = server.answer(endpoint.respond, server.refuse, server, request)
+            if endpoint.pages == "clients" and (origin := request.headers.get("Origin", "")):
+                answer = cross_origin.allow(server, request, answer, origin)
+            return web.write(answer)
 
         def view(**_: str) -> Response:
             server = self.server
+            if endpoint.pages and web.current_request().method == "OPTIONS":
+                origin = web.current_request().headers.get("Origin", "")
+                return web.write(cross_origin.answer_preflight(server, endpoint, origin))
             metrics = server.metrics
             return respond(server) if metrics is None else metrics.measure(endpoint.name, respond, server)
 
@@ -295,10 +420,13 @@ class OAuth2Provider(Registry):
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
         chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
+        described, elsewhere = _collect_scopes(app, self.described)
         server = Server(
             settings,
             chosen.choose_store(app, settings),
             self._parts,
+            described=described,
+            elsewhere=elsewhere,
             url_prefix=self._url_prefix,
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),
@@ -330,6 +458,23 @@ _MOVED = {
     "error_uri": "errors have a page of ours, templates/oauth2/error.html",
 }
 """Names of flask-oauthlib's provider, and what to use in their place."""
+
+
+def _collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str]]:
+    """The resources with the scopes that the guards of their views demand, and those of guards that are in none."""
+    innermost_first = sorted(described, key=lambda resource: -len(resource.path))
+    found: dict[str, list[str]] = {resource.path: [] for resource in innermost_first}
+    elsewhere: list[str] = []
+    for path, _, guards in find_guards(app):
+        owner = next((resource for resource in innermost_first if resource.covers(path)), None)
+        words = elsewhere if owner is None else found[owner.path]
+        words += [word for guard in guards for way in guard.demanded for word in way]
+    collected = [replace(resource, further=(*resource.further, *found[resource.path])) for resource in described]
+    return collected, set(elsewhere)
+
+
+_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*\Z")
+"""A path that is its own encoding, so that its URL is written in one way."""
 
 
 def _caller() -> str:

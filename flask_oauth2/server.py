@@ -21,14 +21,17 @@ from . import grants, signals, tokens, values
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
 from .clients.objects import read_client
-from .endpoints import PATHS
+from .endpoints import PATHS, metadata
+from .endpoints.cross_origin import BrowserOrigins
 from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
 from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
-from .records import Authorization
+from .records import Authorization, Client
+from .resources import Resource, Resources
+from .scopes import Scope
 from .settings import Settings
-from .stores.base import ConsentStore, Store, find_announcing, find_consents
+from .stores.base import ConsentStore, Store, find_announcing, find_consents, find_listing
 from .stores.callbacks import Callbacks, CallbackStore
 from .stores.replica import ReplicatedReader, TokenReader
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
@@ -37,6 +40,11 @@ from .tokens.cache import TokenCache
 log = logging.getLogger("flask_oauth2")
 
 _DAY = 86400
+
+_MOST_DOCUMENTS = 1000
+
+_MOST_MOUNTS = 16
+"""An application is mounted at one place or a few."""
 
 T = TypeVar("T")
 
@@ -73,11 +81,18 @@ class Server:
         find_mistakes: Callable[[], Iterable[str]] = tuple,
         find_claims: Callable[[], Mapping[str, str]] = dict,
         replica: TokenReader | None = None,
+        described: Sequence[Resource] = (),
+        elsewhere: Iterable[str] = (),
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
         self._open_store = open_store
         self._replica = replica
+        self.described = described
+        """The protected resources of the application, which may be none."""
+        self._elsewhere = frozenset(elsewhere)
+        self._resources: dict[str, Resources] = {}
+        self._documents: dict[tuple[str, str], str] = {}
         self.guards_read: TokenReader | None = None
         """Where guards look, once the store is open, if not there."""
         self.callbacks = parts.callbacks
@@ -137,6 +152,13 @@ class Server:
         for name, reason in grants.DISCOURAGED.items():
             if name in named:
                 log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
+        for resource in described:
+            unknown = [word for word in resource.words if settings.scopes and word not in settings.scopes]
+            if unknown:
+                raise ConfigurationError(
+                    f"the resource {resource.path} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not "
+                    "describe: add it there"
+                )
 
     def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
         """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""
@@ -240,8 +262,47 @@ class Server:
 
     def url(self, endpoint: str, mount: str) -> str:
         """The public URL of an endpoint of the application, where it is mounted at a path of its host."""
+        return f"{self.origin}{mount}{self._url_prefix}{PATHS[endpoint]}"
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of the issuer."""
         issuer = urlsplit(self.issuer)
-        return f"{issuer.scheme}://{issuer.netloc}{mount}{self._url_prefix}{PATHS[endpoint]}"
+        return f"{issuer.scheme}://{issuer.netloc}"
+
+    def resources(self, mount: str = "") -> Resources:
+        """The protected resources, where the application is mounted at a path of its host."""
+        found = self._resources.get(mount)
+        if found is None:
+            found = Resources(self.described, self.origin, mount, self._elsewhere)
+            if len(self._resources) < _MOST_MOUNTS:
+                self._resources[mount] = found
+        return found
+
+    def document(self, path: str, mount: str) -> str | None:
+        """The metadata document at a path, which is built once."""
+        text = self._documents.get((path, mount))
+        if text is None:
+            text = metadata.find(self, path, mount)
+            if text is not None and len(self._documents) < _MOST_DOCUMENTS:
+                self._documents[path, mount] = text
+        return text
+
+    @property
+    def open_scopes(self) -> Scope:
+        """What anybody's client may ask for: the scope of the resources, and the default."""
+        words = (word for resource in self.described for word in resource.words)
+        return tuple(dict.fromkeys((*words, *self.settings.default_scope)))
+
+    @cached_property
+    def browser_origins(self) -> BrowserOrigins:
+        """Whose pages may call."""
+
+        def list_clients() -> Iterable[Client]:
+            listing = None if self.callbacks.clientgetter else find_listing(self.store)
+            return listing.list_clients() if listing else ()
+
+        return BrowserOrigins(list_clients, self.settings.browser_origins)
 
     @cached_property
     def consents(self) -> ConsentStore | None:

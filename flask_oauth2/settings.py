@@ -107,6 +107,12 @@ class Settings:
         "redis://, rediss:// or unix://.",
     )
     redis_prefix: str = _option("oauth2:", "What its keys there begin with: another one for each application.")
+    browser_origins: tuple[str, ...] = _option(
+        (),
+        "Origins such as https://app.example whose pages may call the endpoints, beside those of the redirect URIs of "
+        "public clients.",
+        "oauth-v2-1 10.1",
+    )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
 
@@ -279,6 +285,17 @@ def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     return prefixes
 
 
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z")
+
+
+def _origins(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(origin, str) and _ORIGIN.match(origin) for origin in value):
+        raise ConfigurationError(
+            f"{name} must be a list of scheme, host and port, such as ['https://app.example'], without a path or *"
+        )
+    return tuple(value)
+
+
 _TEN_YEARS = 315_360_000
 
 _CHECKS: dict[str, Any] = {
@@ -305,5 +322,6 @@ _CHECKS: dict[str, Any] = {
     "metrics": _metrics,
     "redis_url": _redis_url,
     "redis_prefix": _text,
+    "browser_origins": _origins,
     "service_documentation": _text,
 }

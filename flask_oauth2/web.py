@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import flask
+import werkzeug
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import uris
@@ -15,6 +16,9 @@ from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
 from .settings import LOOPBACK_HOSTS
 from .values import mask
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 MOST_BYTES = 64 * 1024
 """The longest body that an endpoint reads."""
@@ -67,9 +71,28 @@ def write(response: Response) -> flask.Response:
     """What Flask sends."""
     body = response.body
     if isinstance(body, str):
-        return flask.Response(body, response.status, response.headers, "text/plain")
+        mimetype = None if "Content-Type" in response.headers else "text/plain"
+        return flask.Response(body, response.status, response.headers, mimetype)
     return flask.Response(_encode(body), response.status, response.headers, "application/json")
 
+
+def mount(app: flask.Flask, path: str, wsgi_app: WSGIApplication) -> None:
+    """Let a WSGI application answer at ``path`` and below, as part of ``app``."""
+    above = path.rstrip("/")
+
+    def answer(rest: str = "") -> werkzeug.Response:
+        environ = dict(current_request().environ)
+        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
+        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(above)
+        return flask.Response.from_app(wsgi_app, environ)
+
+    name = f"mounted at {path}"
+    for rule in (path, f"{above}/<path:rest>"):
+        app.add_url_rule(rule, name, answer, methods=METHODS, provide_automatic_options=False, strict_slashes=False)
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Those that an application which is mounted may answer."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import signals, uris, values
+from ..checks import audience as audience_check
 from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
@@ -50,13 +51,17 @@ class LoginNeeded:
 
 @dataclass(frozen=True, slots=True)
 class ConsentNeeded:
-    """The user must be asked. ``allowed_before`` is what they let the client have at another time."""
+    """The user must be asked.
+
+    ``allowed_before`` is what they let the client have at another time, ``resource`` what it is to be for.
+    """
 
     user: User
     client: Client
     redirect_uri: str
     scope: Scope
     allowed_before: Scope = ()
+    resource: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,9 @@ def _decide(
     if any(response_type.name == "code" for response_type in response_types):
         challenge = pkce.read_challenge(params, client, settings)
     scope = scope_check.read(params, client, settings)
+    resource: tuple[str, ...] = ()
+    if server.described:
+        resource = audience_check.read(params, scope, server.resources(asked.request.mount))
     prompt = prompt_check.read(params)
     now = server.clock()
     is_new = asked.allowed is None and not asked.is_shown
@@ -146,11 +154,11 @@ def _decide(
     consents = server.consents
     consent = consents.get_consent(user.id, client.client_id) if consents else None
     if asked.allowed is None:
-        is_enough = consent is not None and set(scope) <= set(consent.scope) and _may_remember(client, redirect_uri)
+        is_enough = consent is not None and consent.covers(scope, resource) and _may_remember(client, redirect_uri)
         if asked.is_shown or not is_enough or "consent" in prompt:
             if "none" in prompt:
                 raise ConsentRequired("the user has not allowed this yet, and prompt is none")
-            return ConsentNeeded(user, client, redirect_uri, scope, consent.scope if consent else ())
+            return ConsentNeeded(user, client, redirect_uri, scope, consent.scope if consent else (), resource)
     elif not asked.allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
@@ -158,13 +166,16 @@ def _decide(
         raise _answered_before()
 
     def approve(before: Consent | None) -> tuple[Approval, Consent | None]:
-        rests_on = widened(before, user.id, client.client_id, scope, now) if asked.allowed and consents else before
+        rests_on = before
+        if asked.allowed and consents:
+            rests_on = widened(before, user.id, client.client_id, scope, now, resource)
         authorization = Authorization(
             id=values.new_family(now),
             client_id=client.client_id,
             user_id=user.id,
             scope=scope,
             consent_id=rests_on.id if rests_on else None,
+            resource=resource,
         )
         return Approval(asked.request, params, client, redirect_uri, challenge, authorization, now), rests_on
 

@@ -50,6 +50,7 @@ def _access(server: Server, access: AccessToken) -> dict[str, Any]:
         "exp": access.expires_at,
         "iat": access.issued_at,
         "sub": access.user_id,
+        "aud": access.audience[0] if len(access.audience) == 1 else list(access.audience) or None,
         "iss": server.issuer,
         "jti": values.text(access.key),
     }

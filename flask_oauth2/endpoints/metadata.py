@@ -1,30 +1,56 @@
-"""Authorization server metadata, :rfc:`8414`: computed from what is registered, so that it cannot claim more."""
+"""What clients read to find their way: authorization server metadata, :rfc:`8414`, and protected resource metadata,
+:rfc:`9728`. Computed from what is registered, so that they cannot claim more; once, as nothing of it changes.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .. import resources
 from ..checks import pkce, response_mode
 from ..messages import Request, Response
+from ..resources import Resource
 
 if TYPE_CHECKING:
     from ..server import Server
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
+HEADERS = {
+    "Content-Type": "application/json",
+    "Cache-Control": "public, max-age=3600",
+    "Access-Control-Allow-Origin": "*",
+}
+"""A public document: the page of any origin may read it."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def find(server: Server, path: str, mount: str) -> str | None:
+    """The text of the document at a path; None where there is none."""
+    if path.startswith(WELL_KNOWN):
+        # under the host's root and with the issuer's path behind it, :rfc:`8414#section-3.1`
+        issuer_path = urlsplit(server.issuer).path.rstrip("/")
+        is_ours = path.removeprefix(WELL_KNOWN).rstrip("/") in ("", issuer_path)
+        return _encode(describe(server, mount)) if is_ours else None
+    described = server.resources(mount)
+    rest = path.removeprefix(resources.WELL_KNOWN).rstrip("/")
+    found = next((resource for resource in described if resource.path.rstrip("/") == rest), None)
+    if found is None and rest == "":
+        found = described.of_root
+    return None if found is None else _encode(describe_resource(server, found))
+
 
 def respond(server: Server, request: Request) -> Response:
-    """The document, under the host's root and with the issuer's path behind it, section 3.1."""
-    issuer_path = urlsplit(server.issuer).path.rstrip("/")
-    if request.path.removeprefix(WELL_KNOWN).rstrip("/") not in ("", issuer_path):
-        return Response(404)
-    headers = {"Cache-Control": "public, max-age=3600", "Access-Control-Allow-Origin": "*"}
-    return Response(200, describe(server, request.mount), headers)
+    """A document, from memory where it was asked for before."""
+    text = server.document(request.path, request.mount)
+    return Response(404) if text is None else Response(200, text, HEADERS)
 
 
 def describe(server: Server, mount: str = "") -> dict[str, Any]:
-    """The members; empty ones are left out, section 3.2."""
+    """The members of authorization server metadata; empty ones are left out, :rfc:`8414#section-3.2`."""
     methods = ["none", *(method.name for method in server.auth_methods)]
     confidential = methods[1:]
     settings = server.settings
@@ -43,7 +69,26 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": confidential,
         "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.response_types else None,
         "authorization_response_iss_parameter_supported": True,
+        "protected_resources": [resource.identifier for resource in server.resources(mount)],
         "service_documentation": settings.service_documentation,
     }
     # "response_types_supported" is required even where there is none to name
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}
+
+
+def describe_resource(server: Server, resource: Resource) -> dict[str, Any]:
+    """The members of protected resource metadata, :rfc:`9728#section-2`; empty ones are left out.
+
+    For MCP clients, which ask for all that is named, the scopes are those that each request needs.
+    """
+    members = {
+        "resource": resource.identifier,
+        "authorization_servers": [server.issuer],
+        "scopes_supported": list(resource.scopes if resource.is_mcp else resource.words),
+        "bearer_methods_supported": ["header", *(["body"] if server.settings.token_in_body else [])],
+        "resource_name": resource.name,
+        "resource_documentation": resource.documentation,
+        "resource_policy_uri": resource.policy_uri,
+        "resource_tos_uri": resource.tos_uri,
+    }
+    return {name: value for name, value in members.items() if value}

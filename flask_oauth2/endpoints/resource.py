@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
 from ..messages import Request, Response
 from ..records import AccessToken
+from ..resources import Resource
 from ..scopes import Scope
 from ..tokens.read import find_access, find_lately
 
@@ -46,6 +47,23 @@ def read_token(server: Server, request: Request) -> AccessToken:
     return access
 
 
+def verify_audience(access: AccessToken, resource: Resource | None) -> None:
+    """Raise :exc:`InvalidToken` unless the token is for the resource; None is what belongs to none.
+
+    "[The] protected resource MUST validate [...] that the access token was issued for it", oauth-v2-1 section 5.2.
+    """
+    wanted = () if resource is None else (resource.identifier,)
+    if access.audience == wanted or (resource is not None and resource.identifier in access.audience):
+        return
+    raise InvalidToken(
+        "the token is for another resource",
+        rule="rfc8707 2",
+        expected=f"a token for {resource.identifier}" if resource else "a token for no resource in particular",
+        came=" ".join(access.audience) or "one for no resource in particular",
+        cure="let the client name the resource by the parameter resource, in its authorization and token requests",
+    )
+
+
 def verify_scope(access: AccessToken, demanded: Alternatives) -> None:
     """Raise :exc:`InsufficientScope` unless the token has all the words of one of the alternatives."""
     held = access.scope
@@ -60,10 +78,18 @@ def verify_scope(access: AccessToken, demanded: Alternatives) -> None:
         )
 
 
-def refuse(server: Server, error: OAuth2Error, demanded: Alternatives) -> Response:
-    """The challenge, :rfc:`6750#section-3`, for the types that are registered; and the error as JSON beside it."""
-    wanted = " ".join(dict.fromkeys(word for words in demanded[:1] for word in words))
+def refuse(
+    server: Server, error: OAuth2Error, demanded: Iterable[Alternatives], resource: Resource | None = None
+) -> Response:
+    """The challenge, :rfc:`6750#section-3`, for the types that are registered; and the error as JSON beside it.
+
+    It names all that the request needs, ``demanded`` by one guard after the other, and where the resource is
+    described, :rfc:`9728#section-5.1`.
+    """
+    wanted = " ".join(dict.fromkeys(word for guard in demanded for words in guard[:1] for word in words))
     scope = {"scope": wanted} if wanted and error.status != 400 else {}
+    if resource is not None:
+        scope["resource_metadata"] = resource.metadata_url
     # "the resource server SHOULD NOT include an error code or other error information"
     parameters = {} if isinstance(error, NoToken) else error.parameters
     challenge = {"realm": server.settings.realm, **parameters, **scope}

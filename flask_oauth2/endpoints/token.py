@@ -40,4 +40,4 @@ def respond(server: Server, request: Request) -> Response:
     decided = grant.authorize(TokenRequest(request, form, client, server, now))
     if server.token_handler is not None:
         decided = replace(decided, answer={**decided.answer, **(server.token_handler() or {})})
-    return Response(200, issue(server, request, client, decided, grant_type, now), NO_STORE)
+    return Response(200, issue(server, request, form, client, decided, grant_type, now), NO_STORE)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import scopes, values
+from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..messages import Params, Request
 from ..records import Authorization, Claims, Client, Grant, Token, identify
@@ -41,15 +42,23 @@ class TokenRequest:
         :param user_id: the user, or the id; left out where the client acts for itself. None raises :exc:`TypeError`.
         :param scope: in place of the scope that is asked for; it may go beyond what the client is registered for.
         :param claims: what is to be carried along, fit for JSON.
+
+        It is for the protected resources that the request names, or those that its scope is of.
         """
+        if scope is None:
+            allowed = scope_check.read(self.form, self.client, self.server.settings)
+        else:
+            allowed = scopes.parse_option(scope)
+        resource: tuple[str, ...] = ()
+        if self.server.described:
+            resource = audience_check.read(self.form, allowed, self.server.resources(self.request.mount))
         return Authorization(
             id=values.new_family(self.now),
             client_id=self.client.client_id,
             user_id=None if user_id is ITSELF else identify(user_id),
-            scope=scope_check.read(self.form, self.client, self.server.settings)
-            if scope is None
-            else scopes.parse_option(scope),
+            scope=allowed,
             claims=claims or {},
+            resource=resource,
         )
 
 

@@ -32,5 +32,5 @@ class ImplicitToken:
     ) -> tuple[Mapping[str, str], tuple[Token, ...]]:
         """The members of a token answer, as text."""
         issue = Issue(approval.authorization)
-        members, _, filed = mint(server, approval.request, approval.client, issue, approval.now)
+        members, _, filed = mint(server, approval.request, approval.params, approval.client, issue, approval.now)
         return {name: str(value) for name, value in members.items()}, filed

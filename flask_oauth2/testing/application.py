@@ -22,6 +22,7 @@ from ..records import Client, find
 from ..scopes import Scope, parse_option
 from ..server import Server
 from ..tokens.issue import issue
+from ..uris import encode
 
 REDIRECT_URI = "https://client.example/callback"
 """Of registered clients, unless a test says otherwise."""
@@ -154,6 +155,7 @@ def issue_token(
     *,
     client: object = None,
     lifetime: int | None = None,
+    resource: str | None = None,
 ) -> str:
     """An access token, issued in the way of the token endpoint and written in the format of the client.
 
@@ -163,6 +165,8 @@ def issue_token(
         ``client_id``. By default a new one; an application with a ``clientgetter`` has to name one.
     :param lifetime: seconds; by default those of ``OAUTH2_ACCESS_TOKEN_LIFETIME``, which is the most. With 0 the token
         has expired already.
+    :param resource: the protected resource that it is for, by its path or its URL; by default the one that its scope
+        is of.
 
     Raises :exc:`ValueError` for a scope that the application does not know, and for an unknown client.
     """
@@ -179,9 +183,12 @@ def issue_token(
         if lifetime is not None and not 0 <= lifetime <= settings.access_token_lifetime:
             raise ValueError(f"lifetime must be from 0 to {settings.access_token_lifetime}, not {lifetime}")
         now = server.clock()
-        request = TokenRequest(Request("POST", "/", Headers(), b"", b""), Params(), record, server, now)
-        authorization = request.authorization(ITSELF if user is None else user, words)
-        answer = issue(server, request.request, record, Issue(authorization, lifetime=lifetime), GRANT_TYPE, now)
+        if resource is not None and resource.startswith("/"):
+            resource = f"{server.origin}{resource}"
+        form = Params(b"" if resource is None else encode([("resource", resource)]).encode())
+        request = TokenRequest(Request("POST", "/", Headers(), b"", b""), form, record, server, now)
+        decided = Issue(request.authorization(ITSELF if user is None else user, words), lifetime=lifetime)
+        answer = issue(server, request.request, form, record, decided, GRANT_TYPE, now)
         return str(answer["access_token"])
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import flask
 from flask.views import MethodView, View
 
-from ..guard import MARK, Guard
+from ..guard import MARK, guards_before
+from ..provider import EXTENSION
 
 _OWN = "oauth2."
 
@@ -17,7 +18,7 @@ def unguarded(app: flask.Flask) -> list[str]:
     """The endpoints of the application's own that no ``require_oauth`` guards, sorted.
 
     Guarded are a decorated view, a class of views with the guard on it or on each of its methods, and what is in a
-    guarded blueprint. An optional guard counts. Static files do not.
+    guarded blueprint or in a protected resource. An optional guard counts. Static files do not.
     """
     return sorted(
         endpoint
@@ -26,7 +27,8 @@ def unguarded(app: flask.Flask) -> list[str]:
         and not endpoint.endswith(".static")
         and endpoint != "static"
         and not _is_guarded(view)
-        and not _is_guarded_before(app, endpoint)
+        and not guards_before(app, endpoint)
+        and not _is_in_resource(app, endpoint)
     )
 
 
@@ -42,12 +44,10 @@ def _is_guarded(view: Callable[..., Any]) -> bool:
     return hasattr(kind.dispatch_request, MARK)
 
 
-def _is_guarded_before(app: flask.Flask, endpoint: str) -> bool:
-    """By a ``before_request`` function of the application or of a blueprint, which may be in another."""
-    parts = endpoint.split(".")[:-1]
-    names = [None, *(".".join(parts[: size + 1]) for size in range(len(parts)))]
-    return any(
-        isinstance(getattr(function, "__self__", None), Guard)
-        for name in names
-        for function in app.before_request_funcs.get(name, ())
+def _is_in_resource(app: flask.Flask, endpoint: str) -> bool:
+    """Whether each path of a view is in a part that :meth:`~flask_oauth2.OAuth2Provider.protect_resource` guards."""
+    described = app.extensions[EXTENSION].provider.described if EXTENSION in app.extensions else ()
+    return all(
+        any(resource.path != "/" and resource.covers(rule.rule) for resource in described)
+        for rule in app.url_map.iter_rules(endpoint)
     )

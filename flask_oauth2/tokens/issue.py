@@ -9,8 +9,9 @@ from logging import INFO
 from typing import TYPE_CHECKING, Any
 
 from .. import signals, values
+from ..checks import audience as audience_check
 from ..errors import ConfigurationError, InvalidGrant, UnauthorizedClient
-from ..messages import Request
+from ..messages import Params, Request
 from ..records import AccessToken, Client, Token
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def issue(
-    server: Server, request: Request, client: Client, issue: Issue, grant_type: str, now: float
+    server: Server, request: Request, params: Params, client: Client, issue: Issue, grant_type: str, now: float
 ) -> dict[str, Any]:
     """Carry out what a grant decided. The members of the answer, :rfc:`6749#section-5.1`.
 
     What was spent before ends its family (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`) and raises
     :exc:`InvalidGrant`.
     """
-    answer, access, filed = mint(server, request, client, issue, now)
+    answer, access, filed = mint(server, request, params, client, issue, now)
     settings, authorization = server.settings, issue.authorization
     spend, leeway = issue.spend, 0
     if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
@@ -53,9 +54,12 @@ def issue(
 
 
 def mint(
-    server: Server, request: Request, client: Client, issue: Issue, now: float
+    server: Server, request: Request, params: Params, client: Client, issue: Issue, now: float
 ) -> tuple[dict[str, Any], AccessToken, tuple[Token, ...]]:
-    """Draw the values: the members of the answer, what the token says, and the rows to file. Changes nothing yet."""
+    """Draw the values: the members of the answer, what the token says, and the rows to file. Changes nothing yet.
+
+    ``params`` are those of the request, which may name the resource that the token is for.
+    """
     settings, authorization, issued_at = server.settings, issue.authorization, int(now)
     for token_type in server.token_types.values():
         confirmation = token_type.bind(request, client)
@@ -70,6 +74,9 @@ def mint(
         else min(issue.lifetime, settings.access_token_lifetime)
     )
     scope = authorization.scope if issue.scope is None else issue.scope
+    audience = authorization.resource
+    if server.described:
+        audience, scope = audience_check.choose(params, authorization, scope, server.resources(request.mount))
     fields: dict[str, Any] = {
         "authorization_id": authorization.id,
         "client_id": authorization.client_id,
@@ -81,6 +88,7 @@ def mint(
         "claims": authorization.claims,
         "confirmation": confirmation or None,
         "consent_id": authorization.consent_id,
+        "audience": audience,
     }
     fresh = values.new_id(now)
     access = AccessToken(key=fresh, **fields)

@@ -39,6 +39,7 @@ class Signed:
             "claims": access.claims or None,
             "cnf": access.confirmation or None,
             "consent": access.consent_id,
+            "aud": list(access.audience) or None,
         }
         present = {name: value for name, value in content.items() if value is not None}
         return f"{self._prefix}{self._serializer.dumps(present)}", access.key
@@ -63,4 +64,5 @@ class Signed:
             claims=content.get("claims", {}),
             confirmation=content.get("cnf"),
             consent_id=content.get("consent"),
+            audience=tuple(content.get("aud", ())),
         )

@@ -1,0 +1,92 @@
+"""Resource indicators, :rfc:`8707`: which protected resources a token is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidTarget
+from ..messages import Params
+from ..resources import Resources, split
+from ..scopes import Scope
+
+if TYPE_CHECKING:
+    from ..records import Authorization
+
+MOST = 10
+"""How many resources a request may name; each is kept with the codes and tokens that come of it."""
+
+LONGEST = 2000
+"""Characters of one."""
+
+
+def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
+    """What an authorization is to be for: what the request names, or else what its scope is of.
+
+    A request that names none gets the one resource that knows all the words of its scope, and none where views outside
+    of all resources know them too. Raises :exc:`InvalidTarget` for what is unknown or malformed (section 2), and where
+    several know the scope.
+    """
+    requested = _named(params, resources)
+    if requested:
+        return requested
+    known = resources.of_scope(scope)
+    if len(known) > 1:
+        raise InvalidTarget(
+            "several resources know this scope: name one by resource",
+            expected=f"one of {' '.join(resource.identifier for resource in known)}",
+            came="no resource",
+        )
+    return tuple(resource.identifier for resource in known)
+
+
+def choose(
+    params: Params, authorization: Authorization, scope: Scope, resources: Resources
+) -> tuple[tuple[str, ...], Scope]:
+    """The audience of an access token, one resource, and what of the scope is for it, section 2.2.
+
+    Raises :exc:`InvalidTarget` for what was not granted, and where several were and the request names none of them.
+    """
+    granted = authorization.resource
+    requested = _named(params, resources) or granted
+    beyond = [name for name in requested if name not in granted]
+    if beyond:
+        raise InvalidTarget(
+            "the grant is not for this resource",
+            rule="rfc8707 2.2",
+            expected=f"of: {' '.join(granted)}",
+            came=beyond[0],
+        )
+    if len(requested) > 1:
+        raise InvalidTarget(
+            "a token is for one resource: name one by resource",
+            rule="rfc8707 2.2",
+            expected=f"one of {' '.join(granted)}",
+            came=len(requested),
+        )
+    if len(granted) > 1:
+        scope = resources.scope_at(requested[0], scope, granted)
+    return requested, scope
+
+
+def _named(params: Params, resources: Resources) -> tuple[str, ...]:
+    """The identifiers of the resources that a request names; where there are none here, what it names is ignored."""
+    if not len(resources):
+        return ()
+    named = params.every("resource")
+    if len(named) > MOST:
+        raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", came=len(named))
+    found = []
+    for uri in named:
+        parts = split(uri) if len(uri) <= LONGEST and uri.isascii() else None
+        if parts is None or not parts.scheme or not (parts.netloc or parts.path) or "#" in uri:
+            raise InvalidTarget("resource must be an absolute URI without a fragment", came=uri)
+        resource = resources.named(uri)
+        if resource is None:
+            raise InvalidTarget(
+                "resource is unknown here",
+                expected=f"one of {' '.join(known.identifier for known in resources)}",
+                came=uri,
+                cure="describe it by provider.protect_resource(), or correct what the client asks for",
+            )
+        found.append(resource.identifier)
+    return tuple(dict.fromkeys(found))

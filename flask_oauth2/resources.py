@@ -1,0 +1,141 @@
+"""Protected resources: the parts of an application that tokens are for, :rfc:`9728` and :rfc:`8707`.
+
+A resource is named by the URL of its path. Whoever names it by the host in upper case, with a slash at the end or by
+the port that its scheme has anyway means the same; so does, where it is the only one, whoever names its origin alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import SplitResult, urlsplit
+
+from .scopes import Scope
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A part of the application, as :meth:`~flask_oauth2.OAuth2Provider.protect_resource` describes it.
+
+    ``scopes`` is what each request needs; ``further`` what some need beside, by the guards of their views or because
+    the application says so. ``identifier`` and ``metadata_url`` depend on where the application is mounted.
+    """
+
+    path: str
+    scopes: Scope = ()
+    further: Scope = ()
+    name: str | None = None
+    documentation: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+    is_mcp: bool = False
+    identifier: str = ""
+    metadata_url: str = ""
+
+    @property
+    def words(self) -> Scope:
+        """All scope words that mean something here."""
+        return tuple(dict.fromkeys((*self.scopes, *self.further)))
+
+    def covers(self, path: str) -> bool:
+        """Whether a path of the application belongs to it."""
+        return self.path == "/" or path == self.path or path.startswith(f"{self.path}/")
+
+
+class Resources:
+    """The resources of one application, mounted at one place of one origin.
+
+    :param origin: scheme and host, such as ``https://api.example``.
+    :param mount: the path below which the application answers.
+    :param elsewhere: the scope words of guards that belong to no resource.
+    """
+
+    def __init__(
+        self, described: Iterable[Resource], origin: str, mount: str = "", elsewhere: Iterable[str] = ()
+    ) -> None:
+        self.origin = origin
+        self._elsewhere = frozenset(elsewhere)
+        self._all = [
+            replace(
+                resource,
+                identifier=f"{origin}{mount}{resource.path}".rstrip("/"),
+                metadata_url=f"{origin}{WELL_KNOWN}{mount}{resource.path}".rstrip("/"),
+            )
+            for resource in described
+        ]
+        self._innermost_first = sorted(self._all, key=lambda resource: -len(resource.path))
+        self._by_name = {_canonical(resource.identifier): resource for resource in self._all}
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def at(self, path: str) -> Resource | None:
+        """The innermost resource that a path of the application belongs to."""
+        for resource in self._innermost_first:
+            if resource.covers(path):
+                return resource
+        return None
+
+    def named(self, uri: str) -> Resource | None:
+        """The resource of an identifier, None where there is none."""
+        name = _canonical(uri)
+        found = self._by_name.get(name)
+        if found is None and len(self._all) == 1 and name == _canonical(self.origin):
+            return self._all[0]
+        return found
+
+    def of_scope(self, scope: Scope) -> Sequence[Resource]:
+        """Those that know all the words of a scope; none, where views that belong to no resource know them too."""
+        words = set(scope)
+        if not words or words <= self._elsewhere:
+            return ()
+        return [resource for resource in self._all if words.issubset(resource.words)]
+
+    def scope_at(self, identifier: str, scope: Scope, others: Iterable[str]) -> Scope:
+        """What of a scope is for one resource: without the words that only ``others`` know."""
+        own = self.named(identifier)
+        known = set(own.words if own else ())
+        foreign = {word for name in others if (other := self.named(name)) for word in other.words} - known
+        return tuple(word for word in scope if word not in foreign)
+
+    @property
+    def words(self) -> Scope:
+        """The scope words of all of them."""
+        return tuple(dict.fromkeys(word for resource in self._all for word in resource.words))
+
+    @property
+    def of_root(self) -> Resource | None:
+        """The resource that is described where no path says which is meant: the only one, or the only one for MCP."""
+        if len(self._all) == 1:
+            return self._all[0]
+        at_root = [resource for resource in self._all if resource.path == "/"]
+        of_mcp = [resource for resource in self._all if resource.is_mcp]
+        return next((found[0] for found in (at_root, of_mcp) if len(found) == 1), None)
+
+
+def _canonical(uri: str) -> str:
+    """A name by which two spellings of one URI are the same: :rfc:`3986#section-6.2.3`, and no slash at the end."""
+    parts = split(uri)
+    if parts is None or not parts.hostname:
+        return uri
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}{query}"
+
+
+def split(uri: str) -> SplitResult | None:
+    """The parts of a URI; None where it is none."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # reading the port checks it
+    except ValueError:
+        return None
+    return parts
