@@ -16,7 +16,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, login, pages, storage, uris, values, web
-from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint, cross_origin
+from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint, cross_origin, metadata
 from .errors import ConfigurationError
 from .guard import MARK, Guard, demand, find_guards
 from .records import Client, User, find, identify, is_nobody, seconds
@@ -302,11 +302,11 @@ class OAuth2Provider(Registry):
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
         self._check_open("token_handler", self._parts.token_handler)
         self._parts.token_handler = synchronous(function)
-        return wraps(function)(self._view(ENDPOINTS[0]))
+        return wraps(function)(self._view(ENDPOINTS[0], _respond))
 
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
         """The view is the revocation endpoint; the function is not called, as in flask-oauthlib."""
-        return wraps(function)(self._view(ENDPOINTS[1]))
+        return wraps(function)(self._view(ENDPOINTS[1], _respond))
 
     def metrics(self) -> flask.Response:
         """A view that answers with what Prometheus scrapes, for ``OAUTH2_METRICS = "prometheus"``.
@@ -371,9 +371,9 @@ class OAuth2Provider(Registry):
     def _add_routes(self, blueprint: flask.Blueprint) -> None:
         prefix = self._url_prefix
         for endpoint in ENDPOINTS:
-            self._add_route(blueprint, f"{prefix}{endpoint.path}", endpoint)
+            self._add_route(blueprint, f"{prefix}{endpoint.path}", endpoint, _respond)
         for endpoint in WELL_KNOWN:
-            self._add_route(blueprint, endpoint.path, endpoint)
+            self._add_route(blueprint, endpoint.path, endpoint, _show_document)
 
         for path, name, page, methods in (
             (AUTHORIZATION_PATH, "authorize", pages.authorize, ("GET", "POST")),
@@ -383,27 +383,24 @@ class OAuth2Provider(Registry):
             blueprint.add_url_rule(f"{prefix}{path}", name, self._page(name, page), methods=methods)
 
         if find_spec("flask_wtf"):  # before every before_request function, its own among them
-            blueprint.url_value_preprocessor(partial(_exempt_from_csrf, blueprint))
+            blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
 
-    def _add_route(self, blueprint: flask.Blueprint, path: str, endpoint: Endpoint) -> None:
+    def _add_route(
+        self,
+        blueprint: flask.Blueprint,
+        path: str,
+        endpoint: Endpoint,
+        respond: Callable[[Server, Endpoint], Response],
+    ) -> None:
         methods = (*endpoint.methods, "OPTIONS") if endpoint.pages else endpoint.methods
-        blueprint.add_url_rule(path, endpoint.name, self._view(endpoint), methods=methods)
+        blueprint.add_url_rule(path, endpoint.name, self._view(endpoint, respond), methods=methods)
 
-    def _view(self, endpoint: Endpoint) -> Callable[..., Response]:
-        def respond(server: Server) -> Response:
-            request = web.read()
-            answer = server.answer(endpoint.respond, server.refuse, server, request)
-            if endpoint.pages == "clients" and (origin := request.headers.get("Origin", "")):
-                answer = cross_origin.allow(server, request, answer, origin)
-            return web.write(answer)
-
+    def _view(self, endpoint: Endpoint, respond: Callable[[Server, Endpoint], Response]) -> Callable[..., Response]:
         def view(**_: str) -> Response:
             server = self.server
-            if endpoint.pages and web.current_request().method == "OPTIONS":
-                origin = web.current_request().headers.get("Origin", "")
-                return web.write(cross_origin.answer_preflight(server, endpoint, origin))
-            metrics = server.metrics
-            return respond(server) if metrics is None else metrics.measure(endpoint.name, respond, server)
+            if server.metrics is None:
+                return respond(server, endpoint)
+            return server.metrics.measure(endpoint.name, respond, server, endpoint)
 
         return view
 
@@ -460,6 +457,29 @@ _MOVED = {
 """Names of flask-oauthlib's provider, and what to use in their place."""
 
 
+def _respond(server: Server, endpoint: Endpoint) -> Response:
+    """What an endpoint answers to the request."""
+    request = web.read()
+    origin = request.headers.get("Origin", "") if endpoint.pages else ""
+    if request.method == "OPTIONS":
+        return web.write(cross_origin.answer_preflight(server, endpoint, origin))
+    answer = server.answer(endpoint.respond, server.refuse, server, request)
+    return web.write(cross_origin.allow(server, request, answer, origin) if origin else answer)
+
+
+_DOCUMENT_HEADERS = tuple(metadata.HEADERS.items())
+
+
+def _show_document(server: Server, endpoint: Endpoint) -> Response:
+    """Metadata, from memory where it was asked for before: such a request costs no more than a view that is static."""
+    request = web.current_request()
+    environ = request.environ
+    text = server.documents.get((environ["PATH_INFO"], environ.get("SCRIPT_NAME", "")))
+    if text is None or request.method == "OPTIONS":
+        return _respond(server, endpoint)
+    return flask.Response(text, 200, _DOCUMENT_HEADERS)
+
+
 def _collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str]]:
     """The resources with the scopes that the guards of their views demand, and those of guards that are in none."""
     innermost_first = sorted(described, key=lambda resource: -len(resource.path))
@@ -483,8 +503,17 @@ def _caller() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _exempt_from_csrf(blueprint: flask.Blueprint, *_: object) -> None:
-    """Flask-WTF: clients send no form of ours, and the consent page has a protection of its own."""
-    csrf = flask.current_app.extensions.get("csrf")
-    if csrf is not None:
-        csrf.exempt(blueprint)
+class _ExemptFromCSRF:
+    """Flask-WTF: clients send no form of ours, and the consent page has a protection of its own. Said once."""
+
+    def __init__(self, blueprint: flask.Blueprint) -> None:
+        self._blueprint = blueprint
+        self._apps: set[flask.Flask] = set()
+
+    def __call__(self, *_: object) -> None:
+        app = web.current_app()
+        if app not in self._apps:
+            csrf = app.extensions.get("csrf")
+            if csrf is not None:
+                csrf.exempt(self._blueprint)
+            self._apps.add(app)

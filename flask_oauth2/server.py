@@ -21,7 +21,7 @@ from . import grants, signals, tokens, values
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
 from .clients.objects import read_client
-from .endpoints import PATHS, metadata
+from .endpoints import PATHS
 from .endpoints.cross_origin import BrowserOrigins
 from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
 from .grants.base import GrantType, ResponseType
@@ -40,8 +40,6 @@ from .tokens.cache import TokenCache
 log = logging.getLogger("flask_oauth2")
 
 _DAY = 86400
-
-_MOST_DOCUMENTS = 1000
 
 _MOST_MOUNTS = 16
 """An application is mounted at one place or a few."""
@@ -92,7 +90,8 @@ class Server:
         """The protected resources of the application, which may be none."""
         self._elsewhere = frozenset(elsewhere)
         self._resources: dict[str, Resources] = {}
-        self._documents: dict[tuple[str, str], str] = {}
+        self.documents: dict[tuple[str, str], bytes] = {}
+        """Metadata that was built, by its path and where the application is mounted."""
         self.guards_read: TokenReader | None = None
         """Where guards look, once the store is open, if not there."""
         self.callbacks = parts.callbacks
@@ -278,15 +277,6 @@ class Server:
             if len(self._resources) < _MOST_MOUNTS:
                 self._resources[mount] = found
         return found
-
-    def document(self, path: str, mount: str) -> str | None:
-        """The metadata document at a path, which is built once."""
-        text = self._documents.get((path, mount))
-        if text is None:
-            text = metadata.find(self, path, mount)
-            if text is not None and len(self._documents) < _MOST_DOCUMENTS:
-                self._documents[path, mount] = text
-        return text
 
     @property
     def open_scopes(self) -> Scope:

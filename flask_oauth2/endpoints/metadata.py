@@ -25,6 +25,9 @@ HEADERS = {
 }
 """A public document: the page of any origin may read it."""
 
+MOST = 1000
+"""How many documents are kept: one for each path that names one."""
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -44,9 +47,13 @@ def find(server: Server, path: str, mount: str) -> str | None:
 
 
 def respond(server: Server, request: Request) -> Response:
-    """A document, from memory where it was asked for before."""
-    text = server.document(request.path, request.mount)
-    return Response(404) if text is None else Response(200, text, HEADERS)
+    """A document. It is kept, to be sent again as it is."""
+    text = find(server, request.path, request.mount)
+    if text is None:
+        return Response(404)
+    if len(server.documents) < MOST:
+        server.documents[request.path, request.mount] = text.encode()
+    return Response(200, text, HEADERS)
 
 
 def describe(server: Server, mount: str = "") -> dict[str, Any]:
