@@ -464,7 +464,9 @@ def _respond(server: Server, endpoint: Endpoint) -> Response:
     if request.method == "OPTIONS":
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
     answer = server.answer(endpoint.respond, server.refuse, server, request)
-    return web.write(cross_origin.allow(server, request, answer, origin) if origin else answer)
+    if origin and endpoint.pages == "clients":
+        answer = cross_origin.allow(server, request, answer, origin)
+    return web.write(answer)
 
 
 _DOCUMENT_HEADERS = tuple(metadata.HEADERS.items())

@@ -45,6 +45,7 @@ GOOD: dict[str, list[Any]] = {
     "metrics": ["prometheus", "opentelemetry"],
     "redis_url": ["redis://127.0.0.1:6379/0", "rediss://:secret@redis.example", "unix:///run/redis.sock"],
     "redis_prefix": ["notes:"],
+    "browser_origins": [["https://app.example", "http://localhost:3000"], ()],
     "service_documentation": ["https://docs.example"],
 }
 
@@ -81,6 +82,14 @@ BAD: dict[str, list[Any]] = {
     "metrics": ["graphite", 7],
     "redis_url": [7, "127.0.0.1:6379", "http://127.0.0.1"],
     "redis_prefix": ["", 7],
+    "browser_origins": [
+        "https://app.example",
+        ["*"],
+        ["https://app.example/"],
+        ["https://app.example/x"],
+        ["app.example"],
+        [7],
+    ],
     "service_documentation": [7],
 }
 

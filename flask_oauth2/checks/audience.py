@@ -56,16 +56,21 @@ def choose(
             expected=f"of: {' '.join(granted)}",
             came=beyond[0],
         )
-    if len(requested) > 1:
-        raise InvalidTarget(
-            "a token is for one resource: name one by resource",
-            rule="rfc8707 2.2",
-            expected=f"one of {' '.join(granted)}",
-            came=len(requested),
-        )
+    refuse_several(requested)
     if len(granted) > 1:
         scope = resources.scope_at(requested[0], scope, granted)
     return requested, scope
+
+
+def refuse_several(resource: tuple[str, ...]) -> None:
+    """Raise :exc:`InvalidTarget` where one token would be for several, section 3."""
+    if len(resource) > 1:
+        raise InvalidTarget(
+            "a token is for one resource: name one by resource",
+            rule="rfc8707 2.2",
+            expected=f"one of {' '.join(resource)}",
+            came=len(resource),
+        )
 
 
 def _named(params: Params, resources: Resources) -> tuple[str, ...]:

@@ -144,6 +144,8 @@ def _decide(
     resource: tuple[str, ...] = ()
     if server.described:
         resource = audience_check.read(params, scope, server.resources(asked.request.mount))
+        if any(response_type.name == "token" for response_type in response_types):
+            audience_check.refuse_several(resource)
     prompt = prompt_check.read(params)
     now = server.clock()
     is_new = asked.allowed is None and not asked.is_shown

@@ -1,0 +1,259 @@
+"""Resource indicators, RFC 8707, through whole flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flask_oauth2 import MemoryStore, current_token
+from flask_oauth2.testing import issue_token
+from oauth_site import Site, answer_of
+
+API = "https://login.example/api"
+FILES = "https://login.example/files"
+
+NewSite = Callable[..., Site]
+
+
+def make_resources(site: Site, *paths: str) -> Site:
+    for path in paths or ("/api", "/files"):
+        site.provider.protect_resource(path, {"/api": ["profile"], "/files": ["write"]}[path])
+
+    @site.app.get("/files")
+    def files() -> Any:
+        return {"scope": current_token.scope, "audience": current_token.audience}
+
+    @site.app.get("/mail")
+    @site.provider.require_oauth("mail")
+    def mail() -> Any:
+        return {}
+
+    site.add_client(secret=None)
+    return site
+
+
+@pytest.fixture
+def two(new_site: NewSite) -> Site:
+    return make_resources(new_site())
+
+
+@pytest.fixture
+def one(new_site: NewSite) -> Site:
+    return make_resources(new_site(), "/api")
+
+
+def audience_of(site: Site, token: str) -> tuple[str, ...]:
+    from flask_oauth2.tokens.read import find_access
+
+    access = find_access(site.server, token, site.clock())
+    assert access is not None
+    return access.audience
+
+
+class TestAuthorizationRequest:
+    @pytest.mark.spec("rfc8707", "2.1")
+    @pytest.mark.spec("rfc8707", "2")
+    @pytest.mark.parametrize("resource", [API, f"{API}/", "https://LOGIN.example:443/api"])
+    def test_the_token_is_for_what_was_named(self, two: Site, resource: str) -> None:
+        token = two.tokens(resource=resource, scope="profile")["access_token"]
+        assert audience_of(two, token) == (API,)
+        assert two.is_alive(token)
+        assert two.call(token, "/files").status_code == 401
+
+    @pytest.mark.spec("rfc8707", "2")
+    @pytest.mark.spec("rfc8707", "2.1")
+    @pytest.mark.parametrize(
+        "resource",
+        [
+            "https://login.example/other",
+            "https://evil.example/api",
+            "albums",
+            "//login.example/api",
+            "https:",
+            f"{API}#x",
+            f"{API}#",
+            "https://[/",
+            "https://login.example:x/api",
+            f"{API}?x=1",
+            f"{API}/{'x' * 2000}",
+            f"{API}/é",
+            "urn:example:api",
+            "https://login.example",
+        ],
+    )
+    def test_anything_else_is_an_invalid_target(self, two: Site, resource: str) -> None:
+        two.sign_in()
+        answer = answer_of(two.ask(resource=resource))
+        assert answer["error"] == "invalid_target"
+        assert answer["state"] == "st-1"
+        assert answer["iss"] == "https://login.example"
+
+    @pytest.mark.spec("rfc8707", "2")
+    def test_it_may_be_named_several_times(self, two: Site) -> None:
+        two.sign_in()
+        page = two.ask(resource=[API, FILES, API], scope="profile write")
+        code = answer_of(two.allow(page))["code"]
+        answer = two.redeem(code, client_id="web", resource=FILES)
+        assert answer.status_code == 200
+        assert audience_of(two, answer.get_json()["access_token"]) == (FILES,)
+
+    @pytest.mark.spec("rfc8707", "2")
+    def test_not_without_end(self, two: Site) -> None:
+        two.sign_in()
+        assert answer_of(two.ask(resource=[API] * 11))["error"] == "invalid_target"
+        assert two.ask(resource=[API] * 10).status_code == 200
+
+    @pytest.mark.spec("rfc6749", "3.1")
+    def test_nothing_else_may(self, two: Site) -> None:
+        two.sign_in()
+        assert answer_of(two.ask(resource=[API, FILES], scope=["profile", "write"]))["error"] == "invalid_request"
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_an_empty_one_is_none(self, one: Site) -> None:
+        assert audience_of(one, one.tokens(resource="")["access_token"]) == (API,)
+
+    @pytest.mark.spec("mcp-authorization", "O Resource")
+    def test_where_nothing_is_described_it_is_ignored(self, site: Site) -> None:
+        site.add_client(secret=None)
+        answer = site.tokens(resource=["https://any.example/mcp", "#"])
+        assert audience_of(site, answer["access_token"]) == ()
+        assert site.is_alive(answer["access_token"])
+        assert site.refresh(answer["refresh_token"], resource="nonsense").status_code == 200
+
+    @pytest.mark.spec("mcp-authorization", "O Resource")
+    def test_the_origin_alone_names_the_only_one(self, one: Site) -> None:
+        assert audience_of(one, one.tokens(resource="https://login.example")["access_token"]) == (API,)
+
+
+class TestWithoutOne:
+    """A request that names no resource, as of clients that know nothing of them."""
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_it_is_for_what_its_scope_is_of(self, two: Site) -> None:
+        assert audience_of(two, two.tokens(scope="write")["access_token"]) == (FILES,)
+        assert audience_of(two, two.tokens(scope="profile")["access_token"]) == (API,)
+
+    def test_what_views_outside_know_stays_outside(self, two: Site) -> None:
+        token = two.tokens(scope="mail")["access_token"]
+        assert audience_of(two, token) == ()
+        assert two.call(token, "/mail").status_code == 200
+
+    def test_a_scope_of_no_single_one_is_for_none(self, two: Site) -> None:
+        assert audience_of(two, two.tokens(scope="profile write")["access_token"]) == ()
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_of_several_that_know_it_one_must_be_named(self, new_site: NewSite) -> None:
+        site = new_site()
+        site.provider.protect_resource("/a", ["write"])
+        site.provider.protect_resource("/b", ["write"])
+        site.add_client(secret=None)
+        site.sign_in()
+        assert answer_of(site.ask(scope="write"))["error"] == "invalid_target"
+        secret = site.add_client("machine")
+        assert site.token("client_credentials", ("machine", secret), scope="write").get_json()["error"] == (
+            "invalid_target"
+        )
+        answer = site.token(
+            "client_credentials", ("machine", secret), scope="write", resource="https://login.example/b"
+        )
+        assert audience_of(site, answer.get_json()["access_token"]) == ("https://login.example/b",)
+
+
+class TestTokenRequest:
+    @pytest.mark.spec("rfc8707", "2.2")
+    def test_of_what_was_granted_one_is_chosen_and_the_rest_is_kept(self, two: Site) -> None:
+        two.sign_in()
+        code = answer_of(two.allow(two.ask(resource=[API, FILES], scope="profile write mail")))["code"]
+        first = two.redeem(code, client_id="web", resource=API).get_json()
+        assert audience_of(two, first["access_token"]) == (API,)
+        assert first["scope"] == "profile mail"
+        second = two.refresh(first["refresh_token"], resource=FILES).get_json()
+        assert audience_of(two, second["access_token"]) == (FILES,)
+        assert second["scope"] == "write mail"
+        third = two.refresh(second["refresh_token"], resource=API, scope="profile").get_json()
+        assert third["scope"] == "profile"
+        assert two.refresh(third["refresh_token"], resource=FILES).get_json()["scope"] == "write mail"
+
+    @pytest.mark.spec("rfc8707", "2.2")
+    @pytest.mark.parametrize("resource", [None, [API, FILES], "https://login.example/other", "#"])
+    def test_it_must_be_one_of_them_and_nothing_is_spent_before(self, two: Site, resource: Any) -> None:
+        two.sign_in()
+        code = answer_of(two.allow(two.ask(resource=[API, FILES], scope="profile write")))["code"]
+        refused = two.redeem(code, client_id="web", resource=resource)
+        assert refused.status_code == 400
+        assert refused.get_json()["error"] == "invalid_target"
+        tokens = two.redeem(code, client_id="web", resource=API).get_json()
+        refused = two.refresh(tokens["refresh_token"], resource=resource)
+        assert refused.get_json()["error"] == "invalid_target"
+        assert two.refresh(tokens["refresh_token"], resource=API).status_code == 200
+
+    @pytest.mark.spec("rfc8707", "2.2")
+    def test_what_was_not_granted_is_refused(self, two: Site) -> None:
+        code = two.authorize(resource=API)["code"]
+        assert two.redeem(code, client_id="web", resource=FILES).get_json()["error"] == "invalid_target"
+        code = two.authorize(scope="mail")["code"]
+        assert two.redeem(code, client_id="web", resource=API).get_json()["error"] == "invalid_target"
+
+    @pytest.mark.spec("rfc8707", "2.2")
+    def test_without_one_it_is_what_was_granted(self, two: Site) -> None:
+        tokens = two.tokens(resource=API)
+        assert audience_of(two, tokens["access_token"]) == (API,)
+        again = two.refresh(tokens["refresh_token"]).get_json()
+        assert audience_of(two, again["access_token"]) == (API,)
+
+    @pytest.mark.spec("rfc8707", "2.2")
+    def test_any_grant_may_name_it(self, two: Site) -> None:
+        secret = two.add_client("machine")
+        answer = two.token("client_credentials", ("machine", secret), scope="profile", resource=API)
+        assert audience_of(two, answer.get_json()["access_token"]) == (API,)
+        answer = two.token("client_credentials", ("machine", secret), scope="profile", resource="https://x.example")
+        assert answer.get_json()["error"] == "invalid_target"
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_the_implicit_grant_too(self, new_site: NewSite) -> None:
+        site = make_resources(new_site(OAUTH2_GRANT_TYPES=["implicit"]))
+        site.sign_in()
+        parameters = {"response_type": "token", "code_challenge": None, "code_challenge_method": None}
+        answer = answer_of(site.allow(site.ask(resource=API, **parameters)))
+        assert audience_of(site, answer["access_token"]) == (API,)
+        assert answer_of(site.ask(resource=[API, FILES], **parameters))["error"] == "invalid_target"
+
+
+class TestConsent:
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_what_was_allowed_here_was_not_allowed_there(self, two: Site) -> None:
+        two.change_client(scope=("profile", "mail", "write"))
+        two.tokens(resource=API, scope="profile")
+        assert "code" in answer_of(two.ask(resource=API, scope="profile"))
+        page = two.ask(resource=FILES, scope="profile")
+        assert page.status_code == 200
+        two.allow(page)
+        assert "code" in answer_of(two.ask(resource=FILES, scope="profile"))
+        assert two.ask(resource=[API, FILES], scope="profile write").status_code == 200
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_it_may_not_be_put_together(self, two: Site) -> None:
+        """Who allowed one thing here and another there has not allowed the one there."""
+        two.tokens(resource=API, scope="profile")
+        two.tokens(resource=FILES, scope="write")
+        assert two.ask(resource=FILES, scope="profile").status_code == 200
+        assert two.ask(resource=API, scope="write").status_code == 200
+
+    def test_what_was_allowed_before_there_were_resources_is_for_none(self, new_site: NewSite) -> None:
+        store = MemoryStore()
+        before = new_site(store=store)
+        before.add_client(secret=None)
+        tokens = before.tokens(scope="profile")
+        after = new_site(store=store)
+        make_resources(after)
+        after.sign_in()
+        assert after.ask(scope="profile").status_code == 200, "it is for /api now"
+        assert after.refresh(tokens["refresh_token"], resource=API).get_json()["error"] == "invalid_target"
+
+
+@pytest.mark.spec("rfc8707", "2")
+def test_a_test_may_name_the_resource_of_its_token(two: Site) -> None:
+    for resource in ("/api", API):
+        assert audience_of(two, issue_token(two.app, "ada", "profile", client="web", resource=resource)) == (API,)
