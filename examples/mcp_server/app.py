@@ -1,0 +1,102 @@
+"""An MCP server that any MCP client connects to by its URL alone: notes that people let an assistant read and write.
+
+Start it with ``flask --app examples/mcp_server/app.py run`` and give a client the URL ``http://127.0.0.1:5000/mcp``. It
+registers itself, sends you here to sign in (as ``demo``, password ``demo``), asks you, and calls the tools. What it may
+write it asks for when it first wants to. All that makes this so is ``provider.protect_mcp`` and ``current_token``.
+"""
+
+import re
+import secrets
+
+import flask
+from flask_login import LoginManager, UserMixin, login_user
+
+from flask_oauth2 import OAuth2Provider, current_token
+
+app = flask.Flask(__name__)
+app.config.update(
+    SECRET_KEY=secrets.token_hex(),  # new with each start, so people sign in again; a real one comes from a safe place
+    SESSION_COOKIE_SAMESITE="Lax",
+    OAUTH2_SCOPES={"notes:read": "Read your notes", "notes:write": "Write notes in your name"},
+    OAUTH2_LOGIN_VIEW="login",
+)
+provider = OAuth2Provider(app)
+provider.protect_mcp("/mcp", ["notes:read"], step_up=["notes:write"], name="Notes")
+login_manager = LoginManager(app)
+
+NOTES = {"demo": ["buy milk"]}
+"""The notes of each user."""
+
+
+@login_manager.user_loader
+def load_user(user_id):
+    user = UserMixin()
+    user.id = user_id
+    return user
+
+
+@app.route("/login", methods=["GET", "POST"])
+def login():
+    """The application's own login page; the extension sends people here, with ``next`` to come back by."""
+    if flask.request.method == "POST":
+        if flask.request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            flask.abort(403)
+        if (flask.request.form["name"], flask.request.form["password"]) == ("demo", "demo"):
+            login_user(load_user("demo"))
+            path = flask.request.args.get("next", "")
+            return flask.redirect(path if re.fullmatch(r"/(?![/\\])[!-~]*", path) else "/login", 303)
+    return flask.render_template("login.html", client=provider.asking_client())
+
+
+def read_notes():
+    return "\n".join(NOTES[current_token.user_id])
+
+
+def write_note(text):
+    current_token.require("notes:write")  # else the client is told, asks the user for it, and comes again
+    NOTES[current_token.user_id].append(text)
+    return "written"
+
+
+TOOLS = {"read_notes": (read_notes, {}), "write_note": (write_note, {"text": {"type": "string"}})}
+
+
+@app.post("/mcp")
+def mcp():
+    """Model Context Protocol over HTTP: one JSON-RPC message in, one out."""
+    message = flask.request.get_json()
+    if "id" not in message:
+        return "", 202  # a notification
+    answer = {"jsonrpc": "2.0", "id": message["id"]}
+    try:
+        answer["result"] = METHODS[message["method"]](**message.get("params", {}))
+    except KeyError:
+        answer["error"] = {"code": -32601, "message": "no such method"}
+    return answer
+
+
+def initialize(protocolVersion, **_):
+    known = ("2025-03-26", "2025-06-18", "2025-11-25")
+    return {
+        "protocolVersion": protocolVersion if protocolVersion in known else known[-1],
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "notes", "version": "1"},
+    }
+
+
+def list_tools(**_):
+    return {
+        "tools": [
+            {"name": name, "inputSchema": {"type": "object", "properties": takes, "required": list(takes)}}
+            for name, (_, takes) in TOOLS.items()
+        ]
+    }
+
+
+def call_tool(name, arguments=None, **_):
+    call, takes = TOOLS[name]
+    text = call(**{argument: (arguments or {})[argument] for argument in takes})
+    return {"content": [{"type": "text", "text": text}]}
+
+
+METHODS = {"initialize": initialize, "ping": lambda **_: {}, "tools/list": list_tools, "tools/call": call_tool}
