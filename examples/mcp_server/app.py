@@ -75,10 +75,10 @@ def mcp():
     return answer
 
 
-def initialize(protocolVersion, **_):
+def initialize(**params):
     known = ("2025-03-26", "2025-06-18", "2025-11-25")
     return {
-        "protocolVersion": protocolVersion if protocolVersion in known else known[-1],
+        "protocolVersion": params["protocolVersion"] if params["protocolVersion"] in known else known[-1],
         "capabilities": {"tools": {}},
         "serverInfo": {"name": "notes", "version": "1"},
     }

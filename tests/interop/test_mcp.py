@@ -1,0 +1,193 @@
+"""The clients of the MCP SDKs connect to ``examples/mcp_server`` with nothing but its URL."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from example_site import serve
+from mcp import Client
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.oauth2 import AuthorizationCodeResult
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from pydantic import AnyUrl
+
+from .browser import Browser
+from .test_node import FOLDER, NodeClient, node, refused
+
+__all__ = ["node"]  # a fixture
+
+ROOT = Path(__file__).parent.parent.parent
+REDIRECT_URI = "http://localhost:49733/callback"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the example, which runs as its first lines say."""
+    folder = tmp_path_factory.mktemp("clone")
+    ignored = shutil.ignore_patterns("instance", "__pycache__")
+    shutil.copytree(ROOT / "examples/mcp_server", folder / "examples/mcp_server", ignore=ignored)
+    with serve(folder, "examples/mcp_server/app.py") as url:
+        yield url
+
+
+@dataclass
+class Storage:
+    """What a client remembers."""
+
+    tokens: OAuthToken | None = None
+    client: OAuthClientInformationFull | None = None
+    history: list[OAuthToken] = field(default_factory=list)
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+        self.history.append(tokens)
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+
+class Person:
+    """Whoever uses the client, with a browser."""
+
+    def __init__(self, decision: str = "Allow") -> None:
+        self.decision = decision
+        self.asked: list[dict[str, str]] = []
+        self._answer: dict[str, str] = {}
+
+    async def visit(self, url: str) -> None:
+        self.asked.append({name: values[0] for name, values in parse_qs(urlsplit(url).query).items()})
+        with Browser() as browser:
+            back = browser.authorize(url, self.decision, name="demo", password="demo")
+        self._answer = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+
+    async def come_back(self) -> AuthorizationCodeResult:
+        answer = self._answer
+        return AuthorizationCodeResult(code=answer["code"], state=answer.get("state"), iss=answer.get("iss"))
+
+
+def connect(server: str, storage: Storage, person: Person, client_metadata_url: str | None = None) -> Any:
+    metadata = OAuthClientMetadata(redirect_uris=[AnyUrl(REDIRECT_URI)], client_name="Assistant")
+    auth = OAuthClientProvider(
+        f"{server}/mcp", metadata, storage, person.visit, person.come_back, client_metadata_url=client_metadata_url
+    )
+    http = httpx2.AsyncClient(auth=auth, trust_env=False)
+    return Client(streamable_http_client(f"{server}/mcp", http_client=http))
+
+
+def text_of(result: Any) -> str:
+    return str(result.content[0].text)
+
+
+def test_from_the_url_to_a_tool(server: str) -> None:
+    storage, person = Storage(), Person()
+
+    async def use() -> None:
+        async with connect(server, storage, person) as client:
+            assert client.server_info.name == "notes"
+            tools = await client.list_tools()
+            assert [tool.name for tool in tools.tools] == ["read_notes", "write_note"]
+            assert text_of(await client.call_tool("read_notes", {})).startswith("buy milk")
+
+    asyncio.run(use())
+    assert storage.client is not None
+    assert [asked["scope"] for asked in person.asked] == ["notes:read"]
+    assert person.asked[0]["resource"] == f"{server}/mcp"
+
+
+def test_more_scope_is_asked_for_when_a_tool_needs_it(server: str) -> None:
+    storage, person = Storage(), Person()
+
+    async def use() -> None:
+        async with connect(server, storage, person) as client:
+            await client.call_tool("read_notes", {})
+            assert text_of(await client.call_tool("write_note", {"text": "water plants"})) == "written"
+            assert "water plants" in text_of(await client.call_tool("read_notes", {}))
+
+    asyncio.run(use())
+    assert [set(asked["scope"].split()) for asked in person.asked] == [{"notes:read"}, {"notes:read", "notes:write"}]
+
+
+def test_what_has_expired_is_refreshed(server: str) -> None:
+    storage, person = Storage(), Person()
+
+    async def use() -> None:
+        async with connect(server, storage, person) as client:
+            await client.call_tool("read_notes", {})
+        assert storage.tokens is not None
+        storage.tokens = storage.tokens.model_copy(update={"access_token": "expired"})
+        async with connect(server, storage, person) as client:
+            assert "buy milk" in text_of(await client.call_tool("read_notes", {}))
+
+    asyncio.run(use())
+    assert len(storage.history) == 2
+
+
+def test_who_denies_is_left_alone(server: str) -> None:
+    storage, person = Storage(), Person("Deny")
+
+    async def use() -> None:
+        async with connect(server, storage, person) as client:
+            await client.call_tool("read_notes", {})
+
+    with pytest.raises(BaseException) as raised:  # noqa: PT011  the SDK wraps it in groups of its own
+        asyncio.run(use())
+    assert raised.group_contains(KeyError) or isinstance(raised.value, KeyError)
+    assert storage.tokens is None
+
+
+@pytest.fixture
+def typescript(node: str) -> Iterator[NodeClient]:
+    command = [node, "mcp.mjs"]
+    with subprocess.Popen(command, cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield NodeClient(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def allow(page: str) -> str:
+    """The code that the person's answer brings."""
+    with Browser() as browser:
+        back = browser.authorize(page, name="demo", password="demo")
+    return parse_qs(urlsplit(back).query)["code"][0]
+
+
+def test_typescript_from_the_url_to_a_tool(server: str, typescript: NodeClient) -> None:
+    page = typescript.connect(url=f"{server}/mcp")["page"]
+    assert parse_qs(urlsplit(page).query)["resource"] == [f"{server}/mcp"]
+    assert typescript.finish(code=allow(page)) == {"result": "notes"}
+    assert "buy milk" in typescript.call(tool="read_notes")["result"]
+
+
+def test_typescript_refreshes_what_has_expired(server: str, typescript: NodeClient) -> None:
+    typescript.finish(code=allow(typescript.connect(url=f"{server}/mcp")["page"]))
+    before = typescript.kept()["tokens"]
+    typescript.spoil_access_token()
+    assert "buy milk" in typescript.call(tool="read_notes")["result"]
+    assert typescript.kept()["tokens"]["refresh_token"] != before["refresh_token"]
+
+
+def test_typescript_asks_for_more_scope(server: str, typescript: NodeClient) -> None:
+    typescript.finish(code=allow(typescript.connect(url=f"{server}/mcp")["page"]))
+    with refused("403"):  # it refreshes first, which brings no scope
+        typescript.call(tool="write_note", text="x")
+    typescript.forget_tokens()
+    page = typescript.call(tool="write_note", text="from TypeScript")["page"]
+    assert parse_qs(urlsplit(page).query)["scope"] == ["notes:read notes:write"]
+    assert typescript.finish(code=allow(page)) == {"result": "notes"}
+    assert typescript.call(tool="write_note", text="from TypeScript") == {"result": "written"}
