@@ -184,9 +184,9 @@ def test_typescript_refreshes_what_has_expired(server: str, typescript: NodeClie
 
 def test_typescript_asks_for_more_scope(server: str, typescript: NodeClient) -> None:
     typescript.finish(code=allow(typescript.connect(url=f"{server}/mcp")["page"]))
-    with refused("403"):  # it refreshes first, which brings no scope
+    with refused("403"):  # it refreshes first, which brings no scope, and gives up
         typescript.call(tool="write_note", text="x")
-    typescript.forget_tokens()
+    typescript.forget_refresh_token()
     page = typescript.call(tool="write_note", text="from TypeScript")["page"]
     assert parse_qs(urlsplit(page).query)["scope"] == ["notes:read notes:write"]
     assert typescript.finish(code=allow(page)) == {"result": "notes"}

@@ -61,9 +61,9 @@ await obey({
     return orPage(async () => (await client.callTool({ name: tool, arguments: args })).content[0].text)
   },
 
-  // What a program does that was told to ask for more, and has nothing but a refresh token to ask with.
-  forget_tokens() {
-    kept.tokens = undefined
+  // What a program does that wants to ask people for more scope: the SDK would refresh in place of that.
+  forget_refresh_token() {
+    delete kept.tokens.refresh_token
   },
 
   spoil_access_token() {
