@@ -182,10 +182,15 @@ def test_typescript_refreshes_what_has_expired(server: str, typescript: NodeClie
     assert typescript.kept()["tokens"]["refresh_token"] != before["refresh_token"]
 
 
+def test_typescript_gives_up_where_a_refresh_brings_no_scope(server: str, typescript: NodeClient) -> None:
+    """The SDK refreshes where it should ask people: nothing that a server could say makes it do otherwise."""
+    typescript.finish(code=allow(typescript.connect(url=f"{server}/mcp")["page"]))
+    with refused("403"):
+        typescript.call(tool="write_note", text="x")
+
+
 def test_typescript_asks_for_more_scope(server: str, typescript: NodeClient) -> None:
     typescript.finish(code=allow(typescript.connect(url=f"{server}/mcp")["page"]))
-    with refused("403"):  # it refreshes first, which brings no scope, and gives up
-        typescript.call(tool="write_note", text="x")
     typescript.forget_refresh_token()
     page = typescript.call(tool="write_note", text="from TypeScript")["page"]
     assert parse_qs(urlsplit(page).query)["scope"] == ["notes:read notes:write"]
