@@ -101,13 +101,9 @@ class CurrentToken:
         return user if is_user(user, user_id) else self._provider.load_user(user_id)
 
 
-_ENVIRON_KEY = "flask_oauth2.token"
-"""Where a request keeps its token. Not in ``flask.g``, which outlives a request where a context was pushed before."""
-
-
 def _current_token() -> CurrentToken | None:
     try:
-        return cast("CurrentToken | None", web.current_request().environ[_ENVIRON_KEY][1])
+        return cast("CurrentToken | None", web.current_request().environ[web.TOKEN][1])
     except KeyError:
         raise RuntimeError("there is no current_token: guard the view with @provider.require_oauth()") from None
 
@@ -210,17 +206,17 @@ class Guard:
     def _accept(self, server: Server) -> None:
         request = web.current_request()
         environ = request.environ
-        reader, token = environ.get(_ENVIRON_KEY, (None, None))
+        reader, token = environ.get(web.TOKEN, (None, None))
         if token is None or reader is not server:  # no guard of this server has run yet
             try:
                 access = resource.read_token(server, web.read_for_guard(request, server.settings.token_in_body))
             except resource.NoToken:
                 if not self.is_optional:
                     raise
-                environ[_ENVIRON_KEY] = server, None
+                environ[web.TOKEN] = server, None
                 return
             token = CurrentToken(access, server, self._provider)
-            environ[_ENVIRON_KEY] = server, token
+            environ[web.TOKEN] = server, token
             cast(Any, request).oauth = token  # as in flask-oauthlib
         access = token._access
         if access.audience or server.described:

@@ -206,7 +206,8 @@ class OAuth2Provider(Registry):
         :param step_up: words that some requests need beside, where no guard of a view says so.
         :param name: what people call it.
         :param documentation: the URL of a page for developers of clients; ``policy_uri`` and ``tos_uri`` likewise.
-        :param wsgi_app: a WSGI application that answers there, in place of views.
+        :param wsgi_app: a WSGI application that answers there, in place of views. Whose token came it sees by
+            ``REMOTE_USER``, and by ``current_token``.
         """
         self._describe(
             Resource(

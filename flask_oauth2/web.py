@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 * 1024
 """The longest body that an endpoint reads."""
 
+TOKEN = "flask_oauth2.token"
+"""Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
+pushed before."""
+
 _FORM = "application/x-www-form-urlencoded"
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
@@ -84,6 +88,8 @@ def mount(app: flask.Flask, path: str, wsgi_app: WSGIApplication) -> None:
         environ = dict(current_request().environ)
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
         environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(above)
+        _, token = environ.get(TOKEN, (None, None))
+        environ["REMOTE_USER"] = (token.user_id if token else None) or ""
         return flask.Response.from_app(wsgi_app, environ)
 
     name = f"mounted at {path}"

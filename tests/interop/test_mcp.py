@@ -8,18 +8,27 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import flask
 import httpx2
 import pytest
+import requests
+from a2wsgi import ASGIMiddleware
 from example_site import serve
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.auth.oauth2 import AuthorizationCodeResult
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
+from werkzeug.serving import make_server
+
+from flask_oauth2 import MemoryStore, OAuth2Provider
+from flask_oauth2.testing import issue_token, register_client
 
 from .browser import Browser
 from .test_node import FOLDER, NodeClient, node, refused
@@ -196,3 +205,61 @@ def test_typescript_asks_for_more_scope(server: str, typescript: NodeClient) -> 
     assert parse_qs(urlsplit(page).query)["scope"] == ["notes:read notes:write"]
     assert typescript.finish(code=allow(page)) == {"result": "notes"}
     assert typescript.call(tool="write_note", text="from TypeScript") == {"result": "written"}
+
+
+class Behind:
+    """A server of the SDK, mounted as part of a Flask application."""
+
+    def __init__(self, folder: Path) -> None:
+        self.app = flask.Flask("mounted", instance_path=str(folder))
+        self.app.config.update(SECRET_KEY="a secret key of the tests", OAUTH2_ISSUER="http://127.0.0.1:5000")
+        provider = OAuth2Provider(self.app, store=MemoryStore())
+        mcp = MCPServer("mounted")
+
+        @mcp.tool()
+        def whoami(context: Context) -> str:
+            return str(context.request_context.request.scope["wsgi_environ"]["REMOTE_USER"])
+
+        asgi = mcp.streamable_http_app(streamable_http_path="/", json_response=True, stateless_http=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._stop = asyncio.Event()
+        self._running = asyncio.run_coroutine_threadsafe(self._run(mcp), self._loop)
+        provider.protect_mcp("/mcp", ["tools"], wsgi_app=ASGIMiddleware(asgi, loop=self._loop))
+
+    async def _run(self, mcp: MCPServer) -> None:
+        async with mcp.session_manager.run():
+            await self._stop.wait()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._running.result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def test_a_server_of_the_sdk_behind_the_guard(tmp_path: Path) -> None:
+    behind = Behind(tmp_path)
+    token = issue_token(behind.app, "ada", "tools", client=register_client(behind.app, scope="tools"), resource="/mcp")
+    served = make_server("127.0.0.1", 0, behind.app, threaded=True)
+    thread = Thread(target=served.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{served.server_port}/mcp"
+
+    async def use(token: str) -> str:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with Client(
+            streamable_http_client(url, http_client=httpx2.AsyncClient(headers=headers, trust_env=False))
+        ) as client:
+            return text_of(await client.call_tool("whoami", {}))
+
+    try:
+        assert asyncio.run(use(token)) == "ada"
+        assert requests.post(url, json={}, timeout=10).status_code == 401
+    finally:
+        served.shutdown()
+        thread.join()
+        served.server_close()
+        behind.close()
