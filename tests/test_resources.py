@@ -139,6 +139,25 @@ class TestDocument:
             "bearer_methods_supported": ["header", "body"],
         }
 
+    @pytest.mark.spec("mcp-authorization", "O Scope")
+    def test_the_document_names_what_each_request_needs(self, new_site: NewSite) -> None:
+        """MCP clients ask for all that it names."""
+        site = new_site()
+        site.provider.protect_mcp(
+            "/mcp", ["profile"], step_up=["write"], name="Notes", documentation="https://x.example"
+        )
+
+        @site.app.post("/mcp")
+        @site.provider.require_oauth("mail")
+        def mcp() -> Any:
+            return {}
+
+        for path in ("", "/mcp"):
+            document = site.http.get(f"{WELL_KNOWN}{path}").get_json()
+            assert document["resource"] == "https://login.example/mcp"
+            assert document["scopes_supported"] == ["profile"]
+        assert site.server.open_scopes == ("profile", "write", "mail")
+
     @pytest.mark.spec("rfc9728", "3")
     def test_below_a_mount_point_its_name_is_below_it(self, api: Site) -> None:
         answer = api.app.test_client().get(f"{WELL_KNOWN}/api", base_url="https://login.example/eu")
