@@ -18,6 +18,7 @@
     ├── InvalidToken              401  RFC 6750 section 3.1
     └── InsufficientScope         403
     ConfigurationError            a mistake of the application's own, raised at start
+    FetchError                    what another server was asked for did not come
 """
 
 from __future__ import annotations
@@ -33,6 +34,19 @@ _FORBIDDEN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 class ConfigurationError(Exception):
     """The application asks for something that cannot be; the message names the option and the cure."""
+
+
+class FetchError(Exception):
+    """What another server was asked for did not come as it should.
+
+    :param reason: for the log: what came in its place.
+    :param cure: for the log: what can be done about it here.
+    """
+
+    def __init__(self, reason: str, cure: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cure = cure
 
 
 class OAuth2Error(Exception):
