@@ -20,6 +20,8 @@ from blinker import NamedSignal
 from . import grants, signals, tokens, values
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
+from .clients.document_cache import Documents, check_installed
+from .clients.documents import is_url
 from .clients.objects import read_client
 from .endpoints import PATHS
 from .endpoints.cross_origin import BrowserOrigins
@@ -81,6 +83,7 @@ class Server:
         replica: TokenReader | None = None,
         described: Sequence[Resource] = (),
         elsewhere: Iterable[str] = (),
+        wants_documents: bool = False,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
@@ -147,6 +150,11 @@ class Server:
             *(kind() for kind in METHODS),
             *parts.auth_methods.values(),
         )
+        has_documents = wants_documents if settings.client_id_documents is None else settings.client_id_documents
+        if has_documents:
+            check_installed("OAUTH2_CLIENT_ID_DOCUMENTS, unless it is False,")
+        self.client_documents = Documents(self) if has_documents else None
+        """The clients that are known by the URL of their metadata, where these are welcome."""
         self.auth_schemes = [method.scheme.lower() for method in self.auth_methods if method.scheme]
         for name, reason in grants.DISCOURAGED.items():
             if name in named:
@@ -205,7 +213,12 @@ class Server:
     def cures(self, error: OAuth2Error) -> list[str]:
         """What can be done about an error: for developers, never for strangers."""
         cure = error.cure
-        if cure and "flask oauth2 client" in cure and self.callbacks.clientgetter is not None:
+        if cure and "flask oauth2 client update http" in cure and self.client_documents is not None:
+            cure = (
+                "the client is what the document at its client_id says: correct it there; the scope of all such "
+                "clients is that of the protected resources and OAUTH2_DEFAULT_SCOPE"
+            )
+        elif cure and "flask oauth2 client" in cure and self.callbacks.clientgetter is not None:
             cure = f"in place of the command change the client where the application's clientgetter finds it: {cure}"
         return [*([cure] if cure else ()), *self._find_mistakes()]
 
@@ -293,6 +306,32 @@ class Server:
             return listing.list_clients() if listing else ()
 
         return BrowserOrigins(list_clients, self.settings.browser_origins)
+
+    def find_client(self, client_id: str, refusal: type[OAuth2Error] | None = None) -> Client | None:
+        """The client of the store, or the one behind its URL; None where there is none.
+
+        Where the document behind the URL will not do, ``refusal`` is raised with the reason. Raises
+        :exc:`TemporarilyUnavailable` where too many are being fetched.
+        """
+        return self.store.get_client(client_id) or self.find_document(client_id, refusal)
+
+    def find_document(self, client_id: str, refusal: type[OAuth2Error] | None = None) -> Client | None:
+        """The same where the store is known to have none of that id."""
+        if self.client_documents is None or not is_url(client_id):
+            return None
+        found = self.client_documents.find(client_id)
+        if isinstance(found, Client):
+            return found
+        if refusal is None:
+            return None
+        raise refusal(found.reason, rule=found.rule, came=found.came, cure=found.cure)
+
+    def find_known_client(self, client_id: str) -> Client | None:
+        """The same for a page that only shows who it is: nothing is fetched."""
+        client = self.store.get_client(client_id)
+        if client is None and self.client_documents is not None:
+            return self.client_documents.find_kept(client_id)
+        return client
 
     @cached_property
     def consents(self) -> ConsentStore | None:

@@ -83,6 +83,18 @@ class Settings:
         "rfc6749 2.3.1",
     )
     throttle_window: int = _option(300, "The window of the count, in seconds.", "rfc6749 2.3.1")
+    client_id_documents: bool | None = _option(
+        None,
+        "Whether a client may be known by the https URL of its metadata document, which is fetched from there. Needs "
+        "flask_oauth2[documents].",
+        "draft-ietf-oauth-client-id-metadata-document 3, 4",
+    )
+    client_id_document_hosts: tuple[str, ...] = _option(
+        (),
+        "The hosts of such documents that may be on this machine or its own network, as host or host:port; on this "
+        "machine http will do. No other host may.",
+        "draft-ietf-oauth-client-id-metadata-document 6.5",
+    )
     login_view: str | None = _option(
         None,
         "The endpoint or path of the application's own login page, sent back to by its parameter next. "
@@ -242,6 +254,15 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
+_HOST = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z")
+
+
+def _hosts(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(host, str) and _HOST.match(host) for host in value):
+        raise ConfigurationError(f"{name} must be a list of hosts, such as ['127.0.0.1:8000', 'clients.intranet']")
+    return tuple(host.lower() for host in value)
+
+
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value or '"' in value or "\\" in value or not value.isprintable():
         raise ConfigurationError(f"{name} must be printable text without quotes and backslashes, not {value!r}")
@@ -316,6 +337,8 @@ _CHECKS: dict[str, Any] = {
     "realm": _text,
     "throttle_failures": _seconds(1, 1_000_000),
     "throttle_window": _seconds(1, _TEN_YEARS),
+    "client_id_documents": _flag,
+    "client_id_document_hosts": _hosts,
     "login_view": _text,
     "database_uri": _uri,
     "replica": _replica,

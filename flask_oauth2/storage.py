@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .clients.document_cache import check_installed
 from .errors import ConfigurationError
 from .settings import Settings
 from .stores.base import Store
@@ -85,6 +86,8 @@ def check(settings: Settings) -> None:
     """Raise :exc:`ConfigurationError` where what the options ask for is not installed."""
     if settings.redis_url is not None and find_spec("redis") is None:
         raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
+    if settings.client_id_documents:
+        check_installed("OAUTH2_CLIENT_ID_DOCUMENTS")
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

@@ -16,7 +16,7 @@ from hashlib import sha256
 from zlib import crc32
 
 _SHAPE = re.compile(rb"[a-z0-9]+_[A-Za-z0-9_-]{50}\Z")
-_IN_TEXT = re.compile(r"([a-z0-9]+_)[A-Za-z0-9_-]{20,}")
+_IN_TEXT = re.compile(r"(?<!OAUTH)([a-z0-9]+_)[A-Za-z0-9_-]{20,}")  # the name of an option is no value
 _BODY, _CHECKSUM = 44, 6
 NO_STAMP = bytes(6)
 """The front of the key of a value that was not minted here."""

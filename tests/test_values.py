@@ -69,6 +69,8 @@ def test_a_checksum_by_a_stranger_makes_no_error() -> None:
 def test_a_value_is_masked_for_the_log() -> None:
     value = values.new("oat", STAMP)
     assert values.mask(f"came {value!r}, client_id web") == "came 'oat_…', client_id web"
+    for name in ("OAUTH2_CLIENT_ID_DOCUMENT_HOSTS", "OAUTH2_REFRESH_LEEWAY_PUBLIC"):
+        assert values.mask(f"set {name} = {value}") == f"set {name} = oat_…"
 
 
 def test_text_and_back() -> None:

@@ -65,12 +65,23 @@ class InvalidMetadata(ValueError):
 
 def check(client: Client, server: Server) -> None:
     """Raise :exc:`InvalidMetadata` for the first rule that the client breaks."""
+    _client_id(client, server)
+    check_all_but_id(client, server)
+
+
+def check_all_but_id(client: Client, server: Server) -> None:
+    """The same for a client that is registered nowhere, and has its id from where its metadata is."""
     for rule in RULES:
         rule(client, server)
 
 
 def check_client_id(client_id: str) -> None:
-    """VSCHAR, :rfc:`6749#appendix-A.1`; at least one, as parameters without a value are absent."""
+    """VSCHAR, :rfc:`6749#appendix-A.1`; at least one, as parameters without a value are absent.
+
+    A URL is the id of the client whose metadata is there, draft-ietf-oauth-client-id-metadata-document section 6.9.
+    """
+    if client_id[:8].lower() == "https://":
+        raise InvalidMetadata("client_id", "may not begin with https://, like that of a metadata document")
     if not 1 <= len(client_id) <= LONGEST_ID:
         raise InvalidMetadata("client_id", f"must have 1 to {LONGEST_ID} characters")
     if not _VSCHAR.match(client_id):
@@ -271,7 +282,6 @@ def _is_line(value: object) -> bool:
 
 
 RULES: tuple[Callable[[Client, Server], None], ...] = (
-    _client_id,
     _name,
     _application_type,
     _auth_method,
@@ -285,4 +295,4 @@ RULES: tuple[Callable[[Client, Server], None], ...] = (
     _secret,
     _metadata,
 )
-"""In the order in which they are asked."""
+"""In the order in which they are asked, after that of the id."""

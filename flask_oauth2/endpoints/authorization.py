@@ -16,6 +16,7 @@ from ..checks import audience as audience_check
 from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
+from ..clients.documents import is_elsewhere, is_url
 from ..errors import (
     AccessDenied,
     ConsentRequired,
@@ -106,9 +107,9 @@ def respond(server: Server, asked: Asked) -> Outcome:
     """
     params = asked.params
     client_id = params.require("client_id")
-    client = server.store.get_client(client_id)
+    client = server.find_client(client_id, InvalidRequest)
     if client is None:
-        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id)
+        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
     redirect_uri = uris.choose(client, params.get("redirect_uri"))
     user = asked.find_user()
     types = [server.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
@@ -249,7 +250,14 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
     return types
 
 
+def _cure(client_id: str) -> str | None:
+    return "set OAUTH2_CLIENT_ID_DOCUMENTS to True to take clients by their URLs" if is_url(client_id) else None
+
+
 def _may_remember(client: Client, redirect_uri: str) -> bool:
-    """Not where another program could pass for the client, :rfc:`8252#section-8.6`."""
+    """Not where another program could pass for the client, :rfc:`8252#section-8.6`.
+
+    Nor where a client that its host vouches for is at another: its document may have changed since.
+    """
     is_native = client.is_public or client.application_type == "native"
-    return not (is_native and uris.is_interceptable(redirect_uri))
+    return not (is_native and uris.is_interceptable(redirect_uri)) and not is_elsewhere(client, redirect_uri)

@@ -77,6 +77,7 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.response_types else None,
         "authorization_response_iss_parameter_supported": True,
         "protected_resources": [resource.identifier for resource in server.resources(mount)],
+        "client_id_metadata_document_supported": server.client_documents is not None,
         "service_documentation": settings.service_documentation,
     }
     # "response_types_supported" is required even where there is none to name

@@ -94,8 +94,17 @@ def test_client_ids_of_visible_characters_pass(server: Server, client_id: str) -
     rules.check(replace(CLIENT, client_id=client_id), server)
 
 
+@pytest.mark.spec("client-id-metadata-document", "6.9")
+@pytest.mark.parametrize("client_id", ["https://client.example/c", "HTTPS://client.example", "https://"])
+def test_nobody_registers_an_id_that_looks_like_that_of_a_document(server: Server, client_id: str) -> None:
+    assert refused(server, replace(PUBLIC, client_id=client_id)).field == "client_id"
+    with pytest.raises(InvalidMetadata, match="https://"):
+        rules.check_client_id(client_id)
+    rules.check_client_id("client.example")
+
+
 @pytest.mark.spec("rfc6749", "2.3.1")
-@pytest.mark.parametrize("client_id", ["https://client.example/", "a+b", "100%"])
+@pytest.mark.parametrize("client_id", ["urn:client", "a+b", "100%"])
 def test_ids_that_clients_garble_by_basic_are_for_those_without_a_secret(server: Server, client_id: str) -> None:
     assert refused(server, replace(CLIENT, client_id=client_id)).field == "client_id"
     public = replace(CLIENT, client_id=client_id, auth_method="none", secret=None)

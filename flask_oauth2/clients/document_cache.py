@@ -1,0 +1,250 @@
+"""Client ID metadata documents, fetched by :mod:`flask_oauth2.fetch` in threads of their own, and kept for a while.
+
+Whoever asks for a document that is being fetched waits for the one answer. A copy that has grown stale still serves
+while a new one is fetched, draft-ietf-oauth-client-id-metadata-document section 4.4.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+from .. import values
+from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
+from ..records import Client
+from .documents import RULE, find_fault, is_own, read
+from .rules import InvalidMetadata
+
+if TYPE_CHECKING:
+    from ..fetch import Fetched
+    from ..server import Server
+
+log = logging.getLogger("flask_oauth2")
+
+MOST = 1000
+"""How many documents are kept, and how many failures are remembered; who was not asked for the longest makes room."""
+
+SHORTEST = 300
+LONGEST = 86400
+"""Seconds that a document is taken as it is, whatever its server says; without a word of that for an hour."""
+
+_USUAL = 3600
+
+MOST_STALE = 86400
+"""Seconds more that a document serves whose server cannot be reached."""
+
+DEADLINE = 5.0
+"""Seconds in which a document comes, or does not."""
+
+FAILED_FOR = 30
+"""Seconds in which nothing is asked for again that did not come: not kept as an answer, but against a flood."""
+
+MOST_AT_ONCE = 8
+"""How many documents are fetched at one time, by one process."""
+
+MOST_OF_HOST = 30
+"""How many of one host in a minute: nobody is to be flooded through here."""
+
+_SECONDS = re.compile(r"[0-9]+\Z")
+_MAX_AGE = re.compile(r"max-age=\"?([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no client behind a URL: what anybody may know of that, and what only the log is told."""
+
+    reason: str
+    rule: str
+    came: str | None = None
+    cure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    client: Client
+    fresh_until: float
+
+
+def check_installed(option: str) -> None:
+    """Raise :exc:`ConfigurationError` where documents are wanted and cannot be fetched."""
+    if find_spec("httpcore") is None:
+        raise ConfigurationError(f"{option} needs httpcore: install flask_oauth2[documents]")
+
+
+class Documents:
+    """The clients behind URLs, of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self.fetch: Callable[[str, bool], Fetched] = _fetch
+        self._server = server
+        self._own_hosts = frozenset(server.settings.client_id_document_hosts)
+        self._copies: OrderedDict[str, _Copy] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[float, Failure]] = OrderedDict()
+        self._visits: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self.begin()
+        _ALL.add(self)
+
+    def begin(self) -> None:
+        """Where nothing is under way: at first, and in a new process, which has none of the threads of the old one."""
+        self._lock = Lock()
+        self._under_way: dict[str, Future[Client | Failure]] = {}
+
+    def find(self, client_id: str) -> Client | Failure:
+        """The client behind a URL, or why there is none.
+
+        Raises :exc:`TemporarilyUnavailable` where too many others are being fetched.
+        """
+        fault = find_fault(client_id, self._own_hosts)
+        if fault is not None:
+            return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
+        now = self._server.clock()
+        with self._lock:
+            copy = self._keep(client_id, now)
+            if copy is not None and now < copy.fresh_until:
+                return copy.client
+            failed_until, failure = self._failures.get(client_id, (0.0, None))
+            if failure is not None and now < failed_until:
+                return copy.client if copy is not None else failure
+            awaited = self._under_way.get(client_id)
+            if awaited is None:
+                if not self._may_ask(client_id, now):
+                    if copy is not None:
+                        return copy.client
+                    raise _too_many()
+                awaited = self._begin_to_ask(client_id)
+        if copy is not None:
+            return copy.client
+        try:
+            return awaited.result(DEADLINE + 1)
+        except TimeoutError:  # where it is the resolver of names that waits, which knows no deadline
+            return _fail_to_fetch(FetchError("no answer in time"))
+
+    def find_kept(self, client_id: str) -> Client | None:
+        """The client behind a URL, where that is known without asking."""
+        with self._lock:
+            copy = self._keep(client_id, self._server.clock())
+        return copy.client if copy is not None else None
+
+    def _keep(self, client_id: str, now: float) -> _Copy | None:
+        """What is kept and not too old. It was asked for now."""
+        copy = self._copies.get(client_id)
+        if copy is None or now >= copy.fresh_until + MOST_STALE:
+            return None
+        self._copies.move_to_end(client_id)
+        return copy
+
+    def _may_ask(self, client_id: str, now: float) -> bool:
+        visit = (urlsplit(client_id).hostname or "", int(now) // 60)
+        count = self._visits.get(visit, 0)
+        if len(self._under_way) >= MOST_AT_ONCE or count >= MOST_OF_HOST:
+            return False
+        _put(self._visits, visit, count + 1)
+        return True
+
+    def _begin_to_ask(self, client_id: str) -> Future[Client | Failure]:
+        awaited: Future[Client | Failure] = Future()
+        thread = Thread(target=self._ask, args=(client_id, awaited), name="flask_oauth2 document", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread more
+            raise _too_many() from None
+        self._under_way[client_id] = awaited
+        return awaited
+
+    def _ask(self, client_id: str, awaited: Future[Client | Failure]) -> None:
+        """In a thread of its own: fetch a document, keep it, and tell those who wait."""
+        found: Client | Failure = Failure("the metadata document of the client cannot be read", f"{RULE} 4")
+        try:
+            found, lifetime = self._read(client_id)
+            with self._lock:
+                now = self._server.clock()
+                if isinstance(found, Client):
+                    _put(self._copies, client_id, _Copy(found, now + lifetime))
+                    self._failures.pop(client_id, None)
+                else:  # errors and wrong documents "MUST NOT" be cached, section 4.4: a copy of before stays
+                    _put(self._failures, client_id, (now + lifetime, found))
+                    if self._keep(client_id, now) is not None:
+                        log.warning("%s stays as it was: %s, %s", values.mask(client_id), found.reason, found.came)
+        finally:
+            with self._lock:
+                self._under_way.pop(client_id, None)
+            awaited.set_result(found)
+
+    def _read(self, client_id: str) -> tuple[Client | Failure, float]:
+        """A client, and how long it is taken as it is; or why there is none, and how long that is remembered."""
+        try:
+            fetched = self.fetch(client_id, is_own(client_id, self._own_hosts))
+            return read(fetched, client_id, self._server), find_lifetime(fetched.headers, self._server.clock())
+        except FetchError as error:
+            return _fail_to_fetch(error), FAILED_FOR
+        except InvalidMetadata as error:
+            # the reason may hold words of a stranger, which this site does not show as its own
+            reason = f"the metadata document of the client is wrong: see {error.field}"
+            return Failure(reason, f"{RULE} 4.1", came=str(error), cure="correct the document"), FAILED_FOR
+
+
+def _fetch(url: str, may_be_own: bool) -> Fetched:
+    from ..fetch import fetch  # needs httpcore, which other applications need not have
+
+    return fetch(url, may_be_own=may_be_own, deadline=DEADLINE)
+
+
+def _too_many() -> TemporarilyUnavailable:
+    return TemporarilyUnavailable("too many metadata documents are being fetched", retry_after=5, rule=f"{RULE} 6.6")
+
+
+def _fail_to_fetch(error: FetchError) -> Failure:
+    cure = error.cure or "see that the client_id answers by status 200 with JSON"
+    return Failure("the metadata document of the client cannot be fetched", f"{RULE} 4", came=error.reason, cure=cure)
+
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _put(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > MOST:
+        kept.popitem(last=False)
+
+
+def find_lifetime(headers: Mapping[str, str], now: float) -> float:
+    """Seconds that an answer is taken as it is, :rfc:`9111#section-4.2`, within bounds of our own (section 4.4)."""
+    control = headers.get("cache-control", "").lower()
+    if "no-store" in control or "no-cache" in control:
+        return SHORTEST
+    named = _MAX_AGE.search(control)
+    lifetime: float = _USUAL
+    if named:
+        age = _SECONDS.match(headers.get("age", ""))
+        lifetime = int(named[1][:10]) - (int(age[0][:10]) if age else 0)
+    elif "expires" in headers:
+        try:
+            lifetime = parsedate_to_datetime(headers["expires"]).timestamp() - now
+        except (ValueError, OverflowError):  # an invalid date is one "in the past", section 5.3
+            lifetime = 0
+    return min(max(lifetime, SHORTEST), LONGEST)
+
+
+_ALL: WeakSet[Documents] = WeakSet()
+
+
+def _begin_in_child() -> None:
+    for documents in list(_ALL):
+        documents.begin()
+
+
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -1,0 +1,201 @@
+"""A URL as client_id: the client is what the JSON document there says, draft-ietf-oauth-client-id-metadata-document.
+
+Nobody has registered it. That it speaks for the host of the URL is all that is known, so that is what people are shown;
+the rest is a wish: what the client may do is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from .. import uris
+from ..records import Client
+from ..settings import LOOPBACK_HOSTS
+from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, is_page
+
+if TYPE_CHECKING:
+    from ..fetch import Fetched
+    from ..server import Server
+
+RULE = "draft-ietf-oauth-client-id-metadata-document"
+
+ORIGIN = "document"
+"""How a client came here that its document describes, as :attr:`.records.Client.registered_by` says it."""
+
+GRANT_TYPES = ("authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code")
+"""What a client may have that nobody has registered, as far as it is offered: what a person allows."""
+
+_SHARED_SECRET = ("client_secret", "client_secret_expires_at")
+_TEXTS = (
+    *("client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri", "scope", "application_type"),
+    "token_endpoint_auth_method",
+)
+_LISTS = ("redirect_uris", "grant_types", "response_types", "contacts", "token_endpoint_auth_methods_supported")
+_SHOWN = ("client_uri", "policy_uri", "tos_uri")
+
+_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
+_HALF_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST = re.compile(r"(?:[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z")
+_MEDIA_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+\-]+\+)?json\Z")
+
+
+def is_url(client_id: str) -> bool:
+    """Whether a client_id looks as if a document were meant by it."""
+    return client_id.startswith(("https://", "http://"))
+
+
+def host_of(client_id: str) -> str | None:
+    """The host of a client_id that is a URL; None where it is none."""
+    try:
+        return urlsplit(client_id).netloc if is_url(client_id) else None
+    except ValueError:
+        return None
+
+
+def find_host(client: Client) -> str | None:
+    """The host that vouches for a client, as people are shown it; None where somebody has registered it."""
+    return host_of(client.client_id) if client.registered_by == ORIGIN else None
+
+
+def is_elsewhere(client: Client, uri: str) -> bool:
+    """Whether ``uri`` leads to another host than the one that vouches for the client, where one does."""
+    return client.registered_by == ORIGIN and uris.origin(uri) != uris.origin(client.client_id)
+
+
+def is_document_id(client_id: str, own_hosts: Collection[str] = ()) -> bool:
+    """Whether a document may be fetched by this client_id."""
+    return is_url(client_id) and find_fault(client_id, own_hosts) is None
+
+
+def find_fault(url: str, own_hosts: Collection[str] = ()) -> str | None:
+    """Why a URL is no client_id, section 3. It is looked at as it came: libraries tidy up what is to be refused here.
+
+    ``own_hosts`` are those of ``OAUTH2_CLIENT_ID_DOCUMENT_HOSTS``.
+    """
+    if len(url) > LONGEST_ID:
+        return f"has more than {LONGEST_ID} characters"
+    if not _CHARACTERS.match(url) or _HALF_ESCAPE.search(url):
+        return "holds a character that a URL may not hold"
+    if "#" in url:
+        return "has a fragment"
+    if "?" in url:  # "SHOULD NOT": whoever answers with what was asked would vouch for anybody
+        return "has a query"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is no URL"
+    if "@" in parts.netloc:
+        return "holds a name or a password"
+    if not _HOST.match(parts.netloc) or port == 0:
+        return "names no host"
+    if parts.path in ("", "/"):
+        return "has no path"
+    if {".", ".."}.intersection(re.split(r"[/\\]", unquote(parts.path))):
+        return "has a path with . or .. in it"
+    if parts.scheme != "https" and (parts.hostname not in LOOPBACK_HOSTS or not is_own(url, own_hosts)):
+        return "must begin with https://"
+    return None
+
+
+def is_own(url: str, own_hosts: Collection[str]) -> bool:
+    """Whether the application names the host of a URL among its own."""
+    parts = urlsplit(url)
+    host, usual = parts.netloc.lower(), 443 if parts.scheme == "https" else 80
+    if parts.port in (None, usual):
+        host = host.removesuffix(f":{usual}")
+        return host in own_hosts or f"{host}:{usual}" in own_hosts
+    return host in own_hosts
+
+
+def read(fetched: Fetched, client_id: str, server: Server) -> Client:
+    """The client that a document describes, section 4.1. Raises :exc:`InvalidMetadata`."""
+    media_type = fetched.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not _MEDIA_TYPE.match(media_type):
+        raise InvalidMetadata("Content-Type", f"must be application/json or application/…+json, not {media_type!r}")
+    document = _parse(fetched.body)
+    if document.get("client_id") != client_id:
+        raise InvalidMetadata("client_id", f"must be {client_id}, character for character")
+    for name in _SHARED_SECRET:
+        if name in document:
+            raise InvalidMetadata(name, "anybody can read the document, so it shares no secret")
+    for name in _TEXTS:
+        if not isinstance(document.get(name, ""), str):
+            raise InvalidMetadata(name, "must be text")
+    for name in _LISTS:
+        found = document.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise InvalidMetadata(name, "must be a list of texts")
+    for name in ("client_name", "redirect_uris"):
+        if not document.get(name):
+            raise InvalidMetadata(name, "is missing")
+    # where none is named, that of RFC 7591 would need a secret, which nobody has
+    auth_method = document.get("token_endpoint_auth_method", "none")
+    # one document is for every server, so it may name further methods, of which a server takes what it has
+    others = document.get("token_endpoint_auth_methods_supported", [])
+    if auth_method.startswith("client_secret_") or "none" not in (auth_method, *others):
+        raise InvalidMetadata(
+            "token_endpoint_auth_method",
+            f"{auth_method} is not offered to clients that nobody has registered: take none, or name it among the "
+            "token_endpoint_auth_methods_supported",
+        )
+    client = _build(document, client_id, server)
+    check_all_but_id(client, server)
+    return client
+
+
+def _build(document: Mapping[str, Any], client_id: str, server: Server) -> Client:
+    """What the document may decide; the scope is what anybody may ask a person for."""
+    redirect_uris = tuple(dict.fromkeys(document["redirect_uris"]))
+    wanted = document.get("grant_types", ["authorization_code"])
+    grant_types = tuple(name for name in GRANT_TYPES if name in wanted and name in server.grant_type_names)
+    if not set(grant_types) - {"refresh_token"}:
+        raise InvalidMetadata(
+            "grant_types", f"names none that such a client may have here, of {', '.join(GRANT_TYPES)}"
+        )
+    has_code = "authorization_code" in grant_types
+    if has_code and "code" not in document.get("response_types", ["code"]):
+        raise InvalidMetadata("response_types", "must hold code, which authorization_code needs")
+    client = Client(
+        client_id=client_id,
+        name=document["client_name"],
+        auth_method="none",
+        # any port will do where programs of this computer are sent back to, whatever else the document names
+        application_type="native" if any(map(uris.is_interceptable, redirect_uris)) else "web",
+        redirect_uris=redirect_uris,
+        grant_types=grant_types,
+        response_types=("code",) if has_code else (),
+        scope=server.open_scopes,
+        created_at=int(server.clock()),
+        registered_by=ORIGIN,
+    )
+    # a link from here would vouch for where it leads, so it leads to the host that people are shown
+    pages = {name: document[name] for name in _SHOWN if is_page(document.get(name))}
+    return replace(client, metadata={name: page for name, page in pages.items() if not is_elsewhere(client, page)})
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    """A JSON object, in which no name comes twice."""
+    try:
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise InvalidMetadata("the body", "must be a JSON object in UTF-8, with each name once")
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name came twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
