@@ -290,10 +290,10 @@ class OAuth2Provider(Registry):
         """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.
 
         It is called with ``client_id scopes redirect_uri response_type state request ticket``, and with those of
-        ``client user host`` that its signature names, when the page is to be shown and when its form was sent: then
-        ``flask.request.method`` is POST, and it returns what the user decided. The form goes to the authorization
-        endpoint and holds ``ticket``, which is put into forms without it. The view that this returns may have a route
-        of its own.
+        ``client client_host user host`` that its signature names, when the page is to be shown and when its form was
+        sent: then ``flask.request.method`` is POST, and it returns what the user decided. The form goes to the
+        authorization endpoint and holds ``ticket``, which is put into forms without it. The view that this returns may
+        have a route of its own.
         """
         self._check_open("authorize_handler", self.consent_view)
         self.consent_view = synchronous(function)

@@ -13,6 +13,7 @@ from itsdangerous import BadData
 from werkzeug.wrappers import Response
 
 from .. import uris, values, web
+from ..clients.documents import find_host, is_elsewhere
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded
 from ..errors import InvalidRequest
@@ -70,7 +71,7 @@ def asking_client(provider: OAuth2Provider) -> Client | None:
         return None
     client_id = parse_qs(parts.query).get("client_id", [""])[0]
     is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
-    return provider.server.store.get_client(client_id) if is_ours and client_id else None
+    return provider.server.find_known_client(client_id) if is_ours and client_id else None
 
 
 def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], Asked]) -> Response:
@@ -156,16 +157,20 @@ def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, ask
 
 def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
     """Our own consent page."""
-    client, user = needed.client, needed.user
+    client, user, redirect_uri = needed.client, needed.user, needed.redirect_uri
+    client_host = find_host(client)
     # somebody else may take over a request that fits into a URL; to keep one for each page shown would be too much
     fits = asked.kept is not None or len(uris.encode(asked.params.pairs())) <= LONGEST_QUERY
     return page(
         "oauth2/consent.html",
-        form_action=f"'self' {uris.form_action(needed.redirect_uri)}",
+        form_action=f"'self' {uris.form_action(redirect_uri)}",
         images=(client.metadata.get("logo_uri"),),
         client=client,
         client_name=name_of(client, client.client_id),
-        host=uris.origin(needed.redirect_uri),
+        client_host=client_host,
+        is_unproven=client_host is not None and uris.is_interceptable(redirect_uri),
+        is_elsewhere=is_elsewhere(client, redirect_uri),
+        host=uris.origin(redirect_uri),
         user=user,
         scopes=describe(server, needed.scope),
         asks_again=bool(needed.allowed_before),

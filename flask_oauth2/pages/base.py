@@ -12,6 +12,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from .. import values
+from ..clients.documents import host_of
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import Client, User
 from . import translations
@@ -133,8 +134,8 @@ def stale() -> InvalidRequest:
 
 
 def name_of(client: Client | None, client_id: str) -> str:
-    """What people call a client."""
-    return client.name or client_id if client else client_id
+    """What people call a client; one that is known by a URL alone, by the host of it."""
+    return (client.name if client else host_of(client_id)) or client_id
 
 
 def describe(server: Server, scope: tuple[str, ...]) -> list[tuple[str, str]]:

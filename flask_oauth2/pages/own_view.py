@@ -16,6 +16,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from .. import uris
+from ..clients.documents import find_host
 from ..endpoints.authorization import Asked, ConsentNeeded
 from ..records import User
 from .base import protect, read_ticket, write_ticket
@@ -48,7 +49,12 @@ def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: 
     """What the view shows, or what it decided about the request of that ``query``."""
     params, user = asked.params, needed.user
     ticket = write_ticket(server, _PURPOSE, user, {"query": query})
-    ours = {"client": needed.client, "user": user, "host": uris.origin(needed.redirect_uri)}
+    ours = {
+        "client": needed.client,
+        "client_host": find_host(needed.client),
+        "user": user,
+        "host": uris.origin(needed.redirect_uri),
+    }
     named = signature(view).parameters  # a view of flask-oauthlib may pass things of these names on by itself
     shown = view(
         **{name: value for name, value in ours.items() if name in named},

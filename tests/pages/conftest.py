@@ -158,6 +158,9 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
     store.set_client(Client(client_id="notes", name="Notes for phones", metadata=pages, **fields))
     store.set_client(Client(client_id="plain", name="Weekly summary", **fields))
     store.set_client(Client(client_id="long", name=long, metadata=pages, **fields))
+    agent = "https://agent.example/client.json"
+    anywhere = {"redirect_uris": ("http://127.0.0.1:3456/back", "https://notes.example/back")}
+    store.set_client(Client(client_id=agent, name="Agent", registered_by="document", **fields | anywhere))
     for client_id, scope, granted_at, used_at in (
         ("notes", ("profile", "notes"), SPRING, SPRING + 200 * DAYS),
         ("plain", ("notes",), SPRING + 30 * DAYS, SPRING + 31 * DAYS),

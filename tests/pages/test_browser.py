@@ -16,13 +16,16 @@ OpenPage = Callable[..., Page]
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "_static" / "screenshots"
 """``--screenshots`` writes ``NAME-SIZE-SCHEME.png`` here, for each name of ``PICTURED``."""
 
-PICTURED = ("consent", "error", "error-debug", "applications", "sign-in")
+PICTURED = ("consent", "consent-document", "error", "error-debug", "applications", "sign-in")
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 NARROW = {"width": 320, "height": 640}
 """The narrowest screen that pages must fit, WCAG 2.2, 1.4.10."""
 
 WEB = {"redirect_uri": "https://notes.example/back"}
+AGENT = "https://agent.example/client.json"
+"""A client that nobody has registered."""
+
 WRONG = {"client_id": "notes-web", "redirect_uri": "https://notes.example/back/"}
 
 SCENES: dict[str, Callable[[Any, Page], Any]] = {
@@ -33,6 +36,11 @@ SCENES: dict[str, Callable[[Any, Page], Any]] = {
     ),
     "consent-plain": lambda house, page: (house.sign_in(page), page.goto(house.ask("plain"))),
     "consent-long": lambda house, page: (house.sign_in(page, "a" * 90), page.goto(house.ask("long", **WEB))),
+    "consent-document": lambda house, page: (
+        house.sign_in(page, "Ada"),
+        page.goto(house.ask(AGENT, redirect_uri="http://127.0.0.1:3456/back")),
+    ),
+    "consent-elsewhere": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(AGENT, **WEB))),
     "error": lambda house, page: page.goto(house.ask(**WRONG)),
     "error-debug": lambda house, page: page.goto(house.ask(**WRONG)),
     "applications": lambda house, page: (house.sign_in(page), page.goto(f"{house.url}/oauth/applications")),

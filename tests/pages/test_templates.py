@@ -69,7 +69,10 @@ def test_a_layout_of_the_applications_own(site_with: Any) -> None:
 
 BLOCKS = {
     "base": ["title", "styles", "script", "head", "brand", "main", "footer"],
-    "consent": ["title", "main", "client", "heading", "again", "scopes", "account", "host", "actions", "notes"],
+    "consent": [
+        *("title", "main", "client", "heading", "again", "warning", "scopes", "client_host", "account", "host"),
+        *("actions", "notes"),
+    ],
     "error": ["title", "main", "heading", "reason", "advice", "details", "diagnosis"],
     "applications": ["title", "main", "heading", "ended", "account", "connections"],
     "sign_in": ["title", "main", "heading", "reason", "account", "advice", "actions"],
