@@ -60,6 +60,12 @@ def test_only_the_redis_store_imports_redis(module: Path) -> None:
         assert not {top for top in imports(module) if top.split(".")[0] == "redis"}
 
 
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_only_what_fetches_imports_httpcore(module: Path) -> None:
+    if name(module) != "fetch.py":
+        assert not {top for top in imports(module) if top.split(".")[0] == "httpcore"}
+
+
 LAYERS = ["stores", "clients", "checks", "tokens", "grants", "endpoints", "server", "storage", "registry", "provider"]
 
 

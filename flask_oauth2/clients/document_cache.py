@@ -175,7 +175,8 @@ class Documents:
                 else:  # errors and wrong documents "MUST NOT" be cached, section 4.4: a copy of before stays
                     _put(self._failures, client_id, (now + lifetime, found))
                     if self._keep(client_id, now) is not None:
-                        log.warning("%s stays as it was: %s, %s", values.mask(client_id), found.reason, found.came)
+                        came = values.mask(str(found.came)[:200])  # in which a stranger may have written what they like
+                        log.warning("%s stays as it was: %s; came %r", values.mask(client_id), found.reason, came)
         finally:
             with self._lock:
                 self._under_way.pop(client_id, None)

@@ -110,6 +110,12 @@ def test_http_is_for_named_hosts_of_this_machine() -> None:
         assert not is_document_id(bad, named)
 
 
+def test_the_host_of_an_id() -> None:
+    assert documents.host_of("https://agent.example:8443/c") == "agent.example:8443"
+    for other in ("web", "urn:client", "https://["):
+        assert documents.host_of(other) is None
+
+
 def test_a_host_is_named_with_or_without_the_usual_port() -> None:
     for named in ("intranet", "intranet:443"):
         assert documents.is_own("https://intranet/c", (named,))
@@ -653,7 +659,7 @@ def test_an_error_is_not_kept_in_place_of_a_document_and_a_document_not_for_ever
             assert ask(here, url, back).status_code == 200
             settle(here)
         assert served.count() == asked + 1
-    assert f"{url} stays as it was: the metadata document of the client cannot be fetched" in caplog.text
+    assert f"{url} stays as it was: the metadata document of the client cannot be fetched; came" in caplog.text
     here.clock.forward(MOST_STALE)
     assert ask(here, url, back).status_code == 400
     assert here.redeem("x", client_id=url).status_code == 401
