@@ -165,8 +165,12 @@ class Consent:
 
     def covers(self, scope: Scope, resource: tuple[str, ...]) -> bool:
         """Whether all of the scope was allowed at each of the resources."""
+        return set(scope).issubset(self.allowed_at(resource))
+
+    def allowed_at(self, resource: tuple[str, ...]) -> Scope:
+        """What was allowed at each of the resources."""
         held = self.at_each
-        return all(set(scope).issubset(held.get(name, ())) for name in resource or ("",))
+        return tuple(word for word in self.scope if all(word in held.get(name, ()) for name in resource or ("",)))
 
     @property
     def at_each(self) -> Mapping[str, Scope]:

@@ -20,7 +20,7 @@ from blinker import NamedSignal
 from . import grants, signals, tokens, values
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
-from .clients.document_cache import Documents, check_installed
+from .clients.document_cache import Documents, can_fetch
 from .clients.documents import is_url
 from .clients.objects import read_client
 from .endpoints import PATHS
@@ -83,7 +83,6 @@ class Server:
         replica: TokenReader | None = None,
         described: Sequence[Resource] = (),
         elsewhere: Iterable[str] = (),
-        wants_documents: bool = False,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
@@ -91,6 +90,8 @@ class Server:
         self._replica = replica
         self.described = described
         """The protected resources of the application, which may be none."""
+        self.is_for_mcp = any(resource.is_mcp for resource in described)
+        """Whether clients are expected that nobody has registered."""
         self._elsewhere = frozenset(elsewhere)
         self._resources: dict[str, Resources] = {}
         self.documents: dict[tuple[str, str], bytes] = {}
@@ -150,10 +151,7 @@ class Server:
             *(kind() for kind in METHODS),
             *parts.auth_methods.values(),
         )
-        has_documents = wants_documents if settings.client_id_documents is None else settings.client_id_documents
-        if has_documents:
-            check_installed("OAUTH2_CLIENT_ID_DOCUMENTS, unless it is False,")
-        self.client_documents = Documents(self) if has_documents else None
+        self.client_documents = Documents(self) if self._takes_documents() else None
         """The clients that are known by the URL of their metadata, where these are welcome."""
         self.auth_schemes = [method.scheme.lower() for method in self.auth_methods if method.scheme]
         for name, reason in grants.DISCOURAGED.items():
@@ -166,6 +164,18 @@ class Server:
                     f"the resource {resource.path} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not "
                     "describe: add it there"
                 )
+
+    def _takes_documents(self) -> bool:
+        """By ``OAUTH2_CLIENT_ID_DOCUMENTS``, or because MCP clients are expected and it can be done."""
+        chosen = self.settings.client_id_documents
+        if chosen is not None or not self.is_for_mcp:
+            return bool(chosen)
+        if not can_fetch():
+            log.info(
+                "MCP clients that are known by the URL of a document have to register here: install "
+                "flask_oauth2[documents], or set OAUTH2_CLIENT_ID_DOCUMENTS = False to be told no more"
+            )
+        return can_fetch()
 
     def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
         """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""

@@ -87,7 +87,7 @@ def check(settings: Settings) -> None:
     if settings.redis_url is not None and find_spec("redis") is None:
         raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
     if settings.client_id_documents:
-        check_installed("OAUTH2_CLIENT_ID_DOCUMENTS")
+        check_installed()
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

@@ -76,10 +76,15 @@ class _Copy:
     fresh_until: float
 
 
-def check_installed(option: str) -> None:
+def can_fetch() -> bool:
+    """Whether what fetches documents is installed."""
+    return find_spec("httpcore") is not None
+
+
+def check_installed() -> None:
     """Raise :exc:`ConfigurationError` where documents are wanted and cannot be fetched."""
-    if find_spec("httpcore") is None:
-        raise ConfigurationError(f"{option} needs httpcore: install flask_oauth2[documents]")
+    if not can_fetch():
+        raise ConfigurationError("OAUTH2_CLIENT_ID_DOCUMENTS needs httpcore: install flask_oauth2[documents]")
 
 
 class Documents:

@@ -54,7 +54,8 @@ class LoginNeeded:
 class ConsentNeeded:
     """The user must be asked.
 
-    ``allowed_before`` is what they let the client have at another time, ``resource`` what it is to be for.
+    ``allowed_before`` is what they let the client have at another time, ``resource`` which protected resources it asks
+    for.
     """
 
     user: User
@@ -161,7 +162,8 @@ def _decide(
         if asked.is_shown or not is_enough or "consent" in prompt:
             if "none" in prompt:
                 raise ConsentRequired("the user has not allowed this yet, and prompt is none")
-            return ConsentNeeded(user, client, redirect_uri, scope, consent.scope if consent else (), resource)
+            before = consent.allowed_at(resource) if consent else ()
+            return ConsentNeeded(user, client, redirect_uri, scope, before, resource)
     elif not asked.allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")

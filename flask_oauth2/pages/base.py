@@ -143,6 +143,12 @@ def describe(server: Server, scope: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(word, server.settings.scopes.get(word, word)) for word in scope]
 
 
+def describe_resources(server: Server, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:
+    """The name and the URL of each protected resource."""
+    resources = server.resources(mount) if names else None
+    return [(found.name if resources and (found := resources.named(name)) else None, name) for name in names]
+
+
 def serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
     """What signs values that a browser brings back."""
     return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}")

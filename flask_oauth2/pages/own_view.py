@@ -52,6 +52,7 @@ def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: 
     ours = {
         "client": needed.client,
         "client_host": find_host(needed.client),
+        "resources": needed.resource,
         "user": user,
         "host": uris.origin(needed.redirect_uri),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -232,6 +233,23 @@ class TestConsent:
         two.allow(page)
         assert "code" in answer_of(two.ask(resource=FILES, scope="profile"))
         assert two.ask(resource=[API, FILES], scope="profile write").status_code == 200
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_people_see_what_it_is_for(self, new_site: NewSite) -> None:
+        site = new_site()
+        site.provider.protect_resource("/api", ["profile"], name="Notes <b>")
+        make_resources(site, "/files")
+        site.sign_in()
+        assert re.search(r"Notes &lt;b&gt; . https://login\.example/api<", site.ask(resource=API).text)
+        page = site.ask(resource=[API, FILES], scope="profile write").text
+        assert page.index(API) < page.index(FILES)
+        assert "For use at" not in site.ask(scope="mail").text
+
+    def test_what_is_new_is_new_there(self, two: Site) -> None:
+        two.tokens(resource=API, scope="profile")
+        two.tokens(resource=FILES, scope="write")
+        page = two.ask(resource=FILES, scope="profile write").text
+        assert page.count('<strong class="new">') == 1
 
     @pytest.mark.spec("rfc8707", "2.1")
     def test_it_may_not_be_put_together(self, two: Site) -> None:

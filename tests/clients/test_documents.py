@@ -30,6 +30,7 @@ from flask_oauth2.clients.documents import find_fault, is_document_id, read
 from flask_oauth2.clients.rules import InvalidMetadata
 from flask_oauth2.errors import FetchError, TemporarilyUnavailable
 from flask_oauth2.fetch import Fetched, fetch
+from flask_oauth2.resources import Resource
 from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
 from oauth_site import NOW, Site, answer_of, make_site
@@ -433,9 +434,12 @@ def test_the_metadata_of_the_server_says_whether_it_takes_them(here: Site, new_s
     assert member not in new_site(OAUTH2_CLIENT_ID_DOCUMENTS=False).http.get(path).get_json()
 
 
+MCP = [Resource(path="/mcp", is_mcp=True)]
+
+
 def test_a_server_may_want_them_by_itself_and_the_option_decides() -> None:
     def build(**options: Any) -> Server:
-        return Server(Settings.load({"SECRET_KEY": "x", **options}), MemoryStore, wants_documents=True)
+        return Server(Settings.load({"SECRET_KEY": "x", **options}), MemoryStore, described=MCP)
 
     assert build().client_documents is not None
     assert build(OAUTH2_CLIENT_ID_DOCUMENTS=True).client_documents is not None
@@ -443,14 +447,15 @@ def test_a_server_may_want_them_by_itself_and_the_option_decides() -> None:
 
 
 def test_what_is_not_installed_is_missed_at_start(
-    new_site: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_site: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(document_cache, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"OAUTH2_CLIENT_ID_DOCUMENTS needs .* flask_oauth2\[documents\]"):
         new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True)
-    with pytest.raises(ConfigurationError, match=r"unless it is False, needs .* flask_oauth2\[documents\]"):
-        Server(Settings.load({}), MemoryStore, wants_documents=True)
     assert new_site().server.client_documents is None
+    with caplog.at_level("INFO", "flask_oauth2"):
+        assert Server(Settings.load({"SECRET_KEY": "x"}), MemoryStore, described=MCP).client_documents is None
+    assert "install flask_oauth2[documents]" in caplog.text
 
 
 def test_without_the_option_a_url_is_unknown_and_the_log_says_why(

@@ -70,7 +70,19 @@ def test_a_layout_of_the_applications_own(site_with: Any) -> None:
 BLOCKS = {
     "base": ["title", "styles", "script", "head", "brand", "main", "footer"],
     "consent": [
-        *("title", "main", "client", "heading", "again", "warning", "scopes", "client_host", "account", "host"),
+        *(
+            "title",
+            "main",
+            "client",
+            "heading",
+            "again",
+            "warning",
+            "scopes",
+            "client_host",
+            "resources",
+            "account",
+            "host",
+        ),
         *("actions", "notes"),
     ],
     "error": ["title", "main", "heading", "reason", "advice", "details", "diagnosis"],
