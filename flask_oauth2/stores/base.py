@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from .. import values
-from ..records import AccessToken, Client, Consent, Grant, Token
+from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..scopes import Scope
 
 SIBLINGS = 2
@@ -115,6 +115,29 @@ class ConsentStore(Protocol):
 
 
 @runtime_checkable
+class DeviceStore(Protocol):
+    """A store whose device codes people decide about while clients poll, :rfc:`8628`.
+
+    A user code is filed with its grant, in the same step; where another grant has its key that is an error.
+    """
+
+    def find_device(self, user_code_key: bytes) -> Grant | None:
+        """The grant of that user code; one that is decided, spent, expired or revoked too."""
+        ...
+
+    def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
+        """Say what the user decided; None: no. Whether that was done: what is decided, spent or expired stays so."""
+        ...
+
+    def poll(self, grant: Grant, now: int, interval: int) -> bool:
+        """Note that the client polled, and the interval from now on.
+
+        Whether that was done; it is not where another poll has changed ``polled_at`` or ``interval`` meanwhile.
+        """
+        ...
+
+
+@runtime_checkable
 class ListingStore(Protocol):
     """A store whose clients can be listed."""
 
@@ -182,6 +205,12 @@ def _union(one: Scope, other: Scope) -> Scope:
 def find_consents(store: object) -> ConsentStore | None:
     """The store, or the one behind it, that remembers consent."""
     found: ConsentStore | None = _find(store, ConsentStore)
+    return found
+
+
+def find_devices(store: object) -> DeviceStore | None:
+    """The store, or the one behind it, whose device codes can be decided about."""
+    found: DeviceStore | None = _find(store, DeviceStore)
     return found
 
 

@@ -60,7 +60,7 @@ class Callbacks:
 
     def find_grant(self, grant: Grant) -> Any:
         """The application's own code, None where it has none."""
-        if self.grantgetter is None or grant.authorization is None:
+        if self.grantgetter is None or grant.authorization is None or grant.kind != "code":
             return None
         found = self.grantgetter(client_id=grant.authorization.client_id, code=values.text(grant.key))
         return None if is_missing(found) else found
@@ -200,7 +200,7 @@ class CallbackStore:
             for record in records:
                 if isinstance(record, Token):
                     self._set_token(record, spent)
-                elif record.authorization is not None:
+                elif record.authorization is not None and record.kind == "code":
                     self._set_grant(record, record.authorization)
             if isinstance(spend, Grant):
                 _delete(spent)

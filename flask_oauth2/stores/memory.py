@@ -18,6 +18,7 @@ class MemoryStore:
         self._lock = RLock()
         self._clients: dict[str, Client] = {}
         self._grants: dict[bytes, Grant] = {}
+        self._user_codes: dict[bytes, bytes] = {}
         self._tokens: dict[bytes, Token] = {}
         self._refresh: dict[bytes, bytes] = {}
         self._children: dict[bytes, list[bytes]] = {}
@@ -79,10 +80,38 @@ class MemoryStore:
                 token = self._tokens[spend.access.key]
                 self._tokens[spend.access.key] = replace(token, used_at=now if token.used_at is None else token.used_at)
             for record in records:
-                if isinstance(record, Grant):
-                    self._grants[record.key] = record
-                else:
+                if isinstance(record, Token):
                     self._file(record)
+                    continue
+                self._grants[record.key] = record
+                if record.user_code_key is not None:
+                    self._user_codes[record.user_code_key] = record.key
+            return True
+
+    def find_device(self, user_code_key: bytes) -> Grant | None:
+        """See :meth:`.base.DeviceStore.find_device`."""
+        with self._lock:
+            key = self._user_codes.get(user_code_key)
+            return None if key is None else self._grants[key]
+
+    def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
+        """See :meth:`.base.DeviceStore.decide`."""
+        with self._lock:
+            found = self._grants.get(grant.key)
+            if found is None or found.authorization or found.is_denied or found.expires_at <= now:
+                return False
+            if found.used_at is not None:
+                return False
+            self._grants[grant.key] = replace(found, authorization=authorization, is_denied=authorization is None)
+            return True
+
+    def poll(self, grant: Grant, now: int, interval: int) -> bool:
+        """See :meth:`.base.DeviceStore.poll`."""
+        with self._lock:
+            found = self._grants.get(grant.key)
+            if found is None or (found.polled_at, found.interval) != (grant.polled_at, grant.interval):
+                return False
+            self._grants[grant.key] = replace(found, polled_at=now, interval=interval)
             return True
 
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
@@ -151,7 +180,9 @@ class MemoryStore:
                     del self._refresh[token.refresh_key]
                 self._children.pop(key, None)
             for key in grants:
-                del self._grants[key]
+                user_code_key = self._grants.pop(key).user_code_key
+                if user_code_key is not None:
+                    del self._user_codes[user_code_key]
             for mark in marks:
                 del self._marks[mark]
             for key in counters:
@@ -182,8 +213,9 @@ class MemoryStore:
         """Raise :exc:`ValueError` for a key that is taken, as a database would."""
         keys = [record.key if isinstance(record, Grant) else record.access.key for record in records]
         keys += [record.refresh_key for record in records if isinstance(record, Token) and record.refresh_key]
+        keys += [record.user_code_key for record in records if isinstance(record, Grant) and record.user_code_key]
         if len(set(keys)) < len(keys) or any(
-            key in filed for key in keys for filed in (self._grants, self._tokens, self._refresh)
+            key in filed for key in keys for filed in (self._grants, self._tokens, self._refresh, self._user_codes)
         ):
             raise ValueError("a duplicate key")
 

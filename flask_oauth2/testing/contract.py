@@ -14,10 +14,12 @@ from ..stores.base import (
     GRANT_MEMORY,
     SIBLINGS,
     ConsentStore,
+    DeviceStore,
     ExpiringStore,
     ListingStore,
     Store,
     find_consents,
+    find_devices,
     find_listing,
 )
 from .samples import (
@@ -27,6 +29,7 @@ from .samples import (
     new_authorization,
     new_client,
     new_consent,
+    new_device,
     new_grant,
     new_key,
     new_token,
@@ -52,6 +55,10 @@ def spec(document: str, section: str) -> Callable[[Test], Test]:
 
 def _consents(store: Store) -> ConsentStore:
     return find_consents(store) or pytest.skip("the store does not remember consent")
+
+
+def _devices(store: Store) -> DeviceStore:
+    return find_devices(store) or pytest.skip("the store has no device codes")
 
 
 def _listing(store: Store) -> ListingStore:
@@ -628,6 +635,163 @@ class TestConsents:
         assert store.purgeable(EVERYTHING) == 0
 
 
+class TestDevices:
+    """:rfc:`8628`: people decide about a code while its client polls."""
+
+    @spec("rfc8628", "3.3")
+    def test_one_is_found_by_its_user_code(self, store: Store) -> None:
+        devices = _devices(store)
+        device, other = filed(store, new_device()), filed(store, new_device())
+        assert devices.find_device(device.user_code_key) == device
+        assert devices.find_device(other.user_code_key) == other
+        assert devices.find_device(device.key) is None
+        assert devices.find_device(new_key()) is None
+
+    def test_a_grant_without_a_user_code_is_not_found(self, store: Store) -> None:
+        devices = _devices(store)
+        for _ in range(2):
+            filed(store, new_grant())
+        assert devices.find_device(b"") is None
+
+    @spec("rfc8628", "6.1")
+    def test_no_two_have_the_same_user_code(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        second, token = new_device(user_code_key=device.user_code_key), new_token()
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            store.issue(None, [token, second], NOW)
+        assert devices.find_device(device.user_code_key) == device
+        assert store.get_grant(second.key, "device_code") is None
+        assert store.get_access(token.access.key) is None
+
+    @spec("rfc8628", "3.5")
+    def test_an_approved_one_has_its_authorization(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        owner = new_authorization(
+            claims={"nonce": "é☕"}, consent_id="consent", resource=("https://a.example/mcp", "https://b.example")
+        )
+        assert devices.decide(device, owner, NOW)
+        approved = replace(device, authorization=owner)
+        assert store.get_grant(device.key, "device_code") == approved
+        assert devices.find_device(device.user_code_key) == approved
+
+    @spec("rfc8628", "3.5")
+    def test_a_denied_one_has_none(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        assert devices.decide(device, None, NOW)
+        denied = replace(device, is_denied=True)
+        assert store.get_grant(device.key, "device_code") == denied
+        assert devices.find_device(device.user_code_key) == denied
+
+    @pytest.mark.parametrize("first", ["approved", "denied"])
+    @pytest.mark.parametrize("second", ["approved", "denied"])
+    @spec("rfc8628", "3.3")
+    def test_the_first_decision_stands(self, store: Store, first: str, second: str) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        owner = new_authorization() if first == "approved" else None
+        assert devices.decide(device, owner, NOW)
+        decided = store.get_grant(device.key, "device_code")
+        assert decided is not None
+        for known in (device, decided):
+            assert not devices.decide(known, new_authorization() if second == "approved" else None, NOW)
+        assert store.get_grant(device.key, "device_code") == decided
+
+    @pytest.mark.parametrize(("seconds", "is_done"), [(599, True), (600, False), (601, False)])
+    @spec("rfc8628", "3.2")
+    def test_nobody_decides_about_an_expired_one(self, store: Store, seconds: int, is_done: bool) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        assert devices.decide(device, new_authorization(), NOW + seconds) is is_done
+        found = store.get_grant(device.key, "device_code")
+        assert found is not None
+        assert (found.authorization is not None) is is_done
+
+    def test_nobody_decides_about_a_spent_one(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        assert store.issue(device, [], NOW)
+        assert not devices.decide(device, new_authorization(), NOW)
+        assert store.get_grant(device.key, "device_code") == spent(device)
+
+    def test_nobody_decides_about_an_unknown_one(self, store: Store) -> None:
+        devices = _devices(store)
+        device = new_device()
+        assert not devices.decide(device, new_authorization(), NOW)
+        assert not devices.poll(device, NOW, 5)
+        assert store.get_grant(device.key, "device_code") is None
+
+    def test_nobody_decides_about_a_code_again(self, store: Store) -> None:
+        devices = _devices(store)
+        code = filed(store, new_grant())
+        assert not devices.decide(code, new_authorization(), NOW)
+        assert store.get_grant(code.key, "code") == code
+
+    @spec("rfc8628", "3.5")
+    def test_an_approved_one_is_spent_once(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        owner = new_authorization()
+        assert devices.decide(device, owner, NOW)
+        approved = store.get_grant(device.key, "device_code")
+        token = new_token(owner)
+        assert store.issue(approved, [token], NOW + 1)
+        assert not store.issue(approved, [new_token(owner)], NOW + 2)
+        assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, used_at=NOW + 1)
+        assert store.get_access(token.access.key) == token.access
+
+    def test_an_approved_one_ends_with_its_family(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        owner = new_authorization(consent_id="consent")
+        assert devices.decide(device, owner, NOW)
+        store.revoke("consent", FAR)
+        assert store.get_grant(device.key, "device_code") is None
+
+    @spec("rfc8628", "3.5")
+    def test_a_poll_is_noted_with_its_interval(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        for now, interval in ((NOW + 1, 5), (NOW + 2, 10), (NOW + 2, 15)):
+            assert devices.poll(device, now, interval)
+            device = replace(device, polled_at=now, interval=interval)
+            assert store.get_grant(device.key, "device_code") == device
+            assert devices.find_device(device.user_code_key or b"") == device
+
+    @spec("rfc8628", "3.5")
+    def test_of_two_polls_at_once_one_is_noted(self, store: Store) -> None:
+        devices = _devices(store)
+        device = filed(store, new_device())
+        assert devices.poll(device, NOW, 5)
+        assert not devices.poll(device, NOW, 5)
+        polled = replace(device, polled_at=NOW)
+        assert devices.poll(polled, NOW, 10)
+        assert not devices.poll(polled, NOW, 10)
+        assert not devices.poll(device, NOW + 60, 5)
+        assert store.get_grant(device.key, "device_code") == replace(device, polled_at=NOW, interval=10)
+
+    def test_a_poll_changes_no_decision(self, store: Store) -> None:
+        devices = _devices(store)
+        device, owner = filed(store, new_device()), new_authorization()
+        assert devices.decide(device, owner, NOW)
+        assert devices.poll(device, NOW, 5)
+        assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, polled_at=NOW)
+
+    @spec("rfc8628", "3.5")
+    def test_it_is_remembered_after_its_end_and_then_its_user_code_is_free(self, store: Store) -> None:
+        _require_purge(store)
+        devices = _devices(store)
+        device = filed(store, new_device(expires_at=NOW + 600))
+        assert sum(store.purge(NOW + 600 + GRANT_MEMORY - 1)) == 0
+        assert devices.find_device(device.user_code_key) == device
+        assert sum(store.purge(NOW + 600 + GRANT_MEMORY)) == 1
+        assert devices.find_device(device.user_code_key) is None
+        second = filed(store, new_device(user_code_key=device.user_code_key))
+        assert devices.find_device(device.user_code_key) == second
+
+
 class TestPurge:
     """What has expired goes; what has not stays."""
 
@@ -740,4 +904,5 @@ class StoreContract:
     TestLeeway = TestLeeway
     TestCounters = TestCounters
     TestConsents = TestConsents
+    TestDevices = TestDevices
     TestPurge = TestPurge

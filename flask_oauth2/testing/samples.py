@@ -71,6 +71,19 @@ def new_grant(authorization: Authorization | None = None, **fields: Any) -> Gran
     return Grant(**standard | fields)
 
 
+def new_device(**fields: Any) -> Grant:
+    """A device code that nobody has decided about."""
+    standard: dict[str, Any] = {
+        "key": new_key(),
+        "kind": "device_code",
+        "expires_at": NOW + 600,
+        "parameters": {"client_id": "client", "scope": "read write"},
+        "user_code_key": new_key()[6:],
+        "interval": 5,
+    }
+    return Grant(**standard | fields)
+
+
 def new_token(
     authorization: Authorization | None = None,
     *,

@@ -48,6 +48,21 @@ return 1
 """)
 """The reverse, with the same keys and ``used_at``."""
 
+DECIDE = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'used_at') == 1 then return 0 end
+return redis.call('HSETNX', KEYS[1], 'decision', ARGV[1])
+""")
+"""Argument: the authorization, or nothing for a no."""
+
+POLL = Script("""
+local polled = redis.call('HGET', KEYS[1], 'polled')
+if redis.call('EXISTS', KEYS[1]) == 0 or (polled and polled ~= ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'polled', ARGV[2])
+return 1
+""")
+"""Arguments: when it was polled and the interval, as they were before and as they are from now on. A grant that was
+never polled has no such field, and is as it was filed."""
+
 COUNT = Script("""
 local count = redis.call('INCRBY', KEYS[1], ARGV[1])
 if redis.call('TTL', KEYS[1]) == -1 then

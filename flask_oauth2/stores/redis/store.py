@@ -26,7 +26,7 @@ from ...records import AccessToken, Authorization, Client, Grant, Token
 from ..base import GRANT_MEMORY, Store
 from .announcements import Announcements
 from .connection import Connection, connect
-from .scripts import COUNT, SPEND_AND_FILE, SPENT, TAKE_BACK, TAKEN
+from .scripts import COUNT, DECIDE, POLL, SPEND_AND_FILE, SPENT, TAKE_BACK, TAKEN
 
 log = logging.getLogger("flask_oauth2")
 
@@ -90,13 +90,33 @@ class RedisStore:
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """From Redis, unless a mark in the store behind ends it."""
-        content, used_at = self._redis.read(self._name("grant", key), "grant", "used_at")
-        grant = None if content is None else _read_grant(content, used_at, key)
+        grant = self._read(key)
         if grant is None or grant.kind != kind:
             return None
         owner = grant.authorization
         marks = filter(None, (owner.id, owner.client_id, owner.consent_id)) if owner else ()
         return None if owner and self.behind.revoked(*marks) else grant
+
+    def find_device(self, user_code_key: bytes) -> Grant | None:
+        """See :meth:`.base.DeviceStore.find_device`."""
+        (key,) = self._redis.read(self._name("user_code", user_code_key), "grant")
+        return None if key is None else self._read(values.from_text(key.decode() if isinstance(key, bytes) else key))
+
+    def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
+        """See :meth:`.base.DeviceStore.decide`."""
+        if grant.expires_at <= now or grant.authorization is not None or grant.is_denied:
+            return False  # none of these changes back
+        decision = json.dumps(_write_authorization(authorization), separators=(",", ":"))
+        return bool(self._redis.run(DECIDE, [self._name("grant", grant.key)], decision))
+
+    def poll(self, grant: Grant, now: int, interval: int) -> bool:
+        """See :meth:`.base.DeviceStore.poll`."""
+        before, after = f"{grant.polled_at} {grant.interval}", f"{now} {interval}"
+        return bool(self._redis.run(POLL, [self._name("grant", grant.key)], before, after))
+
+    def _read(self, key: bytes) -> Grant | None:
+        content, *changes = self._redis.read(self._name("grant", key), "grant", "used_at", "decision", "polled")
+        return None if content is None else _read_grant(key, content, *changes)
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """From the store behind."""
@@ -122,6 +142,7 @@ class RedisStore:
         if not is_ours and not grants:
             return self.behind.issue(spend, tokens, now, leeway)
         names = [self._name("grant", grant.key) for grant in ([spend, *grants] if isinstance(spend, Grant) else grants)]
+        names += [self._name("user_code", grant.user_code_key) for grant in grants if grant.user_code_key]
         used_at = str(now) if is_ours else ""
         if not self._spend_and_file(names, used_at, grants, now):
             return False
@@ -141,9 +162,13 @@ class RedisStore:
 
     def _spend_and_file(self, names: Sequence[str], used_at: str, grants: Sequence[Grant], now: int) -> bool:
         contents: list[Any] = []
+        user_codes: list[Any] = []
         for grant in grants:
             kept = max(grant.expires_at - now, 0) + GRANT_MEMORY
             contents += _write_grant(grant), "" if grant.used_at is None else grant.used_at, kept
+            if grant.user_code_key:
+                user_codes += values.text(grant.key), "", kept
+        contents += user_codes
         result = TAKEN
         if len(set(names)) == len(names):
             result = self._redis.run(SPEND_AND_FILE, names, used_at, *contents)
@@ -199,7 +224,6 @@ class RedisStore:
 
 
 def _write_grant(grant: Grant) -> str:
-    owner = grant.authorization
     members = {
         "kind": grant.kind,
         "expires_at": grant.expires_at,
@@ -210,25 +234,42 @@ def _write_grant(grant: Grant) -> str:
         "is_denied": grant.is_denied,
         "interval": grant.interval,
         "polled_at": grant.polled_at,
-        "authorization": owner
-        and {
-            "id": owner.id,
-            "client_id": owner.client_id,
-            "user_id": owner.user_id,
-            "scope": owner.scope,
-            "claims": dict(owner.claims),
-            "consent_id": owner.consent_id,
-            "resource": owner.resource,
-        },
+        "authorization": _write_authorization(grant.authorization),
     }
     return json.dumps(members, separators=(",", ":"))
 
 
-def _read_grant(content: bytes | str, used_at: bytes | str | None, key: bytes) -> Grant:
+def _write_authorization(owner: Authorization | None) -> dict[str, Any] | None:
+    if owner is None:
+        return None
+    return {
+        "id": owner.id,
+        "client_id": owner.client_id,
+        "user_id": owner.user_id,
+        "scope": owner.scope,
+        "claims": dict(owner.claims),
+        "consent_id": owner.consent_id,
+        "resource": owner.resource,
+    }
+
+
+def _read_grant(
+    key: bytes,
+    content: bytes | str,
+    used_at: bytes | str | None,
+    decision: bytes | str | None,
+    polled: bytes | str | None,
+) -> Grant:
+    """The grant as it was filed, and what has become of it."""
     members = json.loads(content)
     owner, user_code_key = members.pop("authorization"), members.pop("user_code_key", None)
     if user_code_key is not None:
         members["user_code_key"] = values.from_text(user_code_key)
+    if decision is not None:
+        owner = json.loads(decision)
+        members["is_denied"] = owner is None
+    if polled is not None:
+        members["polled_at"], members["interval"] = map(int, polled.split())
     lists = owner and {name: tuple(owner.get(name, ())) for name in ("scope", "resource")}
     authorization = None if owner is None else Authorization(**owner | lists)
     return Grant(key=key, authorization=authorization, used_at=None if used_at is None else int(used_at), **members)

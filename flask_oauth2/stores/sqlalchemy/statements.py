@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    false,
     func,
     insert,
     literal_column,
@@ -33,6 +34,9 @@ MARKS = ("first", "second", "third", "fourth")
 
 KEYS = 20
 """How many keys one statement of ``find_known`` asks for."""
+
+DECISION = ("authorization_id", "consent_id", "client_id", "user_id", "scope", "claims", "resource", "is_denied")
+"""The columns of a grant that say what a user decided."""
 
 _BATCH = "500"
 
@@ -145,6 +149,22 @@ class Statements:
 
         self.spend_grant = compiled(
             update(grant).where(grant.c.key == key, grant.c.used_at.is_(None)).values(used_at=now)
+        )
+        self.find_device = compiled(select(*grant.columns).where(grant.c.user_code_key == key))
+        is_undecided = grant.c.authorization_id.is_(None), grant.c.is_denied.is_(false()), grant.c.used_at.is_(None)
+        self.decide = compiled(
+            update(grant)
+            .where(grant.c.key == key, *is_undecided, grant.c.expires_at > now)
+            .values({name: bindparam(name) for name in DECISION})
+        )
+        self.poll = compiled(
+            update(grant)
+            .where(
+                grant.c.key == key,
+                func.coalesce(grant.c.polled_at, literal_column("0")) == bindparam("polled_before"),
+                func.coalesce(grant.c.interval, literal_column("0")) == bindparam("interval_before"),
+            )
+            .values(polled_at=now, interval=bindparam("interval"))
         )
         self.spend_token = compiled(
             update(token).where(token.c.access_key == key, *of_second, token.c.used_at.is_(None)).values(used_at=now)

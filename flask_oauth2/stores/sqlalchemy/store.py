@@ -8,6 +8,7 @@ of the application's session.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from sqlalchemy import Engine
 
 from ... import values
 from ...errors import ConfigurationError
-from ...records import AccessToken, Client, Consent, Grant, Token
+from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS
 from . import rows, schema
 from .absence import absence
@@ -23,7 +24,7 @@ from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
 from .partitions import Partitions, find_partitions
-from .statements import KEYS, MARKS, Statements
+from .statements import DECISION, KEYS, MARKS, Statements
 
 
 class SQLAlchemyStore:
@@ -172,6 +173,26 @@ class SQLAlchemyStore:
             return False
         sibling = {**row, "since": now - leeway, "most": SIBLINGS}
         return run(Step(sql.add_sibling, sibling, 1), *files) is not None
+
+    def find_device(self, user_code_key: bytes) -> Grant | None:
+        """See :meth:`.base.DeviceStore.find_device`."""
+        found = self._database.fetch(self._sql.find_device, key=user_code_key)
+        if not found:
+            return None
+        key, kind, *rest = found[0]
+        return rows.read_grant(rest, bytes(key), kind)
+
+    def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
+        """See :meth:`.base.DeviceStore.decide`."""
+        row = rows.write_grant(replace(grant, authorization=authorization, is_denied=authorization is None))
+        decision = {name: row[name] for name in DECISION}
+        return self._database.run(Step(self._sql.decide, {"key": grant.key, "now": now, **decision}, 1)) is not None
+
+    def poll(self, grant: Grant, now: int, interval: int) -> bool:
+        """See :meth:`.base.DeviceStore.poll`."""
+        before = {"polled_before": grant.polled_at or 0, "interval_before": grant.interval or 0}
+        row = {"key": grant.key, "now": now, "interval": interval, **before}
+        return self._database.run(Step(self._sql.poll, row, 1)) is not None
 
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
         """See :meth:`.base.ImportStore.find_known`."""
