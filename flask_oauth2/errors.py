@@ -12,6 +12,9 @@
     ├── InvalidScope              400
     ├── InvalidTarget             400  RFC 8707 section 2
     ├── AccessDenied              400
+    ├── AuthorizationPending      400  RFC 8628 section 3.5
+    ├── SlowDown                  400
+    ├── ExpiredToken              400
     ├── LoginRequired             400  OpenID Connect Core 1.0, section 3.1.2.6
     ├── ConsentRequired           400
     ├── TemporarilyUnavailable    503, or 429 for who guesses too fast
@@ -149,6 +152,30 @@ class AccessDenied(OAuth2Error):
 
     code = "access_denied"
     rule = "rfc6749 4.1.2.1"
+
+
+class AuthorizationPending(OAuth2Error):
+    """The user has not decided yet: the device is to ask again, which is how the grant works and no mistake."""
+
+    code = "authorization_pending"
+    rule = "rfc8628 3.5"
+    log_level = logging.DEBUG
+
+
+class SlowDown(OAuth2Error):
+    """The same, and the device asked too soon."""
+
+    code = "slow_down"
+    rule = "rfc8628 3.5"
+    log_level = logging.INFO
+
+
+class ExpiredToken(OAuth2Error):
+    """The user did not decide in time."""
+
+    code = "expired_token"
+    rule = "rfc8628 3.5"
+    log_level = logging.INFO
 
 
 class LoginRequired(OAuth2Error):

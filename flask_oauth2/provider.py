@@ -16,7 +16,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, login, pages, storage, uris, values, web
-from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, WELL_KNOWN, Endpoint, cross_origin, metadata
+from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, VERIFICATION_PATH, WELL_KNOWN, Endpoint, cross_origin, metadata
 from .errors import ConfigurationError
 from .guard import MARK, Guard, demand, find_guards
 from .records import Client, User, find, identify, is_nobody, seconds
@@ -379,6 +379,7 @@ class OAuth2Provider(Registry):
         for path, name, page, methods in (
             (AUTHORIZATION_PATH, "authorize", pages.authorize, ("GET", "POST")),
             ("/consent", "consent", pages.decide, ("POST",)),
+            (VERIFICATION_PATH, "device", pages.device, ("GET", "POST")),
             ("/applications", "applications", pages.applications, ("GET", "POST")),
         ):
             blueprint.add_url_rule(f"{prefix}{path}", name, self._page(name, page), methods=methods)

@@ -32,8 +32,16 @@ from .metrics import Metrics, open_recorder
 from .records import Authorization, Client
 from .resources import Resource, Resources
 from .scopes import Scope
-from .settings import Settings
-from .stores.base import ConsentStore, Store, find_announcing, find_consents, find_listing
+from .settings import DEVICE_CODE, Settings
+from .stores.base import (
+    ConsentStore,
+    DeviceStore,
+    Store,
+    find_announcing,
+    find_consents,
+    find_devices,
+    find_listing,
+)
 from .stores.callbacks import Callbacks, CallbackStore
 from .stores.replica import ReplicatedReader, TokenReader
 from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
@@ -147,6 +155,8 @@ class Server:
             )
         if settings.access_token_format == "signed" and not settings.secret_keys:
             raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
+        if DEVICE_CODE in named and not settings.secret_keys:
+            raise ConfigurationError("OAUTH2_GRANT_TYPES names device_code, which needs a SECRET_KEY: set one")
         self.auth_methods: Sequence[ClientAuthMethod] = (
             *(kind() for kind in METHODS),
             *parts.auth_methods.values(),
@@ -347,6 +357,16 @@ class Server:
     def consents(self) -> ConsentStore | None:
         """The store that remembers consent, where one does."""
         return find_consents(self.store)
+
+    @cached_property
+    def devices(self) -> DeviceStore:
+        """The store in which people decide about device codes. Raises :exc:`ConfigurationError` where none does."""
+        devices = find_devices(self.store)
+        if devices is None:
+            raise ConfigurationError(
+                "OAUTH2_GRANT_TYPES names device_code, and the store has no device codes: let it be a DeviceStore too"
+            )
+        return devices
 
     @cached_property
     def store(self) -> Store:

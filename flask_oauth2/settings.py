@@ -15,7 +15,12 @@ from .scopes import Scope
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
-GRANT_TYPES = ("authorization_code", "implicit", "password", "client_credentials", "refresh_token")
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+"""The name of the device authorization grant, :rfc:`8628#section-3.4`."""
+
+GRANT_TYPES = ("authorization_code", "implicit", "password", "client_credentials", "refresh_token", DEVICE_CODE)
+
+_SHORT_NAMES = {"device_code": DEVICE_CODE}
 
 DEFAULT_PREFIXES = {
     "access_token": "oat",
@@ -24,6 +29,7 @@ DEFAULT_PREFIXES = {
     "code": "oac",
     "request": "oar",
     "client_secret": "ocs",
+    "device_code": "odc",
 }
 
 
@@ -54,11 +60,17 @@ class Settings:
     )
     grant_types: tuple[str, ...] = _option(
         ("authorization_code", "client_credentials", "refresh_token"),
-        "The grants that are offered; implicit and password only when they are named here.",
-        "rfc9700 2.1.2, 2.4",
+        "The grants that are offered; implicit, password and device_code only when they are named here.",
+        "rfc9700 2.1.2, 2.4, rfc8628 5.4",
     )
     pkce_required: str = _option("all", "Which clients must use PKCE: all or public.", "rfc9700 2.1.1")
     code_lifetime: int = _option(60, "Seconds that a code may wait to be redeemed; at most 600.", "rfc6749 4.1.2")
+    device_code_lifetime: int = _option(
+        600, "Seconds that a device has for its user to decide; from 60 to 3600.", "rfc8628 3.2"
+    )
+    device_interval: int = _option(
+        5, "Seconds that a device waits between two polls at first; from 1 to 60.", "rfc8628 3.2"
+    )
     access_token_lifetime: int = _option(3600, "Seconds that an access token lives.", "rfc6750 5.3")
     refresh_token_lifetime: int = _option(30 * 86400, "Seconds that an unused refresh token lives.", "rfc9700 4.14.2")
     refresh_leeway: int = _option(
@@ -131,7 +143,8 @@ class Settings:
     @property
     def longest_lifetime(self) -> int:
         """Seconds after which nothing that is issued now can still be alive."""
-        return max(self.code_lifetime, self.access_token_lifetime, self.refresh_token_lifetime)
+        grants = max(self.code_lifetime, self.device_code_lifetime)
+        return max(grants, self.access_token_lifetime, self.refresh_token_lifetime)
 
     @classmethod
     def load(cls, config: Mapping[str, Any], *, warns: bool = True) -> Settings:
@@ -221,12 +234,18 @@ def _scope(name: str, value: Any) -> Scope:
         raise ConfigurationError(f"{name}: {error}") from None
 
 
+def full_grant_type(name: str) -> str:
+    """The name of a grant, where it may be written ``device_code``."""
+    return _SHORT_NAMES.get(name, name)
+
+
 def _grant_types(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not set(value) <= set(GRANT_TYPES):
+    given = () if isinstance(value, str) else tuple(map(full_grant_type, value))
+    if isinstance(value, str) or not set(given) <= set(GRANT_TYPES):
         raise ConfigurationError(
             f"{name} must be a list of {', '.join(GRANT_TYPES)}; @provider.grant_type() offers an extension grant"
         )
-    return tuple(value)
+    return tuple(dict.fromkeys(given))
 
 
 def _choice(*choices: str) -> Any:
@@ -326,6 +345,8 @@ _CHECKS: dict[str, Any] = {
     "grant_types": _grant_types,
     "pkce_required": _choice("all", "public"),
     "code_lifetime": _seconds(1, 600),
+    "device_code_lifetime": _seconds(60, 3600),
+    "device_interval": _seconds(1, 60),
     "access_token_lifetime": _seconds(1, _TEN_YEARS),
     "refresh_token_lifetime": _seconds(1, _TEN_YEARS),
     "refresh_leeway": _seconds(0, 3600),

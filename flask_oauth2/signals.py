@@ -33,6 +33,9 @@ code_replayed = _namespace.signal("code_replayed")
 refresh_reused = _namespace.signal("refresh_reused")
 """``client_id, user_id, authorization_id``: a spent refresh token came again, so its family has ended."""
 
+device_code_issued = _namespace.signal("device_code_issued")
+"""``client_id, scope``: a device shows a user code now, and waits."""
+
 consent_given = _namespace.signal("consent_given")
 """``client_id, user_id, scope, authorization_id``: a user allowed what a client asked for."""
 

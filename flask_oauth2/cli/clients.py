@@ -18,6 +18,7 @@ from .. import signals
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..records import Client
+from ..settings import full_grant_type
 from ..stores.base import find_listing
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
@@ -214,6 +215,8 @@ def _changed(client: Client, server: Server, given: dict[str, Any], clear: Seque
     changes = {name: given[name] for name in _FIELDS if given.get(name) not in (None, ())}
     if given["scope"]:
         changes["scope"] = tuple(dict.fromkeys(" ".join(given["scope"]).split()))
+    if "grant_types" in changes:
+        changes["grant_types"] = tuple(dict.fromkeys(map(full_grant_type, changes["grant_types"])))
     if given["native"] is not None:
         changes["application_type"] = "native" if given["native"] else "web"
     if given["public"]:

@@ -21,16 +21,19 @@ _FAILURE = 5
 
 
 class Attempt:
-    """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures."""
+    """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures.
 
-    def __init__(self, server: Server, kind: str, name: str, now: float) -> None:
+    ``most`` is how many there may be in a window, where it is not ``OAUTH2_THROTTLE_FAILURES``.
+    """
+
+    def __init__(self, server: Server, kind: str, name: str, now: float, most: int | None = None) -> None:
         self._store = server.store
         length = server.settings.throttle_window
         self._ends_at = (int(now) // length + 1) * length
         # one credential, however it is spelt
         text = f"{kind} {self._ends_at} {normalize('NFKC', name).strip().casefold()}"
         self._key = values.stamp(self._ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest()
-        if self._add(1) > server.settings.throttle_failures * _FAILURE:
+        if self._add(1) > (most or server.settings.throttle_failures) * _FAILURE:
             self._add(-1)
             raise TemporarilyUnavailable(
                 "too many failed attempts", status=429, retry_after=self._ends_at - int(now), rule="rfc6749 2.3.1"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import resources
 from ..messages import Request, Response
-from . import introspection, metadata, revocation, token
+from . import device_authorization, introspection, metadata, revocation, token
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -28,12 +28,22 @@ class Endpoint(NamedTuple):
 
 
 AUTHORIZATION_PATH = "/authorize"
-"""The one endpoint that people see, so it answers through :mod:`flask_oauth2.pages`."""
+"""People see this endpoint, so it answers through :mod:`flask_oauth2.pages`."""
+
+VERIFICATION_PATH = "/device"
+"""Where people type user codes, through the same: short, :rfc:`8628#section-3.2`."""
 
 ENDPOINTS = (
     Endpoint("token", "/token", ("POST",), token.respond, "RFC 6749 section 3.2", "clients"),
     Endpoint("revocation", "/revoke", ("POST",), revocation.respond, "RFC 7009", "clients"),
     Endpoint("introspection", "/introspect", ("POST",), introspection.respond, "RFC 7662"),
+    Endpoint(
+        "device_authorization",
+        "/device_authorization",
+        ("POST",),
+        device_authorization.respond,
+        "RFC 8628 section 3.1",
+    ),
 )
 
 WELL_KNOWN = tuple(
@@ -47,4 +57,8 @@ WELL_KNOWN = tuple(
 )
 """These are below the host's root, wherever the rest is, :rfc:`8414#section-3`, :rfc:`9728#section-3`."""
 
-PATHS = {"authorization": AUTHORIZATION_PATH, **{endpoint.name: endpoint.path for endpoint in ENDPOINTS}}
+PATHS = {
+    "authorization": AUTHORIZATION_PATH,
+    "device": VERIFICATION_PATH,
+    **{endpoint.name: endpoint.path for endpoint in ENDPOINTS},
+}

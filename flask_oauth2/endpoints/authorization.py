@@ -17,13 +17,13 @@ from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
 from ..clients.documents import is_elsewhere, is_url
+from ..consents import keep_consent
 from ..errors import (
     AccessDenied,
     ConsentRequired,
     InvalidRequest,
     LoginRequired,
     OAuth2Error,
-    TemporarilyUnavailable,
     UnauthorizedClient,
     UnsupportedResponseType,
 )
@@ -31,7 +31,7 @@ from ..grants.base import Approval
 from ..messages import Params, Request
 from ..records import Authorization, Client, Consent, Grant, Token, User
 from ..scopes import Scope
-from ..stores.base import ConsentStore, widened
+from ..stores.base import widened
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
@@ -74,9 +74,6 @@ class Answer:
     mode: str
     parameters: Mapping[str, str]
 
-
-_TRIES = 5
-"""How often a consent is written that others write at the same time."""
 
 Outcome = LoginNeeded | ConsentNeeded | Answer
 
@@ -184,9 +181,13 @@ def _decide(
         )
         return Approval(asked.request, params, client, redirect_uri, challenge, authorization, now), rests_on
 
-    authorization, answer, filed = _respond(
-        server, response_types, approve, consent, consents if asked.allowed else None
-    )
+    def make(
+        before: Consent | None,
+    ) -> tuple[tuple[Authorization, dict[str, str], list[Grant | Token]], Consent | None]:
+        approval, rests_on = approve(before)
+        return (approval.authorization, *_respond(server, response_types, approval)), rests_on
+
+    authorization, answer, filed = keep_consent(consents if asked.allowed else None, consent, make)
     if not server.store.issue(asked.kept, filed, int(now)):
         raise _answered_before()
     if consent and not asked.allowed:
@@ -204,29 +205,16 @@ def _answered_before() -> InvalidRequest:
 
 
 def _respond(
-    server: Server,
-    response_types: list[ResponseType],
-    approve: Callable[[Consent | None], tuple[Approval, Consent | None]],
-    before: Consent | None,
-    consents: ConsentStore | None,
-) -> tuple[Authorization, dict[str, str], list[Grant | Token]]:
-    """What each response type answers, and what is to be filed for it.
-
-    ``consents`` keeps what the user has said now: once nothing can refuse any more, and anew where somebody else has
-    changed it or taken it back meanwhile. It is None where nothing new was said.
-    """
-    for _ in range(_TRIES):
-        approval, rests_on = approve(before)
-        answer: dict[str, str] = {}
-        filed: list[Grant | Token] = []
-        for response_type in response_types:
-            parameters, rows = response_type.respond(server, approval, answer)
-            answer.update(parameters)
-            filed.extend(rows)
-        if consents is None or rests_on is None or consents.set_consent(rests_on, before):
-            return approval.authorization, answer, filed
-        before = consents.get_consent(rests_on.user_id, rests_on.client_id)
-    raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
+    server: Server, response_types: list[ResponseType], approval: Approval
+) -> tuple[dict[str, str], list[Grant | Token]]:
+    """What each response type answers, and what is to be filed for it."""
+    answer: dict[str, str] = {}
+    filed: list[Grant | Token] = []
+    for response_type in response_types:
+        parameters, rows = response_type.respond(server, approval, answer)
+        answer.update(parameters)
+        filed.extend(rows)
+    return answer, filed
 
 
 def _read_response_types(server: Server, client: Client, text: str) -> list[ResponseType]:

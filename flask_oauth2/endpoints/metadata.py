@@ -12,6 +12,7 @@ from .. import resources
 from ..checks import pkce, response_mode
 from ..messages import Request, Response
 from ..resources import Resource
+from ..settings import DEVICE_CODE
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -67,6 +68,9 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         "token_endpoint": server.grants and server.url("token", mount),
         "revocation_endpoint": server.url("revocation", mount),
         "introspection_endpoint": server.url("introspection", mount),
+        "device_authorization_endpoint": server.url("device_authorization", mount)
+        if DEVICE_CODE in server.grants
+        else None,
         "scopes_supported": list(settings.scopes),
         "response_types_supported": [" ".join(names) for names in server.response_type_sets],
         "response_modes_supported": list(response_mode.MODES),

@@ -23,6 +23,7 @@ EVENTS = (
     signals.token_revoked,
     signals.code_replayed,
     signals.refresh_reused,
+    signals.device_code_issued,
     signals.consent_given,
     signals.consent_denied,
     signals.consent_withdrawn,

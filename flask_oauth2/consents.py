@@ -1,0 +1,31 @@
+"""Consent as it is kept: what a user allows is added to what they allowed before, whoever else writes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from .errors import TemporarilyUnavailable
+from .records import Consent
+from .stores.base import ConsentStore
+
+_TRIES = 5
+"""How often a consent is written that others write at the same time."""
+
+Made = TypeVar("Made")
+
+
+def keep_consent(
+    consents: ConsentStore | None, before: Consent | None, make: Callable[[Consent | None], tuple[Made, Consent | None]]
+) -> Made:
+    """What ``make`` makes of the consent before, once the consent that it rests on is kept.
+
+    That is done when nothing can refuse any more, and anew where somebody else has changed it or taken it back
+    meanwhile. ``consents`` is None where nothing new was said.
+    """
+    for _ in range(_TRIES):
+        made, rests_on = make(before)
+        if consents is None or rests_on is None or consents.set_consent(rests_on, before):
+            return made
+        before = consents.get_consent(rests_on.user_id, rests_on.client_id)
+    raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)

@@ -1,0 +1,80 @@
+"""The device authorization endpoint, :rfc:`8628#section-3.1`: a device asks for two codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import signals, uris, user_codes, values
+from ..checks import scope as scope_check
+from ..clients import authenticate
+from ..errors import OAuth2Error, TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
+from ..grants.device_code import KIND
+from ..messages import NO_STORE, Request, Response
+from ..records import Client, Grant
+from ..scopes import Scope
+from ..settings import DEVICE_CODE
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+_TRIES = 5
+"""How often a user code is drawn that another device may have."""
+
+
+def respond(server: Server, request: Request) -> Response:
+    """Who is it, what do they want: the codes, and where the user is to go."""
+    if DEVICE_CODE not in server.grants:
+        raise UnsupportedGrantType(
+            "the device authorization grant is not offered",
+            rule="rfc8628 3.1",
+            cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
+        )
+    form, now = request.form, server.clock()
+    client = authenticate(server, request, form, now)
+    if DEVICE_CODE not in client.grant_types:
+        raise UnauthorizedClient(
+            "the client may not use the device authorization grant",
+            rule="rfc8628 3.1",
+            expected=f"one of {', '.join(client.grant_types)}",
+            cure=f"name all that it may use: flask oauth2 client update {client.client_id} "
+            + " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code")),
+        )
+    scope = scope_check.read(form, client, server.settings)
+    device_code, user_code = _file(server, client, scope, now)
+    server.tell(signals.device_code_issued, client_id=client.client_id, scope=scope)
+    verification_uri = server.url("device", request.mount)
+    members = {
+        "device_code": device_code,
+        "user_code": user_code,
+        "verification_uri": verification_uri,
+        "verification_uri_complete": uris.add_query(verification_uri, [("user_code", user_code)]),
+        "expires_in": server.settings.device_code_lifetime,
+        "interval": server.settings.device_interval,
+    }
+    return Response(200, members, NO_STORE)
+
+
+def _file(server: Server, client: Client, scope: Scope, now: float) -> tuple[str, str]:
+    """A device code and a user code that no other device has; what it asks for waits with them."""
+    settings = server.settings
+    for _ in range(_TRIES):
+        device_code, key = values.mint(settings.prefixes["device_code"], values.stamp(now))
+        code = user_codes.new()
+        grant = Grant(
+            key=key,
+            kind=KIND,
+            parameters={"client_id": client.client_id, "scope": " ".join(scope)},
+            expires_at=int(now) + settings.device_code_lifetime,
+            user_code_key=user_codes.key(code, settings.secret_keys[-1]),
+            interval=settings.device_interval,
+        )
+        try:
+            server.store.issue(None, [grant], int(now))
+        except OAuth2Error:
+            raise
+        except Exception:
+            if grant.user_code_key is None or server.devices.find_device(grant.user_code_key) is None:
+                raise
+            continue  # another device has the user code
+        return device_code, user_codes.show(code)
+    raise TemporarilyUnavailable("too many devices wait for their users", retry_after=settings.device_interval)

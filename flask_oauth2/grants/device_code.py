@@ -1,0 +1,66 @@
+"""The device authorization grant, :rfc:`8628`: the half that a device polls, section 3.4."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import values
+from ..errors import AccessDenied, AuthorizationPending, ExpiredToken, InvalidGrant, SlowDown
+from ..records import Grant
+from ..settings import DEVICE_CODE
+from .base import Issue, TokenRequest
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+KIND = "device_code"
+"""The kind of its rows."""
+
+SLOWER = 5
+"""Seconds by which a poll that came too soon lengthens the interval, section 3.5."""
+
+_TRIES = 5
+"""How often a poll is noted beside others of the same device."""
+
+
+class DeviceCode:
+    """A device code is turned into what its user allowed, once. Until then its client is told how things stand."""
+
+    name = DEVICE_CODE
+
+    def authorize(self, request: TokenRequest) -> Issue:
+        """Binding first. A client stops at any answer but two, so ``invalid_grant`` is for what will never do."""
+        server = request.server
+        key = values.find_key(request.form.require("device_code"), server.settings.prefixes["device_code"])
+        grant = None if key is None else server.store.get_grant(key, KIND)
+        if grant is None:
+            raise InvalidGrant("the device code is unknown or revoked", rule="rfc8628 3.4")
+        if grant.parameters["client_id"] != request.client.client_id:
+            raise InvalidGrant("the device code was issued to another client", rule="rfc8628 3.4")
+        # a spent one goes on, however old, as a code does: its replay ends the family
+        if grant.used_at is None and grant.expires_at <= request.now:
+            raise ExpiredToken("the device code has expired: begin again")
+        if grant.is_denied:
+            raise AccessDenied("the user said no", rule="rfc8628 3.5")
+        if grant.authorization is None:
+            raise _note_poll(server, grant, int(request.now))
+        return Issue(grant.authorization, spend=grant, refresh=True)
+
+
+def _note_poll(server: Server, grant: Grant, now: int) -> AuthorizationPending | SlowDown:
+    """Remember that the client asked. "the interval MUST be increased by 5 seconds for this and all subsequent"."""
+    found: Grant | None = grant
+    for _ in range(_TRIES):
+        if found is None:
+            break
+        interval = found.interval or server.settings.device_interval
+        is_early = found.polled_at is not None and now < found.polled_at + interval
+        if server.devices.poll(found, now, interval + SLOWER if is_early else interval):
+            if is_early:
+                break
+            return AuthorizationPending("the user has not decided yet")
+        found = server.store.get_grant(grant.key, KIND)
+    return SlowDown(
+        "the device asks too often: wait 5 seconds longer from now on",
+        cure="let the client wait for interval seconds between two polls, and 5 more after each slow_down",
+    )

@@ -1,0 +1,146 @@
+"""The verification URI as a person meets it, :rfc:`8628#section-3.3`: sign in, say which device, decide, go back to it.
+
+Somebody may be led here with the code of a device that is not theirs (section 5.4). So each page says what it would
+mean, none of them is skipped, and what was allowed at another time decides nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import flask
+from werkzeug.wrappers import Response
+
+from .. import user_codes, values, web
+from ..endpoints import verification
+from ..endpoints.verification import Waiting
+from ..errors import AccessDenied, InvalidRequest
+from ..messages import Params
+from ..records import User
+from ..settings import DEVICE_CODE
+from .base import describe, name_of, page, read_ticket, redirect, session_id, show_error, write_ticket
+
+if TYPE_CHECKING:
+    from ..provider import OAuth2Provider
+    from ..server import Server
+
+_CODE, _DECISION = "user code", "device"
+"""The purposes of tickets: of the form for the code, and of the one for the decision."""
+
+_DECIDED = "_flask_oauth2_decided"
+"""Where the session keeps what was decided about which client, until the page says so."""
+
+
+def device(provider: OAuth2Provider) -> Response:
+    """By GET the form for the code, or the page at the end; by POST what was typed or decided."""
+    server = provider.server
+    respond = _read if flask.request.method == "POST" else _show
+    return server.answer(respond, partial(show_error, server), provider, server)
+
+
+def _show(provider: OAuth2Provider, server: Server) -> Response:
+    _require_offer(provider, server)
+    text = web.read().parameters.get("user_code") or ""
+    user = provider.get_current_user()
+    if user is None:
+        return redirect(provider.login_url(_url(text)))
+    decided = None if text else flask.session.pop(_DECIDED, None)
+    if decided is not None:
+        return page(
+            "oauth2/device_done.html", form_action="'none'", can_end=server.consents is not None, user=user, **decided
+        )
+    # a code in a link is shown and not looked at: any site can make a browser follow one, as often as it likes
+    return _ask_for_code(server, user, text)
+
+
+def _read(provider: OAuth2Provider, server: Server) -> Response:
+    _require_offer(provider, server)
+    form = web.read().form
+    return _decide(provider, server, form) if form.get("decision") else _find(provider, server, form)
+
+
+def _find(provider: OAuth2Provider, server: Server, form: Params) -> Response:
+    """What was typed: the device that it is the code of, or the form again."""
+    _, user = read_ticket(provider, _CODE, form.require("ticket"))
+    text = form.get("user_code") or ""
+    if user is None:
+        return redirect(provider.login_url(_url(text)))
+    guesser = {"person": user.id, "browser": session_id(), "address": flask.request.remote_addr or ""}
+    waiting = verification.find(server, text, guesser, server.clock())
+    if waiting is None:
+        return _ask_for_code(server, user, text, is_wrong=True)
+    return _ask(provider, server, user, waiting, text)
+
+
+def _decide(provider: OAuth2Provider, server: Server, form: Params) -> Response:
+    """What was decided about the device of the page that was shown."""
+    content, user = read_ticket(provider, _DECISION, form.require("ticket"))
+    decision = form.require("decision")
+    if decision not in ("allow", "deny"):
+        raise InvalidRequest("decision must be allow or deny")
+    if user is None:
+        return redirect(provider.login_url(_url("")))
+    is_allowed, now = decision == "allow", server.clock()
+    waiting = verification.take_up(server, values.from_text(content["key"]), now)
+    verification.decide(server, waiting, user, is_allowed, now)
+    client = waiting.client
+    flask.session[_DECIDED] = {"client_name": name_of(client, client.client_id), "is_allowed": is_allowed}
+    return redirect(_url(""))
+
+
+def _ask_for_code(server: Server, user: User, text: str, is_wrong: bool = False) -> Response:
+    """The form: empty, or with the code of a link, which the user is to compare with that of the device."""
+    code = user_codes.read(text)
+    return page(
+        "oauth2/device.html",
+        400 if is_wrong else 200,
+        form_action="'self'",
+        user=user,
+        text="" if code is None else user_codes.show(code),
+        is_wrong=is_wrong or (text != "" and code is None),
+        ticket=write_ticket(server, _CODE, user, {}),
+    )
+
+
+def _ask(provider: OAuth2Provider, server: Server, user: User, waiting: Waiting, text: str) -> Response:
+    """Whether the client of the device may have what it asks for."""
+    client, code = waiting.client, user_codes.show(user_codes.read(text) or "")
+    consent = server.consents.get_consent(user.id, client.client_id) if server.consents else None
+    allowed_before = consent.scope if consent else ()
+    return page(
+        "oauth2/device_consent.html",
+        form_action="'self'",
+        images=(client.metadata.get("logo_uri"),),
+        client=client,
+        client_name=name_of(client, client.client_id),
+        user=user,
+        user_code=code,
+        scopes=describe(server, waiting.scope),
+        asks_again=bool(allowed_before),
+        new_scopes=set(waiting.scope) - set(allowed_before),
+        switch_url=provider.login_url(_url(code)) if provider.has_login_view else None,
+        can_end=server.consents is not None,
+        ticket=write_ticket(server, _DECISION, user, {"key": values.text(waiting.grant.key)}),
+    )
+
+
+def _url(text: str) -> str:
+    return flask.url_for("oauth2.device", user_code=text[:100] or None)
+
+
+def _require_offer(provider: OAuth2Provider, server: Server) -> None:
+    if DEVICE_CODE not in server.grants:
+        raise AccessDenied(
+            "no device can be connected here",
+            rule="rfc8628 3.3",
+            cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
+            status=404,
+        )
+    if not provider.has_users:
+        raise AccessDenied(
+            "nobody signs in here, so no device can be connected",
+            rule="rfc8628 3.3",
+            cure="decorate a function with @provider.current_user, or set up Flask-Login",
+            status=404,
+        )
