@@ -53,8 +53,16 @@ def read() -> Request:
                 body = request.get_data(parse_form_data=False)
             except RequestEntityTooLarge:
                 body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+    elif request.method == "POST" and _is_empty(environ):
+        body = b""  # a form without fields, which clients send as nothing at all
     mount = environ.get("SCRIPT_NAME", "").rstrip("/")
     return Request(request.method, request.path, request.headers, request.query_string, body, mount)
+
+
+def _is_empty(environ: Mapping[str, Any]) -> bool:
+    """Whether nothing is sent, and nothing said of what it is."""
+    has_length = environ.get("CONTENT_LENGTH") not in (None, "", "0")
+    return not has_length and not environ.get("CONTENT_TYPE") and "HTTP_TRANSFER_ENCODING" not in environ
 
 
 def read_for_guard(request: flask.Request, with_body: bool) -> Request:

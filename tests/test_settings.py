@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flask_oauth2 import ConfigurationError
-from flask_oauth2.settings import DEFAULT_PREFIXES, OPTIONS, Settings
+from flask_oauth2.settings import DEFAULT_PREFIXES, DEVICE_CODE, OPTIONS, Settings
 
 
 def test_the_defaults_are_safe() -> None:
@@ -25,7 +25,7 @@ GOOD: dict[str, list[Any]] = {
     "issuer": ["https://login.example", "https://login.example/eu", "http://localhost:5000", "http://127.0.0.1"],
     "scopes": [{"a": "A"}, {}],
     "default_scope": ["a b", ["a", "b"]],
-    "grant_types": [["authorization_code"], ("password",)],
+    "grant_types": [["authorization_code"], ("password",), ["device_code"], [DEVICE_CODE]],
     "pkce_required": ["all", "public"],
     "code_lifetime": [1, 600],
     "access_token_lifetime": [60],
@@ -37,6 +37,8 @@ GOOD: dict[str, list[Any]] = {
     "token_cache": [0, 60],
     "token_in_body": [True],
     "realm": ["api"],
+    "device_code_lifetime": [60, 600, 3600],
+    "device_interval": [1, 60],
     "throttle_failures": [1],
     "throttle_window": [1],
     "client_id_documents": [True, False],
@@ -76,6 +78,8 @@ BAD: dict[str, list[Any]] = {
     "token_cache": [-1, 61, "5", True, 1.5],
     "token_in_body": ["yes", 1],
     "realm": ['a"b', "", 7],
+    "device_code_lifetime": [0, 59, 3601, "600", True],
+    "device_interval": [0, 61, 1.5],
     "throttle_failures": [0],
     "throttle_window": [0],
     "client_id_documents": ["yes", 1],
@@ -167,6 +171,13 @@ def test_fallback_keys_that_anybody_could_guess_are_refused(fallbacks: Any) -> N
 def test_an_issuer_is_a_url_and_nothing_else(issuer: str) -> None:
     with pytest.raises(ConfigurationError, match="OAUTH2_ISSUER"):
         Settings.load({"OAUTH2_ISSUER": issuer})
+
+
+@pytest.mark.spec("rfc8628", "4")
+def test_the_device_grant_has_a_short_spelling() -> None:
+    named = Settings.load({"OAUTH2_GRANT_TYPES": ["device_code", "refresh_token", DEVICE_CODE]}).grant_types
+    assert named == ("urn:ietf:params:oauth:grant-type:device_code", "refresh_token")
+    assert DEVICE_CODE not in Settings.load({}).grant_types
 
 
 def test_prefixes_are_completed() -> None:

@@ -14,6 +14,7 @@ from .base import find_server, json_option, print_json, print_table
 _SPECIFICATIONS = {
     "authorize": "RFC 6749 section 3.1",
     "consent": "RFC 6749 section 4.1.1",
+    "device": "RFC 8628 section 3.3",
     "applications": "RFC 6819 section 5.1.3",
     **{endpoint.name: endpoint.specification for endpoint in (*ENDPOINTS, *WELL_KNOWN)},
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .. import signals, uris, user_codes, values
 from ..checks import scope as scope_check
 from ..clients import authenticate
-from ..errors import OAuth2Error, TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
+from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Request, Response
 from ..records import Client, Grant
@@ -60,20 +60,19 @@ def _file(server: Server, client: Client, scope: Scope, now: float) -> tuple[str
     for _ in range(_TRIES):
         device_code, key = values.mint(settings.prefixes["device_code"], values.stamp(now))
         code = user_codes.new()
+        user_code_key = user_codes.key(code, settings.secret_keys[-1])
         grant = Grant(
             key=key,
             kind=KIND,
             parameters={"client_id": client.client_id, "scope": " ".join(scope)},
             expires_at=int(now) + settings.device_code_lifetime,
-            user_code_key=user_codes.key(code, settings.secret_keys[-1]),
+            user_code_key=user_code_key,
             interval=settings.device_interval,
         )
         try:
             server.store.issue(None, [grant], int(now))
-        except OAuth2Error:
-            raise
         except Exception:
-            if grant.user_code_key is None or server.devices.find_device(grant.user_code_key) is None:
+            if server.devices.find_device(user_code_key) is None:
                 raise
             continue  # another device has the user code
         return device_code, user_codes.show(code)
