@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, MemoryStore, OAuth2Provider, User
 from flask_oauth2.records import Consent
+from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import CHALLENGE
 
 HERE = Path(__file__).parent
@@ -73,6 +74,16 @@ class House:
         }
         return f"{self.url}/oauth/authorize?{urlencode(query | parameters)}"
 
+    def start_device(self, client_id: str = "television") -> dict[str, Any]:
+        """The codes of a device that waits."""
+        answer = self.app.test_client().post(
+            "/oauth/device_authorization",
+            data={"client_id": client_id, "scope": "profile notes"},
+            base_url=self.url,
+            environ_overrides={"SERVER_NAME": "127.0.0.1", "SERVER_PORT": self.url.rpartition(":")[2]},
+        )
+        return dict(answer.get_json())
+
     def sign_in(self, page: Page, name: str = "Ada Lovelace") -> None:
         page.goto(f"{self.url}/login?next=/")
         page.get_by_label("Name").fill(name)
@@ -121,6 +132,7 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
             "write": "Write, change and delete notes",
         },
         OAUTH2_LOGIN_VIEW="login",
+        OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token", "device_code"],
     )
     provider = OAuth2Provider(app, store=store)
 
@@ -161,6 +173,8 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
     agent = "https://agent.example/client.json"
     anywhere = {"redirect_uris": ("http://127.0.0.1:3456/back", "https://notes.example/back")}
     store.set_client(Client(client_id=agent, name="Agent", registered_by="document", **fields | anywhere))
+    device: dict[str, Any] = {"grant_types": (DEVICE_CODE,), "redirect_uris": (), "response_types": ()}
+    store.set_client(Client(client_id="television", name="Notes on the television", metadata=pages, **fields | device))
     for client_id, scope, granted_at, used_at in (
         ("notes", ("profile", "notes"), SPRING, SPRING + 200 * DAYS),
         ("plain", ("notes",), SPRING + 30 * DAYS, SPRING + 31 * DAYS),

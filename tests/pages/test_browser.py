@@ -16,7 +16,10 @@ OpenPage = Callable[..., Page]
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "_static" / "screenshots"
 """``--screenshots`` writes ``NAME-SIZE-SCHEME.png`` here, for each name of ``PICTURED``."""
 
-PICTURED = ("consent", "consent-document", "error", "error-debug", "applications", "sign-in")
+PICTURED = (
+    *("consent", "consent-document", "error", "error-debug", "applications", "sign-in"),
+    *("device", "device-link", "device-consent"),
+)
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 NARROW = {"width": 320, "height": 640}
@@ -27,6 +30,15 @@ AGENT = "https://agent.example/client.json"
 """A client that nobody has registered."""
 
 WRONG = {"client_id": "notes-web", "redirect_uri": "https://notes.example/back/"}
+
+
+def ask_for_device(house: Any, page: Page) -> None:
+    """Somebody follows the link of a device, and its code is right."""
+    house.sign_in(page, "Ada")
+    page.goto(house.start_device()["verification_uri_complete"])
+    page.get_by_role("button", name="Yes, go on").click()
+    page.get_by_role("heading", name="Allow").wait_for()
+
 
 SCENES: dict[str, Callable[[Any, Page], Any]] = {
     "consent": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(**WEB))),
@@ -52,6 +64,21 @@ SCENES: dict[str, Callable[[Any, Page], Any]] = {
         house.sign_in(page),
         page.goto(house.ask(prompt="login")),
         page.goto(house.url + parse_qs(urlsplit(page.url).query)["next"][0]),
+    ),
+    "device": lambda house, page: (house.sign_in(page, "Ada"), page.goto(f"{house.url}/oauth/device")),
+    "device-wrong": lambda house, page: (
+        house.sign_in(page, "Ada"),
+        page.goto(f"{house.url}/oauth/device?user_code=nonsense"),
+    ),
+    "device-link": lambda house, page: (
+        house.sign_in(page, "Ada"),
+        page.goto(house.start_device()["verification_uri_complete"]),
+    ),
+    "device-consent": lambda house, page: ask_for_device(house, page),
+    "device-done": lambda house, page: (
+        ask_for_device(house, page),
+        page.get_by_role("button", name="Allow").click(),
+        page.get_by_role("heading", name="Go back").wait_for(),
     ),
     "form-post": lambda house, page: (
         house.sign_in(page, "Ada"),
@@ -114,7 +141,7 @@ def test_it_says_the_same_without_styles(show: Callable[..., Page], scene: str) 
     page = show(scene, without_styles=True)
     assert page.evaluate("getComputedStyle(document.querySelector('main')).padding") == "0px"
     bare = page.locator("body").inner_text().split()
-    ids = {"error", "error-debug"}
+    ids = {"error", "error-debug", "device-link", "device-consent"}  # and codes: another each time
     assert len(bare) == len(styled) if scene in ids else bare == styled
     for element in page.locator("h1, h2, h3, p, li, dt, dd, button, a").all():
         assert element.is_visible()
