@@ -20,6 +20,7 @@ from click.testing import Result
 from flask.cli import ScriptInfo
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
+from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import CALLBACK, Site
 
 Run = Callable[..., Result]
@@ -93,6 +94,23 @@ def test_a_public_client_has_no_secret(sql_site: Site, create: Create) -> None:
     token = sql_site.tokens(client_id=client["client_id"])
     assert sql_site.is_alive(token["access_token"])
     assert sql_site.store.get_client(client["client_id"]).secret is None
+
+
+@pytest.mark.spec("rfc8628", "5.6")
+@pytest.mark.parametrize("grant_type", ["device_code", DEVICE_CODE])
+def test_a_device_needs_no_redirect_uri(new_site: Callable[..., Site], grant_type: str) -> None:
+    run = runner(new_site(OAUTH2_GRANT_TYPES=["device_code", "refresh_token"]))
+    named = ("--grant-type", grant_type, "--grant-type", "refresh_token")
+    client = json.loads(run("client", "create", "TV", "--public", "--native", *named, "--json").stdout)
+    assert client["grant_types"] == ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+    assert client["redirect_uris"] == client["response_types"] == []
+    updated = json.loads(run("client", "update", client["client_id"], "--grant-type", grant_type, "--json").stdout)
+    assert updated["grant_types"] == [DEVICE_CODE]
+
+
+def test_a_grant_that_is_not_offered_is_none_for_devices_either(run: Run) -> None:
+    refused = run("client", "create", "TV", "--public", "--native", "--grant-type", "device_code", ends=2)
+    assert "'urn:ietf:params:oauth:grant-type:device_code' is not offered here" in refused.stderr
 
 
 def test_default_grants_are_those_that_are_offered(new_site: Callable[..., Site]) -> None:

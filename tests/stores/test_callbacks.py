@@ -9,8 +9,10 @@ from uuid import UUID
 
 import flask
 import pytest
+from devices import Device, Person
 
 from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, current_token, values
+from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import CALLBACK, NOW, Site, make_site
 
 SECRET = "a secret that the application keeps as plain text"
@@ -619,6 +621,22 @@ def test_what_is_not_decorated_falls_through_to_the_store(site: Site) -> None:
     tokens = site.tokens(site.add_client())
     assert site.is_alive(tokens["access_token"])
     assert found == [("web", {"id": "ada", "name": "Ada"})]
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+def test_device_codes_are_ours_and_what_comes_of_them_is_told(moved: Site, own: Own) -> None:
+    """The application's functions know codes of the authorization endpoint, and no others."""
+    moved.app.config["OAUTH2_GRANT_TYPES"] = ["device_code", "refresh_token"]
+    moved.app.extensions["flask_oauth2"].server = None  # built anew, by the option
+    own.clients["tv"] = Client(client_id="tv", auth_method="none", grant_types=(DEVICE_CODE,), scope=("profile",))
+    device = Device(moved)
+    assert device.error() == "authorization_pending"
+    Person(moved).decide(device.user_code)
+    token = device.poll().get_json()["access_token"]
+    assert {name for name, _ in own.called} == set()
+    assert own.grants == []
+    assert [(row.client_id, row.access_token) for row in own.tokens] == [("tv", key_of(token))]
+    assert device.error() == "invalid_grant"
 
 
 def test_the_password_grant_asks_the_usergetter(tmp_path: Any) -> None:

@@ -6,12 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stores.workers import Race, allow, delete_client, post, withdraw, write
+from stores.workers import Race, allow, decide, delete_client, file_device, post, withdraw, write
 
-from flask_oauth2 import Client, MemoryStore, Token, values
+from flask_oauth2 import Client, Grant, MemoryStore, Token, values
 from flask_oauth2.clients.secret import hash_secret
-from flask_oauth2.stores.base import SIBLINGS, Store, find_consents
-from flask_oauth2.testing.samples import NOW, filed, new_authorization, new_client, new_grant, new_token
+from flask_oauth2.settings import DEVICE_CODE
+from flask_oauth2.stores.base import SIBLINGS, Store, find_consents, find_devices
+from flask_oauth2.testing.samples import (
+    NOW,
+    filed,
+    new_authorization,
+    new_client,
+    new_device,
+    new_grant,
+    new_key,
+    new_token,
+)
 
 MANY = 20
 
@@ -236,3 +246,92 @@ def test_what_is_taken_back_beside_it_leaves_no_token_that_cannot_be_ended(race:
     assert {access.consent_id for access in alive} <= {consent.id if consent else None}
     consents.delete_consent("user", "client", NOW + 10**7)
     assert not any(race.store.get_access(key) for key in keys)
+
+
+def add_device(store: Store) -> tuple[Client, str, Grant]:
+    """A client, the device code that it polls with, and its row."""
+    client = new_client(auth_method="none", secret=None, grant_types=(DEVICE_CODE, "refresh_token"), token_format=None)
+    store.set_client(client)
+    value = values.new("odc", values.stamp(NOW))
+    parameters = {"client_id": client.client_id, "scope": "read"}
+    return client, value, filed(store, new_device(key=values.key(value), parameters=parameters))
+
+
+def poll_form(client: Client, value: str) -> dict[str, str]:
+    return {"grant_type": DEVICE_CODE, "device_code": value, "client_id": client.client_id}
+
+
+@pytest.mark.spec("rfc8628", "3.3")
+def test_of_many_decisions_about_a_device_one_stands(race: Race) -> None:
+    _, _, device = add_device(race.store)
+    users = [f"user-{number}" if number % 2 else None for number in range(MANY)]
+
+    answers = race.run([(decide, device, user_id) for user_id in users])
+
+    (winner,) = [user_id for user_id, is_done in zip(users, answers, strict=True) if is_done]
+    found = race.store.get_grant(device.key, "device_code")
+    assert found is not None
+    assert found.is_denied is (winner is None)
+    assert (found.authorization and found.authorization.user_id) == winner
+    assert found.user_code_key == device.user_code_key
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+@pytest.mark.spec("rfc6749", "10.5")
+def test_of_many_polls_of_an_approved_device_one_wins_and_the_losers_end_its_family(race: Race) -> None:
+    client, value, device = add_device(race.store)
+    owner = new_authorization(client_id=client.client_id, scope=("read",))
+    devices = find_devices(race.store)
+    assert devices is not None
+    assert devices.decide(device, owner, NOW)
+
+    winners = tokens_of(race.run([(post, TOKEN, poll_form(client, value))] * MANY))
+
+    assert len(winners) == 1
+    assert not is_alive(race.store, winners[0])
+    assert race.store.revoked(owner.id)
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+def test_of_many_polls_of_a_device_that_waits_one_is_in_time(race: Race) -> None:
+    client, value, device = add_device(race.store)
+
+    answers = race.run([(post, TOKEN, poll_form(client, value))] * MANY)
+
+    errors = [content["error"] for _, content in answers]
+    assert sorted(errors) == ["authorization_pending"] + ["slow_down"] * (MANY - 1)
+    found = race.store.get_grant(device.key, "device_code")
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval >= 10
+    assert found.polled_at == NOW
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+def test_a_decision_beside_polls_is_not_lost(race: Race) -> None:
+    client, value, device = add_device(race.store)
+
+    decided, *answers = race.run([(decide, device, "user"), *[(post, TOKEN, poll_form(client, value))] * (MANY - 1)])
+
+    assert decided is True
+    found = race.store.get_grant(device.key, "device_code")
+    won = [content for status, content in answers if status == 200]
+    assert len(won) <= 1
+    if not won:
+        assert found is not None
+        assert found.authorization is not None
+        assert found.used_at is None
+
+
+@pytest.mark.spec("rfc8628", "6.1")
+def test_of_many_devices_with_one_user_code_one_is_filed(race: Race) -> None:
+    user_code_key = new_key()[6:]
+
+    answers = race.run([(file_device, user_code_key)] * MANY)
+
+    (key,) = filter(None, answers)
+    devices = find_devices(race.store)
+    assert devices is not None
+    found = devices.find_device(user_code_key)
+    assert found is not None
+    assert found.key == key

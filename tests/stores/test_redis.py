@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 from time import monotonic
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import redis
+from devices import Device, Person, add_device_client
 from servers import RedisServer
 from stores.workers import PATIENCE
 
@@ -32,6 +34,7 @@ from flask_oauth2.testing.samples import (
     new_authorization,
     new_client,
     new_consent,
+    new_device,
     new_grant,
     new_token,
     spent,
@@ -180,6 +183,11 @@ class TestTwoStores:
         grant = filed(store, new_grant(used_at=NOW))
         assert store.get_grant(grant.key, "code") == grant
         assert store.count(b"a", FAR) == 1
+        device, owner = filed(store, new_device()), new_authorization()
+        assert store.decide(device, owner, NOW)
+        assert store.poll(device, NOW, 10)
+        decided = replace(device, authorization=owner, polled_at=NOW, interval=10)
+        assert store.find_device(device.user_code_key) == decided
 
     def test_applications_of_another_prefix_share_nothing(self, open_redis: OpenRedis) -> None:
         store, other = open_redis(), open_redis(prefix="other:")
@@ -231,6 +239,26 @@ class TestProvider:
             assert site.token("client_credentials", ("web", "wrong")).status_code == 401
         assert site.token("client_credentials", ("web", "wrong")).status_code == 429
         assert [name.split(":")[:2] for name in redis_client.scan_iter()] == [["notes", "count"]]
+
+    @pytest.mark.spec("rfc8628", "5.2")
+    def test_device_codes_are_there_and_end_by_themselves(
+        self, tmp_path: Path, redis_url: str, redis_client: redis.Redis
+    ) -> None:
+        site = make_site(tmp_path, OAUTH2_REDIS_URL=redis_url, OAUTH2_GRANT_TYPES=["device_code"])
+        add_device_client(site)
+        device = Device(site)
+        assert sorted(name.split(":")[1] for name in redis_client.scan_iter()) == ["grant", "user_code"]
+        assert device.error() == "authorization_pending"
+        Person(site).decide(device.user_code)
+        assert site.is_alive(device.poll().get_json()["access_token"])
+        names = [name for name in redis_client.scan_iter() if ":count:" not in name]
+        assert len(names) == 2
+        assert all(GRANT_MEMORY < redis_client.ttl(name) <= GRANT_MEMORY + 600 for name in names)
+        kept = str([redis_client.hgetall(name) for name in names]) + str(names)
+        for value in (device.answer["device_code"], device.user_code, device.user_code.replace("-", "")):
+            assert value not in kept
+        site.store.close()
+        site.store.behind.engine.dispose()
 
     def test_callbacks_come_first_then_redis_then_the_database(self, tmp_path: Path, redis_url: str) -> None:
         site = make_site(tmp_path, OAUTH2_REDIS_URL=redis_url)

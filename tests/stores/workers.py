@@ -14,11 +14,11 @@ from typing import Any
 
 import flask
 
-from flask_oauth2 import OAuth2Provider
-from flask_oauth2.stores.base import Store, find_consents
+from flask_oauth2 import Grant, OAuth2Provider
+from flask_oauth2.stores.base import Store, find_consents, find_devices
 from flask_oauth2.stores.redis import RedisStore
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_consent, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_consent, new_device, new_token
 
 PATIENCE = 60
 """Seconds after which a test that hangs fails."""
@@ -132,6 +132,7 @@ def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | 
         app = flask.Flask(__name__)
         app.config.update(SECRET_KEY="a secret key of the tests", OAUTH2_ISSUER="https://login.example")
         app.config.update(PROPAGATE_EXCEPTIONS=True)
+        app.config["OAUTH2_GRANT_TYPES"] = ["authorization_code", "client_credentials", "refresh_token", "device_code"]
         provider = OAuth2Provider(app, store=store)
         with app.app_context():
             provider.server.clock = lambda: float(NOW)
@@ -147,6 +148,30 @@ def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | 
 def delete_client(store: Store, client_id: str) -> Callable[[], Any]:
     """Deletes a client, and answers as :func:`post` does."""
     return lambda: (200, store.delete_client(client_id, FAR))
+
+
+def decide(store: Store, device: Grant, user_id: str | None) -> Callable[[], bool]:
+    """A user lets a device in, or None: somebody refuses. Whether that was done."""
+    devices = find_devices(store)
+    assert devices is not None
+    owner = new_authorization(client_id=device.parameters["client_id"], user_id=user_id) if user_id else None
+    return lambda: devices.decide(device, owner, NOW)
+
+
+def file_device(store: Store, user_code_key: bytes) -> Callable[[], bytes | None]:
+    """Files a device code under a user code: its key, None where another has it."""
+    device = new_device(user_code_key=user_code_key)
+
+    def act() -> bytes | None:
+        try:
+            store.issue(None, [device], NOW)
+        except Exception as error:
+            if "duplicate" in str(error).lower() or "unique" in str(error).lower():
+                return None
+            raise
+        return device.key
+
+    return act
 
 
 def allow(store: Store, word: str) -> Callable[[], bytes]:
