@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, wraps
 from importlib.util import find_spec
 from threading import Lock
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import flask
+from werkzeug.exceptions import TooManyRequests
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, login, pages, storage, uris, values, web
 from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, VERIFICATION_PATH, WELL_KNOWN, Endpoint, cross_origin, metadata
-from .errors import ConfigurationError
+from .errors import ConfigurationError, TemporarilyUnavailable
 from .guard import MARK, Guard, demand, find_guards
+from .messages import Request
+from .messages import Response as EndpointResponse
+from .pages.base import show_error
 from .records import Client, User, find, identify, is_nobody, seconds
 from .registry import Callback, Registry, synchronous
 from .resources import Resource
@@ -376,14 +380,10 @@ class OAuth2Provider(Registry):
         for endpoint in WELL_KNOWN:
             self._add_route(blueprint, endpoint.path, endpoint, _show_document)
 
-        for path, name, page, methods in (
-            (AUTHORIZATION_PATH, "authorize", pages.authorize, ("GET", "POST")),
-            ("/consent", "consent", pages.decide, ("POST",)),
-            (VERIFICATION_PATH, "device", pages.device, ("GET", "POST")),
-            ("/applications", "applications", pages.applications, ("GET", "POST")),
-        ):
+        for name, (path, page, methods) in _PAGES.items():
             blueprint.add_url_rule(f"{prefix}{path}", name, self._page(name, page), methods=methods)
 
+        blueprint.register_error_handler(429, self._refuse_too_many)  # of an extension that limits requests
         if find_spec("flask_wtf"):  # before every before_request function, its own among them
             blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
 
@@ -404,14 +404,34 @@ class OAuth2Provider(Registry):
                 return respond(server, endpoint)
             return server.metrics.measure(endpoint.name, respond, server, endpoint)
 
-        return view
+        return _named(view, endpoint.name)
 
     def _page(self, name: str, respond: Callable[[OAuth2Provider], Response]) -> Callable[..., Response]:
         def view(*_: Any, **__: Any) -> Response:
             metrics = self.server.metrics
             return respond(self) if metrics is None else metrics.measure(name, respond, self)
 
-        return view
+        return _named(view, name)
+
+    def _refuse_too_many(self, error: TooManyRequests) -> Response:
+        """An extension such as Flask-Limiter let nobody through to an endpoint or a page of ours."""
+        if error.response is not None:  # the application has said what is to be answered
+            return cast(Response, error.response)
+        server, name = self.server, (web.current_request().endpoint or "").removeprefix("oauth2.")
+        refusal = TemporarilyUnavailable(
+            "too many requests", status=429, retry_after=web.find_wait(error), rule="rfc6585 4", came=error.description
+        )
+
+        def refuse() -> Any:
+            raise refusal
+
+        def answer() -> Response:
+            if name in _PAGES:
+                return server.answer(refuse, partial(show_error, server))
+            endpoint = next(endpoint for endpoint in (*ENDPOINTS, *WELL_KNOWN) if endpoint.name == name)
+            return _send(server, endpoint, web.read(), server.answer(refuse, server.refuse))
+
+        return answer() if server.metrics is None else server.metrics.measure(name, answer)
 
     def _build(self, app: flask.Flask) -> Server:
         settings = Settings.load(app.config, warns=False)
@@ -447,6 +467,15 @@ class OAuth2Provider(Registry):
         return server
 
 
+_PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {
+    "authorize": (AUTHORIZATION_PATH, pages.authorize, ("GET", "POST")),
+    "consent": ("/consent", pages.decide, ("POST",)),
+    "device": (VERIFICATION_PATH, pages.device, ("GET", "POST")),
+    "applications": ("/applications", pages.applications, ("GET", "POST")),
+}
+"""What people see: the path, the page and the methods of each."""
+
+
 _MOVED = {
     "before_request": "Flask's own app.before_request comes before every view",
     "after_request": "connect to signals.token_accepted and signals.request_refused of flask_oauth2",
@@ -462,11 +491,15 @@ _MOVED = {
 def _respond(server: Server, endpoint: Endpoint) -> Response:
     """What an endpoint answers to the request."""
     request = web.read()
-    origin = request.headers.get("Origin", "") if endpoint.pages else ""
     if request.method == "OPTIONS":
+        origin = request.headers.get("Origin", "")
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
-    answer = server.answer(endpoint.respond, server.refuse, server, request)
-    if origin and endpoint.pages == "clients":
+    return _send(server, endpoint, request, server.answer(endpoint.respond, server.refuse, server, request))
+
+
+def _send(server: Server, endpoint: Endpoint, request: Request, answer: EndpointResponse) -> Response:
+    """The answer of an endpoint, for a page of a client to read too."""
+    if endpoint.pages == "clients" and (origin := request.headers.get("Origin", "")):
         answer = cross_origin.allow(server, request, answer, origin)
     return web.write(answer)
 
@@ -499,6 +532,12 @@ def _collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[li
 
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*\Z")
 """A path that is its own encoding, so that its URL is written in one way."""
+
+
+def _named(view: Callable[..., Response], name: str) -> Callable[..., Response]:
+    """The view under a name of its own: extensions that limit or exempt views tell them apart by it."""
+    view.__name__, view.__qualname__ = name, f"OAuth2Provider.{name}"
+    return view
 
 
 def _caller() -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import flask
 import werkzeug
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyRequests
 
 from . import uris
 from .errors import ConfigurationError, InvalidRequest
@@ -26,6 +28,9 @@ MOST_BYTES = 64 * 1024
 TOKEN = "flask_oauth2.token"
 """Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
 pushed before."""
+
+_SOME_TIME = 60
+"""Seconds to wait, where nobody says how many."""
 
 _FORM = "application/x-www-form-urlencoded"
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
@@ -109,6 +114,20 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Those that an application which is mounted may answer."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def find_wait(error: TooManyRequests) -> int:
+    """Seconds after which who was refused may come again: as the exception says, or Flask-Limiter does."""
+    wait = error.retry_after
+    if isinstance(wait, datetime):
+        return max(1, int((wait if wait.tzinfo else wait.replace(tzinfo=UTC)).timestamp() - time.time()))
+    if wait is not None:
+        return max(1, int(wait))
+    for limiter in current_app().extensions.get("limiter", ()):
+        limit = limiter.current_limit
+        if limit is not None and limit.breached:
+            return max(1, int(limit.reset_at - time.time()))
+    return _SOME_TIME
 
 
 def find_mistakes(issuer: str | None) -> list[str]:

@@ -43,6 +43,7 @@ ENDPOINTS = (
         ("POST",),
         device_authorization.respond,
         "RFC 8628 section 3.1",
+        "clients",
     ),
 )
 
