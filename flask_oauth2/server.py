@@ -198,6 +198,8 @@ class Server:
                 self._log(error, error_id, reason)
             if error.log_level > logging.DEBUG:  # a request without a token is asked for one, not refused
                 self._tell_refused(error, error_id, reason)
+            elif self.metrics is not None:
+                self.metrics.note(error.code)
             return refuse(error, error_id)
 
     def _tell_refused(self, error: OAuth2Error, error_id: str, reason: str) -> None:

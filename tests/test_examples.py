@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +95,30 @@ def test_an_answer_that_nobody_asked_for_is_ignored(quickstart: str, browser: Br
     page = browser.open(f"{quickstart}/connected?code=stolen&state=guessed&iss={quickstart}")
     assert "stolen" not in page.text
     assert "You left before you answered." in page.text
+
+
+@pytest.fixture
+def device_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of the provider that lets devices in; they may ask each second."""
+    monkeypatch.setenv("FLASK_OAUTH2_DEVICE_INTERVAL", "1")
+    shutil.copytree(ROOT / "examples/device", tmp_path / "device", ignore=shutil.ignore_patterns("__pycache__"))
+    with serve(tmp_path, "device/app.py") as url:
+        yield url
+
+
+@pytest.mark.spec("rfc8628", "3")
+@pytest.mark.parametrize(
+    ("button", "said"), [("Allow", "Films of demo: Metropolis, M"), ("Deny", "Not connected: the user said no.")]
+)
+def test_a_television(device_provider: str, browser: Browser, button: str, said: str) -> None:
+    command = [sys.executable, str(ROOT / "examples/device/tv.py"), device_provider]
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as device:  # type: ignore[call-overload]
+        found = re.fullmatch(r"Open (\S+) on your phone and type (\S{9})\n", device.stdout.readline())
+        assert found
+        page = browser.press(browser.open(found[1]), "Sign in", name="demo", password="demo")
+        page = browser.press(page, "Go on", user_code=found[2].lower())
+        assert "Television in the living room" in page.text
+        assert "Go back to your device" in browser.press(page, button).text
+        assert device.communicate(timeout=30)[0].strip() == said

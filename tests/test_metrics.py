@@ -11,12 +11,14 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from devices import Device, Person, add_device_client
 from opentelemetry import metrics as opentelemetry
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import REGISTRY
 
 from flask_oauth2 import ConfigurationError, MemoryStore, metrics
+from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import Site, make_site
 
 
@@ -95,6 +97,26 @@ def test_what_happened_is_counted(site: Site, counted: Callable[..., float]) -> 
     site.authorize(scope="mail", prompt="consent")
     events = ("token_issued", "code_replayed", "consent_given", "consent_denied")
     assert [counted("flask_oauth2_events_total", event=event) for event in events] == [1, 1, 2, 0]
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+def test_a_device_that_waits_is_counted_as_one_that_waits(
+    new_site: Callable[..., Site], counted: Callable[..., float]
+) -> None:
+    site = new_site(OAUTH2_METRICS="prometheus", OAUTH2_GRANT_TYPES=["device_code"])
+    add_device_client(site)
+    device = Device(site)
+    for _ in range(2):
+        device.poll()
+    Person(site).decide(device.user_code)
+    device.poll()
+    assert requests_of(counted, "device_authorization", client="public") == 1
+    polls = {"client": "public", "grant_type": DEVICE_CODE}
+    for error in ("authorization_pending", "slow_down", ""):
+        assert requests_of(counted, "token", **polls, error=error) == 1
+    assert requests_of(counted, "device") == 4
+    for event in ("device_code_issued", "consent_given", "token_issued"):
+        assert counted("flask_oauth2_events_total", event=event) == 1
 
 
 def test_strangers_make_no_new_series(site: Site) -> None:
