@@ -40,7 +40,8 @@ def login():
         return "The name or the password is wrong.", 403
     return (
         '<!doctype html><html lang="en"><title>Sign in</title><form method="post">'
-        '<label>Name <input name="name"></label> <label>Password <input name="password" type="password"></label><button>Sign in</button></form></html>'
+        '<label>Name <input name="name"></label> '
+        '<label>Password <input name="password" type="password"></label> <button>Sign in</button></form></html>'
     )
 
 
