@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, OAuth2Provider, current_token, values
 from flask_oauth2.clients.secret import hash_secret
+from flask_oauth2.settings import DEVICE_CODE
 
 from .browser import Browser
 
@@ -22,11 +23,13 @@ CALLBACK = "https://client.example/callback"
 class Provider:
     """Where the provider runs, and how the person answers it."""
 
-    def __init__(self, url: str, secrets: dict[str, str], browser: Browser) -> None:
+    def __init__(self, url: str, secrets: dict[str, str], store: Any, browser: Browser) -> None:
         self.url = url
+        self._store = store
         self.authorization = f"{url}/oauth/authorize"
         self.token = f"{url}/oauth/token"
         self.revocation = f"{url}/oauth/revoke"
+        self.device_authorization = f"{url}/oauth/device_authorization"
         self.introspection = f"{url}/oauth/introspect"
         self.api = f"{url}/api/me"
         self.secrets = secrets
@@ -38,17 +41,32 @@ class Provider:
         """The person follows a URL: where the client gets its answer."""
         return self._browser.authorize(url, decision, name=self.user)
 
+    def has_polled(self, device_code: str) -> bool:
+        """Whether a device has asked how things stand."""
+        return self._store.get_grant(values.key(device_code), "device_code").polled_at is not None
+
+    def connect(self, verification_uri: str, user_code: str, decision: str = "Allow") -> str:
+        """The person types a code: what the last page says."""
+        page = self._browser.open(verification_uri)
+        if any("Sign in" in form.buttons for form in page.forms):
+            page = self._browser.press(page, "Sign in", name=self.user)
+        page = self._browser.press(page, "Go on", user_code=user_code)
+        return self._browser.press(page, decision).text
+
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
-    """The URL of a provider on the embedded database, and the secrets of its clients."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str], Any]]:
+    """The URL of a provider on the embedded database, the secrets of its clients, and its store."""
     app = flask.Flask("interop", instance_path=str(tmp_path_factory.mktemp("instance")))
     app.config.update(
         SECRET_KEY="a secret key of the tests",
         OAUTH2_SCOPES={"profile": "See your name", "mail": "Read your mail"},
         OAUTH2_LOGIN_VIEW="login",
         OAUTH2_THROTTLE_FAILURES=1000,  # all libraries send wrong secrets of one client within minutes
-        OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token", "password", "implicit"],
+        OAUTH2_GRANT_TYPES=[
+            *("authorization_code", "client_credentials", "refresh_token", "password", "implicit", "device_code")
+        ],
+        OAUTH2_DEVICE_INTERVAL=1,
     )
     provider = OAuth2Provider(app)
 
@@ -84,6 +102,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
             "redirect_uris": (CALLBACK,),
             "auth_method": "none",
         },
+        "device": {
+            "grant_types": (DEVICE_CODE, "refresh_token"),
+            "response_types": (),
+            "auth_method": "none",
+            "application_type": "native",
+        },
+        "box": {"grant_types": (DEVICE_CODE,), "response_types": ()},
         "api": {"grant_types": (), "response_types": (), "resource_server": True},
     }
     secrets = {name: values.new("ocs", values.stamp(1)) for name in clients}
@@ -95,7 +120,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", secrets
+    yield f"http://127.0.0.1:{server.server_port}", secrets, store
     server.shutdown()
     thread.join()
     server.server_close()
@@ -103,7 +128,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
 
 
 @pytest.fixture
-def provider(served: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def provider(served: tuple[str, dict[str, str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     """The provider, with a person who has not signed in yet. The clients take HTTP in place of HTTPS."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def new_client(request: pytest.FixtureRequest, node: str, provider: Provider) ->
             )
             stack.callback(process.kill)
             client = NodeClient(process)
-            secret = None if client_id == "public" else provider.secrets[client_id]
+            secret = None if client_id in ("public", "device") else provider.secrets[client_id]
             client.discover(**{"issuer": provider.url, "client_id": client_id, "secret": secret} | options)
             return client
 
@@ -224,6 +225,56 @@ def test_client_credentials(new_client: Callable[..., NodeClient], provider: Pro
 def test_client_without_the_grant_is_unauthorized_client(new_client: Callable[..., NodeClient]) -> None:
     with refused("unauthorized_client"):
         new_client("web").client_credentials(scope="profile")
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+@pytest.mark.parametrize("client_id", ["device", "box"])
+def test_a_device_is_let_in(new_client: Callable[..., NodeClient], provider: Provider, client_id: str) -> None:
+    client = new_client(client_id)
+    codes = client.start_device(scope="profile")
+    assert "Go back to your device" in provider.connect(codes["verification_uri"], codes["user_code"])
+    tokens = client.poll_device(codes=codes)
+    assert ("refresh_token" in tokens) is (client_id == "device")
+    assert client.call(url=provider.api, token=tokens["access_token"]) == {"user": provider.user, "client": client_id}
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+def test_a_device_waits_until_somebody_has_decided(
+    new_client: Callable[..., NodeClient], provider: Provider, request: pytest.FixtureRequest
+) -> None:
+    client = new_client("device")
+    codes = client.start_device(scope="profile")
+    if "oauth4webapi" in request.node.name:  # which leaves the waiting to its caller
+        for error in ("authorization_pending", "slow_down"):
+            with refused(error):
+                client.poll_device(codes=codes)
+        provider.connect(codes["verification_uri"], codes["user_code"])
+        tokens = client.poll_device(codes=codes)
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.poll_device, codes=codes)
+            while not provider.has_polled(codes["device_code"]):
+                assert not waiting.done()
+            provider.connect(codes["verification_uri"], codes["user_code"])
+            tokens = waiting.result()
+    assert client.call(url=provider.api, token=tokens["access_token"])["user"] == provider.user
+
+
+@pytest.mark.spec("rfc8628", "3.5")
+def test_a_device_that_is_denied_is_told_so(new_client: Callable[..., NodeClient], provider: Provider) -> None:
+    client = new_client("device")
+    codes = client.start_device(scope="profile")
+    provider.connect(codes["verification_uri"], codes["user_code"], "Deny")
+    with refused("access_denied"):
+        client.poll_device(codes=codes)
+
+
+@pytest.mark.spec("rfc8628", "3.2")
+def test_a_device_that_asks_for_too_much_or_may_not(new_client: Callable[..., NodeClient]) -> None:
+    with refused("invalid_scope"):
+        new_client("device").start_device(scope="everything")
+    with refused("unauthorized_client"):
+        new_client("web").start_device(scope="profile")
 
 
 @pytest.mark.spec("rfc7009", "2.1")

@@ -107,6 +107,7 @@ def test_a_link_with_nonsense_asks_for_the_code(site: Site, text: str) -> None:
 
 
 @pytest.mark.spec("rfc8628", "5.4")
+@pytest.mark.spec("rfc8252", "8.6")
 @pytest.mark.parametrize("by_link", [True, False])
 def test_what_was_allowed_before_skips_nothing(site: Site, by_link: bool) -> None:
     person = Person(site)

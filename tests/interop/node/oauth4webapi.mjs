@@ -53,6 +53,16 @@ await obey({
     return oauth.processClientCredentialsResponse(server, client, response)
   },
 
+  async start_device({ scope }) {
+    const response = await oauth.deviceAuthorizationRequest(server, client, authentication, { scope }, options)
+    return oauth.processDeviceAuthorizationResponse(server, client, response)
+  },
+
+  async poll_device({ codes }) {
+    const response = await oauth.deviceCodeGrantRequest(server, client, authentication, codes.device_code, options)
+    return oauth.processDeviceCodeResponse(server, client, response)
+  },
+
   async revoke({ token }) {
     const response = await oauth.revocationRequest(server, client, authentication, token, options)
     return oauth.processRevocationResponse(response)

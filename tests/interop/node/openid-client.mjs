@@ -41,6 +41,14 @@ await obey({
     return openid.clientCredentialsGrant(config, { scope })
   },
 
+  start_device({ scope }) {
+    return openid.initiateDeviceAuthorization(config, { scope })
+  },
+
+  poll_device({ codes }) {
+    return openid.pollDeviceAuthorizationGrant(config, codes)
+  },
+
   revoke({ token }) {
     return openid.tokenRevocation(config, token)
   },
