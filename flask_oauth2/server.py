@@ -131,6 +131,11 @@ class Server:
         if "password" in named:
             built_in.append(grants.Password(_require_usergetter(parts)))
         self.grants: dict[str, GrantType] = {grant.name: grant for grant in built_in} | parts.grants
+        if twice := set(named).intersection(parts.grants):
+            raise ConfigurationError(
+                f"OAUTH2_GRANT_TYPES names {', '.join(twice)}, which the application has registered as a grant of its "
+                "own: leave it to one of them"
+            )
         own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
         own_names = [response_type.name for response_type in own_types]
         self.response_types: dict[str, ResponseType] = {

@@ -23,7 +23,7 @@ _TRIES = 5
 
 def respond(server: Server, request: Request) -> Response:
     """Who is it, what do they want: the codes, and where the user is to go."""
-    if DEVICE_CODE not in server.grants:
+    if DEVICE_CODE not in server.settings.grant_types:
         raise UnsupportedGrantType(
             "the device authorization grant is not offered",
             rule="rfc8628 3.1",

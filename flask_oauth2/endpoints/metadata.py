@@ -69,7 +69,7 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         "revocation_endpoint": server.url("revocation", mount),
         "introspection_endpoint": server.url("introspection", mount),
         "device_authorization_endpoint": server.url("device_authorization", mount)
-        if DEVICE_CODE in server.grants
+        if DEVICE_CODE in settings.grant_types
         else None,
         "scopes_supported": list(settings.scopes),
         "response_types_supported": [" ".join(names) for names in server.response_type_sets],

@@ -130,7 +130,7 @@ def _url(text: str) -> str:
 
 
 def _require_offer(provider: OAuth2Provider, server: Server) -> None:
-    if DEVICE_CODE not in server.grants:
+    if DEVICE_CODE not in server.settings.grant_types:
         raise AccessDenied(
             "no device can be connected here",
             rule="rfc8628 3.3",
