@@ -20,8 +20,6 @@ from . import cli, login, pages, storage, uris, values, web
 from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, VERIFICATION_PATH, WELL_KNOWN, Endpoint, cross_origin, metadata
 from .errors import ConfigurationError, TemporarilyUnavailable
 from .guard import MARK, Guard, demand, find_guards
-from .messages import Request
-from .messages import Response as EndpointResponse
 from .pages.base import show_error
 from .records import Client, User, find, identify, is_nobody, seconds
 from .registry import Callback, Registry, synchronous
@@ -422,14 +420,15 @@ class OAuth2Provider(Registry):
             "too many requests", status=429, retry_after=web.find_wait(error), rule="rfc6585 4", came=error.description
         )
 
-        def refuse() -> Any:
+        def refuse(*_: object) -> Any:
             raise refusal
 
         def answer() -> Response:
             if name in _PAGES:
-                return server.answer(refuse, partial(show_error, server))
+                shown: Response = server.answer(refuse, partial(show_error, server))
+                return shown
             endpoint = next(endpoint for endpoint in (*ENDPOINTS, *WELL_KNOWN) if endpoint.name == name)
-            return _send(server, endpoint, web.read(), server.answer(refuse, server.refuse))
+            return _respond(server, endpoint._replace(respond=refuse))
 
         return answer() if server.metrics is None else server.metrics.measure(name, answer)
 
@@ -491,15 +490,11 @@ _MOVED = {
 def _respond(server: Server, endpoint: Endpoint) -> Response:
     """What an endpoint answers to the request."""
     request = web.read()
+    origin = request.headers.get("Origin", "") if endpoint.pages else ""
     if request.method == "OPTIONS":
-        origin = request.headers.get("Origin", "")
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
-    return _send(server, endpoint, request, server.answer(endpoint.respond, server.refuse, server, request))
-
-
-def _send(server: Server, endpoint: Endpoint, request: Request, answer: EndpointResponse) -> Response:
-    """The answer of an endpoint, for a page of a client to read too."""
-    if endpoint.pages == "clients" and (origin := request.headers.get("Origin", "")):
+    answer = server.answer(endpoint.respond, server.refuse, server, request)
+    if origin and endpoint.pages == "clients":
         answer = cross_origin.allow(server, request, answer, origin)
     return web.write(answer)
 

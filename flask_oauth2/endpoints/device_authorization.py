@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import signals, uris, user_codes, values
+from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..clients import authenticate
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Request, Response
-from ..records import Client, Grant
-from ..scopes import Scope
+from ..records import Grant
 from ..settings import DEVICE_CODE
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def respond(server: Server, request: Request) -> Response:
             + " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code")),
         )
     scope = scope_check.read(form, client, server.settings)
-    device_code, user_code = _file(server, client, scope, now)
+    resource = audience_check.read(form, scope, server.resources(request.mount)) if server.described else ()
+    asked = {"client_id": client.client_id, "scope": " ".join(scope), **({"resource": resource} if resource else {})}
+    device_code, user_code = _file(server, asked, now)
     server.tell(signals.device_code_issued, client_id=client.client_id, scope=scope)
     verification_uri = server.url("device", request.mount)
     members = {
@@ -54,8 +56,8 @@ def respond(server: Server, request: Request) -> Response:
     return Response(200, members, NO_STORE)
 
 
-def _file(server: Server, client: Client, scope: Scope, now: float) -> tuple[str, str]:
-    """A device code and a user code that no other device has; what it asks for waits with them."""
+def _file(server: Server, asked: dict[str, Any], now: float) -> tuple[str, str]:
+    """A device code and a user code that no other device has; what is asked for waits with them."""
     settings = server.settings
     for _ in range(_TRIES):
         device_code, key = values.mint(settings.prefixes["device_code"], values.stamp(now))
@@ -64,7 +66,7 @@ def _file(server: Server, client: Client, scope: Scope, now: float) -> tuple[str
         grant = Grant(
             key=key,
             kind=KIND,
-            parameters={"client_id": client.client_id, "scope": " ".join(scope)},
+            parameters=asked,
             expires_at=int(now) + settings.device_code_lifetime,
             user_code_key=user_code_key,
             interval=settings.device_interval,

@@ -36,6 +36,7 @@ class Waiting:
     grant: Grant
     client: Client
     scope: Scope
+    resource: tuple[str, ...]
 
 
 def find(server: Server, text: str, guesser: Mapping[str, str], now: float) -> Waiting | None:
@@ -83,7 +84,7 @@ def decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: flo
     consents = server.consents
 
     def make(before: Consent | None) -> tuple[Authorization, Consent | None]:
-        rests_on = widened(before, user.id, client_id, waiting.scope, now) if consents else None
+        rests_on = widened(before, user.id, client_id, waiting.scope, now, waiting.resource) if consents else None
         return _authorize(waiting, user, rests_on, now), rests_on
 
     before = consents.get_consent(user.id, client_id) if consents else None
@@ -101,6 +102,7 @@ def _authorize(waiting: Waiting, user: User, rests_on: Consent | None, now: floa
         user_id=user.id,
         scope=waiting.scope,
         consent_id=rests_on.id if rests_on else None,
+        resource=waiting.resource,
     )
 
 
@@ -130,10 +132,11 @@ def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
     """What a grant asks for, while it waits and its client may have it still."""
     if grant is None or grant.expires_at <= now or grant.authorization is not None or grant.is_denied:
         return None
-    client = server.store.get_client(grant.parameters["client_id"])
+    asked = grant.parameters
+    client = server.find_known_client(asked["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
-    return Waiting(grant, client, scopes.parse(grant.parameters["scope"]))
+    return Waiting(grant, client, scopes.parse(asked["scope"]), tuple(asked.get("resource", ())))
 
 
 def _too_late() -> InvalidRequest:

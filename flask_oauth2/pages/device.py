@@ -13,13 +13,24 @@ import flask
 from werkzeug.wrappers import Response
 
 from .. import user_codes, values, web
+from ..clients.documents import find_host
 from ..endpoints import verification
 from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
 from ..messages import Params
 from ..records import User
 from ..settings import DEVICE_CODE
-from .base import describe, name_of, page, read_ticket, redirect, session_id, show_error, write_ticket
+from .base import (
+    describe,
+    describe_resources,
+    name_of,
+    page,
+    read_ticket,
+    redirect,
+    session_id,
+    show_error,
+    write_ticket,
+)
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -107,15 +118,17 @@ def _ask(provider: OAuth2Provider, server: Server, user: User, waiting: Waiting,
     """Whether the client of the device may have what it asks for."""
     client, code = waiting.client, user_codes.show(user_codes.read(text) or "")
     consent = server.consents.get_consent(user.id, client.client_id) if server.consents else None
-    allowed_before = consent.scope if consent else ()
+    allowed_before = consent.allowed_at(waiting.resource) if consent else ()
     return page(
         "oauth2/device_consent.html",
         form_action="'self'",
         images=(client.metadata.get("logo_uri"),),
         client=client,
         client_name=name_of(client, client.client_id),
+        client_host=find_host(client),
         user=user,
         user_code=code,
+        resources=describe_resources(server, waiting.resource, web.read().mount),
         scopes=describe(server, waiting.scope),
         asks_again=bool(allowed_before),
         new_scopes=set(waiting.scope) - set(allowed_before),

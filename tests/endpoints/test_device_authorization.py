@@ -121,6 +121,42 @@ def test_a_client_without_the_grant_is_refused(site: Site) -> None:
     assert ask(site, client_id="tv") == (200, "")
 
 
+@pytest.mark.spec("rfc8707", "2")
+def test_a_device_may_say_where_it_will_use_its_token(new_site: Any) -> None:
+    site = new_site(OAUTH2_GRANT_TYPES=GRANTS)
+    site.provider.protect_resource("/api", ["profile"], name="The films")
+    site.provider.protect_resource("/files", ["profile"])
+    add_device_client(site)
+    api = "https://login.example/api"
+    assert ask(site, client_id="tv", resource="https://login.example/unknown") == (400, "invalid_target")
+    assert ask(site, client_id="tv", scope="profile") == (400, "invalid_target"), "several know the scope"
+    device = Device(site, scope="profile", resource=api)
+    asked = Person(site).type(device.user_code)
+    assert re.search(f"<dd>The films . {api}</dd>", asked.text)
+    person = Person(site)
+    person.decide(device.user_code)
+    assert device.poll(resource="https://login.example/files").get_json()["error"] == "invalid_target"
+    token = device.poll().get_json()["access_token"]
+    assert site.call(token).status_code == 200
+    assert site.call(token, "/files").status_code == 401
+    (consent,) = site.store.list_consents("ada")
+    assert consent.by_resource == {api: ("profile",)}
+    again = Device(site, scope="profile", resource="https://login.example/files")
+    assert "You allowed Television before" not in Person(site).type(again.user_code).text
+    once_more = Device(site, scope="profile", resource=api)
+    assert "You allowed Television before" in Person(site).type(once_more.user_code).text
+
+
+@pytest.mark.parametrize("origin", ["https://tv.example", "https://evil.example"])
+def test_a_device_that_is_a_web_page_may_ask(new_site: Any, origin: str) -> None:
+    site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_BROWSER_ORIGINS=["https://tv.example"])
+    add_device_client(site)
+    path, allowed = "/oauth/device_authorization", origin if "tv" in origin else None
+    assert site.http.options(path, headers={"Origin": origin}).headers.get("Access-Control-Allow-Origin") == allowed
+    answer = site.http.post(path, data={"client_id": "tv"}, headers={"Origin": origin})
+    assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+
+
 def test_where_it_is_not_offered_it_says_so(new_site: Any) -> None:
     site = new_site()
     add_device_client(site)

@@ -85,6 +85,16 @@ def test_pages_are_refused_by_our_page(site: Site, path: str) -> None:
     assert 0 < int(page.headers["Retry-After"]) <= 60
 
 
+def test_a_page_of_a_client_may_read_that_it_was_refused(site: Site) -> None:
+    site.add_client("page", None)
+    limit(site).limit("1 per minute")(site.app.blueprints["oauth2"])
+    for origin, allowed in (("https://client.example", "https://client.example"), ("https://evil.example", None)):
+        for _ in range(2):
+            answer = site.http.post("/oauth/token", data={"client_id": "page"}, headers={"Origin": origin})
+        check_json(answer)
+        assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+
+
 def test_one_view_is_exempt_and_no_other(site: Site) -> None:
     secret = site.add_client()
     limiter = limit(site, default_limits=["1 per minute"])

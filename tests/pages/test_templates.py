@@ -89,7 +89,7 @@ BLOCKS = {
     "applications": ["title", "main", "heading", "ended", "account", "connections"],
     "sign_in": ["title", "main", "heading", "reason", "account", "advice", "actions"],
     "device": ["title", "main", "heading", "warning", "question", "wrong", "form", "account"],
-    "device_consent": ["again", "warning", "host", "actions"],
+    "device_consent": ["warning", "host", "actions"],
     "device_done": ["title", "main", "heading", "outcome", "account", "notes"],
     "form_post": ["title", "script", "main", "heading", "form"],
 }
