@@ -135,7 +135,7 @@ class Settings:
         (),
         "Origins such as https://app.example whose pages may call the endpoints, beside those of the redirect URIs of "
         "public clients.",
-        "oauth-v2-1 10.1",
+        "oauth-v2-1 3.2",
     )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)

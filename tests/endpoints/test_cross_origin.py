@@ -27,7 +27,7 @@ def add_spa(site: Site, client_id: str = "spa", **fields: Any) -> None:
     site.add_client(client_id, secret=None, **{"redirect_uris": (f"{SPA}/callback",), **fields})
 
 
-@pytest.mark.spec("oauth-v2-1", "10.1")
+@pytest.mark.spec("oauth-v2-1", "3.2")
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_the_page_of_a_public_client_may_call(site: Site, path: str) -> None:
     add_spa(site)
@@ -44,7 +44,7 @@ def test_the_page_of_a_public_client_may_call(site: Site, path: str) -> None:
     assert answer.headers["Vary"] == "Origin"
 
 
-@pytest.mark.spec("oauth-v2-1", "10.1")
+@pytest.mark.spec("oauth-v2-1", "3.2")
 @pytest.mark.parametrize("path", ENDPOINTS)
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://spa.example", "https://spa.example:8443", "null", "https://SPA.example"]
