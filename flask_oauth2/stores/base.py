@@ -147,6 +147,34 @@ class ListingStore(Protocol):
 
 
 @runtime_checkable
+class RegistrationStore(Protocol):
+    """A store in which clients can be registered from outside, at the same time from several sides.
+
+    Its ``purge`` takes clients away whose ``expires_at`` has come, with what users let them have, and leaves no mark:
+    they never got a token. One that was kept meanwhile stays.
+    """
+
+    def add_client(self, client: Client) -> bool:
+        """Add a client, unless there is one of its id. Whether that was done."""
+        ...
+
+    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """Let a client stay for good, or at least until ``expires_at``. Whether it is there."""
+        ...
+
+    def change_client(self, client: Client, before: Client) -> bool:
+        """Change all of a client but ``expires_at``, which :meth:`keep_client` alone changes. Whether that was done.
+
+        It is not where the client is gone, or has another ``registration_key`` or ``secret`` than ``before``.
+        """
+        ...
+
+    def list_owned(self, owner_id: str) -> Iterator[Client]:
+        """The clients that a user develops, the oldest first."""
+        ...
+
+
+@runtime_checkable
 class ImportStore(Store, Protocol):
     """A store in which tokens of another provider can be filed, however often that is tried."""
 
@@ -217,6 +245,14 @@ def find_devices(store: object) -> DeviceStore | None:
 def find_listing(store: object) -> ListingStore | None:
     """The store, or the one behind it, whose clients can be listed."""
     found: ListingStore | None = _find(store, ListingStore)
+    return found
+
+
+def find_registration(store: object) -> RegistrationStore | None:
+    """The store, or the one behind it, in which clients can be registered; None where the application keeps its own."""
+    if getattr(store, "has_own_clients", False):
+        return None
+    found: RegistrationStore | None = _find(store, RegistrationStore)
     return found
 
 

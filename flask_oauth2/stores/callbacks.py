@@ -124,6 +124,11 @@ class CallbackStore:
         self._read_client = read_client
         self._end = end
 
+    @property
+    def has_own_clients(self) -> bool:
+        """Whether clients come from the ``clientgetter``, so that none can be registered in the store."""
+        return self._callbacks.clientgetter is not None
+
     def get_client(self, client_id: str) -> Client | None:
         """By the ``clientgetter``, or from the store."""
         if self._callbacks.clientgetter is None:

@@ -47,6 +47,33 @@ class MemoryStore:
         """See :meth:`.base.ListingStore.list_clients`."""
         return iter(sorted(self._clients.values(), key=lambda client: (client.created_at, client.client_id)))
 
+    def add_client(self, client: Client) -> bool:
+        """See :meth:`.base.RegistrationStore.add_client`."""
+        with self._lock:
+            return self._clients.setdefault(client.client_id, client) is client
+
+    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """See :meth:`.base.RegistrationStore.keep_client`."""
+        with self._lock:
+            client = self._clients.get(client_id)
+            if client is not None and client.expires_at is not None:
+                later = None if expires_at is None else max(expires_at, client.expires_at)
+                self._clients[client_id] = replace(client, expires_at=later)
+            return client is not None
+
+    def change_client(self, client: Client, before: Client) -> bool:
+        """See :meth:`.base.RegistrationStore.change_client`."""
+        with self._lock:
+            found = self._clients.get(client.client_id)
+            if found is None or (found.registration_key, found.secret) != (before.registration_key, before.secret):
+                return False
+            self._clients[client.client_id] = replace(client, expires_at=found.expires_at)
+            return True
+
+    def list_owned(self, owner_id: str) -> Iterator[Client]:
+        """See :meth:`.base.RegistrationStore.list_owned`."""
+        return (client for client in self.list_clients() if client.owner_id == owner_id)
+
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
         grant = self._grants.get(key)
@@ -173,7 +200,7 @@ class MemoryStore:
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`."""
         with self._lock:
-            tokens, grants, marks, counters = self._expired(now)
+            tokens, grants, marks, counters, clients = self._expired(now)
             for key in tokens:
                 token = self._tokens.pop(key)
                 if token.refresh_key is not None:
@@ -187,7 +214,11 @@ class MemoryStore:
                 del self._marks[mark]
             for key in counters:
                 del self._counters[key]
-        yield len(tokens) + len(grants) + len(marks) + len(counters)
+            for client_id in clients:
+                del self._clients[client_id]
+            for owned in [owned for owned in self._consents if owned[1] in clients]:
+                del self._consents[owned]
+        yield len(tokens) + len(grants) + len(marks) + len(counters) + len(clients)
 
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
@@ -232,12 +263,13 @@ class MemoryStore:
     def _is_revoked(self, token: Token) -> bool:
         return self._is_ended(token.authorization) or self.revoked(values.text(token.access.key))
 
-    def _expired(self, now: int) -> tuple[list[bytes], list[bytes], list[str], list[bytes]]:
+    def _expired(self, now: int) -> tuple[list[bytes], list[bytes], list[str], list[bytes], set[str]]:
         return (
             [k for k, t in self._tokens.items() if max(t.access.expires_at, t.refresh_expires_at or 0) <= now],
             [k for k, g in self._grants.items() if g.expires_at + GRANT_MEMORY <= now],
             [mark for mark, expires_at in self._marks.items() if expires_at <= now],
             [k for k, (_, expires_at) in self._counters.items() if expires_at <= now],
+            {k for k, c in self._clients.items() if c.expires_at is not None and c.expires_at <= now},
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,10 +17,12 @@ from ..stores.base import (
     DeviceStore,
     ExpiringStore,
     ListingStore,
+    RegistrationStore,
     Store,
     find_consents,
     find_devices,
     find_listing,
+    find_registration,
 )
 from .samples import (
     FAR,
@@ -63,6 +65,10 @@ def _devices(store: Store) -> DeviceStore:
 
 def _listing(store: Store) -> ListingStore:
     return find_listing(store) or pytest.skip("the store does not list its clients")
+
+
+def _registration(store: Store) -> RegistrationStore:
+    return find_registration(store) or pytest.skip("the store takes no registrations")
 
 
 def _require_purge(store: Store) -> None:
@@ -127,6 +133,113 @@ class TestClients:
         for client in (third, first, second):
             store.set_client(client)
         assert list(listing.list_clients()) == [first, second, third]
+
+
+class TestRegistration:
+    """Clients that come from outside, :rfc:`7591` and :rfc:`7592`."""
+
+    def test_every_field_of_one_that_is_added_comes_back(self, store: Store) -> None:
+        client = new_client()
+        assert _registration(store).add_client(client) is True
+        assert store.get_client(client.client_id) == client
+
+    @spec("rfc7591", "3.2.1")
+    def test_one_whose_id_is_taken_is_not_added(self, store: Store) -> None:
+        registration, client = _registration(store), new_client()
+        assert registration.add_client(client)
+        assert registration.add_client(replace(client, name="other", secret=None)) is False
+        assert store.get_client(client.client_id) == client
+        assert registration.add_client(new_client()) is True, "the store goes on"
+
+    def test_one_that_is_kept_has_no_end(self, store: Store) -> None:
+        registration, client, other = _registration(store), new_client(), new_client()
+        registration.add_client(client)
+        registration.add_client(other)
+        assert registration.keep_client(client.client_id) is True
+        assert registration.keep_client(client.client_id) is True
+        assert registration.keep_client(client.client_id, FAR) is True
+        assert store.get_client(client.client_id) == replace(client, expires_at=None)
+        assert store.get_client(other.client_id) == other
+
+    def test_one_that_is_kept_for_a_while_never_ends_sooner(self, store: Store) -> None:
+        registration, client = _registration(store), new_client(expires_at=NOW + 100)
+        registration.add_client(client)
+        for expires_at, kept in ((NOW + 50, NOW + 100), (NOW + 200, NOW + 200), (NOW + 199, NOW + 200)):
+            assert registration.keep_client(client.client_id, expires_at) is True
+            assert store.get_client(client.client_id) == replace(client, expires_at=kept)
+
+    def test_one_that_is_gone_cannot_be_kept(self, store: Store) -> None:
+        registration, client = _registration(store), new_client()
+        assert registration.keep_client(client.client_id) is False
+        assert registration.keep_client(client.client_id, FAR) is False
+        assert store.get_client(client.client_id) is None
+
+    @spec("rfc7592", "2.2")
+    def test_a_change_replaces_all_but_its_end(self, store: Store) -> None:
+        registration, client, other = _registration(store), new_client(), new_client()
+        registration.add_client(client)
+        registration.add_client(other)
+        changed = new_client(client_id=client.client_id, name="new", secret=None, redirect_uris=(), metadata={})
+        registration.keep_client(client.client_id)
+        assert registration.change_client(changed, client) is True
+        assert store.get_client(client.client_id) == replace(changed, expires_at=None)
+        assert store.get_client(other.client_id) == other
+
+    @pytest.mark.parametrize("field", ["registration_key", "secret"])
+    @pytest.mark.parametrize("is_set", [True, False])
+    def test_of_two_changes_at_once_one_is_made(self, store: Store, field: str, is_set: bool) -> None:
+        registration = _registration(store)
+        client = new_client(**({} if is_set else {field: None}))
+        registration.add_client(client)
+        other: dict[str, Any] = {field: new_key() if field == "registration_key" else "sha256$new"}
+        first = replace(client, name="first", **other)
+        assert registration.change_client(first, client) is True
+        assert registration.change_client(replace(client, name="second"), client) is False
+        assert store.get_client(client.client_id) == first
+        assert registration.change_client(client, first) is True
+
+    @spec("rfc7592", "2.3")
+    def test_one_that_was_deleted_meanwhile_is_not_brought_back(self, store: Store) -> None:
+        registration, client = _registration(store), new_client()
+        registration.add_client(client)
+        store.delete_client(client.client_id, FAR)
+        assert registration.change_client(replace(client, name="new"), client) is False
+        assert store.get_client(client.client_id) is None
+
+    def test_those_of_a_developer_are_listed_the_oldest_first(self, store: Store) -> None:
+        registration = _registration(store)
+        assert list(registration.list_owned("ada")) == []
+        second, first = new_client(created_at=NOW), new_client(created_at=NOW - 1)
+        for client in (second, first, new_client(owner_id="bob"), new_client(owner_id=None)):
+            registration.add_client(client)
+        assert list(registration.list_owned("ada")) == [first, second]
+
+    @spec("rfc7591", "5")
+    def test_one_that_was_not_used_is_purged_with_its_consents(self, store: Store) -> None:
+        registration, consents = _registration(store), _consents(store)
+        gone, stays = new_client(expires_at=NOW), new_client(expires_at=NOW + 1)
+        for client in (gone, stays, new_client(expires_at=None)):
+            registration.add_client(client)
+            consents.set_consent(new_consent(client_id=client.client_id), None)
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert store.purgeable(NOW) == 0
+        assert store.get_client(gone.client_id) is None
+        assert consents.get_consent("user", gone.client_id) is None
+        assert store.get_client(stays.client_id) == stays
+        assert consents.get_consent("user", stays.client_id) is not None
+        assert not store.revoked(gone.client_id), "it had nothing, and may come again"
+        assert registration.add_client(gone)
+
+    def test_many_that_were_not_used_are_purged(self, store: Store) -> None:
+        """Some end in the same second, in more than two batches."""
+        registration = _registration(store)
+        clients = [new_client(expires_at=NOW - number // 700 if number % 3 else None) for number in range(1700)]
+        for client in clients:
+            registration.add_client(client)
+        assert sum(store.purge(NOW)) == 1133
+        found = [store.get_client(client.client_id) for client in clients]
+        assert found == [client if client.expires_at is None else None for client in clients]
 
 
 class TestGrants:
@@ -857,7 +970,7 @@ class TestPurge:
 
     def test_clients_and_consents_do_not_expire(self, store: Store) -> None:
         consents = _consents(store)
-        client = new_client()
+        client = new_client(expires_at=None)
         consent = new_consent(client_id=client.client_id)
         store.set_client(client)
         consents.set_consent(consent, None)
@@ -897,6 +1010,7 @@ class StoreContract:
     """
 
     TestClients = TestClients
+    TestRegistration = TestRegistration
     TestGrants = TestGrants
     TestTokens = TestTokens
     TestRevocation = TestRevocation

@@ -6,17 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stores.workers import Race, allow, decide, delete_client, file_device, post, withdraw, write
+from stores.workers import (
+    Race,
+    add,
+    allow,
+    change,
+    decide,
+    delete_client,
+    file_device,
+    keep,
+    post,
+    purge,
+    withdraw,
+    write,
+)
 
 from flask_oauth2 import Client, Grant, MemoryStore, Token, values
 from flask_oauth2.clients.secret import hash_secret
 from flask_oauth2.settings import DEVICE_CODE
-from flask_oauth2.stores.base import SIBLINGS, Store, find_consents, find_devices
+from flask_oauth2.stores.base import SIBLINGS, RegistrationStore, Store, find_consents, find_devices, find_registration
 from flask_oauth2.testing.samples import (
     NOW,
     filed,
     new_authorization,
     new_client,
+    new_consent,
     new_device,
     new_grant,
     new_key,
@@ -335,3 +349,59 @@ def test_of_many_devices_with_one_user_code_one_is_filed(race: Race) -> None:
     found = devices.find_device(user_code_key)
     assert found is not None
     assert found.key == key
+
+
+def registration_of(store: Store) -> RegistrationStore:
+    registration = find_registration(store)
+    assert registration is not None
+    return registration
+
+
+@pytest.mark.spec("rfc7591", "3.2.1")
+def test_of_many_that_register_one_id_at_once_one_is_added(race: Race) -> None:
+    answers = race.run([(add, f"name-{number}") for number in range(MANY)])
+    (winner,) = [name for name, was_added in answers if was_added]
+    client = race.store.get_client("shared")
+    assert client is not None
+    assert client.name == winner
+
+
+@pytest.mark.spec("rfc7592", "2.2")
+def test_of_many_that_change_a_client_at_once_one_does(race: Race) -> None:
+    client = new_client()
+    race.store.set_client(client)
+    answers = race.run([(change, client, f"name-{number}") for number in range(MANY)])
+    (winner,) = [name for name, was_changed in answers if was_changed]
+    found = race.store.get_client(client.client_id)
+    assert found is not None
+    assert found.name == winner
+
+
+@pytest.mark.spec("rfc7592", "2.3")
+def test_a_change_beside_a_deletion_brings_nothing_back(race: Race) -> None:
+    for _ in range(3):
+        client = new_client()
+        race.store.set_client(client)
+        race.run([(delete_client, client.client_id), *[(change, client, f"name-{number}") for number in range(5)]])
+        assert race.store.get_client(client.client_id) is None
+
+
+@pytest.mark.spec("rfc7591", "5")
+def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(race: Race) -> None:
+    """Each client is kept and stays, or is gone with its consents and cannot be kept."""
+    registration, consents = registration_of(race.store), find_consents(race.store)
+    assert consents is not None
+    clients = [new_client(expires_at=NOW - number) for number in range(60)]
+    for client in clients:
+        assert registration.add_client(client)
+        assert consents.set_consent(new_consent(client_id=client.client_id), None)
+    ids = [client.client_id for client in clients]
+
+    up, down, *purged = race.run([(keep, ids), (keep, ids[::-1]), (purge, NOW), (purge, NOW)])
+
+    kept = {client_id for client_id, was_there in zip(ids * 2, up + down[::-1], strict=True) if was_there}
+    for client_id in ids:
+        client, consent = race.store.get_client(client_id), consents.get_consent("user", client_id)
+        assert (client is not None) is (consent is not None) is (client_id in kept)
+        assert client is None or client.expires_at is None
+    assert sum(purged) == len(ids) - len(kept)

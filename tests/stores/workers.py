@@ -14,11 +14,20 @@ from typing import Any
 
 import flask
 
-from flask_oauth2 import Grant, OAuth2Provider
-from flask_oauth2.stores.base import Store, find_consents, find_devices
+from flask_oauth2 import Client, Grant, OAuth2Provider
+from flask_oauth2.stores.base import Store, find_consents, find_devices, find_registration
 from flask_oauth2.stores.redis import RedisStore
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, new_authorization, new_consent, new_device, new_token
+from flask_oauth2.testing.samples import (
+    FAR,
+    NOW,
+    new_authorization,
+    new_client,
+    new_consent,
+    new_device,
+    new_key,
+    new_token,
+)
 
 PATIENCE = 60
 """Seconds after which a test that hangs fails."""
@@ -172,6 +181,34 @@ def file_device(store: Store, user_code_key: bytes) -> Callable[[], bytes | None
         return device.key
 
     return act
+
+
+def add(store: Store, name: str) -> Callable[[], tuple[str, bool]]:
+    """Registers the client of one id, by a name of one's own: that, and whether it was added."""
+    registration = find_registration(store)
+    assert registration is not None
+    client = new_client(client_id="shared", name=name)
+    return lambda: (name, registration.add_client(client))
+
+
+def change(store: Store, before: Client, name: str) -> Callable[[], tuple[str, bool]]:
+    """Changes it by what was read before: the new name, and whether that was done."""
+    registration = find_registration(store)
+    assert registration is not None
+    client = replace(before, name=name, registration_key=new_key())
+    return lambda: (name, registration.change_client(client, before))
+
+
+def keep(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
+    """Keeps clients, one after the other: for each whether it was there."""
+    registration = find_registration(store)
+    assert registration is not None
+    return lambda: [registration.keep_client(client_id) for client_id in client_ids]
+
+
+def purge(store: Store, now: int) -> Callable[[], int]:
+    """Takes away what has expired: how many rows."""
+    return lambda: sum(store.purge(now))
 
 
 def allow(store: Store, word: str) -> Callable[[], bytes]:

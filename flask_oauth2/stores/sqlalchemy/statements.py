@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     delete,
     exists,
     false,
@@ -99,6 +100,24 @@ class Statements:
         self.get_client = compiled(select(*client.columns).where(client.c.client_id == client_id))
         self.list_clients = compiled(select(*client.columns).order_by(client.c.created_at, client.c.client_id))
         self.set_client = replacing(client)
+        new = Upsert(dialect.name, client, _everything(client))
+        self.add_client = compiled(new.adding)
+        until: BindParameter[int] = bindparam("expires_at")
+        own = update(client).where(client.c.client_id == client_id)
+        self.keep_client = compiled(own.values(expires_at=null()))
+        later = case((client.c.expires_at < until, until), else_=client.c.expires_at)
+        self.keep_client_until = compiled(own.values(expires_at=later))
+        self.change_client = compiled(
+            own.where(
+                client.c.registration_key.is_not_distinct_from(bindparam("key_before")),
+                client.c.secret.is_not_distinct_from(bindparam("secret_before")),
+            ).values({c: bindparam(c.name) for c in client.columns if c.name not in ("client_id", "expires_at")})
+        )
+        self.list_owned = compiled(
+            select(*client.columns)
+            .where(client.c.owner_id == bindparam("owner_id"))
+            .order_by(client.c.created_at, client.c.client_id)
+        )
         self.delete_client = compiled(delete(client).where(client.c.client_id == client_id))
         self.delete_consents = compiled(delete(consent).where(consent.c.client_id == client_id))
 
@@ -187,8 +206,8 @@ class Statements:
         )
 
         mark_row = Upsert(dialect.name, revocation, _everything(revocation))
-        later = mark_row.proposed.expires_at > revocation.c.expires_at
-        self.set_mark = compiled(mark_row.replacing(mark_row.rest, only_if=later))
+        is_later = mark_row.proposed.expires_at > revocation.c.expires_at
+        self.set_mark = compiled(mark_row.replacing(mark_row.rest, only_if=is_later))
         self.get_marks = compiled(select(null()).where(revocation.c.mark.in_([bindparam(name) for name in MARKS])))
         start = {"key": key, "count": bindparam("by"), "expires_at": bindparam("expires_at")}
         count_row = Upsert(dialect.name, counter, start)
@@ -222,10 +241,23 @@ class Statements:
         self.use_consent = compiled(update(consent).where(*of_both, consent.c.used_at < now).values(used_at=now))
         self.delete_consent = compiled(delete(consent).where(*of_id))
 
+        is_gone = client.c.expires_at <= now
+        ended = select(client.c.client_id, client.c.expires_at).where(
+            is_gone, client.c.expires_at >= bindparam("after")
+        )
+        expired_clients = (
+            compiled(select(func.count()).select_from(client).where(is_gone)),
+            # by the index over what expires: what a batch has found is gone, or was kept, before the next
+            compiled(ended.order_by(client.c.expires_at).limit(literal_column(_BATCH)).offset(literal_column("0"))),
+            compiled(delete(client).where(client.c.client_id == key, is_gone)),
+            compiled(delete(consent).where(consent.c.client_id == key, ~exists().where(client.c.client_id == key))),
+        )
         self.expired = (
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at, where=of_second)),
             (b"", expired(grant, bindparam("before"), grant.c.expires_at)),
             ("", expired(revocation, now, revocation.c.expires_at)),
             (b"", expired(counter, now, counter.c.expires_at)),
+            (0, expired_clients),
         )
-        """What purge takes: the key before the first, and the statements that count, list and delete."""
+        """What purge takes: where the list begins, and the statements that count, list, delete, and delete what goes
+        with it. A row of the list begins with the key and ends with where the next batch begins."""

@@ -7,7 +7,7 @@ of the application's session.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from .absence import absence
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
+from .pace import Pace
 from .partitions import Partitions, find_partitions
 from .statements import DECISION, KEYS, MARKS, Statements
 
@@ -126,6 +127,33 @@ class SQLAlchemyStore:
     def list_clients(self) -> Iterator[Client]:
         """See :meth:`.base.ListingStore.list_clients`."""
         return (rows.read_client(tuple(row)) for row in self._database.fetch(self._sql.list_clients))
+
+    def add_client(self, client: Client) -> bool:
+        """See :meth:`.base.RegistrationStore.add_client`."""
+        try:
+            return self._database.run(Step(self._sql.add_client, rows.write_client(client), 1)) is not None
+        except self.engine.dialect.loaded_dbapi.IntegrityError:  # MariaDB's only word for a key that is there
+            return False
+
+    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """See :meth:`.base.RegistrationStore.keep_client`."""
+        if expires_at is None:
+            step = Step(self._sql.keep_client, {"client_id": client_id})
+        else:
+            step = Step(self._sql.keep_client_until, {"client_id": client_id, "expires_at": expires_at})
+        return self._database.run(step) == [1]
+
+    def change_client(self, client: Client, before: Client) -> bool:
+        """See :meth:`.base.RegistrationStore.change_client`."""
+        row = rows.write_client(client)
+        del row["expires_at"]
+        row |= {"key_before": before.registration_key, "secret_before": before.secret}
+        return self._database.run(Step(self._sql.change_client, row)) == [1]
+
+    def list_owned(self, owner_id: str) -> Iterator[Client]:
+        """See :meth:`.base.RegistrationStore.list_owned`."""
+        found = self._database.fetch(self._sql.list_owned, owner_id=owner_id)
+        return (rows.read_client(tuple(row)) for row in found)
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
@@ -258,26 +286,35 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
+        pace = Pace()
         if partitions:
-            yield from self._purge_partitions(partitions, now)
-        for after, (_, list_batch, delete_one) in self._sql.expired[1 if partitions else 0 :]:
+            yield from self._purge_partitions(partitions, now, pace)
+        for after, (_, list_batch, *deletions) in self._sql.expired[1 if partitions else 0 :]:
             while batch := self._database.fetch(list_batch, after=after, **times):
-                keys = [row[0] for row in batch]
-                yield sum(self._database.run(*(Step(delete_one, {"key": key, **times}) for key in keys)) or ())
-                after = keys[-1]
+                yield from self._delete(deletions, [{"key": row[0], **times} for row in batch], pace)
+                after = batch[-1][-1]
 
-    def _purge_partitions(self, partitions: Partitions, now: int) -> Iterator[int]:
+    def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], pace: Pace) -> Iterator[int]:
+        """Delete each row and what goes with it. Yields how many rows there were, a few at a time."""
+
+        def delete(few: Sequence[dict[str, Any]]) -> int:
+            taken = self._database.run(*(Step(sql, one) for one in few for sql in deletions)) or []
+            return sum(taken[:: len(deletions)])
+
+        yield from pace.divide(named, delete)
+
+    def _purge_partitions(self, partitions: Partitions, now: int, pace: Pace) -> Iterator[int]:
         partitions.add_ahead(now)
         yield from partitions.drop_dead(now)
-        _, (_, _, delete_one) = (self._by_time or self._sql).expired[0]
+        _, (_, _, *deletions) = (self._by_time or self._sql).expired[0]
         for batch in partitions.list_expired(now):
-            rows = ({"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch)
-            yield sum(self._database.run(*(Step(delete_one, row) for row in rows)) or ())
+            named = [{"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch]
+            yield from self._delete(deletions, named, pace)
 
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
         expired = self._sql.expired[1 if partitions else 0 :]
-        others = sum(int(self._database.fetch(count, **times)[0][0]) for _, (count, _, _) in expired)
+        others = sum(int(self._database.fetch(count, **times)[0][0]) for _, (count, *_) in expired)
         return others + (partitions.count_expired(now) if partitions else 0)

@@ -31,6 +31,11 @@ class Upsert:
         keys = list(self._table.primary_key)
         return {column.name: self.proposed[column.key] for column in self._table.columns if column not in keys}
 
+    @property
+    def adding(self) -> Any:
+        """The statement that leaves the row alone that is there; MariaDB's raises the driver's ``IntegrityError``."""
+        return self._insert if self._is_mariadb else self._insert.on_conflict_do_nothing()
+
     def replacing(self, change: Mapping[str, Any], only_if: ColumnElement[bool] | None = None) -> Any:
         """The statement that changes the row that is there, or leaves it alone unless ``only_if`` holds for it."""
         if not self._is_mariadb:

@@ -1,0 +1,44 @@
+"""Purge takes as many rows at a time as a moment allows."""
+
+from __future__ import annotations
+
+import pytest
+
+from flask_oauth2.stores.sqlalchemy.pace import MOMENT, Pace
+
+
+class Machine:
+    """Deletes rows at a speed of its own, by a clock of its own."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = 0.0
+        self.sizes: list[int] = []
+
+    def delete(self, rows: range) -> int:
+        self.now += self.seconds * len(rows)
+        self.sizes.append(len(rows))
+        return len(rows)
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(0, 500), (MOMENT / 100, 100), (MOMENT / 3, 3), (MOMENT * 4, 1)])
+def test_it_learns_how_many_rows_fit(seconds: float, rows: int) -> None:
+    machine = Machine(seconds)
+    pace = Pace(lambda: machine.now)
+    assert sum(pace.divide(range(5000), machine.delete)) == 5000
+    assert machine.sizes[-2] == pytest.approx(rows, abs=1)
+
+
+def test_a_machine_that_becomes_slow_is_noticed_at_once() -> None:
+    machine = Machine(0)
+    pace = Pace(lambda: machine.now)
+    list(pace.divide(range(2000), machine.delete))
+    machine.seconds = MOMENT / 10
+    machine.sizes.clear()
+    list(pace.divide(range(600), machine.delete))
+    assert machine.sizes[0] == 500
+    assert machine.sizes[1] == pytest.approx(10, abs=1)
+
+
+def test_no_rows_are_no_work() -> None:
+    assert list(Pace().divide([], len)) == []
