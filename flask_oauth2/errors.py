@@ -11,6 +11,8 @@
     ├── UnsupportedResponseType   400  RFC 6749 section 4.1.2.1
     ├── InvalidScope              400
     ├── InvalidTarget             400  RFC 8707 section 2
+    ├── InvalidRedirectURI        400  RFC 7591 section 3.2.2
+    ├── InvalidClientMetadata     400
     ├── AccessDenied              400
     ├── AuthorizationPending      400  RFC 8628 section 3.5
     ├── SlowDown                  400
@@ -145,6 +147,20 @@ class InvalidTarget(OAuth2Error):
 
     code = "invalid_target"
     rule = "rfc8707 2"
+
+
+class InvalidRedirectURI(OAuth2Error):
+    """A redirect URI that a client may not register."""
+
+    code = "invalid_redirect_uri"
+    rule = "rfc7591 3.2.2"
+
+
+class InvalidClientMetadata(OAuth2Error):
+    """Something else that a client says of itself and may not be."""
+
+    code = "invalid_client_metadata"
+    rule = "rfc7591 3.2.2"
 
 
 class AccessDenied(OAuth2Error):

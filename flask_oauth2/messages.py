@@ -6,6 +6,7 @@ Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -125,6 +126,12 @@ class Request:
     body: bytes | InvalidRequest | None
     mount: str = ""
     """Where the application is mounted below its host."""
+    document: bytes | InvalidRequest | None = None
+    """The body where it is ``application/json``, or why it was not read."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """What the path names, by the route of the endpoint."""
+    address: str = ""
+    """Where it came from, as far as the server knows."""
 
     @property
     def form(self) -> Params:
@@ -141,6 +148,33 @@ class Request:
         if not isinstance(self.body, bytes):
             raise self.body or _no_form()
         return Params(self.body + b"&" + self.query_string)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The members of the JSON object in the body. Raises :exc:`InvalidRequest` where there is none.
+
+        :rfc:`8259`, and as :rfc:`7493` has it: UTF-8, no member twice, no number that JSON does not know.
+        """
+        if not isinstance(self.document, bytes):
+            raise self.document or InvalidRequest("the body must be application/json", rule="rfc7591 3.1")
+        try:
+            content = json.loads(self.document.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest("the body is no JSON", rule="rfc8259 2", came=str(error)[:100]) from None
+        if not isinstance(content, dict):
+            raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1")
+        return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise InvalidRequest("a member of the JSON object came more than once", rule="rfc7493 2.3")
+    return members
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _no_form() -> InvalidRequest:

@@ -27,7 +27,7 @@ class Client:
     ``secret`` is what :mod:`flask_oauth2.clients.secret` made of the secret, never the secret itself. ``token_format``
     and ``pkce_required`` are the client's own answer where it differs from the settings. ``resource_server`` says that
     the client may introspect tokens of others, :rfc:`7662#section-2.1`. ``metadata`` holds what people are shown:
-    ``client_uri``, ``logo_uri``, ``policy_uri``, ``tos_uri``, ``contacts``.
+    ``client_uri``, ``logo_uri``, ``policy_uri``, ``tos_uri``, ``contacts``; and ``software_id``, ``software_version``.
 
     ``registered_by`` says how it came here: empty for one that the operator has registered. ``owner_id`` is the user
     who develops it. ``registration_key`` is the key of its registration access token, :rfc:`7592#section-3`. One that

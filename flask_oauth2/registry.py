@@ -74,6 +74,17 @@ class Registry:
         self._parts.usergetter = synchronous(function)
         return function
 
+    def registration_policy(self, function: Callback) -> Callback:
+        """Register ``f(metadata, request)``, asked before a client that registers itself is taken, :rfc:`7591`.
+
+        ``metadata`` is a dict of what would be registered, by the names of section 2. It returns None to let that be,
+        or a changed dict, which may go beyond what is offered to all; or it raises :exc:`InvalidClientMetadata` or
+        another :exc:`OAuth2Error` to refuse. ``request`` is a :class:`~flask_oauth2.messages.Request`.
+        """
+        self._check_open("registration_policy", self._parts.registration_policy)
+        self._parts.registration_policy = synchronous(function)
+        return function
+
     def userloader(self, function: Callback) -> Callback:
         """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
         return self._set_callback("userloader", function)

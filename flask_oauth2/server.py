@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import combinations
 from secrets import token_hex
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from blinker import NamedSignal
@@ -27,7 +27,7 @@ from .endpoints import PATHS
 from .endpoints.cross_origin import BrowserOrigins
 from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
 from .grants.base import GrantType, ResponseType
-from .messages import NO_STORE, Response
+from .messages import NO_STORE, Request, Response
 from .metrics import Metrics, open_recorder
 from .records import Authorization, Client
 from .resources import Resource, Resources
@@ -36,11 +36,13 @@ from .settings import DEVICE_CODE, Settings
 from .stores.base import (
     ConsentStore,
     DeviceStore,
+    RegistrationStore,
     Store,
     find_announcing,
     find_consents,
     find_devices,
     find_listing,
+    find_registration,
 )
 from .stores.callbacks import Callbacks, CallbackStore
 from .stores.replica import ReplicatedReader, TokenReader
@@ -68,6 +70,7 @@ class Parts:
     auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
     usergetter: Callable[..., Any] | None = None
     token_handler: Callable[[], Mapping[str, Any] | None] | None = None
+    registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
 
 
@@ -91,6 +94,7 @@ class Server:
         replica: TokenReader | None = None,
         described: Sequence[Resource] = (),
         elsewhere: Iterable[str] = (),
+        wants_registration: bool = False,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
@@ -111,6 +115,11 @@ class Server:
         self.files_every_token = parts.callbacks.follow_tokens
         """Whether a token has a row too where it needs none, so that the application can end it."""
         self.token_handler = parts.token_handler
+        self.wants_registration = wants_registration or self.is_for_mcp
+        """Whether a part of the application needs clients that register themselves, where no option says otherwise."""
+        self.registration = self._choose_registration()
+        """``off``, ``token`` or ``open``."""
+        self.registration_policy = parts.registration_policy
         self._lock = Lock()
         self._away_until = 0.0
         self.clock = clock
@@ -191,6 +200,24 @@ class Server:
                 "flask_oauth2[documents], or set OAUTH2_CLIENT_ID_DOCUMENTS = False to be told no more"
             )
         return can_fetch()
+
+    def _choose_registration(self) -> str:
+        """``OAUTH2_REGISTRATION``, or open where that is wanted and the application leaves clients to the store."""
+        chosen, has_own = self.settings.registration, self.callbacks.clientgetter is not None
+        if chosen in ("token", "open") and has_own:
+            raise ConfigurationError(
+                f"OAUTH2_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where none "
+                "can be registered from outside: leave one of the two out"
+            )
+        if chosen is None and self.wants_registration and not has_own:
+            log.info(
+                "anybody may register a client here, as clients of protected MCP servers do: "
+                "OAUTH2_REGISTRATION = 'token' or 'off' closes that"
+            )
+            chosen = "open"
+        if chosen in ("token", "open") and not self.settings.secret_keys:
+            raise ConfigurationError(f"OAUTH2_REGISTRATION is {chosen!r}, which needs a SECRET_KEY: set one")
+        return chosen or "off"
 
     def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
         """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""
@@ -320,7 +347,11 @@ class Server:
 
     @property
     def open_scopes(self) -> Scope:
-        """What anybody's client may ask for: the scope of the resources, and the default."""
+        """What anybody's client may ask for: ``OAUTH2_REGISTRATION_SCOPES``, or the scope of the resources and the
+        default.
+        """
+        if self.settings.registration_scopes:
+            return self.settings.registration_scopes
         words = (word for resource in self.described for word in resource.words)
         return tuple(dict.fromkeys((*words, *self.settings.default_scope)))
 
@@ -376,6 +407,11 @@ class Server:
         return devices
 
     @cached_property
+    def registrations(self) -> RegistrationStore:
+        """The store as one that takes registrations, as it does where registration is on."""
+        return cast(RegistrationStore, find_registration(self.store))
+
+    @cached_property
     def store(self) -> Store:
         """The store, opened with the first use. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
         with self._lock:
@@ -388,6 +424,11 @@ class Server:
                 except TemporarilyUnavailable:
                     self._away_until = time.monotonic() + 1
                     raise
+                if self.registration != "off" and find_registration(store) is None:
+                    raise ConfigurationError(
+                        "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
+                        "OAUTH2_REGISTRATION = 'off'"
+                    )
                 self._kept_store = store
                 if self.token_cache is not None:
                     self._hear_of_ends(store, self.token_cache)

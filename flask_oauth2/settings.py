@@ -30,6 +30,8 @@ DEFAULT_PREFIXES = {
     "request": "oar",
     "client_secret": "ocs",
     "device_code": "odc",
+    "initial_access_token": "oit",
+    "registration_access_token": "ora",
 }
 
 
@@ -136,6 +138,28 @@ class Settings:
         "Origins such as https://app.example whose pages may call the endpoints, beside those of the redirect URIs of "
         "public clients.",
         "oauth-v2-1 3.2",
+    )
+    registration: str | None = _option(
+        None,
+        "Who may register clients from outside: nobody (off), who has an initial access token (token), or anybody "
+        "(open). Default: off, unless a part of the application needs it open.",
+        "rfc7591 3",
+    )
+    registration_scopes: Scope = _option(
+        (),
+        "What clients that register themselves may ask for. Empty: what the protected resources need, and the default "
+        "scope.",
+        "rfc7591 2",
+    )
+    registrations_per_hour: int = _option(
+        100,
+        "New clients that strangers may register within an hour; a tenth of them from one address.",
+        "rfc7591 3",
+    )
+    unused_client_lifetime: int = _option(
+        7 * 86400,
+        "Seconds after which a client that registered itself and never got a token may be purged. 0: never.",
+        "rfc7591 5",
     )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
@@ -367,5 +391,9 @@ _CHECKS: dict[str, Any] = {
     "redis_url": _redis_url,
     "redis_prefix": _text,
     "browser_origins": _origins,
+    "registration": _choice("off", "token", "open"),
+    "registration_scopes": _scope,
+    "registrations_per_hour": _seconds(1, 1_000_000),
+    "unused_client_lifetime": _seconds(0, _TEN_YEARS),
     "service_documentation": _text,
 }

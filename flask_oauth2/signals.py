@@ -46,13 +46,14 @@ consent_withdrawn = _namespace.signal("consent_withdrawn")
 """``client_id, user_id``: a user ended what a client had."""
 
 client_created = _namespace.signal("client_created")
-"""``client_id``."""
+"""``client_id, registered_by``: the latter is empty for the operator, ``open`` for anybody, ``token`` for who had an
+initial access token."""
 
 client_updated = _namespace.signal("client_updated")
-"""``client_id``."""
+"""``client_id, registered_by``."""
 
 client_deleted = _namespace.signal("client_deleted")
-"""``client_id``."""
+"""``client_id, registered_by``."""
 
 secret_rotated = _namespace.signal("secret_rotated")
 """``client_id``: the client has a new secret."""

@@ -174,10 +174,11 @@ def _difference(requested: str, registered: str) -> str | None:
 def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:
     if not _LOOPBACK.match(requested) or _split(requested) is None:
         return False
-    return _without_port(requested) in [_without_port(uri) for uri in registered if _LOOPBACK.match(uri)]
+    return without_port(requested) in [without_port(uri) for uri in registered if _LOOPBACK.match(uri)]
 
 
-def _without_port(uri: str) -> str:
+def without_port(uri: str) -> str:
+    """The same without its port, where it is a loopback URI."""
     return _LOOPBACK.sub(r"\1", uri)
 
 

@@ -8,6 +8,7 @@ to the index. A value that was not minted here has the key zero time ‖ digest.
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import time
@@ -22,11 +23,20 @@ NO_STAMP = bytes(6)
 """The front of the key of a value that was not minted here."""
 
 
-def mint(prefix: str, stamp: bytes) -> tuple[str, bytes]:
-    """A new value of the kind ``prefix`` at the time ``stamp`` (see :func:`stamp`), and its key."""
-    octets = f"{prefix}_".encode() + urlsafe_b64encode(stamp + os.urandom(27))
+def mint(prefix: str, stamp: bytes, drawn: bytes | None = None) -> tuple[str, bytes]:
+    """A new value of the kind ``prefix`` at the time ``stamp`` (see :func:`stamp`), and its key.
+
+    ``drawn`` is what :func:`derive` gave, in place of 27 random octets.
+    """
+    octets = f"{prefix}_".encode() + urlsafe_b64encode(stamp + (drawn or os.urandom(27)))
     octets += urlsafe_b64encode(crc32(octets).to_bytes(4, "big"))[:_CHECKSUM]
     return octets.decode(), stamp + sha256(octets).digest()
+
+
+def derive(secret_key: bytes, purpose: str, text: str) -> bytes:
+    """27 octets for :func:`mint` that only who has the secret key can find, always the same for the same text."""
+    message = f"{purpose} {text}".encode("utf-8", "surrogatepass")
+    return hmac.digest(secret_key, message, "sha256")[:27]
 
 
 def new(prefix: str, stamp: bytes) -> str:

@@ -33,6 +33,7 @@ _SOME_TIME = 60
 """Seconds to wait, where nobody says how many."""
 
 _FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 
 
@@ -49,8 +50,9 @@ def read() -> Request:
     request = current_request()
     environ = request.environ
     body: bytes | InvalidRequest | None = None
-    if request.method == "POST" and request.mimetype == _FORM:
-        if "form" in request.__dict__:  # somebody has read the form before us, so the stream is empty
+    is_json = request.mimetype == _JSON and request.method in ("POST", "PUT")
+    if is_json or (request.method == "POST" and request.mimetype == _FORM):
+        if not is_json and "form" in request.__dict__:  # somebody has read it before us, so the stream is empty
             body = uris.encode(request.form.items(multi=True)).encode()
         else:
             try:
@@ -60,8 +62,17 @@ def read() -> Request:
                 body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
     elif request.method == "POST" and _is_empty(environ):
         body = b""  # a form without fields, which clients send as nothing at all
-    mount = environ.get("SCRIPT_NAME", "").rstrip("/")
-    return Request(request.method, request.path, request.headers, request.query_string, body, mount)
+    return Request(
+        request.method,
+        request.path,
+        request.headers,
+        request.query_string,
+        None if is_json else body,
+        environ.get("SCRIPT_NAME", "").rstrip("/"),
+        body if is_json else None,
+        request.view_args or {},
+        environ.get("REMOTE_ADDR", ""),
+    )
 
 
 def _is_empty(environ: Mapping[str, Any]) -> bool:

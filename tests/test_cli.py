@@ -162,6 +162,8 @@ def test_all_that_is_said_is_kept(sql_site: Site, create: Create) -> None:
         "token_format": "signed",
         "pkce_required": False,
         "resource_server": False,
+        "registered_by": "",
+        "expires_at": None,
         **said,
     }
     answer = sql_site.token("client_credentials", client_id="photos", client_secret=secret).get_json()
@@ -290,7 +292,8 @@ def test_clients_are_listed_in_columns(sql_site: Site, run: Run, create: Create)
     sql_site.clock.forward(1)
     create(*WEB, "--client-id", "a-longer-id")
     header, first, second = run("client", "list").stdout.splitlines()
-    assert header.split() == ["client_id", "client_name", "token_endpoint_auth_method", "grant_types", "scope"]
+    columns = ["client_id", "client_name", "token_endpoint_auth_method", "grant_types", "scope"]
+    assert header.split() == [*columns, "registered_by", "expires_at"]
     assert first.split() == ["b", "Photos", "client_secret_basic", "client_credentials", "profile"]
     assert second.startswith("a-longer-id  Photos")
     assert header.index("grant_types") == first.index("client_cred") == second.index("authorization_code")

@@ -50,6 +50,10 @@ GOOD: dict[str, list[Any]] = {
     "redis_url": ["redis://127.0.0.1:6379/0", "rediss://:secret@redis.example", "unix:///run/redis.sock"],
     "redis_prefix": ["notes:"],
     "browser_origins": [["https://app.example", "http://localhost:3000"], ()],
+    "registration": ["off", "token", "open"],
+    "registration_scopes": ["a b", ["a"], []],
+    "registrations_per_hour": [1, 1000],
+    "unused_client_lifetime": [0, 60],
     "service_documentation": ["https://docs.example"],
 }
 
@@ -98,6 +102,10 @@ BAD: dict[str, list[Any]] = {
         ["app.example"],
         [7],
     ],
+    "registration": ["on", True, ""],
+    "registration_scopes": ['a"', 7],
+    "registrations_per_hour": [0, "5", True],
+    "unused_client_lifetime": [-1, 1.5],
     "service_documentation": [7],
 }
 

@@ -196,7 +196,8 @@ def test_the_command_line_tells_too(site: Site, heard: list[tuple[str, dict[str,
     ):
         run(args=["oauth2", *command.split()])
     assert names(heard) == ["client_created", "client_updated", "secret_rotated", "client_deleted"]
-    assert all(what == {"client_id": "shop"} for _, what in heard)
+    assert all(what["client_id"] == "shop" for _, what in heard)
+    assert [what.get("registered_by") for _, what in heard] == ["", "", None, ""]
 
 
 def test_a_signal_comes_after_the_commit(site: Site) -> None:

@@ -1,4 +1,5 @@
-"""``flask oauth2 …``: register clients, import those of other libraries, take away what has expired, list endpoints.
+"""``flask oauth2 …``: register clients, let others do so, import those of other libraries, take away what has expired,
+list endpoints.
 
 The commands are loaded when one is asked for, not with every application.
 """
@@ -40,7 +41,7 @@ class Commands(AppGroup):
             raise click.ClickException(str(error)) from error
 
     def _load(self) -> None:
-        from . import clients, importing, maintenance  # noqa: F401  they add their commands to this group
+        from . import clients, importing, maintenance, registration  # noqa: F401  they add their commands to this group
 
 
 oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")

@@ -141,8 +141,17 @@ def list_clients(as_json: bool) -> None:
     if as_json:
         print_json(described)
     elif described:
-        columns = ("client_id", "client_name", "token_endpoint_auth_method", "grant_types", "scope")
-        print_table([columns, *([entry[name] for name in columns] for entry in described)])
+        columns = (
+            "client_id",
+            "client_name",
+            "token_endpoint_auth_method",
+            "grant_types",
+            "scope",
+            "registered_by",
+            "expires_at",
+        )
+        shown = (entry | _times(entry) for entry in described)
+        print_table([columns, *([entry[name] or "" for name in columns] for entry in shown)])
     else:
         click.echo("There are no clients yet: flask oauth2 client create", err=True)
 
@@ -192,7 +201,7 @@ def delete(client_id: str, yes: bool) -> None:
     now = server.clock()
     server.store.delete_client(client_id, server.mark_until(now))
     server.forget(client_id)
-    server.tell(signals.client_deleted, client_id=client_id)
+    server.tell(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 
 
@@ -267,7 +276,8 @@ def _keep(server: Server, client: Client, signal: NamedSignal, chosen: bool, as_
         client = replace(client, secret=hash_secret(made))
     rules.check(client, server)
     server.store.set_client(client)
-    server.tell(signal, client_id=client.client_id)
+    told = {} if signal is signals.secret_rotated else {"registered_by": client.registered_by}
+    server.tell(signal, client_id=client.client_id, **told)
     _print_client(_describe(client) | ({"client_secret": made} if made else {}), as_json)
     if made:
         click.echo("\nKeep the secret now: it is not shown again, and only a hash of it is kept here.", err=True)
@@ -288,14 +298,21 @@ def _describe(client: Client) -> dict[str, Any]:
         "token_format": client.token_format,
         "pkce_required": client.pkce_required,
         "resource_server": client.resource_server,
+        "registered_by": client.registered_by,
+        "expires_at": client.expires_at,
         **client.metadata,
     }
+
+
+def _times(described: dict[str, Any]) -> dict[str, str]:
+    """Those of its members that are times, for people to read."""
+    times = {name: described[name] for name in ("client_id_issued_at", "expires_at") if described[name] is not None}
+    return {name: f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC" for name, time in times.items()}
 
 
 def _print_client(described: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(described)
     else:
-        issued_at = datetime.fromtimestamp(described["client_id_issued_at"], UTC)
-        shown = {**described, "client_id_issued_at": f"{issued_at:%Y-%m-%d %H:%M} UTC"}
+        shown = described | _times(described)
         print_table([(name, value) for name, value in shown.items() if value not in (None, "", [])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 import click
 import flask
@@ -34,11 +35,25 @@ def purge(as_json: bool) -> None:
                 taken += rows
                 bar.update(rows)
     else:
-        taken = sum(batches)
+        taken = _count_aloud(batches)
     if as_json:
         print_json({"purged": taken})
     else:
         click.echo(f"{taken} expired {'row' if taken == 1 else 'rows'} taken away.")
+
+
+def _count_aloud(batches: Iterable[int]) -> int:
+    """How many rows were taken, with a line now and then for a log."""
+    taken, told = 0, 0
+    for rows in batches:
+        taken += rows
+        if taken >= told + _TOLD_EVERY:
+            told = taken
+            click.echo(f"{taken} expired rows taken away so far", err=True)
+    return taken
+
+
+_TOLD_EVERY = 10_000
 
 
 @oauth2.command("routes")

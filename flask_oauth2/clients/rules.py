@@ -35,6 +35,9 @@ LONGEST_SECRET = 255
 PAGES = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 """The metadata that people may follow or see."""
 
+SOFTWARE = ("software_id", "software_version")
+"""The metadata that says which software it is, the same for all who run it."""
+
 APPLICATION_TYPES = ("web", "native")
 
 SECRET_METHODS = ClientSecretBasic.accepts
@@ -263,8 +266,11 @@ def _metadata(client: Client, server: Server) -> None:
         elif name == "contacts":
             if not isinstance(value, list | tuple) or not all(_is_line(contact) for contact in value):
                 raise InvalidMetadata(name, "must be a list of addresses, each one printable line")
+        elif name in SOFTWARE:
+            if not _is_line(value):
+                raise InvalidMetadata(name, f"must be one printable line of at most {LONGEST_ID} characters")
         else:
-            raise InvalidMetadata(name, f"is not kept here: known are {', '.join(PAGES)} and contacts")
+            raise InvalidMetadata(name, f"is not kept here: known are {', '.join((*PAGES, *SOFTWARE))} and contacts")
 
 
 def is_page(value: object) -> bool:

@@ -49,6 +49,13 @@ def hash_secret(secret: str) -> str:
     return _DIGEST + key[len(values.NO_STAMP) :].hex()
 
 
+def is_secret(secret: str, kept: str) -> bool:
+    """Whether it is the secret of what is kept."""
+    digest = _DIGEST + values.key(secret)[len(values.NO_STAMP) :].hex()
+    is_digest = hmac.compare_digest(digest.encode(), kept.encode("utf-8", "surrogatepass"))
+    return is_digest or _is_chosen(secret, kept)
+
+
 def keep_plain(secret: str) -> str:
     """What is kept of a secret that is plain text in an application's own table: its digest, made in no time.
 

@@ -6,6 +6,7 @@ flight it weighs little, so that a busy client with the right secret is not in i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from unicodedata import normalize
@@ -15,6 +16,8 @@ from ..errors import TemporarilyUnavailable
 
 if TYPE_CHECKING:
     from ..server import Server
+
+_HOUR = 3600
 
 _FAILURE = 5
 """The weight of a failed attempt; one in flight weighs 1."""
@@ -28,11 +31,9 @@ class Attempt:
 
     def __init__(self, server: Server, kind: str, name: str, now: float, most: int | None = None) -> None:
         self._store = server.store
-        length = server.settings.throttle_window
-        self._ends_at = (int(now) // length + 1) * length
         # one credential, however it is spelt
-        text = f"{kind} {self._ends_at} {normalize('NFKC', name).strip().casefold()}"
-        self._key = values.stamp(self._ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest()
+        name = normalize("NFKC", name).strip().casefold()
+        self._key, self._ends_at = _counter(kind, name, server.settings.throttle_window, now)
         if self._add(1) > (most or server.settings.throttle_failures) * _FAILURE:
             self._add(-1)
             raise TemporarilyUnavailable(
@@ -49,3 +50,38 @@ class Attempt:
 
     def _add(self, weight: int) -> int:
         return self._store.count(self._key, self._ends_at, weight)
+
+
+class Quota:
+    """One of so many that may be had within an hour, by each of several names; all count or none does.
+
+    :param most: for each name how many.
+
+    Raises :exc:`TemporarilyUnavailable` (429) where one of them has had that many.
+    """
+
+    def __init__(self, server: Server, kind: str, most: Mapping[str, int], now: float) -> None:
+        self._store = server.store
+        self._keys = []
+        is_over = False
+        for name, number in most.items():
+            key, self._ends_at = _counter(kind, name, _HOUR, now)
+            self._keys.append(key)
+            is_over |= self._store.count(key, self._ends_at) > number
+        if is_over:
+            self.give_back()
+            raise TemporarilyUnavailable(
+                f"too many within an hour: {kind}", status=429, retry_after=self._ends_at - int(now), rule="rfc7591 3"
+            )
+
+    def give_back(self) -> None:
+        """Nothing was had for it."""
+        for key in self._keys:
+            self._store.count(key, self._ends_at, -1)
+
+
+def _counter(kind: str, name: str, length: int, now: float) -> tuple[bytes, int]:
+    """The key of what is counted in the window of now, and when that ends."""
+    ends_at = (int(now) // length + 1) * length
+    text = f"{kind} {ends_at} {name}"
+    return values.stamp(ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest(), ends_at

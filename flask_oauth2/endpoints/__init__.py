@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .. import resources
 from ..messages import Request, Response
-from . import device_authorization, introspection, metadata, revocation, token
+from . import device_authorization, introspection, metadata, registration, revocation, token
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -44,6 +44,15 @@ ENDPOINTS = (
         device_authorization.respond,
         "RFC 8628 section 3.1",
         "clients",
+    ),
+    Endpoint("registration", "/register", ("POST",), registration.register, "RFC 7591", "any"),
+    Endpoint(
+        "client_configuration",
+        "/register/<path:client_id>",
+        ("GET", "PUT", "DELETE"),
+        registration.configure,
+        "RFC 7592",
+        "any",
     ),
 )
 

@@ -16,7 +16,7 @@ from ..checks import audience as audience_check
 from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
-from ..clients.documents import is_elsewhere, is_url
+from ..clients.documents import find_host, is_elsewhere, is_url
 from ..consents import keep_consent
 from ..errors import (
     AccessDenied,
@@ -32,6 +32,7 @@ from ..messages import Params, Request
 from ..records import Authorization, Client, Consent, Grant, Token, User
 from ..scopes import Scope
 from ..stores.base import widened
+from ..tokens.issue import keep
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
@@ -188,6 +189,8 @@ def _decide(
         return (approval.authorization, *_respond(server, response_types, approval)), rests_on
 
     authorization, answer, filed = keep_consent(consents if asked.allowed else None, consent, make)
+    if "access_token" in answer and client.expires_at is not None:
+        keep(server, client)
     if not server.store.issue(asked.kept, filed, int(now)):
         raise _answered_before()
     if consent and not asked.allowed:
@@ -245,9 +248,11 @@ def _cure(client_id: str) -> str | None:
 
 
 def _may_remember(client: Client, redirect_uri: str) -> bool:
-    """Not where another program could pass for the client, :rfc:`8252#section-8.6`.
+    """Not where another program could pass for the client, :rfc:`8252#section-8.6`, nor one that nobody vouches for.
 
     Nor where a client that its host vouches for is at another: its document may have changed since.
     """
+    if not client.is_vetted and find_host(client) is None:
+        return False
     is_native = client.is_public or client.application_type == "native"
     return not (is_native and uris.is_interceptable(redirect_uri)) and not is_elsewhere(client, redirect_uri)

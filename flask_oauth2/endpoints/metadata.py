@@ -71,6 +71,7 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         "device_authorization_endpoint": server.url("device_authorization", mount)
         if DEVICE_CODE in settings.grant_types
         else None,
+        "registration_endpoint": server.registration != "off" and server.url("registration", mount),
         "scopes_supported": list(settings.scopes),
         "response_types_supported": [" ".join(names) for names in server.response_type_sets],
         "response_modes_supported": list(response_mode.MODES),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import signals, values
 from ..checks import audience as audience_check
-from ..errors import ConfigurationError, InvalidGrant, UnauthorizedClient
+from ..errors import ConfigurationError, InvalidClient, InvalidGrant, UnauthorizedClient
 from ..messages import Params, Request
 from ..records import AccessToken, Client, Token
 
@@ -37,6 +37,8 @@ def issue(
         "user_id": authorization.user_id,
         "authorization_id": authorization.id,
     }
+    if client.expires_at is not None:
+        keep(server, client)
     if not server.store.issue(spend, filed, int(now), leeway):
         server.end(authorization.id, now)
         server.tell(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
@@ -51,6 +53,12 @@ def issue(
     if isinstance(spend, Token):
         server.note_use(authorization, spend.access.issued_at, now)
     return answer
+
+
+def keep(server: Server, client: Client) -> None:
+    """Let a client stay that is about to get its first token. Raises :exc:`InvalidClient` where purge was as fast."""
+    if not server.registrations.keep_client(client.client_id):
+        raise InvalidClient("the client is gone, as it was not used for long", rule="rfc7591 5")
 
 
 def mint(

@@ -1,0 +1,198 @@
+"""What a client says of itself when it registers, :rfc:`7591#section-2`: read, narrowed to what may be had that way,
+and told back. Whether it may be is for :mod:`.rules` to say, as of every client.
+
+Members that are not known here are dropped: names in other languages, keys, software statements (section 3.1.1: "MAY
+ignore"). Everything else is the client's own word, so nothing of it is trusted (section 5).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .. import scopes, uris, values
+from ..records import Client
+from ..scopes import Scope
+from ..settings import LOOPBACK_HOSTS
+from . import rules
+from .rules import InvalidMetadata
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+OPEN_GRANTS = ("authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code")
+"""The grants in which a user decides, so that whoever registers has got nothing yet."""
+
+TRUSTED_GRANTS = (*OPEN_GRANTS, "client_credentials")
+"""Those of confidential clients that have shown an initial access token."""
+
+METHODS = ("none", *sorted(rules.SECRET_METHODS))
+"""How a client may authenticate that nobody else has given a key of its own."""
+
+_MOST = 20
+"""Elements of any list."""
+
+_LONGEST = 2048
+"""Characters of any text."""
+
+
+def read(
+    asked: Mapping[str, Any], server: Server, grant_types: Collection[str], scope: Scope | None = None
+) -> dict[str, Any]:
+    """The members that are known, each of its type, with what holds for those that were left out.
+
+    :param grant_types: those that may be had. Others are left out where something remains, as ``implicit`` beside
+        ``authorization_code`` ("MAY replace", section 3.2.1), and so are response types.
+    :param scope: the scope, in place of what is asked for.
+
+    Raises :exc:`InvalidMetadata`.
+    """
+    if asked.get("jwks") is not None and asked.get("jwks_uri") is not None:
+        raise InvalidMetadata("jwks", "excludes jwks_uri: send one of the two")
+    auth_method = _text(asked, "token_endpoint_auth_method") or "client_secret_basic"
+    if auth_method not in METHODS:
+        raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
+    offered = [name for name in server.grant_type_names if name in grant_types]
+    if auth_method == "none":
+        offered = [name for name in offered if name != "client_credentials"]
+    granted = [name for name in _texts(asked, "grant_types") or ["authorization_code"] if name in offered]
+    if not granted:
+        raise InvalidMetadata("grant_types", f"none of these can be registered: name some of {', '.join(offered)}")
+    wanted = _scope(asked)
+    redirect_uris = _texts(asked, "redirect_uris")
+    is_native = bool(redirect_uris) and all(map(_is_of_native, redirect_uris))
+    known = {
+        "redirect_uris": redirect_uris,
+        "token_endpoint_auth_method": auth_method,
+        "grant_types": granted,
+        "response_types": _response_types(asked, server, granted),
+        "client_name": _text(asked, "client_name"),
+        "application_type": _text(asked, "application_type") or ("native" if is_native else "web"),
+        "scope": " ".join(wanted if scope is None else scope),
+        "contacts": _texts(asked, "contacts"),
+        **{name: _page(asked, name, redirect_uris) for name in rules.PAGES},
+        **{name: _text(asked, name) for name in rules.SOFTWARE},
+    }
+    return {name: value for name, value in known.items() if value or name in ("response_types", "scope")}
+
+
+def apply(metadata: Mapping[str, Any], client: Client) -> Client:
+    """The client as :func:`read` says."""
+    return replace(
+        client,
+        name=metadata.get("client_name", ""),
+        auth_method=metadata["token_endpoint_auth_method"],
+        application_type=metadata["application_type"],
+        redirect_uris=tuple(metadata.get("redirect_uris", ())),
+        grant_types=tuple(metadata["grant_types"]),
+        response_types=tuple(metadata["response_types"]),
+        scope=tuple(metadata["scope"].split()),
+        metadata={name: metadata[name] for name in (*rules.PAGES, "contacts", *rules.SOFTWARE) if name in metadata},
+    )
+
+
+def describe(client: Client) -> dict[str, Any]:
+    """Every value that is registered, :rfc:`7591#section-3.2.1`, without what is kept of the secret."""
+    return {
+        "client_id": client.client_id,
+        "client_id_issued_at": client.created_at,
+        **({"client_name": client.name} if client.name else {}),
+        "application_type": client.application_type,
+        "token_endpoint_auth_method": client.auth_method,
+        "redirect_uris": list(client.redirect_uris),
+        "grant_types": list(client.grant_types),
+        "response_types": list(client.response_types),
+        "scope": " ".join(client.scope),
+        **client.metadata,
+    }
+
+
+def without_ports(client: Client) -> Client:
+    """The client that all its copies share, whatever port each listens at: those of native clients are free."""
+    if client.application_type != "native":
+        return client
+    return replace(client, redirect_uris=tuple(dict.fromkeys(map(uris.without_port, client.redirect_uris))))
+
+
+def shared_id(client: Client, secret_key: bytes, number: int) -> str:
+    """The id of whoever registers this very metadata: nobody else can tell which it will be.
+
+    The scope is no part of it, as it is the same for all. ``number`` tells apart those that were taken away.
+    """
+    said = describe(replace(client, client_id="", created_at=0, scope=()))
+    for name in ("redirect_uris", "grant_types", "response_types"):
+        said[name] = sorted(said[name])
+    return values.derive(secret_key, f"client_id {number}", json.dumps(said, sort_keys=True))[:16].hex()
+
+
+def _response_types(asked: Mapping[str, Any], server: Server, grant_types: Iterable[str]) -> list[str]:
+    wanted = _texts(asked, "response_types")
+    if not wanted:
+        return list(rules.default_response_types(tuple(grant_types), server))
+    had = {name for name, known in server.response_types.items() if known.grant_type in grant_types}
+    left = [text for text in wanted if had.issuperset(text.split(" "))]
+    if not left:
+        raise InvalidMetadata(
+            "response_types", "none of these goes with the grant types: code needs authorization_code"
+        )
+    return left
+
+
+def _scope(asked: Mapping[str, Any]) -> Scope:
+    try:
+        return scopes.parse_option(_text(asked, "scope"))
+    except ValueError as error:
+        raise InvalidMetadata("scope", str(error)) from None
+
+
+def _page(asked: Mapping[str, Any], name: str, redirect_uris: Iterable[str]) -> str:
+    """A page, if it is of a host that answers are sent to: others would let anybody look like somebody else.
+
+    "the authorization server SHOULD check to see if [they] have the same host and scheme", section 5.
+    """
+    page = _text(asked, name)
+    if page and not rules.is_page(page):
+        raise InvalidMetadata(name, "must be the full URL of a page and begin with https://")
+    place = _scheme_and_host(page)
+    return page if place[0] == "https" and place in map(_scheme_and_host, redirect_uris) else ""
+
+
+def _is_of_native(uri: str) -> bool:
+    """A redirect URI of an application on the user's own device, :rfc:`8252#section-7`."""
+    scheme, host = _scheme_and_host(uri)
+    return host in LOOPBACK_HOSTS if scheme == "http" else "." in scheme
+
+
+def _scheme_and_host(uri: str) -> tuple[str, str | None]:
+    try:
+        parts = urlsplit(uri)
+        return parts.scheme, parts.hostname
+    except ValueError:  # no URI, which is refused later
+        return "", None
+
+
+def _text(asked: Mapping[str, Any], name: str) -> str:
+    """A text; empty where it is null or left out, which is the same, :rfc:`7592#section-2.2`."""
+    value = asked.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        raise InvalidMetadata(name, f"must be text of at most {_LONGEST} characters")
+    return value
+
+
+def _texts(asked: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts, each once."""
+    value = asked.get(name)
+    if value is None:
+        return []
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) > _MOST
+        or not all(isinstance(one, str) and len(one) <= _LONGEST for one in value)
+    ):
+        raise InvalidMetadata(name, f"must be a list of at most {_MOST} texts of at most {_LONGEST} characters")
+    return list(dict.fromkeys(value))

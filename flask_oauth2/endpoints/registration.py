@@ -1,0 +1,292 @@
+"""Clients that register themselves, :rfc:`7591`, and see to their registration, :rfc:`7592`.
+
+Who registers a public client without an initial access token gets what all copies of that software get: the same
+metadata is the same client, of an id that is derived from it, so that a million copies are one row. Nobody gets a
+token to change what is everybody's. All others get a client of their own, with a registration access token.
+
+That token is another with each answer (:rfc:`7592#section-5`). It is derived from the one before, which therefore is
+known for it until the new one has been used: who lost an answer asks again and gets the same.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .. import signals, values
+from ..clients import registration, rules
+from ..clients.rules import InvalidMetadata
+from ..clients.secret import hash_secret, is_secret
+from ..clients.throttle import Attempt, Quota
+from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
+from ..messages import NO_STORE, Request, Response
+from ..records import Client, Grant
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+GRANT_KIND = "registration"
+"""Of an initial access token, :rfc:`7591#section-3`, which is spent as a code is."""
+
+_PURPOSE = "registration_access_token"
+
+_TRIES = 8
+"""How often a change is tried that others make too, and how often a shared client may be taken away and come again."""
+
+_OF_THE_SERVER = (
+    "registration_access_token",
+    "registration_client_uri",
+    "client_secret_expires_at",
+    "client_id_issued_at",
+)
+""" "The updated client metadata fields request MUST NOT include" these, :rfc:`7592#section-2.2`."""
+
+
+def register(server: Server, request: Request) -> Response:
+    """POST: a new client, :rfc:`7591#section-3`, or the one that others have registered in the same words."""
+    if server.registration == "off":
+        return Response(404)
+    now = server.clock()
+    value = _bearer(request)
+    if value is None and server.registration == "token":
+        return _ask(server)
+    grant = None if value is None else _find_grant(server, request, value, now)
+    lifetime = server.settings.unused_client_lifetime
+    blank = Client(
+        client_id="",
+        registered_by="open" if grant is None else "token",
+        created_at=int(now),
+        expires_at=int(now) + lifetime if lifetime else None,
+    )
+    client = _read(server, request, request.json, blank)
+    if grant is None and client.is_public:
+        found = _share(server, request, client, now)
+        return Response(201, _as_asked(found, client), NO_STORE)
+    secret = rules.new_secret(server.settings, now) if client.auth_method in rules.SECRET_METHODS else None
+    token, key = values.mint(server.settings.prefixes[_PURPOSE], values.stamp(now))
+    client = replace(
+        client,
+        client_id=rules.new_client_id(),
+        secret=secret and hash_secret(secret),
+        registration_key=key,
+    )
+    _check(client, server)
+    _pay(server, request, grant, now)
+    while not server.registrations.add_client(client):
+        client = replace(client, client_id=rules.new_client_id())
+    server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
+    return Response(201, _describe(server, request, client, token, secret), NO_STORE)
+
+
+def configure(server: Server, request: Request) -> Response:
+    """GET, PUT and DELETE of one client, :rfc:`7592#section-2`, by its registration access token."""
+    if server.registration == "off":
+        return Response(404)
+    now = server.clock()
+    value = _bearer(request)
+    if value is None:
+        return _ask(server)
+    if request.method == "DELETE":
+        return _delete(server, _authenticate(server, request, value, now)[0], now)
+    asked = request.json if request.method == "PUT" else None
+    for _ in range(_TRIES):
+        before, token, key = _authenticate(server, request, value, now)
+        changed, secret = (before, None) if asked is None else _change(server, request, asked, before, now)
+        changed = replace(changed, registration_key=key)
+        if changed == before or server.registrations.change_client(changed, before):
+            if asked is not None:
+                server.tell(signals.client_updated, client_id=before.client_id, registered_by=before.registered_by)
+            return Response(200, _describe(server, request, changed, token, secret), NO_STORE)
+    raise TemporarilyUnavailable("the client changes all the time", retry_after=1)
+
+
+def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Client) -> Client:
+    """The client that is asked for, in place of ``before``: first by what may be had, then by the application's policy.
+
+    Raises :exc:`InvalidClientMetadata` or :exc:`InvalidRedirectURI`, or whatever the policy does.
+    """
+    is_new = not before.client_id
+    may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
+    offered = may_have if is_new else (*may_have, *before.grant_types)
+    scope = server.open_scopes if is_new else before.scope
+    policy = server.registration_policy
+    try:
+        metadata = registration.read(asked, server, offered, scope)
+        decided = None if policy is None else policy(dict(metadata), request)
+        if decided is not None:  # what the application says may go beyond what is offered to all
+            if not isinstance(decided, Mapping):
+                raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
+            metadata = registration.read(decided, server, server.grant_type_names)
+        client = registration.apply(metadata, before)
+    except InvalidMetadata as error:
+        raise _refused(error) from None
+    return client
+
+
+def _check(client: Client, server: Server) -> None:
+    try:
+        rules.check(client, server)
+    except InvalidMetadata as error:
+        raise _refused(error) from None
+
+
+def _refused(error: InvalidMetadata) -> InvalidClientMetadata | InvalidRedirectURI:
+    """As section 3.2.2 names it."""
+    kind = InvalidRedirectURI if error.field == "redirect_uris" else InvalidClientMetadata
+    return kind(str(error))
+
+
+def _share(server: Server, request: Request, client: Client, now: float) -> Client:
+    """The client of all copies of a software. A repetition reads, and seldom writes; it adds no row."""
+    client = registration.without_ports(client)
+    store, registrations, secret_key = server.store, server.registrations, server.settings.secret_keys[-1]
+    for number in range(_TRIES):
+        client = replace(client, client_id=registration.shared_id(client, secret_key, number))
+        _check(client, server)
+        if store.revoked(client.client_id):  # the operator has taken it away, and its tokens must stay dead
+            continue
+        found = store.get_client(client.client_id)
+        if found is not None and _stays(server, found, now):
+            return found
+        quota = Quota(server, "registrations", _most(server, request), now)
+        if registrations.add_client(client):
+            server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
+            return client
+        quota.give_back()
+        found = store.get_client(client.client_id)
+        if found is not None:  # another copy was as fast
+            return found
+    raise InvalidClientMetadata("this client was taken away here, again and again")
+
+
+def _stays(server: Server, client: Client, now: float) -> bool:
+    """Push its end on, where half of its time is over. Whether it is there still."""
+    lifetime = server.settings.unused_client_lifetime
+    if client.expires_at is None or client.expires_at - now >= lifetime / 2:
+        return True
+    return server.registrations.keep_client(client.client_id, int(now) + lifetime)
+
+
+def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
+    """What is registered, with the ports that this copy named: all are free, so hers is registered too."""
+    is_same = registration.without_ports(asked).redirect_uris == found.redirect_uris
+    return registration.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
+
+
+def _most(server: Server, request: Request) -> dict[str, int]:
+    """How many rows strangers may add, all of them and those of one network."""
+    most = server.settings.registrations_per_hour
+    return {"": most, _network(request.address): -(-most // 10)}
+
+
+def _network(address: str) -> str:
+    """Whoever has one address of IPv6 has 2⁶⁴ of them."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # such as a socket's, which has none
+        return f"of {address}"
+    return f"of {int(parsed) >> 64:x}" if isinstance(parsed, IPv6Address) else f"of {parsed}"
+
+
+def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> None:
+    """What a row of one's own costs. An initial access token is spent first: a crash then costs it, and never gives two
+    clients.
+    """
+    if grant is None:
+        Quota(server, "registrations", _most(server, request), now)
+    elif grant.parameters.get("reusable"):
+        most = {values.text(grant.key): server.settings.registrations_per_hour}
+        Quota(server, "registrations by one initial access token", most, now)
+    elif not server.store.issue(grant, [], int(now)):
+        raise _invalid_token(server, "the initial access token was used before")
+
+
+def _find_grant(server: Server, request: Request, value: str, now: float) -> Grant:
+    """The initial access token. Raises :exc:`InvalidToken`; guesses are counted by the address they come from."""
+    key = values.find_key(value, server.settings.prefixes["initial_access_token"])
+    grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
+    if grant is None or grant.used_at is not None or grant.expires_at <= now:
+        Attempt(server, "initial access token", _network(request.address), now).failed()
+        raise _invalid_token(server, "the initial access token is unknown, used or too old")
+    return grant
+
+
+def _authenticate(server: Server, request: Request, value: str, now: float) -> tuple[Client, str, bytes]:
+    """The client that the path names, the next token and its key; by the token that holds, or by the one before it.
+
+    Raises :exc:`InvalidToken` for any other, also where there is no such client (:rfc:`7592#section-2.1`).
+    """
+    client_id = request.named["client_id"]
+    client = server.store.get_client(client_id)
+    held, key = (client.registration_key if client else None), values.key(value)
+    if client is not None and held is not None:
+        holds = hmac.compare_digest(held, key)
+        for secret_key in reversed(server.settings.secret_keys):
+            drawn = values.derive(secret_key, _PURPOSE, value)
+            following, following_key = values.mint(server.settings.prefixes[_PURPOSE], key[:6], drawn)
+            if holds or hmac.compare_digest(held, following_key):
+                return client, following, following_key
+    Attempt(server, _PURPOSE, client_id, now).failed()
+    raise _invalid_token(server, "the registration access token is not that of this client")
+
+
+def _change(
+    server: Server, request: Request, asked: Mapping[str, Any], before: Client, now: float
+) -> tuple[Client, str | None]:
+    """The client as asked for, and its secret where it got one. Nothing is merged: what was left out is taken away."""
+    if asked.get("client_id") != before.client_id:
+        raise InvalidClientMetadata("client_id: must be that of the client", rule="rfc7592 2.2")
+    for name in _OF_THE_SERVER:
+        if name in asked:
+            raise InvalidClientMetadata(f"{name}: is not the client's to say, leave it out", rule="rfc7592 2.2")
+    sent = asked.get("client_secret")
+    if sent is not None and not (isinstance(sent, str) and is_secret(sent, before.secret or "")):
+        Attempt(server, "client_secret", before.client_id, now).failed()
+        # "the value of this field MUST match the currently issued client secret"
+        raise InvalidClientMetadata("client_secret: is not that of the client", rule="rfc7592 2.2")
+    client, made = _read(server, request, asked, before), None
+    if client.is_public:
+        client = replace(client, secret=None)
+    elif client.secret is None:
+        made = rules.new_secret(server.settings, now)
+        client = replace(client, secret=hash_secret(made))
+    _check(client, server)
+    return client, made
+
+
+def _delete(server: Server, client: Client, now: float) -> Response:
+    """The client goes, and all that it has."""
+    if server.store.delete_client(client.client_id, server.mark_until(now)):
+        server.tell(signals.client_deleted, client_id=client.client_id, registered_by=client.registered_by)
+    server.forget(client.client_id)
+    return Response(204, headers=NO_STORE)
+
+
+def _describe(server: Server, request: Request, client: Client, token: str, secret: str | None) -> dict[str, Any]:
+    """The client information response, :rfc:`7592#section-3`. A secret is told once: only a digest of it is kept."""
+    described = registration.describe(client)
+    if secret is not None:
+        described |= {"client_secret": secret, "client_secret_expires_at": 0}
+    uri = f"{server.url('registration', request.mount)}/{quote(client.client_id, safe='')}"
+    return described | {"registration_client_uri": uri, "registration_access_token": token}
+
+
+def _bearer(request: Request) -> str | None:
+    """The token of an Authorization header; None where another scheme or nothing came."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def _ask(server: Server) -> Response:
+    """A challenge without an error, as nothing came that could be wrong, :rfc:`6750#section-3.1`."""
+    return Response(401, headers={**NO_STORE, "WWW-Authenticate": f'Bearer realm="{server.settings.realm}"'})
+
+
+def _invalid_token(server: Server, description: str) -> InvalidToken:
+    """:rfc:`6750#section-3`, where no guard does it."""
+    challenge = f'Bearer realm="{server.settings.realm}", error="invalid_token", error_description="{description}"'
+    return InvalidToken(description, headers={"WWW-Authenticate": challenge})
