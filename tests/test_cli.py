@@ -21,7 +21,7 @@ from flask.cli import ScriptInfo
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
 from flask_oauth2.settings import DEVICE_CODE
-from oauth_site import CALLBACK, Site
+from oauth_site import CALLBACK, NOW, Site
 
 Run = Callable[..., Result]
 
@@ -466,6 +466,79 @@ def test_purge_shows_its_progress_on_a_terminal(
         while b"100%" not in seen:
             seen += screen.read(4096)
     assert capsys.readouterr().out == "1 expired row taken away.\n"
+
+
+def test_purge_tells_its_progress_to_a_log(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runner(site)
+    monkeypatch.setattr(site.store, "purge", lambda now: iter([9_000, 2_000, 500, 10_000, 1]))
+    for arguments, out in (
+        (["purge"], "21501 expired rows taken away.\n"),
+        (["purge", "--json"], '{\n  "purged": 21501\n}\n'),
+    ):
+        done = run(*arguments)
+        assert done.stdout == out
+        assert done.stderr.splitlines() == [
+            "11000 expired rows taken away so far",
+            "21500 expired rows taken away so far",
+        ]
+
+
+# initial access tokens
+
+
+@pytest.mark.spec("rfc7591", "3")
+@pytest.mark.parametrize("options", [[], ["--reusable"], ["--lifetime", "60"]])
+def test_an_initial_access_token_is_made_and_ended(new_site: Callable[..., Site], options: list[str]) -> None:
+    site = new_site(OAUTH2_REGISTRATION="token")
+    run = runner(site)
+    token = run("registration-token", "create", *options).stdout.strip()
+    assert token.startswith("oit_")
+
+    def register() -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        content = {"redirect_uris": ["https://a.example/"]}
+        return site.http.post("/oauth/register", json=content, headers=headers).status_code
+
+    assert register() == 201
+    assert register() == (201 if "--reusable" in options else 401)
+    done = run("registration-token", "revoke", input=f"{token}\n", ends=0 if "--reusable" in options else 1)
+    assert token not in done.output
+    assert register() == 401
+    run("registration-token", "revoke", input=f"{token}\n", ends=1)
+
+
+def test_an_initial_access_token_lives_as_long_as_it_was_said_to(new_site: Callable[..., Site]) -> None:
+    site = new_site(OAUTH2_REGISTRATION="open")
+    run = runner(site)
+    made = [
+        json.loads(run("registration-token", "create", "--json", *options).stdout)
+        for options in ([], ["--lifetime", "60", "--reusable"])
+    ]
+    assert [(one["expires_at"], one["reusable"]) for one in made] == [(NOW + 86400, False), (NOW + 60, True)]
+    site.clock.forward(60)
+    assert (
+        "ended already"
+        in run("registration-token", "revoke", input=f"{made[1]['initial_access_token']}\n", ends=1).output
+    )
+    assert "is deleted" not in run("registration-token", "create", "--lifetime", "0", ends=2).output
+
+
+def test_where_nobody_registers_from_outside_there_is_none(run: Run) -> None:
+    for command in ("create", "revoke"):
+        assert "OAUTH2_REGISTRATION" in run("registration-token", command, ends=1).output
+
+
+def test_who_registered_a_client_is_shown(new_site: Callable[..., Site]) -> None:
+    site = new_site(OAUTH2_REGISTRATION="open")
+    run = runner(site)
+    content = site.http.post("/oauth/register", json={"redirect_uris": ["https://a.example/"]}).get_json()
+    lines = dict(line.split(maxsplit=1) for line in run("client", "show", content["client_id"]).stdout.splitlines())
+    assert lines["registered_by"] == "open"
+    assert lines["expires_at"] == "2027-01-22 08:00 UTC"
+    _, row = run("client", "list").stdout.splitlines()
+    assert row.endswith("open           2027-01-22 08:00 UTC")
+    (listed,) = json.loads(run("client", "list", "--json").stdout)
+    assert (listed["registered_by"], listed["expires_at"]) == ("open", NOW + 7 * 86400)
 
 
 # routes

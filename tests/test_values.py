@@ -66,6 +66,18 @@ def test_a_checksum_by_a_stranger_makes_no_error() -> None:
     assert len(values.key(forged)) == 38
 
 
+@pytest.mark.spec("rfc7592", "5")
+def test_what_is_derived_is_the_same_for_who_has_the_key_and_for_nobody_else() -> None:
+    drawn = values.derive(b"key", "purpose", "text")
+    assert len(drawn) == 27
+    assert drawn == values.derive(b"key", "purpose", "text")
+    others = [(b"other", "purpose", "text"), (b"key", "other", "text"), (b"key", "purpose", "other")]
+    assert drawn not in [values.derive(*other) for other in others]
+    value, key = values.mint("ora", STAMP, drawn)
+    assert (value, key) == values.mint("ora", STAMP, drawn)
+    assert key == values.key(value)
+
+
 def test_a_value_is_masked_for_the_log() -> None:
     value = values.new("oat", STAMP)
     assert values.mask(f"came {value!r}, client_id web") == "came 'oat_…', client_id web"

@@ -23,6 +23,10 @@ _FAILURE = 5
 """The weight of a failed attempt; one in flight weighs 1."""
 
 
+_HAD = 10
+"""The weight of what was had of a quota; one in flight weighs 1."""
+
+
 class Attempt:
     """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures.
 
@@ -55,6 +59,9 @@ class Attempt:
 class Quota:
     """One of so many that may be had within an hour, by each of several names; all count or none does.
 
+    While it is not known whether one is had it weighs little, so that many who want the same at once, which is had
+    once, are not in each other's way.
+
     :param most: for each name how many.
 
     Raises :exc:`TemporarilyUnavailable` (429) where one of them has had that many.
@@ -62,22 +69,27 @@ class Quota:
 
     def __init__(self, server: Server, kind: str, most: Mapping[str, int], now: float) -> None:
         self._store = server.store
-        self._keys = []
-        is_over = False
-        for name, number in most.items():
-            key, self._ends_at = _counter(kind, name, _HOUR, now)
-            self._keys.append(key)
-            is_over |= self._store.count(key, self._ends_at) > number
-        if is_over:
+        counters = [(*_counter(kind, name, _HOUR, now), number) for name, number in most.items()]
+        self._keys = [key for key, _, _ in counters]
+        self._ends_at = counters[0][1]
+        counts = [self._store.count(key, self._ends_at) for key in self._keys]
+        if any(count > number * _HAD for count, (_, _, number) in zip(counts, counters, strict=True)):
             self.give_back()
             raise TemporarilyUnavailable(
                 f"too many within an hour: {kind}", status=429, retry_after=self._ends_at - int(now), rule="rfc7591 3"
             )
 
+    def had(self) -> None:
+        """It was had."""
+        self._add(_HAD - 1)
+
     def give_back(self) -> None:
-        """Nothing was had for it."""
+        """It was not."""
+        self._add(-1)
+
+    def _add(self, weight: int) -> None:
         for key in self._keys:
-            self._store.count(key, self._ends_at, -1)
+            self._store.count(key, self._ends_at, weight)
 
 
 def _counter(kind: str, name: str, length: int, now: float) -> tuple[bytes, int]:

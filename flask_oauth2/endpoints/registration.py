@@ -154,6 +154,7 @@ def _share(server: Server, request: Request, client: Client, now: float) -> Clie
             return found
         quota = Quota(server, "registrations", _most(server, request), now)
         if registrations.add_client(client):
+            quota.had()
             server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
             return client
         quota.give_back()
@@ -197,10 +198,10 @@ def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> N
     clients.
     """
     if grant is None:
-        Quota(server, "registrations", _most(server, request), now)
+        Quota(server, "registrations", _most(server, request), now).had()
     elif grant.parameters.get("reusable"):
         most = {values.text(grant.key): server.settings.registrations_per_hour}
-        Quota(server, "registrations by one initial access token", most, now)
+        Quota(server, "registrations by one initial access token", most, now).had()
     elif not server.store.issue(grant, [], int(now)):
         raise _invalid_token(server, "the initial access token was used before")
 
@@ -209,9 +210,11 @@ def _find_grant(server: Server, request: Request, value: str, now: float) -> Gra
     """The initial access token. Raises :exc:`InvalidToken`; guesses are counted by the address they come from."""
     key = values.find_key(value, server.settings.prefixes["initial_access_token"])
     grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
-    if grant is None or grant.used_at is not None or grant.expires_at <= now:
+    if grant is None:
         Attempt(server, "initial access token", _network(request.address), now).failed()
-        raise _invalid_token(server, "the initial access token is unknown, used or too old")
+        raise _invalid_token(server, "the initial access token is unknown")
+    if grant.used_at is not None or grant.expires_at <= now:
+        raise _invalid_token(server, "the initial access token was used before, or is too old")
     return grant
 
 

@@ -17,6 +17,7 @@ from stores.workers import (
     keep,
     post,
     purge,
+    register,
     withdraw,
     write,
 )
@@ -24,7 +25,15 @@ from stores.workers import (
 from flask_oauth2 import Client, Grant, MemoryStore, Token, values
 from flask_oauth2.clients.secret import hash_secret
 from flask_oauth2.settings import DEVICE_CODE
-from flask_oauth2.stores.base import SIBLINGS, RegistrationStore, Store, find_consents, find_devices, find_registration
+from flask_oauth2.stores.base import (
+    SIBLINGS,
+    RegistrationStore,
+    Store,
+    find_consents,
+    find_devices,
+    find_listing,
+    find_registration,
+)
 from flask_oauth2.testing.samples import (
     NOW,
     filed,
@@ -405,3 +414,29 @@ def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(ra
         assert (client is not None) is (consent is not None) is (client_id in kept)
         assert client is None or client.expires_at is None
     assert sum(purged) == len(ids) - len(kept)
+
+
+METADATA = {"redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}
+
+
+def clients_of(store: Store) -> list[Client]:
+    listing = find_listing(store)
+    assert listing is not None
+    return list(listing.list_clients())
+
+
+@pytest.mark.spec("rfc7591", "3.2.1")
+def test_copies_of_a_software_that_register_at_once_are_one_client(race: Race) -> None:
+    answers = race.run([(register, METADATA)] * MANY)
+    assert {status for status, _ in answers} == {201}
+    (client,) = clients_of(race.store)
+    assert {content["client_id"] for _, content in answers} == {client.client_id}
+
+
+@pytest.mark.spec("rfc7591", "3")
+def test_an_initial_access_token_registers_one_client(race: Race) -> None:
+    token, key = values.mint("oit", values.stamp(NOW))
+    filed(race.store, Grant(key=key, kind="registration", expires_at=NOW + 60))
+    answers = race.run([(register, METADATA, token)] * MANY)
+    assert sorted(status for status, _ in answers) == [201] + [401] * (MANY - 1)
+    assert len(clients_of(race.store)) == 1

@@ -135,21 +135,38 @@ _ONE_AFTER_ANOTHER = threading.Lock()
 """Werkzeug compiles its rules with ``ast``, which in CPython 3.11 two threads cannot use at once."""
 
 
-def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | None = None) -> Callable[[], Any]:
-    """A request to an application of one's own: the status and the members of the answer."""
+def new_app(store: Store, **options: Any) -> flask.Flask:
+    """An application on the store, whose clock stands still."""
     with _ONE_AFTER_ANOTHER:
         app = flask.Flask(__name__)
         app.config.update(SECRET_KEY="a secret key of the tests", OAUTH2_ISSUER="https://login.example")
-        app.config.update(PROPAGATE_EXCEPTIONS=True)
         app.config["OAUTH2_GRANT_TYPES"] = ["authorization_code", "client_credentials", "refresh_token", "device_code"]
+        app.config.update(PROPAGATE_EXCEPTIONS=True, **options)
         provider = OAuth2Provider(app, store=store)
         with app.app_context():
             provider.server.clock = lambda: float(NOW)
-    client = app.test_client()
+    return app
+
+
+def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | None = None) -> Callable[[], Any]:
+    """A request to an application of one's own: the status and the members of the answer."""
+    client = new_app(store).test_client()
 
     def act() -> tuple[int, Any]:
         answer = client.post(path, data=form, auth=auth)
         return answer.status_code, answer.get_json(silent=True)
+
+    return act
+
+
+def register(store: Store, metadata: dict[str, Any], token: str | None = None) -> Callable[[], Any]:
+    """Registers a client at an application of one's own, and answers as :func:`post` does."""
+    client = new_app(store, OAUTH2_REGISTRATION="open").test_client()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def act() -> tuple[int, Any]:
+        answer = client.post("/oauth/register", json=metadata, headers=headers)
+        return answer.status_code, answer.get_json()
 
     return act
 

@@ -1,0 +1,428 @@
+"""Clients that read, change and delete their registration, RFC 7592."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from endpoints.test_registration import CODE, SERVER, clients, heard, initial_token, register, send
+from werkzeug.test import TestResponse
+
+from flask_oauth2 import AccessDenied, hash_secret, values
+from flask_oauth2.clients.registration import describe
+from oauth_site import CALLBACK, NOW, Site
+
+__all__ = ["heard"]
+
+GIVEN = ("client_id_issued_at", "client_secret", "client_secret_expires_at")
+
+
+@pytest.fixture
+def site(new_site: Callable[..., Site]) -> Site:
+    return new_site(OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile mail")
+
+
+def call(
+    site: Site, method: str, client: dict[str, Any], metadata: Any = None, token: str | None = None, **options: Any
+) -> TestResponse:
+    """A request by the token that the client has, or by another."""
+    path = urlsplit(client["registration_client_uri"]).path
+    headers = {"Authorization": f"Bearer {client['registration_access_token'] if token is None else token}"}
+    if metadata is not None:
+        options["json"] = metadata
+    answer = site.http.open(path, method=method, headers=headers, **options)
+    assert answer.headers["Cache-Control"] == "no-store"
+    return answer
+
+
+def said(client: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What a client sends back of an answer."""
+    ours = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
+    return {name: value for name, value in client.items() if name not in ours} | changes
+
+
+def put(site: Site, client: dict[str, Any], metadata: Any, token: str | None = None) -> dict[str, Any]:
+    answer = call(site, "PUT", client, metadata, token)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.get_json())
+
+
+def get(site: Site, client: dict[str, Any], token: str | None = None) -> dict[str, Any]:
+    answer = call(site, "GET", client, token=token)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.get_json())
+
+
+def is_refused(answer: TestResponse) -> bool:
+    """As an invalid token is."""
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token"), answer.text
+    assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="oauth2", error="invalid_token"')
+    return True
+
+
+class TestAccess:
+    """Section 2: by the registration access token of this very client."""
+
+    @pytest.mark.spec("rfc7592", "3")
+    def test_the_answer_says_where_and_with_what(self, site: Site) -> None:
+        client = register(site, SERVER)
+        assert client["registration_client_uri"] == f"https://login.example/oauth/register/{client['client_id']}"
+        assert len(client["registration_access_token"]) > 50
+
+    @pytest.mark.spec("rfc7592", "2")
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    def test_another_token_is_refused(self, site: Site, method: str) -> None:
+        client, other = register(site, SERVER), register(site, SERVER | {"client_name": "Other"})
+        wrong = ["", "wrong", other["registration_access_token"], client["client_secret"], f"ora_{'x' * 50}", "a,b"]
+        for token in wrong:
+            assert is_refused(call(site, method, client, {"client_id": client["client_id"]}, token))
+        assert len(clients(site)) == 2
+        assert get(site, client)
+
+    @pytest.mark.spec("rfc7592", "2.1")
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    @pytest.mark.parametrize("client_id", ["nobody", "a/b", "a%00b", "%ff", "x" * 300])
+    def test_a_client_that_is_not_there_is_refused_alike(self, site: Site, method: str, client_id: str) -> None:
+        client = register(site, SERVER)
+        nobody = client | {"registration_client_uri": f"https://login.example/oauth/register/{client_id}"}
+        assert is_refused(call(site, method, nobody, {}))
+
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    def test_one_without_such_a_token_is_refused_alike(self, site: Site, method: str) -> None:
+        site.add_client("web")
+        shared = register(site, CODE)["client_id"]
+        for client_id in ("web", shared):
+            uri = f"https://login.example/oauth/register/{client_id}"
+            assert is_refused(call(site, method, {"registration_client_uri": uri}, {}, "None"))
+
+    @pytest.mark.spec("rfc7592", "2")
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    def test_without_a_token_it_is_asked_for(self, site: Site, method: str) -> None:
+        path = urlsplit(register(site, SERVER)["registration_client_uri"]).path
+        answer = site.http.open(path, method=method)
+        assert (answer.status_code, answer.text) == (401, "")
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="oauth2"'
+
+    @pytest.mark.spec("rfc7592", "5")
+    def test_guesses_are_counted_by_client(self, site: Site) -> None:
+        client, other = register(site, SERVER), register(site, SERVER)
+        for _ in range(10):
+            assert is_refused(call(site, "GET", client, token="guess"))
+        assert call(site, "GET", client, token="guess").status_code == 429
+        assert is_refused(call(site, "GET", other, token="guess"))
+        assert get(site, client), "who has the right one is in nobody's way"
+
+    def test_the_mode_token_has_it_too(self, new_site: Callable[..., Site]) -> None:
+        site = new_site(OAUTH2_REGISTRATION="token")
+        client = register(site, CODE, initial_token(site))
+        assert get(site, client)["client_id"] == client["client_id"]
+
+
+class TestRead:
+    """Section 2.1."""
+
+    @pytest.mark.spec("rfc7592", "2.1")
+    @pytest.mark.spec("rfc7592", "3")
+    def test_all_comes_back_but_the_secret(self, site: Site) -> None:
+        client = register(site, SERVER | {"client_uri": "https://notes.example/", "contacts": ["ada@notes.example"]})
+        found = get(site, client)
+        assert found.pop("registration_access_token")
+        assert found == {
+            name: value
+            for name, value in client.items()
+            if name not in ("registration_access_token", "client_secret", "client_secret_expires_at")
+        }
+
+    @pytest.mark.spec("rfc7592", "5")
+    def test_the_token_is_another_each_time(self, site: Site) -> None:
+        client = register(site, SERVER)
+        tokens = [client["registration_access_token"]]
+        for _ in range(3):
+            tokens.append(get(site, client, tokens[-1])["registration_access_token"])
+        assert len(set(tokens)) == 4
+        assert all(values.key(token)[:6] == values.stamp(NOW) for token in tokens), "all are ours"
+        for old in tokens[:2]:
+            assert is_refused(call(site, "GET", client, token=old))
+        assert get(site, client, tokens[3])
+
+    @pytest.mark.spec("rfc7592", "5")
+    def test_a_lost_answer_locks_nobody_out(self, site: Site) -> None:
+        client = register(site, SERVER)
+        old = client["registration_access_token"]
+        new = get(site, client, old)["registration_access_token"]
+        assert [get(site, client, old)["registration_access_token"] for _ in range(3)] == [new] * 3
+        assert get(site, client, new)["registration_access_token"] != new
+        assert is_refused(call(site, "GET", client, token=old)), "the new one has been used"
+
+    def test_it_stays_good_when_the_secret_key_changes(self, site: Site, new_site: Callable[..., Site]) -> None:
+        client = register(site, SERVER)
+        old = client["registration_access_token"]
+        new = get(site, client, old)["registration_access_token"]
+        moved = new_site(
+            OAUTH2_REGISTRATION="open",
+            store=site.store,
+            SECRET_KEY="the next key",
+            SECRET_KEY_FALLBACKS=["a secret key of the tests"],
+        )
+        assert get(moved, client, old)["registration_access_token"] == new
+        assert get(moved, client, new)["registration_access_token"]
+
+    @pytest.mark.spec("rfc7592", "2.1")
+    def test_nothing_else_changes(self, site: Site) -> None:
+        client = register(site, SERVER)
+        (before,) = clients(site)
+        get(site, client)
+        (after,) = clients(site)
+        assert replace(after, registration_key=before.registration_key) == before
+
+    def test_many_at_once_get_the_same(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = register(site, SERVER)
+        change, others = site.store.change_client, [True]
+
+        def change_late(changed: Any, before: Any) -> Any:
+            if others and others.pop():
+                other.append(get(site, client)["registration_access_token"])
+            return change(changed, before)
+
+        other: list[str] = []
+        monkeypatch.setattr(site.store, "change_client", change_late)
+        assert [get(site, client)["registration_access_token"]] == other
+
+    def test_one_that_changes_all_the_time_is_tried_later(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = register(site, SERVER)
+        monkeypatch.setattr(site.store, "change_client", lambda changed, before: False)
+        answer = call(site, "GET", client)
+        assert (answer.status_code, answer.get_json()["error"]) == (503, "temporarily_unavailable")
+
+
+class TestUpdate:
+    """Section 2.2."""
+
+    @pytest.mark.spec("rfc7592", "2.2")
+    def test_what_was_said_is_replaced(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+        client = register(site, SERVER | {"client_uri": "https://notes.example/"})
+        wanted = {
+            "client_id": client["client_id"],
+            "client_secret": client["client_secret"],
+            "redirect_uris": ["https://notes.example/cb2"],
+            "client_name": "New",
+        }
+        found = put(site, client, wanted)
+        assert found["client_id"] == client["client_id"]
+        assert (found["client_name"], found["redirect_uris"]) == ("New", ["https://notes.example/cb2"])
+        assert found["grant_types"] == ["authorization_code"], "what was left out is as at first"
+        assert "client_uri" not in found, "and is gone where it has no default"
+        assert "client_secret" not in found
+        assert found["registration_access_token"] != client["registration_access_token"]
+        assert found["client_id_issued_at"] == client["client_id_issued_at"]
+        assert get(site, client, found["registration_access_token"])["client_name"] == "New"
+        assert heard[1:] == [("client_updated", {"client_id": client["client_id"], "registered_by": "open"})]
+
+    @pytest.mark.spec("rfc7592", "2.2")
+    def test_what_came_may_be_sent_back(self, site: Site) -> None:
+        client = register(site, SERVER)
+        (before,) = clients(site)
+        found = put(site, client, said(client))
+        assert said(found) == {name: value for name, value in said(client).items() if name != "client_secret"}
+        assert describe(clients(site)[0]) == describe(before)
+        assert clients(site)[0].expires_at == before.expires_at
+
+    @pytest.mark.spec("rfc7592", "2.2")
+    def test_null_is_left_out(self, site: Site) -> None:
+        client = register(site, SERVER)
+        assert "client_name" not in put(site, client, said(client, client_name=None))
+
+    @pytest.mark.spec("rfc7592", "5")
+    def test_a_lost_answer_locks_nobody_out(self, site: Site) -> None:
+        client = register(site, SERVER)
+        first = put(site, client, said(client, client_name="New"))
+        again = put(site, client, said(client, client_name="New"))
+        assert again == first
+        assert put(site, client, said(client, client_name="Newer"))["client_name"] == "Newer"
+        get(site, client, first["registration_access_token"])
+        assert is_refused(call(site, "PUT", client, said(client)))
+
+    @pytest.mark.spec("rfc7592", "2.2")
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"client_id": "another"},
+            {"client_id": None},
+            {"client_id": ["a"]},
+            {"registration_access_token": "x"},
+            {"registration_client_uri": "x"},
+            {"client_secret_expires_at": 0},
+            {"client_id_issued_at": 1},
+            {"client_secret": "another"},
+            {"client_secret": ""},
+            {"client_secret": 7},
+            {"client_secret": "\ud800"},
+            {"client_name": 7},
+            {"grant_types": ["implicit"]},
+            {"grant_types": ["client_credentials"]},
+            {"token_endpoint_auth_method": "private_key_jwt"},
+            {"client_name": "x" * 200},
+            {"redirect_uris": ["http://a.example"]},
+            {"redirect_uris": []},
+        ],
+    )
+    def test_what_may_not_be_is_refused_and_changes_nothing(self, site: Site, change: dict[str, Any]) -> None:
+        client = register(site, SERVER)
+        before = clients(site)
+        answer = call(site, "PUT", client, said(client, **change))
+        error = "invalid_redirect_uri" if "redirect_uris" in change else "invalid_client_metadata"
+        assert (answer.status_code, answer.get_json()["error"]) == (400, error)
+        (name,) = change
+        assert answer.get_json()["error_description"].startswith(f"{name}: ")
+        assert clients(site) == before
+        assert put(site, client, said(client))
+
+    @pytest.mark.spec("rfc7592", "2.2")
+    def test_what_is_no_json_is_refused(self, site: Site) -> None:
+        client = register(site, SERVER)
+        assert call(site, "PUT", client, data=b"{", content_type="application/json").status_code == 400
+        assert call(site, "PUT", client, data=b"a=b").status_code == 400
+        assert put(site, client, said(client))
+
+    def test_guesses_at_the_secret_are_counted(self, site: Site) -> None:
+        client = register(site, SERVER)
+        answers = [call(site, "PUT", client, said(client, client_secret="guess")) for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [400] * 10 + [429]
+
+    def test_a_secret_that_the_operator_chose_is_compared_too(self, site: Site) -> None:
+        client = register(site, SERVER)
+        site.change_client(client["client_id"], secret=hash_secret("a secret that a person chose"))
+        assert put(site, client, said(client, client_secret="a secret that a person chose"))
+        assert call(site, "PUT", client, said(client)).status_code == 400, "the one before is not"
+
+    def test_one_that_becomes_public_has_no_secret(self, site: Site) -> None:
+        client = register(site, SERVER)
+        public = put(site, client, said(client, token_endpoint_auth_method="none"))
+        assert clients(site)[0].secret is None
+        assert site.post("/introspect", (client["client_id"], client["client_secret"]), token="x").status_code == 401
+        back = put(site, public, said(public, token_endpoint_auth_method="client_secret_post"))
+        assert back["client_secret_expires_at"] == 0
+        assert back["client_secret"] != client["client_secret"]
+        assert site.post("/introspect", (client["client_id"], back["client_secret"]), token="x").status_code == 200
+
+    def test_it_gains_nothing(self, site: Site) -> None:
+        client = register(site, SERVER)
+        found = put(site, client, said(client, scope="profile mail write", resource_server=True, owner_id="ada"))
+        assert found["scope"] == "profile mail"
+        (kept,) = clients(site)
+        assert (kept.registered_by, kept.owner_id, kept.resource_server) == ("open", None, False)
+
+    def test_it_loses_nothing_that_the_operator_gave(self, site: Site) -> None:
+        client = register(site, SERVER)
+        grants = ("authorization_code", "client_credentials")
+        site.change_client(client["client_id"], scope=("write",), grant_types=grants, pkce_required=True)
+        found = put(site, client, said(client, grant_types=list(grants)))
+        assert (found["scope"], found["grant_types"]) == ("write", list(grants))
+        assert clients(site)[0].pkce_required is True
+
+    def test_who_had_an_initial_access_token_keeps_what_it_gives(self, site: Site) -> None:
+        client = register(site, {"grant_types": ["client_credentials"]}, initial_token(site))
+        assert put(site, client, said(client))["grant_types"] == ["client_credentials"]
+
+    @pytest.mark.spec("rfc7592", "2.2")
+    def test_the_application_may_forbid_it(self, site: Site) -> None:
+        @site.provider.registration_policy
+        def policy(metadata: Any, request: Any) -> Any:
+            if request.method == "PUT":
+                raise AccessDenied("clients are changed by the operator", status=403)
+
+        client = register(site, SERVER)
+        answer = call(site, "PUT", client, said(client))
+        assert (answer.status_code, answer.get_json()["error"]) == (403, "access_denied")
+
+    def test_one_that_got_a_token_meanwhile_stays(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = register(site, SERVER)
+        change = site.store.change_client
+
+        def change_late(changed: Any, before: Any) -> Any:
+            site.store.keep_client(client["client_id"])
+            return change(changed, before)
+
+        monkeypatch.setattr(site.store, "change_client", change_late)
+        put(site, client, said(client, client_name="New"))
+        assert (clients(site)[0].name, clients(site)[0].expires_at) == ("New", None)
+
+
+class TestDelete:
+    """Section 2.3."""
+
+    @pytest.mark.spec("rfc7592", "2.3")
+    def test_the_client_is_gone(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+        client = register(site, SERVER)
+        answer = call(site, "DELETE", client)
+        assert (answer.status_code, answer.data) == (204, b"")
+        assert not clients(site)
+        assert heard[1:] == [("client_deleted", {"client_id": client["client_id"], "registered_by": "open"})]
+
+    @pytest.mark.spec("rfc7592", "2.3")
+    def test_with_all_that_it_has(self, site: Site) -> None:
+        client = register(site, SERVER | {"redirect_uris": [CALLBACK]})
+        client_id, secret = client["client_id"], client["client_secret"]
+        tokens = site.tokens(secret, client_id)
+        code = site.authorize(client_id=client_id)["code"]
+        call(site, "DELETE", client)
+        assert not site.is_alive(tokens["access_token"])
+        assert site.refresh(tokens["refresh_token"], secret, client_id).status_code == 401
+        assert site.redeem(code, (client_id, secret)).status_code == 401
+        assert site.ask(client_id=client_id).status_code == 400
+
+    @pytest.mark.spec("rfc7592", "5")
+    @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+    def test_its_token_is_worth_nothing_then(self, site: Site, method: str) -> None:
+        client = register(site, SERVER)
+        call(site, "DELETE", client)
+        assert is_refused(call(site, method, client, {}))
+
+    def test_the_token_before_will_do(self, site: Site) -> None:
+        client = register(site, SERVER)
+        get(site, client)
+        assert call(site, "DELETE", client).status_code == 204
+
+    @pytest.mark.spec("rfc7592", "2.3")
+    def test_a_change_beside_it_brings_nothing_back(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = register(site, SERVER)
+        change = site.store.change_client
+
+        def change_late(changed: Any, before: Any) -> Any:
+            site.store.delete_client(client["client_id"], int(NOW) + 10**7)
+            return change(changed, before)
+
+        monkeypatch.setattr(site.store, "change_client", change_late)
+        assert is_refused(call(site, "PUT", client, said(client)))
+        assert not clients(site)
+
+    def test_two_at_once_are_told_once(
+        self, site: Site, heard: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client, delete = register(site, SERVER), site.store.delete_client
+
+        def delete_twice(client_id: str, until: int) -> Any:
+            delete(client_id, until)
+            return delete(client_id, until)
+
+        monkeypatch.setattr(site.store, "delete_client", delete_twice)
+        assert call(site, "DELETE", client).status_code == 204
+        assert [name for name, _ in heard] == ["client_created"]
+
+
+def test_a_page_may_see_to_its_client(site: Site) -> None:
+    page = {"Origin": "https://notes.example"}
+    path = urlsplit(register(site, SERVER)["registration_client_uri"]).path
+    asked = site.http.options(path, headers=page | {"Access-Control-Request-Method": "PUT"})
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET, PUT, DELETE"
+    assert site.http.get(path, headers=page).headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_where_it_was_turned_off_nothing_is_left(site: Site, new_site: Callable[..., Site]) -> None:
+    client = register(site, SERVER)
+    closed = new_site(store=site.store)
+    assert closed.http.get(urlsplit(client["registration_client_uri"]).path).status_code == 404
+    assert send(closed, SERVER).status_code == 404
