@@ -20,6 +20,7 @@ def test_a_value_has_prefix_body_and_checksum() -> None:
 
 
 @pytest.mark.spec("rfc6749", "10.10")
+@pytest.mark.spec("rfc7592", "5")
 def test_a_value_holds_more_than_160_random_bits() -> None:
     bodies = {values.new("oat", STAMP)[12:48] for _ in range(1000)}
     assert len(bodies) == 1000

@@ -141,15 +141,8 @@ def list_clients(as_json: bool) -> None:
     if as_json:
         print_json(described)
     elif described:
-        columns = (
-            "client_id",
-            "client_name",
-            "token_endpoint_auth_method",
-            "grant_types",
-            "scope",
-            "registered_by",
-            "expires_at",
-        )
+        columns = ["client_id", "client_name", "token_endpoint_auth_method", "grant_types", "scope"]
+        columns += [name for name in ("registered_by", "expires_at") if any(entry[name] for entry in described)]
         shown = (entry | _times(entry) for entry in described)
         print_table([columns, *([entry[name] or "" for name in columns] for entry in shown)])
     else:

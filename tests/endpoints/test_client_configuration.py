@@ -115,6 +115,12 @@ class TestAccess:
         assert is_refused(call(site, "GET", other, token="guess"))
         assert get(site, client), "who has the right one is in nobody's way"
 
+    @pytest.mark.spec("rfc7592", "5")
+    def test_it_is_good_for_as_long_as_the_client_is_there(self, site: Site) -> None:
+        client = register(site, SERVER)
+        site.clock.forward(10 * 365 * 86400)
+        assert get(site, client)["client_id"] == client["client_id"]
+
     def test_the_mode_token_has_it_too(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_REGISTRATION="token")
         client = register(site, CODE, initial_token(site))
