@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import contest, growth, load, machine, postgresql, report, soak, startup
+from . import contest, growth, load, machine, postgresql, purge, report, soak, startup
 from .contest import Contest, Entry
 from .contestants import CONTESTANTS
 from .documents import FOLDER, Documents
@@ -20,7 +20,7 @@ from .environments import BUILD
 from .site import Place
 from .works import WORKS
 
-PARTS = ("contest", "growth", "http", "startup", "soak")
+PARTS = ("contest", "growth", "http", "startup", "soak", "purge")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -31,6 +31,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--http", action="store_true", help="rates and latencies under gunicorn")
     parser.add_argument("--startup", action="store_true", help="CPU and memory of starting")
     parser.add_argument("--soak", action="store_true", help="what stays as it was under full load for minutes")
+    parser.add_argument("--purge", action="store_true", help="what purging many rows lets others wait")
     parser.add_argument("--write-docs", action="store_true", help="all parts, or those named, for docs/benchmarks.rst")
     parser.add_argument("--short", action="store_true", help="a contest of two minutes at most")
     parser.add_argument("--rounds", type=int, default=15)
@@ -39,6 +40,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--works", type=_words, default=list(WORKS), help="works, with commas between")
     parser.add_argument("--sizes", type=_words, default=growth.SIZES, help="tokens of the databases of --growth")
     parser.add_argument("--minutes", type=float, default=10, help="of --soak, for each contestant")
+    parser.add_argument("--rows", type=int, default=purge.SIZE, help="of --purge")
     parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps what came out")
     parser.add_argument("--docs", type=Path, default=FOLDER, help="the folder of --write-docs")
     asked = parser.parse_args()
@@ -111,10 +113,25 @@ def _soak(asked: argparse.Namespace, documents: Documents | None) -> None:
         documents.write_slices(slices)
 
 
+def _purge(asked: argparse.Namespace, documents: Documents | None) -> None:
+    purges = purge.measure(asked.rows, say=say)
+    _keep(asked, "purge", [one.write() for one in purges])
+    print("purging", report.write_purges(purges), sep="\n\n")
+    if documents:
+        documents.write_purges(purges)
+
+
 SOAKED = ("flask_oauth2", "flask_oauth2-postgresql")
 """Who is put under full load for minutes."""
 
-MEASURE = {"contest": _contest, "growth": _growth, "http": _http, "startup": _startup, "soak": _soak}
+MEASURE = {
+    "contest": _contest,
+    "growth": _growth,
+    "http": _http,
+    "startup": _startup,
+    "soak": _soak,
+    "purge": _purge,
+}
 
 
 def _keep(asked: argparse.Namespace, part: str, results: Any) -> None:

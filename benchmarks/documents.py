@@ -11,6 +11,7 @@ from .contestants import CONTESTANTS
 from .environments import ROOT
 from .load import Load
 from .plots import Group
+from .purge import Purged
 from .soak import Slice
 from .startup import Start
 from .works import WORKS
@@ -72,6 +73,10 @@ class Documents:
         ]
         title = "To start and serve one request; less is better"
         self._write("startup.svg", plots.draw(title, [start.name for start in starts], groups))
+
+    def write_purges(self, purges: list[Purged]) -> None:
+        """What purging lets others wait."""
+        self._write("purge.rst", report.write_purges(purges))
 
     def write_slices(self, slices: list[Slice]) -> None:
         """What was held under full load."""

@@ -101,7 +101,6 @@ def _insert(connection: sqlite3.Connection, name: str, lines: Iterator[dict[str,
 
 def _tokens(size: int, now: float, picked: frozenset[int], samples: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
     users = max(size // 10, 1)
-    pattern = rows.write_token(_pattern())
     for number in range(size):
         issued_at = now - MONTH + MONTH * number / size
         stamp = values.stamp(issued_at)
@@ -113,20 +112,21 @@ def _tokens(size: int, now: float, picked: frozenset[int], samples: list[tuple[s
             access_key, refresh_key = stamp + os.urandom(32), stamp + os.urandom(32)
         user = number * 7919 % users
         yield {
-            **pattern,
-            "access_key": access_key,
-            "refresh_key": refresh_key,
+            **token_row(access_key, refresh_key, _user(user)),
             "authorization_id": values.new_family(issued_at),
             "consent_id": _consent(user),
-            "user_id": _user(user),
             "issued_at": int(now),  # or each refresh were the day's first, which notes the use of the consent too
             "expires_at": int(now) + 2 * MONTH,
             "refresh_expires_at": int(now) + 2 * MONTH,
         }
 
 
+def token_row(access_key: bytes, refresh_key: bytes, user_id: str) -> dict[str, Any]:
+    """The row of a token, with what all have in common."""
+    return {**_PATTERN, "access_key": access_key, "refresh_key": refresh_key, "user_id": user_id}
+
+
 def _pattern() -> Token:
-    """A token whose row says what all have in common."""
     authorization = Authorization(id="", client_id=CLIENT_ID, user_id="", scope=(SCOPE,))
     access = AccessToken(
         key=b"",
@@ -139,6 +139,9 @@ def _pattern() -> Token:
         expires_at=0,
     )
     return Token(access=access, authorization=authorization)
+
+
+_PATTERN = rows.write_token(_pattern())
 
 
 def _user(number: int) -> str:

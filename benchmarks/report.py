@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from .contest import Contest
 from .load import Load
+from .purge import Purged
 from .soak import Slice
 from .startup import Start
 from .works import WORKS
@@ -71,6 +72,18 @@ def write_starts(starts: list[Start]) -> str:
     """Milliseconds of CPU and MiB of memory."""
     rows = ([start.name, f"{start.cpu:.0f}", f"{start.memory:.1f}"] for start in starts)
     return table(["", "CPU, ms", "memory, MiB"], rows)
+
+
+def write_purges(purges: list[Purged]) -> str:
+    """Rows and seconds, then milliseconds: the longest transaction, and what a write beside it takes."""
+
+    def row(one: Purged) -> list[str]:
+        beside = (f"{one.waits[at] * 1000:.1f} ({one.alone[at] * 1000:.1f})" for at in range(3))
+        rate = f"{one.size / one.seconds:,.0f}/s"
+        return [one.name, f"{one.size:,}", f"{one.seconds:.0f}", rate, f"{one.longest * 1000:.0f}", *beside]
+
+    header = ["", "rows", "seconds", "", "longest transaction, ms", "median, ms", "1 % above, ms", "longest, ms"]
+    return table(header, map(row, purges))
 
 
 def write_slices(slices: list[Slice]) -> str:

@@ -23,7 +23,7 @@ from .absence import absence
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
-from .pace import Pace
+from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
 from .statements import DECISION, KEYS, MARKS, Statements
 
@@ -286,7 +286,7 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
-        pace = Pace()
+        pace = Pace(REST if self.engine.dialect.name == "sqlite" else 0)
         if partitions:
             yield from self._purge_partitions(partitions, now, pace)
         for after, (_, list_batch, *deletions) in self._sql.expired[1 if partitions else 0 :]:
