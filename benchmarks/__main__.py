@@ -114,7 +114,8 @@ def _soak(asked: argparse.Namespace, documents: Documents | None) -> None:
 
 
 def _purge(asked: argparse.Namespace, documents: Documents | None) -> None:
-    purges = purge.measure(asked.rows, say=say)
+    with open_entries([name for name in asked.only if name in SOAKED]) as entries:
+        purges = purge.measure(entries, size=asked.rows, say=say)
     _keep(asked, "purge", [one.write() for one in purges])
     print("purging", report.write_purges(purges), sep="\n\n")
     if documents:
@@ -122,7 +123,7 @@ def _purge(asked: argparse.Namespace, documents: Documents | None) -> None:
 
 
 SOAKED = ("flask_oauth2", "flask_oauth2-postgresql")
-"""Who is put under full load for minutes."""
+"""Who is put under full load for minutes, and whose database is purged."""
 
 MEASURE = {
     "contest": _contest,

@@ -9,13 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,11 +23,11 @@ from flask_oauth2.stores.sqlalchemy import rows
 from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
 
 from . import postgresql
-from .contest import Say
+from .contest import Entry, Say
 from .growth import token_row
+from .site import Place
 
 SIZE = 1_000_000
-DATABASES = ("sqlite", "postgresql")
 _AT_ONCE = 5_000
 _TOLD_EVERY = 100_000
 _PAUSE = 0.005
@@ -56,21 +53,18 @@ class Purged:
         return asdict(self)
 
 
-def measure(size: int, *, say: Say) -> list[Purged]:
-    """On each database."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="purge-")))
-        server = stack.enter_context(postgresql.serve())
-        urls = {"sqlite": f"sqlite:///{folder / 'oauth2.sqlite'}", "postgresql": server.make_database("purge")}
-        return [_purge(name, urls[name], size, say) for name in DATABASES]
+def measure(entries: dict[str, Entry], *, size: int, say: Say) -> list[Purged]:
+    """In the database of each contestant."""
+    return [_purge(name, entry.place, size, say) for name, entry in entries.items()]
 
 
-def _purge(name: str, url: str, size: int, say: Say) -> Purged:
+def _purge(name: str, place: Place, size: int, say: Say) -> Purged:
     say(f"{name}: filling {size:,} rows")
+    url = place.url or f"sqlite:///{place.folder / 'oauth2.sqlite'}"
     store = SQLAlchemyStore.open(url)
     now = int(time.time())
     _fill(store, size, now)
-    if name == "postgresql":
+    if place.url:
         postgresql.analyze(url)
     say(f"{name}: a write by itself")
     alone = _Beside(url)

@@ -38,6 +38,8 @@ SMALL = [
     "50,100",
     "--minutes",
     "0.1",
+    "--rows",
+    "400",
 ]
 
 
@@ -175,6 +177,15 @@ def test_a_soak(folder: Path) -> None:
         assert one["memory"] > 10
         assert one["files"] > 3
         assert one["connections"] is None
+
+
+def test_a_purge(folder: Path) -> None:
+    (purged,) = read(folder, "purge")
+    assert (purged["name"], purged["size"]) == ("flask_oauth2", 400)
+    assert 0 < purged["longest"] <= purged["seconds"]
+    for waits in (purged["waits"], purged["alone"]):
+        assert len(waits) == 3
+        assert 0 < waits[0] <= waits[1] <= waits[2]
 
 
 def test_the_page_shows_what_is_written(folder: Path) -> None:

@@ -312,3 +312,42 @@ def test_introspection_by_a_client_that_may_not(new_client: Callable[..., NodeCl
     client = new_client()
     token = client.redeem(answer=ask(client, provider))["access_token"]
     assert new_client("machine").introspect(token=token) == {"active": False}
+
+
+@pytest.fixture
+def stranger(node: str) -> Iterator[NodeClient]:
+    """openid-client, which nobody knows here yet."""
+    command = [node, "openid-client.mjs"]
+    with subprocess.Popen(command, cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield NodeClient(process)
+        process.kill()
+
+
+METADATA = {
+    "client_name": "Notes",
+    "redirect_uris": [CALLBACK],
+    "grant_types": ["authorization_code", "refresh_token"],
+    "response_types": ["code"],
+}
+
+
+@pytest.mark.spec("rfc7591", "3")
+@pytest.mark.parametrize(
+    ("method", "name"), [("None", "none"), ("ClientSecretBasic", None), ("ClientSecretPost", "client_secret_post")]
+)
+def test_registration(stranger: NodeClient, provider: Provider, method: str, name: str | None) -> None:
+    metadata = METADATA | ({"token_endpoint_auth_method": name} if name else {})
+    registered = stranger.register(issuer=provider.url, metadata=metadata, method=method)
+    assert ("client_secret" in registered) is (name != "none")
+    tokens = stranger.redeem(answer=ask(stranger, provider))
+    found = stranger.call(url=provider.api, token=tokens["access_token"])
+    assert found == {"user": provider.user, "client": registered["client_id"]}
+    assert stranger.refresh(token=tokens["refresh_token"])["access_token"]
+
+
+@pytest.mark.spec("rfc7591", "3.2.2")
+def test_registration_of_what_may_not_be(stranger: NodeClient, provider: Provider) -> None:
+    with refused("invalid_redirect_uri"):
+        stranger.register(issuer=provider.url, metadata=METADATA | {"redirect_uris": ["http://client.example/"]})
+    with refused("invalid_token"):
+        stranger.register(issuer=provider.url, metadata=METADATA, token="a guess")

@@ -17,6 +17,15 @@ await obey({
     return config.serverMetadata()
   },
 
+  async register({ issuer, metadata, token, method = 'None' }) {
+    config = await openid.dynamicClientRegistration(new URL(issuer), metadata, openid[method](), {
+      algorithm: 'oauth2',
+      execute: [openid.allowInsecureRequests],
+      ...(token ? { initialAccessToken: token } : {}),
+    })
+    return config.clientMetadata()
+  },
+
   async authorize({ redirect_uri, scope }) {
     verifier = openid.randomPKCECodeVerifier()
     return openid.buildAuthorizationUrl(config, {
