@@ -539,6 +539,8 @@ def test_who_registered_a_client_is_shown(new_site: Callable[..., Site]) -> None
     assert row.endswith("open           2027-01-22 08:00 UTC")
     (listed,) = json.loads(run("client", "list", "--json").stdout)
     assert (listed["registered_by"], listed["expires_at"]) == ("open", NOW + 7 * 86400)
+    changed = json.loads(run("client", "update", content["client_id"], "--name", "Known", "--json").stdout)
+    assert (changed["registered_by"], changed["expires_at"]) == ("open", None), "the operator wants it to stay"
 
 
 # routes

@@ -267,6 +267,7 @@ def _keep(server: Server, client: Client, signal: NamedSignal, chosen: bool, as_
     elif client.auth_method in rules.SECRET_METHODS and client.secret is None:
         made = rules.new_secret(server.settings, server.clock())
         client = replace(client, secret=hash_secret(made))
+    client = replace(client, expires_at=None)  # whoever sees to it by hand wants it to stay, used or not
     rules.check(client, server)
     server.store.set_client(client)
     told = {} if signal is signals.secret_rotated else {"registered_by": client.registered_by}

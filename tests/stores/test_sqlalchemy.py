@@ -824,6 +824,15 @@ class TestStatements:
         assert [step for step in steps if "ix_oauth2_token_parent (parent=?)" in step]
         assert not [step for step in steps if step.startswith("SCAN")]
 
+    def test_a_purge_finds_what_a_client_was_let_have_by_index(
+        self, sqlite_store: SQLAlchemyStore, plans: Callable[[], list[str]]
+    ) -> None:
+        sqlite_store.set_client(new_client(expires_at=NOW))
+        assert sum(sqlite_store.purge(NOW)) == 1
+        steps = plans()
+        assert [step for step in steps if "ix_oauth2_client_expires_at (expires_at>? AND expires_at<?)" in step]
+        assert not [step for step in steps if re.match(r"SCAN oauth2_(client|consent)", step)]
+
     def test_postgresql_reads_in_one_message_and_no_transaction(
         self, postgresql_url: str, open_store: OpenStore
     ) -> None:

@@ -8,6 +8,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from flask_oauth2 import (
     Client,
+    InvalidClientMetadata,
     InvalidGrant,
     Issue,
     MemoryStore,
@@ -17,6 +18,7 @@ from flask_oauth2 import (
     current_token,
     signals,
 )
+from flask_oauth2.messages import Request
 from flask_oauth2.stores.callbacks import SetterRequest
 from flask_oauth2.testing import (
     RegisteredClient,
@@ -48,6 +50,13 @@ def load_user(user_id: str) -> str:
 @provider.usergetter
 def check_password(username: str, password: str, client: Client, request: TokenRequest) -> str | None:
     return username if password == "right" else None
+
+
+@provider.registration_policy
+def check_registration(metadata: dict[str, object], request: Request) -> dict[str, object] | None:
+    if request.address == "192.0.2.1":
+        raise InvalidClientMetadata("client_name: is taken")
+    return {**metadata, "client_name": "A client"} if "client_name" not in metadata else None
 
 
 @provider.clientgetter

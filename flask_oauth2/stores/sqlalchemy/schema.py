@@ -190,7 +190,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             Column("by_resource", JSONText),
-            indexed("consent", "client_id"),
+            Index(f"ix_{prefix}consent_client_id", "client_id"),
             sqlite_with_rowid=False,
             **options,
         ),
