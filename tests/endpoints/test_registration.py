@@ -23,7 +23,8 @@ from flask_oauth2.clients.registration import OPEN_GRANTS
 from flask_oauth2.records import Grant
 from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
-from flask_oauth2.stores.base import find_listing
+from flask_oauth2.stores.base import find_listing, find_registration
+from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
 from oauth_site import CALLBACK, NOW, Site, Statements, make_site
 
 DEVICE = OPEN_GRANTS[-1]
@@ -151,6 +152,16 @@ class TestOff:
         parts.callbacks.clientgetter = lambda client_id: None
         settings = Settings.load({"SECRET_KEY": "x"})
         assert Server(settings, MemoryStore, parts, wants_registration=True).registration == "off"
+
+    def test_nothing_is_added_behind_its_back(self) -> None:
+        for callbacks, is_found in ((Callbacks(clientgetter=lambda client_id: None), False), (Callbacks(), True)):
+            store = CallbackStore(MemoryStore(), callbacks, lambda found, client_id: None, lambda mark, now: None)
+            assert (find_registration(store) is not None) is is_found
+
+    def test_a_protected_mcp_server_wants_it(self, new_site: Callable[..., Site]) -> None:
+        site = new_site()
+        site.provider.protect_mcp("/mcp")
+        assert site.server.registration == "open"
 
     def test_a_store_that_cannot_is_named(self, new_site: Callable[..., Site]) -> None:
         class Old:
