@@ -445,7 +445,6 @@ class OAuth2Provider(Registry):
             self._parts,
             described=described,
             elsewhere=elsewhere,
-            wants_registration=any(resource.is_mcp for resource in described),
             url_prefix=self._url_prefix,
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),

@@ -17,14 +17,14 @@ from .. import scopes, uris, values
 from ..records import Client
 from ..scopes import Scope
 from ..settings import LOOPBACK_HOSTS
-from . import rules
+from . import documents, rules
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
     from ..server import Server
 
-OPEN_GRANTS = ("authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code")
-"""The grants in which a user decides, so that whoever registers has got nothing yet."""
+OPEN_GRANTS = documents.GRANT_TYPES
+"""The grants in which a person decides, so that whoever registers has got nothing yet."""
 
 TRUSTED_GRANTS = (*OPEN_GRANTS, "client_credentials")
 """Those of confidential clients that have shown an initial access token."""
