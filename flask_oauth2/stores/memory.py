@@ -50,7 +50,10 @@ class MemoryStore:
     def add_client(self, client: Client) -> bool:
         """See :meth:`.base.RegistrationStore.add_client`."""
         with self._lock:
-            return self._clients.setdefault(client.client_id, client) is client
+            is_new = client.client_id not in self._clients
+            if is_new:
+                self._clients[client.client_id] = client
+            return is_new
 
     def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
         """See :meth:`.base.RegistrationStore.keep_client`."""

@@ -147,6 +147,7 @@ class TestRegistration:
     def test_one_whose_id_is_taken_is_not_added(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
         assert registration.add_client(client)
+        assert registration.add_client(client) is False
         assert registration.add_client(replace(client, name="other", secret=None)) is False
         assert store.get_client(client.client_id) == client
         assert registration.add_client(new_client()) is True, "the store goes on"

@@ -593,6 +593,14 @@ class TestSharing:
         first = register(site)
         assert first["client_id"] == clients(site)[0].client_id
 
+    def test_a_copy_that_is_gone_as_fast_as_it_came_is_no_hindrance(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add, answers = site.store.add_client, [False]
+        monkeypatch.setattr(site.store, "add_client", lambda client: answers.pop() if answers else add(client))
+        content = register(site)
+        assert content["client_id"] == clients(site)[0].client_id
+
     @pytest.mark.spec("rfc7591", "3")
     def test_ten_thousand_are_one_row_and_read_twice(self, tmp_path: Any) -> None:
         from sqlalchemy import event
