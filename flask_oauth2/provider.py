@@ -494,8 +494,8 @@ def _respond(server: Server, endpoint: Endpoint) -> Response:
     if request.method == "OPTIONS":
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
     answer = server.answer(endpoint.respond, server.refuse, server, request)
-    if origin:
-        answer = cross_origin.allow(server, endpoint, request, answer, origin)
+    if origin and endpoint.pages == "clients":
+        answer = cross_origin.allow(server, request, answer, origin)
     return web.write(answer)
 
 

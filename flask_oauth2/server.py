@@ -94,7 +94,6 @@ class Server:
         replica: TokenReader | None = None,
         described: Sequence[Resource] = (),
         elsewhere: Iterable[str] = (),
-        wants_registration: bool = False,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
@@ -115,8 +114,6 @@ class Server:
         self.files_every_token = parts.callbacks.follow_tokens
         """Whether a token has a row too where it needs none, so that the application can end it."""
         self.token_handler = parts.token_handler
-        self.wants_registration = wants_registration or self.is_for_mcp
-        """Whether a part of the application needs clients that register themselves, where no option says otherwise."""
         self.registration = self._choose_registration()
         """``off``, ``token`` or ``open``."""
         self.registration_policy = parts.registration_policy
@@ -209,7 +206,7 @@ class Server:
                 f"OAUTH2_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where none "
                 "can be registered from outside: leave one of the two out"
             )
-        if chosen is None and self.wants_registration and not has_own:
+        if chosen is None and self.is_for_mcp and not has_own:
             log.info(
                 "anybody may register a client here, as clients of protected MCP servers do: "
                 "OAUTH2_REGISTRATION = 'token' or 'off' closes that"

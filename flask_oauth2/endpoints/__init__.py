@@ -45,14 +45,14 @@ ENDPOINTS = (
         "RFC 8628 section 3.1",
         "clients",
     ),
-    Endpoint("registration", "/register", ("POST",), registration.register, "RFC 7591", "any"),
+    Endpoint("registration", "/register", ("POST",), registration.register, "RFC 7591", "clients"),
     Endpoint(
         "client_configuration",
         "/register/<path:client_id>",
         ("GET", "PUT", "DELETE"),
         registration.configure,
         "RFC 7592",
-        "any",
+        "clients",
     ),
 )
 

@@ -1,7 +1,7 @@
 """Which web pages may call the endpoints, as browsers ask by CORS: those of clients that have no secret.
 
 A page may call where the origin of a redirect URI of a public client is its own, or ``OAUTH2_BROWSER_ORIGINS`` names
-it. No answer allows credentials of the browser. Any page may read metadata, and register a client, which has none yet.
+it. No answer allows credentials of the browser. Metadata is for any page to read and needs none of this.
 """
 
 from __future__ import annotations
@@ -94,11 +94,8 @@ def answer_preflight(server: Server, endpoint: Endpoint, origin: str) -> Respons
     return Response(204, headers=headers)
 
 
-def allow(server: Server, endpoint: Endpoint, request: Request, response: Response, origin: str) -> Response:
+def allow(server: Server, request: Request, response: Response, origin: str) -> Response:
     """The same answer, for a page of an allowed origin to read."""
-    if endpoint.pages == "any":
-        anybody = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
-        return replace(response, headers={**response.headers, **anybody})
     headers = {**response.headers, "Vary": "Origin"}
     if origin in server.browser_origins or _is_of_client(server, request, origin):
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED_HEADERS}

@@ -21,6 +21,7 @@ from flask_oauth2 import (
 )
 from flask_oauth2.clients.registration import OPEN_GRANTS
 from flask_oauth2.records import Grant
+from flask_oauth2.resources import Resource
 from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
 from flask_oauth2.stores.base import find_listing, find_registration
@@ -28,6 +29,8 @@ from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
 from oauth_site import CALLBACK, NOW, Site, Statements, make_site
 
 DEVICE = OPEN_GRANTS[-1]
+
+MCP = [Resource(path="/mcp", is_mcp=True)]
 
 CODE = {
     "redirect_uris": ["https://notes.example/cb"],
@@ -128,7 +131,7 @@ class TestOff:
     def test_a_part_of_the_application_may_want_it(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "flask_oauth2"):
             settings = Settings.load({"SECRET_KEY": "x"})
-            assert Server(settings, MemoryStore, wants_registration=True).registration == "open"
+            assert Server(settings, MemoryStore, described=MCP).registration == "open"
         assert len(caplog.records) == 1
         assert "OAUTH2_REGISTRATION = 'token' or 'off' closes that" in caplog.text
 
@@ -136,7 +139,7 @@ class TestOff:
     def test_but_the_option_decides(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
         settings = Settings.load({"SECRET_KEY": "x", "OAUTH2_REGISTRATION": chosen})
         with caplog.at_level(logging.INFO, "flask_oauth2"):
-            assert Server(settings, MemoryStore, wants_registration=True).registration == chosen
+            assert Server(settings, MemoryStore, described=MCP).registration == chosen
         assert not caplog.records
 
     def test_an_application_that_keeps_its_clients_itself_cannot_have_it(self, new_site: Callable[..., Site]) -> None:
@@ -151,7 +154,7 @@ class TestOff:
         parts = Parts()
         parts.callbacks.clientgetter = lambda client_id: None
         settings = Settings.load({"SECRET_KEY": "x"})
-        assert Server(settings, MemoryStore, parts, wants_registration=True).registration == "off"
+        assert Server(settings, MemoryStore, parts, described=MCP).registration == "off"
 
     def test_nothing_is_added_behind_its_back(self) -> None:
         for callbacks, is_found in ((Callbacks(clientgetter=lambda client_id: None), False), (Callbacks(), True)):
@@ -280,13 +283,18 @@ class TestAnswer:
         register(site)
         assert heard == [("client_created", {"client_id": content["client_id"], "registered_by": "open"})]
 
-    def test_any_page_may_register(self, site: Site) -> None:
-        page = {"Origin": "https://notes.example"}
-        asked = site.http.options("/oauth/register", headers=page | {"Access-Control-Request-Method": "POST"})
-        assert asked.headers["Access-Control-Allow-Origin"] == "*"
-        for metadata in (CODE, {}):
-            answer = site.http.post("/oauth/register", json=metadata, headers=page)
-            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    def test_pages_of_registered_clients_may_register_and_others_where_an_option_names_them(
+        self, new_site: Callable[..., Site]
+    ) -> None:
+        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_BROWSER_ORIGINS=["https://agent.example"])
+        register(site)
+        for origin in ("https://notes.example", "https://agent.example", "https://evil.example"):
+            page = {"Origin": origin}
+            asked = site.http.options("/oauth/register", headers=page | {"Access-Control-Request-Method": "POST"})
+            answers = [site.http.post("/oauth/register", json=metadata, headers=page) for metadata in (CODE, {})]
+            allowed = None if origin == "https://evil.example" else origin
+            for answer in (asked, *answers):
+                assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
 class TestBody:
