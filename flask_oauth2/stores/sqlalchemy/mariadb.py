@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from typing import Any
 
 from sqlalchemy import Engine
@@ -17,7 +19,10 @@ _IN_TRANSACTION, _AUTOCOMMIT = 1, 2
 _DEADLOCK = 1213
 """Two transactions waited for each other, and all of ours was undone."""
 
-_ATTEMPTS = 10
+_ATTEMPTS = 16
+
+_LONGEST_PAUSE = 0.05
+"""Seconds between two attempts at most: those that met once would meet again if all came at once."""
 
 
 class MariaDB(Database):
@@ -30,13 +35,14 @@ class MariaDB(Database):
 
     def run(self, *steps: Step) -> list[Any] | None:
         """Run the steps, and again where they met others in a deadlock; a lock that is held is waited for once."""
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 return super().run(*steps)
             except TemporarilyUnavailable as error:
                 if error_number(error.__cause__) != _DEADLOCK:
                     raise
                 deadlock = error
+                time.sleep(min(_LONGEST_PAUSE, 0.001 * 2**attempt) * random.random())  # noqa: S311  no secret
         raise deadlock
 
     def _take_clean(self) -> Any:
