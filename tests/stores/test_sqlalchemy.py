@@ -297,6 +297,7 @@ def reads(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
     return {
         "get_client": lambda: store.get_client("client"),
         "list_clients": lambda: list(store.list_clients()),
+        "list_owned": lambda: list(store.list_owned("ada")),
         "get_grant": lambda: store.get_grant(new_key(), "code"),
         "get_access": lambda: store.get_access(new_key()),
         "get_refresh": lambda: store.get_refresh(new_key()),
@@ -314,6 +315,9 @@ def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
     return {
         "set_client": lambda: store.set_client(new_client()),
         "delete_client": lambda: store.delete_client("client", FAR),
+        "add_client": lambda: store.add_client(new_client()),
+        "keep_client": lambda: store.keep_client("client", FAR),
+        "change_client": lambda: store.change_client(new_client(), new_client()),
         "issue": lambda: store.issue(None, [new_token(), new_grant()], NOW),
         "spend": lambda: store.issue(new_token(), [], NOW),
         "revoke": lambda: store.revoke("mark", FAR),
