@@ -419,12 +419,14 @@ class TestDelete:
         assert [name for name, _ in heard] == ["client_created"]
 
 
-def test_a_page_may_see_to_its_client(site: Site) -> None:
-    page = {"Origin": "https://notes.example"}
+def test_a_page_that_an_option_names_may_see_to_its_client(new_site: Callable[..., Site]) -> None:
+    site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_BROWSER_ORIGINS=["https://agent.example"])
     path = urlsplit(register(site, SERVER)["registration_client_uri"]).path
-    asked = site.http.options(path, headers=page | {"Access-Control-Request-Method": "PUT"})
-    assert asked.headers["Access-Control-Allow-Methods"] == "GET, PUT, DELETE"
-    assert site.http.get(path, headers=page).headers["Access-Control-Allow-Origin"] == "*"
+    for origin, may in (("https://agent.example", True), ("https://evil.example", False)):
+        asked = site.http.options(path, headers={"Origin": origin, "Access-Control-Request-Method": "PUT"})
+        assert asked.headers.get("Access-Control-Allow-Methods") == ("GET, PUT, DELETE" if may else None)
+        answer = site.http.get(path, headers={"Origin": origin})
+        assert answer.headers.get("Access-Control-Allow-Origin") == (origin if may else None)
 
 
 def test_where_it_was_turned_off_nothing_is_left(site: Site, new_site: Callable[..., Site]) -> None:
