@@ -120,7 +120,7 @@ def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServe
 
 @cache
 def certify() -> tuple[bytes, bytes]:
-    """A certificate for :data:`HOST` by its own authority, and its key, as PEM."""
+    """A certificate for :data:`HOST` and localhost by its own authority, and its key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
     now = datetime.now(UTC)
@@ -132,7 +132,7 @@ def certify() -> tuple[bytes, bytes]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,13 +13,13 @@ from pathlib import Path
 
 
 @contextmanager
-def serve(folder: Path, app: str) -> Iterator[str]:
+def serve(folder: Path, app: str, **environment: str) -> Iterator[str]:
     """The URL of the application in the file ``app`` of a folder, while it runs there."""
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
     arguments = [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, env=os.environ | environment)
     try:
         deadline = time.monotonic() + 30
         while not _answers(port):

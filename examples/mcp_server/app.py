@@ -20,6 +20,7 @@ app.config.update(
     OAUTH2_SCOPES={"notes:read": "Read your notes", "notes:write": "Write notes in your name"},
     OAUTH2_LOGIN_VIEW="login",
 )
+app.config.from_prefixed_env()  # such as FLASK_OAUTH2_ISSUER=https://notes.example
 provider = OAuth2Provider(app)
 provider.protect_mcp("/mcp", ["notes:read"], step_up=["notes:write"], name="Notes")
 login_manager = LoginManager(app)

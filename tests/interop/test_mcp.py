@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import httpx2
 import pytest
 import requests
 from a2wsgi import ASGIMiddleware
+from document_server import certify, serve_documents, server_tls
 from example_site import serve
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
@@ -39,13 +41,16 @@ ROOT = Path(__file__).parent.parent.parent
 REDIRECT_URI = "http://localhost:49733/callback"
 
 
+def copy_example(folder: Path) -> Path:
+    ignored = shutil.ignore_patterns("instance", "__pycache__")
+    shutil.copytree(ROOT / "examples/mcp_server", folder / "examples/mcp_server", ignore=ignored)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the example, which runs as its first lines say."""
-    folder = tmp_path_factory.mktemp("clone")
-    ignored = shutil.ignore_patterns("instance", "__pycache__")
-    shutil.copytree(ROOT / "examples/mcp_server", folder / "examples/mcp_server", ignore=ignored)
-    with serve(folder, "examples/mcp_server/app.py") as url:
+    with serve(copy_example(tmp_path_factory.mktemp("clone")), "examples/mcp_server/app.py") as url:
         yield url
 
 
@@ -145,6 +150,28 @@ def test_what_has_expired_is_refreshed(server: str) -> None:
 
     asyncio.run(use())
     assert len(storage.history) == 2
+
+
+def test_by_a_metadata_document_nobody_registers(tmp_path: Path) -> None:
+    (tmp_path / "authority.pem").write_bytes(certify()[0])
+    with serve_documents(server_tls(tmp_path)) as documents:
+        url = f"https://localhost:{documents.port}/client.json"
+        documents.put(client_id=url, redirect_uris=[REDIRECT_URI])
+        trusted = {
+            "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
+            "FLASK_OAUTH2_CLIENT_ID_DOCUMENT_HOSTS": json.dumps([f"localhost:{documents.port}"]),
+        }
+        storage, person = Storage(), Person()
+        with serve(copy_example(tmp_path), "examples/mcp_server/app.py", **trusted) as server:
+
+            async def use() -> None:
+                async with connect(server, storage, person, url) as client:
+                    assert "buy milk" in text_of(await client.call_tool("read_notes", {}))
+                    assert text_of(await client.call_tool("write_note", {"text": "water plants"})) == "written"
+
+            asyncio.run(use())
+        assert [asked["client_id"] for asked in person.asked] == [url, url]
+        assert documents.count() == 1
 
 
 def test_who_denies_is_left_alone(server: str) -> None:
