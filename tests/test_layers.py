@@ -14,7 +14,7 @@ import flask_oauth2
 ROOT = Path(flask_oauth2.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
-FLASK = ("provider.py", "registry.py", "guard.py", "web.py", "login.py", "cli/", "pages/", "testing/")
+FLASK = ("provider.py", "registry.py", "guard.py", "web.py", "login.py", "cli/", "doctor/", "pages/", "testing/")
 """The files that may import flask, marked (F) in the design."""
 
 
@@ -64,6 +64,12 @@ def test_only_the_redis_store_imports_redis(module: Path) -> None:
 def test_only_what_fetches_imports_httpcore(module: Path) -> None:
     if name(module) != "fetch.py":
         assert not {top for top in imports(module) if top.split(".")[0] == "httpcore"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_only_what_visits_imports_httpx(module: Path) -> None:
+    if name(module) != "doctor/visit.py":
+        assert not {top for top in imports(module) if top.split(".")[0] == "httpx"}
 
 
 LAYERS = ["stores", "clients", "checks", "tokens", "grants", "endpoints", "server", "storage", "registry", "provider"]

@@ -1,5 +1,5 @@
 """``flask oauth2 …``: register clients, let others do so, import those of other libraries, take away what has expired,
-list endpoints.
+list endpoints, and say what is wrong.
 
 The commands are loaded when one is asked for, not with every application.
 """
@@ -41,7 +41,7 @@ class Commands(AppGroup):
             raise click.ClickException(str(error)) from error
 
     def _load(self) -> None:
-        from . import clients, importing, maintenance, registration  # noqa: F401  they add their commands to this group
+        from . import clients, doctor, importing, maintenance, registration  # noqa: F401  they add their commands
 
 
 oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")

@@ -12,11 +12,15 @@ import flask
 if TYPE_CHECKING:
     from ..server import Server
 
+NO_PROVIDER = "this application has no OAuth2Provider: OAuth2Provider(app)"
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def find_server() -> Server:
     """The server of the application that ``flask --app`` names."""
+    if "flask_oauth2" not in flask.current_app.extensions:
+        raise click.ClickException(NO_PROVIDER)
     try:
         server: Server = flask.current_app.extensions["flask_oauth2"].provider.server
         _ = server.store  # opens it

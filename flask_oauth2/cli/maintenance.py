@@ -10,7 +10,7 @@ import flask
 
 from ..endpoints import ENDPOINTS, WELL_KNOWN
 from . import oauth2
-from .base import find_server, json_option, print_json, print_table
+from .base import NO_PROVIDER, find_server, json_option, print_json, print_table
 
 _SPECIFICATIONS = {
     "authorize": "RFC 6749 section 3.1",
@@ -71,6 +71,8 @@ def routes(as_json: bool) -> None:
         for rule in app.url_map.iter_rules()
         if rule.endpoint.startswith("oauth2.") and rule.endpoint != "oauth2.static"
     ]
+    if not rows:
+        raise click.ClickException(NO_PROVIDER)
     issuer = app.config.get("OAUTH2_ISSUER")
     if as_json:
         print_json({"issuer": issuer, "routes": rows})

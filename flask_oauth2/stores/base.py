@@ -16,7 +16,7 @@ epoch, UTC, and always passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .. import values
 from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
@@ -146,6 +146,27 @@ class ListingStore(Protocol):
         ...
 
 
+class Fault(NamedTuple):
+    """What is wrong with the database or the server that a store rests on.
+
+    ``level`` is ``error``, ``warning`` or ``note``; ``rule`` the section that asks for it, where one does.
+    """
+
+    level: str
+    what: str
+    cure: str
+    rule: str = ""
+
+
+@runtime_checkable
+class ExaminedStore(Protocol):
+    """A store that ``flask oauth2 doctor`` can ask how it is."""
+
+    def examine(self, now: int) -> Iterator[Fault]:
+        """What is wrong with what it rests on. Nothing is changed."""
+        ...
+
+
 @runtime_checkable
 class RegistrationStore(Protocol):
     """A store in which clients can be registered from outside, at the same time from several sides.
@@ -254,6 +275,14 @@ def find_registration(store: object) -> RegistrationStore | None:
         return None
     found: RegistrationStore | None = _find(store, RegistrationStore)
     return found
+
+
+def find_examined(store: object) -> Iterator[ExaminedStore]:
+    """The store and those behind it, as far as they can say how they are."""
+    while store is not None:
+        if isinstance(store, ExaminedStore):
+            yield store
+        store = getattr(store, "behind", None)
 
 
 def find_import(store: object) -> ImportStore | None:

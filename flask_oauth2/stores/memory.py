@@ -8,7 +8,7 @@ from threading import RLock
 
 from .. import values
 from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
-from .base import GRANT_MEMORY, SIBLINGS
+from .base import GRANT_MEMORY, SIBLINGS, Fault
 
 
 class MemoryStore:
@@ -76,6 +76,14 @@ class MemoryStore:
     def list_owned(self, owner_id: str) -> Iterator[Client]:
         """See :meth:`.base.RegistrationStore.list_owned`."""
         return (client for client in self.list_clients() if client.owner_id == owner_id)
+
+    def examine(self, now: int) -> Iterator[Fault]:
+        """See :meth:`.base.ExaminedStore.examine`."""
+        yield Fault(
+            "warning",
+            "clients and tokens are in the memory of one process: they go with it, and no other worker knows them",
+            "leave store= out, or give OAuth2Provider a database by db=",
+        )
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""

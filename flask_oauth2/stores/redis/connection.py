@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from ...errors import ConfigurationError, TemporarilyUnavailable
+from ..base import Fault
 from .scripts import Script
 
 log = logging.getLogger("flask_oauth2")
@@ -90,6 +91,19 @@ class Connection:
         with self._reached():
             self.client.publish(channel, text.encode("utf-8", "surrogatepass"))
 
+    def examine(self) -> Iterator[Fault]:
+        """Why the server may forget what it was given."""
+        with self._reached():
+            info = self.client.info()
+            yield from find_faults(info)
+            if not info.get("aof_enabled"):
+                yield Fault(
+                    "note",
+                    "the Redis server keeps no log of what it was given: after a crash it brings back codes that were "
+                    "spent, or has lost those that were not",
+                    "set appendonly to yes, and appendfsync to always",
+                )
+
     def get_to_know(self) -> None:
         """See whether the server will do, if that was not done."""
         with self._reached():
@@ -138,10 +152,18 @@ def verify(info: Mapping[str, Any]) -> None:
             f"the Redis server of OAUTH2_REDIS_URL is {version}, which is too old: flask_oauth2 needs "
             f"{'.'.join(map(str, _LEAST_VERSION))} or newer"
         )
+    for fault in find_faults(info):
+        log.warning("%s: %s", fault.what, fault.cure)
+
+
+def find_faults(info: Mapping[str, Any]) -> Iterator[Fault]:
+    """Why a server may drop what it was given, as it says of itself."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        log.warning(
-            "the Redis server may drop what it was given (maxmemory-policy is %s), and a spent code or a counter that "
-            "is gone can be used again: set maxmemory-policy to noeviction, or use a server of its own",
-            policy,
+        yield Fault(
+            "error",
+            f"the Redis server may drop what it was given (maxmemory-policy is {policy}), and a spent code or a "
+            "counter that is gone can be used again",
+            "set maxmemory-policy to noeviction, or use a server of its own",
+            "rfc6749 4.1.2",
         )

@@ -23,7 +23,7 @@ import redis as redis_py
 from ... import values
 from ...errors import TemporarilyUnavailable
 from ...records import AccessToken, Authorization, Client, Grant, Token
-from ..base import GRANT_MEMORY, Store
+from ..base import GRANT_MEMORY, Fault, Store
 from .announcements import Announcements
 from .connection import Connection, connect
 from .scripts import COUNT, DECIDE, POLL, SPEND_AND_FILE, SPENT, TAKE_BACK, TAKEN
@@ -73,6 +73,10 @@ class RedisStore:
         if self._is_own:
             self._redis.client.close()
             self._redis.client.connection_pool.disconnect()
+
+    def examine(self, now: int) -> Iterator[Fault]:
+        """See :meth:`.base.ExaminedStore.examine`."""
+        return self._redis.examine()
 
     def get_client(self, client_id: str) -> Client | None:
         """From the store behind."""

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from ... import values
 from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
-from ..base import GRANT_MEMORY, SIBLINGS
+from ..base import GRANT_MEMORY, SIBLINGS, Fault
 from . import rows, schema
 from .absence import absence
 from .connect import connect
@@ -93,6 +93,14 @@ class SQLAlchemyStore:
         if self.engine.dialect.name == "mariadb":
             verify_exactness(self.engine, [table.name for table in self.tables])
         self._find_partitions()
+
+    def examine(self, now: int) -> Iterator[Fault]:
+        """See :meth:`.base.ExaminedStore.examine`."""
+        from .examination import examine  # seldom needed, so not loaded with the store
+
+        self.check()
+        with absence(self.engine):
+            yield from examine(self.engine, self.tables, now)
 
     def _find_partitions(self) -> Partitions | None:
         """Those of the token table. What names one token looks in one of them from now on."""

@@ -1,0 +1,69 @@
+"""``flask oauth2 doctor``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+import flask
+from flask.cli import ScriptInfo
+
+from . import oauth2
+from .base import json_option, one_line, print_json
+
+if TYPE_CHECKING:
+    from ..doctor import Finding
+
+
+def _check_url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise click.BadParameter("say scheme, host and port, such as http://127.0.0.1:8000")
+    return value
+
+
+@oauth2.command("doctor", with_appcontext=False)
+@click.option("--url", callback=_check_url, help="Where the application listens, if not under OAUTH2_ISSUER.")
+@click.option("--offline", is_flag=True, help="Do not ask the running application.")
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@json_option
+@click.pass_context
+def doctor(context: click.Context, url: str | None, offline: bool, strict: bool, as_json: bool) -> None:
+    """Say what is wrong with the application: its settings, its rows, its views, and how it is reached.
+
+    It is asked for its documents under its public URL, as clients do. Nothing is changed. The command fails where
+    there is an error.
+    """
+    from ..doctor import broken, diagnose
+
+    try:
+        app: flask.Flask = context.ensure_object(ScriptInfo).load_app()
+        findings = diagnose(app, url=url, offline=offline)
+    except click.ClickException:  # there is no such application
+        raise
+    except Exception as reason:  # the application itself cannot start, so there is nothing else to look at
+        findings = [broken("settings.start", reason)]
+    counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "note")}
+    if as_json:
+        print_json({"findings": list(map(asdict, findings)), "errors": counts["error"], "warnings": counts["warning"]})
+    else:
+        _print(findings, counts)
+    if counts["error"] or (strict and counts["warning"]):
+        raise SystemExit(1)
+
+
+def _print(findings: list[Finding], counts: dict[str, int]) -> None:
+    field = ""
+    for finding in findings:
+        if finding.check.partition(".")[0] != field:
+            field = finding.check.partition(".")[0]
+            click.echo(field.replace("_", "-").capitalize())
+        click.echo(f"  {finding.level:<8} {one_line(finding)}")
+    if not findings:
+        click.echo("Nothing is wrong.")
+        return
+    said = [f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count]
+    click.echo(f"\n{', '.join(said)}.")

@@ -1,0 +1,195 @@
+"""Requests to the running application, as its clients send them: in limited time, and never with a traceback.
+
+The one file that imports httpx, when it is first needed.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import httpx
+
+MOST_BYTES = 256 * 1024
+"""The longest body that is read."""
+
+PATIENCE = 5.0
+"""Seconds for one answer."""
+
+
+class Unreachable(Exception):
+    """There was no answer: why, and what can be done about it."""
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cure = cure
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came: ``headers`` by names in lower case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says that it is JSON."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+    @property
+    def members(self) -> dict[str, Any] | None:
+        """Those of a JSON object; None where it is none."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+
+class Visitor:
+    """Whoever asks.
+
+    :param origin: scheme and host of the issuer, under which everything is asked for.
+    :param inside: where the application listens itself, if it is to be asked there: scheme, host and port. It is told
+        the rest by the headers of a proxy.
+    :param until: when all must be over, by ``time.monotonic``.
+    """
+
+    def __init__(self, origin: str, inside: str | None, until: float) -> None:
+        import httpx
+
+        self._until = until
+        self._origin = origin
+        self._inside = inside
+        public = urlsplit(origin)
+        forwarded = {
+            "Host": public.netloc,
+            "X-Forwarded-Host": public.netloc,
+            "X-Forwarded-Proto": public.scheme,
+            "X-Forwarded-For": "127.0.0.1",
+        }
+        # the certificate is that of the public name, wherever it is shown
+        self._extensions = {} if inside is None else {"sni_hostname": public.hostname}
+        # a proxy of the environment would not find what listens inside
+        self._client = httpx.Client(
+            headers={"User-Agent": "flask-oauth2-doctor", **({} if inside is None else forwarded)},
+            trust_env=inside is None,
+            follow_redirects=False,
+        )
+
+    def close(self) -> None:
+        """Leave."""
+        self._client.close()
+
+    def get(self, url: str, **headers: str) -> Answer:
+        """Raises :exc:`Unreachable`."""
+        return self._ask("GET", url, None, headers)
+
+    def post(self, url: str, form: Mapping[str, str]) -> Answer:
+        """Raises :exc:`Unreachable`."""
+        return self._ask("POST", url, form, {})
+
+    def _ask(self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str]) -> Answer:
+        # a server that sends a byte now and then outlasts each timeout of a socket, but not this
+        patience = min(PATIENCE, self._until - time.monotonic())
+        if patience <= 0:
+            raise Unreachable("the time for all of it is over", "see why the application answers so late")
+        heard: list[Answer | Unreachable] = []
+
+        def ask() -> None:
+            heard.append(self._answer_or_why(method, url, form, headers, patience))
+
+        thread = Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(patience)
+        if not heard:
+            raise Unreachable(f"no whole answer came within {patience:.0f} seconds", _SLOW)
+        if isinstance(heard[0], Unreachable):
+            raise heard[0]
+        return heard[0]
+
+    def _answer_or_why(self, method: str, url: str, form: Any, headers: Any, patience: float) -> Answer | Unreachable:
+        import httpx
+
+        asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
+        try:
+            with self._client.stream(
+                method, asked, data=form, headers=headers, timeout=patience, extensions=self._extensions
+            ) as response:
+                return Answer(url, response.status_code, _lower(response.headers), _read(response))
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:
+            return _explain(error, asked)
+
+
+_SLOW = "see why the application answers so late: its log, its workers, the database"
+
+
+def _lower(headers: httpx.Headers) -> dict[str, str]:
+    """By names in lower case; one that came twice has both values."""
+    return {name.lower(): ", ".join(headers.get_list(name)) for name in headers}
+
+
+def _read(response: httpx.Response) -> bytes:
+    body = b""
+    for part in response.iter_bytes():
+        body += part
+        if len(body) > MOST_BYTES:
+            break
+    return body[:MOST_BYTES]
+
+
+def _explain(error: Exception, asked: str) -> Unreachable:
+    """The cause behind an error of httpx, in words."""
+    import httpx
+
+    chain = list(_causes(error))
+    host = urlsplit(asked).netloc
+    refused = next((cause for cause in chain if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if refused is not None:
+        return Unreachable(
+            f"the certificate of {host} is not to be trusted: {refused.verify_message}",
+            "give the server a certificate of an authority that clients know, with the whole chain, for this host; "
+            "where the authority is your own, SSL_CERT_FILE names its certificate",
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in chain):
+        return Unreachable(f"{host} does not speak TLS as it should", "see what listens there, and with what protocol")
+    for kind, (reason, cure) in _CAUSES:
+        if any(isinstance(cause, kind) for cause in chain):
+            return Unreachable(f"{host} {reason}", cure)
+    if isinstance(error, httpx.TimeoutException):
+        return Unreachable(f"{host} does not answer in time", _SLOW)
+    text = str(error).partition("\n")[0] or type(error).__name__
+    return Unreachable(f"{host} gives no answer that HTTP knows: {text[:200]}", "see what listens there")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+_REFUSED = (
+    "lets nobody connect: nothing listens there",
+    "start the application, or correct OAUTH2_ISSUER; --url says where it listens inside",
+)
+_UNKNOWN = (
+    "is a host that this machine does not find",
+    "correct OAUTH2_ISSUER or the DNS; --url says where the application listens inside",
+)
+
+_CAUSES: tuple[tuple[type[BaseException], tuple[str, str]], ...] = (
+    (ConnectionRefusedError, _REFUSED),
+    (socket.gaierror, _UNKNOWN),
+)

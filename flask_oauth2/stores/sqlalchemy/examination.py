@@ -1,0 +1,149 @@
+"""How a database is: what ``flask oauth2 doctor`` sees of it, with nothing changed and no table read through."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, Index
+
+from ... import values
+from ..base import Fault
+from .engines import is_in_memory
+from .partitions import find_partitions
+from .schema import Tables
+
+DAY = 86400
+
+_LATE = 7
+"""Days after which what has expired should be gone."""
+
+_MANY = 10_000
+"""Rows from which a planner that knows nothing of them goes wrong."""
+
+
+def examine(engine: Engine, tables: Tables, now: int) -> Iterator[Fault]:
+    """What is wrong with a database whose tables and columns are there."""
+    yield from _indexes(engine, tables)
+    with engine.connect() as connection:
+        yield from _age(connection, tables, now)
+        of_dialect = _BY_DIALECT.get(engine.dialect.name)
+        if of_dialect is not None:
+            yield from of_dialect(connection, tables)
+
+
+def _indexes(engine: Engine, tables: Tables) -> Iterator[Fault]:
+    """Those that are declared: without one, a request reads a whole table."""
+    inspector = sa.inspect(engine)
+    for table in tables:
+        if not table.indexes:
+            continue
+        there = inspector.get_indexes(table.name, schema=table.schema)
+        is_unique = {found["column_names"][0]: bool(found["unique"]) for found in there if len(found["column_names"])}
+        is_cut = table is tables.token and find_partitions(engine, table) is not None
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            column = next(iter(index.columns)).name
+            if column not in is_unique:
+                yield Fault(
+                    "error",
+                    f"the index of {column} of the table {table.name} is missing: whoever looks for one row there "
+                    "reads all of them",
+                    # in a table that is cut, an index that is unique needs the column by which it is
+                    _create(index, engine) if not is_cut else "make it as docs/howto/partitions.rst says",
+                )
+            elif index.unique and not is_unique[column] and not is_cut:
+                yield Fault(
+                    "warning",
+                    f"the index of {column} of the table {table.name} is not unique",
+                    f"drop it, then {_create(index, engine)}",
+                )
+
+
+def _create(index: Index, engine: Engine) -> str:
+    statement = str(sa.schema.CreateIndex(index).compile(dialect=engine.dialect))
+    if engine.dialect.name == "postgresql":
+        statement = statement.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
+    return " ".join(statement.split())
+
+
+def _age(connection: Connection, tables: Tables, now: int) -> Iterator[Fault]:
+    """Keys begin with a time, so the first of an index is the oldest."""
+    token = tables.token
+    # what was imported has no time at the front of its key
+    stamped = token.c.access_key >= b"\0\0\0\0\0\1"
+    oldest = sa.select(token.c.access_key, token.c.expires_at, token.c.refresh_expires_at)
+    row = connection.execute(oldest.where(stamped).order_by(token.c.access_key).limit(1)).first()
+    if row is None:
+        return
+    key, expires_at, refresh_expires_at = row
+    ended = max(expires_at, refresh_expires_at or 0)
+    if ended < now - _LATE * DAY:
+        issued = (now - values.second(bytes(key))) // DAY
+        yield Fault(
+            "warning",
+            f"the oldest token was issued {issued} days ago and ended {(now - ended) // DAY} days ago: nobody takes "
+            "away what has expired",
+            "run flask oauth2 purge once a day",
+        )
+
+
+def _sqlite(connection: Connection, tables: Tables) -> Iterator[Fault]:
+    if is_in_memory(connection.engine.url):
+        yield Fault(
+            "warning",
+            "the database is in the memory of one process: clients and tokens go with it, and no other worker knows "
+            "them",
+            "set OAUTH2_DATABASE_URI to a file or a server",
+        )
+        return
+    path = str(connection.engine.url.database)
+    mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0
+    if mode & 0o077:
+        yield Fault(
+            "warning",
+            f"others than its owner may open the database {path} (mode {mode:04o})",
+            f"chmod 600 {path}",
+            "rfc6819 5.1.4.1.1",
+        )
+    journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    if str(journal).lower() != "wal":
+        yield Fault(
+            "note",
+            f"the database {path} is not in WAL mode, so that readers wait for whoever writes",
+            f"sqlite3 {path} 'PRAGMA journal_mode = WAL'",
+        )
+
+
+def _postgresql(connection: Connection, tables: Tables) -> Iterator[Fault]:
+    known = sa.text(
+        "SELECT c.reltuples, s.n_live_tup, s.last_analyze, s.last_autoanalyze FROM pg_class c"
+        " JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.oid = to_regclass(:table)"
+    )
+    quote = connection.dialect.identifier_preparer.format_table
+    for table in tables:
+        row = connection.execute(known, {"table": quote(table)}).first()
+        if row is not None and max(row[0], row[1]) > _MANY and row[2] is None and row[3] is None:
+            yield Fault(
+                "warning",
+                f"PostgreSQL has never looked at what is in the table {table.name}, so it guesses how to read it",
+                f"ANALYZE {quote(table)}, and turn autovacuum on",
+            )
+    invalid = sa.text(
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " WHERE i.indrelid = to_regclass(:table) AND NOT i.indisvalid"
+    )
+    for table in tables:
+        for name in connection.scalars(invalid, {"table": quote(table)}):
+            yield Fault(
+                "error",
+                f"the index {name} of the table {table.name} was never finished, and nothing reads it",
+                f"REINDEX INDEX CONCURRENTLY {name}",
+            )
+
+
+_BY_DIALECT: dict[str, Callable[[Connection, Tables], Iterator[Fault]]] = {
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+}
