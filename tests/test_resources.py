@@ -163,6 +163,15 @@ class TestDocument:
         answer = api.app.test_client().get(f"{WELL_KNOWN}/api", base_url="https://login.example/eu")
         assert answer.get_json()["resource"] == "https://login.example/eu/api"
 
+    @pytest.mark.spec("rfc9728", "3.1")
+    @pytest.mark.parametrize("path", ["", "/api", "/eu/api", "/eu/api/"])
+    def test_below_a_mount_point_it_is_below_the_root_of_the_host(self, api: Site, path: str) -> None:
+        http, mounted = api.app.test_client(), {"SCRIPT_NAME": "/eu"}
+        answer = http.get(f"{WELL_KNOWN}{path}", environ_overrides=mounted)
+        assert answer.get_json()["resource"] == "https://login.example/eu/api"
+        assert http.get(f"{WELL_KNOWN}/europe/api", environ_overrides=mounted).status_code == 404
+        assert http.get(f"{WELL_KNOWN}/eu/api").status_code == 404, "nobody has mounted it"
+
     def test_scopes_are_those_of_all_kinds_of_guards(self, new_site: NewSite) -> None:
         site = new_site()
         site.provider.protect_resource("/v1")

@@ -41,7 +41,9 @@ def find(server: Server, path: str, mount: str) -> str | None:
         return _encode(describe(server, mount)) if is_ours else None
     described = server.resources(mount)
     rest = path.removeprefix(resources.WELL_KNOWN).rstrip("/")
-    found = next((resource for resource in described if resource.path.rstrip("/") == rest), None)
+    below = rest.removeprefix(mount) if mount and f"{rest}/".startswith(f"{mount}/") else rest  # as its URL has it
+    by_path = {resource.path.rstrip("/"): resource for resource in described}
+    found = by_path.get(rest) or by_path.get(below)
     if found is None and rest == "":
         found = described.of_root
     return None if found is None else _encode(describe_resource(server, found))
