@@ -14,7 +14,6 @@ import flask
 from .. import values
 from ..errors import ConfigurationError
 from ..provider import EXTENSION
-from ..settings import Settings
 from . import clients, guards, probes, proxy, registration, settings, sign_in, storage
 from .base import LEVELS, Check, Examined, Finding, error
 
@@ -83,9 +82,8 @@ def _diagnose(app: flask.Flask, url: str | None, offline: bool, patience: float)
         )
         return
     try:
-        examined = Examined(
-            app, installed.provider, Settings.load(app.config, warns=False), installed.provider.server, url=url
-        )
+        server = installed.provider.server
+        examined = Examined(app, installed.provider, server.settings, server, url=url)
     except Exception as reason:  # whatever keeps it from starting
         yield broken("settings.start", reason)
         return

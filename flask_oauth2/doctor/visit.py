@@ -83,7 +83,10 @@ class Visitor:
         # the certificate is that of the public name, wherever it is shown
         self._extensions = {} if inside is None else {"sni_hostname": public.hostname}
         # a proxy of the environment would not find what listens inside
+        trusted = httpx.create_ssl_context()
+        trusted.load_default_certs()  # those of the system too, where an authority may be of one's own
         self._client = httpx.Client(
+            verify=trusted,
             headers={"User-Agent": "flask-oauth2-doctor", **({} if inside is None else forwarded)},
             trust_env=inside is None,
             follow_redirects=False,

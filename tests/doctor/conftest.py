@@ -13,11 +13,13 @@ import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import make_server
 
-from flask_oauth2 import Client, OAuth2Provider, hash_secret
+from flask_oauth2 import Client, OAuth2Provider, hash_secret, values
 from flask_oauth2.doctor import Finding, diagnose
 
 ISSUER = "https://login.example"
 KEY = "c4f1b2a39d8e7f60" * 2 + "5a6b7c8d9e0f1023" * 2
+
+SECRET = hash_secret(values.new("ocs", values.stamp(1_800_000_000)))
 
 CONFIG: dict[str, Any] = {
     "SECRET_KEY": KEY,
@@ -44,7 +46,7 @@ class Patient:
     def add_client(self, client_id: str = "shop", **fields: Any) -> None:
         defaults: dict[str, Any] = {
             "name": "Shop",
-            "secret": None if fields.get("auth_method") == "none" else hash_secret("x" * 40),
+            "secret": None if fields.get("auth_method") == "none" else SECRET,
             "redirect_uris": ("https://client.example/back",),
             "scope": ("profile",),
             "metadata": {"client_uri": "https://client.example"},

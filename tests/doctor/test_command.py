@@ -1,0 +1,152 @@
+"""``flask oauth2 doctor``, as people and their CI run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import flask
+import pytest
+from click.testing import Result
+from doctor.conftest import KEY, NewPatient, Patient
+from servers import Gunicorn
+
+
+def run(patient: Patient, *arguments: str, ends: int = 0) -> Result:
+    result = patient.app.test_cli_runner().invoke(args=["oauth2", "doctor", *arguments])
+    assert result.exit_code == ends, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_nothing_is_wrong(patient: Patient) -> None:
+    assert run(patient, "--offline", "--strict").output == "Nothing is wrong.\n"
+    assert json.loads(run(patient, "--offline", "--json").stdout) == {"findings": [], "errors": 0, "warnings": 0}
+
+
+def test_findings_are_grouped_one_in_a_line(new_patient: NewPatient) -> None:
+    patient = new_patient(SECRET_KEY="dev", OAUTH2_PKCE_REQUIRED="public", SESSION_COOKIE_SECURE=False, proxied=False)
+    assert run(patient, "--offline", ends=1).stdout.splitlines() == [
+        "Settings",
+        "  error    SECRET_KEY is a word of the tutorials: whoever guesses it signs in as anybody (rfc6749 10.10); "
+        "cure: make one by python -c 'import secrets; print(secrets.token_hex())', and keep it",
+        "  note     OAUTH2_PKCE_REQUIRED lets clients with a secret do without PKCE (rfc9700 2.1.1); cure: leave it at "
+        '"all", and let single clients do without by flask oauth2 client update ID --no-pkce',
+        "  warning  the session cookie goes over http too, where others read it (rfc6265 8.3); cure: "
+        "SESSION_COOKIE_SECURE = True",
+        "Proxy",
+        "  warning  behind a proxy that ends https the application sees http: its cookies and its own URLs are then "
+        "for http (rfc8414 2); cure: app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), of "
+        "werkzeug.middleware.proxy_fix; docs/howto/proxy",
+        "",
+        "1 error, 2 warnings, 1 note.",
+    ]
+
+
+def test_warnings_fail_where_that_is_wanted(new_patient: NewPatient) -> None:
+    patient = new_patient(SESSION_COOKIE_SECURE=False)
+    assert run(patient, "--offline").stdout.endswith("\n1 warning.\n")
+    said = json.loads(run(patient, "--offline", "--strict", "--json", ends=1).stdout)
+    assert (said["errors"], said["warnings"]) == (0, 1)
+    assert said["findings"] == [
+        {
+            "level": "warning",
+            "check": "settings.session_cookie",
+            "what": "the session cookie goes over http too, where others read it",
+            "rule": "rfc6265 8.3",
+            "cure": "SESSION_COOKIE_SECURE = True",
+        }
+    ]
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:8000/notes", "ftp://x", "http://"])
+def test_a_url_that_is_none(patient: Patient, url: str) -> None:
+    assert "say scheme, host and port" in run(patient, "--url", url, ends=2).stderr
+
+
+def test_names_from_elsewhere_hide_nothing_in_a_terminal(patient: Patient) -> None:
+    patient.add_client("x", redirect_uris=("http://client.example/\x1b[2J",))
+    assert "\x1b" not in run(patient, "--offline", ends=1).output
+
+
+APPLICATION = f"""
+    from flask import Flask
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from flask_oauth2 import OAuth2Provider
+
+    app = Flask(__name__)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)
+    app.config.update(
+        SECRET_KEY="{KEY}",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        OAUTH2_ISSUER="https://login.example",
+        OAUTH2_SCOPES={{"notes": "Read your notes"}},
+        OAUTH2_LOGIN_VIEW="login",
+    )
+    provider = OAuth2Provider(app)
+    provider.protect_resource("/api", ["notes"])
+    provider.current_user(lambda: None)
+    app.add_url_rule("/login", "login", lambda: "sign in")
+"""
+
+
+def doctor(folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "flask", "--app", "application", "oauth2", "doctor", *arguments]
+    found = subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True)
+    return found.returncode, found.stdout + found.stderr
+
+
+def test_a_real_server(tmp_path: Path) -> None:
+    (tmp_path / "application.py").write_text(dedent(APPLICATION))
+    server = Gunicorn("application:app", tmp_path, workers=2)
+    try:
+        url = f"http://127.0.0.1:{server.port}"
+        assert doctor(tmp_path, "--url", url, "--strict") == (0, "Nothing is wrong.\n")
+        (tmp_path / "application.py").write_text(dedent(APPLICATION).replace('"/api"', '"/files"'))
+        code, said = doctor(tmp_path, "--url", url)
+        assert code == 1, "what runs is older than what is here"
+        assert "says something else than this application would: protected_resources" in said
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("OAUTH2_SCOPES", "OAUTH2_SCOPE", "did you mean OAUTH2_SCOPES?"),
+        ("https://login.example", "http://login.example", "must begin with https://"),
+        ('["notes"]', '["mail"]', "the resource /api needs the scope mail"),
+        ("provider.protect", "None.protect", "AttributeError: 'NoneType' object has no attribute"),
+    ],
+)
+def test_an_application_that_cannot_start(tmp_path: Path, before: str, after: str, said: str) -> None:
+    (tmp_path / "application.py").write_text(dedent(APPLICATION).replace(before, after))
+    code, output = doctor(tmp_path, "--offline")
+    assert code == 1
+    assert output.startswith("Settings\n  error    ")
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_there_is_no_application(tmp_path: Path) -> None:
+    code, output = doctor(tmp_path, "--offline")
+    assert code == 2
+    assert "Could not import 'application'" in output
+
+
+@pytest.mark.parametrize("arguments", [["routes"], ["client", "list"], ["purge"]])
+def test_other_commands_where_there_is_no_provider(arguments: list[str]) -> None:
+    from flask_oauth2.cli import oauth2
+
+    app = flask.Flask("plain")
+    app.cli.add_command(oauth2)  # as the entry point of the package does for every application
+    result: Any = app.test_cli_runner().invoke(args=["oauth2", *arguments])
+    assert result.exit_code == 1
+    assert "Error: this application has no OAuth2Provider" in result.stderr

@@ -1,0 +1,359 @@
+"""What the doctor says of applications that run, behind whatever may stand before them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import flask
+import pytest
+from doctor.conftest import ISSUER, NewPatient, Patient
+from document_server import HOST, certify, serve_documents, server_tls
+from flask_wtf import CSRFProtect
+from servers import free_port
+from werkzeug.wrappers import Request, Response
+
+from flask_oauth2.doctor import Finding
+
+Serve = Callable[..., str]
+Change = Callable[[Request, Response], Response | None]
+
+WELL_KNOWN = "/.well-known/oauth-authorization-server"
+
+
+def changed(patient: Patient, change: Change) -> Any:
+    """The application behind something that changes its answers."""
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        response = Response.from_app(patient.app.wsgi_app, environ)
+        return (change(Request(environ), response) or response)(environ, start_response)
+
+    return answer
+
+
+@pytest.fixture
+def api(new_patient: NewPatient) -> Patient:
+    """An application with a described resource."""
+    patient = new_patient()
+    patient.provider.protect_resource("/files", ["notes"], name="Files")
+    patient.add_client()
+    return patient
+
+
+def checks(findings: list[Finding]) -> set[str]:
+    return {finding.check for finding in findings}
+
+
+def test_nothing_is_wrong(api: Patient, serve: Serve) -> None:
+    assert api.diagnose(url=serve(api.app)) == []
+
+
+def test_under_its_public_url(new_patient: NewPatient, serve: Serve) -> None:
+    patient = new_patient(SESSION_COOKIE_SECURE=False)
+    patient.provider.protect_resource("/", ["profile"])
+    patient.app.config["OAUTH2_ISSUER"] = serve(patient.app)
+    findings = patient.diagnose(offline=False)
+    assert checks(findings) == {"settings.issuer"}
+
+
+def test_several_resources_and_one_at_the_root(new_patient: NewPatient, serve: Serve) -> None:
+    patient = new_patient()
+    for path in ("/", "/files", "/mcp"):
+        patient.provider.protect_resource(path, ["notes"])
+    assert patient.diagnose(url=serve(patient.app)) == []
+
+
+@pytest.mark.parametrize("issuer", [f"{ISSUER}/notes", ISSUER])
+def test_mounted_at_a_path(new_patient: NewPatient, serve: Serve, issuer: str) -> None:
+    api = new_patient(OAUTH2_ISSUER=issuer)
+    api.provider.protect_resource("/files", ["notes"])
+
+    def mount(environ: Any, start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if not path.startswith(("/.well-known/", "/notes/")):
+            return Response("nothing here", 404)(environ, start_response)
+        environ |= {"SCRIPT_NAME": "/notes", "PATH_INFO": path.removeprefix("/notes")}
+        return api.app(environ, start_response)
+
+    assert api.diagnose(url=serve(mount)) == []
+
+
+@pytest.mark.spec("rfc8414", "3.1")
+def test_a_prefix_that_loses_what_is_well_known(new_patient: NewPatient, serve: Serve) -> None:
+    api = new_patient(OAUTH2_ISSUER=f"{ISSUER}/notes")
+
+    def mount(environ: Any, start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if not path.startswith("/notes/"):
+            return Response("nothing here", 404)(environ, start_response)
+        environ |= {"SCRIPT_NAME": "/notes", "PATH_INFO": path.removeprefix("/notes")}
+        return api.app(environ, start_response)
+
+    found = [finding for finding in api.diagnose(url=serve(mount)) if finding.check == "probes.server_metadata"]
+    assert [(finding.level, finding.rule) for finding in found] == [("error", "rfc8414 3"), ("warning", "rfc8414 3")]
+    assert found[0].what.startswith(f"{ISSUER}{WELL_KNOWN}/notes answers with 404")
+    assert "/.well-known/…" in found[0].cure
+
+
+def test_a_login_page_before_everything(api: Patient, serve: Serve) -> None:
+    def login(request: Request, response: Response) -> Response | None:
+        return None if request.path == "/login" else Response("", 302, {"Location": f"/login?next={request.path}"})
+
+    findings = api.diagnose(url=serve(changed(api, login)))
+    assert checks(findings) == {
+        *("probes.server_metadata", "probes.resource_metadata", "probes.unknown_paths"),
+        *("probes.token_endpoint", "probes.challenges"),
+    }
+    assert all(f"a redirect (302) to {ISSUER}/login" in finding.what for finding in findings)
+    assert all(finding.cure and finding.rule for finding in findings)
+
+
+def test_https_that_is_not_seen(new_patient: NewPatient, serve: Serve) -> None:
+    patient = new_patient(proxied=False)
+
+    @patient.app.before_request
+    def only_https() -> Any:
+        if not flask.request.is_secure:
+            return flask.redirect(flask.request.url.replace("http://", "https://"))
+        return None
+
+    findings = patient.diagnose(url=serve(patient.app))
+    assert checks(findings) >= {"proxy.seen", "probes.server_metadata", "probes.token_endpoint"}
+    found = [finding for finding in findings if finding.check == "probes.server_metadata"]
+    assert "a redirect to itself (302, https://login.example/.well-known/" in found[0].what
+    assert "ProxyFix" in found[0].cure
+
+
+def test_csrf_protection_before_the_token_endpoint(new_patient: NewPatient, serve: Serve) -> None:
+    patient = new_patient()
+
+    def csrf(request: Request, response: Response) -> Response | None:
+        page = "<p>The CSRF token is missing.</p>"
+        return Response(page, 400, mimetype="text/html") if request.method == "POST" else None
+
+    (finding,) = patient.found("probes.token_endpoint", url=serve(changed(patient, csrf)))
+    assert (finding.level, finding.rule) == ("error", "rfc6749 5.2")
+    assert "400 and text/html" in finding.what
+    assert "exempt the blueprint oauth2" in finding.cure
+
+
+def test_flask_wtf_is_no_trouble(new_patient: NewPatient, serve: Serve) -> None:
+    patient = new_patient()
+    CSRFProtect(patient.app)
+    assert patient.diagnose(url=serve(patient.app)) == []
+
+
+def bare(request: Request, response: Response) -> None:
+    response.headers.pop("Access-Control-Allow-Origin", None)
+
+
+def doubled(request: Request, response: Response) -> None:
+    response.headers.add("Access-Control-Allow-Origin", "*")
+
+
+def as_text(request: Request, response: Response) -> None:
+    if "/.well-known/" in request.path and response.status_code == 200:
+        response.headers["Content-Type"] = "text/plain"
+
+
+def as_page(request: Request, response: Response) -> Response | None:
+    return Response("<html>", 200, mimetype="application/json") if "/.well-known/oauth" in request.path else None
+
+
+def broken(request: Request, response: Response) -> Response | None:
+    return Response("bad gateway", 502) if "/.well-known/oauth" in request.path else None
+
+
+def catch_all(request: Request, response: Response) -> Response | None:
+    return Response("<html>app", 200, mimetype="text/html") if response.status_code == 404 else None
+
+
+def older(request: Request, response: Response) -> Response | None:
+    if response.mimetype != "application/json" or "/.well-known/" not in request.path:
+        return None
+    members = {**json.loads(response.get_data()), "scopes_supported": ["old"]}
+    return Response(json.dumps(members), 200, response.headers)
+
+
+def of_another(request: Request, response: Response) -> Response | None:
+    if "/.well-known/" in request.path:
+        text = response.get_data(as_text=True).replace("://login.example", "://www.login.example")
+        return Response(text, response.status_code, response.headers)
+    return None
+
+
+def without_challenge(request: Request, response: Response) -> None:
+    response.headers.pop("WWW-Authenticate", None)
+
+
+def cached(request: Request, response: Response) -> Response | None:
+    return Response("[]", 200, mimetype="application/json") if response.status_code == 401 else None
+
+
+def failing(request: Request, response: Response) -> Response | None:
+    return Response("worker died", 500) if request.method == "POST" else None
+
+
+def huge(request: Request, response: Response) -> Response | None:
+    return Response(b"[" * 300_000, 200, mimetype="application/json") if request.path == WELL_KNOWN else None
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "level", "said"),
+    [
+        (bare, {"server_metadata", "resource_metadata"}, "warning", "Access-Control-Allow-Origin is missing"),
+        (doubled, {"server_metadata", "resource_metadata"}, "warning", "Access-Control-Allow-Origin is *, *"),
+        (as_text, {"server_metadata", "resource_metadata"}, "error", "answers with text/plain"),
+        (as_page, {"server_metadata", "resource_metadata", "unknown_paths"}, "error", "not with application/json"),
+        (broken, {"server_metadata", "resource_metadata", "unknown_paths"}, "error", "answers with 502"),
+        (huge, {"server_metadata"}, "error", "not with application/json"),
+        (catch_all, {"unknown_paths"}, "warning", "is answered with 200 and text/html, not with 404"),
+        (older, {"server_metadata", "resource_metadata"}, "warning", "than this application would: scopes_supported"),
+        (of_another, {"server_metadata", "resource_metadata"}, "error", "is https://www.login.example"),
+        (without_challenge, {"challenges"}, "error", "does not say that its metadata is at"),
+        (cached, {"token_endpoint", "challenges"}, "error", "with 200 and application/json"),
+        (failing, {"token_endpoint"}, "error", "with 500 and text/plain"),
+    ],
+)
+def test_what_comes_changed(api: Patient, serve: Serve, change: Change, check: set[str], level: str, said: str) -> None:
+    findings = api.diagnose(url=serve(changed(api, change)))
+    assert checks(findings) == {f"probes.{name}" for name in check}
+    assert findings[0].level == level
+    assert said in findings[0].what
+    assert all(finding.rule and finding.cure for finding in findings)
+
+
+def test_an_issuer_that_differs_by_a_slash(new_patient: NewPatient, serve: Serve) -> None:
+    running, patient = new_patient(OAUTH2_ISSUER=f"{ISSUER}/"), new_patient()
+    (finding,) = patient.found("probes.server_metadata", url=serve(running.app))
+    assert (finding.level, finding.rule) == ("error", "rfc8414 3.3")
+    assert "says that the issuer is https://login.example/, not https://login.example: they differ by a slash" in (
+        finding.what
+    )
+    assert running.found("settings.issuer", url=serve(running.app)), "and where they agree that is all"
+
+
+@pytest.mark.parametrize("resource", [True, False])
+def test_a_header_that_is_kept_back(new_patient: NewPatient, serve: Serve, resource: bool) -> None:
+    patient = new_patient()
+    if resource:
+        patient.provider.protect_resource("/files", ["notes"])
+
+    def keep_back(environ: Any, start_response: Any) -> Any:
+        environ.pop("HTTP_AUTHORIZATION", None)
+        return patient.app(environ, start_response)
+
+    (finding,) = patient.found("probes.authorization_header", url=serve(keep_back))
+    assert (finding.level, finding.rule) == ("error", "rfc6750 2.1")
+    assert "WSGIPassAuthorization" in finding.cure
+
+
+def test_nobody_listens(api: Patient) -> None:
+    (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{free_port()}")
+    assert finding.level == "error"
+    assert "nothing listens there" in finding.what
+    assert "--url" in finding.cure
+
+
+def test_a_host_that_nobody_knows(new_patient: NewPatient) -> None:
+    patient = new_patient(OAUTH2_ISSUER="https://login.invalid")
+    (finding,) = patient.found("probes.reached", offline=False)
+    assert "login.invalid is a host that this machine does not find" in finding.what
+
+
+@pytest.fixture
+def tls(serve: Serve, new_patient: NewPatient, tmp_path: Path) -> tuple[Patient, str]:
+    patient = new_patient(OAUTH2_ISSUER=f"https://{HOST}")
+    return patient, serve(patient.app, server_tls(tmp_path))
+
+
+def test_a_certificate_that_nobody_trusts(tls: tuple[Patient, str]) -> None:
+    patient, url = tls
+    (finding,) = patient.found("probes.reached", url=url)
+    assert "is not to be trusted: self" in finding.what
+    assert "SSL_CERT_FILE" in finding.cure
+
+
+def test_a_certificate_of_an_authority_of_ones_own(
+    tls: tuple[Patient, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient, url = tls
+    (tmp_path / "authority.pem").write_bytes(certify()[0])
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    assert patient.diagnose(url=url) == []
+
+
+def test_a_certificate_for_another_host(
+    serve: Serve, api: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "authority.pem").write_bytes(certify()[0])
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    (finding,) = api.found("probes.reached", url=serve(api.app, server_tls(tmp_path)))
+    assert "is not to be trusted: Hostname mismatch" in finding.what
+
+
+def test_http_where_https_was_expected(api: Patient, serve: Serve) -> None:
+    (finding,) = api.found("probes.reached", url=serve(api.app).replace("http:", "https:"))
+    assert "does not speak TLS as it should" in finding.what
+
+
+def test_something_else_than_http(api: Patient) -> None:
+    with serve_documents() as server:
+        server.answers[WELL_KNOWN] = b"+OK dovecot ready\r\n"
+        (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}")
+    assert "gives no answer that HTTP knows" in finding.what
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Something that takes connections and says nothing."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_an_application_that_does_not_answer(api: Patient, silent: str) -> None:
+    begun = monotonic()
+    (finding,) = api.found("probes.reached", url=silent, patience=0.3)
+    assert monotonic() - begun < 5
+    assert finding.level == "error"
+    assert "reached under its public URL" in finding.what
+
+
+def test_one_that_answers_a_byte_at_a_time(api: Patient) -> None:
+    with serve_documents() as server:
+        server.answers[WELL_KNOWN] = b"HTTP/1.1 200 OK\r\nX-Slow: "
+        server.drips = b"x"
+        begun = monotonic()
+        (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}", patience=0.5)
+        assert monotonic() - begun < 5
+    assert "no whole answer came" in finding.what
+
+
+def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None:
+    gate = Event()
+
+    def wait(request: Request, response: Response) -> None:
+        if request.method == "POST":
+            gate.wait(10)
+
+    try:
+        (finding,) = api.found("probes.token_endpoint", url=serve(changed(api, wait)), patience=1.0)
+    finally:
+        gate.set()
+    assert finding.level == "error"
+
+
+def test_without_httpx_it_says_what_to_install(api: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_oauth2.doctor.probes.find_spec", lambda name: None)
+    (finding,) = api.found("probes.reached", url="http://127.0.0.1:1")
+    assert (finding.level, finding.cure) == ("warning", "install flask_oauth2[doctor], or leave this out by --offline")
+
+
+def test_without_an_issuer_there_is_nothing_to_ask(new_patient: NewPatient) -> None:
+    assert checks(new_patient(OAUTH2_ISSUER=None).diagnose(offline=False)) == {"settings.issuer"}
