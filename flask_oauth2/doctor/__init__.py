@@ -1,6 +1,6 @@
 """``flask oauth2 doctor``: what is wrong with an application, its settings, its rows and how it is reached.
 
-Each check is a plain function that yields :class:`Finding`; the table of them is :data:`CHECKS`.
+Each check is a plain function that yields :class:`Finding`; the table of them is ``CHECKS``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ PATIENCE = 30.0
 def diagnose(
     app: flask.Flask, *, url: str | None = None, offline: bool = False, patience: float = PATIENCE
 ) -> list[Finding]:
-    """What is wrong with an application and its provider, in the order of :data:`CHECKS`. It never raises.
+    """What is wrong with an application and its provider, in the order of ``CHECKS``. It never raises.
 
     :param url: where the running application listens, if it is not to be asked under ``OAUTH2_ISSUER``: scheme, host
         and port, such as ``http://127.0.0.1:8000``. It is then told by the headers of a proxy what it is asked for.

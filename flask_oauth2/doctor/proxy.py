@@ -14,6 +14,9 @@ from .base import Examined, Finding, note, warning
 _INSIDE = "127.0.0.1:8000"
 """Where a proxy finds the application."""
 
+_SOMEBODY = "192.0.2.1"
+"""An address of nobody, :rfc:`5737`."""
+
 CURE = "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), of werkzeug.middleware.proxy_fix; docs/howto/proxy"
 
 
@@ -30,7 +33,7 @@ def seen(examined: Examined) -> Iterator[Finding]:
             "let the paths /.well-known/… and those of the endpoints pass what is wrapped around app.wsgi_app",
         )
         return
-    scheme, host = found
+    scheme, host, address = found
     if scheme != "https":
         yield warning(
             "behind a proxy that ends https the application sees http: its cookies and its own URLs are then for http",
@@ -44,23 +47,33 @@ def seen(examined: Examined) -> Iterator[Finding]:
             "rfc8414 2",
             CURE,
         )
+    elif address != _SOMEBODY:
+        yield warning(
+            "behind a proxy the application sees all people at the proxy's own address: what is limited by address is "
+            "limited for all of them together",
+            "rfc8628 5.1",
+            CURE,
+        )
 
 
-def _see(app: flask.Flask, public: str) -> tuple[str, str] | None:
-    """The scheme and the host that the application takes a request to have come by; None where it does not come."""
-    heard: list[tuple[str, str]] = []
+def _see(app: flask.Flask, public: str) -> tuple[str, str, str] | None:
+    """The scheme, the host and the address that the application takes a request to have come by; None where it does
+    not come.
+    """
+    heard: list[tuple[str, str, str]] = []
 
     def hear(sender: object, **_: object) -> None:
-        environ = flask.request.environ
-        heard.append((flask.request.scheme, environ.get("HTTP_HOST", "")))
+        request = flask.request
+        heard.append((request.scheme, request.environ.get("HTTP_HOST", ""), request.remote_addr or ""))
 
     headers = [
         ("Host", _INSIDE),
-        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-For", _SOMEBODY),
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", public),
     ]
     environ = EnvironBuilder(metadata.WELL_KNOWN, base_url=f"http://{_INSIDE}", headers=headers).get_environ()
+    environ["REMOTE_ADDR"] = "127.0.0.1"
     with flask.request_started.connected_to(hear, app):
         run_wsgi_app(app.wsgi_app, environ, buffered=True)
     return heard[0] if heard else None

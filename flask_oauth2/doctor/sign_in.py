@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from werkzeug.exceptions import HTTPException, NotFound
 
 from .. import login
+from ..settings import DEVICE_CODE
 from .base import Examined, Finding, error, warning
 
 
@@ -55,4 +56,4 @@ def login_view(examined: Examined) -> Iterator[Finding]:
 
 
 def _needs_people(examined: Examined) -> bool:
-    return bool(examined.server.response_types)
+    return bool(examined.server.response_types) or DEVICE_CODE in examined.server.grants

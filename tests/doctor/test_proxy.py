@@ -23,6 +23,14 @@ def test_a_host_that_it_does_not_see(new_patient: NewPatient) -> None:
     assert "the host 127.0.0.1:8000, not login.example" in finding.what
 
 
+def test_addresses_that_it_does_not_see(new_patient: NewPatient) -> None:
+    patient = new_patient(proxied=False)
+    patient.app.wsgi_app = ProxyFix(patient.app.wsgi_app, x_for=0, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    (finding,) = patient.found("proxy.seen")
+    assert (finding.level, finding.rule) == ("warning", "rfc8628 5.1")
+    assert "limited for all of them together" in finding.what
+
+
 def test_on_this_machine_there_is_no_proxy(new_patient: NewPatient) -> None:
     patient = new_patient(proxied=False, OAUTH2_ISSUER="http://127.0.0.1:5000")
     assert [finding.check for finding in patient.diagnose()] == ["settings.issuer"]

@@ -45,6 +45,12 @@ def test_without_people_nobody_signs_in(app: flask.Flask) -> None:
     assert checks(app) == []
 
 
+def test_people_with_a_device_do(app: flask.Flask) -> None:
+    app.config["OAUTH2_GRANT_TYPES"] = ["device_code"]
+    OAuth2Provider(app, store=MemoryStore())
+    assert checks(app) == ["sign_in.current_user", "sign_in.login_view"]
+
+
 @pytest.mark.parametrize(
     ("view", "level", "said"),
     [
