@@ -25,6 +25,10 @@ PATIENCE = 5.0
 """Seconds for one answer."""
 
 
+_GRACE = 0.25
+"""Seconds more, in which what has failed says why."""
+
+
 class Unreachable(Exception):
     """There was no answer: why, and what can be done about it."""
 
@@ -116,9 +120,9 @@ class Visitor:
 
         thread = Thread(target=ask, daemon=True)
         thread.start()
-        thread.join(patience)
+        thread.join(patience + _GRACE)
         if not heard:
-            raise Unreachable(f"no whole answer came within {patience:.0f} seconds", _SLOW)
+            raise Unreachable(f"{urlsplit(url).netloc} does not come to the end of its answer in time", _SLOW)
         if isinstance(heard[0], Unreachable):
             raise heard[0]
         return heard[0]

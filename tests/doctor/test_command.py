@@ -14,7 +14,10 @@ import flask
 import pytest
 from click.testing import Result
 from doctor.conftest import KEY, NewPatient, Patient
-from servers import Gunicorn
+from flask.cli import ScriptInfo
+from servers import Gunicorn, free_port
+
+from flask_oauth2 import ConfigurationError
 
 
 def run(patient: Patient, *arguments: str, ends: int = 0) -> Result:
@@ -72,6 +75,34 @@ def test_a_url_that_is_none(patient: Patient, url: str) -> None:
 def test_names_from_elsewhere_hide_nothing_in_a_terminal(patient: Patient) -> None:
     patient.add_client("x", redirect_uris=("http://client.example/\x1b[2J",))
     assert "\x1b" not in run(patient, "--offline", ends=1).output
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (ConfigurationError("OAUTH2_ISSUER must be a URL"), "  error    OAUTH2_ISSUER must be a URL\n"),
+        (OSError("no disk"), "  error    OSError: no disk; cure: see whether it runs, and what its log says\n"),
+    ],
+)
+def test_what_cannot_be_loaded_is_a_finding(patient: Patient, reason: Exception, said: str) -> None:
+    def fail() -> flask.Flask:
+        raise reason
+
+    loaded = ScriptInfo(create_app=fail)
+    result = patient.app.test_cli_runner().invoke(args=["oauth2", "doctor", "--offline"], obj=loaded)
+    assert (result.exit_code, result.output) == (1, f"Settings\n{said}\n1 error.\n")
+
+
+def test_no_application_is_no_finding(patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = patient.app.test_cli_runner().invoke(args=["oauth2", "doctor"], obj=ScriptInfo())
+    assert result.exit_code == 2
+    assert "Could not locate a Flask application" in result.output
+
+
+def test_the_running_application_is_asked(patient: Patient) -> None:
+    said = run(patient, "--url", f"http://127.0.0.1:{free_port()}/", ends=1).stdout
+    assert said.startswith("Probes\n  error    the application cannot be reached under its public URL")
 
 
 APPLICATION = f"""

@@ -13,13 +13,15 @@ from typing import Any
 
 import flask
 import pytest
-from doctor.conftest import ISSUER, NewPatient, Patient
+from doctor.conftest import CONFIG, ISSUER, NewPatient, Patient
 from document_server import HOST, certify, serve_documents, server_tls
 from flask_wtf import CSRFProtect
 from servers import free_port
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Request, Response
 
-from flask_oauth2.doctor import Finding
+from flask_oauth2 import MemoryStore, OAuth2Provider
+from flask_oauth2.doctor import Finding, diagnose
 
 Serve = Callable[..., str]
 Change = Callable[[Request, Response], Response | None]
@@ -67,6 +69,18 @@ def test_several_resources_and_one_at_the_root(new_patient: NewPatient, serve: S
     for path in ("/", "/files", "/mcp"):
         patient.provider.protect_resource(path, ["notes"])
     assert patient.diagnose(url=serve(patient.app)) == []
+
+
+def test_a_resource_in_which_no_path_is_plain(tmp_path: Path, serve: Serve) -> None:
+    app = flask.Flask("patient", instance_path=str(tmp_path))
+    app.config.update(CONFIG)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    provider = OAuth2Provider(app, store=MemoryStore())
+    provider.protect_resource("/", ["notes"])
+    provider.current_user(lambda: None)
+    app.add_url_rule("/login", "login", lambda: "sign in")
+    app.add_url_rule("/notes/<name>", "note", provider.require_oauth("notes")(lambda name: name))
+    assert checks(diagnose(app, url=serve(app))) == {"storage.examination"}, "which is in memory"
 
 
 @pytest.mark.parametrize("issuer", [f"{ISSUER}/notes", ISSUER])
@@ -322,7 +336,10 @@ def test_an_application_that_does_not_answer(api: Patient, silent: str) -> None:
     (finding,) = api.found("probes.reached", url=silent, patience=0.3)
     assert monotonic() - begun < 5
     assert finding.level == "error"
-    assert "reached under its public URL" in finding.what
+    assert "under its public URL: 127.0.0.1:" in finding.what
+    assert finding.what.endswith("does not answer in time")
+    (finding,) = api.found("probes.reached", url=silent, patience=0)
+    assert "the time for all of it is over" in finding.what
 
 
 def test_one_that_answers_a_byte_at_a_time(api: Patient) -> None:
@@ -332,7 +349,7 @@ def test_one_that_answers_a_byte_at_a_time(api: Patient) -> None:
         begun = monotonic()
         (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}", patience=0.5)
         assert monotonic() - begun < 5
-    assert "no whole answer came" in finding.what
+    assert "does not come to the end of its answer in time" in finding.what
 
 
 def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None:

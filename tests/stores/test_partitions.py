@@ -108,6 +108,20 @@ class TestContract(StoreContract):
             remake(kept)
 
 
+def test_what_the_doctor_sees_of_its_indexes(whole: SQLAlchemyStore, store: SQLAlchemyStore) -> None:
+    is_postgresql = store.engine.dialect.name == "postgresql"
+    assert list(store.examine(NOW)) == []
+    for table in ("oauth2_token", "oauth2_client"):
+        name = "parent" if table == "oauth2_token" else "owner_id"
+        execute(store, f"DROP INDEX ix_{table}_{name}" + ("" if is_postgresql else f" ON {table}"))
+    client, token = store.examine(NOW)
+    assert client.what.startswith("the index of owner_id of the table oauth2_client is missing")
+    assert token.what.startswith("the index of parent of the table oauth2_token is missing")
+    assert "partitions" in token.cure
+    execute(store, client.cure.replace(" CONCURRENTLY", ""))
+    assert list(store.examine(NOW)) == [token]
+
+
 class TestRecipe:
     """There and back, with tokens that live on."""
 
