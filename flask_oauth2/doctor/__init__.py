@@ -31,6 +31,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
             settings.pkce,
             settings.lifetimes,
             settings.session_cookie,
+            settings.remember_cookie,
             settings.debug,
             settings.testing,
             settings.unknown_options,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import grants
+from .. import grants, login
 from ..settings import Settings
 from .base import Examined, Finding, error, note, several, warning
 
@@ -192,6 +192,17 @@ def session_cookie(examined: Examined) -> Iterator[Finding]:
             "the session cookie does not come with people whom a client sends here: they must sign in each time",
             "rfc6749 3.1",
             'SESSION_COOKIE_SAMESITE = "Lax"',
+        )
+
+
+def remember_cookie(examined: Examined) -> Iterator[Finding]:
+    """That of Flask-Login: who has it is signed in for a year."""
+    config = examined.app.config
+    if examined.is_public and login.is_set_up() and not config.get("REMEMBER_COOKIE_SECURE"):
+        yield warning(
+            "Flask-Login's cookie that remembers people goes over http too, where others read it",
+            "rfc6265 8.3",
+            "REMEMBER_COOKIE_SECURE = True",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from doctor.conftest import ISSUER, KEY, NewPatient, Patient
+from flask_login import LoginManager
 
 from flask_oauth2.doctor.settings import fault_of_key
 
@@ -99,6 +100,14 @@ def test_debug_on_this_machine_alone_is_no_error(new_patient: NewPatient) -> Non
         ("settings.issuer", "warning"),
         ("settings.debug", "warning"),
     ]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_the_cookie_of_flask_login(new_patient: NewPatient, secure: bool) -> None:
+    patient = new_patient(REMEMBER_COOKIE_SECURE=secure)
+    LoginManager(patient.app)
+    found = patient.found("settings.remember_cookie")
+    assert [(finding.level, finding.rule) for finding in found] == ([] if secure else [("warning", "rfc6265 8.3")])
 
 
 def test_password_grant(new_patient: NewPatient) -> None:

@@ -227,6 +227,16 @@ def test_redis(redis_server: RedisServer, new_patient: NewPatient) -> None:
     assert "the Redis server cannot be reached" in finding.what
 
 
+def test_a_redis_that_does_not_say_what_it_is(redis_server: RedisServer, new_patient: NewPatient) -> None:
+    with redis.Redis(port=redis_server.port) as client:
+        client.acl_setuser(
+            "doctor", enabled=True, passwords=["+secret"], keys=["*"], channels=["*"], commands=["+@all", "-info"]
+        )
+    patient = new_patient(OAUTH2_REDIS_URL=f"redis://doctor:secret@127.0.0.1:{redis_server.port}/0")
+    (finding,) = patient.found("storage.examination")
+    assert (finding.level, finding.cure) == ("note", "allow the command INFO")
+
+
 def test_an_application_without_a_provider() -> None:
     import flask
 

@@ -28,6 +28,8 @@ _MOST_CONNECTIONS = 50
 
 _LEAST_VERSION = 5, 0
 
+_SAYS_NOTHING = "the Redis server does not say what it is, so nobody has looked whether it keeps what it was given"
+
 _ABSENCES = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -94,7 +96,13 @@ class Connection:
     def examine(self) -> Iterator[Fault]:
         """Why the server may forget what it was given."""
         with self._reached():
-            info = self.client.info()
+            try:
+                info = self.client.info()
+            except ResponseError as error:
+                if is_absence(error):
+                    raise
+                yield Fault("note", f"{_SAYS_NOTHING} ({type(error).__name__})", "allow the command INFO")
+                return
             yield from find_faults(info)
             if not info.get("aof_enabled"):
                 yield Fault(
@@ -128,11 +136,7 @@ class Connection:
         except ResponseError as error:
             if is_absence(error):
                 raise
-            log.warning(
-                "the Redis server does not say what it is (%s), so nobody has looked whether it keeps what it was "
-                "given: allow the command INFO",
-                type(error).__name__,
-            )
+            log.warning("%s (%s): allow the command INFO", _SAYS_NOTHING, type(error).__name__)
         else:
             verify(info)
         self._is_known = True
