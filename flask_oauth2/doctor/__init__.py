@@ -39,7 +39,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ),
     ("sign_in", (sign_in.current_user, sign_in.login_view)),
     ("guards", (guards.scopes, guards.guarded)),
-    ("registration", (registration.documents,)),
+    ("registration", (registration.scopes, registration.lifetime, registration.documents)),
     ("storage", (storage.examination, storage.expired)),
     (
         "clients",

@@ -122,7 +122,22 @@ def unknown_paths(examined: Examined, visitor: Visitor, mount: str) -> Iterator[
 def token_endpoint(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
     """:rfc:`6749#section-5.2`: an error comes as JSON, whatever is wrong."""
     url = examined.server.url("token", mount)
-    answer = visitor.post(url, {"grant_type": "client_credentials"})
+    answer = visitor.post(url, "grant_type=client_credentials", "application/x-www-form-urlencoded")
+    yield from _refusal(answer, "the token endpoint", "rfc6749 5.2")
+
+
+def registration_endpoint(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+    """The same, :rfc:`7591#section-3.2.2`. What is sent is no JSON, so nobody is registered."""
+    if examined.server.registration == "off":
+        return
+    answer = visitor.post(examined.server.url("registration", mount), "{", "application/json")
+    is_challenge = answer.status == 401 and "bearer" in answer.headers.get("www-authenticate", "").lower()
+    if not (is_challenge and examined.server.registration == "token"):
+        yield from _refusal(answer, "the registration endpoint", "rfc7591 3.2.2")
+
+
+def _refusal(answer: Answer, endpoint: str, rule: str) -> Iterator[Finding]:
+    """What is wrong with how a request is refused that nobody could grant."""
     if answer.status in (400, 401) and answer.is_json and "error" in (answer.members or {}):
         return
     cure = "let POST reach the endpoint as it came: without redirect, sign-in or CSRF protection before it"
@@ -131,9 +146,7 @@ def token_endpoint(examined: Examined, visitor: Visitor, mount: str) -> Iterator
     elif "csrf" in answer.body.decode(errors="replace").lower():
         cure = "exempt the blueprint oauth2 from CSRF protection: clients have no form of yours"
     yield error(
-        f"the token endpoint {url} answers a client with {_describe(answer)}, where an error as JSON belongs",
-        "rfc6749 5.2",
-        cure,
+        f"{endpoint} {answer.url} answers a client with {_describe(answer)}, where an error as JSON belongs", rule, cure
     )
 
 
@@ -185,6 +198,7 @@ PROBES: tuple[tuple[str, Probe], ...] = tuple(
         resource_metadata,
         unknown_paths,
         token_endpoint,
+        registration_endpoint,
         challenges,
         authorization_header,
     )

@@ -4,7 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .base import Examined, Finding, warning
+from .base import Examined, Finding, error, warning
+
+
+def scopes(examined: Examined) -> Iterator[Finding]:
+    """What clients that register themselves may ask for, :rfc:`7591#section-2`."""
+    server, settings = examined.server, examined.settings
+    unknown = [word for word in settings.registration_scopes if settings.scopes and word not in settings.scopes]
+    if unknown:
+        yield error(
+            f"OAUTH2_REGISTRATION_SCOPES names {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: no client "
+            "can be registered with it",
+            "rfc7591 2",
+            "describe it there, or take it away",
+        )
+    if server.registration != "off" and not server.open_scopes:
+        yield warning(
+            "clients that register themselves may ask for no scope at all",
+            "rfc7591 2",
+            "describe what they are for by provider.protect_resource(…, scopes), or set OAUTH2_REGISTRATION_SCOPES",
+        )
+
+
+def lifetime(examined: Examined) -> Iterator[Finding]:
+    """Most of those that register themselves never come back, :rfc:`7591#section-5`."""
+    if examined.server.registration == "open" and examined.settings.unused_client_lifetime == 0:
+        yield warning(
+            "anybody may register clients, and those that never get a token stay forever",
+            "rfc7591 5",
+            "leave OAUTH2_UNUSED_CLIENT_LIFETIME at a week",
+        )
 
 
 def documents(examined: Examined) -> Iterator[Finding]:
@@ -16,7 +45,7 @@ def documents(examined: Examined) -> Iterator[Finding]:
         yield warning(
             "clients with a metadata document may ask for no scope at all",
             "draft-ietf-oauth-client-id-metadata-document 4",
-            "describe what they are for by provider.protect_resource(…, scopes), or set OAUTH2_DEFAULT_SCOPE",
+            "describe what they are for by provider.protect_resource(…, scopes), or set OAUTH2_REGISTRATION_SCOPES",
         )
     if settings.client_id_document_hosts and examined.is_public:
         yield warning(

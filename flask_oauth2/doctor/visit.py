@@ -104,11 +104,11 @@ class Visitor:
         """Raises :exc:`Unreachable`."""
         return self._ask("GET", url, None, headers)
 
-    def post(self, url: str, form: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: str, kind: str) -> Answer:
         """Raises :exc:`Unreachable`."""
-        return self._ask("POST", url, form, {})
+        return self._ask("POST", url, body, {"Content-Type": kind})
 
-    def _ask(self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str]) -> Answer:
+    def _ask(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Answer:
         # a server that sends a byte now and then outlasts each timeout of a socket, but not this
         patience = min(PATIENCE, self._until - time.monotonic())
         if patience <= 0:
@@ -116,7 +116,7 @@ class Visitor:
         heard: list[Answer | Unreachable] = []
 
         def ask() -> None:
-            heard.append(self._answer_or_why(method, url, form, headers, patience))
+            heard.append(self._answer_or_why(method, url, body, headers, patience))
 
         thread = Thread(target=ask, daemon=True)
         thread.start()
@@ -127,13 +127,15 @@ class Visitor:
             raise heard[0]
         return heard[0]
 
-    def _answer_or_why(self, method: str, url: str, form: Any, headers: Any, patience: float) -> Answer | Unreachable:
+    def _answer_or_why(
+        self, method: str, url: str, body: str | None, headers: Mapping[str, str], patience: float
+    ) -> Answer | Unreachable:
         import httpx
 
         asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
         try:
             with self._client.stream(
-                method, asked, data=form, headers=headers, timeout=patience, extensions=self._extensions
+                method, asked, content=body, headers=dict(headers), timeout=patience, extensions=self._extensions
             ) as response:
                 return Answer(url, response.status_code, _lower(response.headers), _read(response))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:

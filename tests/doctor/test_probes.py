@@ -157,8 +157,24 @@ def test_csrf_protection_before_the_token_endpoint(new_patient: NewPatient, serv
     assert "exempt the blueprint oauth2" in finding.cure
 
 
+@pytest.mark.parametrize("mode", ["open", "token"])
+def test_what_blocks_registration(new_patient: NewPatient, serve: Serve, mode: str) -> None:
+    patient = new_patient(OAUTH2_REGISTRATION=mode, OAUTH2_REGISTRATION_SCOPES="profile")
+    assert patient.diagnose(url=serve(patient.app)) == []
+    assert list(patient.store.list_clients()) == []
+
+    def firewall(request: Request, response: Response) -> Response | None:
+        return Response("blocked", 403) if request.mimetype == "application/json" else None
+
+    (finding,) = patient.found("probes.registration_endpoint", url=serve(changed(patient, firewall)))
+    assert (finding.level, finding.rule) == ("error", "rfc7591 3.2.2")
+    assert f"the registration endpoint {ISSUER}/oauth/register answers a client with 403" in finding.what
+
+
 def test_flask_wtf_is_no_trouble(new_patient: NewPatient, serve: Serve) -> None:
     patient = new_patient()
+    patient.app.config["OAUTH2_REGISTRATION"] = "open"
+    patient.provider.protect_resource("/files", ["notes"])
     CSRFProtect(patient.app)
     assert patient.diagnose(url=serve(patient.app)) == []
 

@@ -6,6 +6,35 @@ import pytest
 from doctor.conftest import NewPatient
 
 
+@pytest.mark.parametrize("mode", ["open", "token"])
+def test_registered_clients_that_may_ask_for_nothing(new_patient: NewPatient, mode: str) -> None:
+    (finding,) = new_patient(OAUTH2_REGISTRATION=mode).found("registration.scopes")
+    assert (finding.level, finding.rule) == ("warning", "rfc7591 2")
+    patient = new_patient(OAUTH2_REGISTRATION=mode, OAUTH2_REGISTRATION_SCOPES="profile")
+    assert patient.diagnose() == []
+
+
+def test_scopes_of_registration_that_nobody_knows(new_patient: NewPatient) -> None:
+    patient = new_patient(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile mail")
+    (finding,) = patient.found("registration.scopes")
+    assert finding.level == "error"
+    assert "names mail, which" in finding.what
+
+
+@pytest.mark.spec("rfc7591", "5")
+def test_clients_that_stay_forever(new_patient: NewPatient) -> None:
+    config = {"OAUTH2_REGISTRATION_SCOPES": "profile", "OAUTH2_UNUSED_CLIENT_LIFETIME": 0}
+    (finding,) = new_patient(OAUTH2_REGISTRATION="open", **config).found("registration.lifetime")
+    assert (finding.level, finding.rule) == ("warning", "rfc7591 5")
+    assert new_patient(OAUTH2_REGISTRATION="token", **config).diagnose() == []
+
+
+def test_an_mcp_server_is_healthy(new_patient: NewPatient) -> None:
+    patient = new_patient()
+    patient.provider.protect_mcp("/mcp", ["notes"])
+    assert patient.diagnose() == []
+
+
 def test_documents_of_clients_that_may_ask_for_nothing(new_patient: NewPatient) -> None:
     (finding,) = new_patient(OAUTH2_CLIENT_ID_DOCUMENTS=True).found("registration.documents")
     assert finding.level == "warning"
