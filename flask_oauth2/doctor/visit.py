@@ -130,15 +130,13 @@ class Visitor:
     def _answer_or_why(
         self, method: str, url: str, body: str | None, headers: Mapping[str, str], patience: float
     ) -> Answer | Unreachable:
-        import httpx
-
         asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
         try:
             with self._client.stream(
                 method, asked, content=body, headers=dict(headers), timeout=patience, extensions=self._extensions
             ) as response:
                 return Answer(url, response.status_code, _lower(response.headers), _read(response))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:
+        except Exception as error:  # whatever it is, in a thread that may be given up meanwhile
             return _explain(error, asked)
 
 

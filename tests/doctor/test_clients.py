@@ -88,7 +88,6 @@ def test_what_could_not_be_registered_now(patient: Patient) -> None:
     assert found[1].what.startswith("old, older could not be registered now: scope gone is not in OAUTH2_SCOPES")
 
 
-@pytest.mark.spec("rfc9700", "2.1.1")
 def test_clients_without_pkce(patient: Patient) -> None:
     patient.add_client("app", auth_method="none", pkce_required=False)
     patient.add_client("old", pkce_required=False)

@@ -12,7 +12,6 @@ from flask_oauth2 import MemoryStore, OAuth2Provider
 from flask_oauth2.doctor import diagnose
 
 
-@pytest.mark.spec("rfc6749", "3.3")
 def test_scopes_that_nobody_can_get(patient: Patient) -> None:
     @patient.app.get("/api/mail")
     @patient.provider.require_oauth("profile mail")

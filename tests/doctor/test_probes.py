@@ -98,7 +98,6 @@ def test_mounted_at_a_path(new_patient: NewPatient, serve: Serve, issuer: str) -
     assert api.diagnose(url=serve(mount)) == []
 
 
-@pytest.mark.spec("rfc8414", "3.1")
 def test_a_prefix_that_loses_what_is_well_known(new_patient: NewPatient, serve: Serve) -> None:
     api = new_patient(OAUTH2_ISSUER=f"{ISSUER}/notes")
 

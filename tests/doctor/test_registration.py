@@ -21,7 +21,6 @@ def test_scopes_of_registration_that_nobody_knows(new_patient: NewPatient) -> No
     assert "names mail, which" in finding.what
 
 
-@pytest.mark.spec("rfc7591", "5")
 def test_clients_that_stay_forever(new_patient: NewPatient) -> None:
     config = {"OAUTH2_REGISTRATION_SCOPES": "profile", "OAUTH2_UNUSED_CLIENT_LIFETIME": 0}
     (finding,) = new_patient(OAUTH2_REGISTRATION="open", **config).found("registration.lifetime")
@@ -43,7 +42,6 @@ def test_documents_of_clients_that_may_ask_for_nothing(new_patient: NewPatient) 
     assert patient.diagnose() == []
 
 
-@pytest.mark.spec("draft-ietf-oauth-client-id-metadata-document", "6.5")
 def test_documents_from_the_own_network(new_patient: NewPatient) -> None:
     config = {
         "OAUTH2_CLIENT_ID_DOCUMENTS": True,

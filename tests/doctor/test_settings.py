@@ -15,7 +15,6 @@ def test_nothing_is_wrong(patient: Patient) -> None:
     assert patient.diagnose() == []
 
 
-@pytest.mark.spec("rfc6749", "10.10")
 @pytest.mark.parametrize(
     "key",
     [

@@ -25,7 +25,6 @@ def app(tmp_path: Path) -> flask.Flask:
     return app
 
 
-@pytest.mark.spec("rfc6749", "3.1")
 def test_nobody_knows_who_is_signed_in(app: flask.Flask) -> None:
     OAuth2Provider(app, store=MemoryStore())
     assert checks(app) == ["sign_in.current_user", "sign_in.login_view"]
