@@ -15,6 +15,7 @@ from . import scopes, signals, values, web
 from .endpoints import resource
 from .errors import OAuth2Error
 from .records import AccessToken, Claims, find, is_user
+from .resources import Resource
 from .scopes import Scope
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ Guarded = TypeVar("Guarded", bound="Callable[..., Any] | flask.Blueprint")
 class CurrentToken:
     """The access token of the request that is being answered."""
 
-    def __init__(self, access: AccessToken, server: Server, provider: OAuth2Provider) -> None:
+    def __init__(
+        self, access: AccessToken, server: Server, provider: OAuth2Provider, resource: Resource | None = None
+    ) -> None:
         self._access = access
         self._server = server
         self._provider = provider
+        self._resource = resource
+        """The protected resource that it was shown at."""
 
     @property
     def client_id(self) -> str:
@@ -72,8 +77,13 @@ class CurrentToken:
 
         For views whose demand depends on what the request says, such as which tool it calls.
         """
-        guard = Guard(self._provider, demand(scope, None), False)
-        refused = guard.check()
+        demanded = demand(scope, None)
+
+        def refuse(error: OAuth2Error, _: str) -> flask.Response:
+            resource_scope = () if self._resource is None else self._resource.scopes
+            return web.write(resource.refuse(self._server, error, [(resource_scope,), demanded], self._resource))
+
+        refused = self._server.answer(resource.verify_scope, refuse, self._access, demanded)
         if refused is not None:
             flask.abort(refused)
 
@@ -215,13 +225,13 @@ class Guard:
                     raise
                 environ[web.TOKEN] = server, None
                 return
-            token = CurrentToken(access, server, self._provider)
+            described = server.resources(request.script_root).at(request.path) if server.described else None
+            if access.audience or described is not None:
+                resource.verify_audience(access, described)
+            token = CurrentToken(access, server, self._provider, described)
             environ[web.TOKEN] = server, token
             cast(Any, request).oauth = token  # as in flask-oauthlib
         access = token._access
-        if access.audience or server.described:
-            described = server.resources(request.script_root).at(request.path) if server.described else None
-            resource.verify_audience(access, described)
         resource.verify_scope(access, self.demanded)
         if signals.token_accepted.has_receivers_for(server.sender):
             server.tell(

@@ -272,21 +272,25 @@ class OAuth2Provider(Registry):
     def _mount(self, app: flask.Flask, resource: Resource) -> None:
         wsgi_app = self._mounted.get(resource.path)
         if wsgi_app is not None:
-            web.mount(app, resource.path, wsgi_app)
+            web.mount(app, resource.path, wsgi_app, self._guard_of(resource))
 
     def _guard_resources(self) -> flask.Response | None:
         """Before each request: what is in a protected resource needs a token."""
         request = web.current_request()
-        server = self.server
-        described = server.resources(request.script_root).at(request.path)
-        endpoint = request.endpoint or ""
-        if described is None or described.path == "/" or endpoint.startswith("oauth2."):
+        path, endpoint = request.path, request.endpoint or ""
+        around = [resource for resource in self.described if resource.path != "/" and resource.covers(path)]
+        if not around or endpoint.startswith("oauth2."):
             return None
+        described = max(around, key=lambda resource: len(resource.path))
         own = getattr(flask.current_app.view_functions.get(endpoint), MARK, None)
         is_preflight = request.method == "OPTIONS" and getattr(request.url_rule, "provide_automatic_options", False)
-        if is_preflight or (own is not None and own.is_optional):
+        if is_preflight:
             return None
-        return Guard(self, (described.scopes,) if described.scopes else (), False).check()
+        return self._guard_of(described, own is not None and own.is_optional).check()
+
+    def _guard_of(self, resource: Resource, optional: bool = False) -> Guard:
+        """What every request to the resource needs."""
+        return Guard(self, (resource.scopes,) if resource.scopes else (), optional)
 
     def authorize_handler(self, function: Callback) -> Callable[..., Response]:
         """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.

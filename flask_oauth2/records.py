@@ -165,7 +165,7 @@ class Consent:
 
     def covers(self, scope: Scope, resource: tuple[str, ...]) -> bool:
         """Whether all of the scope was allowed at each of the resources."""
-        return set(scope).issubset(self.allowed_at(resource))
+        return self.at_each.keys() >= set(resource or ("",)) and set(scope).issubset(self.allowed_at(resource))
 
     def allowed_at(self, resource: tuple[str, ...]) -> Scope:
         """What was allowed at each of the resources."""

@@ -6,6 +6,7 @@ the port that its scheme has anyway means the same; so does, where it is the onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 from .scopes import Scope
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+_SLASHES = re.compile("//+")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -42,7 +45,8 @@ class Resource:
         return tuple(dict.fromkeys((*self.scopes, *self.further)))
 
     def covers(self, path: str) -> bool:
-        """Whether a path of the application belongs to it."""
+        """Whether a path of the application belongs to it, however many slashes are in it: routing counts one."""
+        path = _SLASHES.sub("/", path)
         return self.path == "/" or path == self.path or path.startswith(f"{self.path}/")
 
 
@@ -123,7 +127,7 @@ class Resources:
 def _canonical(uri: str) -> str:
     """A name by which two spellings of one URI are the same: :rfc:`3986#section-6.2.3`, and no slash at the end."""
     parts = split(uri)
-    if parts is None or not parts.hostname:
+    if parts is None or not parts.hostname or "@" in parts.netloc or uri.endswith("?"):
         return uri
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"

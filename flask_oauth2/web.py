@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ MOST_BYTES = 64 * 1024
 TOKEN = "flask_oauth2.token"
 """Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
 pushed before."""
+
+BODY = "flask_oauth2.body"
+"""Where it keeps the body that a guard has read."""
 
 _SOME_TIME = 60
 """Seconds to wait, where nobody says how many."""
@@ -91,6 +95,7 @@ def read_for_guard(request: flask.Request, with_body: bool) -> Request:
         and request.mimetype == _FORM
         and request.get_data().isascii()
     ):
+        request.environ[BODY] = request.get_data()
         body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return Request(request.method, request.path, request.headers, request.query_string, body)
 
@@ -104,21 +109,29 @@ def write(response: Response) -> flask.Response:
     return flask.Response(_encode(body), response.status, response.headers, "application/json")
 
 
-def mount(app: flask.Flask, path: str, wsgi_app: WSGIApplication) -> None:
-    """Let a WSGI application answer at ``path`` and below, as part of ``app``."""
+def mount(
+    app: flask.Flask, path: str, wsgi_app: WSGIApplication, guard: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Let a WSGI application answer at ``path`` and below, as part of ``app`` and behind a guard."""
     above = path.rstrip("/")
 
     def answer(rest: str = "") -> werkzeug.Response:
         environ = dict(current_request().environ)
+        end = "/" if environ["PATH_INFO"].endswith("/") else ""
+        environ["PATH_INFO"] = f"/{rest}".encode().decode("latin-1") if rest else end
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
-        environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(above)
-        _, token = environ.get(TOKEN, (None, None))
-        environ["REMOTE_USER"] = (token.user_id if token else None) or ""
+        _, token = environ[TOKEN]
+        for name in ("HTTP_AUTHORIZATION", "REMOTE_USER"):  # tokens are not to be passed on
+            environ.pop(name, None)
+        if token.user_id is not None:
+            environ["REMOTE_USER"] = token.user_id
+        if BODY in environ:  # the guard has read it
+            environ["wsgi.input"] = BytesIO(environ[BODY])
         return flask.Response.from_app(wsgi_app, environ)
 
-    name = f"mounted at {path}"
+    name, view = f"mounted at {path}", guard(answer)
     for rule in (path, f"{above}/<path:rest>"):
-        app.add_url_rule(rule, name, answer, methods=METHODS, provide_automatic_options=False, strict_slashes=False)
+        app.add_url_rule(rule, name, view, methods=METHODS, provide_automatic_options=False, strict_slashes=False)
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -229,8 +229,10 @@ class TestGuard:
 
     def test_a_view_whose_guard_is_optional_answers_everybody(self, api: Site) -> None:
         assert api.http.get("/api/news").get_json() == {"user": None}
-        token = issue_token(api.app, "ada", "mail", client="web", resource="/api")
+        token = issue_token(api.app, "ada", "profile", client="web", resource="/api")
         assert api.call(token, "/api/news").get_json() == {"user": "ada"}
+        token = issue_token(api.app, "ada", "mail", client="web", resource="/api")
+        assert api.call(token, "/api/news").status_code == 403
         assert api.call(issue_token(api.app, "ada", "", client="web"), "/api/news").status_code == 401
 
     def test_a_path_that_only_begins_alike_is_not_in_it(self, api: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidTarget
@@ -17,6 +18,9 @@ MOST = 10
 
 LONGEST = 2000
 """Characters of one."""
+
+_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+\Z")
+"""Those of a URI without a fragment, :rfc:`3986#section-2`."""
 
 
 def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
@@ -82,8 +86,8 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
         raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", came=len(named))
     found = []
     for uri in named:
-        parts = split(uri) if len(uri) <= LONGEST and uri.isascii() else None
-        if parts is None or not parts.scheme or not (parts.netloc or parts.path) or "#" in uri:
+        parts = split(uri) if len(uri) <= LONGEST and _CHARACTERS.match(uri) else None
+        if parts is None or not parts.scheme or not (parts.netloc or parts.path):
             raise InvalidTarget("resource must be an absolute URI without a fragment", came=uri)
         resource = resources.named(uri)
         if resource is None:

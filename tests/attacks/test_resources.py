@@ -1,0 +1,135 @@
+"""Protected resources and what is mounted there, read by somebody who wants in. Each fails where the hole is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import flask
+import pytest
+
+from flask_oauth2 import current_token
+from oauth_site import Site
+
+NewSite = Callable[..., Site]
+API = "https://login.example/api"
+
+
+def echo(environ: Any, start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    text = f"user={environ.get('REMOTE_USER')!r} script={environ['SCRIPT_NAME']} path={environ['PATH_INFO']} "
+    text += f"authorization={environ.get('HTTP_AUTHORIZATION')} body="
+    return [text.encode(), environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))]
+
+
+def token_for(site: Site, resource: str, scope: str = "profile") -> str:
+    site.add_client()
+    site.add_client("app", None)
+    tokens = site.tokens(client_id="app", scope=scope, resource=resource)
+    return str(tokens["access_token"])
+
+
+@pytest.mark.parametrize("kind", ["protect_mcp", "protect_resource"])
+def test_an_application_mounted_at_the_root_is_guarded(new_site: NewSite, kind: str) -> None:
+    site = new_site()
+    getattr(site.provider, kind)("/", ["profile"], wsgi_app=echo)
+    answer = site.http.post("/tools/call", data=b"x")
+    assert answer.status_code == 401, answer.text
+
+
+def test_an_optional_guard_does_not_take_the_scope_of_the_resource_away(new_site: NewSite) -> None:
+    site = new_site()
+
+    @site.app.get("/api/feed")
+    @site.provider.require_oauth(optional=True)
+    def feed() -> Any:
+        return {"is_in": bool(current_token)}
+
+    site.provider.protect_resource("/api", ["mail"])
+    token = token_for(site, API, "profile")
+    assert site.call(token).status_code == 403  # the resource needs mail, says the guard of another view
+    answer = site.call(token, "/api/feed")
+    assert answer.status_code == 403 or answer.get_json() == {"is_in": False}, answer.text
+
+
+def test_a_mounted_application_does_not_get_the_token_itself(new_site: NewSite) -> None:
+    site = new_site()
+    site.provider.protect_mcp("/mcp", ["profile"], wsgi_app=echo)
+    token = token_for(site, "https://login.example/mcp")
+    answer = site.call(token, "/mcp/x")
+    assert answer.status_code == 200
+    assert token not in answer.text
+
+
+def test_a_mounted_application_gets_the_body_of_a_form(new_site: NewSite) -> None:
+    site = new_site(OAUTH2_TOKEN_IN_BODY=True)
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    token = token_for(site, "https://login.example/files")
+    answer = site.http.post("/files/x", data={"a": "b"}, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200
+    assert answer.text.endswith("body=a=b"), answer.text
+
+
+def test_a_mounted_application_sees_its_own_paths_alone(new_site: NewSite) -> None:
+    """The path of the request begins with two slashes, which routing takes for one."""
+    site = new_site()
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    token = token_for(site, "https://login.example/files")
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = site.http.get("/", headers=headers, environ_overrides={"PATH_INFO": "//files/x"})
+    assert answer.status_code != 200 or "path=/x " in answer.text, answer.text
+
+
+def test_a_mounted_application_of_flask_can_demand_more(new_site: NewSite) -> None:
+    inner = flask.Flask("inner")
+
+    @inner.get("/tools")
+    def tools() -> str:
+        current_token.require("mail")
+        return "done"
+
+    site = new_site()
+    site.provider.protect_mcp("/mcp", ["profile"], step_up=["mail"], wsgi_app=inner)
+    token = token_for(site, "https://login.example/mcp")
+    answer = site.call(token, "/mcp/tools")
+    assert answer.status_code == 403, answer.text
+
+
+def test_a_client_that_acts_for_itself_is_no_user_of_a_mounted_application(new_site: NewSite) -> None:
+    site = new_site()
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    secret = site.add_client()
+    answer = site.token("client_credentials", ("web", secret), scope="profile", resource="https://login.example/files")
+    answer = site.call(answer.get_json()["access_token"], "/files/x")
+    assert "user=None" in answer.text, answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/me",
+        "//api/me",
+        "/api//me",
+        "/api/./me",
+        "/api/../api/me",
+        "/api/me/",
+        "/API/me",
+        "/api/me;x",
+        "/api/x/../me",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "TRACE", "POST", "PROPFIND", "get"])
+def test_no_spelling_of_a_path_passes_the_guard(new_site: NewSite, path: str, method: str) -> None:
+    site = new_site()
+
+    @site.app.route("/api/secret/<path:rest>", methods=["GET", "TRACE", "POST", "PROPFIND"])
+    @site.app.route("/api/plain", methods=["GET", "TRACE", "POST", "PROPFIND"])
+    def plain(rest: str = "") -> str:
+        return "secret"
+
+    site.provider.protect_resource("/api", ["profile"])
+    for tried in (path, path.replace("me", "plain"), path.replace("me", "secret/x")):
+        answer = site.http.open("/", method=method, environ_overrides={"PATH_INFO": tried})
+        assert answer.status_code in (401, 404, 405, 308), (tried, answer.status_code)
+        assert "secret" not in answer.text or answer.status_code == 308
+        assert answer.status_code != 500
