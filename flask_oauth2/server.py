@@ -178,12 +178,12 @@ class Server:
         for name, reason in grants.DISCOURAGED.items():
             if name in named:
                 log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
-        for resource in described:
-            unknown = [word for word in resource.words if settings.scopes and word not in settings.scopes]
+        needed = {f"the resource {resource.path}": resource.words for resource in described}
+        for what, words in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
+            unknown = [word for word in words if settings.scopes and word not in settings.scopes]
             if unknown:
                 raise ConfigurationError(
-                    f"the resource {resource.path} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not "
-                    "describe: add it there"
+                    f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
                 )
 
     def _takes_documents(self) -> bool:

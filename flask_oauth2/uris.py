@@ -137,6 +137,14 @@ def origin(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
 
 
+def web_origin(uri: str) -> str:
+    """The origin of a web page as browsers write it, :rfc:`6454#section-6.2`."""
+    parts = urlsplit(uri)
+    host = parts.hostname or ""
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
 def is_interceptable(uri: str) -> bool:
     """Whether another program on the device may receive what is sent there, :rfc:`8252#section-8.6`."""
     return not uri.startswith("https://")

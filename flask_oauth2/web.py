@@ -124,7 +124,7 @@ def mount(
         for name in ("HTTP_AUTHORIZATION", "REMOTE_USER"):  # tokens are not to be passed on
             environ.pop(name, None)
         if token.user_id is not None:
-            environ["REMOTE_USER"] = token.user_id
+            environ["REMOTE_USER"] = token.user_id.encode().decode("latin-1")  # as WSGI has all text
         if BODY in environ:  # the guard has read it
             environ["wsgi.input"] = BytesIO(environ[BODY])
         return flask.Response.from_app(wsgi_app, environ)

@@ -113,6 +113,9 @@ class Documents:
         fault = find_fault(client_id, self._own_hosts)
         if fault is not None:
             return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
+        if urlsplit(client_id).netloc == urlsplit(self._server.issuer).netloc:
+            reason = "client_id is a document of this very site, which may hold what others have brought here"
+            return Failure(reason, f"{RULE} 6", came=client_id)
         now = self._server.clock()
         with self._lock:
             copy = self._keep(client_id, now)

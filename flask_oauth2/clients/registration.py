@@ -63,7 +63,8 @@ def read(
         raise InvalidMetadata("grant_types", f"none of these can be registered: name some of {', '.join(offered)}")
     wanted = _scope(asked)
     redirect_uris = _texts(asked, "redirect_uris")
-    is_native = bool(redirect_uris) and all(map(_is_of_native, redirect_uris))
+    # an editor may name a page of its own beside its loopback addresses, whose ports are free where it is native
+    is_native = any(map(_is_of_native, redirect_uris))
     known = {
         "redirect_uris": redirect_uris,
         "token_endpoint_auth_method": auth_method,
@@ -117,12 +118,12 @@ def without_ports(client: Client) -> Client:
     return replace(client, redirect_uris=tuple(dict.fromkeys(map(uris.without_port, client.redirect_uris))))
 
 
-def shared_id(client: Client, secret_key: bytes, number: int) -> str:
+def shared_id(client: Client, scope: Scope, secret_key: bytes, number: int) -> str:
     """The id of whoever registers this very metadata: nobody else can tell which it will be.
 
-    The scope is no part of it, as it is the same for all. ``number`` tells apart those that were taken away.
+    ``scope`` is empty where it is the same for all. ``number`` tells apart those that were taken away.
     """
-    said = describe(replace(client, client_id="", created_at=0, scope=()))
+    said = describe(replace(client, client_id="", created_at=0, scope=scope))
     for name in ("redirect_uris", "grant_types", "response_types"):
         said[name] = sorted(said[name])
     return values.derive(secret_key, f"client_id {number}", json.dumps(said, sort_keys=True))[:16].hex()

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from .. import scopes, uris, values
@@ -42,6 +43,12 @@ APPLICATION_TYPES = ("web", "native")
 
 SECRET_METHODS = ClientSecretBasic.accepts
 """The methods that need a secret."""
+
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]")
+"""Characters that are printable and show nothing."""
+
+_PILED = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4}")
+"""More marks over one letter than any language has."""
 
 _VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
 _NETLOC = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]+)?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]+)?\Z")
@@ -136,6 +143,8 @@ def _name(client: Client, server: Server) -> None:
         raise InvalidMetadata("client_name", f"has {len(name)} characters: take at most {LONGEST_NAME}")
     if not name.isprintable() or name != name.strip():
         raise InvalidMetadata("client_name", "must be printable, without control characters or spaces around it")
+    if _UNSEEN.search(name) or _PILED.search(normalize("NFD", name)):
+        raise InvalidMetadata("client_name", "must be of characters that people see")
 
 
 def _application_type(client: Client, server: Server) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
@@ -30,27 +31,33 @@ _HAD = 10
 class Attempt:
     """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures.
 
-    ``most`` is how many there may be in a window, where it is not ``OAUTH2_THROTTLE_FAILURES``.
+    ``most`` is how many there may be in a window, where it is not ``OAUTH2_THROTTLE_FAILURES``. With ``is_guess`` the
+    credential is one that people guess and no program sends: each attempt weighs what a failed one does from the
+    start, and ``name`` is taken to the letter.
     """
 
-    def __init__(self, server: Server, kind: str, name: str, now: float, most: int | None = None) -> None:
+    def __init__(
+        self, server: Server, kind: str, name: str, now: float, most: int | None = None, is_guess: bool = False
+    ) -> None:
         self._store = server.store
-        # one credential, however it is spelt
-        name = normalize("NFKC", name).strip().casefold()
+        self._weight = _FAILURE if is_guess else 1
+        if not is_guess:  # one credential, however it is spelt
+            name = normalize("NFKC", name).strip().casefold()
         self._key, self._ends_at = _counter(kind, name, server.settings.throttle_window, now)
-        if self._add(1) > (most or server.settings.throttle_failures) * _FAILURE:
-            self._add(-1)
+        if self._add(self._weight) > (most or server.settings.throttle_failures) * _FAILURE:
+            self._add(-self._weight)
             raise TemporarilyUnavailable(
                 "too many failed attempts", status=429, retry_after=self._ends_at - int(now), rule="rfc6749 2.3.1"
             )
 
     def failed(self) -> None:
         """The credential was wrong."""
-        self._add(_FAILURE - 1)
+        if self._weight < _FAILURE:
+            self._add(_FAILURE - self._weight)
 
     def withdraw(self) -> None:
         """It was right, or could not be looked at: nothing is held against it."""
-        self._add(-1)
+        self._add(-self._weight)
 
     def _add(self, weight: int) -> int:
         return self._store.count(self._key, self._ends_at, weight)
@@ -90,6 +97,23 @@ class Quota:
     def _add(self, weight: int) -> None:
         for key in self._keys:
             self._store.count(key, self._ends_at, weight)
+
+
+def spend_quota(server: Server, kind: str, most: Mapping[str, int], now: float) -> None:
+    """One of so many is had at once. Raises :exc:`TemporarilyUnavailable` (429) as :class:`Quota` does."""
+    Quota(server, kind, most, now).had()
+
+
+def network(address: str) -> str:
+    """What is counted by where it comes from: whoever has one address of IPv6 has 2⁶⁴ of them."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # such as a socket's, which has none
+        return f"of {address}"
+    if isinstance(parsed, IPv6Address):
+        mapped = parsed.ipv4_mapped  # as a server that listens at both families shows the other
+        return f"of {int(parsed) >> 64:x}" if mapped is None else f"of {mapped}"
+    return f"of {parsed}"
 
 
 def _counter(kind: str, name: str, length: int, now: float) -> tuple[bytes, int]:

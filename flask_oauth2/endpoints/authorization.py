@@ -43,10 +43,11 @@ if TYPE_CHECKING:
 class LoginNeeded:
     """Somebody must sign in, and the request come again.
 
+    ``client`` is None where nothing is asked of its server before somebody has signed in.
     ``sent_at`` is the time to come back with, where it must be seen that somebody did; None where that is not asked.
     """
 
-    client: Client
+    client: Client | None
     user: User | None
     sent_at: int | None = None
 
@@ -106,6 +107,10 @@ def respond(server: Server, asked: Asked) -> Outcome:
     """
     params = asked.params
     client_id = params.require("client_id")
+    if server.client_documents is not None and is_url(client_id) and _must_sign_in_first(server, asked, client_id):
+        if prompt_check.is_silent(params):
+            raise LoginRequired("nobody is signed in, and prompt is none")
+        return LoginNeeded(None, None)
     client = server.find_client(client_id, InvalidRequest)
     if client is None:
         raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
@@ -129,6 +134,11 @@ def respond(server: Server, asked: Asked) -> Outcome:
         return answer(decided) if isinstance(decided, dict) else decided
 
     return server.answer(decide, refuse)
+
+
+def _must_sign_in_first(server: Server, asked: Asked, client_id: str) -> bool:
+    """Whether nobody is there for whom a stranger's server may be asked what its client is."""
+    return server.find_known_client(client_id) is None and asked.find_user() is None
 
 
 def _decide(

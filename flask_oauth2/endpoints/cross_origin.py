@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -60,12 +60,13 @@ class BrowserOrigins:
         if origin in self._named:
             return True
         age = self._clock() - self._read_at
-        if age > FRESH or (age > PAUSE and origin not in self._found):
+        if age > FRESH or (age > PAUSE and not _holds(self._found, origin)):
             self._read()
-        return origin in self._found
+        return _holds(self._found, origin)
 
     def _read(self) -> None:
-        if self._lock.acquire(blocking=False):  # whoever comes meanwhile is answered by what was known
+        is_first = self._read_at == float("-inf")
+        if self._lock.acquire(blocking=is_first):  # whoever comes meanwhile is answered by what was known
             try:
                 self._found = frozenset(origin for client in self._list_clients() for origin in origins_of(client))
                 self._read_at = self._clock()
@@ -78,7 +79,7 @@ class BrowserOrigins:
 def origins_of(client: Client) -> set[str]:
     """The origins of the pages of a client; none of one that has a secret to keep."""
     redirect_uris = client.redirect_uris if client.is_public else ()
-    return {uris.origin(uri) for uri in redirect_uris if uri.startswith(("https://", "http://"))}
+    return {uris.web_origin(uri) for uri in redirect_uris if uri.startswith(("https://", "http://"))}
 
 
 def answer_preflight(server: Server, endpoint: Endpoint, origin: str) -> Response:
@@ -106,7 +107,12 @@ def _is_of_client(server: Server, request: Request, origin: str) -> bool:
     """Whether the page is one of the client that the request names, where clients cannot be listed."""
     client_id = server.find_claims().get("client_id")
     try:
-        client = server.store.get_client(client_id) if client_id else None
+        client = server.find_known_client(client_id) if client_id else None
     except TemporarilyUnavailable:
         return False
-    return client is not None and origin in origins_of(client)
+    return client is not None and _holds(origins_of(client), origin)
+
+
+def _holds(origins: Set[str], origin: str) -> bool:
+    """Whether an origin is among those of redirect URIs, of which those of loopback without a port may have any."""
+    return origin in origins or uris.without_port(origin) in origins

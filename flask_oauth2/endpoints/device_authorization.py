@@ -8,6 +8,7 @@ from .. import signals, uris, user_codes, values
 from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..clients import authenticate
+from ..clients.throttle import network, spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Request, Response
@@ -16,6 +17,9 @@ from ..settings import DEVICE_CODE
 
 if TYPE_CHECKING:
     from ..server import Server
+
+MOST_OF_NETWORK = 1000
+"""Codes that public clients of one address may get within an hour; each is a row."""
 
 _TRIES = 5
 """How often a user code is drawn that another device may have."""
@@ -39,6 +43,8 @@ def respond(server: Server, request: Request) -> Response:
             cure=f"name all that it may use: flask oauth2 client update {client.client_id} "
             + " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code")),
         )
+    if client.is_public:  # whom anybody can name
+        spend_quota(server, "device codes", {network(request.address): MOST_OF_NETWORK}, now)
     scope = scope_check.read(form, client, server.settings)
     resource = audience_check.read(form, scope, server.resources(request.mount)) if server.described else ()
     asked = {"client_id": client.client_id, "scope": " ".join(scope), **({"resource": resource} if resource else {})}

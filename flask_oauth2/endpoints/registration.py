@@ -13,7 +13,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from .. import signals, values
 from ..clients import registration, rules
 from ..clients.rules import InvalidMetadata
 from ..clients.secret import hash_secret, is_secret
-from ..clients.throttle import Attempt, Quota
+from ..clients.throttle import Attempt, Quota, network, spend_quota
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
 from ..messages import NO_STORE, Request, Response
 from ..records import Client, Grant
@@ -143,9 +142,14 @@ def _refused(error: InvalidMetadata) -> InvalidClientMetadata | InvalidRedirectU
 def _share(server: Server, request: Request, client: Client, now: float) -> Client:
     """The client of all copies of a software. A repetition reads, and seldom writes; it adds no row."""
     client = registration.without_ports(client)
-    store, registrations, secret_key = server.store, server.registrations, server.settings.secret_keys[-1]
+    store, registrations = server.store, server.registrations
+    # what a policy says may be for this client alone
+    scope = client.scope if server.registration_policy is not None else ()
     for number in range(_TRIES):
-        client = replace(client, client_id=registration.shared_id(client, secret_key, number))
+        ids = [registration.shared_id(client, scope, key, number) for key in reversed(server.settings.secret_keys)]
+        # by an older key it may be here already
+        known = [client_id for client_id in ids[1:] if store.get_client(client_id) is not None]
+        client = replace(client, client_id=(known or ids)[0])
         _check(client, server)
         if store.revoked(client.client_id):  # the operator has taken it away, and its tokens must stay dead
             continue
@@ -181,16 +185,7 @@ def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
 def _most(server: Server, request: Request) -> dict[str, int]:
     """How many rows strangers may add, all of them and those of one network."""
     most = server.settings.registrations_per_hour
-    return {"": most, _network(request.address): -(-most // 10)}
-
-
-def _network(address: str) -> str:
-    """Whoever has one address of IPv6 has 2⁶⁴ of them."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # such as a socket's, which has none
-        return f"of {address}"
-    return f"of {int(parsed) >> 64:x}" if isinstance(parsed, IPv6Address) else f"of {parsed}"
+    return {"": most, network(request.address): -(-most // 10)}
 
 
 def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> None:
@@ -198,10 +193,10 @@ def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> N
     clients.
     """
     if grant is None:
-        Quota(server, "registrations", _most(server, request), now).had()
+        spend_quota(server, "registrations", _most(server, request), now)
     elif grant.parameters.get("reusable"):
         most = {values.text(grant.key): server.settings.registrations_per_hour}
-        Quota(server, "registrations by one initial access token", most, now).had()
+        spend_quota(server, "registrations by one initial access token", most, now)
     elif not server.store.issue(grant, [], int(now)):
         raise _invalid_token(server, "the initial access token was used before")
 
@@ -211,7 +206,7 @@ def _find_grant(server: Server, request: Request, value: str, now: float) -> Gra
     key = values.find_key(value, server.settings.prefixes["initial_access_token"])
     grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
     if grant is None:
-        Attempt(server, "initial access token", _network(request.address), now).failed()
+        Attempt(server, "initial access token", network(request.address), now).failed()
         raise _invalid_token(server, "the initial access token is unknown")
     if grant.used_at is not None or grant.expires_at <= now:
         raise _invalid_token(server, "the initial access token was used before, or is too old")
@@ -247,10 +242,8 @@ def _change(
         if name in asked:
             raise InvalidClientMetadata(f"{name}: is not the client's to say, leave it out", rule="rfc7592 2.2")
     sent = asked.get("client_secret")
-    if sent is not None and not (isinstance(sent, str) and is_secret(sent, before.secret or "")):
-        Attempt(server, "client_secret", before.client_id, now).failed()
-        # "the value of this field MUST match the currently issued client secret"
-        raise InvalidClientMetadata("client_secret: is not that of the client", rule="rfc7592 2.2")
+    if sent is not None:
+        _verify_secret(server, sent, before, now)
     client, made = _read(server, request, asked, before), None
     if client.is_public:
         client = replace(client, secret=None)
@@ -259,6 +252,16 @@ def _change(
         client = replace(client, secret=hash_secret(made))
     _check(client, server)
     return client, made
+
+
+def _verify_secret(server: Server, sent: object, before: Client, now: float) -> None:
+    """The secret of the client, or :exc:`InvalidClientMetadata`. Guesses are counted before they are looked at."""
+    attempt = Attempt(server, "client_secret", before.client_id, now)
+    if not isinstance(sent, str) or not is_secret(sent, before.secret or ""):
+        attempt.failed()
+        # "the value of this field MUST match the currently issued client secret"
+        raise InvalidClientMetadata("client_secret: is not that of the client", rule="rfc7592 2.2")
+    attempt.withdraw()
 
 
 def _delete(server: Server, client: Client, now: float) -> Response:

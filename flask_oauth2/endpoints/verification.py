@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import scopes, signals, user_codes, values
-from ..clients.throttle import Attempt
+from ..clients.throttle import Attempt, network
 from ..consents import keep_consent
 from ..errors import InvalidRequest
 from ..grants.device_code import KIND
@@ -112,7 +112,8 @@ def _count(server: Server, names: Mapping[str, str], now: float) -> list[Attempt
     try:
         for kind, name in names.items():
             most = failures * _MOST[kind] if kind in _MOST else min(failures, MOST_WRONG)
-            attempts.append(Attempt(server, f"user_code {kind}", name, now, most))
+            name = network(name) if kind == "address" else name
+            attempts.append(Attempt(server, f"user_code {kind}", name, now, most, is_guess=True))
     except BaseException:
         for attempt in attempts:
             attempt.withdraw()
@@ -133,7 +134,7 @@ def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
     if grant is None or grant.expires_at <= now or grant.authorization is not None or grant.is_denied:
         return None
     asked = grant.parameters
-    client = server.find_known_client(asked["client_id"])
+    client = server.find_client(asked["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
     return Waiting(grant, client, scopes.parse(asked["scope"]), tuple(asked.get("resource", ())))

@@ -37,7 +37,9 @@ class DeviceCode:
             raise InvalidGrant("the device code is unknown or revoked", rule="rfc8628 3.4")
         if grant.parameters["client_id"] != request.client.client_id:
             raise InvalidGrant("the device code was issued to another client", rule="rfc8628 3.4")
-        # a spent one goes on, however old, as a code does: its replay ends the family
+        if grant.used_at is not None and request.now < grant.used_at + (grant.interval or 0):
+            # whoever lost the answer, or asked twice at once, is no thief; a later replay goes on, and ends the family
+            raise InvalidGrant("the device code was used a moment ago", rule="rfc8628 3.4")
         if grant.used_at is None and grant.expires_at <= request.now:
             raise ExpiredToken("the device code has expired: begin again")
         if grant.is_denied:

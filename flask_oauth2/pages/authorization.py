@@ -143,9 +143,9 @@ def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
 def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, asked: Asked) -> Response:
     """To the login page. Who came back from there as they went is told why, or could go round for ever."""
     login_url = provider.login_url(_again(server, replace(asked, sent_at=needed.sent_at)))
-    if needed.user is None or asked.sent_at is None:
-        return redirect(login_url)
     client = needed.client
+    if client is None or needed.user is None or asked.sent_at is None:
+        return redirect(login_url)
     return page(
         "oauth2/sign_in.html",
         form_action="'none'",
@@ -171,6 +171,7 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         client_host=client_host,
         is_unproven=client_host is not None and uris.is_interceptable(redirect_uri),
         is_elsewhere=is_elsewhere(client, redirect_uri),
+        is_unvetted=not client.is_vetted,
         host=uris.origin(redirect_uri),
         user=user,
         resources=describe_resources(server, needed.resource, asked.request.mount),

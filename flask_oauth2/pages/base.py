@@ -156,7 +156,7 @@ def serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
 
 def _masked(value: object) -> str | None:
     """As the log has it: a value of ours that came where it does not belong is still a secret."""
-    return None if value is None else values.mask(str(value)[:200])
+    return None if value is None else values.mask(str(value)[:200]).encode("utf-8", "replace").decode()
 
 
 def _sources(images: tuple[str | None, ...]) -> str:

@@ -186,7 +186,8 @@ class RegistrationStore(Protocol):
     def change_client(self, client: Client, before: Client) -> bool:
         """Change all of a client but ``expires_at``, which :meth:`keep_client` alone changes. Whether that was done.
 
-        It is not where the client is gone, or has another ``registration_key`` or ``secret`` than ``before``.
+        It is not where the client is gone, or has another ``registration_key``, ``secret``, ``scope`` or other
+        ``grant_types`` than ``before``.
         """
         ...
 

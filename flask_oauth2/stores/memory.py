@@ -68,7 +68,7 @@ class MemoryStore:
         """See :meth:`.base.RegistrationStore.change_client`."""
         with self._lock:
             found = self._clients.get(client.client_id)
-            if found is None or (found.registration_key, found.secret) != (before.registration_key, before.secret):
+            if found is None or _may(found) != _may(before):
                 return False
             self._clients[client.client_id] = replace(client, expires_at=found.expires_at)
             return True
@@ -282,6 +282,11 @@ class MemoryStore:
             [k for k, (_, expires_at) in self._counters.items() if expires_at <= now],
             {k for k, c in self._clients.items() if c.expires_at is not None and c.expires_at <= now},
         )
+
+
+def _may(client: Client) -> object:
+    """What a client may and by what it is known, by which one that somebody else has changed is known."""
+    return client.registration_key, client.secret, client.scope, client.grant_types
 
 
 def _said(consent: Consent | None) -> object:

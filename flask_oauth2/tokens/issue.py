@@ -12,7 +12,7 @@ from .. import signals, values
 from ..checks import audience as audience_check
 from ..errors import ConfigurationError, InvalidClient, InvalidGrant, UnauthorizedClient
 from ..messages import Params, Request
-from ..records import AccessToken, Client, Token
+from ..records import AccessToken, Client, Grant, Token
 
 if TYPE_CHECKING:
     from ..grants.base import Issue
@@ -40,6 +40,8 @@ def issue(
     if client.expires_at is not None:
         keep(server, client)
     if not server.store.issue(spend, filed, int(now), leeway):
+        if isinstance(spend, Grant) and spend.kind == "device_code" and spend.used_at is None:
+            raise InvalidGrant("another poll of the device was faster", rule="rfc8628 3.4")
         server.end(authorization.id, now)
         server.tell(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
         raise InvalidGrant(

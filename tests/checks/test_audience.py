@@ -268,7 +268,10 @@ class TestConsent:
         make_resources(after)
         after.sign_in()
         assert after.ask(scope="profile").status_code == 200, "it is for /api now"
-        assert after.refresh(tokens["refresh_token"], resource=API).get_json()["error"] == "invalid_target"
+        again = after.refresh(tokens["refresh_token"]).get_json()
+        assert audience_of(after, again["access_token"]) == (API,)
+        assert after.refresh(again["refresh_token"], resource=FILES).get_json()["error"] == "invalid_target"
+        assert after.refresh(again["refresh_token"], resource=API).status_code == 200
 
 
 @pytest.mark.spec("rfc8707", "2")

@@ -506,6 +506,7 @@ def test_a_document_that_does_not_come_is_a_page_for_the_user_and_invalid_client
 def test_nothing_of_this_machine_is_fetched_unless_it_is_named(
     site: Site, secure: DocumentServer, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    site.sign_in()
     page = ask(site, f"https://{host}:{secure.port}/c", "https://agent.example/cb")
     assert page.status_code == 400
     assert "cannot be fetched" in page.text
@@ -516,6 +517,7 @@ def test_nothing_of_this_machine_is_fetched_unless_it_is_named(
 
 
 def test_an_id_that_is_no_document_is_told_what_is_wrong_with_it(here: Site, served: DocumentServer) -> None:
+    here.sign_in()
     for client_id in (f"http://{served.host}/a/../c", "https://agent.example/", "http://agent.example/c"):
         page = here.ask(client_id=client_id)
         assert page.status_code == 400
@@ -528,6 +530,7 @@ def test_an_id_that_is_no_document_is_told_what_is_wrong_with_it(here: Site, ser
 def test_what_is_wrong_with_a_document_is_named_without_its_words(
     here: Site, served: DocumentServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    here.sign_in()
     url = served.put(redirect_uris=["Call 555, your account is locked"])
     page = ask(here, url, "http://127.0.0.1/back")
     assert page.status_code == 400
@@ -676,6 +679,7 @@ def test_an_error_is_not_kept_in_place_of_a_document_and_a_document_not_for_ever
 
 @pytest.mark.spec("client-id-metadata-document", "4.4")
 def test_a_failure_is_remembered_for_a_moment_only(here: Site, served: DocumentServer) -> None:
+    here.sign_in()
     url = served.url()
     for _ in range(5):
         assert ask(here, url, "http://127.0.0.1/back").status_code == 400
@@ -684,7 +688,6 @@ def test_a_failure_is_remembered_for_a_moment_only(here: Site, served: DocumentS
     here.clock.forward(FAILED_FOR - 1)
     assert ask(here, url, "http://127.0.0.1/back").status_code == 400
     here.clock.forward(1)
-    here.sign_in()
     assert ask(here, url, "http://127.0.0.1/back").status_code == 200
     assert served.count() == 2
 
@@ -733,7 +736,16 @@ def test_only_so_many_are_fetched_at_once(here: Site, served: DocumentServer) ->
 
 
 @pytest.mark.spec("client-id-metadata-document", "6.6")
+def test_nobody_who_wants_an_answer_at_once_makes_anything_be_fetched(here: Site, served: DocumentServer) -> None:
+    answer = here.ask(client_id=served.put(), redirect_uri="http://127.0.0.1/back", prompt="none")
+    assert answer.status_code == 400
+    assert "login_required" in answer.text
+    assert served.asked == []
+
+
+@pytest.mark.spec("client-id-metadata-document", "6.6")
 def test_no_host_is_flooded_through_here(here: Site, served: DocumentServer) -> None:
+    here.sign_in()
     statuses = [
         ask(here, served.url(f"/{number}"), "https://a.example").status_code for number in range(MOST_OF_HOST + 2)
     ]
@@ -832,8 +844,12 @@ def test_connected_applications_are_shown_by_host_and_nothing_is_fetched(here: S
 
 def test_the_login_page_knows_who_asks_and_fetches_nothing(here: Site, served: DocumentServer) -> None:
     url = served.put()
-    login = ask(here, url, "http://127.0.0.1/back").location
+    stranger = here.app.test_client()
+    login = here.ask(stranger, client_id=url, redirect_uri="http://127.0.0.1/back").location
     assert login.startswith("/login?next=")
+    assert served.count() == 0
+    here.sign_in()
+    assert ask(here, url, "http://127.0.0.1/back").status_code == 200
 
     def name() -> str | None:
         with here.app.test_request_context(login):

@@ -470,7 +470,7 @@ class TestMetadata:
             (["http://localhost:8080/cb", "http://[::1]:1/"], "native"),
             (["com.example.app:/cb", "http://127.0.0.1/"], "native"),
             (["https://notes.example/cb"], "web"),
-            (["https://notes.example/cb", "http://localhost/"], "web"),
+            (["https://notes.example/cb", "http://localhost/"], "native"),
         ],
     )
     def test_where_answers_go_says_what_kind_it_is(self, site: Site, redirect_uris: list[str], kind: str) -> None:

@@ -181,6 +181,9 @@ def test_a_code_that_comes_again_ends_what_came_of_it(site: Site) -> None:
     Person(site).decide(device.user_code)
     tokens = device.poll().get_json()
     assert device.error() == "invalid_grant"
+    assert site.is_alive(tokens["access_token"]), "it may have lost the answer"
+    site.clock.forward(5)
+    assert device.error() == "invalid_grant"
     assert not site.is_alive(tokens["access_token"])
     assert site.refresh(tokens["refresh_token"], client_id="tv").get_json()["error"] == "invalid_grant"
     assert device.error() == "invalid_grant"

@@ -111,6 +111,8 @@ class Statements:
             own.where(
                 client.c.registration_key.is_not_distinct_from(bindparam("key_before")),
                 client.c.secret.is_not_distinct_from(bindparam("secret_before")),
+                client.c.scope == bindparam("scope_before"),
+                client.c.grant_types == bindparam("grant_types_before"),
             ).values({c: bindparam(c.name) for c in client.columns if c.name not in ("client_id", "expires_at")})
         )
         self.list_owned = compiled(

@@ -155,7 +155,13 @@ class SQLAlchemyStore:
         """See :meth:`.base.RegistrationStore.change_client`."""
         row = rows.write_client(client)
         del row["expires_at"]
-        row |= {"key_before": before.registration_key, "secret_before": before.secret}
+        row_before = rows.write_client(before)
+        row |= {
+            "key_before": before.registration_key,
+            "secret_before": before.secret,
+            "scope_before": row_before["scope"],
+            "grant_types_before": row_before["grant_types"],
+        }
         return self._database.run(Step(self._sql.change_client, row)) == [1]
 
     def list_owned(self, owner_id: str) -> Iterator[Client]:

@@ -1,0 +1,192 @@
+"""Clients that are known by the URL of a document, whose server and words are the attacker's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from devices import Device, Person
+from document_server import DocumentServer, serve_documents
+
+from flask_oauth2 import MemoryStore
+from flask_oauth2.clients.document_cache import find_lifetime
+from flask_oauth2.settings import DEVICE_CODE
+from oauth_site import NOW, Site
+
+NewSite = Callable[..., Site]
+
+
+@pytest.fixture
+def served() -> Iterator[DocumentServer]:
+    with serve_documents() as server:
+        yield server
+
+
+def open_site(new_site: NewSite, *served: DocumentServer, **options: Any) -> Site:
+    return new_site(
+        **{
+            "OAUTH2_CLIENT_ID_DOCUMENTS": True,
+            "OAUTH2_CLIENT_ID_DOCUMENT_HOSTS": [server.host for server in served],
+            "OAUTH2_DEFAULT_SCOPE": "profile",
+            "OAUTH2_GRANT_TYPES": ["authorization_code", "refresh_token", "device_code"],
+        }
+        | options
+    )
+
+
+def test_the_code_of_a_device_is_right_at_every_worker(new_site: NewSite, served: DocumentServer) -> None:
+    """Two processes before one store: the device asks one of them, the person the other."""
+    store = MemoryStore()
+    one, other = open_site(new_site, served, store=store), open_site(new_site, served, store=store)
+    _ = one.server, other.server
+    url = served.put(grant_types=[DEVICE_CODE], response_types=[])
+    device = Device(one, url)
+    page = Person(other).type(device.user_code)
+    assert page.status_code == 200, page.status_code
+
+
+def test_the_page_of_a_client_with_a_document_may_call(new_site: NewSite, served: DocumentServer) -> None:
+    """It is a public client of a browser, whose redirect URI says so."""
+    site = open_site(new_site, served)
+    url = served.put(redirect_uris=["https://spa.example/back"])
+    site.sign_in()
+    assert site.ask(client_id=url, redirect_uri="https://spa.example/back").status_code == 200
+    answer = site.http.post("/oauth/token", data={"client_id": url}, headers={"Origin": "https://spa.example"})
+    assert answer.headers.get("Access-Control-Allow-Origin") == "https://spa.example"
+
+
+def test_nobody_who_is_not_signed_in_makes_this_server_fetch(new_site: NewSite, served: DocumentServer) -> None:
+    site = open_site(new_site, served)
+    url = served.put()
+    site.ask(client_id=url, redirect_uri="http://127.0.0.1/back")
+    assert served.count() == 0
+
+
+def test_one_document_of_odd_text_is_no_traceback_in_debug_mode(new_site: NewSite, served: DocumentServer) -> None:
+    site = open_site(new_site, served)
+    site.app.debug = True
+    url = served.put(token_endpoint_auth_method="\ud800")
+    site.sign_in()
+    assert site.ask(client_id=url).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Expires": text} for text in ("", "0", "x", "Mon, 99 Foo 99999 99:99:99 GMT", "Thu, 01 Jan 0001 00:00:00 -2359", "-1",
+                                       "Fri, 31 Dec 9999 23:59:59 -0000", "Thu, 01 Jan 1970 00:00:00 +9999", "1 Jan 1 1:1", "\t",
+                                       "Thu, 01 Jan 0001 00:00:00", "Thu, 01 Jan 10000 00:00:00 GMT", ",,,,", "1 2 3 4 5 6 7",
+                                       "Mon, 01 Jan 2024 24:60:61 +99999999999")
+    ]
+    + [{"Cache-Control": "max-age=" + "9" * 5000}, {"Cache-Control": "max-age=1", "Age": "9" * 5000}, {"Cache-Control": "max-age=\u0664"}],
+)  # fmt: skip
+def test_no_header_of_an_answer_is_a_traceback(headers: dict[str, str]) -> None:
+    lowered = {name.lower(): value for name, value in headers.items()}
+    assert 300 <= find_lifetime(lowered, NOW) <= 86400
+
+
+VALUES: list[Any] = [
+    None, True, 0, 10**300, "", "\0", "\ud800", "x" * 2000, [], [[]], [None], ["\0"], ["\ud800"], {}, {"a": 1}, ["https://[::1"],
+    ["https://\uff41/b"], ["//x"], ["https://"], ["javascript:alert(1)"], [""], "https://[", "\u202egoogle", ["https://a.example:0/"],
+]  # fmt: skip
+NAMES = [
+    "client_id", "client_name", "redirect_uris", "grant_types", "response_types", "token_endpoint_auth_method", "client_uri",
+    "logo_uri", "tos_uri", "policy_uri", "scope", "contacts", "application_type", "jwks", "token_endpoint_auth_methods_supported",
+]  # fmt: skip
+
+
+def test_no_document_is_a_traceback(
+    new_site: NewSite, served: DocumentServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = open_site(new_site, served)
+    server = site.server
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    caplog.set_level(logging.DEBUG)
+    number = 0
+    site.sign_in()
+    for name in NAMES:
+        for value in VALUES:
+            number += 1
+            site.clock.forward(61)
+            url = served.put(f"/{number}", **{name: value})
+            answer = site.ask(client_id=url, redirect_uri="http://127.0.0.1/back")
+            assert answer.status_code in (200, 303, 400), (name, value, answer.status_code)
+    for body in (
+        b"",
+        b"[]",
+        b"[" * 4000,
+        b"\xff",
+        b'{"client_id":1,"client_id":2}',
+        b"NaN",
+        b"1" * 4999,
+        b"\xef\xbb\xbf{}",
+    ):
+        number += 1
+        site.clock.forward(61)
+        served.answers[f"/{number}"] = (200, {"Content-Type": "application/json"}, body)
+        assert site.ask(client_id=served.url(f"/{number}")).status_code == 400
+    for raw in (b"", b"\x00" * 100, b"HTTP/1.1 200\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 50,
+                b"HTTP/1.1 200 OK\r\nX: \xff\xfe\r\nContent-Type: \xff\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200000,
+                b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n{}", b"HTTP/1.1 204 No\r\n\r\n"):  # fmt: skip
+        number += 1
+        site.clock.forward(61)
+        served.answers[f"/{number}"] = raw
+        assert site.ask(client_id=served.url(f"/{number}")).status_code == 400, raw[:40]
+    assert raised == []
+    assert server.client_documents is not None
+    json.dumps([record.getMessage() for record in caplog.records])
+
+
+def test_a_stranger_cannot_use_up_the_visits_of_a_host(new_site: NewSite, served: DocumentServer) -> None:
+    """Thirty wrong paths of somebody's host in a minute, by nobody in particular, and its clients are gone."""
+    site = open_site(new_site, served)
+    _ = site.server
+    good = served.put()
+    for number in range(30):
+        site.ask(
+            browser=site.app.test_client(), client_id=served.url(f"/no/{number}"), redirect_uri="http://127.0.0.1/back"
+        )
+    site.sign_in()
+    assert site.ask(client_id=good, redirect_uri="http://127.0.0.1/back").status_code == 200
+
+
+def test_waiting_for_strangers_servers_leaves_threads_for_everybody_else(new_site: NewSite) -> None:
+    """A site of four threads, four requests of nobody in particular, and nothing else is answered for five seconds."""
+    from time import monotonic
+
+    with serve_documents() as slow:
+        slow.gate = threading.Event()
+        site = open_site(new_site, slow)
+        _ = site.server
+        with ThreadPoolExecutor(4) as workers:
+            for _number in range(4):
+                workers.submit(lambda: site.ask(browser=site.app.test_client(), client_id=slow.url("/slow.json")))
+            start = monotonic()
+            workers.submit(lambda: site.app.test_client().get("/login")).result()
+            took = monotonic() - start
+            slow.gate.set()
+    assert took < 1, f"{took:.1f} seconds"
+
+
+def test_a_document_of_this_very_site_vouches_for_nobody() -> None:
+    """What people have uploaded here would be shown as this site's own client."""
+    from flask_oauth2 import MemoryStore
+    from flask_oauth2.clients.document_cache import Failure
+    from flask_oauth2.fetch import Fetched
+    from flask_oauth2.server import Server
+    from flask_oauth2.settings import Settings
+
+    settings = Settings(issuer="https://login.example", client_id_documents=True, default_scope=("profile",))
+    server = Server(settings, MemoryStore)
+    url = "https://login.example/uploads/7.json"
+    body = json.dumps({"client_id": url, "client_name": "Support", "redirect_uris": ["https://evil.example/cb"]})
+    assert server.client_documents is not None
+    server.client_documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())
+    assert isinstance(server.client_documents.find(url), Failure)
