@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, wraps
 from importlib.util import find_spec
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import flask
 from werkzeug.exceptions import TooManyRequests
@@ -25,7 +25,7 @@ from .records import Client, User, find, identify, is_nobody, seconds
 from .registry import Callback, Registry, synchronous
 from .resources import Resource
 from .scopes import parse_option
-from .server import Server, log
+from .server import Parts, Server, log
 from .settings import Settings
 from .stores.base import Store
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
     from .stores.sqlalchemy import Tables
+
+AnyServer = TypeVar("AnyServer", bound=Server)
 
 EXTENSION = "flask_oauth2"
 """The name under ``app.extensions``."""
@@ -438,23 +440,10 @@ class OAuth2Provider(Registry):
 
     def _build(self, app: flask.Flask) -> Server:
         settings = Settings.load(app.config, warns=False)
-        if not settings.secret_keys:
-            raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
         chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
-        described, elsewhere = _collect_scopes(app, self.described)
-        server = Server(
-            settings,
-            chosen.choose_store(app, settings),
-            self._parts,
-            described=described,
-            elsewhere=elsewhere,
-            url_prefix=self._url_prefix,
-            sender=app,
-            find_mistakes=partial(web.find_mistakes, settings.issuer),
-            find_claims=web.find_claims,
-            replica=chosen.choose_replica(app, settings),
-        )
+        open_store, replica = chosen.choose_store(app, settings), chosen.choose_replica(app, settings)
+        server = self._assemble(Server, app, settings, open_store, self._parts, replica=replica)
         if self._parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(
                 "a usergetter is registered, but nothing asks it: OAUTH2_GRANT_TYPES does not name password, a grant "
@@ -468,6 +457,32 @@ class OAuth2Provider(Registry):
             )
         self._is_closed = True
         return server
+
+    def _assemble(
+        self,
+        kind: type[AnyServer],
+        app: flask.Flask,
+        settings: Settings,
+        open_store: Callable[[], Store],
+        parts: Parts,
+        **more: Any,
+    ) -> AnyServer:
+        """A server of this application: what is described, guarded and registered, on a store."""
+        if not settings.secret_keys:
+            raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
+        described, elsewhere = _collect_scopes(app, self.described)
+        return kind(
+            settings,
+            open_store,
+            parts,
+            described=described,
+            elsewhere=elsewhere,
+            url_prefix=self._url_prefix,
+            sender=app,
+            find_mistakes=partial(web.find_mistakes, settings.issuer),
+            find_claims=web.find_claims,
+            **more,
+        )
 
 
 _PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {

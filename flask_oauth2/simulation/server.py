@@ -1,0 +1,93 @@
+"""The server of another site, with a secret: a confidential client, :rfc:`6749#section-2.1`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .base import Stop, stop_at
+from .exchange import Exchange
+from .registered import RegisteredClient
+
+
+class WebServer(RegisteredClient):
+    """The code with a secret, tokens of its own, introspection and revocation."""
+
+    who = "the server of another site"
+    is_public = False
+
+    def try_wrong_secret(self) -> str:
+        """401 and a challenge, :rfc:`6749#section-5.2`."""
+        good = self.identity
+        self.identity = replace(good, secret="not the secret of this client")
+        answer = self.request_token(grant_type="refresh_token", refresh_token="none")
+        self.identity = good
+        if answer.status != 401 or "Basic" not in answer.headers.get("WWW-Authenticate", ""):
+            raise stop_at(
+                answer,
+                f"a wrong secret is answered {answer.status}, where 401 and a challenge of Basic are due",
+                "rfc6749 5.2",
+                "let the answers of the token endpoint leave as the provider writes them",
+            )
+        return "401 and a challenge"
+
+    def refresh_token(self) -> str:
+        """A new token without asking the person."""
+        return self.refresh()
+
+    def act_for_itself(self) -> str:
+        """A token without a person, :rfc:`6749#section-4.4`."""
+        if "client_credentials" not in self.metadata.get("grant_types_supported", ()):
+            return "clients cannot act for themselves: OAUTH2_GRANT_TYPES does not name client_credentials"
+        held, self.held = self.held, type(self.held)()
+        form = {"grant_type": "client_credentials", "scope": self.scope, "resource": self.resource or ""}
+        said = self.keep(self.request_token(**{name: value for name, value in form.items() if value}))
+        if self.view is not None and (answer := self.get_view(self.held.access_token)).status >= 400:
+            self.note(
+                f"{answer.path} answers {answer.status} to a client that acts for itself, where current_token has no "
+                f"user{': ' + answer.raised if answer.raised else ''}"
+            )
+        self.held = held
+        return said
+
+    def introspect(self) -> str:
+        """What the token says, :rfc:`7662`."""
+        answer = self._ask_about(self.held.access_token)
+        if answer.status != 200 or answer.json.get("active") is not True:
+            raise stop_at(
+                answer,
+                f"the token is good, and introspection answers {answer.status} {answer.text[:60]}",
+                "rfc7662 2.2",
+                "let the answers of the introspection endpoint leave as the provider writes them",
+            )
+        return f"it is active, of {answer.json.get('sub')}"
+
+    def give_up(self) -> str:
+        """Afterwards introspection says so too."""
+        said = super().give_up()
+        answer = self._ask_about(self.held.access_token)
+        if answer.json.get("active") is not False:
+            raise stop_at(answer, "the token was revoked, and introspection says it is active", "rfc7662 2.2", "")
+        return said
+
+    def _ask_about(self, token: str) -> Exchange:
+        endpoint = self.metadata.get("introspection_endpoint")
+        if not endpoint:
+            raise Stop(
+                "the metadata has no introspection_endpoint",
+                "rfc8414 2",
+                "leave introspection_endpoint of the metadata as the provider writes it",
+            )
+        return self.program("POST", endpoint, form={"token": token}, headers=self.identity.headers)
+
+    steps = (
+        ("Read the metadata", RegisteredClient.read_metadata),
+        ("Ask for a token with a wrong secret", try_wrong_secret),
+        ("Call a view without a good token", RegisteredClient.call_view_without),
+        ("Send somebody who is not signed in", RegisteredClient.sign_in),
+        ("Ask the person, and redeem the code", RegisteredClient.allow),
+        ("Call a view", RegisteredClient.call_view),
+        ("Refresh the token", refresh_token),
+        ("Ask for a token of its own", act_for_itself),
+        ("Introspect the token", introspect),
+        ("Revoke the token", give_up),
+    )
