@@ -1,5 +1,5 @@
 """``flask oauth2 …``: register clients, let others do so, import those of other libraries, take away what has expired,
-list endpoints, and say what is wrong.
+list endpoints, say what is wrong, and play clients.
 
 The commands are loaded when one is asked for, not with every application.
 """
@@ -41,7 +41,8 @@ class Commands(AppGroup):
             raise click.ClickException(str(error)) from error
 
     def _load(self) -> None:
-        from . import clients, doctor, importing, maintenance, registration  # noqa: F401  they add their commands
+        # they add their commands
+        from . import clients, doctor, importing, maintenance, registration, simulate  # noqa: F401
 
 
 oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")

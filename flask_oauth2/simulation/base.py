@@ -44,8 +44,6 @@ class Simulation:
 
     :param path: the resource to call, a path of the application or a URL; found by itself where it is not given.
     :param scope: what to ask for; found by itself too.
-
-    Raises :exc:`Stop` for what is asked of the developer beforehand.
     """
 
     who: ClassVar[str]

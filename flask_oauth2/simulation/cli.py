@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 from ..settings import DEVICE_CODE
 from .base import Stop, stop_at
@@ -22,8 +24,20 @@ class CommandLine(RegisteredClient):
     redirect_uri = "http://127.0.0.1:51004/callback"
     application_type = "native"
 
+    def needed_endpoints(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """A device needs no browser of its own."""
+        if not metadata.get("authorization_endpoint") and metadata.get("device_authorization_endpoint"):
+            return ("token_endpoint",)
+        return super().needed_endpoints(metadata)
+
+    def sign_in(self) -> str:
+        """The browser of somebody who is not signed in; where there are devices alone, at the page for the code."""
+        return self.look_signed_out("" if self.sends_people else self.server.url("device", self.stage.mount))
+
     def allow(self) -> str:
         """At another port than is registered; the code is good for who has the verifier alone, :rfc:`7636`."""
+        if not self.sends_people:
+            return self._connect(self.metadata["device_authorization_endpoint"])
         code, verifier = self.authorize()
         wrong = self.request_token(
             grant_type="authorization_code",
@@ -51,6 +65,9 @@ class CommandLine(RegisteredClient):
         endpoint = self.metadata.get("device_authorization_endpoint")
         if not endpoint:
             return "devices cannot be connected: OAUTH2_GRANT_TYPES does not name device_code"
+        return self._connect(endpoint) if self.sends_people else "this was done already, as there is no other way"
+
+    def _connect(self, endpoint: str) -> str:
         more = {"resource": self.resource} if self.resource else {}
         scope = {"scope": self.scope} if self.scope else {}
         asked = self.program("POST", endpoint, form={**self.identity.form, **scope, **more})
@@ -103,7 +120,7 @@ class CommandLine(RegisteredClient):
     steps = (
         ("Read the metadata", RegisteredClient.read_metadata),
         ("Call a view without a good token", RegisteredClient.call_view_without),
-        ("Send somebody who is not signed in", RegisteredClient.sign_in),
+        ("Send somebody who is not signed in", sign_in),
         ("Ask the person, and redeem the code", allow),
         ("Call a view", RegisteredClient.call_view),
         ("Refresh the token", refresh_token),

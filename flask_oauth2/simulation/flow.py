@@ -35,6 +35,12 @@ _BEARER = re.compile(r"(?:^|,)\s*Bearer\b(.*)", re.IGNORECASE)
 _PARAMETER = re.compile(r"([A-Za-z_]+)\s*=\s*(?:\"([^\"]*)\"|([^\s,\"]+))")
 
 
+_NO_ENDPOINT = {
+    "authorization_endpoint": "name authorization_code in OAUTH2_GRANT_TYPES: such clients send people to sign in"
+}
+_NO_TOKENS = "name grants in OAUTH2_GRANT_TYPES, and leave the metadata as the provider writes it"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What the client is known by."""
@@ -126,20 +132,17 @@ class Flow(Simulation):
                 "rfc8414 3.3",
                 "set OAUTH2_ISSUER to the URL that clients use, to the slash",
             )
-        for member in ("authorization_endpoint", "token_endpoint"):
+        endpoints = self.needed_endpoints(metadata)
+        for member in endpoints:
             if not metadata.get(member):
-                raise Stop(
-                    f"the metadata has no {member}",
-                    "rfc8414 2",
-                    "name authorization_code in OAUTH2_GRANT_TYPES: such clients send their users to sign in",
-                )
-        if "S256" not in metadata.get("code_challenge_methods_supported", ()):
+                raise Stop(f"the metadata has no {member}", "rfc8414 2", _NO_ENDPOINT.get(member, _NO_TOKENS))
+        if "authorization_endpoint" in endpoints and "S256" not in metadata.get("code_challenge_methods_supported", ()):
             raise Stop(
                 "the metadata does not offer the code challenge method S256, without which clients do not go on",
                 "rfc8414 2",
                 "leave code_challenge_methods_supported of the metadata as the provider writes it",
             )
-        for member in ("authorization_endpoint", "token_endpoint"):
+        for member in endpoints:
             if urlsplit(metadata[member])[:2] != urlsplit(issuer)[:2]:
                 raise Stop(
                     f"the {member} is {metadata[member]}, at another host: only this application can be played",
@@ -148,9 +151,18 @@ class Flow(Simulation):
                 )
         self.metadata = metadata
 
+    def needed_endpoints(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """Those without which this client does not go on."""
+        return ("authorization_endpoint", "token_endpoint")
+
+    @property
+    def sends_people(self) -> bool:
+        """Whether it is a browser that people come by."""
+        return "authorization_endpoint" in self.metadata
+
     # a person
 
-    def look_signed_out(self) -> str:
+    def look_signed_out(self, url: str = "") -> str:
         """Nobody is signed in: the authorization endpoint leads to the login page, and that to a way back."""
         stage = self.stage
         if not stage.has_users:
@@ -159,7 +171,8 @@ class Flow(Simulation):
                 "rfc6749 3.1",
                 "decorate a function with @provider.current_user, or set up Flask-Login",
             )
-        answer = self.stranger("GET", self._authorization_url(_new_challenge()[1], secrets.token_urlsafe(8)))
+        url = url or self._authorization_url(_new_challenge()[1], secrets.token_urlsafe(8))
+        answer = self.stranger("GET", url)
         with stage.app.app_context():
             has_login_view = stage.provider.has_login_view
         if not has_login_view:
@@ -174,13 +187,12 @@ class Flow(Simulation):
         if not answer.location or answer.location.startswith(self.identity.redirect_uri):
             raise stop_at(
                 answer,
-                f"the authorization endpoint answers {answer.status} to who is not signed in, no login page",
+                f"{answer.path} answers {answer.status} to who is not signed in, and leads to no login page",
                 "rfc6749 3.1",
                 "see the log of the application",
             )
         login = urlsplit(answer.location)
-        path = urlsplit(self.metadata["authorization_endpoint"]).path
-        if not any(path in value for values in parse_qs(login.query).values() for value in values):
+        if not any(answer.path in value for values in parse_qs(login.query).values() for value in values):
             raise Stop(
                 f"who is not signed in is sent to {login.path} without a way back, so the client never hears again",
                 "rfc6749 3.1",
@@ -201,7 +213,7 @@ class Flow(Simulation):
             )
         if page.location:
             self.note(f"the login page leads on to {page.location.partition('?')[0]}, which is not played")
-        return f"who is not signed in comes to {page.path}, which is to send back to next"
+        return f"who is not signed in comes to {page.path}, with the way back in its query"
 
     def authorize(self, scope: str | None = None) -> tuple[str, str]:
         """The person allows what the client asks for: the code, and the verifier for it."""

@@ -10,10 +10,11 @@ from werkzeug.exceptions import HTTPException
 
 from ..clients import rules
 from ..clients.secret import hash_secret
+from ..errors import ConfigurationError
 from ..guard import Guard, find_guards
 from ..records import Client
 from ..scopes import Scope, parse_option
-from .base import Stop, stop_at
+from .base import stop_at
 from .exchange import Exchange
 from .flow import Flow, Identity, bearer
 
@@ -42,12 +43,14 @@ class RegisteredClient(Flow):
         super().__init__(*arguments)
         self.view = self._find_view()
         settings, described = self.server.settings, self.server.resources(self.stage.mount)
-        resource = described.at(self.view.path) if self.view else None
+        resource = described.at(self.view.path) if self.view else next(iter(described), None)
         self.resource = resource.identifier if resource else None
         if self.wanted_scope is not None:
             scope = parse_option(self.wanted_scope)
         elif self.view and self.view.scope:
             scope = self.view.scope
+        elif resource:
+            scope = resource.words
         else:
             scope = () if len(described) else tuple(settings.scopes)
         self.scope = " ".join(scope)
@@ -116,7 +119,7 @@ class RegisteredClient(Flow):
             if answer.status != 401 or "WWW-Authenticate" not in answer.headers:
                 raise stop_at(
                     answer,
-                    f"{answer.path} answers {answer.status} to who has no good token, where 401 and a challenge are due",
+                    f"{answer.path} answers {answer.status} to who has no good token, and owes 401 and a challenge",
                     "rfc6750 3",
                     "guard the view by @provider.require_oauth, below its route",
                 )
@@ -150,7 +153,7 @@ class RegisteredClient(Flow):
         try:
             endpoint, _ = app.url_map.bind("localhost").match(path, "GET")
         except HTTPException as error:
-            raise Stop(f"no view answers GET at {path}", "rfc6750 2.1", "name another path by --path") from error
+            raise ConfigurationError(f"no view answers GET at {path}: name another path by --path") from error
         guards = next((guards for _, name, guards in find_guards(app) if name == endpoint), [])
         return View(wanted, self._demanded(path, guards))
 

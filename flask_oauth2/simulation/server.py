@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from .base import Stop, stop_at
 from .exchange import Exchange
 from .registered import RegisteredClient
+
+_ITSELF = "client_credentials"
+_NO_PEOPLE = "no person is sent here: OAUTH2_GRANT_TYPES does not name authorization_code"
 
 
 class WebServer(RegisteredClient):
@@ -14,6 +19,20 @@ class WebServer(RegisteredClient):
 
     who = "the server of another site"
     is_public = False
+
+    def needed_endpoints(self, metadata: Mapping[str, Any]) -> tuple[str, ...]:
+        """A server may act for itself."""
+        if not metadata.get("authorization_endpoint") and _ITSELF in metadata.get("grant_types_supported", ()):
+            return ("token_endpoint",)
+        return super().needed_endpoints(metadata)
+
+    def sign_in(self) -> str:
+        """The browser of somebody who is not signed in."""
+        return super().sign_in() if self.sends_people else _NO_PEOPLE
+
+    def allow(self) -> str:
+        """The person allows, and the server redeems the code; or it asks for a token of its own."""
+        return super().allow() if self.sends_people else self._ask_for_own()
 
     def try_wrong_secret(self) -> str:
         """401 and a challenge, :rfc:`6749#section-5.2`."""
@@ -32,15 +51,14 @@ class WebServer(RegisteredClient):
 
     def refresh_token(self) -> str:
         """A new token without asking the person."""
-        return self.refresh()
+        return self.refresh() if self.sends_people else _NO_PEOPLE
 
     def act_for_itself(self) -> str:
         """A token without a person, :rfc:`6749#section-4.4`."""
-        if "client_credentials" not in self.metadata.get("grant_types_supported", ()):
+        if _ITSELF not in self.metadata.get("grant_types_supported", ()):
             return "clients cannot act for themselves: OAUTH2_GRANT_TYPES does not name client_credentials"
         held, self.held = self.held, type(self.held)()
-        form = {"grant_type": "client_credentials", "scope": self.scope, "resource": self.resource or ""}
-        said = self.keep(self.request_token(**{name: value for name, value in form.items() if value}))
+        said = self._ask_for_own()
         if self.view is not None and (answer := self.get_view(self.held.access_token)).status >= 400:
             self.note(
                 f"{answer.path} answers {answer.status} to a client that acts for itself, where current_token has no "
@@ -48,6 +66,10 @@ class WebServer(RegisteredClient):
             )
         self.held = held
         return said
+
+    def _ask_for_own(self) -> str:
+        form = {"grant_type": _ITSELF, "scope": self.scope, "resource": self.resource or ""}
+        return self.keep(self.request_token(**{name: value for name, value in form.items() if value}))
 
     def introspect(self) -> str:
         """What the token says, :rfc:`7662`."""
@@ -59,7 +81,7 @@ class WebServer(RegisteredClient):
                 "rfc7662 2.2",
                 "let the answers of the introspection endpoint leave as the provider writes them",
             )
-        return f"it is active, of {answer.json.get('sub')}"
+        return f"it is active, of {answer.json.get('sub') or 'the client itself'}"
 
     def give_up(self) -> str:
         """Afterwards introspection says so too."""
@@ -83,8 +105,8 @@ class WebServer(RegisteredClient):
         ("Read the metadata", RegisteredClient.read_metadata),
         ("Ask for a token with a wrong secret", try_wrong_secret),
         ("Call a view without a good token", RegisteredClient.call_view_without),
-        ("Send somebody who is not signed in", RegisteredClient.sign_in),
-        ("Ask the person, and redeem the code", RegisteredClient.allow),
+        ("Send somebody who is not signed in", sign_in),
+        ("Ask the person, and redeem the code", allow),
         ("Call a view", RegisteredClient.call_view),
         ("Refresh the token", refresh_token),
         ("Ask for a token of its own", act_for_itself),
