@@ -56,10 +56,6 @@ class CommandLine(RegisteredClient):
             f"{said}; port {self.redirect_uri.split(':')[2].partition('/')[0]}, another than is registered, was taken"
         )
 
-    def refresh_token(self) -> str:
-        """A new token without asking the person."""
-        return self.refresh()
-
     def connect_device(self) -> str:
         """The program shows a code, and the person types it elsewhere."""
         endpoint = self.metadata.get("device_authorization_endpoint")
@@ -123,7 +119,7 @@ class CommandLine(RegisteredClient):
         ("Send somebody who is not signed in", sign_in),
         ("Ask the person, and redeem the code", allow),
         ("Call a view", RegisteredClient.call_view),
-        ("Refresh the token", refresh_token),
+        ("Refresh the token", RegisteredClient.refresh_token),
         ("Connect without a browser", connect_device),
         ("Revoke the token", RegisteredClient.give_up),
     )

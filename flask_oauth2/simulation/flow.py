@@ -116,11 +116,11 @@ class Flow(Simulation):
                     "rfc8414 3.2",
                     LOGIN_REQUIRED,
                 )
+        cure = "let requests below /.well-known/ reach the provider: a route or a proxy of your own answers them"
+        if answer.status == 400:
+            cure = "let TRUSTED_HOSTS hold the host of OAUTH2_ISSUER: the application refuses the request as malformed"
         raise stop_at(
-            answer,
-            "there is no authorization server metadata at any place where clients look",
-            "rfc8414 3",
-            "let requests below /.well-known/ reach the provider: a route or a proxy of your own answers them",
+            answer, "there is no authorization server metadata at any place where clients look", "rfc8414 3", cure
         )
 
     def _check_metadata(self, answer: Exchange, issuer: str) -> None:

@@ -71,6 +71,7 @@ class MCPClient(Flow):
             )
         challenge = read_challenge(answer)
         self.challenge = challenge or {}
+        self.scope = self.challenge.get("scope", "")
         if challenge is None:
             self.note(
                 "401 comes without WWW-Authenticate: Bearer, which RFC 6750 section 3 demands. Clients of the revision "
@@ -130,8 +131,8 @@ class MCPClient(Flow):
             )
         self.resource, self.issuer = resource, str(found["authorization_servers"][0])
         supported = " ".join(found.get("scopes_supported", ()))
-        self.scope = self.challenge.get("scope") or supported
-        if not self.challenge.get("scope") and supported:
+        if supported and not self.scope:
+            self.scope = supported
             self.note(f"the challenge names no scope, so the client asks for all of scopes_supported: {supported}")
         if self.issuer != self.server.issuer and urlsplit(self.issuer)[:2] != target[:2]:
             raise Stop(
@@ -146,8 +147,12 @@ class MCPClient(Flow):
         self.discover(self.issuer, VERSION)
         if self.wanted_scope:
             self.scope = self.wanted_scope
-        elif not self.scope:
-            self.scope = " ".join(self.metadata.get("scopes_supported", ()))
+        elif not self.scope and self.metadata.get("scopes_supported"):
+            self.scope = " ".join(self.metadata["scopes_supported"])
+            self.note(
+                "neither the challenge nor the resource names a scope, so the client asks for all that the "
+                f"authorization server knows: {self.scope}. Name what each request needs, protect_mcp(path, scopes)"
+            )
         self._probe()
         if not self.metadata.get("authorization_response_iss_parameter_supported"):
             self.note("the metadata does not announce iss (RFC 9207), by which clients know who answers")

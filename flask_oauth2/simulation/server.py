@@ -51,7 +51,7 @@ class WebServer(RegisteredClient):
 
     def refresh_token(self) -> str:
         """A new token without asking the person."""
-        return self.refresh() if self.sends_people else _NO_PEOPLE
+        return super().refresh_token() if self.sends_people else _NO_PEOPLE
 
     def act_for_itself(self) -> str:
         """A token without a person, :rfc:`6749#section-4.4`."""

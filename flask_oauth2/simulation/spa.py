@@ -58,10 +58,10 @@ class SinglePageApplication(RegisteredClient):
         return said
 
     def refresh_token(self) -> str:
-        """A new token without asking the person."""
-        said = self.refresh()
-        if self._exchanges:
-            self._require_readable(self._exchanges[-1], "the answer of the token endpoint")
+        """A new token without asking the person, which the page can read."""
+        said = super().refresh_token()
+        for answer in self._exchanges[:1]:
+            self._require_readable(answer, "the answer of the token endpoint")
         return said
 
     def repeat_refresh(self) -> str:

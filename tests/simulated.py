@@ -1,0 +1,61 @@
+"""Clients that are played, and what the tests ask of their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flask
+
+from flask_oauth2 import current_token
+from flask_oauth2.simulation import PROFILES, Step, set_stage
+
+Play = Callable[..., list[Step]]
+
+
+def play(app: flask.Flask, profile: str, path: str | None = None, scope: str | None = None, user: str = "eve") -> Any:
+    """The steps that a client takes."""
+    with set_stage(app, user) as stage:
+        return list(PROFILES[profile](stage, path, scope).play())
+
+
+def stop_of(steps: list[Step]) -> Any:
+    """Why it stopped, which it must have."""
+    assert steps[-1].stop is not None, [step.title for step in steps]
+    assert all(step.stop is None for step in steps[:-1])
+    return steps[-1].stop
+
+
+def notes_of(steps: list[Step]) -> str:
+    """All that was noted by a client that got through."""
+    assert steps[-1].stop is None, (steps[-1].title, steps[-1].stop.reason)
+    return "\n".join(note for step in steps for note in step.notes)
+
+
+def lines_of(steps: list[Step]) -> list[str]:
+    return [exchange.line for step in steps for exchange in step.exchanges]
+
+
+def learnt(steps: list[Step], title: str) -> str:
+    return next(step.learnt for step in steps if step.title == title)
+
+
+def initialize() -> Any:
+    """What an MCP server answers first."""
+    message = flask.request.get_json()
+    assert message["method"] == "initialize"
+    assert current_token.client_id
+    result = {"protocolVersion": message["params"]["protocolVersion"], "serverInfo": {"name": "notes", "version": "1"}}
+    return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+
+def rewrite_json(app: flask.Flask, path: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Let the application change what the provider answers at a path."""
+
+    @app.after_request
+    def rewrite(response: flask.Response) -> flask.Response:
+        if flask.request.path.startswith(path) and response.status_code in (200, 201):
+            content = response.get_json()
+            change(content)
+            response.set_data(flask.json.dumps(content))
+        return response

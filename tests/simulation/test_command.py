@@ -1,0 +1,100 @@
+"""``flask oauth2 simulate``: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from oauth_site import Site
+
+NewSite = Callable[..., Site]
+
+
+def run(site: Site, *arguments: str) -> Result:
+    result = site.app.test_cli_runner().invoke(args=["oauth2", "simulate", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_a_client_that_gets_through(mcp_site: NewSite) -> None:
+    result = run(mcp_site(), "mcp")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0] == "An MCP client meets https://login.example/mcp."
+    assert "nothing of it is kept" in lines[1]
+    assert "No grantsetter or tokensetter of yours is called" in lines[1]
+    assert lines[3].startswith(" 1. Call without a token: POST /mcp → 401; a token of the scope profile is needed")
+    assert lines[13].startswith("11. Revoke the token: POST /oauth/revoke → 200, POST /mcp → 401; the token has ended")
+    assert lines[15] == "The client got through all 11 steps."
+
+
+def test_a_client_that_stops(new_app: NewSite) -> None:
+    result = run(new_app(OAUTH2_LOGIN_VIEW=None), "cli")
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert lines[-3:] == [
+        "    a real client stops here: who is not signed in cannot be sent to a login page: none is known",
+        "    rule: rfc6749 3.1",
+        "    cure: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page",
+    ]
+
+
+def test_notes_are_printed(new_app: NewSite) -> None:
+    result = run(new_app(), "spa")
+    assert result.exit_code == 0
+    assert "\n    note: pages of another site cannot read what /api/me answers" in result.output
+
+
+def test_json(new_app: NewSite) -> None:
+    passed = json.loads(run(new_app(), "server", "--json").stdout)
+    assert passed["passed"] is True
+    assert passed["profile"] == "server"
+    assert passed["subject"] == "https://login.example"
+    assert passed["steps"][1] == {
+        "number": 2,
+        "title": "Ask for a token with a wrong secret",
+        "requests": [{"method": "POST", "path": "/oauth/token", "status": 401}],
+        "learnt": "401 and a challenge",
+        "notes": [],
+        "stop": None,
+    }
+    result = run(new_app(), "server", "--scope", "mail", "--json")
+    assert result.exit_code == 1
+    stopped = json.loads(result.stdout)
+    assert stopped["passed"] is False
+    assert stopped["steps"][-1]["stop"]["rule"] == "rfc6750 3.1"
+
+
+def test_who_is_signed_in(new_app: NewSite) -> None:
+    site, seen = new_app(), list[Any]()
+    site.provider.authorize_handler(lambda **asked: bool(seen.append(site.provider.get_current_user())) or True)
+    assert run(site, "cli").exit_code == 0
+    assert run(site, "cli", "--user", "7").exit_code == 0
+    assert [user.id for user in seen] == ["simulated", "7"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["mcp", "--path", "mcp"], "must begin with a slash"),
+        (["cli", "--path", "/nothing"], "no view answers GET at /nothing"),
+        (["cli", "--scope", 'a "b"'], "--scope"),
+        (["robot"], "is not one of 'mcp', 'spa', 'cli', 'server'"),
+    ],
+)
+def test_what_it_does_not_take(new_app: NewSite, arguments: list[str], sentence: str) -> None:
+    result = run(new_app(), *arguments)
+    assert result.exit_code in (1, 2)
+    assert sentence in result.stderr
+
+
+def test_a_resource_needs_a_scope_that_oauth2_scopes_lacks(new_app: NewSite) -> None:
+    site = new_app()
+    site.provider.protect_mcp("/mcp", ["shout"])
+    result = run(site, "mcp")
+    assert result.exit_code == 1
+    assert "the resource /mcp needs the scope shout, which OAUTH2_SCOPES does not describe" in result.stderr

@@ -1,0 +1,409 @@
+"""An MCP client that is played: it gets through where all is in order, and stops where a real one does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flask
+import pytest
+
+from flask_oauth2 import current_token
+from oauth_site import Site
+from simulated import initialize, learnt, lines_of, notes_of, play, rewrite_json, stop_of
+
+NewSite = Callable[..., Site]
+
+MCP = "mcp-authorization"
+
+
+@pytest.mark.parametrize("options", [{}, {"OAUTH2_ACCESS_TOKEN_FORMAT": "signed"}, {"OAUTH2_TOKEN_CACHE": 10}])
+def test_a_server_in_order(mcp_site: NewSite, options: dict[str, Any]) -> None:
+    steps = play(mcp_site(**options).app, "mcp")
+    assert notes_of(steps) == ""
+    assert len(steps) == 11
+    assert learnt(steps, "Call with the token") == "the server is 'notes'"
+    assert learnt(steps, "Ask for more scope") == "the client has write too"
+    lines = lines_of(steps)
+    assert lines[:3] == [
+        "POST /mcp → 401",
+        "GET /.well-known/oauth-protected-resource/mcp → 200",
+        "GET /.well-known/oauth-authorization-server → 200",
+    ]
+    assert lines[-2:] == ["POST /oauth/revoke → 200", "POST /mcp → 401"]
+
+
+def test_the_issuer_may_have_a_path(mcp_site: NewSite) -> None:
+    steps = play(mcp_site(OAUTH2_ISSUER="https://login.example/t1").app, "mcp")
+    assert "GET /.well-known/oauth-authorization-server/t1 → 200" in lines_of(steps)
+    assert notes_of(steps) == ""
+
+
+def test_the_application_may_be_mounted(mcp_site: NewSite) -> None:
+    steps = play(mcp_site(APPLICATION_ROOT="/notes").app, "mcp")
+    assert lines_of(steps)[0] == "POST /notes/mcp → 401"
+    assert "GET /.well-known/oauth-authorization-server → 200" in lines_of(steps)
+    assert "GET /notes/oauth/authorize → 200" in lines_of(steps)
+    assert notes_of(steps) == ""
+
+
+# without a token
+
+
+def test_nothing_is_there(new_app: NewSite) -> None:
+    stop = stop_of(play(new_app().app, "mcp"))
+    assert stop.reason == "nothing takes a POST at /mcp"
+    assert "--path" in stop.cure
+    assert "provider.protect_mcp('/mcp', …)" in stop.cure
+
+
+def test_another_path(new_app: NewSite) -> None:
+    site = new_app()
+    site.provider.protect_mcp("/tools/mcp", ["profile"])
+    site.app.post("/tools/mcp", endpoint="mcp")(initialize)
+    assert notes_of(play(site.app, "mcp")) == ""
+    assert stop_of(play(site.app, "mcp", "/mcp")).reason == "nothing takes a POST at /mcp"
+
+
+def test_nobody_is_asked_to_sign_in(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.post("/mcp")(dict)
+    stop = stop_of(play(site.app, "mcp"))
+    assert stop.reason == "/mcp answers without a token: nobody is asked to sign in"
+    assert stop.rule == f"{MCP} R30"
+
+
+@pytest.mark.parametrize(
+    ("answer", "came"),
+    [(lambda: flask.redirect("/login"), "a redirect to https://login.example/login"), (lambda: ("", 403), "403")],
+)
+def test_something_else_than_401(new_app: NewSite, answer: Any, came: str) -> None:
+    site = new_app()
+    site.app.post("/mcp", endpoint="mcp")(answer)
+    stop = stop_of(play(site.app, "mcp"))
+    assert stop.reason.startswith(f"/mcp answers {came} to a request without a token")
+
+
+def test_a_login_before_every_request(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    site.app.before_request_funcs.setdefault(None, []).insert(0, lambda: sign_in_first("/login"))
+    stop = stop_of(play(site.app, "mcp"))
+    assert "a redirect to https://login.example/login" in stop.reason
+    assert "before_request" in stop.cure
+
+
+def sign_in_first(*spared: str) -> Any:
+    return None if flask.request.path.startswith(spared) or flask.session else flask.redirect("/login")
+
+
+def test_an_unknown_host(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(TRUSTED_HOSTS=["127.0.0.1"]).app, "mcp"))
+    assert stop.reason == "there is no authorization server metadata at any place where clients look"
+    assert "TRUSTED_HOSTS" in stop.cure
+
+
+# metadata of the resource
+
+
+def test_no_challenge(mcp_site: NewSite) -> None:
+    site = mcp_site()
+
+    @site.app.after_request
+    def strip(response: flask.Response) -> flask.Response:
+        response.headers.pop("WWW-Authenticate", None)
+        return response
+
+    steps = play(site.app, "mcp")
+    assert "401 comes without WWW-Authenticate: Bearer" in notes_of(steps)
+    assert lines_of(steps)[1] == "GET /.well-known/oauth-protected-resource/mcp → 200"
+
+
+def test_no_metadata_of_the_resource(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES=["profile"])
+    site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth("profile")(initialize))
+    steps = play(site.app, "mcp")
+    assert "a token of the scope profile is needed" in steps[0].learnt
+    notes = notes_of(steps)
+    assert "the challenge has no resource_metadata (RFC 9728 section 5.1)" in notes
+    assert "as in the revision of 2025-03-26" in notes
+    assert lines_of(steps)[1:3] == [
+        "GET /.well-known/oauth-protected-resource/mcp → 404",
+        "GET /.well-known/oauth-protected-resource → 404",
+    ]
+
+
+def test_the_url_is_of_another_host(mcp_site: NewSite) -> None:
+    steps = play(mcp_site().app, "mcp", "https://tools.example/mcp")
+    stop = stop_of(steps)
+    assert stop.reason.startswith(
+        "the document describes https://login.example/mcp, and the client was given https://tools.example/mcp"
+    )
+    assert stop.rule == "rfc9728 3.3"
+    assert "OAUTH2_ISSUER" in stop.cure
+    assert "is at another host and was not asked" in steps[-1].notes[0]
+
+
+def test_the_authorization_server_is_elsewhere(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    rewrite_json(
+        site.app,
+        "/.well-known/oauth-protected-resource",
+        lambda found: found.update(authorization_servers=["https://sso.example"]),
+    )
+    assert "another host: only this application can be played" in stop_of(play(site.app, "mcp")).reason
+
+
+def test_no_scope_is_named_and_the_client_asks_for_all(new_app: NewSite) -> None:
+    site = new_app()
+    site.provider.protect_mcp("/mcp", step_up=["write"])
+    site.app.post("/mcp", endpoint="mcp")(initialize)
+    steps = play(site.app, "mcp")
+    assert "asks for all that the authorization server knows: profile mail write" in steps[2].notes[0]
+    assert stop_of(steps).reason.startswith("the client is answered invalid_scope")
+
+
+def test_the_challenge_names_no_scope_and_the_resource_does(mcp_site: NewSite) -> None:
+    site = mcp_site()
+
+    @site.app.after_request
+    def shorten(response: flask.Response) -> flask.Response:
+        if "WWW-Authenticate" in response.headers:
+            text = response.headers["WWW-Authenticate"]
+            response.headers["WWW-Authenticate"] = text.replace('scope="profile", ', "")
+        return response
+
+    assert "the challenge names no scope, so the client asks for all of scopes_supported: profile" in notes_of(
+        play(site.app, "mcp")
+    )
+
+
+# metadata of the server
+
+
+def test_well_known_paths_lead_to_the_login_page(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    site.app.before_request_funcs.setdefault(None, []).insert(
+        0, lambda: sign_in_first("/login", "/mcp", "/.well-known/oauth-protected")
+    )
+    stop = stop_of(play(site.app, "mcp"))
+    assert stop.reason == (
+        "/.well-known/oauth-authorization-server answers with a redirect to https://login.example/login; a client goes "
+        "on to the next place at 4xx alone"
+    )
+    assert stop.rule == "rfc8414 3.2"
+
+
+def test_a_route_for_everything_else_leads_to_the_login_page(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    site.app.get("/<path:path>", endpoint="rest")(lambda path: flask.redirect("/login"))
+    assert "/.well-known/openid-configuration answers 302: a client that asks there first ends its search" in notes_of(
+        play(site.app, "mcp")
+    )
+
+
+def test_the_metadata_is_hidden(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    hidden = "/.well-known/oauth-authorization-server"
+    site.app.before_request(lambda: ("", 404) if flask.request.path.startswith(hidden) else None)
+    steps = play(site.app, "mcp")
+    assert stop_of(steps).reason == "there is no authorization server metadata at any place where clients look"
+    assert lines_of(steps)[-1] == "GET /.well-known/openid-configuration → 404"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"issuer": "https://login.example/"}, "not the same text"),
+        ({"token_endpoint": None}, "the metadata has no token_endpoint"),
+        ({"code_challenge_methods_supported": ["plain"]}, "does not offer the code challenge method S256"),
+        ({"token_endpoint": "https://sso.example/token"}, "at another host: only this application can be played"),
+        ({"revocation_endpoint": None}, "the metadata has no revocation_endpoint"),
+    ],
+)
+def test_the_metadata_is_changed(mcp_site: NewSite, change: dict[str, Any], reason: str) -> None:
+    site = mcp_site()
+    rewrite_json(site.app, "/.well-known/oauth-authorization-server", lambda found: found.update(change))
+    assert reason in stop_of(play(site.app, "mcp")).reason
+
+
+def test_iss_is_not_announced(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    member = "authorization_response_iss_parameter_supported"
+    rewrite_json(site.app, "/.well-known/oauth-authorization-server", lambda found: found.pop(member))
+    assert "does not announce iss" in notes_of(play(site.app, "mcp"))
+
+
+def test_no_grant_that_asks_people(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_REGISTRATION="off").app, "mcp"))
+    assert stop.reason == "the metadata has no authorization_endpoint"
+    assert "authorization_code" in stop.cure
+
+
+# registration
+
+
+def test_registration_is_off(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION="off", OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
+    assert "needs a client registered by hand" in stop.reason
+    assert "OAUTH2_REGISTRATION = 'open'" in stop.cure
+
+
+def test_clients_with_a_document_alone(mcp_site: NewSite) -> None:
+    steps = play(mcp_site(OAUTH2_REGISTRATION="off", OAUTH2_CLIENT_ID_DOCUMENTS=True).app, "mcp")
+    assert "only clients that have a metadata document can connect" in notes_of(steps)
+
+
+def test_registration_asks_for_a_token(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION="token", OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
+    assert stop.reason == "registration asks for an initial access token, which MCP clients do not have"
+
+
+def test_registration_is_refused(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    site.app.before_request(
+        lambda: ({"error": "invalid_client_metadata"}, 400) if flask.request.path == "/oauth/register" else None
+    )
+    assert stop_of(play(site.app, "mcp")).reason == "registration answers 400 invalid_client_metadata"
+
+
+def test_registration_gives_another_method(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    rewrite_json(site.app, "/oauth/register", lambda got: got.update(token_endpoint_auth_method="tls_client_auth"))
+    assert "authenticate by tls_client_auth" in stop_of(play(site.app, "mcp")).reason
+
+
+def test_a_client_may_be_given_a_secret(mcp_site: NewSite) -> None:
+    site = mcp_site()
+
+    def give(got: dict[str, Any]) -> None:
+        got["client_secret"] = "s" * 20
+        got["token_endpoint_auth_method"] = "client_secret_basic"
+
+    rewrite_json(site.app, "/oauth/register", give)
+    assert stop_of(play(site.app, "mcp")).rule.startswith("rfc6749")  # it was registered without one
+
+
+# the view
+
+
+def test_the_view_fails(mcp_site: NewSite) -> None:
+    def fail() -> Any:
+        raise LookupError("no notes")
+
+    for options in ({}, {"PROPAGATE_EXCEPTIONS": False}):
+        stop = stop_of(play(mcp_site(fail, **options).app, "mcp"))
+        assert stop.reason == "/mcp answers 500 to initialize: the application raised LookupError: no notes"
+
+
+def test_the_view_is_no_mcp_server(mcp_site: NewSite) -> None:
+    assert "has no serverInfo" in notes_of(play(mcp_site(lambda: {"result": "hello"}).app, "mcp"))
+
+
+def test_the_view_answers_by_events(mcp_site: NewSite) -> None:
+    def stream() -> Any:
+        def events() -> Any:
+            yield 'event: message\ndata: {"result": {"serverInfo": {"name": "endless"}}}\n\n'
+            while True:
+                yield ": and on\n\n"
+
+        return flask.Response(events(), mimetype="text/event-stream")
+
+    assert learnt(play(mcp_site(stream).app, "mcp"), "Call with the token") == "the server is 'endless'"
+
+
+def test_the_guard_is_of_another_resource(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_REGISTRATION="open")
+    site.provider.protect_resource("/api", ["mail"])
+    site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth("mail")(initialize))
+    # the view at /mcp is guarded, and belongs to no resource, whose scope its clients ask for
+    steps = play(site.app, "mcp", "/mcp")
+    assert "describe the MCP server by provider.protect_mcp('/mcp', …)" in "\n".join(steps[0].notes)
+
+
+def test_the_audience_is_not_checked(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES=["profile"])
+
+    @site.app.post("/mcp")
+    def mcp() -> Any:
+        return initialize_loosely() if "Authorization" in flask.request.headers else unauthorized()
+
+    stop = stop_of(play(site.app, "mcp", scope="profile"))
+    assert stop.reason == "a token for another server is not refused by 401 but answered 200"
+    assert stop.rule == f"{MCP} R27"
+
+
+def unauthorized() -> Any:
+    return "", 401, {"WWW-Authenticate": "Basic, Bearer scope=profile"}
+
+
+def initialize_loosely() -> Any:
+    return {"result": {"serverInfo": {"name": "loose"}}}
+
+
+def test_a_revoked_token_is_remembered(mcp_site: NewSite) -> None:
+    seen: set[str] = set()
+    site = mcp_site()
+
+    @site.app.before_request
+    def remember() -> Any:
+        header = flask.request.headers.get("Authorization", "")
+        return initialize_loosely() if flask.request.path == "/mcp" and header in seen else None
+
+    @site.app.after_request
+    def note(response: flask.Response) -> flask.Response:
+        if flask.request.path == "/mcp" and response.status_code == 200:
+            seen.add(flask.request.headers["Authorization"])
+        return response
+
+    site.app.before_request_funcs[None].reverse()
+    assert stop_of(play(site.app, "mcp")).reason == "the revoked token is answered 200, not 401"
+
+
+def test_the_view_needs_more_than_was_said(mcp_site: NewSite) -> None:
+    def demanding() -> Any:
+        current_token.require("write")
+        return initialize()
+
+    steps = play(mcp_site(demanding).app, "mcp")
+    assert "initialize needs the scope profile write, which the challenge without a token did not name" in notes_of(
+        steps
+    )
+
+
+def test_the_view_forbids_without_a_reason(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(lambda: ("", 403)).app, "mcp"))
+    assert stop.reason == "/mcp answers 403 without a challenge that names the scope it needs"
+    assert "current_token.require()" in stop.cure
+
+
+def test_the_view_is_never_content(mcp_site: NewSite) -> None:
+    def never() -> Any:
+        return "", 403, {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="profile"'}
+
+    assert "it is not enough" in stop_of(play(mcp_site(never).app, "mcp")).reason
+
+
+def test_a_challenge_that_names_an_unknown_scope(mcp_site: NewSite) -> None:
+    def unknown() -> Any:
+        return "", 403, {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="shout"'}
+
+    stop = stop_of(play(mcp_site(unknown).app, "mcp"))
+    assert stop.reason.startswith("the client is answered invalid_scope")
+    assert "OAUTH2_SCOPES" in stop.cure
+
+
+def test_registered_clients_do_not_get_what_the_resource_needs(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION_SCOPES=["mail"], OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
+    assert stop.reason.startswith("the client is answered invalid_scope")
+
+
+def test_no_refresh_token(mcp_site: NewSite) -> None:
+    steps = play(mcp_site(OAUTH2_GRANT_TYPES=["authorization_code"]).app, "mcp")
+    assert "no refresh token came" in notes_of(steps)
+    assert learnt(steps, "Refresh the token") == "there is nothing to refresh"
+
+
+def test_the_scope_may_be_named(mcp_site: NewSite) -> None:
+    steps = play(mcp_site().app, "mcp", scope="profile write")
+    assert learnt(steps, "Ask for more scope") == "nothing here needs more scope than the client has"
+    assert notes_of(steps) == ""

@@ -1,0 +1,395 @@
+"""Clients that somebody has registered, played: a page, a program, a device, a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flask
+import pytest
+
+from flask_oauth2 import ConfigurationError, current_token
+from oauth_site import Site
+from simulated import learnt, lines_of, notes_of, play, rewrite_json, stop_of
+
+NewSite = Callable[..., Site]
+
+DEVICES = ["authorization_code", "refresh_token", "device_code"]
+
+
+def readable(site: Site) -> Site:
+    """Pages of any site may read what the application's own views answer."""
+
+    @site.app.after_request
+    def allow(response: flask.Response) -> flask.Response:
+        if flask.request.path.startswith("/api/"):
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    return site
+
+
+@pytest.mark.parametrize("profile", ["spa", "cli", "server"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"OAUTH2_ISSUER": None},
+        {"OAUTH2_ACCESS_TOKEN_FORMAT": "signed"},
+        {"OAUTH2_REFRESH_LEEWAY_PUBLIC": 60},
+        {"OAUTH2_GRANT_TYPES": [*DEVICES, "client_credentials"]},
+        {"OAUTH2_SCOPES": {}},
+    ],
+    ids=str,
+)
+def test_an_application_in_order(new_app: NewSite, profile: str, options: dict[str, Any]) -> None:
+    steps = play(readable(new_app(**options)).app, profile)
+    assert notes_of(steps) == ""
+    assert learnt(steps, "Call a view") == "/api/me takes the token"
+    assert "GET /api/me → 401" in lines_of(steps)
+
+
+def test_what_belongs_to_a_resource_is_asked_for_it(new_app: NewSite) -> None:
+    site = new_app()
+    site.provider.protect_resource("/api", ["mail"])
+    steps = play(site.app, "server")
+    assert steps[0].learnt.endswith("the client asks for mail profile")
+    assert notes_of(steps) == ""
+
+
+def test_a_view_within_a_resource_is_guarded_by_it(new_app: NewSite) -> None:
+    site = new_app()
+    site.provider.protect_resource("/data", ["mail"])
+    site.app.get("/data/all")(lambda: {"for": current_token.user_id})
+    steps = play(site.app, "server", "/data/all")
+    assert steps[0].learnt.endswith("the client asks for mail")
+    assert learnt(steps, "Call a view") == "/data/all takes the token"
+
+
+def test_no_view_has_a_guard(new_app: NewSite) -> None:
+    for profile in ("spa", "cli", "server"):
+        site = new_app()
+        site.app.view_functions["me"] = lambda: "open"
+        steps = play(site.app, profile)
+        assert notes_of(steps) == ""
+        assert learnt(steps, "Call a view").startswith("no view has a guard")
+
+
+def test_an_mcp_server_alone(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    site.app.view_functions["me"] = lambda: "open"
+    steps = play(site.app, "cli")
+    assert steps[0].learnt.endswith("the client asks for profile write")
+
+
+def test_views_that_cannot_be_tried_are_passed_over(new_app: NewSite) -> None:
+    site = new_app()
+    guard = site.provider.require_oauth("mail")
+    site.app.view_functions["me"] = lambda: "open"
+    site.app.get("/api/<name>", endpoint="named")(guard(lambda name: name))
+    site.app.post("/api/send", endpoint="send")(guard(lambda: "sent"))
+    site.app.get("/api/greet", endpoint="greet")(site.provider.require_oauth(optional=True)(lambda: "hello"))
+    site.app.get("/api/mail", endpoint="mail")(guard(lambda: "mail"))
+    assert learnt(play(site.app, "cli"), "Call a view") == "/api/mail takes the token"
+    assert learnt(play(site.app, "cli", "/api/ada"), "Call a view") == "/api/ada takes the token"
+    with pytest.raises(ConfigurationError, match="no view answers GET at /api/send/all"):
+        play(site.app, "cli", "/api/send/all")
+
+
+# a guard, and what it demands
+
+
+def test_a_scope_that_oauth2_scopes_lacks(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.view_functions["me"] = site.provider.require_oauth("shout")(lambda: "HELLO")
+    for profile in ("spa", "cli", "server"):
+        stop = stop_of(play(site.app, profile))
+        assert stop.reason.startswith("the client is answered invalid_scope")
+        assert stop.rule == "rfc6749 3.3"
+        assert stop.cure.startswith("add shout to OAUTH2_SCOPES")
+
+
+def test_less_scope_than_the_view_demands(new_app: NewSite) -> None:
+    stop = stop_of(play(new_app().app, "cli", scope="mail"))
+    assert stop.reason == "/api/me refuses the token that was issued for it: the token lacks scope for this"
+    assert stop.rule == "rfc6750 3.1"
+
+
+def test_a_view_without_a_guard_is_named(new_app: NewSite) -> None:
+    stop = stop_of(play(new_app().app, "server", "/login"))
+    assert stop.reason == "/login answers 200 to who has no good token, and owes 401 and a challenge"
+
+
+def test_a_view_that_redirects_to_the_login_page(new_app: NewSite) -> None:
+    site = new_app()
+
+    @site.app.errorhandler(401)
+    def to_login(error: Exception) -> Any:
+        return flask.redirect("/login")
+
+    @site.app.after_request
+    def redirect(response: flask.Response) -> Any:
+        return flask.redirect("/login") if response.status_code == 401 else response
+
+    assert "/api/me answers 302" in stop_of(play(site.app, "cli")).reason
+
+
+def test_the_view_fails(new_app: NewSite) -> None:
+    site = new_app(PROPAGATE_EXCEPTIONS=False)
+
+    def fail() -> Any:
+        return {"id": int(current_token.user["id"])}
+
+    site.app.view_functions["me"] = site.provider.require_oauth("profile")(fail)
+    stop = stop_of(play(site.app, "cli"))
+    assert stop.reason.startswith("/api/me answers 500: the application raised ValueError: invalid literal for int()")
+    assert "--user" in stop.cure
+    assert notes_of(play(site.app, "cli", user="7")) == ""
+
+
+def test_the_view_itself_finds_nothing(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.view_functions["me"] = site.provider.require_oauth("profile")(lambda: ("", 404))
+    assert "the view itself answers 404" in notes_of(play(site.app, "cli"))
+
+
+def test_a_revoked_token_is_taken(new_app: NewSite) -> None:
+    site, seen = new_app(), set[str]()
+
+    @site.app.before_request
+    def remember() -> Any:
+        return {"remembered": True} if flask.request.headers.get("Authorization") in seen else None
+
+    @site.app.after_request
+    def note(response: flask.Response) -> flask.Response:
+        if flask.request.path == "/api/me" and response.status_code == 200:
+            seen.add(flask.request.headers["Authorization"])
+        return response
+
+    assert stop_of(play(site.app, "cli")).reason == "the revoked token is answered 200, not 401"
+    assert stop_of(play(site.app, "server")).reason == "the revoked token is answered 200, not 401"
+    assert "the access token still is good" in stop_of(play(site.app, "spa")).reason
+
+
+# a page
+
+
+def test_an_extension_writes_cors_over_ours(new_app: NewSite) -> None:
+    site = readable(new_app())
+
+    @site.app.after_request
+    def overwrite(response: flask.Response) -> flask.Response:
+        if flask.request.path == "/oauth/token":
+            response.headers["Access-Control-Allow-Origin"] = "https://www.example"
+        return response
+
+    steps = play(site.app, "spa")
+    stop = stop_of(steps)
+    assert stop.reason == (
+        "the browser does not let a page of https://client.example read the answer of the token endpoint: "
+        "Access-Control-Allow-Origin says https://www.example"
+    )
+    assert "Flask-CORS" in stop.cure
+    assert "does not answer a preflight of https://client.example" in steps[1].notes[0]
+
+
+def test_cors_comes_twice(new_app: NewSite) -> None:
+    site = readable(new_app())
+
+    @site.app.after_request
+    def add(response: flask.Response) -> flask.Response:
+        response.headers.add("Access-Control-Allow-Origin", "*")
+        return response
+
+    stop = stop_of(play(site.app, "spa"))
+    assert stop.reason.endswith("read the metadata: Access-Control-Allow-Origin says *, *")
+
+
+def test_pages_of_any_site_may_call(new_app: NewSite) -> None:
+    site = readable(new_app())
+
+    @site.app.after_request
+    def open_all(response: flask.Response) -> flask.Response:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    assert "pages of any site may call /oauth/token, not those of clients alone" in notes_of(play(site.app, "spa"))
+
+
+def test_cors_is_taken_away(new_app: NewSite) -> None:
+    site = new_app()
+
+    @site.app.after_request
+    def strip(response: flask.Response) -> flask.Response:
+        response.headers.pop("Access-Control-Allow-Origin", None)
+        return response
+
+    assert stop_of(play(site.app, "spa")).reason.endswith("Access-Control-Allow-Origin is not there")
+
+
+def test_the_views_are_of_the_same_site(new_app: NewSite) -> None:
+    assert "pages of another site cannot read what /api/me answers" in notes_of(play(new_app().app, "spa"))
+
+
+def test_a_page_without_refresh_tokens(new_app: NewSite) -> None:
+    steps = play(readable(new_app(OAUTH2_GRANT_TYPES=["authorization_code"])).app, "spa")
+    assert "no refresh token came" in notes_of(steps)
+    assert learnt(steps, "Use the old refresh token again") == "no refresh token was spent"
+
+
+def answer_tokens(site: Site, **members: Any) -> None:
+    rewrite_json(site.app, "/oauth/token", lambda got: got.update(members))
+
+
+def test_the_refresh_token_stays(new_app: NewSite) -> None:
+    site, first = readable(new_app()), list[str]()
+
+    def keep(got: dict[str, Any]) -> None:
+        first.append(got["refresh_token"])
+        got["refresh_token"] = first[0]
+
+    rewrite_json(site.app, "/oauth/token", keep)
+    steps = play(site.app, "spa")
+    assert "the refresh token stays the same" in "\n".join(note for step in steps for note in step.notes)
+
+
+def test_a_spent_refresh_token_is_good_again(new_app: NewSite) -> None:
+    for counted in (1, 2):
+        site, seen = readable(new_app()), list[str]()
+
+        def answer(seen: list[str] = seen, counted: int = counted) -> Any:
+            sent = flask.request.form.get("refresh_token")
+            if sent is None or flask.request.path != "/oauth/token":
+                return None
+            seen.append(sent)
+            if len(seen) == 1 + counted:
+                headers = {"Access-Control-Allow-Origin": "*"}
+                return {"access_token": "again", "token_type": "Bearer"}, 200, headers
+            return None
+
+        site.app.before_request(answer)
+        reason = stop_of(play(site.app, "spa")).reason
+        assert ("is good again" if counted == 1 else "the one that followed it still is good") in reason
+
+
+# tokens
+
+
+def test_the_token_endpoint_is_closed(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.before_request(lambda: ({"error": "maintenance"}, 503) if flask.request.path == "/oauth/token" else None)
+    assert stop_of(play(site.app, "cli")).reason == "the token endpoint answers 503 maintenance"
+    assert "a wrong secret is answered 503" in stop_of(play(site.app, "server")).reason
+
+
+def test_tokens_of_another_type(new_app: NewSite) -> None:
+    site = new_app()
+    answer_tokens(site, token_type="MAC")
+    assert "the token is of the type 'MAC'" in stop_of(play(site.app, "cli")).reason
+
+
+def test_revocation_is_closed(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.before_request(lambda: ("", 503) if flask.request.path == "/oauth/revoke" else None)
+    assert stop_of(play(site.app, "cli")).reason == "the revocation endpoint answers 503"
+
+
+def test_the_verifier_is_not_looked_at(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.before_request(lambda: ({}, 200) if flask.request.path == "/oauth/token" else None)
+    assert "good for another verifier" in stop_of(play(site.app, "cli")).reason
+
+
+# a device
+
+
+def test_a_device_is_connected(new_app: NewSite) -> None:
+    steps = play(new_app(OAUTH2_GRANT_TYPES=DEVICES).app, "cli")
+    assert "was typed and allowed: a token of the scope profile" in learnt(steps, "Connect without a browser")
+    assert notes_of(steps) == ""
+
+
+def test_devices_alone(new_app: NewSite) -> None:
+    steps = play(new_app(OAUTH2_GRANT_TYPES=["device_code"]).app, "cli")
+    assert "GET /oauth/device → 303" in lines_of(steps)
+    assert learnt(steps, "Connect without a browser") == "this was done already, as there is no other way"
+
+
+def test_no_devices(new_app: NewSite) -> None:
+    assert learnt(play(new_app().app, "cli"), "Connect without a browser").startswith("devices cannot be connected")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "answer", "reason"),
+    [
+        ("/oauth/device_authorization", "POST", ("", 503), "the device gets no code but 503"),
+        ("/oauth/device", "POST", ("", 503), "answered 503, has no form to allow it"),
+        ("/oauth/device", "GET", ("", 403), "/oauth/device answers 403 to who is not signed in"),
+    ],
+)
+def test_what_a_device_needs_is_closed(new_app: NewSite, path: str, method: str, answer: Any, reason: str) -> None:
+    site = new_app(OAUTH2_GRANT_TYPES=["device_code"])
+    site.app.before_request(lambda: answer if (flask.request.path, flask.request.method) == (path, method) else None)
+    assert reason in stop_of(play(site.app, "cli")).reason
+
+
+def test_the_page_of_the_device_leads_to_the_login_page(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_GRANT_TYPES=DEVICES)
+    site.app.before_request(lambda: flask.redirect("/login") if flask.request.path == "/oauth/device" else None)
+    assert "is sent to https://login.example/login, not to the page" in stop_of(play(site.app, "cli")).reason
+
+
+def test_a_decision_that_fails(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_GRANT_TYPES=DEVICES)
+    site.app.before_request(
+        lambda: ("", 503) if flask.request.path == "/oauth/device" and "decision" in flask.request.form else None
+    )
+    assert stop_of(play(site.app, "cli")).reason == "the decision is answered 503"
+
+
+def test_a_device_that_need_not_wait(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_GRANT_TYPES=DEVICES)
+    site.app.before_request(lambda: ({"error": "expired_token"}, 400) if "device_code" in flask.request.form else None)
+    assert stop_of(play(site.app, "cli")).reason == "nobody has decided, and the device is answered 400"
+
+
+# a server
+
+
+def test_a_server_that_acts_for_itself_alone(new_app: NewSite) -> None:
+    steps = play(new_app(OAUTH2_GRANT_TYPES=["client_credentials"]).app, "server")
+    assert learnt(steps, "Introspect the token") == "it is active, of the client itself"
+    assert learnt(steps, "Send somebody who is not signed in").startswith("no person is sent here")
+    assert notes_of(steps) == ""
+
+
+def test_clients_cannot_act_for_themselves(new_app: NewSite) -> None:
+    steps = play(new_app(OAUTH2_GRANT_TYPES=["authorization_code"]).app, "server")
+    assert learnt(steps, "Ask for a token of its own").startswith("clients cannot act for themselves")
+
+
+def test_a_view_that_needs_a_user(new_app: NewSite) -> None:
+    site = new_app()
+    site.app.view_functions["me"] = site.provider.require_oauth("profile")(lambda: {"name": current_token.user["name"]})
+    notes = notes_of(play(site.app, "server"))
+    assert "/api/me answers 500 to a client that acts for itself" in notes
+    assert "TypeError" in notes
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda got: got.update(active=False), "the token is good, and introspection answers 200"),
+        (lambda got: got.update(active=True), "the token was revoked, and introspection says it is active"),
+    ],
+)
+def test_introspection_is_changed(new_app: NewSite, change: Any, reason: str) -> None:
+    site = new_app()
+    rewrite_json(site.app, "/oauth/introspect", change)
+    assert reason in stop_of(play(site.app, "server")).reason
+
+
+def test_no_introspection(new_app: NewSite) -> None:
+    site = new_app()
+    rewrite_json(site.app, "/.well-known/", lambda found: found.pop("introspection_endpoint"))
+    assert stop_of(play(site.app, "server")).reason == "the metadata has no introspection_endpoint"

@@ -1,0 +1,143 @@
+"""Nothing of a simulation stays: no row, no signal, no record, no session, and the real server is back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from flask.sessions import SecureCookieSessionInterface
+
+from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, signals
+from flask_oauth2.simulation import PROFILES, set_stage
+from flask_oauth2.simulation.stage import StagedServer
+from oauth_site import Site
+from simulated import initialize, notes_of, play, stop_of
+
+NewSite = Callable[..., Site]
+
+
+def rows(path: str) -> dict[str, list[Any]]:
+    """All that the database file holds."""
+    with sqlite3.connect(path) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables}
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_nothing_comes_into_the_store(mcp_site: NewSite, profile: str) -> None:
+    site = mcp_site(OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "client_credentials", "device_code"])
+    site.add_client("web")
+    site.store.engine.dispose()
+    path = str(Path(site.app.instance_path) / "oauth2.sqlite")
+    before, server = rows(path), site.server
+    notes_of(play(site.app, profile))
+    assert rows(path) == before
+    assert site.server is server
+    assert not isinstance(site.server, StagedServer)
+    site.store.engine.dispose()
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_no_store_is_opened(mcp_site: NewSite, profile: str) -> None:
+    site = mcp_site()
+    notes_of(play(site.app, profile))
+    assert not Path(site.app.instance_path).exists()
+    assert site.app.extensions["flask_oauth2"].server is None
+
+
+def test_nobody_is_told(mcp_site: NewSite, caplog: pytest.LogCaptureFixture) -> None:
+    site, told = mcp_site(), []
+    audited = [
+        getattr(signals, name) for name in dir(signals) if isinstance(getattr(signals, name), signals.NamedSignal)
+    ]
+    assert len(audited) > 10
+
+    def hear(sender: object, **what: Any) -> None:
+        told.append(what)
+
+    for signal in audited:
+        signal.connect(hear)
+    with caplog.at_level("DEBUG", "flask_oauth2.audit"), caplog.at_level("WARNING", "flask_oauth2"):
+        for profile in PROFILES:
+            notes_of(play(site.app, profile))
+    for signal in audited:
+        signal.disconnect(hear)
+    assert told == []
+    assert caplog.records == []
+
+
+class Interface(SecureCookieSessionInterface):
+    """One that would keep a row for each session."""
+
+    def save_session(self, app: flask.Flask, session: Any, response: flask.Response) -> None:
+        raise AssertionError
+
+
+def test_all_is_as_before_after_an_error(mcp_site: NewSite) -> None:
+    site = mcp_site()
+    kept = site.app.session_interface = Interface()
+    current_user, server = site.provider._current_user, site.server
+    notes_of(play(site.app, "cli"))
+
+    def fail() -> None:
+        with set_stage(site.app, "eve"):
+            assert isinstance(site.server, StagedServer)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert site.app.session_interface is kept
+    assert site.provider._current_user is current_user
+    assert site.server is server
+    assert not flask.got_request_exception.has_receivers_for(site.app)
+    server.store.engine.dispose()
+
+
+def test_an_application_without_a_provider() -> None:
+    with pytest.raises(ConfigurationError, match="has no OAuth2Provider"), set_stage(flask.Flask("bare"), "eve"):
+        pass
+
+
+def test_a_provider_that_cannot_start(new_app: NewSite) -> None:
+    with pytest.raises(ConfigurationError, match="SECRET_KEY"), set_stage(new_app(SECRET_KEY=None).app, "eve"):
+        pass
+
+
+def never(*_: Any, **__: Any) -> Any:
+    raise AssertionError
+
+
+def own_clients(new_app: NewSite, **options: Any) -> Site:
+    """An application that keeps its clients, codes and tokens itself."""
+    site = new_app(**options)
+    provider: OAuth2Provider = site.provider
+    provider.clientgetter(lambda client_id: Client(client_id="own") if client_id == "own" else None)
+    for register in (provider.grantgetter, provider.grantsetter, provider.tokengetter, provider.tokensetter):
+        register(never)
+    return site
+
+
+@pytest.mark.parametrize("profile", ["cli", "server"])
+def test_no_callback_of_codes_and_tokens_is_called(new_app: NewSite, profile: str) -> None:
+    site = own_clients(new_app)
+    assert notes_of(play(site.app, profile)) == ""
+    with set_stage(site.app, "eve") as stage:
+        assert stage.server.find_client("own") == Client(client_id="own")
+
+
+def test_pages_of_clients_that_cannot_be_listed(new_app: NewSite) -> None:
+    steps = play(own_clients(new_app).app, "spa")
+    assert "Name the origin in OAUTH2_BROWSER_ORIGINS" in notes_of(steps)
+
+
+def test_registration_is_closed_where_clients_are_the_application_s_own(new_app: NewSite) -> None:
+    site = own_clients(new_app, OAUTH2_CLIENT_ID_DOCUMENTS=False)
+    site.provider.protect_mcp("/mcp", ["profile"])
+    site.app.post("/mcp", endpoint="mcp")(initialize)
+    assert "needs a client registered by hand" in stop_of(play(site.app, "mcp")).reason
