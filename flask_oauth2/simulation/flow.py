@@ -425,6 +425,20 @@ class Flow(Simulation):
             raise stop_at(answer, f"the revocation endpoint answers {answer.status}", "rfc7009 2.2", "see the log")
         return answer
 
+    def excuse(self, answer: Exchange) -> bool:
+        """Whether a view fails because of the simulation: where the application has tokens of its own, it finds none.
+
+        That is noted, and no reason to stop.
+        """
+        is_excused = answer.status >= 500 and self.stage.has_own_tokens
+        if is_excused:
+            self.note(
+                f"{answer.path} answers {answer.status} here, where your tokengetter is not called"
+                f"{': ' + answer.raised if answer.raised else ''}. A view that takes current_token.user can be tried "
+                "where there is a userloader"
+            )
+        return is_excused
+
     def mint(self, scope: Scope, resource: tuple[str, ...]) -> str:
         """A token that the client has no way to get, to see that it is refused."""
         server, stage, now = self.server, self.stage, self.server.clock()

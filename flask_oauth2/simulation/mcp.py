@@ -122,12 +122,15 @@ class MCPClient(Flow):
         resource, target = str(found["resource"]), urlsplit(self.target)
         named = urlsplit(resource)
         is_prefix = f"{target.path.rstrip('/')}/".startswith(f"{named.path.rstrip('/')}/")
-        if (named.scheme, named.netloc.lower()) != (target.scheme, target.netloc.lower()) or not is_prefix:
+        is_same_host = (named.scheme, named.netloc.lower()) == (target.scheme, target.netloc.lower())
+        if not is_same_host or not is_prefix:
             raise Stop(
                 f"the document describes {resource}, and the client was given {self.target}: a client does not take "
                 "the word of one server for another",
                 "rfc9728 3.3",
-                "give people the URL below OAUTH2_ISSUER, or set OAUTH2_ISSUER to the host that they use",
+                self._cure
+                if is_same_host
+                else "give people the URL below OAUTH2_ISSUER, or set OAUTH2_ISSUER to the host that they use",
             )
         self.resource, self.issuer = resource, str(found["authorization_servers"][0])
         supported = " ".join(found.get("scopes_supported", ()))
@@ -249,6 +252,8 @@ class MCPClient(Flow):
                 "mcp-authorization R27",
                 f"{self._cure}: then the token that its clients get is for it",
             )
+        if self.excuse(answer):
+            return "the token is taken, and the view fails"
         if answer.status != 200:
             raise stop_at(
                 answer,

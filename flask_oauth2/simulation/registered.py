@@ -99,6 +99,8 @@ class RegisteredClient(Flow):
                 "rfc6750 3.1",
                 "see the guard of the view",
             )
+        if self.excuse(answer):
+            return "the token is taken, and the view fails"
         if answer.status >= 500:
             raise stop_at(
                 answer,

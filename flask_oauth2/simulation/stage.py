@@ -91,6 +91,8 @@ class Stage:
     mark: object
     filed: dict[str, Client]
     has_users: bool
+    has_own_tokens: bool
+    """Whether the application has a ``tokengetter``, which is not asked here."""
     raised: list[BaseException]
 
     @property
@@ -127,7 +129,8 @@ def set_stage(app: flask.Flask, user_id: str) -> Iterator[Stage]:
     with app.app_context():
         has_users = provider.has_users
     person = User(id=user_id, name=user_id, auth_time=int(clock()))
-    stage = Stage(app, provider, server, clock, person, object(), filed, has_users, [])
+    has_own_tokens = provider._parts.callbacks.tokengetter is not None
+    stage = Stage(app, provider, server, clock, person, object(), filed, has_users, has_own_tokens, [])
     before = installed.server, provider._current_user, app.session_interface
 
     def note(_: flask.Flask, exception: BaseException, **__: Any) -> None:

@@ -311,52 +311,59 @@ def test_the_view_answers_by_events(mcp_site: NewSite) -> None:
     assert learnt(play(mcp_site(stream).app, "mcp"), "Call with the token") == "the server is 'endless'"
 
 
-def test_the_guard_is_of_another_resource(new_app: NewSite) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "reason", "rule"),
+    [
+        (2, 401, "the token that was issued a moment ago is refused", "R27"),
+        (2, 404, "/mcp answers 404 to initialize", "O"),
+        (3, 401, "the refreshed token is refused", "R27"),
+        (4, 200, "a token for another server is not refused by 401 but answered 200", "R27"),
+        (5, 200, "a token without the scope profile is answered 200, not 403 insufficient_scope", "R31"),
+        (6, 401, "the token with more scope is refused", "R27"),
+        (7, 200, "the revoked token is answered 200, not 401", "R28"),
+    ],
+)
+def test_one_call_is_answered_as_it_must_not_be(
+    mcp_site: NewSite, number: int, status: int, reason: str, rule: str
+) -> None:
+    site, calls = mcp_site(), list[str]()
+
+    def answer() -> Any:
+        if flask.request.path == "/mcp":
+            calls.append("")
+            return ("{}", status) if len(calls) == number else None
+        return None
+
+    site.app.before_request_funcs.setdefault(None, []).insert(0, answer)
+    stop = stop_of(play(site.app, "mcp"))
+    assert stop.reason == reason
+    assert stop.rule == f"{MCP} {rule}"
+
+
+def test_the_guard_is_outside_of_the_resource(new_app: NewSite) -> None:
     site = new_app(OAUTH2_REGISTRATION="open")
     site.provider.protect_resource("/api", ["mail"])
-    site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth("mail")(initialize))
-    # the view at /mcp is guarded, and belongs to no resource, whose scope its clients ask for
-    steps = play(site.app, "mcp", "/mcp")
-    assert "describe the MCP server by provider.protect_mcp('/mcp', …)" in "\n".join(steps[0].notes)
+    site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth(initialize))
+    stop = stop_of(play(site.app, "mcp", "/mcp"))
+    assert stop.reason.startswith("the document describes https://login.example/api, and the client was given")
+    assert "provider.protect_mcp('/mcp', …)" in stop.cure
 
 
-def test_the_audience_is_not_checked(new_app: NewSite) -> None:
-    site = new_app(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES=["profile"])
-
-    @site.app.post("/mcp")
-    def mcp() -> Any:
-        return initialize_loosely() if "Authorization" in flask.request.headers else unauthorized()
-
-    stop = stop_of(play(site.app, "mcp", scope="profile"))
-    assert stop.reason == "a token for another server is not refused by 401 but answered 200"
-    assert stop.rule == f"{MCP} R27"
+def test_a_token_that_is_for_another_resource(new_app: NewSite) -> None:
+    site = new_app(OAUTH2_REGISTRATION="open")
+    site.provider.protect_resource("/api", ["mail"])
+    site.provider.protect_resource("/data", ["write"])
+    site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth(initialize))
+    stop = stop_of(play(site.app, "mcp", "/mcp", "mail"))
+    assert stop.reason == "the token that was issued a moment ago is refused: the token is for another resource"
+    assert stop.rule == "rfc8707 2"
 
 
-def unauthorized() -> Any:
-    return "", 401, {"WWW-Authenticate": "Basic, Bearer scope=profile"}
-
-
-def initialize_loosely() -> Any:
-    return {"result": {"serverInfo": {"name": "loose"}}}
-
-
-def test_a_revoked_token_is_remembered(mcp_site: NewSite) -> None:
-    seen: set[str] = set()
+def test_less_scope_than_was_asked_for(mcp_site: NewSite) -> None:
     site = mcp_site()
-
-    @site.app.before_request
-    def remember() -> Any:
-        header = flask.request.headers.get("Authorization", "")
-        return initialize_loosely() if flask.request.path == "/mcp" and header in seen else None
-
-    @site.app.after_request
-    def note(response: flask.Response) -> flask.Response:
-        if flask.request.path == "/mcp" and response.status_code == 200:
-            seen.add(flask.request.headers["Authorization"])
-        return response
-
-    site.app.before_request_funcs[None].reverse()
-    assert stop_of(play(site.app, "mcp")).reason == "the revoked token is answered 200, not 401"
+    rewrite_json(site.app, "/oauth/token", lambda got: got.update(scope="profile"))
+    stop = stop_of(play(site.app, "mcp"))
+    assert stop.reason == "the client asked for profile write and got profile"
 
 
 def test_the_view_needs_more_than_was_said(mcp_site: NewSite) -> None:

@@ -171,6 +171,17 @@ def test_a_revoked_token_is_taken(new_app: NewSite) -> None:
     assert "the access token still is good" in stop_of(play(site.app, "spa")).reason
 
 
+def test_a_refreshed_token_is_refused(new_app: NewSite) -> None:
+    site, calls = new_app(), list[str]()
+
+    def answer() -> Any:
+        calls.append(flask.request.path)
+        return ("", 401) if calls.count("/api/me") == 4 else None
+
+    site.app.before_request(answer)
+    assert stop_of(play(site.app, "cli")).reason == "the refreshed token is refused"
+
+
 # a page
 
 

@@ -11,7 +11,7 @@ import flask
 import pytest
 from flask.sessions import SecureCookieSessionInterface
 
-from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, signals
+from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, current_token, signals
 from flask_oauth2.simulation import PROFILES, set_stage
 from flask_oauth2.simulation.stage import StagedServer
 from oauth_site import Site
@@ -141,3 +141,14 @@ def test_registration_is_closed_where_clients_are_the_application_s_own(new_app:
     site.provider.protect_mcp("/mcp", ["profile"])
     site.app.post("/mcp", endpoint="mcp")(initialize)
     assert "needs a client registered by hand" in stop_of(play(site.app, "mcp")).reason
+
+
+def test_a_view_that_needs_the_application_s_own_token(new_app: NewSite) -> None:
+    site = own_clients(new_app, PROPAGATE_EXCEPTIONS=False)
+    site.provider.protect_mcp("/mcp", ["profile"])
+    view = site.app.post("/mcp", endpoint="mcp")(lambda: {"id": current_token.access_token.user_id})
+    site.app.view_functions["me"] = site.provider.require_oauth("profile")(view)
+    notes = notes_of(play(site.app, "cli"))
+    assert "/api/me answers 500 here, where your tokengetter is not called: AttributeError" in notes
+    site.app.config["OAUTH2_CLIENT_ID_DOCUMENTS"] = True
+    assert "/mcp answers 500 here, where your tokengetter is not called" in notes_of(play(site.app, "mcp"))
