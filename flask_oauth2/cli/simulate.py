@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-import flask
 
+from .. import web
 from ..scopes import parse_option
 from ..simulation import PROFILES, Simulation, Step, set_stage
 from . import oauth2
@@ -41,7 +41,7 @@ def simulate(profile: str, user: str, path: str | None, scope: str | None, as_js
     Ends with 0 when the client got through, with 1 where a real one stops.
     """
     _check(path, scope)
-    with set_stage(flask.current_app._get_current_object(), user) as stage:  # type: ignore[attr-defined]
+    with set_stage(web.current_app(), user) as stage:
         simulation = PROFILES[profile](stage, path, scope)
         if as_json:
             steps = list(simulation.play())

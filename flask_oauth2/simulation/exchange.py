@@ -137,7 +137,7 @@ class Caller:
         """Flask-Login too knows the person, where she is one of the application's users."""
         stage = self._stage
         origin = f"{stage.origin}{stage.mount}/"
-        with stage.app.test_request_context(base_url=origin):
+        with stage.app.test_request_context(base_url=origin, environ_base=self._client.environ_base):
             if not login.is_set_up() or not _is_user(stage):
                 return
             manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]

@@ -109,13 +109,11 @@ class Flow(Simulation):
                 self._check_metadata(answer, issuer)
                 return answer
             if not 400 <= answer.status < 500:
-                came = f"a redirect to {answer.location}" if answer.location else str(answer.status)
-                raise stop_at(
-                    answer,
-                    f"{answer.path} answers with {came}; a client goes on to the next place at 4xx alone",
-                    "rfc8414 3.2",
-                    LOGIN_REQUIRED,
-                )
+                if answer.location:
+                    came = f"leads to {answer.location}. Some clients end their search here, others find a page there"
+                else:
+                    came = f"answers {answer.status}, which ends the search: a client goes on at 4xx alone"
+                raise stop_at(answer, f"{answer.path} {came}", "rfc8414 3.2", LOGIN_REQUIRED)
         cure = "let requests below /.well-known/ reach the provider: a route or a proxy of your own answers them"
         if answer.status == 400:
             cure = "let TRUSTED_HOSTS hold the host of OAUTH2_ISSUER: the application refuses the request as malformed"
@@ -333,7 +331,8 @@ class Flow(Simulation):
                 "let the redirect of the authorization endpoint leave as the provider wrote it",
             )
         issuer = parameters.get("iss")
-        if issuer != self.metadata["issuer"]:
+        is_announced = self.metadata.get("authorization_response_iss_parameter_supported")
+        if issuer != self.metadata["issuer"] and (issuer or is_announced):
             raise Stop(
                 f"the answer is of the issuer {issuer!r}, and the client asked {self.metadata['issuer']!r}",
                 "rfc9207 2.4",

@@ -38,6 +38,7 @@ class MCPClient(Flow):
         self.identity = Identity("", f"http://localhost:{49152 + secrets.randbelow(16384)}/callback")
         self.issuer = ""
         self.challenge: dict[str, str] = {}
+        self._is_moved = False
         self._cure = _DESCRIBE.format(path=urlsplit(self.target).path.removeprefix(self.stage.mount))
 
     @property
@@ -102,6 +103,7 @@ class MCPClient(Flow):
         root = f"{parts.scheme}://{parts.netloc}"
         well_known = f"{root}/.well-known/oauth-protected-resource"
         places = [self.challenge.get("resource_metadata", ""), f"{well_known}{parts.path}", well_known]
+        failed: Exchange | None = None
         for place in dict.fromkeys(filter(None, places)):
             if urlsplit(place)[:2] != parts[:2]:
                 self.note(f"{place} is at another host and was not asked: only this application is played")
@@ -110,6 +112,15 @@ class MCPClient(Flow):
             found = answer.json
             if answer.status == 200 and found.get("resource") and found.get("authorization_servers"):
                 return self._take_resource(found)
+            if answer.status >= 500 or answer.status == 429:
+                failed = answer
+        if failed is not None:
+            raise stop_at(
+                failed,
+                f"{failed.path} answers {failed.status}, which does not say whether there is metadata",
+                "rfc9728 3.2",
+                "answer 404 where there is none; leave /.well-known/ out of what limits requests",
+            )
         self.issuer = root
         self.note(
             "there is no protected resource metadata: the client takes the server itself for its authorization server, "
@@ -370,7 +381,16 @@ class MCPClient(Flow):
             },
         }
         headers = {"Accept": "application/json, text/event-stream"} | (bearer(token) if token else {})
-        return self.program("POST", self.target, json=message, headers=headers)
+        answer = self.program("POST", self.target, json=message, headers=headers)
+        if answer.status in (307, 308) and urlsplit(answer.location)[:2] == urlsplit(self.target)[:2]:
+            if not self._is_moved:
+                self._is_moved = True
+                self.note(
+                    f"{answer.path} leads on to {urlsplit(answer.location).path}: the client of the Python SDK follows "
+                    "that within one host, others may not"
+                )
+            answer = self.program("POST", answer.location, json=message, headers=headers)
+        return answer
 
     steps = (
         ("Call without a token", call_without_token),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import flask
 import pytest
+from a2wsgi import ASGIMiddleware
+from mcp.server.mcpserver import MCPServer
 
-from flask_oauth2 import current_token
+from flask_oauth2 import OAuth2Provider, current_token
 from oauth_site import Site
 from simulated import initialize, learnt, lines_of, notes_of, play, rewrite_json, stop_of
 
@@ -41,8 +46,11 @@ def test_the_issuer_may_have_a_path(mcp_site: NewSite) -> None:
 
 def test_the_application_may_be_mounted(mcp_site: NewSite) -> None:
     steps = play(mcp_site(APPLICATION_ROOT="/notes").app, "mcp")
-    assert lines_of(steps)[0] == "POST /notes/mcp → 401"
-    assert "GET /.well-known/oauth-authorization-server → 200" in lines_of(steps)
+    assert lines_of(steps)[:3] == [
+        "POST /notes/mcp → 401",
+        "GET /.well-known/oauth-protected-resource/notes/mcp → 200",
+        "GET /.well-known/oauth-authorization-server → 200",
+    ]
     assert "GET /notes/oauth/authorize → 200" in lines_of(steps)
     assert notes_of(steps) == ""
 
@@ -177,7 +185,26 @@ def test_the_challenge_names_no_scope_and_the_resource_does(mcp_site: NewSite) -
     )
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_resource_says_nothing_of_itself_for_now(mcp_site: NewSite, status: int) -> None:
+    site = mcp_site()
+    limited = "/.well-known/oauth-protected-resource/mcp"
+    site.app.before_request(lambda: ("", status) if flask.request.path == limited else None)
+    assert "GET /.well-known/oauth-protected-resource → 200" in lines_of(play(site.app, "mcp"))
+    site = mcp_site()
+    site.app.before_request(lambda: ("", status) if "protected-resource" in flask.request.path else None)
+    assert f"answers {status}, which does not say" in stop_of(play(site.app, "mcp")).reason
+
+
 # metadata of the server
+
+
+@pytest.mark.parametrize("status", [500, 204])
+def test_the_metadata_fails(mcp_site: NewSite, status: int) -> None:
+    site = mcp_site()
+    failing = "/.well-known/oauth-authorization-server"
+    site.app.before_request(lambda: ("", status) if flask.request.path == failing else None)
+    assert f"{failing} answers {status}, which ends the search" in stop_of(play(site.app, "mcp")).reason
 
 
 def test_well_known_paths_lead_to_the_login_page(mcp_site: NewSite) -> None:
@@ -187,8 +214,8 @@ def test_well_known_paths_lead_to_the_login_page(mcp_site: NewSite) -> None:
     )
     stop = stop_of(play(site.app, "mcp"))
     assert stop.reason == (
-        "/.well-known/oauth-authorization-server answers with a redirect to https://login.example/login; a client goes "
-        "on to the next place at 4xx alone"
+        "/.well-known/oauth-authorization-server leads to https://login.example/login. Some clients end their search "
+        "here, others find a page there"
     )
     assert stop.rule == "rfc8414 3.2"
 
@@ -293,6 +320,62 @@ def test_the_view_fails(mcp_site: NewSite) -> None:
     for options in ({}, {"PROPAGATE_EXCEPTIONS": False}):
         stop = stop_of(play(mcp_site(fail, **options).app, "mcp"))
         assert stop.reason == "/mcp answers 500 to initialize: the application raised LookupError: no notes"
+
+
+@pytest.mark.parametrize("place", ["/mcp/", "https://login.example/mcp/"])
+def test_the_view_has_a_slash_at_its_end(new_app: NewSite, place: str) -> None:
+    site = new_app()
+    site.provider.protect_mcp("/mcp", ["profile"])
+    site.app.post("/mcp", endpoint="moved")(lambda: flask.redirect(place, 307))
+    site.app.post("/mcp/", endpoint="mcp")(initialize)
+    assert "/mcp leads on to /mcp/" in notes_of(play(site.app, "mcp"))
+
+
+def test_the_view_leads_to_another_host(mcp_site: NewSite) -> None:
+    site = mcp_site(lambda: flask.redirect("https://elsewhere.example/mcp", 307))
+    assert stop_of(play(site.app, "mcp")).reason == "/mcp answers 307 to initialize"
+
+
+def test_a_server_of_the_sdk(tmp_path: Path) -> None:
+    with Behind(tmp_path) as app:
+        steps = play(app, "mcp")
+    assert "/mcp leads on to /mcp/" in notes_of(steps)
+    assert learnt(steps, "Call with the token") == "the server is 'mounted'"
+
+
+class Behind:
+    """A server of the MCP SDK, mounted as part of a Flask application."""
+
+    def __init__(self, folder: Path) -> None:
+        self._app = flask.Flask("mounted", instance_path=str(folder))
+        self._app.config.update(
+            SECRET_KEY="a secret key of the tests", OAUTH2_ISSUER="http://localhost:5000", OAUTH2_LOGIN_VIEW="/login"
+        )
+        self._app.get("/login")(lambda: "sign in")
+        self._provider = OAuth2Provider(self._app)
+        self._provider.current_user(lambda: None)
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever)
+        self._stop = asyncio.Event()
+
+    def __enter__(self) -> flask.Flask:
+        mcp = MCPServer("mounted")
+        asgi = mcp.streamable_http_app(streamable_http_path="/", stateless_http=True)
+        self._provider.protect_mcp("/mcp", ["tools"], wsgi_app=ASGIMiddleware(asgi, loop=self._loop))
+        self._thread.start()
+        self._running = asyncio.run_coroutine_threadsafe(self._run(mcp), self._loop)
+        return self._app
+
+    async def _run(self, mcp: MCPServer) -> None:
+        async with mcp.session_manager.run():
+            await self._stop.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._running.result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 def test_the_view_is_no_mcp_server(mcp_site: NewSite) -> None:

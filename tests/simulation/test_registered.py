@@ -22,7 +22,7 @@ def readable(site: Site) -> Site:
 
     @site.app.after_request
     def allow(response: flask.Response) -> flask.Response:
-        if flask.request.path.startswith("/api/"):
+        if flask.request.path == "/api/me":
             response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
@@ -39,14 +39,16 @@ def readable(site: Site) -> Site:
         {"OAUTH2_REFRESH_LEEWAY_PUBLIC": 60},
         {"OAUTH2_GRANT_TYPES": [*DEVICES, "client_credentials"]},
         {"OAUTH2_SCOPES": {}},
+        {"OAUTH2_ISSUER": "https://login.example/t1"},
+        {"APPLICATION_ROOT": "/notes"},
     ],
     ids=str,
 )
 def test_an_application_in_order(new_app: NewSite, profile: str, options: dict[str, Any]) -> None:
     steps = play(readable(new_app(**options)).app, profile)
     assert notes_of(steps) == ""
-    assert learnt(steps, "Call a view") == "/api/me takes the token"
-    assert "GET /api/me → 401" in lines_of(steps)
+    assert learnt(steps, "Call a view") == f"{options.get('APPLICATION_ROOT', '')}/api/me takes the token"
+    assert f"GET {options.get('APPLICATION_ROOT', '')}/api/me → 401" in lines_of(steps)
 
 
 def test_what_belongs_to_a_resource_is_asked_for_it(new_app: NewSite) -> None:
