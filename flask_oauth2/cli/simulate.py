@@ -75,7 +75,8 @@ def _print(simulation: Simulation) -> Iterator[Step]:
         if step.stop is not None:
             click.echo(f"    a real client stops here: {one_line(step.stop.reason)}")
             click.echo(f"    rule: {step.stop.rule}")
-            click.echo(f"    cure: {one_line(step.stop.cure)}")
+            if step.stop.cure:
+                click.echo(f"    cure: {one_line(step.stop.cure)}")
         yield step
         if step.stop is not None:
             return

@@ -15,7 +15,7 @@ class Stop(Exception):
 
     :param reason: why, in one sentence.
     :param rule: the specification and section that asks for something else.
-    :param cure: what the application's developer can do.
+    :param cure: what the application's developer can do; empty where the reason says it.
     """
 
     def __init__(self, reason: str, rule: str, cure: str) -> None:
@@ -91,6 +91,13 @@ class Simulation:
         return path if "://" in path else f"{self.stage.origin}{self.stage.mount}{path}"
 
 
+ALL_PATHS = (
+    "let the requests to the provider reach it, and its answers leave as it writes them: a before_request or "
+    "after_request function, an extension or a route of yours stands between"
+)
+"""The cure where an answer is none of ours."""
+
+
 def stop_at(exchange: Exchange, reason: str, rule: str, cure: str) -> Stop:
     """A stop at an answer: by what the application raised or our server refused, where that is why."""
     if exchange.raised:
@@ -98,4 +105,4 @@ def stop_at(exchange: Exchange, reason: str, rule: str, cure: str) -> Stop:
     refusal = exchange.refusal
     if refusal is None:
         return Stop(reason, rule, cure)
-    return Stop(f"{reason}: {refusal.reason}", refusal.rule, refusal.cure or cure)
+    return Stop(f"{reason}: {refusal.reason}", refusal.rule, refusal.cure or ("" if cure == ALL_PATHS else cure))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..settings import DEVICE_CODE
-from .base import Stop, stop_at
+from .base import ALL_PATHS, Stop, stop_at
 from .exchange import Exchange
 from .flow import LOGIN_REQUIRED
 from .forms import Button, Form, find_allow, read_forms
@@ -69,10 +69,12 @@ class CommandLine(RegisteredClient):
         asked = self.program("POST", endpoint, form={**self.identity.form, **scope, **more})
         got = asked.json
         if asked.status != 200 or not got.get("user_code"):
-            raise stop_at(asked, f"the device gets no code but {asked.status}", "rfc8628 3.2", "see the log")
+            raise stop_at(asked, f"the device gets no code but {asked.status}", "rfc8628 3.2", ALL_PATHS)
         early = self._poll(got["device_code"])
         if early.json.get("error") != "authorization_pending":
-            raise stop_at(early, f"nobody has decided, and the device is answered {early.status}", "rfc8628 3.5", "")
+            raise stop_at(
+                early, f"nobody has decided, and the device is answered {early.status}", "rfc8628 3.5", ALL_PATHS
+            )
         self._type_code(got.get("verification_uri_complete") or got["verification_uri"])
         self.stage.clock.forward(int(got.get("interval", 5)) + 1)
         self.held = type(self.held)()
@@ -92,7 +94,7 @@ class CommandLine(RegisteredClient):
             raise self._no_form(page, "to allow it")
         done = self._send(*found)
         if done.status >= 400:
-            raise stop_at(done, f"the decision is answered {done.status}", "rfc8628 3.3", "see the log")
+            raise stop_at(done, f"the decision is answered {done.status}", "rfc8628 3.3", ALL_PATHS)
 
     def _send(self, form: Form, button: Button | None) -> Exchange:
         pressed = {button.name: button.value} if button and button.name else {}

@@ -21,7 +21,7 @@ from ..messages import Params, Request
 from ..records import Authorization, Client
 from ..scopes import Scope
 from ..tokens.issue import issue
-from .base import Simulation, Stop, stop_at
+from .base import ALL_PATHS, Simulation, Stop, stop_at
 from .exchange import Exchange
 from .forms import find_allow, find_obstacle
 
@@ -134,7 +134,9 @@ class Flow(Simulation):
         for member in endpoints:
             if not metadata.get(member):
                 raise Stop(f"the metadata has no {member}", "rfc8414 2", _NO_ENDPOINT.get(member, _NO_TOKENS))
-        if "authorization_endpoint" in endpoints and "S256" not in metadata.get("code_challenge_methods_supported", ()):
+        if "authorization_endpoint" in endpoints and "S256" not in (
+            metadata.get("code_challenge_methods_supported") or ()
+        ):
             raise Stop(
                 "the metadata does not offer the code challenge method S256, without which clients do not go on",
                 "rfc8414 2",
@@ -187,7 +189,7 @@ class Flow(Simulation):
                 answer,
                 f"{answer.path} answers {answer.status} to who is not signed in, and leads to no login page",
                 "rfc6749 3.1",
-                "see the log of the application",
+                ALL_PATHS,
             )
         login = urlsplit(answer.location)
         if not any(answer.path in value for values in parse_qs(login.query).values() for value in values):
@@ -305,7 +307,7 @@ class Flow(Simulation):
                 "rfc6749 4.1.2",
                 f"{LOGIN_REQUIRED}; with Flask-Login name one of its users by --user, who is then signed in there too",
             )
-        cure = "see the log of the application"
+        cure = ALL_PATHS
         if answer.refusal is not None and answer.refusal.rule == "rfc6749 10.12":
             cure = (
                 "the session did not come back with the form: SESSION_COOKIE_DOMAIN, SESSION_COOKIE_PATH and "
@@ -316,14 +318,9 @@ class Flow(Simulation):
     def _check_answer(self, parameters: Mapping[str, str], state: str, last: Exchange) -> None:
         error = parameters.get("error")
         if error is not None:
-            said = parameters.get("error_description", "")
-            if last.refusal is None:
-                raise Stop(
-                    f"the client is answered {error}: {said}",
-                    "rfc6749 4.1.2.1",
-                    "return True from the authorize_handler where the user allowed the request",
-                )
-            raise stop_at(last, f"the client is answered {error}", "rfc6749 4.1.2.1", "")
+            denied = "return True from the authorize_handler where the user allowed the request"
+            cure = denied if error == "access_denied" else ALL_PATHS
+            raise stop_at(last, f"the client is answered {error}", "rfc6749 4.1.2.1", cure)
         if not parameters.get("code") or parameters.get("state") != state:
             raise Stop(
                 "the answer has no code, or not the state that the client sent",
@@ -368,7 +365,7 @@ class Flow(Simulation):
                 answer,
                 f"the token endpoint answers {answer.status} {got.get('error', '')}".rstrip(),
                 "rfc6749 5.2",
-                "see the log of the application",
+                ALL_PATHS,
             )
         if str(got.get("token_type", "")).lower() != "bearer":
             raise Stop(
@@ -421,7 +418,7 @@ class Flow(Simulation):
         headers = {**self.identity.headers, **({"Origin": self.origin} if self.origin else {})}
         answer = self.program("POST", endpoint, form={"token": token, **self.identity.form}, headers=headers)
         if answer.status != 200:
-            raise stop_at(answer, f"the revocation endpoint answers {answer.status}", "rfc7009 2.2", "see the log")
+            raise stop_at(answer, f"the revocation endpoint answers {answer.status}", "rfc7009 2.2", ALL_PATHS)
         return answer
 
     def excuse(self, answer: Exchange) -> bool:

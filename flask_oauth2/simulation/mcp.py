@@ -53,13 +53,13 @@ class MCPClient(Flow):
             raise stop_at(
                 answer,
                 f"nothing takes a POST at {answer.path}",
-                "mcp-authorization O",
+                "mcp-authorization O Overview",
                 f"give the path of the MCP server by --path, or {self._cure}",
             )
         if answer.status < 300:
             raise Stop(
                 f"{answer.path} answers without a token: nobody is asked to sign in",
-                "mcp-authorization R30",
+                "mcp-authorization O Errors",
                 self._cure,
             )
         if answer.status != 401:
@@ -67,7 +67,7 @@ class MCPClient(Flow):
             raise stop_at(
                 answer,
                 f"{answer.path} answers {came} to a request without a token, and only 401 begins an authorization",
-                "mcp-authorization R30",
+                "mcp-authorization O Errors",
                 LOGIN_REQUIRED if answer.location else self._cure,
             )
         challenge = read_challenge(answer)
@@ -84,18 +84,11 @@ class MCPClient(Flow):
                 "the challenge has no resource_metadata (RFC 9728 section 5.1). Clients of the revision of 2025-06-18 "
                 f"stop here, later ones guess where the metadata is; {self._cure}"
             )
-        return (
-            " and ".join(
-                filter(
-                    None,
-                    [
-                        f"a token of the scope {challenge['scope']} is needed" if challenge.get("scope") else "",
-                        f"{challenge['resource_metadata']} describes it" if "resource_metadata" in challenge else "",
-                    ],
-                )
-            )
-            or "a token is needed"
-        )
+        said = [
+            f"a token of the scope {challenge['scope']} is needed" if challenge.get("scope") else "a token is needed",
+            f"{challenge['resource_metadata']} describes it" if "resource_metadata" in challenge else "",
+        ]
+        return " and ".join(filter(None, said))
 
     def read_resource_metadata(self) -> str:
         """At the URL of the challenge, in the path form and in the root form, :rfc:`9728#section-3`."""
@@ -144,7 +137,7 @@ class MCPClient(Flow):
                 else "give people the URL below OAUTH2_ISSUER, or set OAUTH2_ISSUER to the host that they use",
             )
         self.resource, self.issuer = resource, str(found["authorization_servers"][0])
-        supported = " ".join(found.get("scopes_supported", ()))
+        supported = " ".join(found.get("scopes_supported") or ())
         if supported and not self.scope:
             self.scope = supported
             self.note(f"the challenge names no scope, so the client asks for all of scopes_supported: {supported}")
@@ -194,7 +187,7 @@ class MCPClient(Flow):
                 raise Stop(
                     "the metadata has neither registration_endpoint nor client_id_metadata_document_supported: this "
                     "needs a client registered by hand, and most MCP clients cannot be given one",
-                    "mcp-authorization R6, R8",
+                    "mcp-authorization C",
                     f"{self._cure}, or set OAUTH2_REGISTRATION = 'open'",
                 )
             self.note("there is no registration_endpoint: only clients that have a metadata document can connect")
@@ -260,7 +253,7 @@ class MCPClient(Flow):
             raise stop_at(
                 answer,
                 "the token that was issued a moment ago is refused",
-                "mcp-authorization R27",
+                "mcp-authorization O Token handling",
                 f"{self._cure}: then the token that its clients get is for it",
             )
         if self.excuse(answer):
@@ -269,7 +262,7 @@ class MCPClient(Flow):
             raise stop_at(
                 answer,
                 f"{answer.path} answers {answer.status} to initialize",
-                "mcp-authorization O",
+                "mcp-authorization O Overview",
                 f"see what the MCP server says of it: {answer.text[:80]!r}",
             )
         result = answer.json.get("result", {})
@@ -286,7 +279,7 @@ class MCPClient(Flow):
             raise stop_at(
                 refused,
                 f"{refused.path} answers 403 without a challenge that names the scope it needs",
-                "mcp-authorization R31",
+                "mcp-authorization O Scope challenge",
                 "guard the view by require_oauth, or call current_token.require() in it",
             )
         self.note(f"initialize needs the scope {challenge['scope']}, which the challenge without a token did not name")
@@ -298,7 +291,7 @@ class MCPClient(Flow):
                 answer,
                 f"the token has the scope {' '.join(self.held.scope)}, which the client was told to ask for, and it is "
                 "not enough",
-                "mcp-authorization R31",
+                "mcp-authorization O Scope challenge",
                 "let the challenge name all that the request needs",
             )
         return answer
@@ -307,7 +300,7 @@ class MCPClient(Flow):
         """Without asking the person."""
         said = self.refresh()
         if self.initialize(self.held.access_token).status == 401:
-            raise Stop("the refreshed token is refused", "mcp-authorization R27", self._cure)
+            raise Stop("the refreshed token is refused", "mcp-authorization O Token handling", self._cure)
         return said
 
     def try_foreign_token(self) -> str:
@@ -318,7 +311,7 @@ class MCPClient(Flow):
             raise stop_at(
                 answer,
                 f"a token for another server is not refused by 401 but answered {answer.status}",
-                "mcp-authorization R27",
+                "mcp-authorization O Token handling",
                 self._cure,
             )
         return "it is refused"
@@ -340,11 +333,11 @@ class MCPClient(Flow):
         if missing:
             raise Stop(
                 f"the client asked for {wanted} and got {' '.join(self.held.scope)}",
-                "mcp-authorization R31",
+                "mcp-authorization O Scope challenge",
                 "let OAUTH2_REGISTRATION_SCOPES hold what the resource needs",
             )
         if self.initialize(self.held.access_token).status == 401:
-            raise Stop("the token with more scope is refused", "mcp-authorization R27", self._cure)
+            raise Stop("the token with more scope is refused", "mcp-authorization O Token handling", self._cure)
         return f"the client has {' '.join(more)} too"
 
     def _see_insufficient_scope(self, needed: Scope) -> None:
@@ -354,7 +347,7 @@ class MCPClient(Flow):
             raise stop_at(
                 answer,
                 f"a token without the scope {' '.join(needed)} is answered {answer.status}, not 403 insufficient_scope",
-                "mcp-authorization R31",
+                "mcp-authorization O Scope challenge",
                 self._cure,
             )
 
@@ -364,7 +357,10 @@ class MCPClient(Flow):
         answer = self.initialize(self.held.access_token)
         if answer.status != 401:
             raise stop_at(
-                answer, f"the revoked token is answered {answer.status}, not 401", "mcp-authorization R28", self._cure
+                answer,
+                f"the revoked token is answered {answer.status}, not 401",
+                "mcp-authorization O Token handling",
+                self._cure,
             )
         return "the token has ended"
 

@@ -97,7 +97,7 @@ class RegisteredClient(Flow):
                 answer,
                 f"{answer.path} refuses the token that was issued for it",
                 "rfc6750 3.1",
-                "see the guard of the view",
+                "guard the view by @provider.require_oauth alone, and see what else refuses the request",
             )
         if self.excuse(answer):
             return "the token is taken, and the view fails"
@@ -106,7 +106,7 @@ class RegisteredClient(Flow):
                 answer,
                 f"{answer.path} answers {answer.status}",
                 "rfc6750 2.1",
-                "see the log of the application; a view that looks its user up needs one that exists, by --user",
+                "a view that looks its user up needs one that exists: name one by --user",
             )
         if answer.status >= 300:
             self.note(f"the view itself answers {answer.status}")
@@ -132,7 +132,10 @@ class RegisteredClient(Flow):
         said = self.refresh()
         if self.view is not None and self.get_view(self.held.access_token).status == 401:
             raise stop_at(
-                self._exchanges[-1], "the refreshed token is refused", "rfc6749 6", "see the guard of the view"
+                self._exchanges[-1],
+                "the refreshed token is refused",
+                "rfc6749 6",
+                "guard the view by @provider.require_oauth alone, and see what else refuses the request",
             )
         return said
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .base import Stop, stop_at
+from .base import ALL_PATHS, Stop, stop_at
 from .exchange import Exchange
 from .registered import RegisteredClient
 
@@ -45,7 +45,7 @@ class WebServer(RegisteredClient):
                 answer,
                 f"a wrong secret is answered {answer.status}, where 401 and a challenge of Basic are due",
                 "rfc6749 5.2",
-                "let the answers of the token endpoint leave as the provider writes them",
+                ALL_PATHS,
             )
         return "401 and a challenge"
 
@@ -79,7 +79,7 @@ class WebServer(RegisteredClient):
                 answer,
                 f"the token is good, and introspection answers {answer.status} {answer.text[:60]}",
                 "rfc7662 2.2",
-                "let the answers of the introspection endpoint leave as the provider writes them",
+                ALL_PATHS,
             )
         return f"it is active, of {answer.json.get('sub') or 'the client itself'}"
 
@@ -88,7 +88,9 @@ class WebServer(RegisteredClient):
         said = super().give_up()
         answer = self._ask_about(self.held.access_token)
         if answer.json.get("active") is not False:
-            raise stop_at(answer, "the token was revoked, and introspection says it is active", "rfc7662 2.2", "")
+            raise stop_at(
+                answer, "the token was revoked, and introspection says it is active", "rfc7662 2.2", ALL_PATHS
+            )
         return said
 
     def _ask_about(self, token: str) -> Exchange:

@@ -78,7 +78,7 @@ def test_nobody_is_asked_to_sign_in(new_app: NewSite) -> None:
     site.app.post("/mcp")(dict)
     stop = stop_of(play(site.app, "mcp"))
     assert stop.reason == "/mcp answers without a token: nobody is asked to sign in"
-    assert stop.rule == f"{MCP} R30"
+    assert stop.rule == f"{MCP} O Errors"
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,14 @@ def test_an_unknown_host(mcp_site: NewSite) -> None:
 # metadata of the resource
 
 
-def test_no_challenge(mcp_site: NewSite) -> None:
+@pytest.mark.parametrize("instead", [None, 'Basic realm="notes"'])
+def test_no_challenge(mcp_site: NewSite, instead: str | None) -> None:
     site = mcp_site()
 
     @site.app.after_request
     def strip(response: flask.Response) -> flask.Response:
-        response.headers.pop("WWW-Authenticate", None)
+        if response.headers.pop("WWW-Authenticate", None) and instead:
+            response.headers["WWW-Authenticate"] = instead
         return response
 
     steps = play(site.app, "mcp")
@@ -397,13 +399,13 @@ def test_the_view_answers_by_events(mcp_site: NewSite) -> None:
 @pytest.mark.parametrize(
     ("number", "status", "reason", "rule"),
     [
-        (2, 401, "the token that was issued a moment ago is refused", "R27"),
-        (2, 404, "/mcp answers 404 to initialize", "O"),
-        (3, 401, "the refreshed token is refused", "R27"),
-        (4, 200, "a token for another server is not refused by 401 but answered 200", "R27"),
-        (5, 200, "a token without the scope profile is answered 200, not 403 insufficient_scope", "R31"),
-        (6, 401, "the token with more scope is refused", "R27"),
-        (7, 200, "the revoked token is answered 200, not 401", "R28"),
+        (2, 401, "the token that was issued a moment ago is refused", "O Token handling"),
+        (2, 404, "/mcp answers 404 to initialize", "O Overview"),
+        (3, 401, "the refreshed token is refused", "O Token handling"),
+        (4, 200, "a token for another server is not refused by 401 but answered 200", "O Token handling"),
+        (5, 200, "a token without the scope profile is answered 200, not 403 insufficient_scope", "O Scope challenge"),
+        (6, 401, "the token with more scope is refused", "O Token handling"),
+        (7, 200, "the revoked token is answered 200, not 401", "O Token handling"),
     ],
 )
 def test_one_call_is_answered_as_it_must_not_be(

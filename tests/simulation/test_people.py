@@ -205,6 +205,7 @@ def test_a_consent_page_that_always_denies(new_app: NewSite) -> None:
     )
     stop = stop_of(play(site.app, "cli"))
     assert stop.reason == "the client is answered access_denied: the resource owner said no"
+    assert "return True from the authorize_handler" in stop.cure
 
 
 def test_a_consent_page_that_is_shown_again(new_app: NewSite) -> None:
