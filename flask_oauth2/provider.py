@@ -449,6 +449,8 @@ class OAuth2Provider(Registry):
                 "a usergetter is registered, but nothing asks it: OAUTH2_GRANT_TYPES does not name password, a grant "
                 "that RFC 9700 section 2.4 advises against"
             )
+        if self._parts.developer_policy is not None and not settings.developer_pages:
+            log.warning("a developer_policy is registered, but nothing asks it: OAUTH2_DEVELOPER_PAGES is not True")
         for place in self._several:
             log.warning(
                 "require_oauth%s demands all of these scopes; in flask-oauthlib any was enough, which is any_of=[...] "
@@ -490,6 +492,11 @@ _PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ..
     "consent": ("/consent", pages.decide, ("POST",)),
     "device": (VERIFICATION_PATH, pages.device, ("GET", "POST")),
     "applications": ("/applications", pages.applications, ("GET", "POST")),
+    "developer": ("/developer", pages.developer, ("GET",)),
+    "developer_new": ("/developer/new", pages.developer_client, ("GET", "POST")),
+    "developer_client": ("/developer/<client_id>", pages.developer_client, ("GET", "POST")),
+    "developer_secret": ("/developer/<client_id>/secret", pages.developer_secret, ("GET", "POST")),
+    "developer_delete": ("/developer/<client_id>/delete", pages.developer_delete, ("GET", "POST")),
 }
 """What people see: the path, the page and the methods of each."""
 

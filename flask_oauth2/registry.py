@@ -85,6 +85,14 @@ class Registry:
         self._parts.registration_policy = synchronous(function)
         return function
 
+    def developer_policy(self, function: Callback) -> Callback:
+        """Register ``f(user)``: whether that :class:`~flask_oauth2.records.User` may register clients on the pages for
+        developers, ``OAUTH2_DEVELOPER_PAGES``. Default: whoever is signed in may.
+        """
+        self._check_open("developer_policy", self._parts.developer_policy)
+        self._parts.developer_policy = synchronous(function)
+        return function
+
     def userloader(self, function: Callback) -> Callback:
         """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
         return self._set_callback("userloader", function)

@@ -29,7 +29,7 @@ from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyU
 from .grants.base import GrantType, ResponseType
 from .messages import NO_STORE, Request, Response
 from .metrics import Metrics, open_recorder
-from .records import Authorization, Client
+from .records import Authorization, Client, User
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import DEVICE_CODE, Settings
@@ -71,6 +71,7 @@ class Parts:
     usergetter: Callable[..., Any] | None = None
     token_handler: Callable[[], Mapping[str, Any] | None] | None = None
     registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
+    developer_policy: Callable[[User], object] | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
 
 
@@ -117,6 +118,7 @@ class Server:
         self.registration = self._choose_registration()
         """``off``, ``token`` or ``open``."""
         self.registration_policy = parts.registration_policy
+        self.developer_policy = parts.developer_policy
         self._lock = Lock()
         self._away_until = 0.0
         self.clock = clock
@@ -185,6 +187,25 @@ class Server:
                 raise ConfigurationError(
                     f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
                 )
+        if settings.developer_pages:
+            self._check_developer_pages()
+
+    def _check_developer_pages(self) -> None:
+        if self.callbacks.clientgetter is not None:
+            raise ConfigurationError(
+                "OAUTH2_DEVELOPER_PAGES is True, but clients come from the application's clientgetter, where the pages "
+                "can register none: leave one of the two out"
+            )
+        if not {"authorization_code", DEVICE_CODE} & set(self.settings.grant_types):
+            raise ConfigurationError(
+                "OAUTH2_DEVELOPER_PAGES is True, but there is no grant for the clients of developers: name "
+                "authorization_code or device_code in OAUTH2_GRANT_TYPES"
+            )
+        if not self.open_scopes:
+            log.warning(
+                "OAUTH2_DEVELOPER_PAGES is True, but there is no scope that developers may choose: name what their "
+                "clients may ask for in OAUTH2_REGISTRATION_SCOPES"
+            )
 
     def _takes_documents(self) -> bool:
         """By ``OAUTH2_CLIENT_ID_DOCUMENTS``, or because MCP clients are expected and it can be done."""
@@ -344,8 +365,8 @@ class Server:
 
     @property
     def open_scopes(self) -> Scope:
-        """What anybody's client may ask for: ``OAUTH2_REGISTRATION_SCOPES``, or the scope of the resources and the
-        default.
+        """What clients that nobody vetted may ask for: ``OAUTH2_REGISTRATION_SCOPES``, or the scope of the resources
+        and the default.
         """
         if self.settings.registration_scopes:
             return self.settings.registration_scopes
@@ -405,7 +426,7 @@ class Server:
 
     @cached_property
     def registrations(self) -> RegistrationStore:
-        """The store as one that takes registrations, as it does where registration is on."""
+        """The store as one that takes registrations, as it does where anybody but the operator may make some."""
         return cast(RegistrationStore, find_registration(self.store))
 
     @cached_property
@@ -421,10 +442,11 @@ class Server:
                 except TemporarilyUnavailable:
                     self._away_until = time.monotonic() + 1
                     raise
-                if self.registration != "off" and find_registration(store) is None:
+                takes_clients = self.registration != "off" or self.settings.developer_pages
+                if takes_clients and find_registration(store) is None:
                     raise ConfigurationError(
                         "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
-                        "OAUTH2_REGISTRATION = 'off'"
+                        "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
                     )
                 self._kept_store = store
                 if self.token_cache is not None:

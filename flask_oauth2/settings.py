@@ -147,8 +147,7 @@ class Settings:
     )
     registration_scopes: Scope = _option(
         (),
-        "What clients that register themselves may ask for. Empty: what the protected resources need, and the default "
-        "scope.",
+        "What clients that nobody vetted may ask for. Empty: what the protected resources need, and the default scope.",
         "rfc7591 2",
     )
     registrations_per_hour: int = _option(
@@ -160,6 +159,15 @@ class Settings:
         7 * 86400,
         "Seconds after which a client that registered itself and never got a token may be purged. 0: never.",
         "rfc7591 5",
+    )
+    developer_pages: bool = _option(
+        False,
+        "Whether people who are signed in may register clients of their own, and see to them, on pages below "
+        "/developer.",
+        "rfc6749 2",
+    )
+    developer_clients: int = _option(
+        20, "How many clients of their own each of them may have at a time.", "rfc6819 5.1.4.1"
     )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
@@ -395,5 +403,7 @@ _CHECKS: dict[str, Any] = {
     "registration_scopes": _scope,
     "registrations_per_hour": _seconds(1, 1_000_000),
     "unused_client_lifetime": _seconds(0, _TEN_YEARS),
+    "developer_pages": _flag,
+    "developer_clients": _seconds(1, 10_000),
     "service_documentation": _text,
 }

@@ -47,7 +47,7 @@ consent_withdrawn = _namespace.signal("consent_withdrawn")
 
 client_created = _namespace.signal("client_created")
 """``client_id, registered_by``: the latter is empty for the operator, ``open`` for anybody, ``token`` for who had an
-initial access token."""
+initial access token, ``developer`` for who is signed in on the pages for developers."""
 
 client_updated = _namespace.signal("client_updated")
 """``client_id, registered_by``."""

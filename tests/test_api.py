@@ -55,6 +55,7 @@ def test_public_methods_of_the_provider() -> None:
         "authorize_handler",
         "clientgetter",
         "current_user",
+        "developer_policy",
         "get_current_user",
         "grant_type",
         "grantgetter",

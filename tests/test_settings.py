@@ -54,6 +54,8 @@ GOOD: dict[str, list[Any]] = {
     "registration_scopes": ["a b", ["a"], []],
     "registrations_per_hour": [1, 1000],
     "unused_client_lifetime": [0, 60],
+    "developer_pages": [True, False],
+    "developer_clients": [1, 10_000],
     "service_documentation": ["https://docs.example"],
 }
 
@@ -106,6 +108,8 @@ BAD: dict[str, list[Any]] = {
     "registration_scopes": ['a"', 7],
     "registrations_per_hour": [0, "5", True],
     "unused_client_lifetime": [-1, 1.5],
+    "developer_pages": ["yes", 1],
+    "developer_clients": [0, 10_001, "5", True],
     "service_documentation": [7],
 }
 

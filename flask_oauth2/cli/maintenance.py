@@ -17,6 +17,11 @@ _SPECIFICATIONS = {
     "consent": "RFC 6749 section 4.1.1",
     "device": "RFC 8628 section 3.3",
     "applications": "RFC 6819 section 5.1.3",
+    "developer": "RFC 6749 section 2",
+    "developer_new": "RFC 6749 section 2",
+    "developer_client": "RFC 6749 section 2",
+    "developer_secret": "RFC 6749 section 2.3.1",
+    "developer_delete": "RFC 6749 section 2",
     **{endpoint.name: endpoint.specification for endpoint in (*ENDPOINTS, *WELL_KNOWN)},
 }
 

@@ -6,7 +6,8 @@ flight it weighs little, so that a busy client with the right secret is not in i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from ..errors import TemporarilyUnavailable
 if TYPE_CHECKING:
     from ..server import Server
 
-_HOUR = 3600
+_MINUTE, _HOUR = 60, 3600
 
 _FAILURE = 5
 """The weight of a failed attempt; one in flight weighs 1."""
@@ -114,6 +115,19 @@ def network(address: str) -> str:
         mapped = parsed.ipv4_mapped  # as a server that listens at both families shows the other
         return f"of {int(parsed) >> 64:x}" if mapped is None else f"of {mapped}"
     return f"of {parsed}"
+
+
+@contextmanager
+def at_once(server: Server, kind: str, name: str, now: float) -> Iterator[int]:
+    """How many do this at this moment, who asks included: what is counted first and then added to stays below a limit.
+
+    Whoever dies meanwhile counts until the minute is over.
+    """
+    store, (key, ends_at) = server.store, _counter(kind, name, _MINUTE, now)
+    try:
+        yield store.count(key, ends_at)
+    finally:
+        store.count(key, ends_at, -1)
 
 
 def _counter(kind: str, name: str, length: int, now: float) -> tuple[bytes, int]:

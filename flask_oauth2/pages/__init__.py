@@ -1,9 +1,20 @@
-"""What people see: where to sign in, what to allow, which device, what they allowed, what went wrong."""
+"""What people see: where to sign in, what to allow, which device, what they allowed or develop, what went wrong."""
 
 from __future__ import annotations
 
 from .applications import applications
 from .authorization import asking_client, authorize, decide
+from .developer import developer, developer_client, developer_delete, developer_secret
 from .device import device
 
-__all__ = ["applications", "asking_client", "authorize", "decide", "device"]
+__all__ = [
+    "applications",
+    "asking_client",
+    "authorize",
+    "decide",
+    "developer",
+    "developer_client",
+    "developer_delete",
+    "developer_secret",
+    "device",
+]

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import flask
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from .. import values
@@ -113,15 +113,30 @@ def session_id() -> str:
 
 def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
     """What a form was made for, and who is signed in. Raises :exc:`InvalidRequest` for a form of somebody else's."""
+    content, user, is_fresh = read_kept_ticket(provider, purpose, ticket)
+    if not is_fresh:
+        raise stale()
+    return content, user
+
+
+def read_kept_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None, bool]:
+    """The same for a form that may have waited long, or outlived its session: whether what it asks for may be done.
+
+    Where it may not, the form can be shown again to the person that it was made for, and to nobody else.
+    """
+    signer, is_late = serializer(provider.server, purpose), False
     try:
-        content: dict[str, Any] = serializer(provider.server, purpose).loads(ticket, max_age=PATIENCE)
+        try:
+            content: dict[str, Any] = signer.loads(ticket, max_age=PATIENCE)
+        except SignatureExpired:
+            content, is_late = signer.loads(ticket), True
     except BadData:
         raise stale() from None
     user = provider.get_current_user()
-    session = flask.session.get(_SESSION_KEY, "")
-    if not hmac.compare_digest(content["session"], session) or (user is not None and user.id != content["user"]):
+    if user is not None and user.id != content["user"]:
         raise stale()
-    return content, user
+    session = flask.session.get(_SESSION_KEY, "")
+    return content, user, hmac.compare_digest(content["session"], session) and not is_late
 
 
 def stale() -> InvalidRequest:

@@ -91,6 +91,10 @@ BLOCKS = {
     "device": ["title", "main", "heading", "warning", "question", "wrong", "form", "account"],
     "device_consent": ["warning", "host", "actions"],
     "device_done": ["title", "main", "heading", "outcome", "account", "notes"],
+    "developer": ["title", "main", "heading", "done", "account", "clients", "actions"],
+    "developer_client": ["title", "main", "client", "heading", "notice", "facts", "form", "more", "account"],
+    "developer_secret": ["title", "main", "heading", "secret", "actions", "account"],
+    "developer_delete": ["title", "main", "heading", "warning", "account", "actions"],
     "form_post": ["title", "script", "main", "heading", "form"],
 }
 """What applications may count on."""

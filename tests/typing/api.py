@@ -59,6 +59,11 @@ def check_registration(metadata: dict[str, object], request: Request) -> dict[st
     return {**metadata, "client_name": "A client"} if "client_name" not in metadata else None
 
 
+@provider.developer_policy
+def may_develop(user: User) -> bool:
+    return user.name != "guest"
+
+
 @provider.clientgetter
 def find_client(client_id: str) -> dict[str, object] | None:
     return {"client_id": client_id, "redirect_uris": []}

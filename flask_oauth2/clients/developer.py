@@ -1,0 +1,159 @@
+"""What a developer types of a client: read into one, with what is wrong beside each field.
+
+Whoever registers a client so gets the grants in which a person decides, and the scope that anybody's client may have.
+What the operator gave a client beside stays with it, and what was taken away from it does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .. import uris
+from ..records import Client
+from ..scopes import Scope
+from ..settings import DEVICE_CODE
+from . import registration, rules
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+Typed = Mapping[str, str]
+"""The fields of the form by name, those that are empty left out; a box that is ticked has any value."""
+
+REGISTERED_BY = "developer"
+"""The ``registered_by`` of these clients."""
+
+KINDS = {
+    "server": ("client_secret_basic", "web"),
+    "browser": ("none", "web"),
+    "native": ("none", "native"),
+}
+"""How a client of each kind authenticates, and its ``application_type``."""
+
+LONGEST_URI = 2048
+"""Characters of a redirect URI or the URL of a page."""
+
+MOST_URIS = 20
+"""Redirect URIs of one client."""
+
+_FIELDS = {"client_name": "name", "redirect_uris": "redirect_uris", "scope": "scope"}
+"""The fields of the form, by what :mod:`.rules` calls them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a field. ``code`` says it by a word that the page knows, ``detail`` in English."""
+
+    code: str
+    detail: str = ""
+
+
+def kind_of(client: Client) -> str:
+    """The kind of a client that is registered, which stays."""
+    if not client.is_public:
+        return "server"
+    return "native" if client.application_type == "native" else "browser"
+
+
+def choices(client: Client | None, server: Server) -> Scope:
+    """The words to choose from: what anybody's client may ask for, and what this one was given beside."""
+    known, held = server.settings.scopes, client.scope if client else ()
+    words = dict.fromkeys((*server.open_scopes, *held))
+    return tuple(word for word in words if not known or word in known)
+
+
+def field_names(client: Client | None, server: Server) -> list[str]:
+    """The names of all fields."""
+    boxes = [f"scope.{word}" for word in choices(client, server)]
+    return ["name", "kind", "redirect_uris", "device", *rules.PAGES, *boxes]
+
+
+def fill(client: Client | None, server: Server) -> dict[str, str]:
+    """What is in the form at first: of a new client, nothing but the default scope."""
+    if client is None:
+        default = server.settings.default_scope
+        return {f"scope.{word}": "on" for word in choices(None, server) if word in default}
+    typed = {"name": client.name, "kind": kind_of(client), "redirect_uris": "\n".join(client.redirect_uris)}
+    typed |= {name: str(client.metadata[name]) for name in rules.PAGES if name in client.metadata}
+    typed |= {f"scope.{word}": "on" for word in client.scope}
+    return typed | ({"device": "on"} if DEVICE_CODE in client.grant_types else {})
+
+
+def read(typed: Typed, before: Client, server: Server) -> tuple[Client, dict[str, Problem]]:
+    """The client as typed, in place of ``before``, and what is wrong by field; that of no field under no name."""
+    problems: dict[str, Problem] = {}
+    client = replace(before, name=typed.get("name", "").strip())
+    if not client.name:
+        problems["name"] = Problem("missing")
+    if not before.client_id:  # a new one, which has no kind yet
+        kind = typed.get("kind", "")
+        if kind not in KINDS:
+            problems["kind"] = Problem("missing")
+        auth_method, application_type = KINDS.get(kind, KINDS["native"])  # the last is refused the least
+        client = replace(client, auth_method=auth_method, application_type=application_type)
+    client = _with_grants(replace(client, redirect_uris=_lines(typed)), typed, before, server)
+    problems |= _problems_of_uris(client, server)
+    pages = {name: typed[name].strip() for name in rules.PAGES if typed.get(name, "").strip()}
+    problems |= {
+        name: Problem("page") for name, page in pages.items() if len(page) > LONGEST_URI or not rules.is_page(page)
+    }
+    kept = {name: value for name, value in before.metadata.items() if name not in rules.PAGES}
+    scope = tuple(word for word in choices(before, server) if f"scope.{word}" in typed)
+    client = replace(client, scope=scope, metadata={**kept, **pages})
+    return client, _with_those_of_rules(problems, client, server)
+
+
+def _lines(typed: Typed) -> tuple[str, ...]:
+    """The redirect URIs, one a line, each once."""
+    lines = (line.strip() for line in typed.get("redirect_uris", "").splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def _with_grants(client: Client, typed: Typed, before: Client, server: Server) -> Client:
+    """The grants that go with what was typed, beside those that only the operator gives."""
+    offered = server.settings.grant_types
+    asked = {
+        "authorization_code": bool(client.redirect_uris),
+        DEVICE_CODE: "device" in typed,
+        "refresh_token": not before.client_id or "refresh_token" in before.grant_types,
+    }
+    grants = [name for name in registration.OPEN_GRANTS if asked.get(name) and name in offered]
+    if grants == ["refresh_token"]:
+        grants = []
+    grants += [name for name in before.grant_types if name not in registration.OPEN_GRANTS]
+    own = rules.default_response_types(registration.OPEN_GRANTS, server)
+    given = [text for text in before.response_types if text not in own]
+    response_types = (*rules.default_response_types(tuple(grants), server), *given)
+    return replace(client, grant_types=tuple(grants), response_types=tuple(dict.fromkeys(response_types)))
+
+
+def _problems_of_uris(client: Client, server: Server) -> dict[str, Problem]:
+    """Of the first URI that may not be registered; and of none where one is needed."""
+    if not client.grant_types:
+        has_uris = "authorization_code" in server.settings.grant_types
+        return {"redirect_uris" if has_uris else "device": Problem("missing")}
+    if len(client.redirect_uris) > MOST_URIS or any(len(uri) > LONGEST_URI for uri in client.redirect_uris):
+        return {"redirect_uris": Problem("many")}
+    for uri in client.redirect_uris:
+        try:
+            uris.check_registration(uri, client.application_type)
+        except ValueError as error:
+            return {"redirect_uris": Problem("uri", f"{uri} {error}")}
+    return {}
+
+
+def _with_those_of_rules(problems: dict[str, Problem], client: Client, server: Server) -> dict[str, Problem]:
+    """Beside what was found already what :mod:`.rules` says; what follows from it only where nothing else is wrong."""
+    if client.auth_method in rules.SECRET_METHODS and client.secret is None:
+        client = replace(client, secret="made when all is well")
+    found = dict(problems)
+    for rule in rules.RULES:
+        try:
+            rule(client, server)
+        except rules.InvalidMetadata as error:
+            field = _FIELDS.get(error.field, "")
+            if field or not problems:
+                found.setdefault(field, Problem("other", str(error) if not field else error.reason))
+    return found

@@ -1,0 +1,433 @@
+"""For developers of clients: register one, change it, give it a new secret, take it away.
+
+Each sees the clients that are theirs, and of others not even whether there are any. A secret is on the page that
+answers the form, and nowhere else; a form that is sent again makes neither a second client nor a second secret.
+
+Each change gives the client a ``registration_key`` that is the key of no token: by it a store sees that another window
+was faster, so that neither is overwritten unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import flask
+from werkzeug.wrappers import Response
+
+from .. import signals, values, web
+from ..clients import developer as forms
+from ..clients import rules
+from ..clients.developer import REGISTERED_BY, Problem, Typed
+from ..clients.secret import hash_secret
+from ..clients.throttle import at_once
+from ..errors import AccessDenied, InvalidRequest
+from ..messages import Params
+from ..records import Client, Grant, User
+from ..settings import DEVICE_CODE
+from .base import (
+    LONGEST_KEPT,
+    PATIENCE,
+    describe,
+    page,
+    read_kept_ticket,
+    read_ticket,
+    redirect,
+    show_error,
+    stale,
+    write_ticket,
+)
+
+if TYPE_CHECKING:
+    from ..provider import OAuth2Provider
+    from ..server import Server
+
+_FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delete"
+"""The purposes of tickets."""
+
+_DONE = "_flask_oauth2_developer"
+"""Where the session keeps what was done to which client, until a page says so; never a secret."""
+
+KEPT = "flask_oauth2_form"
+"""The parameter that names what was typed by somebody who had to sign in before it could be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A client as its developer sees it. The time is UTC."""
+
+    client_id: str
+    name: str
+    kind: str
+    uri: str | None
+    logo_uri: str | None
+    registered_at: datetime
+
+
+Page = Callable[["OAuth2Provider", "Server", User], Response]
+Form = Callable[["OAuth2Provider", "Server", Params], Response]
+
+
+def developer(provider: OAuth2Provider) -> Response:
+    """The clients of who is signed in."""
+    return _respond(provider, lambda _, server, user: _list(server, user))
+
+
+def developer_client(provider: OAuth2Provider) -> Response:
+    """The form of one client, or of a new one; by POST what was typed."""
+    return _respond(provider, _show_form, _read_form)
+
+
+def developer_secret(provider: OAuth2Provider) -> Response:
+    """Whether a client is to have a new secret; by POST that it is."""
+    return _respond(provider, partial(_ask, _SECRET), partial(_decide, _SECRET, _rotate))
+
+
+def developer_delete(provider: OAuth2Provider) -> Response:
+    """Whether a client is to go; by POST that it is."""
+    return _respond(provider, partial(_ask, _DELETE), partial(_decide, _DELETE, _delete))
+
+
+def _respond(provider: OAuth2Provider, show: Page, take: Form | None = None) -> Response:
+    server = provider.server
+
+    def respond() -> Response:
+        _require_offer(provider, server)
+        if take is not None and flask.request.method == "POST":
+            return take(provider, server, web.read().form)
+        user = provider.get_current_user()
+        if user is None:
+            return _sign_in(provider)
+        _require_developer(server, user)
+        return show(provider, server, user)
+
+    return server.answer(respond, partial(show_error, server))
+
+
+def _require_offer(provider: OAuth2Provider, server: Server) -> None:
+    if not server.settings.developer_pages:
+        raise AccessDenied(
+            "there are no pages for developers here",
+            rule="rfc6749 2",
+            cure="set OAUTH2_DEVELOPER_PAGES = True, if whoever is signed in may register clients",
+            status=404,
+        )
+    if not provider.has_users:
+        raise AccessDenied(
+            "nobody signs in here, so nobody can have a client",
+            rule="rfc6749 2",
+            cure="decorate a function with @provider.current_user, or set up Flask-Login",
+            status=404,
+        )
+
+
+def _require_developer(server: Server, user: User) -> None:
+    policy = server.developer_policy
+    if policy is not None and not policy(user):
+        raise AccessDenied("you may not register applications here", rule="rfc6749 2", status=403)
+
+
+def _sign_in(provider: OAuth2Provider, kept: str | None = None) -> Response:
+    """To the login page, and back to this one, with what was typed."""
+    named: dict[str, Any] = {**(flask.request.view_args or {}), KEPT: kept}
+    return redirect(provider.login_url(flask.url_for(flask.request.endpoint or "", **named)))
+
+
+def _owned(server: Server, user: User) -> list[Client]:
+    """Those that the user sees to here; one that the operator took over is the operator's."""
+    found = server.registrations.list_owned(user.id)
+    return [client for client in found if client.registered_by == REGISTERED_BY]
+
+
+def _find(server: Server, user: User, client_id: str) -> Client | None:
+    client = server.store.get_client(client_id)
+    is_own = client is not None and client.registered_by == REGISTERED_BY and client.owner_id == user.id
+    return client if is_own else None
+
+
+def _describe(client: Client) -> Registered:
+    metadata: Mapping[str, Any] = client.metadata
+    return Registered(
+        client_id=client.client_id,
+        name=client.name,
+        kind=forms.kind_of(client),
+        uri=metadata.get("client_uri"),
+        logo_uri=metadata.get("logo_uri"),
+        registered_at=datetime.fromtimestamp(client.created_at, UTC),
+    )
+
+
+def _list(server: Server, user: User, status: int = 200, done: str | None = None) -> Response:
+    """The page of all that are the user's."""
+    clients = [_describe(client) for client in _owned(server, user)]
+    told = flask.session.pop(_DONE, {})
+    return page(
+        "oauth2/developer.html",
+        status,
+        form_action="'none'",
+        images=tuple(client.logo_uri for client in clients),
+        user=user,
+        clients=clients,
+        most=server.settings.developer_clients,
+        is_full=len(clients) >= server.settings.developer_clients,
+        done=done or told.get("done"),
+        done_name=told.get("name"),
+    )
+
+
+def _missing(server: Server, user: User) -> Response:
+    """The same answer where there is no such client and where it is somebody else's."""
+    return _list(server, user, 404, "missing")
+
+
+def _tell(done: str, client: Client) -> None:
+    """What the next page says."""
+    flask.session[_DONE] = {"done": done, "name": client.name}
+
+
+def _to_client(client: Client) -> Response:
+    return redirect(flask.url_for("oauth2.developer_client", client_id=client.client_id))
+
+
+def _version(server: Server, client: Client) -> str:
+    """What is another after each change of the client, whoever makes it."""
+    return values.text(values.derive(server.settings.secret_keys[-1], "version of a client", repr(client)))
+
+
+def _unheld_key(server: Server, now: float) -> bytes:
+    return values.mint(server.settings.prefixes["registration_access_token"], values.stamp(now))[1]
+
+
+def _show_form(provider: OAuth2Provider, server: Server, user: User) -> Response:
+    request = web.read()
+    client_id = request.named.get("client_id")
+    client = None if client_id is None else _find(server, user, client_id)
+    if client_id is not None and client is None:
+        return _missing(server, user)
+    if client is None and len(_owned(server, user)) >= server.settings.developer_clients:
+        return redirect(flask.url_for("oauth2.developer"))
+    kept = _find_kept(server, user, client, request.parameters.get(KEPT))
+    if kept is not None:
+        return _fill_in(server, user, client, kept["typed"], kept["ticket"], notice="again")
+    told = flask.session.pop(_DONE, {}) if client else {}
+    return _fill_in(server, user, client, forms.fill(client, server), _content(server, client), notice=told.get("done"))
+
+
+def _content(server: Server, client: Client | None) -> dict[str, str]:
+    """What the ticket of the form says: which client, and as it was when the form was filled."""
+    if client is None:
+        return {"client_id": rules.new_client_id(), "version": ""}
+    return {"client_id": client.client_id, "version": _version(server, client)}
+
+
+def _fill_in(
+    server: Server,
+    user: User,
+    client: Client | None,
+    typed: Typed,
+    content: dict[str, str],
+    *,
+    problems: Mapping[str, Problem] | None = None,
+    notice: str | None = None,
+    status: int = 200,
+) -> Response:
+    """The form, filled with what was typed; ``notice`` says what became of it."""
+    offered = server.settings.grant_types
+    return page(
+        "oauth2/developer_client.html",
+        status,
+        form_action="'self'",
+        images=(client.metadata.get("logo_uri") if client else None,),
+        user=user,
+        client=client and _describe(client),
+        issuer=server.issuer,
+        typed=typed,
+        problems=problems or {},
+        notice=notice,
+        most=server.settings.developer_clients,
+        most_uris=forms.MOST_URIS,
+        longest_uri=forms.LONGEST_URI,
+        longest_name=rules.LONGEST_NAME,
+        pages=rules.PAGES,
+        scopes=describe(server, forms.choices(client, server)),
+        offers_code="authorization_code" in offered,
+        offers_device=DEVICE_CODE in offered,
+        ticket=write_ticket(server, _FORM, user, content),
+    )
+
+
+def _read_form(provider: OAuth2Provider, server: Server, form: Params) -> Response:
+    """What was typed: taken, or shown again with what is in its way."""
+    content, user, is_fresh = read_kept_ticket(provider, _FORM, form.require("ticket"))
+    content, for_user = {name: content[name] for name in ("client_id", "version")}, str(content["user"])
+    client_id, is_new = content["client_id"], not content["version"]
+    if web.read().named.get("client_id") != (None if is_new else client_id):
+        raise stale()
+    found = server.store.get_client(client_id)
+    typed = _read_typed(form, forms.field_names(None if is_new else found, server))
+    if user is None:
+        return _sign_in(provider, _keep(server, for_user, content, typed))
+    _require_developer(server, user)
+    client = _find(server, user, client_id)
+    if client is None and (not is_new or found is not None or server.store.revoked(client_id)):
+        return _missing(server, user)
+    if client is not None and is_new:  # the form was sent before
+        return _to_client(client)
+    if not is_fresh:
+        return _fill_in(server, user, client, typed, content, notice="again", status=400)
+    return _change(server, user, client, typed, content) if client else _create(server, user, typed, content)
+
+
+def _read_typed(form: Params, names: Iterable[str]) -> dict[str, str]:
+    typed = {name: value for name in names if (value := form.get(name)) is not None}
+    if sum(map(len, typed.values())) > LONGEST_KEPT:
+        raise InvalidRequest("the form is too long", expected=f"at most {LONGEST_KEPT} characters", status=413)
+    return typed
+
+
+def _create(server: Server, user: User, typed: Typed, content: dict[str, str]) -> Response:
+    now = server.clock()
+    blank = Client(
+        client_id="",
+        grant_types=(),
+        response_types=(),
+        registered_by=REGISTERED_BY,
+        owner_id=user.id,
+        created_at=int(now),
+        registration_key=_unheld_key(server, now),
+    )
+    client, problems = forms.read(typed, blank, server)
+    if problems:
+        return _fill_in(server, user, None, typed, content, problems=problems, notice="wrong", status=400)
+    secret = None if client.is_public else rules.new_secret(server.settings, now)
+    client = replace(client, client_id=content["client_id"], secret=secret and hash_secret(secret))
+    with at_once(server, "registration by a developer", user.id, now) as others:
+        if len(_owned(server, user)) + others > server.settings.developer_clients:
+            return _fill_in(server, user, None, typed, content, notice="full", status=400)
+        is_added = server.registrations.add_client(client)
+    if not is_added:  # the same form came twice at once
+        return _to_client(client)
+    server.tell(signals.client_created, client_id=client.client_id, registered_by=REGISTERED_BY)
+    if secret is not None:
+        return _show_secret(user, client, secret, is_new=True)
+    _tell("registered", client)
+    return _to_client(client)
+
+
+def _change(server: Server, user: User, before: Client, typed: Typed, content: dict[str, str]) -> Response:
+    client, problems = forms.read(typed, before, server)
+    if problems:
+        return _fill_in(server, user, before, typed, content, problems=problems, notice="wrong", status=400)
+    if client != before:
+        if content["version"] != _version(server, before):
+            return _overtaken(server, user, before, typed)
+        changed = replace(client, registration_key=_unheld_key(server, server.clock()))
+        if not server.registrations.change_client(changed, before):
+            found = _find(server, user, client.client_id)
+            return _overtaken(server, user, found, typed) if found else _missing(server, user)
+        server.tell(signals.client_updated, client_id=client.client_id, registered_by=REGISTERED_BY)
+    _tell("saved", client)
+    return _to_client(client)
+
+
+def _overtaken(server: Server, user: User, client: Client, typed: Typed) -> Response:
+    """The client was changed since the form was filled: what was typed is kept, and replaces that when sent again."""
+    return _fill_in(server, user, client, typed, _content(server, client), notice="overtaken", status=409)
+
+
+def _keep(server: Server, user_id: str, content: dict[str, str], typed: Typed) -> str:
+    """File what was typed, for that user alone, while they sign in. The name of the row."""
+    now = server.clock()
+    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
+    parameters = {"user": user_id, "ticket": content, "typed": dict(typed)}
+    server.store.issue(
+        None, [Grant(key=key, kind="form", parameters=parameters, expires_at=int(now) + PATIENCE)], int(now)
+    )
+    return name
+
+
+def _find_kept(server: Server, user: User, client: Client | None, name: str | None) -> Mapping[str, Any] | None:
+    grant = server.store.get_grant(values.key(name), "form") if name else None
+    if grant is None or grant.expires_at <= server.clock() or grant.parameters["user"] != user.id:
+        return None
+    ticket = grant.parameters["ticket"]
+    is_for_client = (ticket["client_id"] == client.client_id) if client else not ticket["version"]
+    return grant.parameters if is_for_client else None
+
+
+def _ask(purpose: str, provider: OAuth2Provider, server: Server, user: User) -> Response:
+    """Whether it is meant."""
+    client = _find(server, user, web.read().named["client_id"])
+    if client is None:
+        return _missing(server, user)
+    if purpose == _SECRET and client.auth_method not in rules.SECRET_METHODS:
+        return _to_client(client)
+    content = {"client_id": client.client_id, "version": _version(server, client)}
+    return page(
+        "oauth2/developer_secret.html" if purpose == _SECRET else "oauth2/developer_delete.html",
+        form_action="'self'",
+        user=user,
+        client=_describe(client),
+        secret=None,
+        is_new=False,
+        ticket=write_ticket(server, purpose, user, content),
+    )
+
+
+def _decide(
+    purpose: str,
+    act: Callable[[Server, User, Client, str], Response],
+    provider: OAuth2Provider,
+    server: Server,
+    form: Params,
+) -> Response:
+    """It is."""
+    content, user = read_ticket(provider, purpose, form.require("ticket"))
+    client_id = web.read().named["client_id"]
+    if content["client_id"] != client_id:
+        raise stale()
+    if user is None:
+        return _sign_in(provider)
+    _require_developer(server, user)
+    client = _find(server, user, client_id)
+    return _missing(server, user) if client is None else act(server, user, client, content["version"])
+
+
+def _rotate(server: Server, user: User, client: Client, version: str) -> Response:
+    """A new secret in place of the old one; not where the form was sent before, or something else has changed."""
+    now = server.clock()
+    secret = rules.new_secret(server.settings, now)
+    changed = replace(client, secret=hash_secret(secret), registration_key=_unheld_key(server, now))
+    has_secret = client.auth_method in rules.SECRET_METHODS
+    is_same = has_secret and version == _version(server, client)
+    if not is_same or not server.registrations.change_client(changed, client):
+        _tell("changed", client)
+        return _to_client(client)
+    server.tell(signals.secret_rotated, client_id=client.client_id)
+    return _show_secret(user, changed, secret, is_new=False)
+
+
+def _show_secret(user: User, client: Client, secret: str, *, is_new: bool) -> Response:
+    """The only page that has it: what is kept is a digest."""
+    return page(
+        "oauth2/developer_secret.html",
+        form_action="'none'",
+        user=user,
+        client=_describe(client),
+        secret=secret,
+        is_new=is_new,
+        ticket=None,
+    )
+
+
+def _delete(server: Server, user: User, client: Client, version: str) -> Response:
+    """The client goes, and all that it has."""
+    client_id = client.client_id
+    if server.store.delete_client(client_id, server.mark_until(server.clock())):
+        server.tell(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
+    server.forget(client_id)
+    _tell("deleted", client)
+    return redirect(flask.url_for("oauth2.developer"))
