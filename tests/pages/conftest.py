@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from werkzeug.serving import make_server
 
-from flask_oauth2 import Client, MemoryStore, OAuth2Provider, User
+from flask_oauth2 import Client, MemoryStore, OAuth2Provider, User, hash_secret, values
 from flask_oauth2.records import Consent
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import CHALLENGE
@@ -133,6 +133,8 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
         },
         OAUTH2_LOGIN_VIEW="login",
         OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token", "device_code"],
+        OAUTH2_DEVELOPER_PAGES=True,
+        OAUTH2_REGISTRATION_SCOPES=["profile", "notes"],
     )
     provider = OAuth2Provider(app, store=store)
 
@@ -175,6 +177,21 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
     store.set_client(Client(client_id=agent, name="Agent", registered_by="document", **fields | anywhere))
     device: dict[str, Any] = {"grant_types": (DEVICE_CODE,), "redirect_uris": (), "response_types": ()}
     store.set_client(Client(client_id="television", name="Notes on the television", metadata=pages, **fields | device))
+    own: dict[str, Any] = {"registered_by": "developer", "owner_id": "Ada Lovelace"}
+    of_server: dict[str, Any] = {
+        "auth_method": "client_secret_basic",
+        "secret": hash_secret(values.new("ocs", values.stamp(SPRING))),
+        "scope": ("notes",),
+        "created_at": SPRING,
+        "metadata": pages,
+    }
+    store.set_client(Client(client_id="6f1e2ab09c3d7745", name="Notes for teams", **own, **fields | only | of_server))
+    phone: dict[str, Any] = {
+        "redirect_uris": ("com.example.notes:/back",),
+        "application_type": "native",
+        "created_at": SPRING + 30 * DAYS,
+    }
+    store.set_client(Client(client_id="0b9d41c7e85a2f36", name="Notes by voice", **own, **fields | phone))
     for client_id, scope, granted_at, used_at in (
         ("notes", ("profile", "notes"), SPRING, SPRING + 200 * DAYS),
         ("plain", ("notes",), SPRING + 30 * DAYS, SPRING + 31 * DAYS),

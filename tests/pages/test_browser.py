@@ -19,6 +19,7 @@ PICTURES = Path(__file__).parent.parent.parent / "docs" / "_static" / "screensho
 PICTURED = (
     *("consent", "consent-document", "error", "error-debug", "applications", "sign-in"),
     *("device", "device-link", "device-consent"),
+    *("developer", "developer-client", "developer-wrong", "developer-secret", "developer-delete"),
 )
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
@@ -29,6 +30,9 @@ WEB = {"redirect_uri": "https://notes.example/back"}
 AGENT = "https://agent.example/client.json"
 """A client that nobody has registered."""
 
+TEAMS = "6f1e2ab09c3d7745"
+"""A client that a developer has registered, which has a secret."""
+
 WRONG = {"client_id": "notes-web", "redirect_uri": "https://notes.example/back/"}
 
 
@@ -38,6 +42,22 @@ def ask_for_device(house: Any, page: Page) -> None:
     page.goto(house.start_device()["verification_uri_complete"])
     page.get_by_role("button", name="Yes, go on").click()
     page.get_by_role("heading", name="Allow").wait_for()
+
+
+def open_developer_page(house: Any, page: Page, path: str = "", name: str = "Ada Lovelace") -> None:
+    """Somebody comes to the pages for developers."""
+    house.sign_in(page, name)
+    page.goto(f"{house.url}/oauth/developer{path}")
+
+
+def register_wrongly(house: Any, page: Page) -> None:
+    """Somebody types what cannot be registered."""
+    open_developer_page(house, page, "/new")
+    page.get_by_label("Name", exact=True).fill("Notes for printers")
+    page.get_by_label("Redirect URIs").fill("http://printers.example/back")
+    page.get_by_label("Home page").fill("printers.example")
+    page.get_by_role("button", name="Register").click()
+    page.get_by_role("alert").wait_for()
 
 
 SCENES: dict[str, Callable[[Any, Page], Any]] = {
@@ -80,6 +100,19 @@ SCENES: dict[str, Callable[[Any, Page], Any]] = {
         page.get_by_role("button", name="Allow").click(),
         page.get_by_role("heading", name="Go back").wait_for(),
     ),
+    "developer": lambda house, page: open_developer_page(house, page),
+    "developer-none": lambda house, page: open_developer_page(house, page, name="Somebody new"),
+    "developer-new": lambda house, page: open_developer_page(house, page, "/new"),
+    "developer-wrong": lambda house, page: register_wrongly(house, page),
+    "developer-client": lambda house, page: open_developer_page(house, page, f"/{TEAMS}"),
+    "developer-missing": lambda house, page: open_developer_page(house, page, "/nothing"),
+    "developer-rotate": lambda house, page: open_developer_page(house, page, f"/{TEAMS}/secret"),
+    "developer-secret": lambda house, page: (
+        open_developer_page(house, page, f"/{TEAMS}/secret"),
+        page.get_by_role("button", name="Make a new secret").click(),
+        page.get_by_role("status").wait_for(),
+    ),
+    "developer-delete": lambda house, page: open_developer_page(house, page, f"/{TEAMS}/delete"),
     "form-post": lambda house, page: (
         house.sign_in(page, "Ada"),
         page.goto(house.ask(**WEB, response_mode="form_post", scope="unknown")),
@@ -128,7 +161,7 @@ def test_it_fits_every_screen_and_every_thumb(show: Callable[..., Page], scene: 
     for viewport in (*SIZES.values(), NARROW):
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-        for target in page.locator("button, .button, .client a, .facts a, .links a").all():
+        for target in page.locator("button, .button, .choice, .client a, .facts a, .links a").all():
             box = target.bounding_box()
             assert box is not None
             assert box["height"] >= 44, target.text_content()
@@ -141,7 +174,7 @@ def test_it_says_the_same_without_styles(show: Callable[..., Page], scene: str) 
     page = show(scene, without_styles=True)
     assert page.evaluate("getComputedStyle(document.querySelector('main')).padding") == "0px"
     bare = page.locator("body").inner_text().split()
-    ids = {"error", "error-debug", "device-link", "device-consent"}  # and codes: another each time
+    ids = {"error", "error-debug", "device-link", "device-consent", "developer-secret"}  # and codes: another each time
     assert len(bare) == len(styled) if scene in ids else bare == styled
     for element in page.locator("h1, h2, h3, p, li, dt, dd, button, a").all():
         assert element.is_visible()
