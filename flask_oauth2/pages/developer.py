@@ -34,7 +34,6 @@ from .base import (
     describe,
     page,
     read_kept_ticket,
-    read_ticket,
     redirect,
     show_error,
     stale,
@@ -385,7 +384,7 @@ def _decide(
     form: Params,
 ) -> Response:
     """It is."""
-    content, user = read_ticket(provider, purpose, form.require("ticket"))
+    content, user, is_fresh = read_kept_ticket(provider, purpose, form.require("ticket"))
     client_id = web.read().named["client_id"]
     if content["client_id"] != client_id:
         raise stale()
@@ -393,7 +392,11 @@ def _decide(
         return _sign_in(provider)
     _require_developer(server, user)
     client = _find(server, user, client_id)
-    return _missing(server, user) if client is None else act(server, user, client, content["version"])
+    if client is None:
+        return _missing(server, user)
+    if not is_fresh:  # it is asked once more
+        return redirect(flask.url_for(flask.request.endpoint or "", client_id=client_id))
+    return act(server, user, client, content["version"])
 
 
 def _rotate(server: Server, user: User, client: Client, version: str) -> Response:
