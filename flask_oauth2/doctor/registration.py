@@ -24,6 +24,12 @@ def scopes(examined: Examined) -> Iterator[Finding]:
             "rfc7591 2",
             "describe what they are for by provider.protect_resource(…, scopes), or set OAUTH2_REGISTRATION_SCOPES",
         )
+    if settings.developer_pages and not server.open_scopes:
+        yield warning(
+            "the clients of developers may ask for no scope at all",
+            "rfc7591 2",
+            "set OAUTH2_REGISTRATION_SCOPES to what developers may choose",
+        )
 
 
 def lifetime(examined: Examined) -> Iterator[Finding]:

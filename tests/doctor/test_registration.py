@@ -14,6 +14,12 @@ def test_registered_clients_that_may_ask_for_nothing(new_patient: NewPatient, mo
     assert patient.diagnose() == []
 
 
+def test_clients_of_developers_that_may_ask_for_nothing(new_patient: NewPatient) -> None:
+    (finding,) = new_patient(OAUTH2_DEVELOPER_PAGES=True).found("registration.scopes")
+    assert (finding.level, finding.rule) == ("warning", "rfc7591 2")
+    assert new_patient(OAUTH2_DEVELOPER_PAGES=True, OAUTH2_REGISTRATION_SCOPES="profile").diagnose() == []
+
+
 def test_scopes_of_registration_that_nobody_knows(new_patient: NewPatient) -> None:
     patient = new_patient(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile mail")
     (finding,) = patient.found("registration.scopes")

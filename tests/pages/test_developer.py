@@ -681,6 +681,23 @@ class TestDelete:
         assert "Other" in shown.text
         assert "is deleted" not in ada.open().text, "it is said once"
 
+    def test_what_two_delete_at_once_is_told_once(
+        self, house: Site, ada: Developer, heard: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client_id, _ = ada.register()
+        page, other = ada.open(f"/{client_id}/delete"), ada.open(f"/{client_id}/delete")
+        heard.clear()
+        delete = house.store.delete_client
+
+        def delete_after_another(*arguments: Any) -> bool:
+            monkeypatch.setattr(house.store, "delete_client", delete)
+            assert ada.send(f"/{client_id}/delete", other).status_code == 303
+            return bool(delete(*arguments))
+
+        monkeypatch.setattr(house.store, "delete_client", delete_after_another)
+        assert ada.send(f"/{client_id}/delete", page).status_code == 303
+        assert [name for name, _ in heard] == ["client_deleted"]
+
     def test_a_guard_that_remembers_forgets(self, new_house: Callable[..., Site]) -> None:
         site = new_house(OAUTH2_TOKEN_CACHE=60)
         ada = Developer(site)
