@@ -856,6 +856,33 @@ class TestStart:
         assert ada.client(client_id).scope == ()
 
 
+def test_all_of_it_on_a_database(sql_house: Site) -> None:
+    ada = Developer(sql_house)
+    page = ada.open("/new")
+    sign_out(ada.browser)
+    back = parse_qs(urlsplit(ada.send("/new", page, **TYPED).location).query)["next"][0]
+    sql_house.sign_in("ada", ada.browser)
+    page = ada.browser.get(back)
+    assert read_fields(page) == TYPED
+    typed = {**TYPED, "tos_uri": "https://client.example/terms", "client_uri": "https://client.example/"}
+    assert SECRET.search(ada.send("/new", page, **typed).text)
+    (client,) = ada.clients()
+    path = f"/{client.client_id}"
+    page, other = ada.open(path), ada.open(path)
+    assert ada.send(path, page, **typed).status_code == 303
+    assert ada.client(client.client_id) == client, "nothing is written where nothing is changed"
+    assert ada.send(path, page, **typed | {"name": "First"}).status_code == 303
+    overtaken = ada.send(path, other, **typed | {"name": "Second"})
+    assert overtaken.status_code == 409
+    assert ada.send(path, overtaken, **typed | {"name": "Second"}).status_code == 303
+    assert SECRET.search(ada.send(f"{path}/secret").text)
+    changed = ada.client(client.client_id)
+    assert changed.name == "Second"
+    assert changed.secret != client.secret
+    assert ada.send(f"{path}/delete").location == PAGE
+    assert ada.clients() == []
+
+
 def test_people_are_asked_each_time(house: Site, ada: Developer) -> None:
     client_id, secret = ada.register()
     assert secret
