@@ -70,17 +70,21 @@ class Quota:
     While it is not known whether one is had it weighs little, so that many who want the same at once, which is had
     once, are not in each other's way.
 
-    :param most: for each name how many.
+    :param most: for each name how many. As many as come at the same moment may be had beyond that, unless each is
+        ``had_at_once``.
 
     Raises :exc:`TemporarilyUnavailable` (429) where one of them has had that many.
     """
 
-    def __init__(self, server: Server, kind: str, most: Mapping[str, int], now: float) -> None:
+    def __init__(
+        self, server: Server, kind: str, most: Mapping[str, int], now: float, had_at_once: bool = False
+    ) -> None:
+        self._weight = _HAD if had_at_once else 1
         self._store = server.store
         counters = [(*_counter(kind, name, _HOUR, now), number) for name, number in most.items()]
         self._keys = [key for key, _, _ in counters]
         self._ends_at = counters[0][1]
-        counts = [self._store.count(key, self._ends_at) for key in self._keys]
+        counts = [self._store.count(key, self._ends_at, self._weight) for key in self._keys]
         if any(count > number * _HAD for count, (_, _, number) in zip(counts, counters, strict=True)):
             self.give_back()
             raise TemporarilyUnavailable(
@@ -93,7 +97,7 @@ class Quota:
 
     def give_back(self) -> None:
         """It was not."""
-        self._add(-1)
+        self._add(-self._weight)
 
     def _add(self, weight: int) -> None:
         for key in self._keys:
@@ -102,7 +106,7 @@ class Quota:
 
 def spend_quota(server: Server, kind: str, most: Mapping[str, int], now: float) -> None:
     """One of so many is had at once. Raises :exc:`TemporarilyUnavailable` (429) as :class:`Quota` does."""
-    Quota(server, kind, most, now).had()
+    Quota(server, kind, most, now, had_at_once=True)
 
 
 def network(address: str) -> str:

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from .. import uris, values, web
 from ..clients.documents import find_host, is_elsewhere
+from ..clients.throttle import network, spend_quota
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded
 from ..errors import InvalidRequest
@@ -46,6 +47,9 @@ KEPT = "flask_oauth2_request"
 
 SENT_AT = "flask_oauth2_sent_at"
 """The parameter that says when the request sent somebody to the login page, by ``prompt``."""
+
+MOST_KEPT = 1000
+"""Requests of one address that are kept within an hour."""
 
 LONGEST_QUERY = 2000
 """Characters of a query that every browser, proxy and server takes."""
@@ -215,6 +219,8 @@ def _write_query(server: Server, asked: Asked, longest: int) -> str:
     if len(query) > LONGEST_KEPT:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_KEPT} characters", status=413)
     now = server.clock()
+    # anybody can send one, and each is a row
+    spend_quota(server, "kept requests", {network(asked.request.address): MOST_KEPT}, now)
     name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
     kept = Grant(key=key, kind="request", parameters={"query": query}, expires_at=int(now) + PATIENCE)
     server.store.issue(None, [kept], int(now))
