@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .base import Examined, Finding, error, warning
+from .base import Examined, Finding, warning
 
 
 def scopes(examined: Examined) -> Iterator[Finding]:
     """What clients that register themselves may ask for, :rfc:`7591#section-2`."""
     server, settings = examined.server, examined.settings
-    unknown = [word for word in settings.registration_scopes if settings.scopes and word not in settings.scopes]
-    if unknown:
-        yield error(
-            f"OAUTH2_REGISTRATION_SCOPES names {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: no client "
-            "can be registered with it",
-            "rfc7591 2",
-            "describe it there, or take it away",
-        )
     if server.registration != "off" and not server.open_scopes:
         yield warning(
             "clients that register themselves may ask for no scope at all",

@@ -74,7 +74,7 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         if DEVICE_CODE in settings.grant_types
         else None,
         "registration_endpoint": server.registration != "off" and server.url("registration", mount),
-        "scopes_supported": list(settings.scopes),
+        "scopes_supported": _scopes(server),
         "response_types_supported": [" ".join(names) for names in server.response_type_sets],
         "response_modes_supported": list(response_mode.MODES),
         "grant_types_supported": list(server.grant_type_names),
@@ -89,6 +89,11 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
     }
     # "response_types_supported" is required even where there is none to name
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}
+
+
+def _scopes(server: Server) -> list[str]:
+    """Those that a client may ask for; where MCP clients are expected, which ask for all of them, what these may."""
+    return [word for word in server.settings.scopes if not server.is_for_mcp or word in server.open_scopes]
 
 
 def describe_resource(server: Server, resource: Resource) -> dict[str, Any]:
