@@ -16,6 +16,8 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 FLASK = (
     "provider.py",
+    "protection.py",
+    "routes.py",
     "registry.py",
     "guard.py",
     "web.py",
@@ -83,7 +85,20 @@ def test_only_what_visits_imports_httpx(module: Path) -> None:
         assert not {top for top in imports(module) if top.split(".")[0] == "httpx"}
 
 
-LAYERS = ["stores", "clients", "checks", "tokens", "grants", "endpoints", "server", "storage", "registry", "provider"]
+LAYERS = [
+    "stores",
+    "clients",
+    "checks",
+    "tokens",
+    "grants",
+    "endpoints",
+    "server",
+    "storage",
+    "registry",
+    "protection",
+    "routes",
+    "provider",
+]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)

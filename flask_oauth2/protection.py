@@ -1,0 +1,164 @@
+"""Parts of an application that are protected resources: described, guarded as a whole, and mounted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import flask
+
+from . import web
+from .errors import ConfigurationError
+from .guard import MARK, Guard, find_guards
+from .registry import Registry
+from .resources import Resource
+from .scopes import parse_option
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from .provider import OAuth2Provider
+
+_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*\Z")
+"""A path that is its own encoding, so that its URL is written in one way."""
+
+
+class Protection(Registry):
+    """Takes descriptions of protected resources until the first request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.described: list[Resource] = []
+        """The protected resources, see :meth:`protect_resource`."""
+        self._mounted: dict[str, WSGIApplication] = {}
+        self._apps: list[flask.Flask] = []
+
+    def protect_resource(
+        self,
+        path: str,
+        scopes: str | Iterable[str] = (),
+        *,
+        step_up: str | Iterable[str] = (),
+        name: str | None = None,
+        documentation: str | None = None,
+        policy_uri: str | None = None,
+        tos_uri: str | None = None,
+        wsgi_app: WSGIApplication | None = None,
+    ) -> None:
+        """Describe a part of the application as a protected resource, :rfc:`9728`, and guard all that is in it.
+
+        Every request at ``path`` or below it needs a token that was issued for this resource (:rfc:`8707`) and has all
+        of ``scopes``; a view with an optional guard of its own answers without one. What is at ``/`` is described, and
+        only the views that have a guard are guarded.
+
+        :param path: where it begins, such as ``/api``.
+        :param scopes: words that every request needs. What the guards of views below demand beside is added by itself.
+        :param step_up: words that some requests need beside, where no guard of a view says so.
+        :param name: what people call it.
+        :param documentation: the URL of a page for developers of clients; ``policy_uri`` and ``tos_uri`` likewise.
+        :param wsgi_app: a WSGI application that answers there, in place of views. Whose token came it sees by
+            ``REMOTE_USER``, and by ``current_token``.
+        """
+        self._describe(
+            Resource(
+                path=path,
+                scopes=parse_option(scopes),
+                further=parse_option(step_up),
+                name=name,
+                documentation=documentation,
+                policy_uri=policy_uri,
+                tos_uri=tos_uri,
+            ),
+            wsgi_app,
+        )
+
+    def protect_mcp(
+        self,
+        path: str = "/mcp",
+        scopes: str | Iterable[str] = (),
+        *,
+        step_up: str | Iterable[str] = (),
+        name: str | None = None,
+        documentation: str | None = None,
+        wsgi_app: WSGIApplication | None = None,
+    ) -> None:
+        """Make an MCP server at ``path`` connectable by its URL alone: :meth:`protect_resource`, and what clients need.
+
+        Clients that nobody has registered may register themselves, :rfc:`7591`, unless ``OAUTH2_REGISTRATION`` says
+        otherwise, and may be known by the URL of their metadata document, unless ``OAUTH2_CLIENT_ID_DOCUMENTS`` does.
+        They get the scope of resources and ``OAUTH2_DEFAULT_SCOPE``, nothing else.
+
+        :param scopes: what each request needs; clients ask for it at first.
+        :param step_up: what some tools need beside; demand it by ``current_token.require()``.
+        """
+        described = Resource(
+            path=path,
+            scopes=parse_option(scopes),
+            further=parse_option(step_up),
+            name=name,
+            documentation=documentation,
+            is_mcp=True,
+        )
+        self._describe(described, wsgi_app)
+
+    def _describe(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
+        path = resource.path
+        if not _PATH.match(path) or (path != "/" and path.endswith("/")):
+            raise ConfigurationError(
+                f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
+            )
+        self._check_open(f"the resource {path}", any(other.path == path for other in self.described))
+        if not self.described:
+            for app in self._apps:
+                app.before_request(self._guard_resources)
+        self.described.append(resource)
+        if wsgi_app is not None:
+            self._mounted[path] = wsgi_app
+        for app in self._apps:
+            self._mount(app, resource)
+
+    def _mount(self, app: flask.Flask, resource: Resource) -> None:
+        wsgi_app = self._mounted.get(resource.path)
+        if wsgi_app is not None:
+            web.mount(app, resource.path, wsgi_app, self._guard_of(resource))
+
+    def _guard_resources(self) -> flask.Response | None:
+        """Before each request: what is in a protected resource needs a token."""
+        request = web.current_request()
+        path, endpoint = request.path, request.endpoint or ""
+        around = [resource for resource in self.described if resource.path != "/" and resource.covers(path)]
+        if not around or endpoint.startswith("oauth2."):
+            return None
+        described = max(around, key=lambda resource: len(resource.path))
+        own = getattr(flask.current_app.view_functions.get(endpoint), MARK, None)
+        is_preflight = request.method == "OPTIONS" and getattr(request.url_rule, "provide_automatic_options", False)
+        if is_preflight:
+            return None
+        return self._guard_of(described, own is not None and own.is_optional).check()
+
+    def _guard_of(self, resource: Resource, optional: bool = False) -> Guard:
+        """What every request to the resource needs."""
+        return Guard(cast("OAuth2Provider", self), (resource.scopes,) if resource.scopes else (), optional)
+
+    def _protect(self, app: flask.Flask) -> None:
+        """Guard and mount in an application what is described, now and later."""
+        self._apps.append(app)
+        if self.described:
+            app.before_request(self._guard_resources)
+        for resource in self.described:
+            self._mount(app, resource)
+
+
+def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str]]:
+    """The resources with the scopes that the guards of their views demand, and those of guards that are in none."""
+    innermost_first = sorted(described, key=lambda resource: -len(resource.path))
+    found: dict[str, list[str]] = {resource.path: [] for resource in innermost_first}
+    elsewhere: list[str] = []
+    for path, _, guards in find_guards(app):
+        owner = next((resource for resource in innermost_first if resource.covers(path)), None)
+        words = elsewhere if owner is None else found[owner.path]
+        words += [word for guard in guards for way in guard.demanded for word in way]
+    collected = [replace(resource, further=(*resource.further, *found[resource.path])) for resource in described]
+    return collected, set(elsewhere)
