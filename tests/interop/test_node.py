@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from turns import my_turn
 
 from .conftest import CALLBACK, Provider
 
@@ -55,8 +56,9 @@ def node() -> str:
     if program is None or npm is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Node: apt-get install nodejs npm")
     wanted = json.loads((FOLDER / "package.json").read_text())["dependencies"]
-    if any(installed_version(name) != version for name, version in wanted.items()):
-        subprocess.run([npm, "install", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
+    with my_turn(FOLDER):
+        if any(installed_version(name) != version for name, version in wanted.items()):
+            subprocess.run([npm, "install", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
     return program
 
 

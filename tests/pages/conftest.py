@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import flask
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from turns import my_turn
 from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, MemoryStore, OAuth2Provider, User, hash_secret, values
@@ -287,12 +288,13 @@ def axe() -> str:
         lacks("no npm: apt-get install npm")
     wanted = (HERE / "package.json").read_text()
     kept, engine = AXE / "package.json", AXE / "node_modules" / "axe-core" / "axe.min.js"
-    if not engine.exists() or kept.read_text() != wanted:
-        AXE.mkdir(parents=True, exist_ok=True)
-        kept.write_text(wanted)
-        command = [str(npm), "install", "--no-package-lock", "--no-audit", "--no-fund"]
-        installed = subprocess.run(command, cwd=AXE, capture_output=True, text=True)
-        if installed.returncode:
-            kept.unlink()
-            lacks(f"npm could not install axe-core: {installed.stderr}")
+    with my_turn(AXE):
+        if not engine.exists() or kept.read_text() != wanted:
+            AXE.mkdir(parents=True, exist_ok=True)
+            kept.write_text(wanted)
+            command = [str(npm), "install", "--no-package-lock", "--no-audit", "--no-fund"]
+            installed = subprocess.run(command, cwd=AXE, capture_output=True, text=True)
+            if installed.returncode:
+                kept.unlink()
+                lacks(f"npm could not install axe-core: {installed.stderr}")
     return engine.read_text()

@@ -247,7 +247,7 @@ class TestProvider:
         site = make_site(tmp_path, OAUTH2_REDIS_URL=redis_url, OAUTH2_GRANT_TYPES=["device_code"])
         add_device_client(site)
         device = Device(site)
-        assert sorted(name.split(":")[1] for name in redis_client.scan_iter()) == ["grant", "user_code"]
+        assert sorted(name.split(":")[1] for name in redis_client.scan_iter()) == ["count", "grant", "user_code"]
         assert device.error() == "authorization_pending"
         Person(site).decide(device.user_code)
         assert site.is_alive(device.poll().get_json()["access_token"])
