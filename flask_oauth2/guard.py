@@ -158,7 +158,7 @@ class Guard:
     def __call__(self, guarded: Guarded) -> Guarded:
         """Guard a view (sync or async), a class of views, or every view of a blueprint."""
         if isinstance(guarded, flask.Blueprint):
-            guarded.before_request(self._check_unless_options)
+            guarded.before_request(self.check_unless_options)
             return guarded
         if isinstance(guarded, type) and issubclass(guarded, View):
             guarded.decorators = [*guarded.decorators, self]
@@ -206,7 +206,7 @@ class Guard:
         demanded += [guard.demanded for guard in guards]
         return web.write(resource.refuse(server, error, demanded, described))
 
-    def _check_unless_options(self) -> flask.Response | None:
+    def check_unless_options(self) -> flask.Response | None:
         """Flask itself answers OPTIONS, which browsers send without a token; a view that answers it is guarded."""
         rule = flask.request.url_rule
         if flask.request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):

@@ -13,7 +13,7 @@ from . import web
 from .errors import ConfigurationError
 from .guard import MARK, Guard, find_guards
 from .registry import Registry
-from .resources import Resource
+from .resources import Resource, innermost
 from .scopes import parse_option
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Protection(Registry):
         """Describe a part of the application as a protected resource, :rfc:`9728`, and guard all that is in it.
 
         Every request at ``path`` or below it needs a token that was issued for this resource (:rfc:`8707`) and has all
-        of ``scopes``; a view with an optional guard of its own answers without one. What is at ``/`` is described, and
-        only the views that have a guard are guarded.
+        of ``scopes``; a view with an optional guard of its own answers without one. Of what is at ``/``
+        only the views that have a guard are guarded, and what is mounted there.
 
         :param path: where it begins, such as ``/api``.
         :param scopes: words that every request needs. What the guards of views below demand beside is added by itself.
@@ -127,16 +127,11 @@ class Protection(Registry):
     def _guard_resources(self) -> flask.Response | None:
         """Before each request: what is in a protected resource needs a token."""
         request = web.current_request()
-        path, endpoint = request.path, request.endpoint or ""
-        around = [resource for resource in self.described if resource.path != "/" and resource.covers(path)]
-        if not around or endpoint.startswith("oauth2."):
+        endpoint, described = request.endpoint or "", innermost(self.described, request.path)
+        if described is None or described.path == "/" or endpoint.startswith("oauth2."):
             return None
-        described = max(around, key=lambda resource: len(resource.path))
         own = getattr(flask.current_app.view_functions.get(endpoint), MARK, None)
-        is_preflight = request.method == "OPTIONS" and getattr(request.url_rule, "provide_automatic_options", False)
-        if is_preflight:
-            return None
-        return self._guard_of(described, own is not None and own.is_optional).check()
+        return self._guard_of(described, own is not None and own.is_optional).check_unless_options()
 
     def _guard_of(self, resource: Resource, optional: bool = False) -> Guard:
         """What every request to the resource needs."""
@@ -153,11 +148,11 @@ class Protection(Registry):
 
 def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str]]:
     """The resources with the scopes that the guards of their views demand, and those of guards that are in none."""
-    innermost_first = sorted(described, key=lambda resource: -len(resource.path))
-    found: dict[str, list[str]] = {resource.path: [] for resource in innermost_first}
+    described = list(described)
+    found: dict[str, list[str]] = {resource.path: [] for resource in described}
     elsewhere: list[str] = []
     for path, _, guards in find_guards(app):
-        owner = next((resource for resource in innermost_first if resource.covers(path)), None)
+        owner = innermost(described, path)
         words = elsewhere if owner is None else found[owner.path]
         words += [word for guard in guards for way in guard.demanded for word in way]
     collected = [replace(resource, further=(*resource.further, *found[resource.path])) for resource in described]

@@ -50,6 +50,12 @@ class Resource:
         return self.path == "/" or path == self.path or path.startswith(f"{self.path}/")
 
 
+def innermost(described: Iterable[Resource], path: str) -> Resource | None:
+    """Of the resources that a path belongs to the one that begins last."""
+    around = (resource for resource in described if resource.covers(path))
+    return max(around, key=lambda resource: len(resource.path), default=None)
+
+
 class Resources:
     """The resources of one application, mounted at one place of one origin.
 
@@ -71,7 +77,6 @@ class Resources:
             )
             for resource in described
         ]
-        self._innermost_first = sorted(self._all, key=lambda resource: -len(resource.path))
         self._by_name = {_canonical(resource.identifier): resource for resource in self._all}
 
     def __iter__(self) -> Iterator[Resource]:
@@ -82,10 +87,7 @@ class Resources:
 
     def at(self, path: str) -> Resource | None:
         """The innermost resource that a path of the application belongs to."""
-        for resource in self._innermost_first:
-            if resource.covers(path):
-                return resource
-        return None
+        return innermost(self._all, path)
 
     def named(self, uri: str) -> Resource | None:
         """The resource of an identifier, None where there is none."""
@@ -108,11 +110,6 @@ class Resources:
         known = set(own.words if own else ())
         foreign = {word for name in others if (other := self.named(name)) for word in other.words} - known
         return tuple(word for word in scope if word not in foreign)
-
-    @property
-    def words(self) -> Scope:
-        """The scope words of all of them."""
-        return tuple(dict.fromkeys(word for resource in self._all for word in resource.words))
 
     @property
     def of_root(self) -> Resource | None:
