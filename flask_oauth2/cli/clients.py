@@ -15,7 +15,7 @@ from blinker import NamedSignal
 from flask.cli import AppGroup
 
 from .. import signals
-from ..clients import rules
+from ..clients import registration, rules
 from ..clients.secret import hash_secret
 from ..records import Client
 from ..settings import full_grant_type
@@ -280,21 +280,13 @@ def _keep(server: Server, client: Client, signal: NamedSignal, chosen: bool, as_
 def _describe(client: Client) -> dict[str, Any]:
     """A client by the names of :rfc:`7591#section-3.2.1`, without what is kept of its secret."""
     return {
-        "client_id": client.client_id,
-        "client_id_issued_at": client.created_at,
+        **registration.describe(client),
         "client_name": client.name,
-        "application_type": client.application_type,
-        "token_endpoint_auth_method": client.auth_method,
-        "redirect_uris": list(client.redirect_uris),
-        "grant_types": list(client.grant_types),
-        "response_types": list(client.response_types),
-        "scope": " ".join(client.scope),
         "token_format": client.token_format,
         "pkce_required": client.pkce_required,
         "resource_server": client.resource_server,
         "registered_by": client.registered_by,
         "expires_at": client.expires_at,
-        **client.metadata,
     }
 
 
