@@ -67,11 +67,6 @@ def is_elsewhere(client: Client, uri: str) -> bool:
     return client.registered_by == ORIGIN and uris.origin(uri) != uris.origin(client.client_id)
 
 
-def is_document_id(client_id: str, own_hosts: Collection[str] = ()) -> bool:
-    """Whether a document may be fetched by this client_id."""
-    return is_url(client_id) and find_fault(client_id, own_hosts) is None
-
-
 def find_fault(url: str, own_hosts: Collection[str] = ()) -> str | None:
     """Why a URL is no client_id, section 3. It is looked at as it came: libraries tidy up what is to be refused here.
 

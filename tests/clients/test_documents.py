@@ -26,7 +26,7 @@ from flask_oauth2.clients.document_cache import (
     Failure,
     find_lifetime,
 )
-from flask_oauth2.clients.documents import find_fault, is_document_id, read
+from flask_oauth2.clients.documents import find_fault, is_url, read
 from flask_oauth2.clients.rules import InvalidMetadata
 from flask_oauth2.errors import FetchError, TemporarilyUnavailable
 from flask_oauth2.fetch import Fetched, fetch
@@ -82,6 +82,11 @@ BAD_IDS = {
     "https://agent.example/c\n": "a character",
     "https://a.example/" + "c" * 238: "255 characters",
 }
+
+
+def is_document_id(client_id: str, own_hosts: Any = ()) -> bool:
+    """Whether a document may be fetched by this client_id."""
+    return is_url(client_id) and find_fault(client_id, own_hosts) is None
 
 
 @pytest.mark.spec("client-id-metadata-document", "3")
