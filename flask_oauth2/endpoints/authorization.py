@@ -107,11 +107,14 @@ def respond(server: Server, asked: Asked) -> Outcome:
     """
     params = asked.params
     client_id = params.require("client_id")
-    if server.client_documents is not None and is_url(client_id) and _must_sign_in_first(server, asked, client_id):
-        if prompt_check.is_silent(params):
-            raise LoginRequired("nobody is signed in, and prompt is none")
-        return LoginNeeded(None, None)
-    client = server.find_client(client_id, InvalidRequest)
+    client = server.store.get_client(client_id)
+    if client is None and server.client_documents is not None and is_url(client_id):
+        # a stranger's server is asked for somebody who has signed in, and for nobody else
+        if server.client_documents.find_kept(client_id) is None and asked.find_user() is None:
+            if prompt_check.is_silent(params):
+                raise LoginRequired("nobody is signed in, and prompt is none")
+            return LoginNeeded(None, None)
+        client = server.find_document(client_id, InvalidRequest)
     if client is None:
         raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
     redirect_uri = uris.choose(client, params.get("redirect_uri"))
@@ -134,11 +137,6 @@ def respond(server: Server, asked: Asked) -> Outcome:
         return answer(decided) if isinstance(decided, dict) else decided
 
     return server.answer(decide, refuse)
-
-
-def _must_sign_in_first(server: Server, asked: Asked, client_id: str) -> bool:
-    """Whether nobody is there for whom a stranger's server may be asked what its client is."""
-    return server.find_known_client(client_id) is None and asked.find_user() is None
 
 
 def _decide(
