@@ -55,8 +55,9 @@ def _soak(name: str, entry: Entry, minutes: float, say: Say) -> Iterator[Slice]:
         begin, works = time.monotonic(), cycle(WORKS)
         for number in range(1, SLICES + 1):
             say(f"{name}: slice {number} of {SLICES}")
-            until, latencies, seconds = minutes * number / SLICES, [], 0.0
-            while time.monotonic() < begin + until * 60:
+            until, seconds = minutes * number / SLICES, 0.0
+            latencies: list[float] = []
+            while not latencies or time.monotonic() < begin + until * 60:  # once at least, however slow the machine
                 answer = server.order(next(works), _AT_A_TIME)
                 latencies += answer["latencies"]
                 seconds += answer["seconds"]
