@@ -33,12 +33,17 @@ class MariaDBServer:
         assert port is not None
         self.port = port
         self._user = ["--user=root"] if os.getuid() == 0 else []
+        # a server that starts takes away what it believes to be its own in the folder of temporary files
+        self._environ = {**os.environ, "TMPDIR": str(self.directory)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> MariaDBServer:
         make = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run(
-            [*make, f"--datadir={self.directory / 'data'}", *self._user], check=True, stdout=subprocess.DEVNULL
+            [*make, f"--datadir={self.directory / 'data'}", *self._user],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=self._environ,
         )
         self.start()
         return self
@@ -52,7 +57,7 @@ class MariaDBServer:
         options = ["--no-defaults", f"--datadir={self.directory / 'data'}", *self._user, "--bind-address=127.0.0.1"]
         options += [f"--port={self.port}", f"--socket={self.directory / 'socket'}", "--skip-name-resolve"]
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._mariadbd, *options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._mariadbd, *options], stdout=log, stderr=log, env=self._environ)
         retry(lambda: self.run("SELECT 1"), PATIENCE, possible_exception=pymysql.Error)
 
     def stop(self) -> None:
