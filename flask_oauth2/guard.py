@@ -96,7 +96,7 @@ class CurrentToken:
     def client(self) -> Any:
         """The client, looked up with each asking: what the ``clientgetter`` returns, or a :class:`.records.Client`."""
         client_id = self._access.client_id
-        return self._server.callbacks.find_client(client_id) or self._server.find_client(client_id)
+        return self._server.callbacks.find_client(client_id) or self._server.clients.find(client_id)
 
     @property
     def user(self) -> Any:

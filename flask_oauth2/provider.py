@@ -17,10 +17,11 @@ from . import cli, login, pages, routes, storage, uris, values, web
 from .endpoints import ENDPOINTS
 from .errors import ConfigurationError
 from .guard import Guard, demand
+from .offer import Parts
 from .protection import Protection, collect_scopes
 from .records import Client, User, find, identify, is_nobody, seconds
 from .registry import Callback, synchronous
-from .server import Parts, Server, log
+from .server import Server, log
 from .settings import Settings
 from .stores.base import Store
 

@@ -17,7 +17,7 @@ from .clients.base import ClientAuthMethod
 from .errors import ConfigurationError
 from .grants.base import Issue, ResponseType, TokenRequest
 from .grants.extension import ExtensionGrant
-from .server import Parts
+from .offer import Parts
 from .tokens.base import TokenFormat, TokenType
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])

@@ -5,34 +5,28 @@ where those of a request are caught, logged and rendered.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from secrets import token_hex
-from threading import Lock
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from blinker import NamedSignal
 
-from . import grants, signals, tokens, values
-from .clients import METHODS
-from .clients.base import ClientAuthMethod
-from .clients.document_cache import Documents, can_fetch
-from .clients.documents import is_url
+from . import signals, values
+from .clients import developer, registration
+from .clients.directory import Directory
 from .clients.objects import read_client
 from .endpoints import PATHS
 from .endpoints.cross_origin import BrowserOrigins
-from .errors import ConfigurationError, InvalidClient, OAuth2Error, TemporarilyUnavailable
-from .grants.base import GrantType, ResponseType
-from .messages import NO_STORE, Request, Response
+from .errors import ConfigurationError, InvalidClient, OAuth2Error
+from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
-from .records import Authorization, Client, User
+from .offer import Offer, Parts
+from .records import Authorization, Client
 from .resources import Resource, Resources
 from .scopes import Scope
-from .settings import DEVICE_CODE, Settings
+from .settings import Settings
 from .stores.base import (
     ConsentStore,
     DeviceStore,
@@ -44,9 +38,9 @@ from .stores.base import (
     find_listing,
     find_registration,
 )
-from .stores.callbacks import Callbacks, CallbackStore
-from .stores.replica import ReplicatedReader, TokenReader
-from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
+from .stores.callbacks import CallbackStore
+from .stores.opening import Opening
+from .stores.replica import TokenReader
 from .tokens.cache import TokenCache
 
 log = logging.getLogger("flask_oauth2")
@@ -57,22 +51,6 @@ _MOST_MOUNTS = 16
 """An application is mounted at one place or a few."""
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Parts:
-    """What an application adds to the tables of grants, tokens and clients."""
-
-    grants: dict[str, GrantType] = field(default_factory=dict)
-    response_types: dict[str, ResponseType] = field(default_factory=dict)
-    token_types: dict[str, TokenType] = field(default_factory=dict)
-    token_formats: dict[str, TokenFormat] = field(default_factory=dict)
-    auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
-    usergetter: Callable[..., Any] | None = None
-    token_handler: Callable[[], Mapping[str, Any] | None] | None = None
-    registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
-    developer_policy: Callable[[User], object] | None = None
-    callbacks: Callbacks = field(default_factory=Callbacks)
 
 
 class Server:
@@ -98,8 +76,7 @@ class Server:
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
-        self._open_store = open_store
-        self._replica = replica
+        self.offer = Offer(settings, parts)
         self.described = described
         """The protected resources of the application, which may be none."""
         self.is_for_mcp = any(resource.is_mcp for resource in described)
@@ -108,19 +85,17 @@ class Server:
         self._resources: dict[str, Resources] = {}
         self.documents: dict[tuple[str, str], bytes] = {}
         """Metadata that was built, by its path and where the application is mounted."""
-        self.guards_read: TokenReader | None = None
-        """Where guards look, once the store is open, if not there."""
         self.callbacks = parts.callbacks
         """The application's own clients, codes and tokens, where it has them."""
         self.files_every_token = parts.callbacks.follow_tokens
         """Whether a token has a row too where it needs none, so that the application can end it."""
         self.token_handler = parts.token_handler
-        self.registration = self._choose_registration()
+        self.registration = registration.choose(settings, parts.callbacks, self.is_for_mcp)
         """``off``, ``token`` or ``open``."""
         self.registration_policy = parts.registration_policy
         self.developer_policy = parts.developer_policy
-        self._lock = Lock()
-        self._away_until = 0.0
+        self.token_cache = TokenCache(settings.token_cache) if settings.token_cache else None
+        self.opening = Opening(open_store, self._begin, self._stand_before, replica)
         self.clock = clock
         self.longest_lifetime = settings.longest_lifetime
         self.issuer = settings.issuer or ""
@@ -134,108 +109,20 @@ class Server:
         """What that request says of itself, which nobody has verified: ``endpoint``, ``client_id``, ``grant_type``."""
         self.metrics = Metrics(open_recorder(settings.metrics), sender, self._find_grant) if settings.metrics else None
 
-        named = settings.grant_types
-        built_in = [grant() for grant in grants.GRANTS if grant.name in named]
-        if "password" in named:
-            built_in.append(grants.Password(_require_usergetter(parts)))
-        self.grants: dict[str, GrantType] = {grant.name: grant for grant in built_in} | parts.grants
-        if twice := set(named).intersection(parts.grants):
-            raise ConfigurationError(
-                f"OAUTH2_GRANT_TYPES names {', '.join(twice)}, which the application has registered as a grant of its "
-                "own: leave it to one of them"
-            )
-        own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
-        own_names = [response_type.name for response_type in own_types]
-        self.response_types: dict[str, ResponseType] = {
-            response_type.name: response_type for response_type in own_types
-        } | parts.response_types
-        self.response_type_sets = [
-            names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)
-        ] + [(name,) for name in parts.response_types]
-        self.grant_type_names = (*named, *parts.grants)
+        self.clients = Directory(self)
+        self._check_scopes()
+        if settings.developer_pages:
+            developer.check_settings(self)
 
-        built_in_types = {kind.name.lower(): kind for kind in (make() for make in tokens.TYPES)}
-        self.token_cache = TokenCache(settings.token_cache) if settings.token_cache else None
-        self.token_types: dict[str, TokenType] = parts.token_types | built_in_types
-        """By scheme. Asked in this order for whom a new token is: Bearer, the last, takes what no other does."""
-        formats = [make(settings) for make in tokens.FORMATS]
-        self.formats: dict[str, TokenFormat] = {kind.name: kind for kind in formats} | parts.token_formats
-        self.self_contained_formats = [kind for kind in self.formats.values() if isinstance(kind, SelfContainedFormat)]
-        if settings.access_token_format not in self.formats:
-            raise ConfigurationError(
-                f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(self.formats)}, "
-                f"not {settings.access_token_format!r}"
-            )
-        if settings.access_token_format == "signed" and not settings.secret_keys:
-            raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
-        if DEVICE_CODE in named and not settings.secret_keys:
-            raise ConfigurationError("OAUTH2_GRANT_TYPES names device_code, which needs a SECRET_KEY: set one")
-        self.auth_methods: Sequence[ClientAuthMethod] = (
-            *(kind() for kind in METHODS),
-            *parts.auth_methods.values(),
-        )
-        self.client_documents = Documents(self) if self._takes_documents() else None
-        """The clients that are known by the URL of their metadata, where these are welcome."""
-        self.auth_schemes = [method.scheme.lower() for method in self.auth_methods if method.scheme]
-        for name, reason in grants.DISCOURAGED.items():
-            if name in named:
-                log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
-        needed = {f"the resource {resource.path}": resource.words for resource in described}
+    def _check_scopes(self) -> None:
+        settings = self.settings
+        needed = {f"the resource {resource.path}": resource.words for resource in self.described}
         for what, words in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
             unknown = [word for word in words if settings.scopes and word not in settings.scopes]
             if unknown:
                 raise ConfigurationError(
                     f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
                 )
-        if settings.developer_pages:
-            self._check_developer_pages()
-
-    def _check_developer_pages(self) -> None:
-        if self.callbacks.clientgetter is not None:
-            raise ConfigurationError(
-                "OAUTH2_DEVELOPER_PAGES is True, but clients come from the application's clientgetter, where the pages "
-                "can register none: leave one of the two out"
-            )
-        if not {"authorization_code", DEVICE_CODE} & set(self.settings.grant_types):
-            raise ConfigurationError(
-                "OAUTH2_DEVELOPER_PAGES is True, but there is no grant for the clients of developers: name "
-                "authorization_code or device_code in OAUTH2_GRANT_TYPES"
-            )
-        if not self.open_scopes:
-            log.warning(
-                "OAUTH2_DEVELOPER_PAGES is True, but there is no scope that developers may choose: name what their "
-                "clients may ask for in OAUTH2_REGISTRATION_SCOPES"
-            )
-
-    def _takes_documents(self) -> bool:
-        """By ``OAUTH2_CLIENT_ID_DOCUMENTS``, or because MCP clients are expected and it can be done."""
-        chosen = self.settings.client_id_documents
-        if chosen is not None or not self.is_for_mcp:
-            return bool(chosen)
-        if not can_fetch():
-            log.info(
-                "MCP clients that are known by the URL of a document have to register here: install "
-                "flask_oauth2[documents], or set OAUTH2_CLIENT_ID_DOCUMENTS = False to be told no more"
-            )
-        return can_fetch()
-
-    def _choose_registration(self) -> str:
-        """``OAUTH2_REGISTRATION``, or open where that is wanted and the application leaves clients to the store."""
-        chosen, has_own = self.settings.registration, self.callbacks.clientgetter is not None
-        if chosen in ("token", "open") and has_own:
-            raise ConfigurationError(
-                f"OAUTH2_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where none "
-                "can be registered from outside: leave one of the two out"
-            )
-        if chosen is None and self.is_for_mcp and not has_own:
-            log.info(
-                "anybody may register a client here, as clients of protected MCP servers do: "
-                "OAUTH2_REGISTRATION = 'token' or 'off' closes that"
-            )
-            chosen = "open"
-        if chosen in ("token", "open") and not self.settings.secret_keys:
-            raise ConfigurationError(f"OAUTH2_REGISTRATION is {chosen!r}, which needs a SECRET_KEY: set one")
-        return chosen or "off"
 
     def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
         """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""
@@ -267,7 +154,7 @@ class Server:
 
     def _find_grant(self) -> str:
         claimed = self.find_claims().get("grant_type", "")
-        return claimed if claimed in self.grants else ""
+        return claimed if claimed in self.offer.grants else ""
 
     def _log(self, error: OAuth2Error, error_id: str, reason: str) -> None:
         log.log(
@@ -285,7 +172,7 @@ class Server:
     def cures(self, error: OAuth2Error) -> list[str]:
         """What can be done about an error: for developers, never for strangers."""
         cure = error.cure
-        if cure and "flask oauth2 client update http" in cure and self.client_documents is not None:
+        if cure and "flask oauth2 client update http" in cure and self.clients.documents is not None:
             cure = (
                 "the client is what the document at its client_id says: correct it there; the scope of all such "
                 "clients is that of the protected resources and OAUTH2_DEFAULT_SCOPE"
@@ -311,7 +198,9 @@ class Server:
         headers = {**NO_STORE, **error.headers}
         if isinstance(error, InvalidClient):
             realm = self.settings.realm
-            headers["WWW-Authenticate"] = ", ".join(f'{scheme.title()} realm="{realm}"' for scheme in self.auth_schemes)
+            headers["WWW-Authenticate"] = ", ".join(
+                f'{scheme.title()} realm="{realm}"' for scheme in self.offer.auth_schemes
+            )
         return Response(error.status, error.parameters, headers)
 
     def end(self, mark: str, now: float) -> None:
@@ -334,7 +223,7 @@ class Server:
     @property
     def kept_store(self) -> Store:
         """The store without the application's callbacks before it, which know less than it does."""
-        return self.store and self._kept_store
+        return self.store and self.opening.kept
 
     def _end_undelivered(self, family: str, now: float) -> None:
         self.kept_store.revoke(family, self.mark_until(now))
@@ -383,32 +272,6 @@ class Server:
 
         return BrowserOrigins(list_clients, self.settings.browser_origins)
 
-    def find_client(self, client_id: str, refusal: type[OAuth2Error] | None = None) -> Client | None:
-        """The client of the store, or the one behind its URL; None where there is none.
-
-        Where the document behind the URL will not do, ``refusal`` is raised with the reason. Raises
-        :exc:`TemporarilyUnavailable` where too many are being fetched.
-        """
-        return self.store.get_client(client_id) or self.find_document(client_id, refusal)
-
-    def find_document(self, client_id: str, refusal: type[OAuth2Error] | None = None) -> Client | None:
-        """The same where the store is known to have none of that id."""
-        if self.client_documents is None or not is_url(client_id):
-            return None
-        found = self.client_documents.find(client_id)
-        if isinstance(found, Client):
-            return found
-        if refusal is None:
-            return None
-        raise refusal(found.reason, rule=found.rule, came=found.came, cure=found.cure)
-
-    def find_known_client(self, client_id: str) -> Client | None:
-        """The same for a page that only shows who it is: nothing is fetched."""
-        client = self.store.get_client(client_id)
-        if client is None and self.client_documents is not None:
-            return self.client_documents.find_kept(client_id)
-        return client
-
     @cached_property
     def consents(self) -> ConsentStore | None:
         """The store that remembers consent, where one does."""
@@ -432,57 +295,24 @@ class Server:
     @cached_property
     def store(self) -> Store:
         """The store, opened with the first use. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
-        with self._lock:
-            store: Store | None = self.__dict__.get("store")
-            if store is None:
-                if self._away_until > time.monotonic():  # whoever waited here is told at once
-                    raise TemporarilyUnavailable("the store cannot be reached", retry_after=1)
-                try:
-                    store = self._open_store()
-                except TemporarilyUnavailable:
-                    self._away_until = time.monotonic() + 1
-                    raise
-                takes_clients = self.registration != "off" or self.settings.developer_pages
-                if takes_clients and find_registration(store) is None:
-                    raise ConfigurationError(
-                        "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
-                        "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
-                    )
-                self._kept_store = store
-                if self.token_cache is not None:
-                    self._hear_of_ends(store, self.token_cache)
-                if self._replica is not None:
-                    self.guards_read = self._before(ReplicatedReader(store, self._replica))
-                store = self.__dict__["store"] = self._before(store)
-            return store
+        return self.opening.open()
 
-    def _before(self, store: Any) -> Any:
+    def _begin(self, store: Store) -> None:
+        takes_clients = self.registration != "off" or self.settings.developer_pages
+        if takes_clients and find_registration(store) is None:
+            raise ConfigurationError(
+                "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
+                "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
+            )
+        announcing = find_announcing(store)
+        if self.token_cache is not None and announcing is not None:
+            announcing.listen(self.token_cache.hear)
+
+    def _stand_before(self, store: Any) -> Any:
         """What asks the application's callbacks too, where there are any."""
         if self.callbacks.are_given:
             return CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
         return store
-
-    def _hear_of_ends(self, store: Store, cache: TokenCache) -> None:
-        """What other processes end, guards of this one forget at once, where the store tells of it."""
-
-        def hear(mark: str | None) -> None:
-            if mark is None:  # some may have been missed
-                cache.clear()
-            else:
-                cache.end(mark)
-
-        announcing = find_announcing(store)
-        if announcing is not None:
-            announcing.listen(hear)
-
-
-def _require_usergetter(parts: Parts) -> Callable[..., Any]:
-    if parts.usergetter is None:
-        raise ConfigurationError(
-            "OAUTH2_GRANT_TYPES names password, which needs a function that checks a name and a password: "
-            "decorate one with @provider.usergetter"
-        )
-    return parts.usergetter
 
 
 def _printable(value: object) -> str:

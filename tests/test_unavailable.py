@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from flask_oauth2 import MemoryStore, TemporarilyUnavailable
+from flask_oauth2.stores.opening import PAUSE
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from oauth_site import Site, make_site
 
@@ -39,18 +39,20 @@ def test_a_database_that_is_away_at_start(tmp_path: Path) -> None:
 def test_those_who_wait_for_a_failing_start_are_told_at_once(tmp_path: Path) -> None:
     opened: list[float] = []
     site = make_site(tmp_path, store=MemoryStore())
-    server = site.server
+    opening, now = site.server.opening, [100.0]
 
     def open_store() -> Any:
-        opened.append(time.monotonic())
+        opened.append(now[0])
         raise TemporarilyUnavailable("the database cannot be reached", retry_after=1)
 
-    server._open_store = open_store
+    opening._open_store, opening._clock = open_store, lambda: now[0]
     with ThreadPoolExecutor(8) as pool:
         posts = [pool.submit(site.app.test_client().post, "/oauth/token", data=FORM) for _ in range(8)]
         assert {post.result().status_code for post in posts} == {503}
     assert len(opened) == 1
-    server._open_store, server._away_until = MemoryStore, 0.0
+    opening._open_store = MemoryStore
+    assert site.http.post("/oauth/token", data=FORM).status_code == 503, "it is not tried again at once"
+    now[0] += PAUSE
     assert site.http.post("/oauth/token", data=FORM).status_code == 401, "it came back"
 
 

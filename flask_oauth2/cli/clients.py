@@ -248,7 +248,7 @@ def _with_default_grants(client: Client, server: Server) -> Client:
         raise click.UsageError("a public client acts for users only: give it a --redirect-uri, or name a --grant-type")
     elif not client.resource_server:
         wanted = ("client_credentials",)
-    grant_types = tuple(name for name in wanted if name in server.grant_type_names)
+    grant_types = tuple(name for name in wanted if name in server.offer.grant_types)
     response_types = client.response_types or rules.default_response_types(grant_types, server)
     return replace(client, grant_types=grant_types, response_types=response_types)
 

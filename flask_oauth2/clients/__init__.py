@@ -24,12 +24,12 @@ NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
     """The client that a request comes from. Raises :exc:`InvalidClient` with one answer for all that can be wrong."""
     scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
-    if scheme and scheme not in server.auth_schemes:
+    if scheme and scheme not in server.offer.auth_schemes:
         raise InvalidClient(
-            "client authentication failed", expected=f"one of {server.auth_schemes}", came="another scheme"
+            "client authentication failed", expected=f"one of {server.offer.auth_schemes}", came="another scheme"
         )
     found = []
-    for method in server.auth_methods:
+    for method in server.offer.auth_methods:
         credentials = method.present(request, form)
         if credentials is not None:
             found.append((method, credentials))
@@ -48,7 +48,7 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
     client_id = credentials.client_id
     # find_client(), with one call less in each request
-    client = server.store.get_client(client_id) or server.find_document(client_id, InvalidClient)
+    client = server.store.get_client(client_id) or server.clients.find_document(client_id, InvalidClient)
     method.verify(server, client, credentials, now)
     if client is None:
         raise InvalidClient("client authentication failed", came=f"unknown client_id {client_id}")

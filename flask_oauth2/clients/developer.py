@@ -6,11 +6,13 @@ What the operator gave a client beside stays with it, and what was taken away fr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .. import uris
+from ..errors import ConfigurationError
 from ..records import Client
 from ..scopes import Scope
 from ..settings import DEVICE_CODE
@@ -18,6 +20,8 @@ from . import registration, rules
 
 if TYPE_CHECKING:
     from ..server import Server
+
+log = logging.getLogger("flask_oauth2")
 
 Typed = Mapping[str, str]
 """The fields of the form by name, those that are empty left out; a box that is ticked has any value."""
@@ -48,6 +52,25 @@ class Problem:
 
     code: str
     detail: str = ""
+
+
+def check_settings(server: Server) -> None:
+    """Raise :exc:`ConfigurationError` where ``OAUTH2_DEVELOPER_PAGES`` is on and developers could register nothing."""
+    if server.callbacks.clientgetter is not None:
+        raise ConfigurationError(
+            "OAUTH2_DEVELOPER_PAGES is True, but clients come from the application's clientgetter, where the pages "
+            "can register none: leave one of the two out"
+        )
+    if not {"authorization_code", DEVICE_CODE} & set(server.settings.grant_types):
+        raise ConfigurationError(
+            "OAUTH2_DEVELOPER_PAGES is True, but there is no grant for the clients of developers: name "
+            "authorization_code or device_code in OAUTH2_GRANT_TYPES"
+        )
+    if not server.open_scopes:
+        log.warning(
+            "OAUTH2_DEVELOPER_PAGES is True, but there is no scope that developers may choose: name what their "
+            "clients may ask for in OAUTH2_REGISTRATION_SCOPES"
+        )
 
 
 def kind_of(client: Client) -> str:

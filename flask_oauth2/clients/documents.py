@@ -148,7 +148,7 @@ def _build(document: Mapping[str, Any], client_id: str, server: Server) -> Clien
     """What the document may decide; the scope is what anybody may ask a person for."""
     redirect_uris = tuple(dict.fromkeys(document["redirect_uris"]))
     wanted = document.get("grant_types", ["authorization_code"])
-    grant_types = tuple(name for name in GRANT_TYPES if name in wanted and name in server.grant_type_names)
+    grant_types = tuple(name for name in GRANT_TYPES if name in wanted and name in server.offer.grant_types)
     if not set(grant_types) - {"refresh_token"}:
         raise InvalidMetadata(
             "grant_types", f"names none that such a client may have here, of {', '.join(GRANT_TYPES)}"

@@ -8,20 +8,25 @@ ignore"). Everything else is the client's own word, so nothing of it is trusted 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .. import scopes, uris, values
+from ..errors import ConfigurationError
 from ..records import Client
 from ..scopes import Scope
-from ..settings import LOOPBACK_HOSTS
+from ..settings import LOOPBACK_HOSTS, Settings
 from . import documents, rules
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
     from ..server import Server
+    from ..stores.callbacks import Callbacks
+
+log = logging.getLogger("flask_oauth2")
 
 OPEN_GRANTS = documents.GRANT_TYPES
 """The grants in which a person decides, so that whoever registers has got nothing yet."""
@@ -37,6 +42,28 @@ _MOST = 20
 
 _LONGEST = 2048
 """Characters of any text."""
+
+
+def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
+    """``OAUTH2_REGISTRATION``, or open where that is wanted and the application leaves clients to the store.
+
+    Raises :exc:`ConfigurationError` for a choice that cannot be had.
+    """
+    chosen, has_own = settings.registration, callbacks.clientgetter is not None
+    if chosen in ("token", "open") and has_own:
+        raise ConfigurationError(
+            f"OAUTH2_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where none "
+            "can be registered from outside: leave one of the two out"
+        )
+    if chosen is None and is_for_mcp and not has_own:
+        log.info(
+            "anybody may register a client here, as clients of protected MCP servers do: "
+            "OAUTH2_REGISTRATION = 'token' or 'off' closes that"
+        )
+        chosen = "open"
+    if chosen in ("token", "open") and not settings.secret_keys:
+        raise ConfigurationError(f"OAUTH2_REGISTRATION is {chosen!r}, which needs a SECRET_KEY: set one")
+    return chosen or "off"
 
 
 def read(
@@ -55,7 +82,7 @@ def read(
     auth_method = _text(asked, "token_endpoint_auth_method") or "client_secret_basic"
     if auth_method not in METHODS:
         raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
-    offered = [name for name in server.grant_type_names if name in grant_types]
+    offered = [name for name in server.offer.grant_types if name in grant_types]
     if auth_method == "none":
         offered = [name for name in offered if name != "client_credentials"]
     granted = [name for name in _texts(asked, "grant_types") or ["authorization_code"] if name in offered]
@@ -133,7 +160,7 @@ def _response_types(asked: Mapping[str, Any], server: Server, grant_types: Itera
     wanted = _texts(asked, "response_types")
     if not wanted:
         return list(rules.default_response_types(tuple(grant_types), server))
-    had = {name for name, known in server.response_types.items() if known.grant_type in grant_types}
+    had = {name for name, known in server.offer.response_types.items() if known.grant_type in grant_types}
     left = [text for text in wanted if had.issuperset(text.split(" "))]
     if not left:
         raise InvalidMetadata(

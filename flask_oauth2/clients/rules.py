@@ -125,7 +125,7 @@ def new_secret(settings: Settings, now: float) -> str:
 def default_response_types(grant_types: tuple[str, ...], server: Server) -> tuple[str, ...]:
     """For each grant that begins at the authorization endpoint its first response type, :rfc:`7591#section-2.1`."""
     first: dict[str, str] = {}
-    for response_type in server.response_types.values():
+    for response_type in server.offer.response_types.values():
         first.setdefault(response_type.grant_type, response_type.name)
     return tuple(first[grant] for grant in grant_types if grant in first)
 
@@ -155,7 +155,7 @@ def _application_type(client: Client, server: Server) -> None:
 
 def _auth_method(client: Client, server: Server) -> None:
     """:rfc:`7591#section-2`: a method that is offered."""
-    known = ["none", *(method.name for method in server.auth_methods)]
+    known = ["none", *(method.name for method in server.offer.auth_methods)]
     if client.auth_method not in known:
         raise InvalidMetadata("token_endpoint_auth_method", f"{client.auth_method!r} is none of {', '.join(known)}")
 
@@ -171,7 +171,7 @@ def _redirect_uris(client: Client, server: Server) -> None:
 
 def _grant_types(client: Client, server: Server) -> None:
     """:rfc:`7591#section-2`: grants that are offered, and at least one unless the client only introspects."""
-    offered = server.grant_type_names
+    offered = server.offer.grant_types
     for name in client.grant_types:
         if name not in offered:
             raise InvalidMetadata(
@@ -188,7 +188,7 @@ def _grant_types(client: Client, server: Server) -> None:
 
 def _response_types(client: Client, server: Server) -> None:
     """:rfc:`7591#section-2`: response types that are offered, their words in any order."""
-    offered = server.response_type_sets
+    offered = server.offer.response_type_sets
     for text in client.response_types:
         words = text.split(" ")
         if not any(sorted(words) == sorted(known) for known in offered):
@@ -204,7 +204,7 @@ def _response_types(client: Client, server: Server) -> None:
 def _consistency(client: Client, server: Server) -> None:
     """The table of :rfc:`7591#section-2.1`: ``code`` goes with ``authorization_code``, ``token`` with ``implicit``."""
     registered = {word for text in client.response_types for word in text.split(" ")}
-    for response_type in server.response_types.values():
+    for response_type in server.offer.response_types.values():
         if response_type.name in registered and response_type.grant_type not in client.grant_types:
             raise InvalidMetadata(
                 "response_types",
@@ -212,7 +212,7 @@ def _consistency(client: Client, server: Server) -> None:
                 "add the grant type or take the response type away",
             )
     for grant_type in client.grant_types:
-        names = [known.name for known in server.response_types.values() if known.grant_type == grant_type]
+        names = [known.name for known in server.offer.response_types.values() if known.grant_type == grant_type]
         if names and not registered.intersection(names):
             raise InvalidMetadata(
                 "grant_types",
@@ -237,8 +237,8 @@ def _scope(client: Client, server: Server) -> None:
 
 def _token_format(client: Client, server: Server) -> None:
     """A format that is there, where the client has one of its own."""
-    if client.token_format is not None and client.token_format not in server.formats:
-        raise InvalidMetadata("token_format", f"{client.token_format!r} is none of {', '.join(server.formats)}")
+    if client.token_format is not None and client.token_format not in server.offer.formats:
+        raise InvalidMetadata("token_format", f"{client.token_format!r} is none of {', '.join(server.offer.formats)}")
 
 
 def _public(client: Client, server: Server) -> None:

@@ -56,4 +56,4 @@ def login_view(examined: Examined) -> Iterator[Finding]:
 
 
 def _needs_people(examined: Examined) -> bool:
-    return bool(examined.server.response_types) or DEVICE_CODE in examined.server.grants
+    return bool(examined.server.offer.response_types) or DEVICE_CODE in examined.server.offer.grants

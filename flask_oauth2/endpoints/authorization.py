@@ -108,18 +108,18 @@ def respond(server: Server, asked: Asked) -> Outcome:
     params = asked.params
     client_id = params.require("client_id")
     client = server.store.get_client(client_id)
-    if client is None and server.client_documents is not None and is_url(client_id):
+    if client is None and server.clients.documents is not None and is_url(client_id):
         # a stranger's server is asked for somebody who has signed in, and for nobody else
-        if server.client_documents.find_kept(client_id) is None and asked.find_user() is None:
+        if server.clients.documents.find_kept(client_id) is None and asked.find_user() is None:
             if prompt_check.is_silent(params):
                 raise LoginRequired("nobody is signed in, and prompt is none")
             return LoginNeeded(None, None)
-        client = server.find_document(client_id, InvalidRequest)
+        client = server.clients.find_document(client_id, InvalidRequest)
     if client is None:
         raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
     redirect_uri = uris.choose(client, params.get("redirect_uri"))
     user = asked.find_user()
-    types = [server.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
+    types = [server.offer.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
     mode = response_mode.read(params, [known.mode for known in types if known])
 
     def answer(parameters: Mapping[str, str]) -> Answer:
@@ -230,12 +230,12 @@ def _respond(
 
 def _read_response_types(server: Server, client: Client, text: str) -> list[ResponseType]:
     """ "the order of response types does not matter", section 3.1.1."""
-    wanted = frozenset(text.split(" "))
-    types = [server.response_types[name] for name in server.response_types if name in wanted]
-    if len(types) < len(wanted) or tuple(known.name for known in types) not in server.response_type_sets:
+    wanted, offer = frozenset(text.split(" ")), server.offer
+    types = [known for name, known in offer.response_types.items() if name in wanted]
+    if len(types) < len(wanted) or tuple(known.name for known in types) not in offer.response_type_sets:
         raise UnsupportedResponseType(
             "response_type is not supported",
-            expected=f"one of {', '.join(map(' '.join, server.response_type_sets))}",
+            expected=f"one of {', '.join(map(' '.join, offer.response_type_sets))}",
             came=text,
         )
     if wanted not in [frozenset(allowed.split(" ")) for allowed in client.response_types] or any(

@@ -107,7 +107,7 @@ def _is_of_client(server: Server, request: Request, origin: str) -> bool:
     """Whether the page is one of the client that the request names, where clients cannot be listed."""
     client_id = server.find_claims().get("client_id")
     try:
-        client = server.find_known_client(client_id) if client_id else None
+        client = server.clients.find_known(client_id) if client_id else None
     except TemporarilyUnavailable:
         return False
     return client is not None and _holds(origins_of(client), origin)

@@ -61,13 +61,13 @@ def respond(server: Server, request: Request) -> Response:
 
 def describe(server: Server, mount: str = "") -> dict[str, Any]:
     """The members of authorization server metadata; empty ones are left out, :rfc:`8414#section-3.2`."""
-    methods = ["none", *(method.name for method in server.auth_methods)]
+    methods = ["none", *(method.name for method in server.offer.auth_methods)]
     confidential = methods[1:]
     settings = server.settings
     members = {
         "issuer": server.issuer,
-        "authorization_endpoint": server.response_types and server.url("authorization", mount),
-        "token_endpoint": server.grants and server.url("token", mount),
+        "authorization_endpoint": server.offer.response_types and server.url("authorization", mount),
+        "token_endpoint": server.offer.grants and server.url("token", mount),
         "revocation_endpoint": server.url("revocation", mount),
         "introspection_endpoint": server.url("introspection", mount),
         "device_authorization_endpoint": server.url("device_authorization", mount)
@@ -75,16 +75,16 @@ def describe(server: Server, mount: str = "") -> dict[str, Any]:
         else None,
         "registration_endpoint": server.registration != "off" and server.url("registration", mount),
         "scopes_supported": _scopes(server),
-        "response_types_supported": [" ".join(names) for names in server.response_type_sets],
+        "response_types_supported": [" ".join(names) for names in server.offer.response_type_sets],
         "response_modes_supported": list(response_mode.MODES),
-        "grant_types_supported": list(server.grant_type_names),
+        "grant_types_supported": list(server.offer.grant_types),
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": confidential,
-        "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.response_types else None,
+        "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.offer.response_types else None,
         "authorization_response_iss_parameter_supported": True,
         "protected_resources": [resource.identifier for resource in server.resources(mount)],
-        "client_id_metadata_document_supported": server.client_documents is not None,
+        "client_id_metadata_document_supported": server.clients.documents is not None,
         "service_documentation": settings.service_documentation,
     }
     # "response_types_supported" is required even where there is none to name

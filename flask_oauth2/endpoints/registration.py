@@ -119,7 +119,7 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
         if decided is not None:  # what the application says may go beyond what is offered to all
             if not isinstance(decided, Mapping):
                 raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
-            metadata = registration.read(decided, server, server.grant_type_names)
+            metadata = registration.read(decided, server, server.offer.grant_types)
         client = registration.apply(metadata, before)
     except InvalidMetadata as error:
         raise _refused(error) from None

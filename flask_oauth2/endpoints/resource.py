@@ -34,7 +34,7 @@ def read_token(server: Server, request: Request) -> AccessToken:
     token_type, value = _presented(server, request)
     now, cache = server.clock(), server.token_cache
     if cache is None:
-        access = find_access(server, value, now, server.guards_read)
+        access = find_access(server, value, now, server.opening.guards_read)
     else:
         access = find_lately(server, cache, value, now)
     if access is None:
@@ -43,7 +43,7 @@ def read_token(server: Server, request: Request) -> AccessToken:
         raise InvalidToken("the token has expired")
     if access.type.lower() != token_type:
         raise InvalidToken("the token is of another type", expected=access.type, came=token_type)
-    server.token_types[token_type].verify(access, request)
+    server.offer.token_types[token_type].verify(access, request)
     return access
 
 
@@ -93,7 +93,7 @@ def refuse(
     # "the resource server SHOULD NOT include an error code or other error information"
     parameters = {} if isinstance(error, NoToken) else error.parameters
     challenge = {"realm": server.settings.realm, **parameters, **scope}
-    names = [server.token_types[name].name for name in server.token_types]
+    names = [token_type.name for token_type in server.offer.token_types.values()]
     headers = {
         "WWW-Authenticate": ", ".join(f"{name} {_auth_params(challenge.items())}" for name in names),
         "Cache-Control": "no-store",
@@ -105,13 +105,13 @@ def refuse(
 def _presented(server: Server, request: Request) -> tuple[str, str]:
     """The type and the value of the one token that came."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    token_type = server.token_types.get(scheme.lower())
+    token_type = server.offer.token_types.get(scheme.lower())
     # "Clients MUST NOT use more than one method to transmit the token in each request."
     value = None if request.body is None else request.form.get("access_token")
     if token_type is None:
         if value is None:
             raise NoToken("no token came")
-        return "bearer", server.token_types["bearer"].read(value)
+        return "bearer", server.offer.token_types["bearer"].read(value)
     if value is not None:
         raise InvalidRequest("the token came by more than one method", rule="rfc6750 2")
     return scheme.lower(), token_type.read(credentials.strip())

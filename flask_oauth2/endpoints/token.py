@@ -21,11 +21,11 @@ def respond(server: Server, request: Request) -> Response:
     form, now = request.form, server.clock()
     grant_type = form.require("grant_type")
     client = authenticate(server, request, form, now)
-    grant = server.grants.get(grant_type)
+    grant = server.offer.grants.get(grant_type)
     if grant is None:
         raise UnsupportedGrantType(
             "grant_type is not supported",
-            expected=f"one of {', '.join(server.grants)}",
+            expected=f"one of {', '.join(server.offer.grants)}",
             came=grant_type,
             cure="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
         )

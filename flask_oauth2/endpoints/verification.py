@@ -134,7 +134,7 @@ def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
     if grant is None or grant.expires_at <= now or grant.authorization is not None or grant.is_denied:
         return None
     asked = grant.parameters
-    client = server.find_client(asked["client_id"])
+    client = server.clients.find(asked["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
     return Waiting(grant, client, scopes.parse(asked["scope"]), tuple(asked.get("resource", ())))

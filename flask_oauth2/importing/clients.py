@@ -108,26 +108,26 @@ def _fit_types(client: ForeignClient, server: Server) -> tuple[tuple[str, ...], 
     Those are the types that are offered and that such a client can use: a public client does not act for itself, and
     without a redirect URI no user comes back to it.
     """
-    begun = {kind.grant_type for kind in server.response_types.values()}
+    begun = {kind.grant_type for kind in server.offer.response_types.values()}
     wanted = DEFAULT_GRANT_TYPES if client.grant_types is None else client.grant_types
     grant_types = tuple(
         name
         for name in wanted
-        if name in server.grant_type_names
+        if name in server.offer.grant_types
         and not (client.auth_method == "none" and name == "client_credentials")
         and (client.redirect_uris or name not in begun)
     )
     if rules.GIVES_NO_REFRESH_TOKEN.issuperset(grant_types):
         grant_types = tuple(name for name in grant_types if name != "refresh_token")
-    offered = [sorted(names) for names in server.response_type_sets]
+    offered = [sorted(names) for names in server.offer.response_type_sets]
     response_types = tuple(
         text
         for text in client.response_types
         if sorted(text.split()) in offered
-        and all(server.response_types[word].grant_type in grant_types for word in text.split())
+        and all(server.offer.response_types[word].grant_type in grant_types for word in text.split())
     )
     left_out = [name for name in (*wanted, *client.response_types) if name not in (*grant_types, *response_types)]
     notes = [f"without {', '.join(left_out)}: not offered here, or not for such a client"] if left_out else []
-    answered = {server.response_types[word].grant_type for text in response_types for word in text.split()}
+    answered = {server.offer.response_types[word].grant_type for text in response_types for word in text.split()}
     others = tuple(name for name in grant_types if name not in answered)
     return grant_types, (*response_types, *rules.default_response_types(others, server)), notes

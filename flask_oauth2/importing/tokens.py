@@ -104,7 +104,7 @@ class Tokens:
                 )
         if not self._clients.has(found.client_id):
             raise Unreadable(f"its client {found.client_id!r} is not here")
-        token_type = server.token_types.get(found.type.lower() or "bearer")
+        token_type = server.offer.token_types.get(found.type.lower() or "bearer")
         if token_type is None:
             raise Unreadable(f"its type {found.type!r} is not offered here")
         longest = now + server.longest_lifetime

@@ -76,7 +76,7 @@ def asking_client(provider: OAuth2Provider) -> Client | None:
         return None
     client_id = parse_qs(parts.query).get("client_id", [""])[0]
     is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
-    return provider.server.find_known_client(client_id) if is_ours and client_id else None
+    return provider.server.clients.find_known(client_id) if is_ours and client_id else None
 
 
 def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], Asked]) -> Response:

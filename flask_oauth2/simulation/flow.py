@@ -439,7 +439,7 @@ class Flow(Simulation):
         """A token that the client has no way to get, to see that it is refused."""
         server, stage, now = self.server, self.stage, self.server.clock()
         with stage.app.app_context():
-            client = server.find_client(self.identity.client_id) or Client(client_id=self.identity.client_id)
+            client = server.clients.find(self.identity.client_id) or Client(client_id=self.identity.client_id)
             decided = Issue(
                 Authorization(
                     id=values.new_family(now),

@@ -57,7 +57,7 @@ class RegisteredClient(Flow):
         secret = None if self.is_public else rules.new_secret(settings, self.server.clock())
         self.identity = Identity("simulated", self.redirect_uri, secret)
         grant_types = tuple(
-            name for name in self.server.grant_type_names if not (self.is_public and name == "client_credentials")
+            name for name in self.server.offer.grant_types if not (self.is_public and name == "client_credentials")
         )
         self.client = Client(
             client_id=self.identity.client_id,

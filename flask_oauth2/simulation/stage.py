@@ -18,9 +18,10 @@ from flask.sessions import SecureCookieSessionInterface
 
 from .. import login, values
 from ..errors import ConfigurationError, OAuth2Error
+from ..offer import Parts
 from ..provider import EXTENSION, Installed, OAuth2Provider
 from ..records import Client, User
-from ..server import Parts, Server
+from ..server import Server
 from ..settings import Settings
 from ..stores.memory import MemoryStore
 

@@ -125,9 +125,9 @@ def register_client(
         now = server.clock()
         if grant_types is None:
             never = {"client_credentials"} if is_public else set()
-            if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.grant_type_names):
+            if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.offer.grant_types):
                 never.add("refresh_token")
-            grant_types = [name for name in server.grant_type_names if name not in never]
+            grant_types = [name for name in server.offer.grant_types if name not in never]
         secret = None if is_public else rules.new_secret(server.settings, now)
         standard: dict[str, Any] = {
             "client_id": rules.new_client_id(),

@@ -60,6 +60,13 @@ class TokenCache:
         with self._lock:
             self._tokens = {}
 
+    def hear(self, mark: str | None) -> None:
+        """What another process has ended; None where some of that may have been missed."""
+        if mark is None:
+            self.clear()
+        else:
+            self.end(mark)
+
     def has_ended(self, access: AccessToken) -> bool:
         """Whether a mark that ends it was filed lately, as far as this process knows."""
         marks = access.authorization_id, access.client_id, access.consent_id, values.text(access.key)

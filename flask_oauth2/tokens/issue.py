@@ -71,13 +71,15 @@ def mint(
     ``params`` are those of the request, which may name the resource that the token is for.
     """
     settings, authorization, issued_at = server.settings, issue.authorization, int(now)
-    for token_type in server.token_types.values():
+    for token_type in server.offer.token_types.values():
         confirmation = token_type.bind(request, client)
         if confirmation is not None:
             break
-    token_format = server.formats.get(issue.format or client.token_format or settings.access_token_format)
+    token_format = server.offer.formats.get(issue.format or client.token_format or settings.access_token_format)
     if token_format is None:
-        raise UnauthorizedClient("the token format of this client is not offered", expected=", ".join(server.formats))
+        raise UnauthorizedClient(
+            "the token format of this client is not offered", expected=", ".join(server.offer.formats)
+        )
     lifetime = (
         settings.access_token_lifetime
         if issue.lifetime is None
@@ -103,7 +105,7 @@ def mint(
     fresh = values.new_id(now)
     access = AccessToken(key=fresh, **fields)
     value, key = token_format.mint(access)
-    self_contained = token_format in server.self_contained_formats
+    self_contained = token_format in server.offer.self_contained_formats
     if self_contained is not (key == fresh):
         raise ConfigurationError(
             f"mint() of the token format {token_format.name} returned the wrong key, see TokenFormat"
@@ -114,7 +116,7 @@ def mint(
     if scope:
         answer["scope"] = " ".join(scope)
     refresh_key = refresh_expires_at = None
-    if issue.refresh and "refresh_token" in client.grant_types and "refresh_token" in server.grants:
+    if issue.refresh and "refresh_token" in client.grant_types and "refresh_token" in server.offer.grants:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
         answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], fresh[:6])
         refresh_expires_at = issued_at + settings.refresh_token_lifetime

@@ -28,7 +28,7 @@ def find_lately(server: Server, cache: TokenCache, value: str, now: float) -> Ac
     access = cache.get(value)
     if access is None:
         asked_at = cache.clock()
-        access = find_access(server, value, now, server.guards_read)
+        access = find_access(server, value, now, server.opening.guards_read)
         if access is not None and cache.has_ended(access):  # which a replica, or who read before, does not know yet
             return None
         if access is not None:
@@ -39,7 +39,7 @@ def find_lately(server: Server, cache: TokenCache, value: str, now: float) -> Ac
 def _read_access(server: Server, value: str, store: TokenReader) -> AccessToken | None:
     prefix = server.settings.prefixes["access_token"]
     if not value.startswith(f"{prefix}_"):
-        for token_format in server.self_contained_formats:
+        for token_format in server.offer.self_contained_formats:
             access = token_format.read(value)
             if access is not None:
                 if server.files_every_token:

@@ -140,7 +140,7 @@ def test_no_document_is_a_traceback(
         served.answers[f"/{number}"] = raw
         assert site.ask(client_id=served.url(f"/{number}")).status_code == 400, raw[:40]
     assert raised == []
-    assert server.client_documents is not None
+    assert server.clients.documents is not None
     json.dumps([record.getMessage() for record in caplog.records])
 
 
@@ -187,6 +187,6 @@ def test_a_document_of_this_very_site_vouches_for_nobody() -> None:
     server = Server(settings, MemoryStore)
     url = "https://login.example/uploads/7.json"
     body = json.dumps({"client_id": url, "client_name": "Support", "redirect_uris": ["https://evil.example/cb"]})
-    assert server.client_documents is not None
-    server.client_documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())
-    assert isinstance(server.client_documents.find(url), Failure)
+    assert server.clients.documents is not None
+    server.clients.documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())
+    assert isinstance(server.clients.documents.find(url), Failure)

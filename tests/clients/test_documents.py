@@ -164,7 +164,7 @@ def site(new_site: Any) -> Site:
 def open_site(new_site: Any, **options: Any) -> Site:
     options = {"OAUTH2_DEFAULT_SCOPE": "profile mail write", **options}
     site: Site = new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True, **options)
-    assert site.server.client_documents is not None  # built, with the clock of the test
+    assert site.server.clients.documents is not None  # built, with the clock of the test
     return site
 
 
@@ -219,7 +219,7 @@ def test_the_device_grant_where_it_is_offered(site: Site) -> None:
     wish = document(grant_types=[device], response_types=[])
     with pytest.raises(InvalidMetadata, match="grant_types"):
         read_document(site, wish)
-    site.server.grant_type_names = (*site.server.grant_type_names, device)
+    site.server.offer.grant_types = (*site.server.offer.grant_types, device)
     client = read_document(site, wish)
     assert client.grant_types == (device,)
     assert client.response_types == ()
@@ -385,7 +385,7 @@ def there(new_site: Any, secure: DocumentServer) -> Site:
     def fetch_there(url: str, may_be_own: bool) -> Fetched:
         return fetch(url, may_be_own=may_be_own, deadline=5, resolve=lambda *_: ["127.0.0.1"], tls=client_tls())
 
-    site.server.client_documents.fetch = fetch_there
+    site.server.clients.documents.fetch = fetch_there
     return site
 
 
@@ -409,7 +409,7 @@ def settle(site: Site) -> None:
     for thread in threading.enumerate():
         if thread.name == "flask_oauth2 document":
             thread.join(10)
-    assert site.server.client_documents._under_way == {}
+    assert site.server.clients.documents._under_way == {}
 
 
 @pytest.mark.spec("client-id-metadata-document", "3")
@@ -446,9 +446,9 @@ def test_a_server_may_want_them_by_itself_and_the_option_decides() -> None:
     def build(**options: Any) -> Server:
         return Server(Settings.load({"SECRET_KEY": "x", **options}), MemoryStore, described=MCP)
 
-    assert build().client_documents is not None
-    assert build(OAUTH2_CLIENT_ID_DOCUMENTS=True).client_documents is not None
-    assert build(OAUTH2_CLIENT_ID_DOCUMENTS=False).client_documents is None
+    assert build().clients.documents is not None
+    assert build(OAUTH2_CLIENT_ID_DOCUMENTS=True).clients.documents is not None
+    assert build(OAUTH2_CLIENT_ID_DOCUMENTS=False).clients.documents is None
 
 
 def test_what_is_not_installed_is_missed_at_start(
@@ -457,9 +457,9 @@ def test_what_is_not_installed_is_missed_at_start(
     monkeypatch.setattr(document_cache, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"OAUTH2_CLIENT_ID_DOCUMENTS needs .* flask_oauth2\[documents\]"):
         new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True)
-    assert new_site().server.client_documents is None
+    assert new_site().server.clients.documents is None
     with caplog.at_level("INFO", "flask_oauth2"):
-        assert Server(Settings.load({"SECRET_KEY": "x"}), MemoryStore, described=MCP).client_documents is None
+        assert Server(Settings.load({"SECRET_KEY": "x"}), MemoryStore, described=MCP).clients.documents is None
     assert "install flask_oauth2[documents]" in caplog.text
 
 
@@ -700,7 +700,7 @@ def test_a_failure_is_remembered_for_a_moment_only(here: Site, served: DocumentS
 @pytest.mark.spec("client-id-metadata-document", "6.6")
 def test_many_who_ask_at_once_cause_one_fetch(here: Site, served: DocumentServer) -> None:
     url = served.put()
-    found, served.gate = here.server.client_documents, threading.Event()
+    found, served.gate = here.server.clients.documents, threading.Event()
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(found.find, url) for _ in range(20)]
         while not served.asked:
@@ -718,7 +718,7 @@ def test_many_who_ask_at_once_cause_one_fetch(here: Site, served: DocumentServer
 def test_only_so_many_are_fetched_at_once(here: Site, served: DocumentServer) -> None:
     urls = [served.put(f"/{number}") for number in range(MOST_AT_ONCE + 1)]
     old = served.put("/old", headers={"Cache-Control": "max-age=300"})
-    found = here.server.client_documents
+    found = here.server.clients.documents
     assert found.find(old).name == "Agent"
     here.clock.forward(300)
     served.gate = threading.Event()
@@ -762,7 +762,7 @@ def test_no_host_is_flooded_through_here(here: Site, served: DocumentServer) -> 
 
 def fill(site: Site, answer: Callable[[str], Fetched]) -> Documents:
     """Documents that come from no server."""
-    found: Documents = site.server.client_documents
+    found: Documents = site.server.clients.documents
     found.fetch = lambda url, may_be_own: answer(url)
     return found
 
@@ -812,13 +812,13 @@ def test_a_system_without_threads_says_so(site: Site, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(TemporarilyUnavailable):
-        site.server.client_documents.find(URL)
-    assert site.server.client_documents._under_way == {}
+        site.server.clients.documents.find(URL)
+    assert site.server.clients.documents._under_way == {}
 
 
 def test_a_process_that_forks_while_something_is_fetched(here: Site, served: DocumentServer) -> None:
     url = served.put()
-    found, served.gate = here.server.client_documents, threading.Event()
+    found, served.gate = here.server.clients.documents, threading.Event()
     waiting = threading.Thread(target=found.find, args=(url,))
     waiting.start()
     while not served.asked:
@@ -878,7 +878,7 @@ def test_a_view_asks_for_the_client_of_its_token(here: Site, served: DocumentSer
     token = here.redeem(code, client_id=url, redirect_uri="http://127.0.0.1/back").get_json()["access_token"]
     assert here.call(token, "/api/client").get_json() == {"name": "Agent"}
     del served.answers["/client.json"]
-    here.server.client_documents = Documents(here.server)
+    here.server.clients.documents = Documents(here.server)
     assert here.call(token, "/api/client").get_json() == {"name": None}
 
 

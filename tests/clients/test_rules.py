@@ -12,7 +12,8 @@ from flask_oauth2.clients import rules
 from flask_oauth2.clients.none import NoAuthentication
 from flask_oauth2.clients.rules import InvalidMetadata
 from flask_oauth2.grants.implicit import ImplicitToken
-from flask_oauth2.server import Parts, Server
+from flask_oauth2.offer import Parts
+from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
 
 CLIENT = Client(

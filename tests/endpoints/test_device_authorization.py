@@ -266,4 +266,4 @@ def test_without_a_secret_key_there_is_no_such_grant() -> None:
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):
         Server(settings, MemoryStore)
     keyed = Settings.load({"OAUTH2_GRANT_TYPES": ["device_code"], "SECRET_KEY": "x"})
-    assert list(Server(keyed, MemoryStore, clock=lambda: NOW).grants) == [DEVICE_CODE]
+    assert list(Server(keyed, MemoryStore, clock=lambda: NOW).offer.grants) == [DEVICE_CODE]

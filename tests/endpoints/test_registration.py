@@ -149,7 +149,7 @@ class TestOff:
             _ = site.server
 
     def test_nor_is_it_opened_there_by_a_part(self) -> None:
-        from flask_oauth2.server import Parts
+        from flask_oauth2.offer import Parts
 
         parts = Parts()
         parts.callbacks.clientgetter = lambda client_id: None

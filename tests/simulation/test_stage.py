@@ -128,7 +128,7 @@ def test_no_callback_of_codes_and_tokens_is_called(new_app: NewSite, profile: st
     site = own_clients(new_app)
     assert notes_of(play(site.app, profile)) == ""
     with set_stage(site.app, "eve") as stage:
-        assert stage.server.find_client("own") == Client(client_id="own")
+        assert stage.server.clients.find("own") == Client(client_id="own")
 
 
 def test_pages_of_clients_that_cannot_be_listed(new_app: NewSite) -> None:

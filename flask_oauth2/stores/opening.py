@@ -1,0 +1,65 @@
+"""The store of a server is opened with its first use, and once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+from ..errors import TemporarilyUnavailable
+from .base import Store
+from .replica import ReplicatedReader, TokenReader
+
+PAUSE = 1
+"""Seconds for which a store that could not be opened is not tried again."""
+
+
+class Opening:
+    """How a store is opened.
+
+    :param open_store: opens it. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away.
+    :param begin: is told of the store once, before anybody has it. Raises :exc:`~.errors.ConfigurationError` for one
+        that will not do.
+    :param stand_before: what the server asks in its place, or that of the replica: the application, where it has
+        callbacks.
+    :param clock: seconds that only count up.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        begin: Callable[[Store], None],
+        stand_before: Callable[[Any], Any],
+        replica: TokenReader | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open_store = open_store
+        self._begin = begin
+        self._stand_before = stand_before
+        self._replica = replica
+        self._clock = clock
+        self._lock = Lock()
+        self._away_until = float("-inf")
+        self._opened: Store | None = None
+        self.kept: Store
+        """The store without the application's callbacks before it, once it is open."""
+        self.guards_read: TokenReader | None = None
+        """Where guards look, once the store is open, if not there."""
+
+    def open(self) -> Store:
+        """The open store. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
+        with self._lock:
+            if self._opened is None:
+                if self._away_until > self._clock():  # whoever waited here is told at once
+                    raise TemporarilyUnavailable("the store cannot be reached", retry_after=PAUSE)
+                try:
+                    store = self._open_store()
+                except TemporarilyUnavailable:
+                    self._away_until = self._clock() + PAUSE
+                    raise
+                self._begin(store)
+                if self._replica is not None:
+                    self.guards_read = self._stand_before(ReplicatedReader(store, self._replica))
+                self.kept, self._opened = store, self._stand_before(store)
+            return self._opened
