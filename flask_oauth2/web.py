@@ -86,17 +86,17 @@ def _is_empty(environ: Mapping[str, Any]) -> bool:
 
 
 def read_for_guard(request: flask.Request, with_body: bool) -> Request:
-    """The same for a guard, which leaves the body as it is; of a form only the token, where that is wanted."""
-    body = None
-    # "entity-body consists entirely of ASCII", and not with GET: :rfc:`6750#section-2.2`
-    if (
-        with_body
-        and request.method not in ("GET", "HEAD")
-        and request.mimetype == _FORM
-        and request.get_data().isascii()
-    ):
-        request.environ[BODY] = request.get_data()
-        body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
+    """The same for a guard, which leaves the body as it is; of a form only the token, where that is wanted.
+
+    A form that is longer than an endpoint reads, or does not say how long, is not looked at: anybody can send one.
+    """
+    body, length = None, request.content_length
+    if with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD"):
+        is_short = length is not None and length <= MOST_BYTES
+        # "entity-body consists entirely of ASCII", :rfc:`6750#section-2.2`
+        if is_short and request.get_data().isascii():
+            request.environ[BODY] = request.get_data()
+            body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return Request(request.method, request.path, request.headers, request.query_string, body)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from .. import values
+from .. import uris, values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
 from ..records import Client
 from .documents import RULE, find_fault, is_own, read
@@ -113,7 +113,7 @@ class Documents:
         fault = find_fault(client_id, self._own_hosts)
         if fault is not None:
             return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
-        if urlsplit(client_id).netloc == urlsplit(self._server.issuer).netloc:
+        if uris.web_origin(client_id) == uris.web_origin(self._server.issuer):
             reason = "client_id is a document of this very site, which may hold what others have brought here"
             return Failure(reason, f"{RULE} 6", came=client_id)
         now = self._server.clock()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import signals, uris, values
 from ..checks import audience as audience_check
@@ -52,20 +52,27 @@ class LoginNeeded:
     sent_at: int | None = None
 
 
+class Shown(NamedTuple):
+    """What a consent page says: where the answer goes, and what is asked for of which protected resources."""
+
+    redirect_uri: str
+    scope: Scope
+    resource: tuple[str, ...] = ()
+
+    def covers(self, other: Shown) -> bool:
+        """Whether who has seen this has seen all of the other."""
+        is_less = set(other.scope) <= set(self.scope) and set(other.resource) <= set(self.resource)
+        return is_less and other.redirect_uri == self.redirect_uri
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentNeeded:
-    """The user must be asked.
-
-    ``allowed_before`` is what they let the client have at another time, ``resource`` which protected resources it asks
-    for.
-    """
+    """The user must be asked. ``allowed_before`` is what they let the client have at another time."""
 
     user: User
     client: Client
-    redirect_uri: str
-    scope: Scope
+    shown: Shown
     allowed_before: Scope = ()
-    resource: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +92,9 @@ class Asked:
     """An authorization request, who makes it and in whose browser.
 
     ``find_user`` says who is signed in; it is asked once client and redirect URI are settled. ``allowed`` is what the
-    user answered on the consent page, None before; ``is_shown`` says that the page was shown and its answer is to come.
-    ``kept`` is the row of a request that was too long for a URL, which the answer spends, and ``kept_as`` what names
-    it. ``sent_at`` is when this request sent somebody to the login page.
+    user answered on the consent page, None before; ``is_shown`` says that the page was shown and its answer is to come,
+    ``shown`` what it said. ``kept`` is the row of a request that was too long for a URL, which the answer spends, and
+    ``kept_as`` what names it. ``sent_at`` is when this request sent somebody to the login page.
     """
 
     request: Request
@@ -95,6 +102,7 @@ class Asked:
     find_user: Callable[[], User | None]
     allowed: bool | None = None
     is_shown: bool = False
+    shown: Shown | None = None
     kept: Grant | None = None
     kept_as: str | None = None
     sent_at: int | None = None
@@ -163,14 +171,17 @@ def _decide(
         return LoginNeeded(client, user, int(now) if prompt & {"login", "select_account"} else None)
     consents = server.consents
     consent = consents.get_consent(user.id, client.client_id) if consents else None
-    if asked.allowed is None:
+    shown, allowed = Shown(redirect_uri, scope, resource), asked.allowed
+    if allowed and asked.shown is not None and not asked.shown.covers(shown):
+        allowed = None  # a request that leaves its scope to the client is for more by now than they have seen
+    if allowed is None:
         is_enough = consent is not None and consent.covers(scope, resource) and _may_remember(client, redirect_uri)
         if asked.is_shown or not is_enough or "consent" in prompt:
             if "none" in prompt:
                 raise ConsentRequired("the user has not allowed this yet, and prompt is none")
             before = consent.allowed_at(resource) if consent else ()
-            return ConsentNeeded(user, client, redirect_uri, scope, before, resource)
-    elif not asked.allowed:
+            return ConsentNeeded(user, client, shown, before)
+    elif not allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
     if asked.kept is not None and asked.kept.used_at is not None:
@@ -178,7 +189,7 @@ def _decide(
 
     def approve(before: Consent | None) -> tuple[Approval, Consent | None]:
         rests_on = before
-        if asked.allowed and consents:
+        if allowed and consents:
             rests_on = widened(before, user.id, client.client_id, scope, now, resource)
         authorization = Authorization(
             id=values.new_family(now),
@@ -196,15 +207,15 @@ def _decide(
         approval, rests_on = approve(before)
         return (approval.authorization, *_respond(server, response_types, approval)), rests_on
 
-    authorization, answer, filed = keep_consent(consents if asked.allowed else None, consent, make)
+    authorization, answer, filed = keep_consent(consents if allowed else None, consent, make)
     if "access_token" in answer and client.expires_at is not None:
         keep(server, client)
     if not server.store.issue(asked.kept, filed, int(now)):
         raise _answered_before()
-    if consent and not asked.allowed:
+    if consent and not allowed:
         server.note_use(authorization, consent.used_at, now)
     told = {"client_id": client.client_id, "user_id": user.id, "scope": scope, "authorization_id": authorization.id}
-    if asked.allowed:
+    if allowed:
         server.tell(signals.consent_given, **told)
     if "access_token" in answer:
         server.tell(signals.token_issued, **told, grant_type="implicit", token_id=None)

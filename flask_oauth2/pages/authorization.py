@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,12 +15,11 @@ from werkzeug.wrappers import Response
 
 from .. import uris, values, web
 from ..clients.documents import find_host, is_elsewhere
-from ..clients.throttle import network, spend_quota
 from ..endpoints import authorization
-from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded
+from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded, Shown
 from ..errors import InvalidRequest
 from ..messages import Params
-from ..records import Client, Grant
+from ..records import Client
 from . import own_view
 from .base import (
     LONGEST_KEPT,
@@ -27,6 +27,7 @@ from .base import (
     ClientRedirect,
     describe,
     describe_resources,
+    keep,
     name_of,
     page,
     protect,
@@ -47,9 +48,6 @@ KEPT = "flask_oauth2_request"
 
 SENT_AT = "flask_oauth2_sent_at"
 """The parameter that says when the request sent somebody to the login page, by ``prompt``."""
-
-MOST_KEPT = 1000
-"""Requests of one address that are kept within an hour."""
 
 LONGEST_QUERY = 2000
 """Characters of a query that every browser, proxy and server takes."""
@@ -95,7 +93,7 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
         return _ask(provider, server, outcome, asked)
     if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
         return protect(flask.Response())
-    if flask.request.method == "POST" and not asked.is_shown:
+    if flask.request.method == "POST" and (asked.allowed or not asked.is_shown):
         return redirect(_again(server, asked))
     shown = own_view.ask(provider.consent_view, server, outcome, asked, _write_query(server, asked, LONGEST_KEPT))
     return _go_on(provider, server, replace(asked, allowed=shown)) if isinstance(shown, bool) else shown
@@ -112,10 +110,10 @@ def _read_sent_at(server: Server, params: Params) -> int | None:
     if ticket is None:
         return None
     try:
-        session, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
+        session, query, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
     except BadData:
         return None
-    return int(sent_at) if session == session_id() else None
+    return int(sent_at) if (session, query) == (session_id(), _digest(_encode(params))) else None
 
 
 def _take_up(server: Server, asked: Asked) -> Asked:
@@ -136,12 +134,14 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
     params = Params(content["query"].encode())
-    return _take_up(server, Asked(request, params, lambda: user, decision == "allow"))
+    allowed, shown = decision == "allow", Shown(*content["shown"])
+    return _take_up(server, Asked(request, params, lambda: user, allowed, shown=shown))
 
 
 def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
-    query, user = own_view.read_form(provider)
-    return _take_up(server, Asked(web.read(), Params(query.encode()), lambda: user, is_shown=True))
+    content, user = own_view.read_form(provider)
+    params, shown = Params(content["query"].encode()), Shown(*content["shown"])
+    return _take_up(server, Asked(web.read(), params, lambda: user, is_shown=True, shown=shown))
 
 
 def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, asked: Asked) -> Response:
@@ -162,7 +162,8 @@ def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, ask
 
 def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
     """Our own consent page."""
-    client, user, redirect_uri = needed.client, needed.user, needed.redirect_uri
+    client, user = needed.client, needed.user
+    redirect_uri, scope, resource = needed.shown
     client_host = find_host(client)
     # somebody else may take over a request that fits into a URL; to keep one for each page shown would be too much
     fits = asked.kept is not None or len(uris.encode(asked.params.pairs())) <= LONGEST_QUERY
@@ -178,13 +179,15 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         is_unvetted=not client.is_vetted,
         host=uris.origin(redirect_uri),
         user=user,
-        resources=describe_resources(server, needed.resource, asked.request.mount),
-        scopes=describe(server, needed.scope),
+        resources=describe_resources(server, resource, asked.request.mount),
+        scopes=describe(server, scope),
         asks_again=bool(needed.allowed_before),
-        new_scopes=set(needed.scope) - set(needed.allowed_before),
+        new_scopes=set(scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_again(server, asked)) if fits and provider.has_login_view else None,
         can_end=server.consents is not None,
-        ticket=write_ticket(server, _PURPOSE, user, {"query": _write_query(server, asked, LONGEST_KEPT)}),
+        ticket=write_ticket(
+            server, _PURPOSE, user, {"query": _write_query(server, asked, LONGEST_KEPT), "shown": needed.shown}
+        ),
     )
 
 
@@ -205,23 +208,27 @@ def _again(server: Server, asked: Asked) -> str:
     """The URL of the same request."""
     query = _write_query(server, asked, LONGEST_QUERY)
     if asked.sent_at is not None:
-        query = f"{query}&{SENT_AT}={serializer(server, SENT_AT).dumps([session_id(), asked.sent_at])}"
+        ticket = serializer(server, SENT_AT).dumps([session_id(), _digest(query), asked.sent_at])
+        query = f"{query}&{SENT_AT}={ticket}"
     return f"{flask.url_for('oauth2.authorize')}?{query}"
+
+
+def _encode(params: Params) -> str:
+    return uris.encode([pair for pair in params.pairs() if pair[0] != SENT_AT])
+
+
+def _digest(query: str) -> str:
+    """Tells a request from others: nobody has signed in for another one."""
+    return sha256(query.encode()).hexdigest()
 
 
 def _write_query(server: Server, asked: Asked, longest: int) -> str:
     """The request, to be sent again; where it is too long, the name of a row that is filed to keep it."""
     if asked.kept_as is not None:
         return uris.encode([(KEPT, asked.kept_as)])
-    query = uris.encode([pair for pair in asked.params.pairs() if pair[0] != SENT_AT])
+    query = _encode(asked.params)
     if len(query) <= longest:
         return query
     if len(query) > LONGEST_KEPT:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_KEPT} characters", status=413)
-    now = server.clock()
-    # anybody can send one, and each is a row
-    spend_quota(server, "kept requests", {network(asked.request.address): MOST_KEPT}, now)
-    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
-    kept = Grant(key=key, kind="request", parameters={"query": query}, expires_at=int(now) + PATIENCE)
-    server.store.issue(None, [kept], int(now))
-    return uris.encode([(KEPT, name)])
+    return uris.encode([(KEPT, keep(server, "request", {"query": query}, asked.request.address))])

@@ -13,8 +13,9 @@ from werkzeug.wrappers import Response
 
 from .. import values
 from ..clients.documents import host_of
+from ..clients.throttle import network, spend_quota
 from ..errors import InvalidRequest, OAuth2Error
-from ..records import Client, User
+from ..records import Client, Grant, User
 from . import translations
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 3600
 """Seconds that a person has to sign in and to decide."""
+
+MOST_KEPT = 1000
+"""Requests and forms of one address that are kept within an hour."""
 
 LONGEST_KEPT = 16 * 1024
 """Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
@@ -98,6 +102,19 @@ def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
     shown = page("oauth2/error.html", status, form_action="'none'", error=error, error_id=error_id, diagnosis=diagnosis)
     shown.headers.update(error.headers)
     return shown
+
+
+def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) -> str:
+    """File what was sent while somebody signs in: the name of the row, which is good for :data:`PATIENCE`.
+
+    Raises :exc:`~.errors.TemporarilyUnavailable` (429) where too much came from ``address``: anybody can send it.
+    """
+    now = server.clock()
+    spend_quota(server, "kept requests", {network(address): MOST_KEPT}, now)
+    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
+    kept = Grant(key=key, kind=kind, parameters=parameters, expires_at=int(now) + PATIENCE)
+    server.store.issue(None, [kept], int(now))
+    return name
 
 
 def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:

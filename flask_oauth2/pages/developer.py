@@ -26,12 +26,12 @@ from ..clients.secret import hash_secret
 from ..clients.throttle import at_once
 from ..errors import AccessDenied, InvalidRequest
 from ..messages import Params
-from ..records import Client, Grant, User
+from ..records import Client, User
 from ..settings import DEVICE_CODE
 from .base import (
     LONGEST_KEPT,
-    PATIENCE,
     describe,
+    keep,
     page,
     read_kept_ticket,
     redirect,
@@ -339,13 +339,8 @@ def _overtaken(server: Server, user: User, client: Client, typed: Typed) -> Resp
 
 def _keep(server: Server, user_id: str, content: dict[str, str], typed: Typed) -> str:
     """File what was typed, for that user alone, while they sign in. The name of the row."""
-    now = server.clock()
-    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
     parameters = {"user": user_id, "ticket": content, "typed": dict(typed)}
-    server.store.issue(
-        None, [Grant(key=key, kind="form", parameters=parameters, expires_at=int(now) + PATIENCE)], int(now)
-    )
-    return name
+    return keep(server, "form", parameters, web.read().address)
 
 
 def _find_kept(server: Server, user: User, client: Client | None, name: str | None) -> Mapping[str, Any] | None:

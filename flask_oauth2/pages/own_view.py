@@ -39,29 +39,32 @@ def is_form() -> bool:
     return flask.request.method == "POST" and "ticket" in flask.request.form
 
 
-def read_form(provider: OAuth2Provider) -> tuple[str, User | None]:
-    """The request that the form answers, as a query, and who is signed in. Raises :exc:`InvalidRequest`."""
-    content, user = read_ticket(provider, _PURPOSE, flask.request.form["ticket"])
-    return str(content["query"]), user
+def read_form(provider: OAuth2Provider) -> tuple[dict[str, Any], User | None]:
+    """The request that the form answers and what was shown of it, and who is signed in.
+
+    Raises :exc:`InvalidRequest`.
+    """
+    return read_ticket(provider, _PURPOSE, flask.request.form["ticket"])
 
 
 def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: Asked, query: str) -> Response | bool:
     """What the view shows, or what it decided about the request of that ``query``."""
     params, user = asked.params, needed.user
-    ticket = write_ticket(server, _PURPOSE, user, {"query": query})
+    redirect_uri, scope, resource = needed.shown
+    ticket = write_ticket(server, _PURPOSE, user, {"query": query, "shown": needed.shown})
     ours = {
         "client": needed.client,
         "client_host": find_host(needed.client),
-        "resources": needed.resource,
+        "resources": resource,
         "user": user,
-        "host": uris.origin(needed.redirect_uri),
+        "host": uris.origin(redirect_uri),
     }
     named = signature(view).parameters  # a view of flask-oauthlib may pass things of these names on by itself
     shown = view(
         **{name: value for name, value in ours.items() if name in named},
         client_id=needed.client.client_id,
-        scopes=list(needed.scope),
-        redirect_uri=needed.redirect_uri,
+        scopes=list(scope),
+        redirect_uri=redirect_uri,
         response_type=params.get("response_type"),
         state=params.get("state"),
         request=asked.request,
