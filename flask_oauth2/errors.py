@@ -31,6 +31,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from shlex import quote
 
 # :rfc:`6749#section-5.2`: "Values for the "error_description" parameter MUST NOT include
 # characters outside the set %x20-21 / %x23-5B / %x5D-7E."
@@ -41,17 +42,24 @@ class ConfigurationError(Exception):
     """The application asks for something that cannot be; the message names the option and the cure."""
 
 
+def update_client(client_id: str, options: str) -> str:
+    """The cure that an operator types into a shell. Of ``options`` what a stranger has sent is to be quoted."""
+    return f"flask oauth2 client update {quote(client_id)} {options}"
+
+
 class FetchError(Exception):
     """What another server was asked for did not come as it should.
 
     :param reason: for the log: what came in its place.
     :param cure: for the log: what can be done about it here.
+    :param is_gone: whether the other server says that there is no such thing.
     """
 
-    def __init__(self, reason: str, cure: str | None = None) -> None:
+    def __init__(self, reason: str, cure: str | None = None, is_gone: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.cure = cure
+        self.is_gone = is_gone
 
 
 class OAuth2Error(Exception):

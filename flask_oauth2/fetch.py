@@ -118,7 +118,7 @@ _PORTS = {"https": 443, "http": 80}
 def _read(response: httpcore.Response) -> Fetched:
     # "only 200 (OK)", and redirects "MUST NOT" be followed
     if response.status != 200:
-        raise FetchError(f"the answer has status {response.status}, not 200")
+        raise FetchError(f"the answer has status {response.status}, not 200", is_gone=response.status in (404, 410))
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise FetchError("the answer is packed, which was not asked for")

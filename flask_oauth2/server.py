@@ -50,6 +50,9 @@ _DAY = 86400
 _MOST_MOUNTS = 16
 """An application is mounted at one place or a few."""
 
+_LONGEST_CURE = 1000
+"""Characters of a cure in the log: it may name what a stranger has sent."""
+
 T = TypeVar("T")
 
 
@@ -166,13 +169,13 @@ class Server:
             error.rule,
             "" if error.expected is None else f"; expected {_printable(error.expected)}",
             "" if error.came is None else f"; came {_printable(error.came)}",
-            "".join(f"; cure: {values.mask(cure)}" for cure in self.cures(error)),
+            "".join(f"; cure: {values.mask(cure[:_LONGEST_CURE])}" for cure in self.cures(error)),
         )
 
     def cures(self, error: OAuth2Error) -> list[str]:
         """What can be done about an error: for developers, never for strangers."""
         cure = error.cure
-        if cure and "flask oauth2 client update http" in cure and self.clients.documents is not None:
+        if cure and "flask oauth2 client update http" in cure.replace("'", "") and self.clients.documents is not None:
             cure = (
                 "the client is what the document at its client_id says: correct it there; the scope of all such "
                 "clients is that of the protected resources and OAUTH2_DEFAULT_SCOPE"

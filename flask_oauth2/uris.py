@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
-from .errors import InvalidGrant, InvalidRequest
+from .errors import InvalidGrant, InvalidRequest, update_client
 from .records import Client, Grant
 from .settings import LOOPBACK_HOSTS
 
@@ -152,9 +152,7 @@ def is_interceptable(uri: str) -> bool:
 
 def _cure(client: Client, requested: str) -> str:
     """What to do about a URI that is not registered: how it differs from the nearest that is."""
-    register = (
-        f"flask oauth2 client update {client.client_id} --redirect-uri …, which names all that are to be registered"
-    )
+    register = update_client(client.client_id, "--redirect-uri …, which names all that are to be registered")
     for uri in client.redirect_uris:
         difference = _difference(requested, uri)
         if difference:

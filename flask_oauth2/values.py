@@ -18,7 +18,7 @@ from zlib import crc32
 
 _SHAPE = re.compile(rb"[a-z0-9]+_[A-Za-z0-9_-]{50}\Z")
 # the name of an option is no value; who looks at the start of a word alone does not look at long ones again and again
-_IN_TEXT = re.compile(r"(?<!OAUTH)(?<![a-z0-9])([a-z0-9]+_)[A-Za-z0-9_-]{20,}")
+_IN_TEXT = re.compile(r"(?<!OAUTH)(?<![a-z0-9])([a-z0-9]+_)\.?[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]+)*")
 _BODY, _CHECKSUM = 44, 6
 NO_STAMP = bytes(6)
 """The front of the key of a value that was not minted here."""

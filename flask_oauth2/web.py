@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 import flask
 import werkzeug
@@ -93,9 +93,10 @@ def read_for_guard(request: flask.Request, with_body: bool) -> Request:
     body, length = None, request.content_length
     if with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD"):
         is_short = length is not None and length <= MOST_BYTES
+        if is_short:
+            request.environ[BODY] = request.get_data()
         # "entity-body consists entirely of ASCII", :rfc:`6750#section-2.2`
         if is_short and request.get_data().isascii():
-            request.environ[BODY] = request.get_data()
             body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return Request(request.method, request.path, request.headers, request.query_string, body)
 
@@ -126,12 +127,20 @@ def mount(
         if token.user_id is not None:
             environ["REMOTE_USER"] = token.user_id.encode().decode("latin-1")  # as WSGI has all text
         if BODY in environ:  # the guard has read it
-            environ["wsgi.input"] = BytesIO(environ[BODY])
+            body = _without_token(environ[BODY])
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
         return flask.Response.from_app(wsgi_app, environ)
 
     name, view = f"mounted at {path}", guard(answer)
     for rule in (path, f"{above}/<path:rest>"):
         app.add_url_rule(rule, name, view, methods=METHODS, provide_automatic_options=False, strict_slashes=False)
+
+
+def _without_token(form: bytes) -> bytes:
+    """A form as it was sent, but for its token."""
+    return b"&".join(
+        pair for pair in form.split(b"&") if unquote_plus(pair.partition(b"=")[0].decode("latin-1")) != "access_token"
+    )
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -200,10 +209,13 @@ def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
     """The issuer of an application that has no ``OAUTH2_ISSUER``: the address that its server's socket is bound to.
 
     Only a loopback address will do outside debug mode, and the Host header is not looked at: it is the client's to
-    choose. Raises :exc:`ConfigurationError`.
+    choose. Nor are those of proxies, nor the name of a server at a Unix socket, which are made of it. Raises
+    :exc:`ConfigurationError`.
     """
-    host, port, scheme = environ["SERVER_NAME"], str(environ["SERVER_PORT"]), environ["wsgi.url_scheme"]
-    if host not in LOOPBACK_HOSTS:
+    socket = {**environ, **environ.get("werkzeug.proxy_fix.orig", {})}
+    host, port, scheme = socket["SERVER_NAME"], str(socket["SERVER_PORT"]), socket["wsgi.url_scheme"]
+    is_proxied = scheme != environ["wsgi.url_scheme"] or socket.get("REMOTE_ADDR") == ""
+    if is_proxied or host not in LOOPBACK_HOSTS:
         if not is_debug:
             raise ConfigurationError(
                 "OAUTH2_ISSUER is not set: give it the public URL of this application, such as "

@@ -121,7 +121,7 @@ def test_a_secret_of_a_client_that_is_said_to_be_public(quiet: Site, caplog: pyt
 def test_a_scope_that_is_not_registered(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     secret = quiet.add_client(scope=("profile",))
     quiet.token("client_credentials", ("web", secret), scope="profile write")
-    assert 'client update web --scope "profile write"' in cure(caplog)
+    assert "client update web --scope 'profile write'" in cure(caplog)
     quiet.token("client_credentials", ("web", secret), scope="profil")
     assert "add profil to OAUTH2_SCOPES, or correct" in cure(caplog)
 

@@ -7,7 +7,7 @@ import re
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 
-from ..errors import InvalidGrant, InvalidRequest
+from ..errors import InvalidGrant, InvalidRequest, update_client
 from ..messages import Params
 from ..records import Client, Grant
 from ..settings import Settings
@@ -93,4 +93,4 @@ def _cure(verifier: str, challenge: str) -> str:
 def _let_off(client: Client) -> str:
     if client.is_public:
         return ""
-    return f"; one that cannot and has a secret may be let off: flask oauth2 client update {client.client_id} --no-pkce"
+    return f"; one that cannot and has a secret may be let off: {update_client(client.client_id, '--no-pkce')}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from .. import scopes
-from ..errors import InvalidScope
+from ..errors import InvalidScope, update_client
 from ..messages import Params
 from ..records import Client
 from ..scopes import Scope
@@ -36,4 +38,4 @@ def _cure(beyond: list[str], client: Client, settings: Settings) -> str:
     if unknown:
         return f"add {' '.join(unknown)} to OAUTH2_SCOPES, or correct what the client asks for"
     scope = " ".join((*client.scope, *beyond))
-    return f'register the client for it: flask oauth2 client update {client.client_id} --scope "{scope}"'
+    return f"register the client for it: {update_client(client.client_id, f'--scope {quote(scope)}')}"

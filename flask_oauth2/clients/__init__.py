@@ -11,6 +11,7 @@ from ..records import Client
 from .base import ClientAuthMethod
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
+from .throttle import Attempt, network
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
 """``none`` is not among them: it is what a request uses that uses no other."""
 
+_MOST_UNKNOWN = 10
+"""How many times ``OAUTH2_THROTTLE_FAILURES`` secrets of unknown clients may come from one address."""
+
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
 
-def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
-    """The client that a request comes from. Raises :exc:`InvalidClient` with one answer for all that can be wrong."""
+def authenticate(server: Server, request: Request, form: Params, now: float, begins: bool = False) -> Client:
+    """The client that a request comes from, where a device may begin, too.
+
+    Raises :exc:`InvalidClient` with one answer for all that can be wrong.
+    """
     scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
     if scheme and scheme not in server.offer.auth_schemes:
         raise InvalidClient(
@@ -47,8 +54,10 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
         if form.get("client_id") not in (None, credentials.client_id):
             raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
     client_id = credentials.client_id
-    # find_client(), with one call less in each request
-    client = server.store.get_client(client_id) or server.clients.find_document(client_id, InvalidClient)
+    client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form, begins)
+    if client is None and credentials.proof:  # it costs what a known one would, or time would tell them apart
+        most = server.settings.throttle_failures * _MOST_UNKNOWN
+        Attempt(server, "unknown clients", network(request.address), now, most, is_guess=True)
     method.verify(server, client, credentials, now)
     if client is None:
         raise InvalidClient("client authentication failed", came=f"unknown client_id {client_id}")

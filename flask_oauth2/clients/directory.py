@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import OAuth2Error
+from .. import values
+from ..errors import InvalidClient, OAuth2Error
+from ..messages import Params
 from ..records import Client
 from .document_cache import Documents, can_fetch
 from .documents import is_url
@@ -42,6 +45,44 @@ class Directory:
         if refusal is None:
             return None
         raise refusal(found.reason, rule=found.rule, came=found.came, cure=found.cure)
+
+    def find_caller(self, client_id: str, form: Params, begins: bool = False) -> Client | None:
+        """The same for an endpoint of programs, where anybody may send any ``client_id``: a document is asked for only
+        where the code or token that comes with it was given to that client, as somebody has signed in for it.
+
+        A device that ``begins`` or waits is taken at its word: its document is asked for when its user has come.
+        """
+        if self.documents is None or not is_url(client_id):
+            return None
+        if self.documents.find_kept(client_id) is None:
+            if begins or self._waits(client_id, form):
+                return self.documents.presume(client_id)
+            if client_id not in self._find_holders(form):
+                return None
+        return self.find_document(client_id, InvalidClient)
+
+    def _waits(self, client_id: str, form: Params) -> bool:
+        code = form.once("device_code")
+        grant = self._server.store.get_grant(values.key(code), "device_code") if code else None
+        if grant is None or grant.authorization is not None:
+            return False
+        return bool(grant.parameters["client_id"] == client_id)
+
+    def _find_holders(self, form: Params) -> Iterator[str]:
+        """The clients that the codes and tokens of a request were given to, whatever became of them."""
+        store = self._server.store
+        for name, kind in (("code", "code"), ("device_code", "device_code")):
+            grant = store.get_grant(values.key(form.once(name) or ""), kind)
+            if grant is not None and grant.authorization is not None:
+                yield grant.authorization.client_id
+        for value in filter(None, (form.once("refresh_token"), form.once("token"))):
+            key = values.key(value)
+            token = store.get_refresh(key)
+            access = token.access if token is not None else store.get_access(key)
+            for token_format in self._server.offer.self_contained_formats:
+                access = access or token_format.read(value)
+            if access is not None:
+                yield access.client_id
 
     def find_known(self, client_id: str) -> Client | None:
         """The same as :meth:`find` for a page that only shows who it is: nothing is fetched."""

@@ -23,7 +23,8 @@ from weakref import WeakSet
 from .. import uris, values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
 from ..records import Client
-from .documents import RULE, find_fault, is_own, read
+from ..settings import DEVICE_CODE
+from .documents import ORIGIN, RULE, find_fault, is_own, read
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Failure:
     rule: str
     came: str | None = None
     cure: str | None = None
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,9 @@ class Documents:
 
         Raises :exc:`TemporarilyUnavailable` where too many others are being fetched.
         """
-        fault = find_fault(client_id, self._own_hosts)
+        fault = self._find_fault(client_id)
         if fault is not None:
-            return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
-        if uris.web_origin(client_id) == uris.web_origin(self._server.issuer):
-            reason = "client_id is a document of this very site, which may hold what others have brought here"
-            return Failure(reason, f"{RULE} 6", came=client_id)
+            return fault
         now = self._server.clock()
         with self._lock:
             copy = self._keep(client_id, now)
@@ -137,6 +136,28 @@ class Documents:
             return awaited.result(DEADLINE + 1)
         except TimeoutError:  # where it is the resolver of names that waits, which knows no deadline
             return _fail_to_fetch(FetchError("no answer in time"))
+
+    def _find_fault(self, client_id: str) -> Failure | None:
+        fault = find_fault(client_id, self._own_hosts)
+        if fault is not None:
+            return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
+        if uris.web_origin(client_id) == uris.web_origin(self._server.issuer):
+            reason = "client_id is a document of this very site, which may hold what others have brought here"
+            return Failure(reason, f"{RULE} 6", came=client_id)
+        return None
+
+    def presume(self, client_id: str) -> Client | None:
+        """The client that a document would have to describe for a device; None where there can be none at that URL."""
+        if self._find_fault(client_id) is not None:
+            return None
+        return Client(
+            client_id=client_id,
+            auth_method="none",
+            grant_types=(DEVICE_CODE,),
+            scope=self._server.open_scopes,
+            created_at=int(self._server.clock()),
+            registered_by=ORIGIN,
+        )
 
     def find_kept(self, client_id: str) -> Client | None:
         """The client behind a URL, where that is known without asking."""
@@ -180,6 +201,9 @@ class Documents:
                 if isinstance(found, Client):
                     _put(self._copies, client_id, _Copy(found, now + lifetime))
                     self._failures.pop(client_id, None)
+                elif found.is_gone:  # whoever took the document down has taken the client back
+                    self._copies.pop(client_id, None)
+                    _put(self._failures, client_id, (now + lifetime, found))
                 else:  # errors and wrong documents "MUST NOT" be cached, section 4.4: a copy of before stays
                     _put(self._failures, client_id, (now + lifetime, found))
                     if self._keep(client_id, now) is not None:
@@ -215,7 +239,8 @@ def _too_many() -> TemporarilyUnavailable:
 
 def _fail_to_fetch(error: FetchError) -> Failure:
     cure = error.cure or "see that the client_id answers by status 200 with JSON"
-    return Failure("the metadata document of the client cannot be fetched", f"{RULE} 4", came=error.reason, cure=cure)
+    reason = "the metadata document of the client cannot be fetched"
+    return Failure(reason, f"{RULE} 4", came=error.reason, cure=cure, is_gone=error.is_gone)
 
 
 _K = TypeVar("_K")

@@ -55,7 +55,14 @@ def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
             f"OAUTH2_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where none "
             "can be registered from outside: leave one of the two out"
         )
-    if chosen is None and is_for_mcp and not has_own:
+    grants = set(TRUSTED_GRANTS if chosen == "token" else OPEN_GRANTS) - {"refresh_token"}
+    has_grant = not grants.isdisjoint(settings.grant_types)
+    if chosen in ("token", "open") and not has_grant:
+        raise ConfigurationError(
+            f"OAUTH2_REGISTRATION is {chosen!r}, but there is no grant for clients that register themselves: name "
+            f"{' or '.join(sorted(grants))} in OAUTH2_GRANT_TYPES"
+        )
+    if chosen is None and is_for_mcp and has_grant and not has_own:
         log.info(
             "anybody may register a client here, as clients of protected MCP servers do: "
             "OAUTH2_REGISTRATION = 'token' or 'off' closes that"

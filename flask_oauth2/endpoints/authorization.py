@@ -26,6 +26,7 @@ from ..errors import (
     OAuth2Error,
     UnauthorizedClient,
     UnsupportedResponseType,
+    update_client,
 )
 from ..grants.base import Approval
 from ..messages import Params, Request
@@ -257,7 +258,7 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
             rule="rfc6749 4.1.2.1",
             expected=f"one of {', '.join(client.response_types)}, with the grant of each",
             came=text,
-            cure=f"flask oauth2 client update {client.client_id} --response-type … --grant-type …, with all",
+            cure=update_client(client.client_id, "--response-type … --grant-type …, with all"),
         )
     return types
 

@@ -9,7 +9,7 @@ from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..clients import authenticate
 from ..clients.throttle import network, spend_quota
-from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType
+from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Request, Response
 from ..records import Grant
@@ -34,14 +34,14 @@ def respond(server: Server, request: Request) -> Response:
             cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
         )
     form, now = request.form, server.clock()
-    client = authenticate(server, request, form, now)
+    client = authenticate(server, request, form, now, begins=True)
     if DEVICE_CODE not in client.grant_types:
+        options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
         raise UnauthorizedClient(
             "the client may not use the device authorization grant",
             rule="rfc8628 3.1",
             expected=f"one of {', '.join(client.grant_types)}",
-            cure=f"name all that it may use: flask oauth2 client update {client.client_id} "
-            + " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code")),
+            cure=f"name all that it may use: {update_client(client.client_id, options)}",
         )
     if client.is_public:  # whom anybody can name
         spend_quota(server, "device codes", {network(request.address): MOST_OF_NETWORK}, now)

@@ -228,7 +228,8 @@ def _authenticate(server: Server, request: Request, value: str, now: float) -> t
             following, following_key = values.mint(server.settings.prefixes[_PURPOSE], key[:6], drawn)
             if holds or hmac.compare_digest(held, following_key):
                 return client, following, following_key
-    Attempt(server, _PURPOSE, client_id, now).failed()
+    if client is not None:
+        Attempt(server, _PURPOSE, client_id, now).failed()
     raise _invalid_token(server, "the registration access token is not that of this client")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..clients import authenticate
-from ..errors import UnauthorizedClient, UnsupportedGrantType
+from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.base import TokenRequest
 from ..messages import NO_STORE, Request, Response
 from ..settings import GRANT_TYPES
@@ -30,12 +30,12 @@ def respond(server: Server, request: Request) -> Response:
             cure="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
         )
     if grant_type not in client.grant_types:
+        options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, grant_type))
         raise UnauthorizedClient(
             "the client may not use this grant_type",
             expected=f"one of {', '.join(client.grant_types)}",
             came=grant_type,
-            cure=f"name all that it may use: flask oauth2 client update {client.client_id} "
-            + " ".join(f"--grant-type {name}" for name in (*client.grant_types, grant_type)),
+            cure=f"name all that it may use: {update_client(client.client_id, options)}",
         )
     decided = grant.authorize(TokenRequest(request, form, client, server, now))
     if server.token_handler is not None:

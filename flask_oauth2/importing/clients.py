@@ -51,7 +51,7 @@ class Clients:
             return
         if not self._options.dry_run:
             self._server.store.set_client(client)
-            self._server.tell(signals.client_created, client_id=client.client_id)
+            self._server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
         self._is_here[client.client_id] = True
         count.taken += 1
         self._report.notes.extend(Finding(table, read.identity, note) for note in notes)

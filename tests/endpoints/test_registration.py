@@ -442,7 +442,7 @@ class TestMetadata:
         assert content["grant_types"] == ["authorization_code"]
 
     def test_a_grant_that_is_not_offered_here_cannot_be_had(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_GRANT_TYPES=["client_credentials"])
+        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_GRANT_TYPES=["device_code"])
         assert refused(site, CODE).startswith("grant_types: ")
 
     def test_a_device_needs_no_redirect_uri(self, new_site: Callable[..., Site]) -> None:
