@@ -105,7 +105,8 @@ class Protection(Registry):
 
     def _describe(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
         path = resource.path
-        if not _PATH.match(path) or (path != "/" and path.endswith("/")):
+        segments = path[1:].split("/") if path != "/" else []
+        if not _PATH.match(path) or {"", ".", ".."}.intersection(segments):  # which no request that comes has
             raise ConfigurationError(
                 f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
             )

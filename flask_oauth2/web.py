@@ -214,8 +214,8 @@ def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
     """
     socket = {**environ, **environ.get("werkzeug.proxy_fix.orig", {})}
     host, port, scheme = socket["SERVER_NAME"], str(socket["SERVER_PORT"]), socket["wsgi.url_scheme"]
-    is_proxied = scheme != environ["wsgi.url_scheme"] or socket.get("REMOTE_ADDR") == ""
-    if is_proxied or host not in LOOPBACK_HOSTS:
+    is_near = scheme == environ["wsgi.url_scheme"] and socket.get("REMOTE_ADDR", host) in LOOPBACK_HOSTS
+    if not is_near or host not in LOOPBACK_HOSTS:
         if not is_debug:
             raise ConfigurationError(
                 "OAUTH2_ISSUER is not set: give it the public URL of this application, such as "

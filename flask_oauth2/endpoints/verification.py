@@ -137,7 +137,8 @@ def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
     client = server.clients.find(asked["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
-    return Waiting(grant, client, scopes.parse(asked["scope"]), tuple(asked.get("resource", ())))
+    scope = tuple(word for word in scopes.parse(asked["scope"]) if word in client.scope)  # what it may have by now
+    return Waiting(grant, client, scope, tuple(asked.get("resource", ()))) if scope else None
 
 
 def _too_late() -> InvalidRequest:

@@ -49,8 +49,8 @@ def make(tmp_path: Path, postgresql_url: str) -> Iterator[Callable[..., Site]]:
     yield make
     for site in sites:
         site.server.kept_store.engine.dispose()
-        if site.server._replica is not None:
-            site.server._replica.engine.dispose()
+        if site.server.opening._replica is not None:
+            site.server.opening._replica.engine.dispose()
 
 
 def is_active(site: Site, secret: str, token: str) -> bool:

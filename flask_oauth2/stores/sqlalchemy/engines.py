@@ -50,7 +50,7 @@ def create_engine(uri: str, option: str = "OAUTH2_DATABASE_URI") -> Engine:
         url = sa.make_url(uri)
         check_dialect(url.get_backend_name(), url.get_driver_name())
         engine = sa.create_engine(url, **_options(url))
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise ConfigurationError(f"{option} is no database URI that SQLAlchemy knows: {error}") from error
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(str(error.name), "postgresql")

@@ -50,7 +50,7 @@ class ForeignDatabase:
         try:
             url = sa.make_url(uri)
             engine = sa.create_engine(url)
-        except exc.ArgumentError:
+        except (exc.ArgumentError, ValueError):
             raise ConfigurationError(
                 "this is no database URI that SQLAlchemy knows; one is sqlite:////full/path.sqlite"
             ) from None
