@@ -93,7 +93,7 @@ def respond(server: Server, endpoint: Endpoint) -> Response:
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
     answer = server.answer(endpoint.respond, server.refuse, server, request)
     if origin and endpoint.pages == "clients":
-        answer = cross_origin.allow(server, request, answer, origin)
+        answer = cross_origin.allow(server, answer, origin)
     return web.write(answer)
 
 

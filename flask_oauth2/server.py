@@ -18,24 +18,24 @@ from .clients import developer, registration
 from .clients.directory import Directory
 from .clients.objects import read_client
 from .endpoints import PATHS
-from .endpoints.cross_origin import BrowserOrigins
 from .errors import ConfigurationError, InvalidClient, OAuth2Error
 from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
 from .offer import Offer, Parts
-from .records import Authorization, Client
+from .records import Authorization
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import Settings
 from .stores.base import (
     ConsentStore,
     DeviceStore,
+    OriginStore,
     RegistrationStore,
     Store,
     find_announcing,
     find_consents,
     find_devices,
-    find_listing,
+    find_origins,
     find_registration,
 )
 from .stores.callbacks import CallbackStore
@@ -266,19 +266,14 @@ class Server:
         return tuple(dict.fromkeys((*words, *self.settings.default_scope)))
 
     @cached_property
-    def browser_origins(self) -> BrowserOrigins:
-        """Whose pages may call."""
-
-        def list_clients() -> Iterable[Client]:
-            listing = None if self.callbacks.clientgetter else find_listing(self.store)
-            return listing.list_clients() if listing else ()
-
-        return BrowserOrigins(list_clients, self.settings.browser_origins)
-
-    @cached_property
     def consents(self) -> ConsentStore | None:
         """The store that remembers consent, where one does."""
         return find_consents(self.store)
+
+    @cached_property
+    def client_origins(self) -> OriginStore | None:
+        """The store that knows the origins of the pages of clients, where one does."""
+        return find_origins(self.store)
 
     @cached_property
     def devices(self) -> DeviceStore:

@@ -16,8 +16,12 @@ from .settings import LOOPBACK_HOSTS
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
 _LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)")
+_WEB_ORIGIN = re.compile(r"https?://[!-~]+\Z")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z").match
 """Text that is its own encoding, :rfc:`3986#section-2.3`, as most is: names, codes, states."""
+
+LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
+"""Characters: no host has more than 253."""
 
 _RUN_HERE = frozenset({"javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source"})
 """Schemes of what is no other place."""
@@ -138,11 +142,25 @@ def origin(uri: str) -> str:
 
 
 def web_origin(uri: str) -> str:
-    """The origin of a web page as browsers write it, :rfc:`6454#section-6.2`."""
-    parts = urlsplit(uri)
-    host = parts.hostname or ""
+    """The origin of a web page as browsers write it, :rfc:`6454#section-6.2`; empty where it is none of a web page."""
+    parts = _split(uri)
+    if parts is None or not parts.hostname:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    origin = f"{parts.scheme}://{host}{port}"
+    return origin if is_web_origin(origin) else ""
+
+
+def is_web_origin(text: str) -> bool:
+    """Whether a web page may have that origin; ``null`` is said of those that have none."""
+    return len(text) <= LONGEST_ORIGIN and _WEB_ORIGIN.match(text) is not None
+
+
+def origins_of(client: Client) -> set[str]:
+    """The origins of the pages of a client; none of one that has a secret to keep."""
+    redirect_uris = client.redirect_uris if client.is_public else ()
+    return {web_origin(uri) for uri in redirect_uris} - {""}
 
 
 def is_interceptable(uri: str) -> bool:

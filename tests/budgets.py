@@ -15,6 +15,8 @@ BUDGETS = [
     ("introspection", 2, 0),
     ("revocation", 3, 1),
     ("guard", 1, 0),
+    ("preflight", 1, 0),
+    ("page", 4, 0),
 ]
 """The work, the most statements, the commits."""
 
@@ -28,6 +30,8 @@ def prepare_works(site: Site) -> dict[str, Callable[[], Any]]:
     refresh = [site.tokens(secret)["refresh_token"] for _ in range(4)]
     ended = [site.tokens(secret)["access_token"] for _ in range(4)]
     access = site.tokens(secret)["access_token"]
+    site.add_client("spa", secret=None)
+    elsewhere = {"Origin": "http://localhost:5000"}
     return {
         "client_credentials": lambda: site.token("client_credentials", auth),
         "authorize": lambda: site.ask(),
@@ -36,4 +40,6 @@ def prepare_works(site: Site) -> dict[str, Callable[[], Any]]:
         "introspection": lambda: site.post("/introspect", auth, token=access),
         "revocation": lambda: site.post("/revoke", auth, token=ended.pop()),
         "guard": lambda: site.call(access),
+        "preflight": lambda: site.http.options("/oauth/token", headers=elsewhere),
+        "page": lambda: site.http.post("/oauth/revoke", headers=elsewhere, data={"client_id": "spa", "token": "x"}),
     }

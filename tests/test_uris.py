@@ -195,6 +195,35 @@ def test_form_action_names_where_a_form_leads() -> None:
     assert uris.form_action("com.trails.app:/done") == "com.trails.app:"
 
 
+@pytest.mark.spec("oauth-v2-1", "3.2")
+@pytest.mark.parametrize(
+    ("uri", "origin"),
+    [
+        ("https://spa.example/callback?a=b", "https://spa.example"),
+        ("HTTPS://SPA.example:443/", "https://spa.example"),
+        ("https://spa.example:80", "https://spa.example:80"),
+        ("http://localhost:80/", "http://localhost"),
+        ("http://[::1]:5081/cb", "http://[::1]:5081"),
+        (f"https://{'x' * 253}:65535/", f"https://{'x' * 253}:65535"),
+        (f"https://{'x' * 254}:65535/", ""),
+        ("com.example.app:/back", ""),
+        ("com.example.app://back", ""),
+        ("https:///callback", ""),
+        ("https://[::1", ""),
+        ("https://spa.example:x/", ""),
+        ("https://spa.example:0/", ""),
+        ("https://bücher.example/", ""),
+        ("https://a\0b.example/", ""),
+        ("", ""),
+    ],
+)
+def test_the_origin_of_a_page_is_as_browsers_write_it(uri: str, origin: str) -> None:
+    assert uris.web_origin(uri) == origin
+    assert uris.is_web_origin(origin) is bool(origin)
+    assert uris.origins_of(Client(client_id="spa", auth_method="none", redirect_uris=(uri,))) == {origin} - {""}
+    assert uris.origins_of(Client(client_id="web", redirect_uris=(uri,))) == set()
+
+
 def test_origin_is_what_people_recognize() -> None:
     assert uris.origin("https://a.example:8443/cb?x=1") == "https://a.example:8443"
     assert uris.origin("com.trails.app:/done") == "com.trails.app:"

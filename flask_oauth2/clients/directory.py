@@ -86,10 +86,11 @@ class Directory:
 
     def find_known(self, client_id: str) -> Client | None:
         """The same as :meth:`find` for a page that only shows who it is: nothing is fetched."""
-        client = self._server.store.get_client(client_id)
-        if client is None and self.documents is not None:
-            return self.documents.find_kept(client_id)
-        return client
+        return self._server.store.get_client(client_id) or self.find_kept(client_id)
+
+    def find_kept(self, client_id: str) -> Client | None:
+        """The one behind its URL where its document is at hand: the store is not asked either."""
+        return None if self.documents is None else self.documents.find_kept(client_id)
 
 
 def _takes_documents(server: Server) -> bool:

@@ -197,6 +197,19 @@ class RegistrationStore(Protocol):
 
 
 @runtime_checkable
+class OriginStore(Protocol):
+    """A store that knows which origins have a page of a client, without a look at each client.
+
+    They are those of :func:`flask_oauth2.uris.origins_of`, and are filed, changed and taken away with the client, in
+    the same step. With another store, pages may call whose client is named by the request.
+    """
+
+    def has_origin(self, *origins: str) -> bool:
+        """Whether any of them is that of a client."""
+        ...
+
+
+@runtime_checkable
 class ImportStore(Store, Protocol):
     """A store in which tokens of another provider can be filed, however often that is tried."""
 
@@ -275,6 +288,14 @@ def find_registration(store: object) -> RegistrationStore | None:
     if getattr(store, "has_own_clients", False):
         return None
     found: RegistrationStore | None = _find(store, RegistrationStore)
+    return found
+
+
+def find_origins(store: object) -> OriginStore | None:
+    """The store, or the one behind it, that knows the origins of clients; None where the application keeps its own."""
+    if getattr(store, "has_own_clients", False):
+        return None
+    found: OriginStore | None = _find(store, OriginStore)
     return found
 
 

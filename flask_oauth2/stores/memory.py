@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from threading import RLock
 
-from .. import values
+from .. import uris, values
 from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
 from .base import GRANT_MEMORY, SIBLINGS, Fault
 
@@ -17,6 +18,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = RLock()
         self._clients: dict[str, Client] = {}
+        self._origins: Counter[str] = Counter()
         self._grants: dict[bytes, Grant] = {}
         self._user_codes: dict[bytes, bytes] = {}
         self._tokens: dict[bytes, Token] = {}
@@ -33,7 +35,7 @@ class MemoryStore:
     def set_client(self, client: Client) -> None:
         """See :meth:`.base.Store.set_client`."""
         with self._lock:
-            self._clients[client.client_id] = client
+            self._file_client(client)
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.Store.delete_client`."""
@@ -41,7 +43,9 @@ class MemoryStore:
             self.revoke(client_id, expires_at)
             for key in [key for key in self._consents if key[1] == client_id]:
                 del self._consents[key]
-            return self._clients.pop(client_id, None) is not None
+            client = self._clients.pop(client_id, None)
+            self._count_origins(client, None)
+            return client is not None
 
     def list_clients(self) -> Iterator[Client]:
         """See :meth:`.base.ListingStore.list_clients`."""
@@ -52,7 +56,7 @@ class MemoryStore:
         with self._lock:
             is_new = client.client_id not in self._clients
             if is_new:
-                self._clients[client.client_id] = client
+                self._file_client(client)
             return is_new
 
     def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
@@ -70,12 +74,16 @@ class MemoryStore:
             found = self._clients.get(client.client_id)
             if found is None or _may(found) != _may(before):
                 return False
-            self._clients[client.client_id] = replace(client, expires_at=found.expires_at)
+            self._file_client(replace(client, expires_at=found.expires_at))
             return True
 
     def list_owned(self, owner_id: str) -> Iterator[Client]:
         """See :meth:`.base.RegistrationStore.list_owned`."""
         return (client for client in self.list_clients() if client.owner_id == owner_id)
+
+    def has_origin(self, *origins: str) -> bool:
+        """See :meth:`.base.OriginStore.has_origin`."""
+        return any(origin in self._origins for origin in origins)
 
     def examine(self, now: int) -> Iterator[Fault]:
         """See :meth:`.base.ExaminedStore.examine`."""
@@ -226,7 +234,7 @@ class MemoryStore:
             for key in counters:
                 del self._counters[key]
             for client_id in clients:
-                del self._clients[client_id]
+                self._count_origins(self._clients.pop(client_id), None)
             for owned in [owned for owned in self._consents if owned[1] in clients]:
                 del self._consents[owned]
         yield len(tokens) + len(grants) + len(marks) + len(counters) + len(clients)
@@ -235,6 +243,20 @@ class MemoryStore:
         """See :meth:`.base.Store.purgeable`."""
         with self._lock:
             return sum(len(keys) for keys in self._expired(now))
+
+    def _file_client(self, client: Client) -> None:
+        before = self._clients.get(client.client_id)
+        self._clients[client.client_id] = client
+        self._count_origins(before, client)
+
+    def _count_origins(self, before: Client | None, after: Client | None) -> None:
+        """How many clients have each; one that no client has is not there."""
+        gone, come = (uris.origins_of(client) if client else set() for client in (before, after))
+        self._origins.update(come - gone)
+        for origin in gone - come:
+            self._origins[origin] -= 1
+            if not self._origins[origin]:
+                del self._origins[origin]
 
     def _may_spend(self, spend: Grant | Token, now: int, leeway: int) -> bool:
         if isinstance(spend, Grant):

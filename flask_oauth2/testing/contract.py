@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from .. import values
+from .. import uris, values
 from ..records import Client, Grant, Token
 from ..stores.base import (
     GRANT_MEMORY,
@@ -17,11 +17,13 @@ from ..stores.base import (
     DeviceStore,
     ExpiringStore,
     ListingStore,
+    OriginStore,
     RegistrationStore,
     Store,
     find_consents,
     find_devices,
     find_listing,
+    find_origins,
     find_registration,
 )
 from .samples import (
@@ -34,6 +36,7 @@ from .samples import (
     new_device,
     new_grant,
     new_key,
+    new_spa,
     new_token,
     refreshed,
     spent,
@@ -69,6 +72,10 @@ def _listing(store: Store) -> ListingStore:
 
 def _registration(store: Store) -> RegistrationStore:
     return find_registration(store) or pytest.skip("the store takes no registrations")
+
+
+def _origins(store: Store) -> OriginStore:
+    return find_origins(store) or pytest.skip("the store does not know the origins of clients")
 
 
 def _require_purge(store: Store) -> None:
@@ -241,6 +248,129 @@ class TestRegistration:
         assert sum(store.purge(NOW)) == 1133
         found = [store.get_client(client.client_id) for client in clients]
         assert found == [client if client.expires_at is None else None for client in clients]
+
+
+PAGE = "https://spa.example"
+
+
+class TestOrigins:
+    """Whose pages may call: those of clients that have no secret."""
+
+    @spec("oauth-v2-1", "3.2")
+    def test_those_of_a_public_client_are_known(self, store: Store) -> None:
+        origins = _origins(store)
+        assert not origins.has_origin(PAGE)
+        store.set_client(new_spa(f"{PAGE}/back", f"{PAGE}/other?a=b", "https://b.example:8443/", "HTTP://[::1]:1/a"))
+        for origin in (PAGE, "https://b.example:8443", "http://[::1]:1"):
+            assert origins.has_origin(origin) is True
+            assert origins.has_origin("https://0.example", "https://z.example", origin) is True
+
+    @spec("oauth-v2-1", "3.2")
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            "",
+            "null",
+            "https://",
+            "http://spa.example",
+            "https://spa.example:8443",
+            "https://spa.example/",
+            "https://spa.exampl",
+            "https://spa.example\0",
+            "https://SPA.example",
+            "https://spa.example' OR ''='",
+            "https://é.example",
+            f"https://{'x' * 10_000}",
+        ],
+    )
+    def test_no_other_is(self, store: Store, origin: str) -> None:
+        store.set_client(new_spa(f"{PAGE}/back"))
+        origins = _origins(store)
+        assert origins.has_origin(origin) is False
+        assert origins.has_origin("https://0.example", "https://z.example", origin) is False
+        assert origins.has_origin() is False
+
+    def test_nor_is_one_of_whoever_has_a_secret_or_no_page(self, store: Store) -> None:
+        store.set_client(new_client(redirect_uris=(f"{PAGE}/back",)))
+        store.set_client(new_spa("com.example.app:/back", "https://", "https://[", "https://spa.example:x/"))
+        assert not _origins(store).has_origin(PAGE, "com.example.app:", "com.example.app", "https://", "")
+
+    @spec("rfc8252", "7.3")
+    def test_a_port_is_part_of_it(self, store: Store) -> None:
+        store.set_client(new_spa("http://127.0.0.1/back"))
+        origins = _origins(store)
+        assert not origins.has_origin("http://127.0.0.1:5000")
+        assert origins.has_origin("http://127.0.0.1:5000", "http://127.0.0.1"), "as a loopback URI without one is asked"
+
+    def test_the_longest_fits_and_what_is_longer_is_none(self, store: Store) -> None:
+        longest = f"https://{'x' * 253}:65535"
+        client = new_spa(f"{longest}/back", f"https://x{'x' * 253}:65535/", "https://é.example/", "https://a\0b/")
+        store.set_client(client)
+        origins = _origins(store)
+        assert origins.has_origin(longest)
+        assert uris.origins_of(client) == {longest}
+        assert not origins.has_origin(f"https://x{'x' * 253}:65535")
+        assert store.get_client(client.client_id) == client
+
+    def test_they_change_with_the_client(self, store: Store) -> None:
+        origins, client = _origins(store), new_spa(f"{PAGE}/back", "https://old.example/")
+        store.set_client(client)
+        store.set_client(client)
+        store.set_client(replace(client, redirect_uris=(f"{PAGE}/elsewhere", "https://new.example/")))
+        assert origins.has_origin(PAGE)
+        assert origins.has_origin("https://new.example")
+        assert not origins.has_origin("https://old.example")
+
+    def test_one_that_gets_a_secret_has_none_any_more(self, store: Store) -> None:
+        origins, client = _origins(store), new_spa(f"{PAGE}/back")
+        store.set_client(client)
+        store.set_client(replace(client, auth_method="client_secret_basic", secret="sha256$abc"))
+        assert not origins.has_origin(PAGE)
+        store.set_client(client)
+        assert origins.has_origin(PAGE)
+
+    def test_they_go_with_the_last_client(self, store: Store) -> None:
+        origins, client, other = _origins(store), new_spa(f"{PAGE}/back"), new_spa(f"{PAGE}/back")
+        store.set_client(client)
+        store.set_client(other)
+        assert store.delete_client("nobody", FAR) is False
+        assert store.delete_client(client.client_id, FAR) is True
+        assert origins.has_origin(PAGE)
+        assert store.delete_client(other.client_id, FAR) is True
+        assert not origins.has_origin(PAGE)
+
+    @spec("rfc7591", "3.2.1")
+    def test_those_of_one_that_is_added_are_known(self, store: Store) -> None:
+        registration, origins, client = _registration(store), _origins(store), new_spa(f"{PAGE}/back")
+        assert registration.add_client(client) is True
+        assert registration.add_client(replace(client, redirect_uris=("https://other.example/",))) is False
+        assert registration.keep_client(client.client_id) is True
+        assert origins.has_origin(PAGE)
+        assert not origins.has_origin("https://other.example")
+
+    @spec("rfc7592", "2.2")
+    def test_a_change_that_is_refused_changes_none(self, store: Store) -> None:
+        registration, origins, client = _registration(store), _origins(store), new_spa(f"{PAGE}/back")
+        registration.add_client(client)
+        other = replace(client, redirect_uris=("https://other.example/",), registration_key=new_key())
+        assert registration.change_client(other, other) is False
+        assert (origins.has_origin(PAGE), origins.has_origin("https://other.example")) == (True, False)
+        assert registration.change_client(other, client) is True
+        assert (origins.has_origin(PAGE), origins.has_origin("https://other.example")) == (False, True)
+        assert registration.change_client(replace(other, auth_method="client_secret_basic"), other) is True
+        assert not origins.has_origin("https://other.example")
+
+    @spec("rfc7591", "5")
+    def test_they_are_purged_with_a_client_that_was_not_used(self, store: Store) -> None:
+        registration, origins = _registration(store), _origins(store)
+        shared, gone = "https://shared.example", new_spa(f"{PAGE}/back", "https://shared.example/", expires_at=NOW)
+        for client in (gone, new_spa(f"{shared}/back", expires_at=None)):
+            registration.add_client(client)
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert (origins.has_origin(PAGE), origins.has_origin(shared)) == (False, True)
+        assert registration.add_client(gone)
+        assert origins.has_origin(PAGE), "it may come again"
 
 
 class TestGrants:
@@ -1012,6 +1142,7 @@ class StoreContract:
 
     TestClients = TestClients
     TestRegistration = TestRegistration
+    TestOrigins = TestOrigins
     TestGrants = TestGrants
     TestTokens = TestTokens
     TestRevocation = TestRevocation

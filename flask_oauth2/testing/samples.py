@@ -49,6 +49,11 @@ def new_client(**fields: Any) -> Client:
     return Client(**standard | fields)
 
 
+def new_spa(*redirect_uris: str, **fields: Any) -> Client:
+    """A public client, which has pages."""
+    return new_client(**{"auth_method": "none", "secret": None, "redirect_uris": redirect_uris} | fields)
+
+
 def new_authorization(**fields: Any) -> Authorization:
     """An authorization, which is a family of its own."""
     standard: dict[str, Any] = {

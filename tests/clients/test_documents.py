@@ -909,6 +909,21 @@ def test_applications_with_clients_of_their_own_take_documents_too(tmp_path: Pat
     assert "Allow Own?" in site.ask(client_id="own", redirect_uri="https://own.example/", scope=None).text
 
 
+@pytest.mark.parametrize("page", ["http://127.0.0.1:5000", "http://evil.example"])
+def test_a_page_may_call_whose_document_is_known_and_named(here: Site, served: DocumentServer, page: str) -> None:
+    url, back = served.put(), "http://127.0.0.1/back"
+
+    def allowed(client_id: str) -> str | None:
+        data = {"client_id": client_id, "token": "x"}
+        answer = here.http.post("/oauth/revoke", data=data, headers={"Origin": page})
+        return answer.headers.get("Access-Control-Allow-Origin")
+
+    here.sign_in()
+    assert ask(here, url, back).status_code == 200
+    assert allowed(url) == (page if "127.0.0.1" in page else None)
+    assert allowed("another") is None
+
+
 def test_a_client_id_of_any_length_fits_the_database(tmp_path: Path, served: DocumentServer) -> None:
     site = unopened(tmp_path, served)
     path = "/" + "c" * (255 - len(served.url("/")))

@@ -106,6 +106,17 @@ def test_an_index_of_sqlite_that_is_missing(patient: Patient) -> None:
     assert patient.diagnose() == []
 
 
+def test_the_table_of_origins(patient: Patient) -> None:
+    execute(patient, "DROP INDEX ix_oauth2_origin_client_id")
+    (finding,) = patient.found("storage.examination")
+    assert "the index of client_id of the table oauth2_origin is missing" in finding.what
+    execute(patient, finding.cure)
+    assert patient.diagnose() == []
+    execute(patient, "DROP TABLE oauth2_origin")
+    (finding,) = patient.found("storage.examination")
+    assert "the database lacks the table oauth2_origin" in finding.what
+
+
 def test_indexes_of_postgresql(of_postgresql: Patient) -> None:
     patient = of_postgresql
     assert patient.diagnose() == []

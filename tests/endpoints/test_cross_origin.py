@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import Client, MemoryStore, TemporarilyUnavailable
-from flask_oauth2.endpoints import cross_origin
-from oauth_site import Site
+from oauth_site import Site, Statements
 
 SPA = "https://spa.example"
 ENDPOINTS = ["/oauth/token", "/oauth/revoke"]
@@ -116,46 +114,82 @@ def test_with_clients_of_its_own_the_request_names_the_client(new_site: Callable
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+class Plain:
+    """A store that does not know the origins of clients, before one that would."""
+
+    def __init__(self) -> None:
+        self._kept = MemoryStore()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("has_origin", "behind"):
+            raise AttributeError(name)
+        return getattr(self._kept, name)
+
+
+@pytest.mark.parametrize("client_id", ["spa", "other", "", None])
+def test_where_the_store_knows_no_origins_the_request_names_the_client(
+    new_site: Callable[..., Site], client_id: str | None
+) -> None:
+    site = new_site(store=Plain(), OAUTH2_BROWSER_ORIGINS=["http://localhost:6274"])
+    add_spa(site)
+    assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token").headers
+    assert "Access-Control-Allow-Origin" in preflight(site, "/oauth/token", "http://localhost:6274").headers
+    data = {"grant_type": "authorization_code", "code": "x", **({} if client_id is None else {"client_id": client_id})}
+    answer = site.http.post("/oauth/token", data=data, headers={"Origin": SPA})
+    assert ("Access-Control-Allow-Origin" in answer.headers) is (client_id == "spa")
+    answer = site.http.post("/oauth/token", data=data, headers={"Origin": "https://evil.example"})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.spec("rfc8252", "7.3")
+def test_the_port_of_a_loopback_page_is_free_where_its_client_names_none(site: Site) -> None:
+    add_spa(site, redirect_uris=("http://127.0.0.1/callback", "http://localhost:3000/callback"))
+    for origin in ("http://127.0.0.1", "http://127.0.0.1:5000", "http://localhost:3000"):
+        assert preflight(site, "/oauth/token", origin).headers["Access-Control-Allow-Origin"] == origin
+    for origin in ("http://localhost:3001", "http://localhost", "http://[::1]:5000", "https://127.0.0.1:5000"):
+        assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token", origin).headers
+
+
+def test_what_changes_holds_at_once(site: Site) -> None:
+    add_spa(site)
+    assert "Access-Control-Allow-Origin" in preflight(site, "/oauth/token").headers
+    add_spa(site, redirect_uris=("https://new.example/",))
+    assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token").headers
+    assert "Access-Control-Allow-Origin" in preflight(site, "/oauth/token", "https://new.example").headers
+    site.store.delete_client("spa", int(site.clock.now) + 1)
+    assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token", "https://new.example").headers
+
+
+@pytest.mark.parametrize("origin", ["null", "x" * 10_000, f"https://{'x' * 10_000}", "https://a b", "file://", SPA])
+def test_what_no_page_has_for_an_origin_costs_no_statement(sql_site: Site, statements: Statements, origin: str) -> None:
+    preflight(sql_site, "/oauth/token")
+    statements.clear()
+    preflight(sql_site, "/oauth/token", origin)
+    assert len(statements) == (1 if origin == SPA else 0)
+
+
 class Away(MemoryStore):
     """A store that is away whenever clients are read."""
-
-    def list_clients(self) -> Any:
-        raise TemporarilyUnavailable("away", retry_after=1)
 
     def get_client(self, client_id: str) -> Any:
         raise TemporarilyUnavailable("away", retry_after=1)
 
+    def has_origin(self, *origins: str) -> bool:
+        raise TemporarilyUnavailable("away", retry_after=1)
 
-def test_where_the_store_is_away_the_answer_says_so(new_site: Callable[..., Site]) -> None:
-    site = new_site(store=Away())
-    assert preflight(site, "/oauth/token").status_code == 204
+
+def test_where_the_store_is_away_no_page_of_a_client_may_and_the_log_says_so(
+    new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture
+) -> None:
+    site = new_site(store=Away(), OAUTH2_BROWSER_ORIGINS=["http://localhost:6274"])
+    answer = preflight(site, "/oauth/token")
+    assert answer.status_code == 204
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == "whether pages of an origin may call cannot be looked up: away"
     data = {"client_id": "spa", "grant_type": "client_credentials"}
-    assert site.http.post("/oauth/token", data=data, headers={"Origin": SPA}).status_code == 503
-
-
-class TestMemory:
-    """The clients are read now and then, not with each request."""
-
-    def test_an_unknown_origin_does_not_make_them_be_read_each_time(self) -> None:
-        now, reads = [0.0], []
-        clients = [Client(client_id="spa", auth_method="none", redirect_uris=(f"{SPA}/callback",))]
-
-        def list_clients() -> list[Client]:
-            reads.append(now[0])
-            return clients
-
-        origins = cross_origin.BrowserOrigins(list_clients, (), lambda: now[0])
-        assert SPA in origins
-        for _ in range(100):
-            assert "https://evil.example" not in origins
-        assert reads == [0.0]
-        now[0] = cross_origin.PAUSE + 1
-        assert "https://evil.example" not in origins
-        assert reads == [0.0, now[0]]
-        clients.append(replace(clients[0], redirect_uris=("https://new.example/",)))
-        now[0] += cross_origin.PAUSE + 1
-        assert "https://new.example" in origins
-        del clients[:]
-        assert SPA in origins
-        now[0] += cross_origin.FRESH + 1
-        assert SPA not in origins
+    answer = site.http.post("/oauth/token", data=data, headers={"Origin": SPA})
+    assert answer.status_code == 503
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Access-Control-Allow-Origin" in preflight(site, "/oauth/token", "http://localhost:6274").headers

@@ -20,7 +20,7 @@ from stores.test_sqlalchemy import READS, WRITES, checked_out, fill_pool, reads,
 
 from flask_oauth2 import ConfigurationError, TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_token
+from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_spa, new_token
 from oauth_site import Site, Statements, make_site
 
 
@@ -221,6 +221,24 @@ class TestTables:
         again.check()
         indexes = {index["name"] for index in sa.inspect(again.engine).get_indexes("oauth2_token")}
         assert "ix_oauth2_token_parent" in indexes
+
+    def test_a_later_step_that_was_stopped_half_way_is_done_to_its_end(
+        self, store: SQLAlchemyStore, mariadb_url: str, open_store: Callable[[str], SQLAlchemyStore]
+    ) -> None:
+        store.set_client(new_spa("https://page.example/", "https://other.example/"))
+        with store.engine.begin() as connection:
+            for statement in (
+                "UPDATE oauth2_schema SET version = 2",
+                "ALTER TABLE oauth2_client DROP COLUMN owner_id",
+                "DROP INDEX ix_oauth2_origin_client_id ON oauth2_origin",
+                "DELETE FROM oauth2_origin WHERE origin = 'https://other.example'",
+            ):
+                connection.execute(sa.text(statement))
+        again = open_store(mariadb_url)
+        again.check()
+        assert sa.inspect(again.engine).get_indexes("oauth2_origin")
+        assert again.has_origin("https://page.example")
+        assert again.has_origin("https://other.example")
 
     def test_a_lock_that_another_worker_keeps(self, mariadb_server: MariaDBServer, mariadb_url: str) -> None:
         lock = "CONCAT('flask_oauth2 ', MD5('opened'))"

@@ -18,6 +18,7 @@ from stores.workers import (
     post,
     purge,
     register,
+    set_page,
     withdraw,
     write,
 )
@@ -27,11 +28,13 @@ from flask_oauth2.clients.secret import hash_secret
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.stores.base import (
     SIBLINGS,
+    OriginStore,
     RegistrationStore,
     Store,
     find_consents,
     find_devices,
     find_listing,
+    find_origins,
     find_registration,
 )
 from flask_oauth2.testing.samples import (
@@ -43,6 +46,7 @@ from flask_oauth2.testing.samples import (
     new_device,
     new_grant,
     new_key,
+    new_spa,
     new_token,
 )
 
@@ -374,32 +378,64 @@ def test_of_many_that_register_one_id_at_once_one_is_added(race: Race) -> None:
     assert client.name == winner
 
 
+def origins_of(store: Store) -> OriginStore:
+    origins = find_origins(store)
+    assert origins is not None
+    return origins
+
+
 @pytest.mark.spec("rfc7592", "2.2")
 def test_of_many_that_change_a_client_at_once_one_does(race: Race) -> None:
-    client = new_client()
+    client = new_spa("https://before.example/")
     race.store.set_client(client)
     answers = race.run([(change, client, f"name-{number}") for number in range(MANY)])
     (winner,) = [name for name, was_changed in answers if was_changed]
     found = race.store.get_client(client.client_id)
     assert found is not None
     assert found.name == winner
+    known = [name for name, _ in [*answers, ("before", False)] if has_page(race.store, name)]
+    assert known == [winner]
+
+
+def has_page(store: Store, name: str) -> bool:
+    return origins_of(store).has_origin(f"https://{name}.example")
+
+
+def test_of_many_that_file_a_client_at_once_the_last_ones_page_is_known(race: Race) -> None:
+    names = [f"page-{number}" for number in range(MANY)]
+    for _ in range(2):  # where there is none of that id, and where there is one
+        race.run([(set_page, "client", f"https://{name}.example/") for name in names])
+        found = race.store.get_client("client")
+        assert found is not None
+        assert [f"https://{name}.example/" for name in names if has_page(race.store, name)] == [*found.redirect_uris]
+
+
+def test_a_client_that_is_deleted_while_it_is_filed_is_there_with_its_page_or_gone_with_it(race: Race) -> None:
+    for number in range(5):
+        client_id, page = f"client-{number}", f"https://page-{number}.example/"
+        filing, deletion = (set_page, client_id, page), (delete_client, client_id)
+        race.run([filing, deletion] * 4)
+        assert has_page(race.store, f"page-{number}") is (race.store.get_client(client_id) is not None)
 
 
 @pytest.mark.spec("rfc7592", "2.3")
 def test_a_change_beside_a_deletion_brings_nothing_back(race: Race) -> None:
     for _ in range(3):
-        client = new_client()
+        client = new_spa("https://before.example/")
         race.store.set_client(client)
         race.run([(delete_client, client.client_id), *[(change, client, f"name-{number}") for number in range(5)]])
         assert race.store.get_client(client.client_id) is None
+        assert not [
+            name for name in ("before", *(f"name-{number}" for number in range(5))) if has_page(race.store, name)
+        ]
 
 
 @pytest.mark.spec("rfc7591", "5")
 def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(race: Race) -> None:
-    """Each client is kept and stays, or is gone with its consents and cannot be kept."""
+    """Each client is kept and stays, or is gone with its consents and its page and cannot be kept."""
     registration, consents = registration_of(race.store), find_consents(race.store)
     assert consents is not None
-    clients = [new_client(expires_at=NOW - number) for number in range(60)]
+    clients = [new_spa(f"https://page-{number}.example/", expires_at=NOW - number) for number in range(60)]
     for client in clients:
         assert registration.add_client(client)
         assert consents.set_consent(new_consent(client_id=client.client_id), None)
@@ -408,9 +444,10 @@ def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(ra
     up, down, *purged = race.run([(keep, ids), (keep, ids[::-1]), (purge, NOW), (purge, NOW)])
 
     kept = {client_id for client_id, was_there in zip(ids * 2, up + down[::-1], strict=True) if was_there}
-    for client_id in ids:
+    for number, client_id in enumerate(ids):
         client, consent = race.store.get_client(client_id), consents.get_consent("user", client_id)
         assert (client is not None) is (consent is not None) is (client_id in kept)
+        assert has_page(race.store, f"page-{number}") is (client_id in kept)
         assert client is None or client.expires_at is None
     assert sum(purged) == len(ids) - len(kept)
 

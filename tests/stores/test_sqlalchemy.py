@@ -36,6 +36,7 @@ from flask_oauth2.testing.samples import (
     new_consent,
     new_grant,
     new_key,
+    new_spa,
     new_token,
     refreshed,
 )
@@ -221,6 +222,8 @@ class TestFirstSchema:
     def old(self, url: str, open_store: OpenStore) -> str:
         store = open_store(url)
         store.set_client(new_client(client_id="kept"))
+        for number in range(501):
+            store.set_client(new_spa(f"https://page-{number}.example/", f"http://localhost:{number + 1}/"))
         filed(store, new_token(new_authorization(client_id="kept"), refresh_key=KEY))
         with store.engine.begin() as connection:
             for statement in (
@@ -229,6 +232,7 @@ class TestFirstSchema:
                 "INSERT INTO oauth2_consent (user_id, client_id, scope, granted_at) VALUES ('user', 'kept', 'read', 1)",
                 "ALTER TABLE oauth2_grant DROP COLUMN consent_id",
                 "ALTER TABLE oauth2_token DROP COLUMN consent_id",
+                "DROP TABLE oauth2_origin",
                 "DELETE FROM oauth2_schema",
                 "INSERT INTO oauth2_schema (version) VALUES (1)",
             ):
@@ -243,6 +247,15 @@ class TestFirstSchema:
         with store.engine.connect() as connection:
             assert connection.scalar(sa.text("SELECT count(*) FROM oauth2_token")) == 1
             assert connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) == len(schema.STEPS)
+
+    def test_the_origins_of_its_clients_are_known_now(self, old: str, open_store: OpenStore) -> None:
+        store = open_store(old)
+        for number in (0, 250, 500):
+            assert store.has_origin(f"https://page-{number}.example")
+            assert store.has_origin(f"http://localhost:{number + 1}")
+        assert not store.has_origin("https://client.example"), "which has a secret"
+        with store.engine.connect() as connection:
+            assert connection.scalar(sa.text("SELECT count(*) FROM oauth2_origin")) == 2 * 501
 
     def test_what_was_allowed_can_be_ended_now(self, old: str, open_store: OpenStore) -> None:
         store = open_store(old)
@@ -296,6 +309,7 @@ def reads(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
     """Each way to read."""
     return {
         "get_client": lambda: store.get_client("client"),
+        "has_origin": lambda: store.has_origin("http://localhost:5000", "http://localhost"),
         "list_clients": lambda: list(store.list_clients()),
         "list_owned": lambda: list(store.list_owned("ada")),
         "get_grant": lambda: store.get_grant(new_key(), "code"),
@@ -800,6 +814,7 @@ class TestStatements:
         "hot_path",
         [
             lambda store: store.get_client("client"),
+            lambda store: store.has_origin("http://localhost:5000", "http://localhost"),
             lambda store: store.get_grant(new_key(), "code"),
             lambda store: store.get_access(new_key()),
             lambda store: store.get_refresh(new_key()),
@@ -835,7 +850,7 @@ class TestStatements:
         assert sum(sqlite_store.purge(NOW)) == 1
         steps = plans()
         assert [step for step in steps if "ix_oauth2_client_expires_at (expires_at>? AND expires_at<?)" in step]
-        assert not [step for step in steps if re.match(r"SCAN oauth2_(client|consent)", step)]
+        assert not [step for step in steps if re.match(r"SCAN oauth2_(client|consent|origin)", step)]
 
     def test_postgresql_reads_in_one_message_and_no_transaction(
         self, postgresql_url: str, open_store: OpenStore

@@ -26,6 +26,7 @@ from flask_oauth2.testing.samples import (
     new_consent,
     new_device,
     new_key,
+    new_spa,
     new_token,
 )
 
@@ -209,11 +210,18 @@ def add(store: Store, name: str) -> Callable[[], tuple[str, bool]]:
 
 
 def change(store: Store, before: Client, name: str) -> Callable[[], tuple[str, bool]]:
-    """Changes it by what was read before: the new name, and whether that was done."""
+    """Changes it by what was read before: the new name, which a page has too, and whether that was done."""
     registration = find_registration(store)
     assert registration is not None
-    client = replace(before, name=name, registration_key=new_key())
+    redirect_uris = (f"https://{name}.example/",)
+    client = replace(before, name=name, redirect_uris=redirect_uris, registration_key=new_key())
     return lambda: (name, registration.change_client(client, before))
+
+
+def set_page(store: Store, client_id: str, page: str) -> Callable[[], None]:
+    """Files the client of an id with one page."""
+    client = new_spa(page, client_id=client_id)
+    return lambda: store.set_client(client)
 
 
 def keep(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:

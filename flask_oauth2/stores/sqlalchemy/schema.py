@@ -26,7 +26,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
+from ... import uris
 from ...errors import ConfigurationError
+from ...records import Client
 
 KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), "mariadb")
 """A key; MariaDB has no index over a BLOB."""
@@ -59,6 +61,7 @@ class Tables(NamedTuple):
     revocation: Table
     consent: Table
     counter: Table
+    origin: Table
 
 
 DEFAULT_PREFIX = "oauth2_"
@@ -203,6 +206,15 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             sqlite_with_rowid=False,
             **options,
         ),
+        origin=Table(
+            f"{prefix}origin",
+            metadata,
+            Column("origin", String(uris.LONGEST_ORIGIN), primary_key=True),
+            Column("client_id", client_id, primary_key=True),
+            Index(f"ix_{prefix}origin_client_id", "client_id"),
+            sqlite_with_rowid=False,
+            **options,
+        ),
     )
 
 
@@ -246,9 +258,11 @@ def _add_column(connection: Connection, table: str, name: str, kind: str) -> Non
 
 
 def _add_resources_and_registration(connection: Connection) -> None:
-    """Columns of what a token is for, of device codes, and of clients that register themselves."""
+    """Columns of what a token is for, of device codes, and of clients that register themselves; origins of clients."""
     dialect = connection.dialect
-    for table in declare(MetaData()):
+    tables = declare(MetaData())
+    for table in tables:
+        table.create(connection, checkfirst=True)
         there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
         for column in table.columns:
             if column.name not in there:
@@ -257,6 +271,24 @@ def _add_resources_and_registration(connection: Connection) -> None:
                 connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
+    _file_origins(connection, tables)
+
+
+_BATCH = 500
+
+
+def _file_origins(connection: Connection, tables: Tables) -> None:
+    """Those of the clients that are there."""
+    client, last = tables.client.c, ""
+    connection.execute(sa.delete(tables.origin))
+    listed = sa.select(client.client_id, client.auth_method, client.redirect_uris).order_by(client.client_id)
+    batches = listed.where(client.auth_method == "none").limit(_BATCH)
+    while batch := connection.execute(batches.where(client.client_id > last)).all():
+        clients = [Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(row[2])) for row in batch]
+        filed = [{"origin": origin, "client_id": one.client_id} for one in clients for origin in uris.origins_of(one)]
+        if filed:
+            connection.execute(sa.insert(tables.origin), filed)
+        last = clients[-1].client_id
 
 
 STEPS: tuple[Callable[[Connection], None], ...] = (

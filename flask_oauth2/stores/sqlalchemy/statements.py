@@ -33,6 +33,9 @@ from .upsert import Upsert
 MARKS = ("first", "second", "third", "fourth")
 """The parameters of the marks that one statement looks for."""
 
+ORIGINS = ("first", "second")
+"""The parameters of the origins that one statement looks for."""
+
 KEYS = 20
 """How many keys one statement of ``find_known`` asks for."""
 
@@ -54,7 +57,7 @@ class Statements:
     """
 
     def __init__(self, tables: Tables, dialect: Dialect, by_time: bool = False) -> None:
-        client, grant, token, revocation, consent, counter = tables
+        client, grant, token, revocation, consent, counter, origin = tables
         if dialect.name == "sqlite":
             dialect = cast("type[DefaultDialect]", type(dialect))(
                 paramstyle="named"
@@ -122,6 +125,21 @@ class Statements:
         )
         self.delete_client = compiled(delete(client).where(client.c.client_id == client_id))
         self.delete_consents = compiled(delete(consent).where(consent.c.client_id == client_id))
+
+        origin_row = Upsert(dialect.name, origin, _everything(origin))
+        self.file_origin = compiled(origin_row.replacing({"client_id": origin_row.proposed.client_id}))
+        self.delete_origins = compiled(delete(origin).where(origin.c.client_id == client_id))
+        of_no_client = ~exists().where(client.c.client_id == key)  # and nobody has added it again meanwhile
+        self.delete_left_origins = compiled(delete(origin).where(origin.c.client_id == key, of_no_client))
+        # by the order of the index: where most clients have one origin, a planner that looks for another reads them all
+        self.find_origins = compiled(
+            select(
+                *(
+                    select(func.min(origin.c.origin)).where(origin.c.origin >= bindparam(name)).scalar_subquery()
+                    for name in ORIGINS
+                )
+            )
+        )
 
         self.get_grant = unmarked(
             select(*(c for c in grant.columns if c.name not in ("key", "kind"))).where(
@@ -252,7 +270,8 @@ class Statements:
             # by the index over what expires: what a batch has found is gone, or was kept, before the next
             compiled(ended.order_by(client.c.expires_at).limit(literal_column(_BATCH)).offset(literal_column("0"))),
             compiled(delete(client).where(client.c.client_id == key, is_gone)),
-            compiled(delete(consent).where(consent.c.client_id == key, ~exists().where(client.c.client_id == key))),
+            compiled(delete(consent).where(consent.c.client_id == key, of_no_client)),
+            self.delete_left_origins,
         )
         self.expired = (
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at, where=of_second)),

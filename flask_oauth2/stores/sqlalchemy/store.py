@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from ... import values
+from ... import uris, values
 from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS, Fault
@@ -25,7 +25,7 @@ from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
 from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
-from .statements import DECISION, KEYS, MARKS, Statements
+from .statements import DECISION, KEYS, MARKS, ORIGINS, Statements
 
 
 class SQLAlchemyStore:
@@ -121,7 +121,7 @@ class SQLAlchemyStore:
 
     def set_client(self, client: Client) -> None:
         """See :meth:`.base.Store.set_client`."""
-        self._database.run(Step(self._sql.set_client, rows.write_client(client)))
+        self._database.run(Step(self._sql.set_client, rows.write_client(client)), *self._replace_origins(client))
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.Store.delete_client`."""
@@ -129,8 +129,9 @@ class SQLAlchemyStore:
             Step(self._sql.set_mark, {"mark": client_id, "expires_at": expires_at}),
             Step(self._sql.delete_consents, {"client_id": client_id}),
             Step(self._sql.delete_client, {"client_id": client_id}),
+            Step(self._sql.delete_left_origins, {"key": client_id}),
         )
-        return bool(results and results[-1])
+        return bool(results and results[2])
 
     def list_clients(self) -> Iterator[Client]:
         """See :meth:`.base.ListingStore.list_clients`."""
@@ -139,7 +140,8 @@ class SQLAlchemyStore:
     def add_client(self, client: Client) -> bool:
         """See :meth:`.base.RegistrationStore.add_client`."""
         try:
-            return self._database.run(Step(self._sql.add_client, rows.write_client(client), 1)) is not None
+            add = Step(self._sql.add_client, rows.write_client(client), 1)
+            return self._database.run(add, *self._file_origins(client)) is not None
         except self.engine.dialect.loaded_dbapi.IntegrityError:  # MariaDB's only word for a key that is there
             return False
 
@@ -162,12 +164,32 @@ class SQLAlchemyStore:
             "scope_before": row_before["scope"],
             "grant_types_before": row_before["grant_types"],
         }
-        return self._database.run(Step(self._sql.change_client, row)) == [1]
+        return self._database.run(Step(self._sql.change_client, row, 1), *self._replace_origins(client)) is not None
 
     def list_owned(self, owner_id: str) -> Iterator[Client]:
         """See :meth:`.base.RegistrationStore.list_owned`."""
         found = self._database.fetch(self._sql.list_owned, owner_id=owner_id)
         return (rows.read_client(tuple(row)) for row in found)
+
+    def _replace_origins(self, client: Client) -> Iterator[Step]:
+        """After the row of the client, which others who write it wait for."""
+        yield Step(self._sql.delete_origins, {"client_id": client.client_id})
+        yield from self._file_origins(client)
+
+    def _file_origins(self, client: Client) -> Iterator[Step]:
+        for origin in sorted(uris.origins_of(client)):
+            yield Step(self._sql.file_origin, {"origin": origin, "client_id": client.client_id})
+
+    def has_origin(self, *origins: str) -> bool:
+        """See :meth:`.base.OriginStore.has_origin`."""
+        asked = [origin for origin in origins if "\0" not in origin]
+        for start in range(0, len(asked), len(ORIGINS)):
+            batch = asked[start : start + len(ORIGINS)]
+            named = dict.fromkeys(ORIGINS) | dict(zip(ORIGINS, batch, strict=False))
+            (found,) = self._database.fetch(self._sql.find_origins, **named)
+            if not set(batch).isdisjoint(found):
+                return True
+        return False
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
