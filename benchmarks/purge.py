@@ -143,6 +143,7 @@ def _fill(store: SQLAlchemyStore, size: int, now: int) -> None:
             (tables.token, _tokens(size - size // 2, now)),
             (tables.client, clients),
             (tables.consent, consents),
+            (tables.origin, _origins(size // 2)),
         ):
             statement = sa.insert(table).values(
                 {column.key: sa.bindparam(f"_{column.name}") for column in table.columns}
@@ -174,6 +175,11 @@ def _clients(size: int, now: int) -> Iterator[dict[str, Any]]:
     )
     for number in range(size):
         yield {**pattern, "client_id": _client_id(number), "expires_at": now - number % 3600}
+
+
+def _origins(size: int) -> Iterator[dict[str, Any]]:
+    for number in range(size):
+        yield {"origin": "http://127.0.0.1", "client_id": _client_id(number)}
 
 
 def _consents(size: int, now: int) -> Iterator[dict[str, Any]]:

@@ -198,14 +198,14 @@ class RegistrationStore(Protocol):
 
 @runtime_checkable
 class OriginStore(Protocol):
-    """A store that knows which origins have a page of a client, without a look at each client.
+    """A store that knows the origins of the pages of clients without a look at each client.
 
-    They are those of :func:`flask_oauth2.uris.origins_of`, and are filed, changed and taken away with the client, in
-    the same step. With another store, pages may call whose client is named by the request.
+    Those of a client are what ``flask_oauth2.uris.origins_of`` says, and are filed, changed and taken away with it, in
+    the same step. With another store, a page may call where the request names its client.
     """
 
     def has_origin(self, *origins: str) -> bool:
-        """Whether any of them is that of a client."""
+        """Whether any of them is one of a client."""
         ...
 
 
