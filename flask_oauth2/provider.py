@@ -97,8 +97,8 @@ class OAuth2Provider(Protection):
             raise ConfigurationError("this application has an OAuth2Provider already: one application, one provider")
         if app.url_map.host_matching:
             raise ConfigurationError(
-                "this application has host_matching=True, where a route without a host is never found, and those of the "
-                "endpoints have none: give the provider an application of its own, or match subdomains by SERVER_NAME"
+                "this application has host_matching=True, where no route without a host is found, such as those of the "
+                "endpoints: give the provider an application of its own, or match subdomains by SERVER_NAME"
             )
         storage.check(Settings.load(app.config))
         blueprint = flask.Blueprint(

@@ -76,8 +76,8 @@ class Storage:
             engines = {} if self.db is None else self.db.engines
         if replica not in engines:
             raise ConfigurationError(
-                "OAUTH2_REPLICA is neither a database URI nor, with db=, the name of one of SQLALCHEMY_BINDS, which has "
-                f"{', '.join(filter(None, engines)) or 'none'}"
+                "OAUTH2_REPLICA is neither a database URI nor, with db=, the name of one of SQLALCHEMY_BINDS, which "
+                f"has {', '.join(filter(None, engines)) or 'none'}"
             )
         return SQLAlchemyStore(engines[replica], self.tables)
 

@@ -159,6 +159,7 @@ class Page:
     def run(self) -> None:
         """Do all that the page says, then ask its companion whether it came out right."""
         sys.modules[self._module.__name__] = self._module
+        before = list(sys.path)  # to which the commands of Flask add, too
         sys.path.insert(0, str(self.folder))
         try:
             with chdir(self.folder):
@@ -173,7 +174,7 @@ class Page:
                 if check is not None:
                     check(self)
         finally:
-            sys.path.remove(str(self.folder))
+            sys.path[:] = before
             self._close()
 
     def _run_block(self, block: Block) -> None:
