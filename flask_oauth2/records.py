@@ -63,6 +63,15 @@ class Client:
         """Whether the client has no credentials, :rfc:`6749#section-2.1`."""
         return self.auth_method == "none"
 
+    @property
+    def is_confidential(self) -> bool:
+        """Whether its credentials prove who it is, which what every copy of a native application has does not.
+
+        :rfc:`8252#section-8.5`; a copy that registered itself has credentials of its own (section 8.4).
+        """
+        is_shipped = self.application_type == "native" and self.registered_by not in ("open", "token")
+        return not self.is_public and not is_shipped
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:

@@ -45,7 +45,7 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
 
 def is_required(client: Client, settings: Settings) -> bool:
     """Public clients always; others as they or the settings say, :rfc:`9700#section-2.1.1`."""
-    if client.is_public:
+    if not client.is_confidential:
         return True
     return settings.pkce_required == "all" if client.pkce_required is None else client.pkce_required
 
@@ -91,6 +91,6 @@ def _cure(verifier: str, challenge: str) -> str:
 
 
 def _let_off(client: Client) -> str:
-    if client.is_public:
+    if not client.is_confidential:
         return ""
     return f"; one that cannot and has a secret may be let off: {update_client(client.client_id, '--no-pkce')}"

@@ -242,18 +242,19 @@ def _token_format(client: Client, server: Server) -> None:
 
 
 def _public(client: Client, server: Server) -> None:
-    """What a client cannot do that has nothing to authenticate with, :rfc:`6749#section-2.1`."""
-    if not client.is_public:
+    """What a client cannot do that proves nothing, :rfc:`6749#section-2.1`, :rfc:`8252#section-8.5`."""
+    if client.is_confidential:
         return
+    cure = "give it an auth method" if client.is_public else "the secret of a native application is in every copy of it"
     if "client_credentials" in client.grant_types:
         # "MUST only be used by confidential clients", :rfc:`6749#section-4.4`
-        raise InvalidMetadata("grant_types", "client_credentials is for confidential clients: give it an auth method")
+        raise InvalidMetadata("grant_types", f"client_credentials is for confidential clients: {cure}")
     if client.pkce_required is False:
         # "Public clients MUST use PKCE", :rfc:`9700#section-2.1.1`
-        raise InvalidMetadata("pkce_required", "a public client always uses PKCE: leave this to the settings")
+        raise InvalidMetadata("pkce_required", "a public or native client always uses PKCE: leave this to the settings")
     if client.resource_server:
         # the endpoint MUST require authorization, :rfc:`7662#section-2.1`
-        raise InvalidMetadata("resource_server", "whoever introspects tokens must authenticate: give it an auth method")
+        raise InvalidMetadata("resource_server", f"whoever introspects tokens must authenticate: {cure}")
 
 
 def _secret(client: Client, server: Server) -> None:

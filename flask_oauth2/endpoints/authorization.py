@@ -274,5 +274,5 @@ def _may_remember(client: Client, redirect_uri: str) -> bool:
     """
     if not client.is_vetted and find_host(client) is None:
         return False
-    is_native = client.is_public or client.application_type == "native"
-    return not (is_native and uris.is_interceptable(redirect_uri)) and not is_elsewhere(client, redirect_uri)
+    is_proven = client.is_confidential or not uris.is_interceptable(redirect_uri)
+    return is_proven and not is_elsewhere(client, redirect_uri)

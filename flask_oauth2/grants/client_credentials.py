@@ -13,6 +13,10 @@ class ClientCredentials:
 
     def authorize(self, request: TokenRequest) -> Issue:
         """ "The client credentials grant type MUST only be used by confidential clients."."""
-        if request.client.is_public:
-            raise UnauthorizedClient("a public client has no credentials to use this grant with", rule="rfc6749 4.4")
+        if not request.client.is_confidential:
+            raise UnauthorizedClient(
+                "only a client that can keep a secret may use this grant",
+                rule="rfc6749 4.4",
+                came="a public client" if request.client.is_public else "a native application, as public as its secret",
+            )
         return Issue(request.authorization())

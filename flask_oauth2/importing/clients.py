@@ -67,8 +67,9 @@ class Clients:
         if self._server.store.revoked(client_id):
             raise Unreadable("a client of that id was deleted here, and all its tokens with it")
         found = self._source.read_client(row)
-        grant_types, response_types, notes = _fit_types(found, self._server)
         is_native = any(not uri.startswith(("https://", "http://")) for uri in found.redirect_uris)
+        is_confidential = found.auth_method != "none" and not is_native
+        grant_types, response_types, notes = _fit_types(found, is_confidential, self._server)
         client = Client(
             client_id=found.client_id,
             name=found.name,
@@ -79,7 +80,7 @@ class Clients:
             grant_types=grant_types,
             response_types=response_types,
             scope=found.scope,
-            pkce_required=None if found.auth_method == "none" else self._options.pkce_required,
+            pkce_required=self._options.pkce_required if is_confidential else None,
             metadata=found.metadata,
             created_at=found.created_at or self._now,
         )
@@ -102,10 +103,12 @@ class Clients:
                 return client, dropped
 
 
-def _fit_types(client: ForeignClient, server: Server) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+def _fit_types(
+    client: ForeignClient, is_confidential: bool, server: Server
+) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
     """The grant types and the response types that the client has here, and what was left out, in words.
 
-    Those are the types that are offered and that such a client can use: a public client does not act for itself, and
+    Those are the types that are offered and that such a client can use: only a confidential client acts for itself, and
     without a redirect URI no user comes back to it.
     """
     begun = {kind.grant_type for kind in server.offer.response_types.values()}
@@ -114,7 +117,7 @@ def _fit_types(client: ForeignClient, server: Server) -> tuple[tuple[str, ...], 
         name
         for name in wanted
         if name in server.offer.grant_types
-        and not (client.auth_method == "none" and name == "client_credentials")
+        and (is_confidential or name != "client_credentials")
         and (client.redirect_uris or name not in begun)
     )
     if rules.GIVES_NO_REFRESH_TOKEN.issuperset(grant_types):

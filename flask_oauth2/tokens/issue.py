@@ -31,7 +31,7 @@ def issue(
     settings, authorization = server.settings, issue.authorization
     spend, leeway = issue.spend, 0
     if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
-        leeway = settings.refresh_leeway_public if client.is_public else settings.refresh_leeway
+        leeway = settings.refresh_leeway if client.is_confidential else settings.refresh_leeway_public
     owner = {
         "client_id": authorization.client_id,
         "user_id": authorization.user_id,

@@ -25,6 +25,8 @@ CLIENT = Client(
 )
 SERVICE = replace(CLIENT, redirect_uris=(), response_types=(), grant_types=("client_credentials",))
 PUBLIC = replace(CLIENT, auth_method="none", secret=None)
+SHIPPED = replace(CLIENT, application_type="native")
+"""A native application whose secret is in every copy."""
 NATIVE = replace(PUBLIC, application_type="native", redirect_uris=("com.example.app:/back",))
 IMPLICIT = replace(CLIENT, grant_types=("implicit",), response_types=("token",))
 
@@ -283,19 +285,24 @@ def test_a_token_format_is_one_that_is_there(server: Server) -> None:
 def test_client_credentials_is_for_confidential_clients(server: Server) -> None:
     rules.check(SERVICE, server)
     assert refused(server, replace(SERVICE, auth_method="none", secret=None)).field == "grant_types"
+    assert "in every copy" in refused(server, replace(SERVICE, application_type="native")).reason
+    rules.check(replace(SERVICE, application_type="native", registered_by="token"), server)
 
 
 @pytest.mark.spec("rfc9700", "2.1.1")
+@pytest.mark.spec("oauth-v2-1", "8.1")
 def test_a_public_client_is_not_excused_from_pkce(server: Server) -> None:
     rules.check(replace(CLIENT, pkce_required=False), server)
     rules.check(replace(PUBLIC, pkce_required=True), server)
     assert refused(server, replace(PUBLIC, pkce_required=False)).field == "pkce_required"
+    assert refused(server, replace(SHIPPED, pkce_required=False)).field == "pkce_required"
 
 
 @pytest.mark.spec("rfc7662", "2.1")
 def test_a_public_client_does_not_introspect(server: Server) -> None:
     rules.check(replace(CLIENT, resource_server=True), server)
     assert refused(server, replace(PUBLIC, resource_server=True)).field == "resource_server"
+    assert refused(server, replace(SHIPPED, resource_server=True)).field == "resource_server"
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")

@@ -385,12 +385,39 @@ def test_consent_is_not_remembered_where_another_program_could_pass_for_the_clie
     assert again.status_code == (303 if remembered else 200)
 
 
+NATIVE: dict[str, Any] = {
+    "redirect_uris": ("com.example.app:/cb",),
+    "application_type": "native",
+    "pkce_required": False,
+}
+WITHOUT_PKCE = {"redirect_uri": "com.example.app:/cb", "code_challenge": None, "code_challenge_method": None}
+
+
 @pytest.mark.spec("rfc8252", "8.5")
+@pytest.mark.spec("oauth-v2-1", "8.1")
 def test_a_secret_in_a_native_application_proves_nothing(site: Site) -> None:
     uri = "com.example.app:/cb"
-    site.change_client(redirect_uris=(uri,), application_type="native")
-    site.authorize(redirect_uri=uri)
-    assert site.ask(redirect_uri=uri).status_code == 200
+    secret = site.add_client("app", **NATIVE)
+    code = site.authorize(client_id="app", redirect_uri=uri)["code"]
+    assert site.ask(client_id="app", redirect_uri=uri).status_code == 200, "it is asked for each time"
+    assert answer_of(site.ask(client_id="app", **WITHOUT_PKCE))["error"] == "invalid_request"
+    refused = site.token("client_credentials", ("app", secret)).get_json()
+    assert refused["error"] == "unauthorized_client"
+    tokens = site.redeem(code, ("app", secret), redirect_uri=uri).get_json()
+    assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
+    assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 400, "no leeway"
+
+
+@pytest.mark.spec("rfc8252", "8.4")
+@pytest.mark.spec("oauth-v2-1", "8.1")
+def test_a_native_application_that_registered_itself_has_a_secret_of_its_own(site: Site) -> None:
+    uri = "com.example.app:/cb"
+    secret = site.add_client("app", registered_by="token", **NATIVE)
+    assert site.token("client_credentials", ("app", secret)).status_code == 200
+    code = site.authorize(client_id="app", **WITHOUT_PKCE)["code"]
+    tokens = site.redeem(code, ("app", secret), redirect_uri=uri, code_verifier=None).get_json()
+    assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
+    assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
 
 
 def test_consent_is_remembered_once_the_answer_is_given(site: Site) -> None:

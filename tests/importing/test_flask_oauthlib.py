@@ -173,6 +173,18 @@ def test_a_public_client_needs_no_secret_and_has_none(sql_site: Site, old: str, 
     assert sql_site.refresh("live-refresh", client_id="app").status_code == 200
 
 
+@pytest.mark.spec("oauth-v2-1", "8.1")
+def test_a_native_application_is_as_good_as_public_though_it_has_a_secret(
+    sql_site: Site, old: str, run_import: Import
+) -> None:
+    fill(old, Old, old_client("app", _redirect_uris="com.example.app:/back"), old_client())
+    run_import(sql_site, FLASK_OAUTHLIB, "--no-pkce")
+    app, web = sql_site.store.get_client("app"), sql_site.store.get_client("web")
+    assert (app.auth_method, app.application_type, app.pkce_required) == ("client_secret_basic", "native", None)
+    assert app.grant_types == ("authorization_code", "refresh_token")
+    assert (web.pkce_required, "client_credentials" in web.grant_types) == (False, True)
+
+
 def test_grants_that_are_not_offered_are_named(
     new_site: Callable[..., Site], old: str, run_import: Import, tmp_path: Any
 ) -> None:
