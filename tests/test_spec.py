@@ -21,6 +21,12 @@ def test_a_requirement_has_a_test_or_a_reason(document: Document, requirement: R
     assert bool(find_holding(document, requirement, TESTS)) is not bool(requirement.not_covered)
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=[document.name for document in DOCUMENTS])
+def test_no_number_is_left_out_unless_a_note_says_so(document: Document) -> None:
+    numbers = [int(line.number[1:]) for line in document.requirements]
+    assert document.note or numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
 def test_a_test_that_is_not_there_is_missed() -> None:
     line = Requirement("R1", "1", "MUST", "It is.", ("test_nothing_of_that_name",), "")
     with pytest.raises(LookupError, match="R1 names test_nothing_of_that_name"):

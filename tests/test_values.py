@@ -25,6 +25,7 @@ def test_a_value_holds_more_than_160_random_bits() -> None:
     bodies = {values.new("oat", STAMP)[12:48] for _ in range(1000)}
     assert len(bodies) == 1000
     assert len(next(iter(bodies))) * 6 >= 208
+    assert all(len(set(column)) > 48 for column in zip(*bodies, strict=True)), "each of its places is drawn"
 
 
 @pytest.mark.spec("rfc6750", "2.1")

@@ -33,6 +33,22 @@ def test_the_answer_is_json_that_nobody_stores(site: Site, secret: str) -> None:
     assert answer.get_json()["scope"] == "mail"
 
 
+@pytest.mark.spec("oauth-v2-1", "C.3")
+def test_what_is_absent_is_not_null(new_site: Any) -> None:
+    site = new_site(OAUTH2_SCOPES={}, OAUTH2_REGISTRATION="open")
+    auth = ("web", site.add_client(scope=(), grant_types=("client_credentials",)))
+    tokens = site.token("client_credentials", auth)
+    assert set(tokens.get_json()) == {"access_token", "token_type", "expires_in"}
+    for answer in (
+        tokens,
+        site.token("client_credentials", auth, scope="unknown"),
+        site.post("/introspect", auth, token=tokens.get_json()["access_token"]),
+        site.http.post("/oauth/register", json={"redirect_uris": ["https://client.example/"]}),
+        site.http.get("/.well-known/oauth-authorization-server"),
+    ):
+        assert None not in answer.get_json().values()
+
+
 @pytest.mark.spec("rfc6749", "5.2")
 @pytest.mark.parametrize(
     ("form", "code"),
