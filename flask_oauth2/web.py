@@ -118,8 +118,8 @@ def mount(
 
     def answer(rest: str = "") -> werkzeug.Response:
         environ = dict(current_request().environ)
-        end = "/" if environ["PATH_INFO"].endswith("/") else ""
-        environ["PATH_INFO"] = f"/{rest}".encode().decode("latin-1") if rest else end
+        # its root is /, with or without a slash at the end: Starlette would redirect each request without one
+        environ["PATH_INFO"] = f"/{rest}".encode().decode("latin-1")
         environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
         _, token = environ[TOKEN]
         for name in ("HTTP_AUTHORIZATION", "REMOTE_USER"):  # tokens are not to be passed on

@@ -285,6 +285,9 @@ def test_a_server_of_the_sdk_behind_the_guard(tmp_path: Path) -> None:
     try:
         assert asyncio.run(use(token)) == "ada"
         assert requests.post(url, json={}, timeout=10).status_code == 401
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = requests.post(url, json={}, headers=headers, timeout=10, allow_redirects=False)
+        assert not answer.is_redirect, "each request would be sent twice"
     finally:
         served.shutdown()
         thread.join()
