@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from . import signals
 from .errors import TemporarilyUnavailable
 from .records import Consent
 from .stores.base import ConsentStore
+
+if TYPE_CHECKING:
+    from .server import Server
 
 _TRIES = 5
 """How often a consent is written that others write at the same time."""
@@ -29,3 +33,13 @@ def keep_consent(
             return made
         before = consents.get_consent(rests_on.user_id, rests_on.client_id)
     raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
+
+
+def end_consent(server: Server, consents: ConsentStore, user_id: str, client_id: str) -> bool:
+    """End what a user let a client do, with all that came of it. Whether there was anything."""
+    consent = consents.get_consent(user_id, client_id)
+    if consent is None or not consents.delete_consent(user_id, client_id, server.mark_until(server.clock())):
+        return False
+    server.announce(consent.id)
+    server.tell(signals.consent_withdrawn, client_id=client_id, user_id=user_id)
+    return True

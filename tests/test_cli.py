@@ -21,7 +21,7 @@ from flask.cli import ScriptInfo
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
 from flask_oauth2.settings import DEVICE_CODE
-from oauth_site import CALLBACK, NOW, Site
+from oauth_site import CALLBACK, NOW, Forgetful, Site
 
 Run = Callable[..., Result]
 
@@ -693,6 +693,44 @@ def test_a_mistake_ends_with_an_error_code_and_no_traceback(folder: Path) -> Non
     assert refused.returncode == 2
     assert refused.stderr == "Error: Invalid value for --redirect-uri: 'https://client.example/#x' has a fragment\n"
     assert refused.stdout == ""
+
+
+@pytest.mark.spec("oauth-v2-1", "7.9")
+def test_what_people_let_clients_do_is_listed_and_ended(sql_site: Site, run: Run) -> None:
+    shop, mail = sql_site.add_client("shop", name="Shop"), sql_site.add_client("mail")
+    tokens = sql_site.tokens(shop, "shop", scope="profile mail")
+    others = sql_site.tokens(mail, "mail")
+    listed = json.loads(run("consent", "list", "ada", "--json").stdout)
+    assert {entry["client_id"] for entry in listed} == {"shop", "mail"}
+    assert {"client_name": "Shop", "scope": "profile mail", "granted_at": int(NOW)}.items() <= {
+        name: value for entry in listed if entry["client_id"] == "shop" for name, value in entry.items()
+    }.items()
+    assert "2027-01-15" in run("consent", "list", "ada").stdout
+    assert run("consent", "list", "eve").stderr == "eve has let no client do anything.\n"
+
+    run("consent", "end", "ada", "shop", input="n\n", ends=1)
+    assert sql_site.is_alive(tokens["access_token"])
+    assert run("consent", "end", "ada", "shop", input="y\n").stdout.endswith("1 ended, and the tokens with it.\n")
+    assert not sql_site.is_alive(tokens["access_token"])
+    assert sql_site.refresh(tokens["refresh_token"], shop, "shop").status_code == 400
+    assert sql_site.is_alive(others["access_token"])
+    assert "there is nothing to end" in run("consent", "end", "ada", "shop", "--yes", ends=1).stderr
+    assert "there is nothing to end" in run("consent", "end", "eve", "--yes", ends=1).stderr
+
+    run("consent", "end", "ada", "--yes")
+    assert not sql_site.is_alive(others["access_token"])
+    assert sql_site.ask(client_id="mail").status_code == 200, "it is asked for again"
+
+
+def test_a_store_that_remembers_no_consent_says_so(new_site: Callable[..., Site]) -> None:
+    run = runner(new_site(store=Forgetful()))
+    for command in (["list", "ada"], ["end", "ada"]):
+        assert "does not remember" in run("consent", *command, ends=1).stderr
+
+
+def test_no_line_of_a_list_of_commands_is_cut(run: Run) -> None:
+    for group in ([], ["client"], ["consent"], ["registration-token"]):
+        assert "..." not in run(*group, "--help").stdout.partition("Commands:")[2]
 
 
 def test_every_command_and_option_says_what_it_is_for(sql_site: Site) -> None:

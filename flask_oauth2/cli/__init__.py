@@ -1,5 +1,5 @@
-"""``flask oauth2 …``: register clients, let others do so, import those of other libraries, take away what has expired,
-list endpoints, say what is wrong, and play clients.
+"""``flask oauth2 …``: register clients, let others do so, import those of other libraries, end what people let them do,
+take away what has expired, list endpoints, say what is wrong, and play clients.
 
 The commands are loaded when one is asked for, not with every application.
 """
@@ -42,7 +42,7 @@ class Commands(AppGroup):
 
     def _load(self) -> None:
         # they add their commands
-        from . import clients, doctor, importing, maintenance, registration, simulate  # noqa: F401
+        from . import clients, consents, doctor, importing, maintenance, registration, simulate  # noqa: F401
 
 
 oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")

@@ -85,12 +85,17 @@ def client_options(command: Command) -> Command:
                 help="Where answers go, in full; repeatable.",
             ),
             click.option("--scope", multiple=True, metavar="WORDS", help='What it may ask for: "a b", or repeated.'),
-            click.option("--grant-type", "grant_types", multiple=True, help="How it gets tokens; repeatable."),
+            click.option(
+                "--grant-type",
+                "grant_types",
+                multiple=True,
+                help="How it gets tokens, such as device_code; repeatable.",
+            ),
             click.option("--response-type", "response_types", multiple=True, help="Default: those of the grant types."),
-            click.option("--auth-method", help="How it authenticates: at first client_secret_basic."),
+            click.option("--auth-method", help="client_secret_basic (at first), client_secret_post or none."),
             click.option("--public", is_flag=True, help="It keeps no secret: --auth-method none."),
             click.option("--native/--web", "native", default=None, help="What kind of application: at first web."),
-            click.option("--token-format", help="Of its access tokens, in place of OAUTH2_ACCESS_TOKEN_FORMAT."),
+            click.option("--token-format", help="opaque or signed, in place of OAUTH2_ACCESS_TOKEN_FORMAT."),
             click.option("--pkce/--no-pkce", "pkce_required", default=None, help="In place of OAUTH2_PKCE_REQUIRED."),
             click.option("--resource-server/--no-resource-server", default=None, help="It may introspect all tokens."),
             *(click.option(f"--{option}", metavar="URL", help=purpose) for option, purpose in _PAGES.items()),
@@ -157,7 +162,7 @@ def show(client_id: str, as_json: bool) -> None:
     _print_client(_describe(_find(find_server(), client_id)), as_json)
 
 
-@client_group.command("update")
+@client_group.command("update", short_help="Change a client.")
 @click.argument("client_id")
 @click.option("--name", help="What users know it by.")
 @client_options

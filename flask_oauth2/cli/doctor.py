@@ -25,7 +25,7 @@ def _check_url(context: click.Context, parameter: click.Parameter, value: str | 
     return value
 
 
-@oauth2.command("doctor", with_appcontext=False)
+@oauth2.command("doctor", with_appcontext=False, short_help="Say what is wrong with the application.")
 @click.option("--url", callback=_check_url, help="Where the application listens, if not under OAUTH2_ISSUER.")
 @click.option("--offline", is_flag=True, help="Do not ask the running application.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SOURCES = {source.name: source for source in SOURCES}
 
 
-@oauth2.command("import")
+@oauth2.command("import", short_help="Take over from flask-oauthlib or Authlib.")
 @click.argument("library", type=click.Choice(list(_SOURCES)))
 @click.option("--dry-run", is_flag=True, help="Write nothing, and say what would be done.")
 @click.option("--database", metavar="URI", help="Where its tables are. Default: the application's own database.")

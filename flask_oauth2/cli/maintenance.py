@@ -26,7 +26,7 @@ _SPECIFICATIONS = {
 }
 
 
-@oauth2.command("purge")
+@oauth2.command("purge", short_help="Take away what has expired.")
 @json_option
 def purge(as_json: bool) -> None:
     """Take away what has expired, in small batches, while the application runs."""
@@ -61,7 +61,7 @@ def _count_aloud(batches: Iterable[int]) -> int:
 _TOLD_EVERY = 10_000
 
 
-@oauth2.command("routes")
+@oauth2.command("routes", short_help="List the endpoints.")
 @json_option
 def routes(as_json: bool) -> None:
     """List the endpoints and the specification that each answers to."""

@@ -25,7 +25,7 @@ oauth2.add_command(token_group)
 _TEN_YEARS = 315_360_000
 
 
-@token_group.command("create")
+@token_group.command("create", short_help="Make an initial access token.")
 @click.option(
     "--lifetime", type=click.IntRange(1, _TEN_YEARS), default=86400, help="Seconds that it may wait: at first a day."
 )

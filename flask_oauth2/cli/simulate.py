@@ -20,7 +20,7 @@ _NOTHING_STAYS = (
 )
 
 
-@oauth2.command("simulate")
+@oauth2.command("simulate", short_help="Play a client against the application.")
 @click.argument("profile", type=click.Choice(list(PROFILES)))
 @click.option("--user", default="simulated", metavar="ID", show_default=True, help="Who is signed in.")
 @click.option("--path", metavar="PATH", help="What is called. Default: the MCP server, or the first view with a guard.")

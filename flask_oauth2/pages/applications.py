@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.wrappers import Response
 
-from .. import signals, web
+from .. import web
+from ..consents import end_consent
 from ..errors import AccessDenied
 from ..records import Client, Consent
 from ..stores.base import ConsentStore
@@ -84,11 +85,7 @@ def _end(provider: OAuth2Provider, server: Server) -> Response:
     content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
     client_id = content["client_id"]
     if user is not None:
-        consents, now = _consents(server), server.clock()
-        consent = consents.get_consent(user.id, client_id)
-        if consent and consents.delete_consent(user.id, client_id, server.mark_until(now)):
-            server.announce(consent.id)
-            server.tell(signals.consent_withdrawn, client_id=client_id, user_id=user.id)
+        end_consent(server, _consents(server), user.id, client_id)
         client: Client | None = server.store.get_client(client_id)
         flask.session[_ENDED] = name_of(client, client_id)
     return redirect(flask.url_for("oauth2.applications"))
