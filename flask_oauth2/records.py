@@ -70,7 +70,7 @@ class Client:
         :rfc:`8252#section-8.5`; a copy that registered itself has credentials of its own (section 8.4).
         """
         is_shipped = self.application_type == "native" and self.registered_by not in ("open", "token")
-        return not self.is_public and not is_shipped
+        return self.auth_method != "none" and not is_shipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

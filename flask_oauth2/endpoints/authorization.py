@@ -85,7 +85,20 @@ class Answer:
     parameters: Mapping[str, str]
 
 
-Outcome = LoginNeeded | ConsentNeeded | Answer
+@dataclass(frozen=True, slots=True)
+class LeaveNeeded:
+    """An error for a client that nobody vouches for: the user says whether to go there with it.
+
+    "[The server] SHOULD only automatically redirect the user agent if it trusts the redirection URI",
+    :rfc:`9700#section-4.11.2`.
+    """
+
+    client: Client
+    error: OAuth2Error
+    answer: Answer
+
+
+Outcome = LoginNeeded | ConsentNeeded | LeaveNeeded | Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +151,11 @@ def respond(server: Server, asked: Asked) -> Outcome:
     def refuse(error: OAuth2Error, error_id: str) -> Outcome:
         # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first", silent requests
         # aside, :rfc:`9700#section-4.11.2`
-        is_answered = user is not None or prompt_check.is_silent(params)
-        return answer(error.parameters) if is_answered else LoginNeeded(client, user)
+        if user is None and not prompt_check.is_silent(params):
+            return LoginNeeded(client, user)
+        told = answer(error.parameters)
+        is_meant = asked.allowed is not None or client.is_vetted or uris.is_interceptable(redirect_uri)
+        return told if is_meant else LeaveNeeded(client, error, told)
 
     def decide() -> Outcome:
         decided = _decide(server, asked, client, redirect_uri, user)

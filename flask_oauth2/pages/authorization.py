@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from .. import uris, values, web
 from ..clients.documents import find_host, is_elsewhere
 from ..endpoints import authorization
-from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LoginNeeded, Shown
+from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LeaveNeeded, LoginNeeded, Shown
 from ..errors import InvalidRequest
 from ..messages import Params
 from ..records import Client
@@ -89,6 +89,8 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
         return _send(outcome)
     if isinstance(outcome, LoginNeeded):
         return _hand_off(provider, server, outcome, asked)
+    if isinstance(outcome, LeaveNeeded):
+        return _ask_to_leave(outcome)
     if provider.consent_view is None:
         return _ask(provider, server, outcome, asked)
     if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
@@ -191,17 +193,36 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
     )
 
 
+def _ask_to_leave(needed: LeaveNeeded) -> Response:
+    """Where somebody would have been sent whom nobody knows here, to a page that may look like one of this site."""
+    answer, is_form = needed.answer, needed.answer.mode == "form_post"
+    return page(
+        "oauth2/leave.html",
+        400,
+        form_action=uris.form_action(answer.redirect_uri) if is_form else "'none'",
+        client=needed.client,
+        client_name=name_of(needed.client, needed.client.client_id),
+        host=uris.origin(answer.redirect_uri),
+        error=needed.error,
+        url=answer.redirect_uri if is_form else _locate(answer),
+        parameters=answer.parameters.items() if is_form else (),
+    )
+
+
 def _send(answer: Answer) -> Response:
-    parameters = answer.parameters.items()
     if answer.mode == "form_post":
         return page(
             "oauth2/form_post.html",
             form_action=uris.form_action(answer.redirect_uri),
             redirect_uri=answer.redirect_uri,
-            parameters=parameters,
+            parameters=answer.parameters.items(),
         )
+    return ClientRedirect(_locate(answer))
+
+
+def _locate(answer: Answer) -> str:
     add = uris.add_fragment if answer.mode == "fragment" else uris.add_query
-    return ClientRedirect(add(answer.redirect_uri, parameters))
+    return add(answer.redirect_uri, answer.parameters.items())
 
 
 def _again(server: Server, asked: Asked) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -130,6 +131,42 @@ def test_a_strangers_browser_is_sent_to_sign_in_and_not_to_the_client(
     site.sign_in()
     back = parse_qs(urlsplit(answer.location).query)["next"][0]
     assert answer_of(site.browser.get(back))["error"] == code
+
+
+@pytest.mark.spec("rfc9700", "4.11.2")
+@pytest.mark.spec("oauth-v2-1", "7.13.2")
+@pytest.mark.parametrize("registered_by", ["open", "token", "developer", "document"])
+@pytest.mark.parametrize("parameters", [{"scope": "unknown"}, {"prompt": "none"}, {"prompt": "none", "scope": "x"}])
+def test_where_nobody_has_vetted_people_decide_whether_they_go_there_with_an_error(
+    site: Site, registered_by: str, parameters: dict[str, Any]
+) -> None:
+    site.change_client(registered_by=registered_by, name="Bank")
+    if "prompt" not in parameters:
+        site.sign_in()
+    page = site.ask(**parameters)
+    assert (page.status_code, page.location) == (400, None)
+    assert "Bank asked for something that it cannot have here" in page.text
+    assert "<h1>Go on to https://client.example?</h1>" in page.text
+    assert page.headers["X-Frame-Options"] == "DENY"
+    link = re.search(r'class="button primary" href="([^"]+)"', page.text)
+    assert link
+    assert unescape(link[1]).startswith(f"{CALLBACK}&error=")
+    assert "state=st-1&amp;iss=" in link[1]
+    form = site.ask(response_mode="form_post", **parameters)
+    assert "form_post.js" not in form.text, "it does not send itself"
+    assert f'action="{CALLBACK}"' in form.text
+    assert 'name="state" value="st-1"' in form.text
+    assert "form-action https:;" in form.headers["Content-Security-Policy"]
+
+
+@pytest.mark.spec("rfc9700", "4.11.2")
+def test_what_people_decide_and_what_stays_on_their_device_needs_no_such_page(site: Site) -> None:
+    site.change_client(registered_by="open")
+    site.sign_in()
+    assert answer_of(site.allow(site.ask(), "deny"))["error"] == "access_denied"
+    uri = "http://127.0.0.1/back"
+    site.add_client("cli", None, redirect_uris=(uri,), application_type="native", registered_by="open")
+    assert answer_of(site.ask(client_id="cli", redirect_uri=uri, scope="unknown"))["error"] == "invalid_scope"
 
 
 def test_a_repeated_state_is_refused_and_not_echoed(site: Site) -> None:
@@ -292,8 +329,6 @@ def test_the_consent_page_escapes_what_clients_say(site: Site) -> None:
 
 
 def ticket_of(page: Any) -> str:
-    import re
-
     found = re.search(r'name="ticket" value="([^"]+)"', page.text)
     assert found
     return unescape(found[1])

@@ -73,6 +73,10 @@ SCENES: dict[str, Callable[[Any, Page], Any]] = {
         page.goto(house.ask(AGENT, redirect_uri="http://127.0.0.1:3456/back")),
     ),
     "consent-elsewhere": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(AGENT, **WEB))),
+    "leave": lambda house, page: (
+        house.sign_in(page, "Ada"),
+        page.goto(house.ask(AGENT, redirect_uri=WEB["redirect_uri"], scope="unknown")),
+    ),
     "error": lambda house, page: page.goto(house.ask(**WRONG)),
     "error-debug": lambda house, page: page.goto(house.ask(**WRONG)),
     "applications": lambda house, page: (house.sign_in(page), page.goto(f"{house.url}/oauth/applications")),
