@@ -12,6 +12,7 @@ import flask
 import pytest
 
 from flask_oauth2 import Consent, MemoryStore
+from flask_oauth2.pages.base import MOST_KEPT
 from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
 
 
@@ -286,6 +287,20 @@ def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
     site.sign_in()
     form |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
     assert site.browser.post("/oauth/authorize", data=form).status_code == 413
+
+
+@pytest.mark.spec("rfc6819", "4.4.1.11")
+def test_so_many_are_kept_for_one_address_and_no_more(site: Site) -> None:
+    form = {"response_type": "code", "client_id": "web", "state": "s" * 2000}
+
+    def keep(address: str = "192.0.2.1") -> int:
+        return site.http.post("/oauth/authorize", data=form, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    assert {keep() for _ in range(MOST_KEPT)} == {303}
+    assert keep() == 429
+    assert keep("192.0.2.2") == 303
+    site.clock.forward(3600)
+    assert keep() == 303
 
 
 def test_a_kept_request_expires(site: Site) -> None:
