@@ -151,11 +151,12 @@ def respond(server: Server, asked: Asked) -> Outcome:
     def refuse(error: OAuth2Error, error_id: str) -> Outcome:
         # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first", silent requests
         # aside, :rfc:`9700#section-4.11.2`
-        if user is None and not prompt_check.is_silent(params):
+        is_silent = prompt_check.is_silent(params)  # no page is to be shown, whatever comes
+        if user is None and not is_silent:
             return LoginNeeded(client, user)
         told = answer(error.parameters)
         is_meant = asked.allowed is not None or client.is_vetted or uris.is_interceptable(redirect_uri)
-        return told if is_meant else LeaveNeeded(client, error, told)
+        return told if is_meant or is_silent else LeaveNeeded(client, error, told)
 
     def decide() -> Outcome:
         decided = _decide(server, asked, client, redirect_uri, user)
