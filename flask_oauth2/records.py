@@ -32,6 +32,9 @@ class Client:
     ``registered_by`` says how it came here: empty for one that the operator has registered. ``owner_id`` is the user
     who develops it. ``registration_key`` is the key of its registration access token, :rfc:`7592#section-3`. One that
     has got no token by ``expires_at`` is taken away.
+
+    ``withheld`` names, by ``scope`` and ``grant_types``, what the operator has taken from a client that others see to,
+    who cannot take it again.
     """
 
     client_id: str
@@ -52,6 +55,7 @@ class Client:
     owner_id: str | None = None
     registration_key: bytes | None = None
     expires_at: int | None = None
+    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def is_vetted(self) -> bool:

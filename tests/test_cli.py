@@ -164,6 +164,7 @@ def test_all_that_is_said_is_kept(sql_site: Site, create: Create) -> None:
         "resource_server": False,
         "registered_by": "",
         "expires_at": None,
+        "withheld": None,
         **said,
     }
     answer = sql_site.token("client_credentials", client_id="photos", client_secret=secret).get_json()

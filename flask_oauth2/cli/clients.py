@@ -170,7 +170,10 @@ def show(client_id: str, as_json: bool) -> None:
 def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Change a client: what is given replaces what was there, all else stays."""
     server = _find_server_of_clients()
-    client = _changed(_find(server, client_id), server, given, clear)
+    before = _find(server, client_id)
+    client = _changed(before, server, given, clear)
+    if before.registered_by:
+        client = registration.withhold(client, before)
     _keep(server, client, signals.client_updated, chosen, as_json)
 
 
@@ -292,6 +295,7 @@ def _describe(client: Client) -> dict[str, Any]:
         "resource_server": client.resource_server,
         "registered_by": client.registered_by,
         "expires_at": client.expires_at,
+        "withheld": {name: " ".join(words) for name, words in client.withheld.items()} or None,
     }
 
 

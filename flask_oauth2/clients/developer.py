@@ -83,8 +83,16 @@ def kind_of(client: Client) -> str:
 def choices(client: Client | None, server: Server) -> Scope:
     """The words to choose from: what anybody's client may ask for, and what this one was given beside."""
     known, held = server.settings.scopes, client.scope if client else ()
+    withheld = client.withheld.get("scope", ()) if client else ()
     words = dict.fromkeys((*server.open_scopes, *held))
-    return tuple(word for word in words if not known or word in known)
+    return tuple(word for word in words if (not known or word in known) and word not in withheld)
+
+
+def offered_grants(client: Client | None, server: Server) -> list[str]:
+    """Those in which a person decides, without what the operator has taken from this client."""
+    withheld = client.withheld.get("grant_types", ()) if client else ()
+    offered = server.settings.grant_types
+    return [name for name in registration.OPEN_GRANTS if name in offered and name not in withheld]
 
 
 def field_names(client: Client | None, server: Server) -> list[str]:
@@ -136,13 +144,12 @@ def _lines(typed: Typed) -> tuple[str, ...]:
 
 def _with_grants(client: Client, typed: Typed, before: Client, server: Server) -> Client:
     """The grants that go with what was typed, beside those that only the operator gives."""
-    offered = server.settings.grant_types
     asked = {
         "authorization_code": bool(client.redirect_uris),
         DEVICE_CODE: "device" in typed,
         "refresh_token": not before.client_id or "refresh_token" in before.grant_types,
     }
-    grants = [name for name in registration.OPEN_GRANTS if asked.get(name) and name in offered]
+    grants = [name for name in offered_grants(before, server) if asked.get(name)]
     if grants == ["refresh_token"]:
         grants = []
     grants += [name for name in before.grant_types if name not in registration.OPEN_GRANTS]
@@ -155,7 +162,7 @@ def _with_grants(client: Client, typed: Typed, before: Client, server: Server) -
 def _problems_of_uris(client: Client, server: Server) -> dict[str, Problem]:
     """Of the first URI that may not be registered; and of none where one is needed."""
     if not client.grant_types:
-        has_uris = "authorization_code" in server.settings.grant_types
+        has_uris = "authorization_code" in offered_grants(client, server)
         return {"redirect_uris" if has_uris else "device": Problem("missing")}
     if len(client.redirect_uris) > MOST_URIS or any(len(uri) > LONGEST_URI for uri in client.redirect_uris):
         return {"redirect_uris": Problem("many")}

@@ -73,6 +73,17 @@ def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
     return chosen or "off"
 
 
+def withhold(client: Client, before: Client) -> Client:
+    """The client as the operator wants it. What is taken away comes back only when the operator gives it again."""
+    withheld = {}
+    for name in ("scope", "grant_types"):
+        had = {*before.withheld.get(name, ()), *getattr(before, name)}
+        taken = had.difference(getattr(client, name))
+        if taken:
+            withheld[name] = tuple(sorted(taken))
+    return replace(client, withheld=withheld)
+
+
 def read(
     asked: Mapping[str, Any], server: Server, grant_types: Collection[str], scope: Scope | None = None
 ) -> dict[str, Any]:

@@ -110,7 +110,8 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
     """
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
-    offered = may_have if is_new else (*may_have, *before.grant_types)
+    withheld = before.withheld.get("grant_types", ())
+    offered = [name for name in (*may_have, *before.grant_types) if name not in withheld]
     scope = server.open_scopes if is_new else before.scope
     policy = server.registration_policy
     try:
@@ -228,8 +229,8 @@ def _authenticate(server: Server, request: Request, value: str, now: float) -> t
             following, following_key = values.mint(server.settings.prefixes[_PURPOSE], key[:6], drawn)
             if holds or hmac.compare_digest(held, following_key):
                 return client, following, following_key
-    if client is not None:
-        Attempt(server, _PURPOSE, client_id, now).failed()
+    # what nobody has registered is no row each
+    Attempt(server, _PURPOSE, client_id if client is not None else network(request.address), now).failed()
     raise _invalid_token(server, "the registration access token is not that of this client")
 
 

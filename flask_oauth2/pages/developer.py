@@ -234,7 +234,7 @@ def _fill_in(
     status: int = 200,
 ) -> Response:
     """The form, filled with what was typed; ``notice`` says what became of it."""
-    offered = server.settings.grant_types
+    offered = forms.offered_grants(client, server)
     return page(
         "oauth2/developer_client.html",
         status,

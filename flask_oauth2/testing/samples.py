@@ -45,6 +45,7 @@ def new_client(**fields: Any) -> Client:
         "owner_id": "ada",
         "registration_key": new_key(),
         "expires_at": NOW + 86400,
+        "withheld": {"scope": ("admin",), "grant_types": ("password",)},
     }
     return Client(**standard | fields)
 

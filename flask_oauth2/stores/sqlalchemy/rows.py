@@ -24,7 +24,7 @@ def read_client(row: tuple[Any, ...]) -> Client:
         scope,
     ) = row[:9]
     (token_format, pkce_required, resource_server, metadata, created_at) = row[9:14]
-    (registered_by, owner_id, registration_key, expires_at) = row[14:]
+    (registered_by, owner_id, registration_key, expires_at, withheld) = row[14:]
     return Client(
         client_id=client_id,
         name=name,
@@ -44,6 +44,7 @@ def read_client(row: tuple[Any, ...]) -> Client:
         owner_id=owner_id,
         registration_key=registration_key and bytes(registration_key),
         expires_at=expires_at,
+        withheld={name: tuple(words) for name, words in json.loads(withheld).items()} if withheld else {},
     )
 
 
@@ -68,6 +69,7 @@ def write_client(client: Client) -> dict[str, Any]:
         "owner_id": client.owner_id,
         "registration_key": client.registration_key,
         "expires_at": client.expires_at,
+        "withheld": json.dumps(dict(client.withheld)) if client.withheld else None,
     }
 
 

@@ -119,6 +119,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("owner_id", String(255)),
             Column("registration_key", KEY),
             Column("expires_at", BigInteger),
+            Column("withheld", JSONText),
             indexed("client", "owner_id"),
             indexed("client", "expires_at"),
             **options,
