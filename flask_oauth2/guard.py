@@ -209,9 +209,8 @@ class Guard:
     def check_unless_options(self) -> flask.Response | None:
         """Flask itself answers OPTIONS, which browsers send without a token; a view that answers it is guarded."""
         rule = flask.request.url_rule
-        if flask.request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
-            return None
-        return self.check()
+        is_automatic = flask.request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)
+        return None if is_automatic or web.is_preflight() else self.check()
 
     def _accept(self, server: Server) -> None:
         request = web.current_request()

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import wraps
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_plus, urlsplit
@@ -131,7 +132,13 @@ def mount(
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
         return flask.Response.from_app(wsgi_app, environ)
 
-    name, view = f"mounted at {path}", guard(answer)
+    guarded = guard(answer)
+
+    @wraps(guarded)
+    def view(**named: str) -> Any:
+        return current_app().make_default_options_response() if is_preflight() else guarded(**named)
+
+    name = f"{_MOUNTED}{path}"
     for rule in (path, f"{above}/<path:rest>"):
         app.add_url_rule(rule, name, view, methods=METHODS, provide_automatic_options=False, strict_slashes=False)
 
@@ -142,6 +149,20 @@ def _without_token(form: bytes) -> bytes:
         pair for pair in form.split(b"&") if unquote_plus(pair.partition(b"=")[0].decode("latin-1")) != "access_token"
     )
 
+
+def is_preflight() -> bool:
+    """Whether a browser asks what a page may send to an application that is mounted.
+
+    It sends no token then, so it is answered as Flask answers for views; extensions such as Flask-CORS add to that.
+    """
+    request = current_request()
+    asks = request.method == "OPTIONS" and "Origin" in request.headers
+    is_mounted = (request.endpoint or "").startswith(_MOUNTED)
+    return asks and is_mounted and "Access-Control-Request-Method" in request.headers
+
+
+_MOUNTED = "mounted at "
+"""What the names of their views begin with."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Those that an application which is mounted may answer."""

@@ -92,6 +92,7 @@ LAYERS = [
     "tokens",
     "grants",
     "endpoints",
+    "offer",
     "server",
     "storage",
     "registry",

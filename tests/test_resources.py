@@ -8,6 +8,7 @@ from typing import Any
 import flask
 import pytest
 from flask.views import MethodView
+from flask_cors import CORS
 
 from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider, current_token
 from flask_oauth2.resources import Resource, Resources
@@ -366,6 +367,25 @@ class TestMounted:
         answer = site.http.post(path, data=b"body", headers={"Authorization": f"Bearer {token}"})
         assert answer.text == f"POST /mcp {path.removeprefix('/mcp') or '/'} ada body"
         assert site.http.options(path).status_code == 401
+
+    def test_a_preflight_is_answered_before_it_and_no_other_request(self, new_site: NewSite) -> None:
+        site = new_site()
+        CORS(site.app, origins=["https://page.example"], expose_headers=["WWW-Authenticate"])
+        site.provider.protect_mcp("/mcp", ["profile"], wsgi_app=echo)
+        site.add_client(secret=None)
+        asks = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+        answer = site.http.options("/mcp", headers=asks)
+        assert (answer.status_code, answer.text) == (200, "")
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://page.example"
+        elsewhere = site.http.options("/mcp", headers=asks | {"Origin": "https://evil.example"})
+        assert "Access-Control-Allow-Origin" not in elsewhere.headers
+        refused = site.http.post("/mcp", headers={"Origin": "https://page.example"})
+        assert refused.status_code == 401
+        assert refused.headers["Access-Control-Expose-Headers"] == "WWW-Authenticate"
+        for some in ({}, {"Origin": "https://page.example"}, {"Access-Control-Request-Method": "POST"}):
+            assert site.http.options("/mcp", headers=some).status_code == 401
+        token = issue_token(site.app, "ada", "profile", client="web", resource="/mcp")
+        assert site.http.options("/mcp", headers={"Authorization": f"Bearer {token}"}).text == "OPTIONS /mcp / ada "
 
     def test_below_a_mount_point_of_the_application(self, new_site: NewSite) -> None:
         site = new_site()
