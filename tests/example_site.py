@@ -21,7 +21,7 @@ def serve(folder: Path, app: str, **environment: str) -> Iterator[str]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, env=os.environ | environment)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not _answers(port):
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, (folder / "log").read_text()

@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 import redis
 
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which a server that does not come fails the test."""
 
 

