@@ -152,7 +152,7 @@ class Server:
                 reason=reason,
                 rule=error.rule,
                 endpoint=claims.get("endpoint"),
-                client_id=claims.get("client_id"),
+                client_id=values.mask(claims.get("client_id", "")) or None,
             )
 
     def _find_grant(self) -> str:

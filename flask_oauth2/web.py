@@ -19,7 +19,6 @@ from . import uris
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
 from .settings import LOOPBACK_HOSTS
-from .values import mask
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -220,7 +219,7 @@ def find_claims() -> dict[str, str]:
         return found
     client_id = sent.get("client_id") or (basic.username if basic and basic.type == "basic" else None)
     if client_id:
-        found["client_id"] = mask(client_id[:255])
+        found["client_id"] = client_id[:255]
     if "grant_type" in sent:
         found["grant_type"] = sent["grant_type"]
     return found

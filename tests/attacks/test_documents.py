@@ -50,10 +50,11 @@ def test_the_code_of_a_device_is_right_at_every_worker(new_site: NewSite, served
     assert page.status_code == 200, page.status_code
 
 
-def test_the_page_of_a_client_with_a_document_may_call(new_site: NewSite, served: DocumentServer) -> None:
-    """It is a public client of a browser, whose redirect URI says so."""
+@pytest.mark.parametrize("path", ["/client.json", "/oauth_client-metadata-of-the-shop.json"])
+def test_the_page_of_a_client_with_a_document_may_call(new_site: NewSite, served: DocumentServer, path: str) -> None:
+    """It is a public client of a browser, whose redirect URI says so, though its URL may look like a value of ours."""
     site = open_site(new_site, served)
-    url = served.put(redirect_uris=["https://spa.example/back"])
+    url = served.put(path, redirect_uris=["https://spa.example/back"])
     site.sign_in()
     assert site.ask(client_id=url, redirect_uri="https://spa.example/back").status_code == 200
     answer = site.http.post("/oauth/token", data={"client_id": url}, headers={"Origin": "https://spa.example"})
