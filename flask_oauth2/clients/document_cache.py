@@ -147,13 +147,16 @@ class Documents:
         return None
 
     def presume(self, client_id: str) -> Client | None:
-        """The client that a document would have to describe for a device; None where there can be none at that URL."""
+        """The client that a document would have to describe for a device; None where there can be none at that URL.
+
+        It gets a refresh token should its user allow it at this moment, which is good where the document says so.
+        """
         if self._find_fault(client_id) is not None:
             return None
         return Client(
             client_id=client_id,
             auth_method="none",
-            grant_types=(DEVICE_CODE,),
+            grant_types=(DEVICE_CODE, "refresh_token"),
             scope=self._server.open_scopes,
             created_at=int(self._server.clock()),
             registered_by=ORIGIN,

@@ -50,6 +50,39 @@ def test_the_code_of_a_device_is_right_at_every_worker(new_site: NewSite, served
     assert page.status_code == 200, page.status_code
 
 
+class Meanwhile(MemoryStore):
+    """A store in which something else happens once, as soon as a device code has been read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Callable[[], Any]] = []
+
+    def get_grant(self, key: bytes, kind: str) -> Any:
+        found = super().get_grant(key, kind)
+        if self.events and kind == "device_code":
+            self.events.pop()()
+        return found
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_device_whose_user_allows_it_while_it_asks_gets_all_that_it_may_have(
+    new_site: NewSite, served: DocumentServer, is_named: bool
+) -> None:
+    """Its process does not know the document yet, and takes the device at its word as long as nobody has decided."""
+    store = Meanwhile()
+    one, other = open_site(new_site, served, store=store), open_site(new_site, served, store=store)
+    _ = one.server, other.server
+    grant_types = [DEVICE_CODE, "refresh_token"] if is_named else [DEVICE_CODE]
+    url = served.put(grant_types=grant_types, response_types=[])
+    device, person = Device(one, url), Person(other)
+    page = person.type(device.user_code)
+    store.events.append(lambda: person.press(page))
+    answer = device.poll()
+    assert answer.status_code == 200, answer.text
+    renewed = one.refresh(answer.get_json()["refresh_token"], client_id=url)
+    assert renewed.status_code == (200 if is_named else 400), renewed.text
+
+
 @pytest.mark.parametrize("path", ["/client.json", "/oauth_client-metadata-of-the-shop.json"])
 def test_the_page_of_a_client_with_a_document_may_call(new_site: NewSite, served: DocumentServer, path: str) -> None:
     """It is a public client of a browser, whose redirect URI says so, though its URL may look like a value of ours."""
