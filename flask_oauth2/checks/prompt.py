@@ -28,6 +28,11 @@ def is_silent(params: Params) -> bool:
     return (params.once("prompt") or "").split() == ["none"]
 
 
+def asks_for_login(params: Params) -> bool:
+    """Whether it must be seen that the request was at the login page; whatever else it asks is looked at later."""
+    return not {"login", "select_account"}.isdisjoint((params.once("prompt") or "").split())
+
+
 def must_sign_in(prompt: frozenset[str], user: User, sent_at: int | None) -> bool:
     """Whether the user must (again) go to the login page first.
 

@@ -135,7 +135,7 @@ def respond(server: Server, asked: Asked) -> Outcome:
         if server.clients.documents.find_kept(client_id) is None and asked.find_user() is None:
             if prompt_check.is_silent(params):
                 raise LoginRequired("nobody is signed in, and prompt is none")
-            return LoginNeeded(None, None)
+            return _send_to_login(server, params)
         client = server.clients.find_document(client_id, InvalidRequest)
     if client is None:
         raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
@@ -186,7 +186,7 @@ def _decide(
     if user is None or (is_new and prompt_check.must_sign_in(prompt, user, asked.sent_at)):
         if "none" in prompt:
             raise LoginRequired("nobody is signed in, and prompt is none")
-        return LoginNeeded(client, user, int(now) if prompt & {"login", "select_account"} else None)
+        return _send_to_login(server, params, client, user)
     consents = server.consents
     consent = consents.get_consent(user.id, client.client_id) if consents else None
     shown, allowed = Shown(redirect_uri, scope, resource), asked.allowed
@@ -238,6 +238,12 @@ def _decide(
     if "access_token" in answer:
         server.tell(signals.token_issued, **told, grant_type="implicit", token_id=None)
     return answer
+
+
+def _send_to_login(
+    server: Server, params: Params, client: Client | None = None, user: User | None = None
+) -> LoginNeeded:
+    return LoginNeeded(client, user, int(server.clock()) if prompt_check.asks_for_login(params) else None)
 
 
 def _answered_before() -> InvalidRequest:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from devices import Device, Person
@@ -16,7 +17,7 @@ from document_server import DocumentServer, serve_documents
 from flask_oauth2 import MemoryStore
 from flask_oauth2.clients.document_cache import DEADLINE, find_lifetime
 from flask_oauth2.settings import DEVICE_CODE
-from oauth_site import NOW, Site
+from oauth_site import NOW, Site, answer_of
 
 NewSite = Callable[..., Site]
 
@@ -92,6 +93,20 @@ def test_the_page_of_a_client_with_a_document_may_call(new_site: NewSite, served
     assert site.ask(client_id=url, redirect_uri="https://spa.example/back").status_code == 200
     answer = site.http.post("/oauth/token", data={"client_id": url}, headers={"Origin": "https://spa.example"})
     assert answer.headers.get("Access-Control-Allow-Origin") == "https://spa.example"
+
+
+@pytest.mark.spec("oidc-core", "3.1.2.3")
+def test_who_is_to_sign_in_for_a_client_that_is_not_known_yet_does_so_once(
+    new_site: NewSite, served: DocumentServer
+) -> None:
+    site = open_site(new_site, served)
+    url = served.put()
+    to_login = site.ask(client_id=url, redirect_uri="http://127.0.0.1/back", prompt="login")
+    assert served.count() == 0
+    site.sign_in()
+    page = site.browser.get(parse_qs(urlsplit(to_login.location).query)["next"][0])
+    assert page.status_code == 200, page.location
+    assert "code" in answer_of(site.allow(page))
 
 
 def test_nobody_who_is_not_signed_in_makes_this_server_fetch(new_site: NewSite, served: DocumentServer) -> None:
