@@ -27,6 +27,7 @@ from .base import (
     ClientRedirect,
     describe,
     describe_resources,
+    is_of_session,
     keep,
     name_of,
     page,
@@ -112,10 +113,11 @@ def _read_sent_at(server: Server, params: Params) -> int | None:
     if ticket is None:
         return None
     try:
-        session, query, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
+        session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
     except BadData:
         return None
-    return int(sent_at) if (session, query) == (session_id(), _digest(_encode(params))) else None
+    is_ours = is_of_session(session) and digest == _digest(_encode(params))
+    return int(sent_at) if is_ours else None
 
 
 def _take_up(server: Server, asked: Asked) -> Asked:

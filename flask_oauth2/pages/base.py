@@ -128,6 +128,11 @@ def session_id() -> str:
     return found
 
 
+def is_of_session(name: str) -> bool:
+    """Whether the browser is in the session of that name; or in one without a name, as a login page may begin."""
+    return hmac.compare_digest(name, flask.session.get(_SESSION_KEY, name))
+
+
 def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
     """What a form was made for, and who is signed in. Raises :exc:`InvalidRequest` for a form of somebody else's."""
     content, user, is_fresh = read_kept_ticket(provider, purpose, ticket)

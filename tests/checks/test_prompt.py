@@ -122,6 +122,28 @@ class TestLogin:
         for made_up in ("soon", "1", "9" * 5000, "MQ.sig", "\0"):
             assert timed.ask(prompt="login", flask_oauth2_sent_at=made_up).status_code in (303, 400)
 
+    @pytest.mark.spec("oidc-core", "3.1.2.3")
+    def test_a_login_page_that_begins_a_new_session_is_no_way_round(self, timed: Site) -> None:
+        sign_in(timed)
+        timed.ask()  # which gives the session its name
+        timed.clock.forward(100)
+        page = back(timed.ask(prompt="login"))
+        timed.clock.forward(5)
+        with timed.browser.session_transaction() as session:
+            session.clear()  # as the tutorial of Flask does before it says who is there
+        sign_in(timed)
+        assert "code" in answer_of(timed.allow(timed.browser.get(page)))
+
+    @pytest.mark.spec("oidc-core", "3.1.2.3")
+    def test_a_login_counts_for_its_own_request_and_browser_alone(self, timed: Site) -> None:
+        other = timed.app.test_client()
+        page, of_other = back(timed.ask(prompt="login")), back(timed.ask(other, prompt="login"))
+        timed.clock.forward(5)
+        sign_in(timed)
+        assert back(timed.browser.get(of_other))
+        assert back(timed.browser.get(page.replace("state=st-1", "state=st-2")))
+        assert timed.browser.get(page).status_code == 200
+
     @pytest.mark.spec("oidc-core", "3.1.2.1")
     def test_none_with_space_around_it_is_none(self, timed: Site) -> None:
         assert answer_of(timed.ask(prompt="none "))["error"] == "login_required"
