@@ -56,14 +56,11 @@ def read() -> Request:
     body: bytes | InvalidRequest | None = None
     is_json = request.mimetype == _JSON and request.method in ("POST", "PUT")
     if is_json or (request.method == "POST" and request.mimetype == _FORM):
-        if not is_json and "form" in request.__dict__:  # somebody has read it before us, so the stream is empty
-            body = uris.encode(request.form.items(multi=True)).encode()
-        else:
-            try:
-                request.max_content_length = MOST_BYTES
-                body = request.get_data(parse_form_data=False)
-            except RequestEntityTooLarge:
-                body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+        try:
+            request.max_content_length = MOST_BYTES
+            body = request.get_data() or _write_form(request)
+        except RequestEntityTooLarge:
+            body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
     elif request.method == "POST" and _is_empty(environ):
         body = b""  # a form without fields, which clients send as nothing at all
     return Request(
@@ -79,6 +76,11 @@ def read() -> Request:
     )
 
 
+def _write_form(request: flask.Request) -> bytes:
+    """A form as somebody has read it before us, who left nothing to read."""
+    return uris.encode(request.form.items(multi=True)).encode()
+
+
 def _is_empty(environ: Mapping[str, Any]) -> bool:
     """Whether nothing is sent, and nothing said of what it is."""
     has_length = environ.get("CONTENT_LENGTH") not in (None, "", "0")
@@ -91,12 +93,11 @@ def read_for_guard(request: flask.Request, with_body: bool) -> Request:
     A form that is longer than an endpoint reads, or does not say how long, is not looked at: anybody can send one.
     """
     body, length = None, request.content_length
-    if with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD"):
-        is_short = length is not None and length <= MOST_BYTES
-        if is_short:
-            request.environ[BODY] = request.get_data()
+    is_form = with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD")
+    if is_form and length is not None and length <= MOST_BYTES:
+        form = request.environ[BODY] = request.get_data() or _write_form(request)
         # "entity-body consists entirely of ASCII", :rfc:`6750#section-2.2`
-        if is_short and request.get_data().isascii():
+        if form.isascii():
             body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return Request(request.method, request.path, request.headers, request.query_string, body)
 
