@@ -126,7 +126,8 @@ def read(
 
 
 def apply(metadata: Mapping[str, Any], client: Client) -> Client:
-    """The client as :func:`read` says."""
+    """The client as :func:`read` says, without what the operator has taken from it."""
+    withheld = client.withheld.get("scope", ())
     return replace(
         client,
         name=metadata.get("client_name", ""),
@@ -135,7 +136,7 @@ def apply(metadata: Mapping[str, Any], client: Client) -> Client:
         redirect_uris=tuple(metadata.get("redirect_uris", ())),
         grant_types=tuple(metadata["grant_types"]),
         response_types=tuple(metadata["response_types"]),
-        scope=tuple(metadata["scope"].split()),
+        scope=tuple(word for word in metadata["scope"].split() if word not in withheld),
         metadata={name: metadata[name] for name in (*rules.PAGES, "contacts", *rules.SOFTWARE) if name in metadata},
     )
 

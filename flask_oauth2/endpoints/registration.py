@@ -111,7 +111,8 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
     withheld = before.withheld.get("grant_types", ())
-    offered = [name for name in (*may_have, *before.grant_types) if name not in withheld]
+    known = [name for name in server.offer.grant_types if name not in withheld]
+    offered = {*may_have, *before.grant_types}.intersection(known)
     scope = server.open_scopes if is_new else before.scope
     policy = server.registration_policy
     try:
@@ -120,7 +121,7 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
         if decided is not None:  # what the application says may go beyond what is offered to all
             if not isinstance(decided, Mapping):
                 raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
-            metadata = registration.read(decided, server, server.offer.grant_types)
+            metadata = registration.read(decided, server, known)
         client = registration.apply(metadata, before)
     except InvalidMetadata as error:
         raise _refused(error) from None

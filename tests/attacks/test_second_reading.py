@@ -182,6 +182,24 @@ def test_a_put_does_not_bring_back_a_grant_that_the_operator_has_taken(new_site:
     assert device_code not in site.store.get_client(made["client_id"]).grant_types, answer.text
 
 
+def test_nor_does_what_the_application_says_of_all_clients(new_site: NewSite) -> None:
+    """A policy gives each client what not all may have, and is asked anew with each change."""
+    site = new_site(
+        OAUTH2_REGISTRATION="open",
+        OAUTH2_DEFAULT_SCOPE="profile",
+        OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "client_credentials"],
+    )
+    given = {"scope": "profile mail", "grant_types": ["authorization_code", "client_credentials"]}
+    site.provider.registration_policy(lambda metadata, request: {**metadata, **given})
+    made = site.http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}).get_json()
+    assert (made["scope"], made["grant_types"]) == (given["scope"], given["grant_types"])
+    operate(site, made["client_id"], "--scope", "profile", "--grant-type", "authorization_code")
+    bearer = {"Authorization": f"Bearer {made['registration_access_token']}"}
+    body = {"client_id": made["client_id"], "redirect_uris": [CALLBACK]}
+    changed = site.http.put(f"/oauth/register/{made['client_id']}", json=body, headers=bearer).get_json()
+    assert (changed["scope"], changed["grant_types"]) == ("profile", ["authorization_code"])
+
+
 class Endless:
     """A body that never ends, and how much of it was read."""
 
