@@ -99,7 +99,11 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
     if flask.request.method == "POST" and (asked.allowed or not asked.is_shown):
         return redirect(_again(server, asked))
     shown = own_view.ask(provider.consent_view, server, outcome, asked, _write_query(server, asked, LONGEST_KEPT))
-    return _go_on(provider, server, replace(asked, allowed=shown)) if isinstance(shown, bool) else shown
+    if not isinstance(shown, bool):
+        return shown
+    # what a form answers is what its page has said; a view that asks nobody has seen what is asked for now
+    seen = asked.shown if asked.is_shown else outcome.shown
+    return _go_on(provider, server, replace(asked, allowed=shown, shown=seen))
 
 
 def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:

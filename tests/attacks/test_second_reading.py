@@ -488,6 +488,22 @@ def test_nobody_gets_more_than_a_page_of_the_applications_own_has_shown(new_site
     assert not answer.headers.get("Location", "").startswith("https://eve.example"), answer.location
 
 
+def test_nobody_gets_more_than_a_view_that_asks_nobody_was_told(new_site: NewSite) -> None:
+    """It lets clients do without a page what is harmless; the client is changed before its answer is kept."""
+    site, told = new_site(), []
+
+    @site.provider.authorize_handler
+    def consent(scopes: list[str], **more: Any) -> bool:
+        told.append(scopes)
+        site.change_client("spa", scope=("profile", "write"))
+        return "write" not in scopes
+
+    site.add_client("spa", None, scope=("profile",))
+    site.sign_in()
+    assert answer_of(site.ask(client_id="spa", scope=None))["error"] == "access_denied"
+    assert told == [["profile"], ["profile", "write"]]
+
+
 def test_a_person_is_not_asked_for_what_the_client_may_no_longer_have(new_site: NewSite) -> None:
     """The scope of a device is looked at when the device begins, and never again: what the operator takes from the
     client meanwhile is shown, allowed, and renewed by refresh tokens without an end.
