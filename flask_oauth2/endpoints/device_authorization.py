@@ -43,7 +43,7 @@ def respond(server: Server, request: Request) -> Response:
             expected=f"one of {', '.join(client.grant_types)}",
             cure=f"name all that it may use: {update_client(client.client_id, options)}",
         )
-    if client.is_public:  # whom anybody can name
+    if not client.is_confidential:  # whom anybody can name, or pass for
         spend_quota(server, "device codes", {network(request.address): MOST_OF_NETWORK}, now)
     scope = scope_check.read(form, client, server.settings)
     resource = audience_check.read(form, scope, server.resources(request.mount)) if server.described else ()

@@ -19,12 +19,12 @@ def respond(server: Server, request: Request) -> Response:
     """A client may ask about its own tokens, a resource server about all access tokens (section 2.1)."""
     form, now = request.form, server.clock()
     client = authenticate(server, request, form, now)
-    if client.is_public:
+    if not client.is_confidential:
         raise InvalidClient(
             "client authentication failed",
             rule="rfc7662 2.1",
-            expected="a client that authenticates",
-            came="none",
+            expected="a client that proves who it is",
+            came="a public client" if client.is_public else "a native application, as public as its secret",
         )
     return Response(200, _describe(server, client, form.require("token"), now), NO_STORE)
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from devices import PAGE, Device, Person, add_device_client, ticket_of
 
 from flask_oauth2 import MemoryStore, user_codes
@@ -88,10 +89,13 @@ def test_a_device_that_polls_again_as_the_answer_was_slow_keeps_its_tokens(new_s
     assert site.refresh(won.get_json()["refresh_token"], client_id="tv").status_code == 200
 
 
-def test_codes_are_not_made_without_end_for_whoever_names_a_public_client(new_site: NewSite) -> None:
+@pytest.mark.parametrize("is_shipped", [False, True])
+def test_codes_are_not_made_without_end_for_whoever_names_a_public_client(new_site: NewSite, is_shipped: bool) -> None:
+    """Nor for whoever has an application with its secret in it."""
     site = new_site(**OFFER)
-    add_device_client(site)
-    answers = [site.post("/device_authorization", client_id="tv").status_code for _ in range(1500)]
+    secret = add_device_client(site, secret="generated" if is_shipped else None)
+    auth, named = (("tv", secret), {}) if is_shipped else (None, {"client_id": "tv"})
+    answers = [site.post("/device_authorization", auth, **named).status_code for _ in range(1500)]
     assert 429 in answers
 
 

@@ -454,6 +454,10 @@ def test_a_secret_in_a_native_application_proves_nothing(site: Site) -> None:
     refused = site.token("client_credentials", ("app", secret)).get_json()
     assert refused["error"] == "unauthorized_client"
     tokens = site.redeem(code, ("app", secret), redirect_uri=uri).get_json()
+    asked = {"token": tokens["access_token"]}
+    assert site.post("/introspect", ("app", secret), **asked).status_code == 401, (
+        "whoever has the application could ask"
+    )
     assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
     assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 400, "no leeway"
 
@@ -466,6 +470,7 @@ def test_a_native_application_that_registered_itself_has_a_secret_of_its_own(sit
     assert site.token("client_credentials", ("app", secret)).status_code == 200
     code = site.authorize(client_id="app", **WITHOUT_PKCE)["code"]
     tokens = site.redeem(code, ("app", secret), redirect_uri=uri, code_verifier=None).get_json()
+    assert site.post("/introspect", ("app", secret), token=tokens["access_token"]).get_json()["active"]
     assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
     assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
 
