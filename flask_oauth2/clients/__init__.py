@@ -25,8 +25,8 @@ _MOST_UNKNOWN = 10
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
 
-def authenticate(server: Server, request: Request, form: Params, now: float, begins: bool = False) -> Client:
-    """The client that a request comes from, where a device may begin, too.
+def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
+    """The client that a request comes from.
 
     Raises :exc:`InvalidClient` with one answer for all that can be wrong.
     """
@@ -54,7 +54,7 @@ def authenticate(server: Server, request: Request, form: Params, now: float, beg
         if form.get("client_id") not in (None, credentials.client_id):
             raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
     client_id = credentials.client_id
-    client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form, begins)
+    client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form)
     if client is None and credentials.proof:  # it costs what a known one would, or time would tell them apart
         most = server.settings.throttle_failures * _MOST_UNKNOWN
         Attempt(server, "unknown clients", network(request.address), now, most, is_guess=True)

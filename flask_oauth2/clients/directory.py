@@ -46,27 +46,18 @@ class Directory:
             return None
         raise refusal(found.reason, rule=found.rule, came=found.came, cure=found.cure)
 
-    def find_caller(self, client_id: str, form: Params, begins: bool = False) -> Client | None:
+    def find_caller(self, client_id: str, form: Params) -> Client | None:
         """The same for an endpoint of programs, where anybody may send any ``client_id``: a document is asked for only
         where the code or token that comes with it was given to that client, as somebody has signed in for it.
 
-        A device that ``begins`` or waits is taken at its word: its document is asked for when its user has come.
+        Without, it is taken at its word: there is nothing that it could get, but codes for a device, whose user comes
+        later.
         """
         if self.documents is None or not is_url(client_id):
             return None
-        if self.documents.find_kept(client_id) is None:
-            if begins or self._waits(client_id, form):
-                return self.documents.presume(client_id)
-            if client_id not in self._find_holders(form):
-                return None
+        if self.documents.find_kept(client_id) is None and client_id not in self._find_holders(form):
+            return self.documents.presume(client_id)
         return self.find_document(client_id, InvalidClient)
-
-    def _waits(self, client_id: str, form: Params) -> bool:
-        code = form.once("device_code")
-        grant = self._server.store.get_grant(values.key(code), "device_code") if code else None
-        if grant is None or grant.authorization is not None:
-            return False
-        return bool(grant.parameters["client_id"] == client_id)
 
     def _find_holders(self, form: Params) -> Iterator[str]:
         """The clients that the codes and tokens of a request were given to, whatever became of them."""

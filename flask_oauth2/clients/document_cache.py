@@ -23,8 +23,7 @@ from weakref import WeakSet
 from .. import uris, values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
 from ..records import Client
-from ..settings import DEVICE_CODE
-from .documents import ORIGIN, RULE, find_fault, is_own, read
+from .documents import GRANT_TYPES, ORIGIN, RULE, find_fault, is_own, read
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
@@ -147,16 +146,17 @@ class Documents:
         return None
 
     def presume(self, client_id: str) -> Client | None:
-        """The client that a document would have to describe for a device; None where there can be none at that URL.
+        """The client that a document may describe, where nobody has read it; None where there can be none at that URL.
 
-        It gets a refresh token should its user allow it at this moment, which is good where the document says so.
+        Should the user of its device allow it at this moment, it gets a refresh token, which is good where the document
+        says so.
         """
         if self._find_fault(client_id) is not None:
             return None
         return Client(
             client_id=client_id,
             auth_method="none",
-            grant_types=(DEVICE_CODE, "refresh_token"),
+            grant_types=GRANT_TYPES,
             scope=self._server.open_scopes,
             created_at=int(self._server.clock()),
             registered_by=ORIGIN,

@@ -34,7 +34,7 @@ def respond(server: Server, request: Request) -> Response:
             cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
         )
     form, now = request.form, server.clock()
-    client = authenticate(server, request, form, now, begins=True)
+    client = authenticate(server, request, form, now)
     if DEVICE_CODE not in client.grant_types:
         options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
         raise UnauthorizedClient(

@@ -109,6 +109,26 @@ def test_who_is_to_sign_in_for_a_client_that_is_not_known_yet_does_so_once(
     assert "code" in answer_of(site.allow(page))
 
 
+@pytest.mark.spec("rfc6749", "5.2")
+@pytest.mark.spec("rfc7009", "2.2")
+def test_a_token_that_has_ended_is_an_invalid_grant_at_every_worker(new_site: NewSite, served: DocumentServer) -> None:
+    """A worker that began since does not know the document: its client is to ask the person again, not to give up."""
+    store = MemoryStore()
+    one = open_site(new_site, served, store=store)
+    _ = one.server
+    url, back = served.put(), "http://127.0.0.1/back"
+    code = one.authorize(client_id=url, redirect_uri=back)["code"]
+    ended = one.redeem(code, client_id=url, redirect_uri=back).get_json()["refresh_token"]
+    for worker in (one, open_site(new_site, served, store=store)):
+        _ = worker.server
+        assert worker.post("/revoke", client_id=url, token=ended).status_code == 200
+        for answer in (worker.refresh(ended, client_id=url), worker.redeem("x", client_id=url)):
+            assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+    assert served.count() == 1
+    for grant_type in ("client_credentials", "password"):
+        assert worker.token(grant_type, client_id=url).status_code == 400
+
+
 def test_nobody_who_is_not_signed_in_makes_this_server_fetch(new_site: NewSite, served: DocumentServer) -> None:
     site = open_site(new_site, served)
     url = served.put()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from document_server import JSON, DocumentServer, client_tls, serve_documents, server_tls
 
-from flask_oauth2 import Client, ConfigurationError, MemoryStore, current_token
+from flask_oauth2 import Client, ConfigurationError, MemoryStore, current_token, values
 from flask_oauth2.clients import document_cache, documents
 from flask_oauth2.clients.document_cache import (
     FAILED_FOR,
@@ -33,6 +33,7 @@ from flask_oauth2.fetch import Fetched, fetch
 from flask_oauth2.resources import Resource
 from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
+from flask_oauth2.testing.samples import filed, new_authorization, new_grant
 from oauth_site import NOW, Site, answer_of, make_site
 
 DRAFT = "draft-ietf-oauth-client-id-metadata-document"
@@ -404,6 +405,13 @@ def ask(site: Site, client_id: str, redirect_uri: str, **parameters: Any) -> Any
     return site.ask(client_id=client_id, redirect_uri=redirect_uri, **parameters)
 
 
+def code_of(site: Site, client_id: str) -> str:
+    """A code that the client was given when all was well."""
+    code = values.new("oac", values.stamp(site.clock.now))
+    filed(site.store, new_grant(new_authorization(client_id=client_id), key=values.key(code), expires_at=2 * int(NOW)))
+    return code
+
+
 def settle(site: Site) -> None:
     """Wait until nothing is fetched any more."""
     for thread in threading.enumerate():
@@ -500,7 +508,7 @@ def test_a_document_that_does_not_come_is_a_page_for_the_user_and_invalid_client
     assert f"({DRAFT} 4)" in caplog.text
     assert f"came 'the answer has status {status}, not 200'" in caplog.text
     assert "cure: see that the client_id answers by status 200 with JSON" in caplog.text
-    answer = here.redeem("x", client_id=url)
+    answer = here.redeem(code_of(here, url), client_id=url)
     assert answer.status_code == 401
     assert answer.get_json()["error"] == "invalid_client"
     assert served.count("/other.json") == 0
@@ -543,7 +551,7 @@ def test_what_is_wrong_with_a_document_is_named_without_its_words(
     assert "555" not in page.text
     assert "555" in caplog.text
     assert f"({DRAFT} 4.1)" in caplog.text
-    assert here.redeem("x", client_id=url).get_json()["error"] == "invalid_client"
+    assert here.redeem(code_of(here, url), client_id=url).get_json()["error"] == "invalid_client"
 
 
 @pytest.mark.spec("client-id-metadata-document", "4.1")
@@ -677,7 +685,7 @@ def test_an_error_is_not_kept_in_place_of_a_document_and_a_document_not_for_ever
     assert f"{url} stays as it was: the metadata document of the client cannot be fetched; came" in caplog.text
     here.clock.forward(MOST_STALE)
     assert ask(here, url, back).status_code == 400
-    assert here.redeem("x", client_id=url).status_code == 401
+    assert here.redeem(code_of(here, url), client_id=url).status_code == 401
     served.put()
     assert ask(here, url, back).status_code == 400
     here.clock.forward(FAILED_FOR)
