@@ -95,6 +95,7 @@ class LeaveNeeded:
 
     client: Client
     error: OAuth2Error
+    error_id: str
     answer: Answer
 
 
@@ -156,7 +157,7 @@ def respond(server: Server, asked: Asked) -> Outcome:
             return LoginNeeded(client, user)
         told = answer(error.parameters)
         is_meant = asked.allowed is not None or client.is_vetted or uris.is_interceptable(redirect_uri)
-        return told if is_meant or is_silent else LeaveNeeded(client, error, told)
+        return told if is_meant or is_silent else LeaveNeeded(client, error, error_id, told)
 
     def decide() -> Outcome:
         decided = _decide(server, asked, client, redirect_uri, user)

@@ -26,6 +26,7 @@ from .base import (
     PATIENCE,
     ClientRedirect,
     describe,
+    describe_error,
     describe_resources,
     is_of_session,
     keep,
@@ -91,7 +92,7 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
     if isinstance(outcome, LoginNeeded):
         return _hand_off(provider, server, outcome, asked)
     if isinstance(outcome, LeaveNeeded):
-        return _ask_to_leave(outcome)
+        return _ask_to_leave(server, outcome)
     if provider.consent_view is None:
         return _ask(provider, server, outcome, asked)
     if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
@@ -199,7 +200,7 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
     )
 
 
-def _ask_to_leave(needed: LeaveNeeded) -> Response:
+def _ask_to_leave(server: Server, needed: LeaveNeeded) -> Response:
     """Where somebody would have been sent whom nobody knows here, to a page that may look like one of this site."""
     answer, is_form = needed.answer, needed.answer.mode == "form_post"
     return page(
@@ -209,9 +210,9 @@ def _ask_to_leave(needed: LeaveNeeded) -> Response:
         client=needed.client,
         client_name=name_of(needed.client, needed.client.client_id),
         host=uris.origin(answer.redirect_uri),
-        error=needed.error,
         url=answer.redirect_uri if is_form else _locate(answer),
         parameters=answer.parameters.items() if is_form else (),
+        **describe_error(server, needed.error, needed.error_id),
     )
 
 

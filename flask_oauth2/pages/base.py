@@ -91,6 +91,13 @@ class ClientRedirect(flask.Response):
 def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
     """The page for what a client must not be told; in debug mode with what its developer wants to know."""
     status = error.status if error.status >= 402 else 400
+    shown = page("oauth2/error.html", status, form_action="'none'", **describe_error(server, error, error_id))
+    shown.headers.update(error.headers)
+    return shown
+
+
+def describe_error(server: Server, error: OAuth2Error, error_id: str) -> dict[str, Any]:
+    """What a page says of an error: to everybody, and in debug mode to its developer."""
     diagnosis = None
     if flask.current_app.debug:
         diagnosis = {
@@ -99,9 +106,7 @@ def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
             "came": _masked(error.came),
             "cures": server.cures(error),
         }
-    shown = page("oauth2/error.html", status, form_action="'none'", error=error, error_id=error_id, diagnosis=diagnosis)
-    shown.headers.update(error.headers)
-    return shown
+    return {"error": error, "error_id": error_id, "diagnosis": diagnosis}
 
 
 def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) -> str:

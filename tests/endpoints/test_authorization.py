@@ -159,6 +159,20 @@ def test_where_nobody_has_vetted_people_decide_whether_they_go_there_with_an_err
     assert "form-action https:;" in form.headers["Content-Security-Policy"]
 
 
+def test_the_page_before_an_error_of_a_client_that_nobody_vetted_says_what_an_error_page_does(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.change_client(registered_by="open")
+    site.sign_in()
+    page = site.ask(scope="unknown").text
+    logged = re.search(r"invalid_scope \[([0-9a-f]{8})\]", caplog.text)
+    assert logged
+    assert logged[1] in page
+    assert "For the developer" not in page
+    site.app.debug = True
+    assert "add unknown to OAUTH2_SCOPES" in site.ask(scope="unknown").text
+
+
 @pytest.mark.spec("rfc9700", "4.11.2")
 def test_what_people_decide_and_what_stays_on_their_device_needs_no_such_page(site: Site) -> None:
     site.change_client(registered_by="open")
