@@ -226,7 +226,8 @@ class Server:
     @property
     def kept_store(self) -> Store:
         """The store without the application's callbacks before it, which know less than it does."""
-        return self.store and self.opening.kept
+        self.opening.open()
+        return self.opening.kept
 
     def _end_undelivered(self, family: str, now: float) -> None:
         self.kept_store.revoke(family, self.mark_until(now))

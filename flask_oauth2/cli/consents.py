@@ -65,7 +65,7 @@ def _find() -> tuple[Server, ConsentStore]:
 
 
 def _describe(server: Server, consent: Consent) -> dict[str, Any]:
-    client = server.store.get_client(consent.client_id)
+    client = server.clients.find_known(consent.client_id)
     return {
         "client_id": consent.client_id,
         "client_name": client.name if client else "",

@@ -61,7 +61,7 @@ def find_risks(uri: str, client: Client) -> Iterator[Risk]:
     if parts.scheme not in ("http", "https"):
         if "." not in parts.scheme:
             yield warning, "has a private-use scheme that is no reversed domain, which any app may take", "rfc8252 7.1"
-        if not client.is_public:
+        if not client.is_public and client.registered_by not in ("open", "token"):  # each copy of which has its own
             yield warning, "leads to an app, whose secret everybody has who has the app", "rfc8252 8.5"
         return
     if host in LOOPBACK_HOSTS or host.endswith(".localhost") or host.startswith("127."):
@@ -90,11 +90,11 @@ def grants(examined: Examined) -> Iterator[Finding]:
 def pkce(examined: Examined) -> Iterator[Finding]:
     """:rfc:`9700#section-2.1.1`."""
     without = [client for client in _clients(examined) if client.pkce_required is False]
-    public = [client.client_id for client in without if client.is_public]
-    others = [client.client_id for client in without if not client.is_public]
+    public = [client.client_id for client in without if not client.is_confidential]
+    others = [client.client_id for client in without if client.is_confidential]
     if public:
         yield error(
-            f"public clients that need not use PKCE: {several(public)}",
+            f"public or native clients that are let off PKCE, which they are asked for anyway: {several(public)}",
             "rfc9700 2.1.1",
             "flask oauth2 client update ID --pkce",
         )

@@ -17,7 +17,7 @@ from .. import uris, values, web
 from ..clients.documents import find_host, is_elsewhere
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LeaveNeeded, LoginNeeded, Shown
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, TemporarilyUnavailable
 from ..messages import Params
 from ..records import Client
 from . import own_view
@@ -92,7 +92,8 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
     if isinstance(outcome, LoginNeeded):
         return _hand_off(provider, server, outcome, asked)
     if isinstance(outcome, LeaveNeeded):
-        return _ask_to_leave(server, outcome)
+        is_passing = isinstance(outcome.error, TemporarilyUnavailable)  # here, where it can be tried again
+        return show_error(server, outcome.error, outcome.error_id) if is_passing else _ask_to_leave(server, outcome)
     if provider.consent_view is None:
         return _ask(provider, server, outcome, asked)
     if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted

@@ -50,6 +50,7 @@ def test_risky_redirect_uris(uri: str, client: Client, level: str, said: str) ->
         ("http://[::1]/back", NATIVE),
         ("http://localhost/back", NATIVE),
         ("com.example.photos:/back", NATIVE),
+        ("com.example.photos:/back", Client(client_id="app", application_type="native", registered_by="open")),
     ],
 )
 def test_good_redirect_uris(uri: str, client: Client) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import flask
 import pytest
 
-from flask_oauth2 import Consent, MemoryStore
+from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable
 from flask_oauth2.pages.base import MOST_KEPT
 from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
 
@@ -581,6 +581,24 @@ def test_a_consent_that_changes_all_the_time_is_tried_later(new_site: Any) -> No
     site = new_site(store=Busy(10**6))
     site.add_client()
     assert site.authorize()["error"] == "temporarily_unavailable"
+
+
+class Away(MemoryStore):
+    """A store that has lost its consents for a moment."""
+
+    def get_consent(self, user_id: str, client_id: str) -> Any:
+        raise TemporarilyUnavailable("the database cannot be reached", retry_after=1)
+
+
+def test_who_may_try_again_here_is_led_nowhere(new_site: Any) -> None:
+    site = new_site(store=Away())
+    site.add_client()
+    site.sign_in()
+    assert answer_of(site.ask())["error"] == "temporarily_unavailable"
+    site.change_client(registered_by="open")
+    page = site.ask()
+    assert (page.status_code, page.location, page.headers["Retry-After"]) == (503, None, "1")
+    assert CALLBACK not in page.text
 
 
 def test_an_application_may_make_another_answer_of_the_way_back(site: Site) -> None:
