@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 from cryptography import x509
@@ -39,6 +39,7 @@ class DocumentServer:
     drips: bytes = b""
     """What is sent after an answer, again and again, a tenth of a second apart."""
     stopped: Event = field(default_factory=Event)
+    _noted: Condition = field(default_factory=Condition)
 
     @property
     def host(self) -> str:
@@ -65,6 +66,16 @@ class DocumentServer:
     def count(self, path: str = "/client.json") -> int:
         return len([asked for asked in self.asked if asked["path"] == path])
 
+    def note(self, asked: dict[str, str]) -> None:
+        with self._noted:
+            self.asked.append(asked)
+            self._noted.notify_all()
+
+    def await_requests(self, many: int) -> None:
+        """Wait until it was asked so many times in all."""
+        with self._noted:
+            assert self._noted.wait_for(lambda: len(self.asked) >= many, 10), f"{len(self.asked)} requests came"
+
 
 @contextmanager
 def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServer]:
@@ -87,7 +98,7 @@ def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServe
             while (line := lines.readline().strip()) != b"":
                 name, _, value = line.decode().partition(": ")
                 asked[name.lower()] = value
-            served.asked.append(asked)
+            served.note(asked)
             if served.gate is not None:
                 served.gate.wait(10)
             answer = served.answers.get(path, (404, {}, b""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from html import unescape
 from typing import Any
 
@@ -124,6 +125,30 @@ def test_a_scope_that_is_not_registered(quiet: Site, caplog: pytest.LogCaptureFi
     assert "client update web --scope 'profile write'" in cure(caplog)
     quiet.token("client_credentials", ("web", secret), scope="profil")
     assert "add profil to OAUTH2_SCOPES, or correct" in cure(caplog)
+
+
+@pytest.mark.parametrize("word", ["$(echo${IFS}pwned)", "`echo`", "a;b", "'$(echo)'"])
+def test_what_a_stranger_has_sent_is_pasted_into_a_shell_as_text(
+    new_site: Any, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The grammar of scopes allows it all, where the application does not say which there are."""
+    site = new_site(OAUTH2_ISSUER="http://localhost", OAUTH2_SCOPES={})
+    site.add_client("spa", None, scope=("profile",))
+    site.sign_in()
+    site.ask(client_id="spa", scope=word)
+    command = cure(caplog).removeprefix("register the client for it: flask oauth2 client update spa --scope ")
+    printed = subprocess.run(["sh", "-c", f"printf %s {command}"], capture_output=True, text=True, check=True)
+    assert printed.stdout == f"profile {word}"
+
+
+def test_a_cure_is_short_however_long_what_came_was(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    quiet.add_client("spa", None)
+    quiet.sign_in()
+    form = {"client_id": "spa", "response_type": "code", "scope": "a" * 40_000}
+    form |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+    assert answer_of(quiet.browser.post("/oauth/authorize", data=form))["error"] == "invalid_scope"
+    assert len(cure(caplog)) <= 1000
+    assert max(map(len, caplog.messages)) < 3000
 
 
 def test_a_response_type_that_is_not_registered(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ import flask
 import flask_login
 import pytest
 from flask_sqlalchemy import SQLAlchemy
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider, User, current_token
 from oauth_site import Site, answer_of, make_site
@@ -180,6 +181,29 @@ def test_the_issuer_is_required_outside_debug_and_loopback(
     else:
         document = app.test_client().get(WELL_KNOWN, environ_overrides=environ).get_json()
         assert document["issuer"] == issuer
+
+
+@pytest.mark.spec("rfc8414", "2")
+def test_the_issuer_is_not_taken_from_a_header_behind_a_proxy(tmp_path: Path) -> None:
+    """``ProxyFix`` makes SERVER_NAME of X-Forwarded-Host, which is whatever the first stranger says."""
+    app = new_app(tmp_path)
+    OAuth2Provider(app, store=MemoryStore())
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    headers = {"X-Forwarded-Host": "localhost:6666", "X-Forwarded-Proto": "https"}
+    environ = {"SERVER_NAME": "10.0.0.5", "SERVER_PORT": "8000"}
+    with pytest.raises(ConfigurationError, match="OAUTH2_ISSUER"):
+        app.test_client().get(WELL_KNOWN, headers=headers, environ_overrides=environ)
+
+
+@pytest.mark.spec("rfc8414", "2")
+@pytest.mark.parametrize("address", ["203.0.113.9", "::ffff:203.0.113.9", ""])
+def test_nor_by_a_server_that_is_called_what_the_host_header_says(tmp_path: Path, address: str) -> None:
+    """As Apache is at first, and gunicorn at a Unix socket. Nobody from elsewhere connects to a loopback address."""
+    app = new_app(tmp_path)
+    OAuth2Provider(app, store=MemoryStore())
+    environ = {"SERVER_NAME": "localhost", "SERVER_PORT": "6666", "REMOTE_ADDR": address}
+    with pytest.raises(ConfigurationError, match="OAUTH2_ISSUER"):
+        app.test_client().get(WELL_KNOWN, environ_overrides=environ)
 
 
 class Person(flask_login.UserMixin):  # type: ignore[misc]

@@ -326,6 +326,12 @@ class TestMistakes:
         with pytest.raises(ConfigurationError, match="has a path of the application, such as /api"):
             site.provider.protect_resource(path)
 
+    @pytest.mark.parametrize("path", ["//api", "/api//me", "/api/../api", "/./api", "/api/.."])
+    def test_a_path_that_no_request_has_is_refused(self, site: Site, path: str) -> None:
+        """What is below it would be open, and nothing would say so."""
+        with pytest.raises(ConfigurationError, match="has a path of the application, such as /api"):
+            site.provider.protect_resource(path)
+
     def test_one_path_is_one_resource(self, site: Site) -> None:
         site.provider.protect_resource("/api")
         with pytest.raises(ConfigurationError, match="the resource /api is registered already"):

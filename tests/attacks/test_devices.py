@@ -99,6 +99,20 @@ def test_codes_are_not_made_without_end_for_whoever_names_a_public_client(new_si
     assert 429 in answers
 
 
+@pytest.mark.spec("rfc8628", "3.3")
+def test_a_person_is_not_asked_for_what_the_client_may_no_longer_have(new_site: NewSite) -> None:
+    """The operator takes a scope from the client while a device waits."""
+    site = new_site(**OFFER)
+    add_device_client(site, scope=("profile", "write"))
+    device, person = Device(site, scope="profile write"), Person(site)
+    site.change_client("tv", scope=("profile",))
+    page = person.type(device.user_code)
+    assert "See your name" in page.text
+    assert "Write in your name" not in page.text
+    person.press(page)
+    assert device.poll().get_json()["scope"] == "profile"
+
+
 def test_no_odd_form_is_a_traceback(new_site: NewSite) -> None:
     site = new_site(**OFFER)
     add_device_client(site)

@@ -136,6 +136,18 @@ def test_nobody_who_is_not_signed_in_makes_this_server_fetch(new_site: NewSite, 
     assert served.count() == 0
 
 
+@pytest.mark.spec("client-id-metadata-document", "6.6")
+@pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect", "/device_authorization"])
+def test_nobody_makes_this_server_fetch_at_the_endpoints_of_programs(
+    new_site: NewSite, served: DocumentServer, path: str
+) -> None:
+    """Any URL may come as client_id wherever a client authenticates."""
+    site = open_site(new_site, served)
+    _ = site.server
+    site.post(path, client_id=served.put(), grant_type="authorization_code", code="x", token="x")
+    assert served.count() == 0
+
+
 def test_one_document_of_odd_text_is_no_traceback_in_debug_mode(new_site: NewSite, served: DocumentServer) -> None:
     site = open_site(new_site, served)
     site.app.debug = True
@@ -226,6 +238,19 @@ def test_a_stranger_cannot_use_up_the_visits_of_a_host(new_site: NewSite, served
     assert site.ask(client_id=good, redirect_uri="http://127.0.0.1/back").status_code == 200
 
 
+@pytest.mark.spec("client-id-metadata-document", "6.6")
+def test_a_stranger_cannot_use_up_the_visits_of_a_host_at_the_token_endpoint(
+    new_site: NewSite, served: DocumentServer
+) -> None:
+    site = open_site(new_site, served)
+    _ = site.server
+    good = served.put()
+    for number in range(30):
+        site.post("/token", client_id=served.url(f"/no/{number}"), grant_type="authorization_code", code="x")
+    site.sign_in()
+    assert site.ask(client_id=good, redirect_uri="http://127.0.0.1/back").status_code == 200
+
+
 def test_waiting_for_strangers_servers_leaves_threads_for_everybody_else(new_site: NewSite) -> None:
     """A site of four threads, four requests of nobody in particular, and nothing else is answered for five seconds."""
     from time import monotonic
@@ -244,8 +269,9 @@ def test_waiting_for_strangers_servers_leaves_threads_for_everybody_else(new_sit
     assert took < DEADLINE - 1, f"{took:.1f} seconds"
 
 
-def test_a_document_of_this_very_site_vouches_for_nobody() -> None:
-    """What people have uploaded here would be shown as this site's own client."""
+@pytest.mark.parametrize("host", ["login.example", "Login.example", "login.example:443", "LOGIN.EXAMPLE:443"])
+def test_a_document_of_this_very_site_vouches_for_nobody(host: str) -> None:
+    """What people have uploaded here would be shown as this site's own client, however the host is spelt."""
     from flask_oauth2 import MemoryStore
     from flask_oauth2.clients.document_cache import Failure
     from flask_oauth2.fetch import Fetched
@@ -254,7 +280,7 @@ def test_a_document_of_this_very_site_vouches_for_nobody() -> None:
 
     settings = Settings(issuer="https://login.example", client_id_documents=True, default_scope=("profile",))
     server = Server(settings, MemoryStore)
-    url = "https://login.example/uploads/7.json"
+    url = f"https://{host}/uploads/7.json"
     body = json.dumps({"client_id": url, "client_name": "Support", "redirect_uris": ["https://evil.example/cb"]})
     assert server.clients.documents is not None
     server.clients.documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())

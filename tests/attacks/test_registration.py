@@ -13,6 +13,7 @@ import pytest
 from flask_oauth2 import MemoryStore, values
 from flask_oauth2.clients.throttle import network as _network
 from flask_oauth2.records import Client
+from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import Site
 
 NewSite = Callable[..., Site]
@@ -29,6 +30,19 @@ SERVER = {**CODE, "token_endpoint_auth_method": "client_secret_basic"}
 def register(site: Site, members: Any, address: str = "198.51.100.7", **options: Any) -> Any:
     base = {"REMOTE_ADDR": address}
     return site.app.test_client().post("/oauth/register", json=members, environ_base=base, **options)
+
+
+def put(site: Site, client: dict[str, Any], members: dict[str, Any]) -> Any:
+    """What a client that was registered says of itself anew."""
+    uri = client["registration_client_uri"].removeprefix("https://login.example")
+    headers = {"Authorization": f"Bearer {client['registration_access_token']}"}
+    return site.http.put(uri, json={**members, "client_id": client["client_id"]}, headers=headers)
+
+
+def operate(site: Site, client_id: str, *options: str) -> None:
+    """What the operator does to a client."""
+    ran = site.app.test_cli_runner().invoke(args=["oauth2", "client", "update", client_id, *options])
+    assert ran.exit_code == 0, ran.output
 
 
 class Together(MemoryStore):
@@ -80,13 +94,32 @@ def test_a_put_does_not_bring_back_what_the_operator_has_taken(new_site: NewSite
 
     client = register(site, SERVER).get_json()
     taken_from.append(client["client_id"])
-    answer = site.http.put(
-        client["registration_client_uri"].removeprefix("https://login.example"),
-        json={**SERVER, "client_id": client["client_id"]},
-        headers={"Authorization": f"Bearer {client['registration_access_token']}"},
-    )
-    assert answer.status_code == 200
+    assert put(site, client, SERVER).status_code == 200
     assert site.store.get_client(client["client_id"]).scope == ("profile",)
+
+
+@pytest.mark.spec("rfc7592", "2.2")
+def test_a_put_does_not_bring_back_a_grant_that_the_operator_has_taken(new_site: NewSite) -> None:
+    site = new_site(**OPEN, OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "device_code"])
+    asked = {**SERVER, "grant_types": ["authorization_code", DEVICE_CODE]}
+    made = register(site, asked).get_json()
+    operate(site, made["client_id"], "--grant-type", "authorization_code")
+    answer = put(site, made, asked)
+    assert answer.get_json()["grant_types"] == ["authorization_code"]
+    assert site.store.get_client(made["client_id"]).grant_types == ("authorization_code",)
+
+
+@pytest.mark.spec("rfc7592", "2.2")
+def test_nor_does_what_the_application_says_of_all_clients(new_site: NewSite) -> None:
+    """A policy gives each client what not all may have, and is asked anew with each change."""
+    site = new_site(**OPEN, OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "client_credentials"])
+    given = {"scope": "profile mail write", "grant_types": ["authorization_code", "client_credentials"]}
+    site.provider.registration_policy(lambda metadata, request: {**metadata, **given})
+    made = register(site, SERVER).get_json()
+    assert (made["scope"], made["grant_types"]) == (given["scope"], given["grant_types"])
+    operate(site, made["client_id"], "--scope", "profile", "--grant-type", "authorization_code")
+    changed = put(site, made, SERVER).get_json()
+    assert (changed["scope"], changed["grant_types"]) == ("profile", ["authorization_code"])
 
 
 def test_the_same_software_is_one_client_when_the_secret_key_was_rotated(new_site: NewSite) -> None:
@@ -216,6 +249,26 @@ def test_no_client_id_of_a_path_is_a_traceback(new_site: NewSite, client_id: str
             assert answer.status_code != 204
 
 
+@pytest.mark.spec("rfc7592", "5")
+def test_guesses_at_clients_that_are_not_there_are_no_rows_without_end(new_site: NewSite) -> None:
+    site = new_site(**OPEN)
+    for number in range(200):
+        site.http.get(f"/oauth/register/{number}", headers={"Authorization": "Bearer x"})
+    assert len(site.store._counters) < 200
+
+
+@pytest.mark.spec("rfc7592", "5")
+def test_nobody_learns_by_429_which_clients_there_are(new_site: NewSite) -> None:
+    site = new_site(**OPEN)
+    made = register(site, SERVER).get_json()
+
+    def guess(client_id: str) -> list[int]:
+        headers = {"Authorization": "Bearer x"}
+        return [site.http.get(f"/oauth/register/{client_id}", headers=headers).status_code for _ in range(15)]
+
+    assert guess(made["client_id"]) == guess("0" * 24)
+
+
 def test_a_client_of_a_site_and_of_loopback_may_listen_at_any_port(new_site: NewSite) -> None:
     """As an editor registers, which takes another port where its own is taken; by a document it may, here it may not."""
     from oauth_site import CHALLENGE
@@ -244,12 +297,9 @@ def test_a_wrong_secret_is_not_looked_at_when_too_many_were_wrong(new_site: NewS
     site = new_site(**OPEN)
     _ = site.server
     made = register(site, SERVER).get_json()
-    uri = made["registration_client_uri"].removeprefix("https://login.example")
 
-    def put(secret: str) -> int:
-        body = {**SERVER, "client_id": made["client_id"], "client_secret": secret}
-        headers = {"Authorization": f"Bearer {made['registration_access_token']}"}
-        return int(site.http.put(uri, json=body, headers=headers).status_code)
+    def show(secret: str) -> int:
+        return int(put(site, made, {**SERVER, "client_secret": secret}).status_code)
 
-    assert [put(f"wrong secret {number}") for number in range(12)][-1] == 429
-    assert put(made["client_secret"]) == 429
+    assert [show(f"wrong secret {number}") for number in range(12)][-1] == 429
+    assert show(made["client_secret"]) == 429

@@ -61,13 +61,66 @@ def test_a_mounted_application_does_not_get_the_token_itself(new_site: NewSite) 
     assert token not in answer.text
 
 
-def test_a_mounted_application_gets_the_body_of_a_form(new_site: NewSite) -> None:
+@pytest.mark.spec("rfc9700", "4.9.3")
+def test_a_mounted_application_does_not_get_the_token_of_a_form(new_site: NewSite) -> None:
     site = new_site(OAUTH2_TOKEN_IN_BODY=True)
     site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
     token = token_for(site, "https://login.example/files")
-    answer = site.http.post("/files/x", data={"a": "b"}, headers={"Authorization": f"Bearer {token}"})
+    answer = site.http.post("/files/x", data={"a": "b", "access_token": token})
     assert answer.status_code == 200
     assert answer.text.endswith("body=a=b"), answer.text
+
+
+@pytest.mark.spec("rfc6750", "2.2")
+@pytest.mark.parametrize("body", ["a=b", "a=é"])
+def test_a_mounted_application_gets_the_body_of_a_form(new_site: NewSite, body: str) -> None:
+    """Where no token can be in it, as it is not ASCII, the guard has read it all the same."""
+    site = new_site(OAUTH2_TOKEN_IN_BODY=True)
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    token = token_for(site, "https://login.example/files")
+    headers, kind = {"Authorization": f"Bearer {token}"}, "application/x-www-form-urlencoded"
+    answer = site.http.post("/files/x", data=body.encode(), content_type=kind, headers=headers)
+    assert answer.status_code == 200
+    assert answer.text.endswith(f"body={body}"), answer.text
+
+
+def test_a_mounted_application_gets_a_form_that_was_read_before(new_site: NewSite) -> None:
+    """An extension that looks into each form leaves nothing to read."""
+    site = new_site(OAUTH2_TOKEN_IN_BODY=True)
+    site.app.before_request(lambda: flask.request.form.get("csrf_token") and None)
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    token = token_for(site, "https://login.example/files")
+    for headers, named in (({"Authorization": f"Bearer {token}"}, {}), ({}, {"access_token": token})):
+        answer = site.http.post("/files/x", data={"a": "é b"} | named, headers=headers)
+        assert answer.text.endswith("body=a=%C3%A9%20b"), answer.text
+
+
+class Endless:
+    """A body that never ends, and how much of it was read."""
+
+    def __init__(self) -> None:
+        self.read_bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        size = 1 << 16 if size < 0 else size
+        self.read_bytes += size
+        return b"a" * size
+
+
+def test_a_guard_does_not_read_what_strangers_send_without_end(new_site: NewSite) -> None:
+    """It looks for a token before it knows who sends it."""
+    site = new_site(OAUTH2_TOKEN_IN_BODY=True)
+
+    @site.app.post("/api/notes")
+    @site.provider.require_oauth("profile")
+    def notes() -> Any:
+        return ""
+
+    body = Endless()
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": str(200 << 20)}
+    answer = site.http.post("/api/notes", content_type="application/x-www-form-urlencoded", environ_overrides=environ)
+    assert answer.status_code in (401, 413)
+    assert body.read_bytes < 1 << 20, body.read_bytes
 
 
 def test_a_mounted_application_sees_its_own_paths_alone(new_site: NewSite) -> None:

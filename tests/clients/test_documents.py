@@ -693,6 +693,22 @@ def test_an_error_is_not_kept_in_place_of_a_document_and_a_document_not_for_ever
 
 
 @pytest.mark.spec("client-id-metadata-document", "4.4")
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_document_that_is_gone_is_no_client(here: Site, served: DocumentServer, status: int) -> None:
+    """Its copy does not serve on, so that whoever takes a stolen one down takes the client back."""
+    url, back = served.put(), "http://127.0.0.1/back"
+    here.sign_in()
+    assert ask(here, url, back).status_code == 200
+    served.answers["/client.json"] = (status, JSON, b"{}")
+    here.clock.forward(2 * 3600)
+    assert ask(here, url, back).status_code == 200, "nobody waits for the new one"
+    settle(here)
+    assert served.count() == 2
+    here.clock.forward(FAILED_FOR)
+    assert ask(here, url, back).status_code == 400
+
+
+@pytest.mark.spec("client-id-metadata-document", "4.4")
 def test_a_failure_is_remembered_for_a_moment_only(here: Site, served: DocumentServer) -> None:
     here.sign_in()
     url = served.url()
@@ -713,8 +729,7 @@ def test_many_who_ask_at_once_cause_one_fetch(here: Site, served: DocumentServer
     found, served.gate = here.server.clients.documents, threading.Event()
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(found.find, url) for _ in range(20)]
-        while not served.asked:
-            pass
+        served.await_requests(1)
         served.gate.set()
         assert {answer.result(10).name for answer in answers} == {"Agent"}
     assert served.count() == 1
@@ -735,8 +750,7 @@ def test_only_so_many_are_fetched_at_once(here: Site, served: DocumentServer) ->
     here.sign_in()
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         answers = [pool.submit(found.find, url) for url in urls[:-1]]
-        while len(served.asked) < MOST_AT_ONCE + 1:
-            pass
+        served.await_requests(MOST_AT_ONCE + 1)
         assert found.find(old).name == "Agent", "a copy serves without a new one"
         page = ask(here, urls[-1], "http://127.0.0.1/back")
         assert page.status_code == 503
@@ -828,8 +842,7 @@ def test_a_process_that_forks_while_something_is_fetched(here: Site, served: Doc
     found, served.gate = here.server.clients.documents, threading.Event()
     waiting = threading.Thread(target=found.find, args=(url,))
     waiting.start()
-    while not served.asked:
-        pass
+    served.await_requests(1)
     with found._lock:
         child = os.fork()
         if child == 0:

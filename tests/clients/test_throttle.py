@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -43,6 +44,21 @@ def test_an_unknown_client_is_counted_like_a_known_one(site: Site) -> None:
     known = [site.token("client_credentials", ("web", "wrong")).status_code for _ in range(12)]
     unknown = [site.token("client_credentials", ("nobody", "wrong")).status_code for _ in range(12)]
     assert known == unknown
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_wrong_secrets_of_clients_that_are_not_there_are_counted_by_address(new_site: Callable[..., Site]) -> None:
+    """Each costs a slow hash, whatever client_id somebody makes up."""
+    site = new_site(OAUTH2_THROTTLE_FAILURES=1)
+
+    def guess(number: int, address: str = "192.0.2.1") -> int:
+        form = {"grant_type": "client_credentials"}
+        environ = {"REMOTE_ADDR": address}
+        auth = (f"nobody{number}", "a guess")
+        return site.http.post("/oauth/token", data=form, auth=auth, environ_overrides=environ).status_code
+
+    assert [guess(number) for number in range(12)] == [401] * 10 + [429] * 2
+    assert guess(12, "192.0.2.2") == 401
 
 
 def test_other_clients_are_not_touched(site: Site) -> None:

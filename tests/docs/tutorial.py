@@ -34,7 +34,11 @@ def run_end(page: Page, block: Block) -> None:
 
 
 def check(page: Page) -> None:
-    """The redirect URI of a phone works as the one of a computer does."""
+    """The redirect URI of a phone works as the one of a computer does, and the login page leads nowhere else."""
+    for target in ("https://evil.example/", "//evil.example/", "/\t/evil.example"):
+        url = f"{page.address()}/login"
+        answer = requests.post(url, ADA, params={"next": target}, allow_redirects=False, timeout=10)
+        assert answer.headers["Location"] == "/"
     metadata = requests.get(f"{page.address()}/.well-known/oauth-authorization-server", timeout=10).json()
     ask = {
         "response_type": "code",

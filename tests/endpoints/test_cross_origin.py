@@ -168,6 +168,16 @@ def test_what_no_page_has_for_an_origin_costs_no_statement(sql_site: Site, state
     assert len(statements) == (1 if origin == SPA else 0)
 
 
+@pytest.mark.spec("oauth-v2-1", "3.2")
+def test_a_redirect_uri_that_is_none_shuts_no_page_of_others_out(new_site: Callable[..., Site]) -> None:
+    """``set_client()`` of a store, which operators may call, looks at nothing."""
+    site = new_site(PROPAGATE_EXCEPTIONS=False)
+    add_spa(site)
+    add_spa(site, "bad", redirect_uris=("https://bad.example:99999/back",))
+    answer = preflight(site, "/oauth/token")
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (204, SPA)
+
+
 class Away(MemoryStore):
     """A store that is away whenever clients are read."""
 

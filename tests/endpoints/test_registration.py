@@ -148,6 +148,15 @@ class TestOff:
         with pytest.raises(ConfigurationError, match="clientgetter"):
             _ = site.server
 
+    @pytest.mark.parametrize(("mode", "grant"), [("open", "client_credentials"), ("token", "implicit")])
+    def test_without_a_grant_for_its_clients_it_does_not_start(
+        self, new_site: Callable[..., Site], mode: str, grant: str
+    ) -> None:
+        options = {"OAUTH2_REGISTRATION": mode, "OAUTH2_DEFAULT_SCOPE": "profile"}
+        with pytest.raises(ConfigurationError, match="there is no grant for clients that register themselves"):
+            _ = new_site(OAUTH2_GRANT_TYPES=[grant], **options).server
+        assert new_site(OAUTH2_GRANT_TYPES=[grant, "authorization_code"], **options).server
+
     def test_nor_is_it_opened_there_by_a_part(self) -> None:
         from flask_oauth2.offer import Parts
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from importing.tables import SECRET, Old, fill, old_client, old_token, read
 
+from flask_oauth2 import signals
 from oauth_site import Site
 
 Import = Callable[..., Any]
@@ -32,3 +33,16 @@ def test_two_rows_that_spaces_tell_apart_are_one_client(sql_site: Site, old: str
     assert (clients["taken"], clients["already_there"]) == (2, 1)
     assert sql_site.store.get_client("web").name == "First"
     assert sql_site.store.get_client("two words") is not None
+
+
+def test_they_are_told_of_as_all_others(sql_site: Site, old: str, run_import: Import) -> None:
+    """A receiver may take by its name whatever the signal is said to bring."""
+    heard = []
+
+    def hear(sender: Any, client_id: str, registered_by: str) -> None:
+        heard.append((client_id, registered_by))
+
+    fill(old, Old, old_client())
+    with signals.client_created.connected_to(hear, sql_site.app):
+        run_import(sql_site, "flask-oauthlib")
+    assert heard == [("web", "")]

@@ -213,6 +213,23 @@ def test_a_view_may_decide_by_itself(own: Site) -> None:
     assert "code" in answer_of(own.ask(scope="trusted"))
 
 
+@pytest.mark.spec("oauth-v2-1", "7.9")
+def test_nobody_gets_more_than_a_view_that_asks_nobody_was_told(site: Site) -> None:
+    """It allows what is harmless; the client is changed before its answer is kept."""
+    told = []
+
+    @site.provider.authorize_handler
+    def consent(scopes: list[str], **more: Any) -> bool:
+        told.append(scopes)
+        site.change_client(scope=("profile", "write"))
+        return "write" not in scopes
+
+    site.add_client(scope=("profile",))
+    site.sign_in()
+    assert answer_of(site.ask(scope=None))["error"] == "access_denied"
+    assert told == [["profile"], ["profile", "write"]]
+
+
 def test_what_was_allowed_is_remembered(own: Site) -> None:
     send(own, ticket=ticket(own.ask()), confirm="yes")
     assert "code" in answer_of(own.ask())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -30,6 +31,18 @@ def test_without_a_refresh_token_it_has_no_row(site: Site) -> None:
     token = site.token("client_credentials", auth).get_json()["access_token"]
     assert site.is_alive(token)
     assert site.store._tokens == {}
+
+
+@pytest.mark.spec("rfc6749", "10.3")
+def test_it_is_in_no_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A client may send it as client_id. What it says is packed where that is shorter, and begins with a dot then."""
+    auth = ("web", site.add_client())
+    caplog.set_level(logging.INFO, "flask_oauth2")
+    for _ in range(20):  # some hold what could be taken for the end of a prefix
+        token = site.token("client_credentials", auth, scope="profile").get_json()["access_token"]
+        site.post("/token", client_id=token, grant_type="client_credentials")
+        assert "ost_…" in caplog.text
+        assert token not in caplog.text
 
 
 @pytest.mark.spec("rfc6749", "10.3")
