@@ -13,9 +13,25 @@ from oauth_site import Site, Statements, make_site
 
 pytest_plugins = ["flask_oauth2.testing"]
 
+LONGEST = (
+    "test_docs",
+    "test_races",
+    "test_faults",
+    "test_benchmarks",
+    "test_browser",
+    "test_contract",
+    "test_sqlalchemy",
+)
+"""The files that take longest begin first, so that several processes end at about the same time."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", action="store_true", help="write the pictures of pages that the docs show")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture
