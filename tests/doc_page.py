@@ -11,7 +11,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import chdir, closing, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
@@ -143,7 +142,6 @@ class Page:
         self._module = ModuleType(f"page_{path.stem.lower()}")
         self._module.__file__ = str(folder / "page.py")  # so that Flask finds templates beside it
         self.namespace = vars(self._module)
-        self._engines = list(_engines())
 
     def address(self, port: int = 5000) -> str:
         """Where the server runs that the page says is on that port."""
@@ -159,6 +157,7 @@ class Page:
     def run(self) -> None:
         """Do all that the page says, then ask its companion whether it came out right."""
         sys.modules[self._module.__name__] = self._module
+        gc.freeze()  # so that what the page makes can be told from all that was there
         before = list(sys.path)  # to which the commands of Flask add, too
         sys.path.insert(0, str(self.folder))
         try:
@@ -318,13 +317,10 @@ class Page:
             file = getattr(module, "__file__", None)
             if file and Path(file).is_relative_to(self.folder):
                 del sys.modules[name]
-        for engine in _engines():
-            if not any(engine is before for before in self._engines):
-                engine.dispose()
-
-
-def _engines() -> Iterator[Engine]:
-    return (thing for thing in gc.get_objects() if type(thing) is Engine)
+        for thing in gc.get_objects():
+            if type(thing) is Engine:
+                thing.dispose()
+        gc.unfreeze()
 
 
 def _free_port() -> int:
