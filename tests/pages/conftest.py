@@ -86,9 +86,8 @@ class House:
         return dict(answer.get_json())
 
     def sign_in(self, page: Page, name: str = "Ada Lovelace") -> None:
-        page.goto(f"{self.url}/login?next=/")
-        page.get_by_label("Name").fill(name)
-        page.get_by_role("button", name="Sign in").click()
+        """Without the login page, which is the application's: its cookie is what counts."""
+        page.request.post(f"{self.url}/login?next=/", form={"name": name}, max_redirects=0)
 
 
 def build_client() -> flask.Flask:
