@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +14,20 @@ from oauth_site import Site, Statements, make_site
 
 pytest_plugins = ["flask_oauth2.testing"]
 
-LONGEST = (
-    "test_docs",
-    "test_races",
-    "test_faults",
-    "test_benchmarks",
-    "test_browser",
-    "test_contract",
-    "test_sqlalchemy",
-)
-"""The files that take longest begin first, so that several processes end at about the same time."""
+LONGEST = [
+    Path(__file__).parent / file
+    for file in (
+        "stores/test_races.py",
+        "pages/test_browser.py",
+        "stores/test_contract.py",
+        "test_docs.py",
+        "stores/test_mariadb.py",
+        "stores/test_sqlalchemy.py",
+        "faults/test_faults.py",
+        "test_benchmarks.py",
+    )
+]
+"""Begun first, so that of several processes that share the files none is left alone with one of these at the end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,8 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    assert all(file.exists() for file in LONGEST)
+    items.sort(key=lambda item: LONGEST.index(item.path) if item.path in LONGEST else len(LONGEST))
 
 
 @pytest.fixture
