@@ -229,7 +229,12 @@ class _GuardedStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """The name of the URL is verified, not the address."""
-        return _GuardedStream(self._stream.start_tls(ssl_context, server_hostname, _left(self._ends_at)), self._ends_at)
+        try:
+            left = _left(self._ends_at)
+        except httpcore.ReadTimeout:  # nobody else closes what was connected in time and no more
+            self.close()
+            raise
+        return _GuardedStream(self._stream.start_tls(ssl_context, server_hostname, left), self._ends_at)
 
     def get_extra_info(self, info: str) -> Any:
         """What is known of it."""

@@ -46,8 +46,9 @@ def note_auth_times(app: flask.Flask, clock: Callable[[], float]) -> None:
         def note(sender: object, **_: object) -> None:
             flask.session[AUTH_TIME] = int(clock())
 
+        app.extensions[AUTH_TIME] = note  # kept there: a signal outlives the application
         for signal in (user_logged_in, user_login_confirmed):
-            signal.connect(note, app, weak=False)
+            signal.connect(note, app)
 
 
 def userloader() -> Callable[[str], Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 from document_server import HOST, JSON, DocumentServer, client_tls, serve_documents, server_tls
 
 from flask_oauth2.errors import FetchError
-from flask_oauth2.fetch import MOST_BYTES, Fetched, check_address, fetch, resolve
+from flask_oauth2.fetch import MOST_BYTES, Fetched, _GuardedStream, check_address, fetch, resolve
 
 SPECIAL = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.5", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.9.9.9"),
@@ -262,6 +263,17 @@ def test_whatever_comes_slowly_ends_at_the_deadline(served: DocumentServer, head
     began = time.monotonic()
     assert refused(served.url("/c"), deadline=0.35) == "no answer in time"
     assert 0.3 < time.monotonic() - began < 8
+
+
+def test_a_connection_that_came_too_late_for_tls_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        late = _GuardedStream(httpcore.SyncBackend().connect_tcp(*server.getsockname()), ends_at=0.0)
+        with pytest.raises(httpcore.TimeoutException):
+            late.start_tls(ssl.create_default_context(), "localhost")
+        taken, _ = server.accept()
+        with taken:
+            taken.settimeout(5)
+            assert taken.recv(1) == b""
 
 
 def test_a_handshake_that_never_ends_ends_at_the_deadline() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import stat
+import weakref
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -210,6 +212,16 @@ class Person(flask_login.UserMixin):  # type: ignore[misc]
     def __init__(self, person_id: str) -> None:
         self.id = person_id
         self.name = person_id.title()
+
+
+def test_an_application_that_nobody_holds_is_freed(tmp_path: Path) -> None:
+    site = login_site(tmp_path)
+    site.sign_in()
+    assert site.app.test_client().get(WELL_KNOWN).status_code == 200
+    app = weakref.ref(site.app)
+    del site
+    gc.collect()
+    assert app() is None
 
 
 def login_site(tmp_path: Path) -> Site:
