@@ -62,8 +62,9 @@ class Directory:
     def _find_holders(self, form: Params) -> Iterator[str]:
         """The clients that the codes and tokens of a request were given to, whatever became of them."""
         store = self._server.store
-        for name, kind in (("code", "code"), ("device_code", "device_code")):
-            grant = store.get_grant(values.key(form.once(name) or ""), kind)
+        for kind in ("code", "device_code"):  # the name of the parameter, too
+            value = form.once(kind)
+            grant = store.get_grant(values.key(value), kind) if value else None
             if grant is not None and grant.authorization is not None:
                 yield grant.authorization.client_id
         for value in filter(None, (form.once("refresh_token"), form.once("token"))):
