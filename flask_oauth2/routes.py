@@ -104,7 +104,7 @@ def _show_document(server: Server, endpoint: Endpoint) -> Response:
     """Metadata, from memory where it was asked for before: such a request costs no more than a view that is static."""
     request = web.current_request()
     environ = request.environ
-    text = server.documents.get((environ["PATH_INFO"], environ.get("SCRIPT_NAME", "")))
+    text = server.built_metadata.get((environ["PATH_INFO"], environ.get("SCRIPT_NAME", "")))
     if text is None or request.method == "OPTIONS":
         return respond(server, endpoint)
     return flask.Response(text, 200, _DOCUMENT_HEADERS)

@@ -86,7 +86,7 @@ class Server:
         """Whether clients are expected that nobody has registered."""
         self._elsewhere = frozenset(elsewhere)
         self._resources: dict[str, Resources] = {}
-        self.documents: dict[tuple[str, str], bytes] = {}
+        self.built_metadata: dict[tuple[str, str], bytes] = {}
         """Metadata that was built, by its path and where the application is mounted."""
         self.callbacks = parts.callbacks
         """The application's own clients, codes and tokens, where it has them."""

@@ -54,8 +54,8 @@ def respond(server: Server, request: Request) -> Response:
     text = find(server, request.path, request.mount)
     if text is None:
         return Response(404)
-    if len(server.documents) < MOST and "//" not in request.path:  # which is one of many names of the same
-        server.documents[request.path, request.mount] = text.encode()
+    if len(server.built_metadata) < MOST and "//" not in request.path:  # which is one of many names of the same
+        server.built_metadata[request.path, request.mount] = text.encode()
     return Response(200, text, HEADERS)
 
 
