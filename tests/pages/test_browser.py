@@ -136,6 +136,7 @@ def show(request: pytest.FixtureRequest, open_page: OpenPage) -> Callable[..., P
         if without_styles:
             page.route("**/*.css", lambda route: route.fulfill(body="", content_type="text/css"))
         SCENES[scene](house, page)
+        page.wait_for_load_state()  # what led to it may have waited for words only, and styles come later
         return page
 
     return show

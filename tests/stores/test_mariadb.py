@@ -163,7 +163,10 @@ class TestUnreachable:
         ways(application)[name]()
         application.engine.dispose()
 
-    def test_a_server_that_stops_and_starts(self, mariadb_server: MariaDBServer, store: SQLAlchemyStore) -> None:
+    def test_a_server_that_stops_and_starts(
+        self, mariadb_server: MariaDBServer, mariadb_store: SQLAlchemyStore, store: SQLAlchemyStore
+    ) -> None:
+        mariadb_store.engine.dispose()  # its tests would find connections that went with the server
         token = filed(store, new_token())
         fill_pool(store)
         with mariadb_server.stopped():
