@@ -17,11 +17,23 @@ from .absence import raise_absence
 
 
 class Step(NamedTuple):
-    """SQL of a transaction, its parameters by name, and how many rows it must touch, where all hangs on that."""
+    """SQL of a transaction, its parameters by name, and how many rows it must touch, where all hangs on that.
+
+    With a list of parameters a statement that returns nothing is run for each, which drivers send together.
+    """
 
     statement: str
-    parameters: dict[str, Any]
+    parameters: dict[str, Any] | list[dict[str, Any]]
     rows: int | None = None
+
+
+def run_each(driver: Any, step: Step) -> int:
+    """Run a step with a list of parameters: how many rows it touched."""
+    cursor = driver.cursor()
+    cursor.executemany(step.statement, step.parameters)
+    touched: int = cursor.rowcount
+    cursor.close()
+    return touched
 
 
 def _returns_rows(statement: str) -> bool:
@@ -67,7 +79,7 @@ class Database:
         None, and nothing is done, where a step touches another number of rows than it must. A step that is alone must
         then have touched none.
         """
-        if len(steps) == 1 and self._commits_alone:
+        if len(steps) == 1 and self._commits_alone and not isinstance(steps[0].parameters, list):
             result = self.fetch(steps[0].statement, **steps[0].parameters)
             return [result] if steps[0].rows in (None, result) else None
         return self._run_together(steps) if steps else []
@@ -82,9 +94,13 @@ class Database:
             state = self._begin(driver)
             try:
                 cursor = driver.cursor()
-                for statement, parameters, rows in steps:
-                    cursor.execute(statement, parameters)
-                    result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
+                for step in steps:
+                    statement, parameters, rows = step
+                    if isinstance(parameters, list):
+                        result = run_each(driver, step)
+                    else:
+                        cursor.execute(statement, parameters)
+                        result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
                     results.append(result)
                     if rows is not None and result != rows:
                         well = False

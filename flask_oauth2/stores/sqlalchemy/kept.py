@@ -11,7 +11,7 @@ from weakref import WeakSet
 from sqlalchemy import Engine, event
 
 from .absence import raise_absence
-from .database import Database, Step
+from .database import Database, Step, run_each
 
 
 class Kept(Database):
@@ -71,9 +71,13 @@ class Kept(Database):
                 if driver is None:
                     return super()._run_together(steps)
             driver.execute(self._begins)
-            for statement, parameters, rows in steps:
-                cursor = driver.execute(statement, parameters)
-                result = cursor.fetchall() if "RETURNING" in statement else cursor.rowcount
+            for step in steps:
+                statement, parameters, rows = step
+                if isinstance(parameters, list):
+                    result = run_each(driver, step)
+                else:
+                    cursor = driver.execute(statement, parameters)
+                    result = cursor.fetchall() if "RETURNING" in statement else cursor.rowcount
                 results.append(result)
                 if rows is not None and result != rows:
                     well = False

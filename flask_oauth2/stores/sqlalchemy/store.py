@@ -334,8 +334,8 @@ class SQLAlchemyStore:
         """Delete each row and what goes with it. Yields how many rows there were, a few at a time."""
 
         def delete(few: Sequence[dict[str, Any]]) -> int:
-            taken = self._database.run(*(Step(sql, one) for one in few for sql in deletions)) or []
-            return sum(taken[:: len(deletions)])
+            taken = self._database.run(*(Step(sql, list(few)) for sql in deletions)) or [0]
+            return int(taken[0])
 
         yield from pace.divide(named, delete)
 
