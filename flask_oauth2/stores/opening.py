@@ -37,7 +37,8 @@ class Opening:
         self._open_store = open_store
         self._begin = begin
         self._stand_before = stand_before
-        self._replica = replica
+        self.replica = replica
+        """What guards read in place of the store, before it is known whether it is there."""
         self._clock = clock
         self._lock = Lock()
         self._away_until = float("-inf")
@@ -59,7 +60,7 @@ class Opening:
                     self._away_until = self._clock() + PAUSE
                     raise
                 self._begin(store)
-                if self._replica is not None:
-                    self.guards_read = self._stand_before(ReplicatedReader(store, self._replica))
+                if self.replica is not None:
+                    self.guards_read = self._stand_before(ReplicatedReader(store, self.replica))
                 self.kept, self._opened = store, self._stand_before(store)
             return self._opened

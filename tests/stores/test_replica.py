@@ -16,6 +16,7 @@ from stores.conftest import find_pg_ctl
 from stores.postgresql_replica import Replica
 
 from flask_oauth2 import ConfigurationError, MemoryStore, TemporarilyUnavailable
+from flask_oauth2.doctor import Finding, diagnose
 from flask_oauth2.stores.replica import PAUSE, ReplicatedReader
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing.samples import FAR, filed, new_key, new_token
@@ -49,8 +50,8 @@ def make(tmp_path: Path, postgresql_url: str) -> Iterator[Callable[..., Site]]:
     yield make
     for site in sites:
         site.server.kept_store.engine.dispose()
-        if site.server.opening._replica is not None:
-            site.server.opening._replica.engine.dispose()
+        if site.server.opening.replica is not None:
+            site.server.opening.replica.engine.dispose()
 
 
 def is_active(site: Site, secret: str, token: str) -> bool:
@@ -119,6 +120,37 @@ def test_one_that_goes_away_is_no_error(
     assert len(warnings) == 1
     assert "OAUTH2_REPLICA cannot be read" in warnings[0]
     replica.catch_up()
+
+
+def test_the_doctor_sees_one_that_stands_still_or_is_away(
+    make: Callable[..., Site], replica: Replica, postgresql_url: str
+) -> None:
+    def found() -> list[Finding]:
+        return [found for found in diagnose(site.app, offline=True) if found.check == "storage.replica"]
+
+    site = make(OAUTH2_REPLICA=replica.url("opened"))
+    secret = site.add_client()
+    site.tokens(secret)
+    replica.catch_up()
+    assert found() == []
+    replica.pause()
+    site.tokens(secret)
+    assert found() == [], "it may be a moment behind"
+    site.clock.forward(61)
+    (finding,) = found()
+    assert (finding.level, finding.rule) == ("error", "rfc7009 2.1")
+    replica.catch_up()
+    assert found() == []
+    site = make(OAUTH2_REPLICA=postgresql_url.replace("/opened", "/postgres"))
+    (finding,) = found()
+    assert finding.level == "error"
+    assert finding.what.startswith("OAUTH2_REPLICA is no copy: the database lacks the table oauth2_")
+    site = make(OAUTH2_REPLICA=f"postgresql+psycopg://127.0.0.1:{free_port()}/opened")
+    (finding,) = found()
+    assert (finding.level, finding.what) == (
+        "warning",
+        "OAUTH2_REPLICA cannot be reached, so guards ask the database itself",
+    )
 
 
 @pytest.mark.parametrize("address", ["nowhere", "several"])

@@ -20,6 +20,9 @@ DAY = 86400
 _LATE = 7
 """Days after which what has expired should be gone."""
 
+_LAG = 60
+"""Seconds that a replica may be behind."""
+
 _MANY = 10_000
 """Rows from which a planner that knows nothing of them goes wrong."""
 
@@ -141,6 +144,23 @@ def _postgresql(connection: Connection, tables: Tables) -> Iterator[Fault]:
                 f"the index {name} of the table {table.name} was never finished, and nothing reads it",
                 f"REINDEX INDEX CONCURRENTLY {name}",
             )
+
+
+def examine_copy(replica: Engine, primary: Engine, tables: Tables, now: int) -> Iterator[Fault]:
+    """Whether a copy of a database has what was issued before the last minute."""
+    key = tables.token.c.access_key
+    newest = sa.select(key).where(key < values.stamp(now - _LAG)).order_by(key.desc()).limit(1)
+    with primary.connect() as connection:
+        there = connection.scalar(newest)
+    with replica.connect() as connection:
+        is_here = there is None or connection.scalar(sa.select(key).where(key == there)) is not None
+    if not is_here:
+        yield Fault(
+            "error",
+            f"OAUTH2_REPLICA lacks a token that is more than {_LAG} seconds old: guards accept what has been revoked",
+            "see whether it is a copy of the same database and why it lags behind, or leave the option out",
+            "rfc7009 2.1",
+        )
 
 
 _BY_DIALECT: dict[str, Callable[[Connection, Tables], Iterator[Fault]]] = {

@@ -102,6 +102,13 @@ class SQLAlchemyStore:
         with absence(self.engine):
             yield from examine(self.engine, self.tables, now)
 
+    def examine_copy(self, replica: SQLAlchemyStore, now: int) -> Iterator[Fault]:
+        """What is wrong with a replica whose tables are there."""
+        from .examination import examine_copy
+
+        with absence(self.engine), absence(replica.engine):
+            yield from examine_copy(replica.engine, self.engine, self.tables, now)
+
     def _find_partitions(self) -> Partitions | None:
         """Those of the token table. What names one token looks in one of them from now on."""
         partitions = find_partitions(self.engine, self.tables.token)
