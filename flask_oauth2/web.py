@@ -81,6 +81,13 @@ def _write_form(request: flask.Request) -> bytes:
     return uris.encode(request.form.items(multi=True)).encode()
 
 
+def _read_before(request: flask.Request) -> bytes | None:
+    """A body that somebody has looked at, such as a hook of the application's; None where nobody has."""
+    if "stream" not in vars(request):
+        return None
+    return request.get_data() or (_write_form(request) if request.mimetype == _FORM else b"")
+
+
 def _is_empty(environ: Mapping[str, Any]) -> bool:
     """Whether nothing is sent, and nothing said of what it is."""
     has_length = environ.get("CONTENT_LENGTH") not in (None, "", "0")
@@ -127,9 +134,10 @@ def mount(
             environ.pop(name, None)
         if token.user_id is not None:
             environ["REMOTE_USER"] = token.user_id.encode().decode("latin-1")  # as WSGI has all text
-        if BODY in environ:  # the guard has read it
-            body = _without_token(environ[BODY])
+        body = _without_token(environ[BODY]) if BODY in environ else _read_before(current_request())
+        if body is not None:
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
         return flask.Response.from_app(wsgi_app, environ)
 
     guarded = guard(answer)

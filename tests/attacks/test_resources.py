@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import Any
 
 import flask
@@ -93,6 +94,27 @@ def test_a_mounted_application_gets_a_form_that_was_read_before(new_site: NewSit
     for headers, named in (({"Authorization": f"Bearer {token}"}, {}), ({}, {"access_token": token})):
         answer = site.http.post("/files/x", data={"a": "é b"} | named, headers=headers)
         assert answer.text.endswith("body=a=%C3%A9%20b"), answer.text
+
+
+@pytest.mark.parametrize("part", ["data", "form"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json"])
+def test_a_mounted_application_gets_a_body_that_was_read_before(new_site: NewSite, part: str, kind: str) -> None:
+    """A hook looks into each request, and the guard into none."""
+    site = new_site()
+
+    @site.app.before_request
+    def look() -> None:
+        getattr(flask.request, part)
+
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    headers = {"Authorization": f"Bearer {token_for(site, 'https://login.example/files')}"}
+    body = b'{"a": 1}' if kind == "application/json" else b"a=b&access_token=c"
+    answer = site.http.post("/files/x", data=body, content_type=kind, headers=headers)
+    assert answer.text.endswith(f"body={body.decode()}"), answer.text
+    chunked = {"Transfer-Encoding": "chunked", **headers}
+    environ = {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True}
+    answer = site.http.post("/files/x", content_type=kind, headers=chunked, environ_overrides=environ)
+    assert answer.text.endswith(f"body={body.decode()}"), answer.text
 
 
 class Endless:
