@@ -33,8 +33,8 @@ class Client:
     who develops it. ``registration_key`` is the key of its registration access token, :rfc:`7592#section-3`. One that
     has got no token by ``expires_at`` is taken away.
 
-    ``withheld`` names, by ``scope`` and ``grant_types``, what the operator has taken from a client that others see to,
-    who cannot take it again.
+    ``withheld`` names, by ``scope`` and ``grant_types``, what the operator has taken from it: whoever else sees to the
+    client cannot take that again, and a refresh gives no scope of it.
     """
 
     client_id: str

@@ -171,9 +171,7 @@ def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, 
     """Change a client: what is given replaces what was there, all else stays."""
     server = _find_server_of_clients()
     before = _find(server, client_id)
-    client = _changed(before, server, given, clear)
-    if before.registered_by:
-        client = registration.withhold(client, before)
+    client = registration.withhold(_changed(before, server, given, clear), before)
     _keep(server, client, signals.client_updated, chosen, as_json)
 
 

@@ -98,6 +98,27 @@ def test_the_access_token_may_be_narrower_and_the_refresh_token_keeps_its_scope(
 
 
 @pytest.mark.spec("rfc6749", "6")
+def test_what_the_operator_has_taken_is_not_refreshed(site: Site) -> None:
+    secret = site.add_client(grant_types=("authorization_code", "refresh_token"), response_types=("code",))
+    first = site.tokens(secret, scope="profile mail")
+    invoke = site.app.test_cli_runner().invoke
+
+    def allow(scope: str) -> None:
+        result = invoke(args=["oauth2", "client", "update", "web", "--scope", scope])
+        assert result.exit_code == 0, result.output
+
+    allow("profile")
+    assert refusal(site.refresh(first["refresh_token"], secret, scope="mail")) == (400, "invalid_scope")
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    assert second["scope"] == "profile"
+    allow("write")
+    assert refusal(site.refresh(second["refresh_token"], secret)) == (400, "invalid_scope")
+    allow("profile mail write")
+    third = site.refresh(second["refresh_token"], secret).get_json()
+    assert third["scope"] == "profile mail", "what is given back was granted by the user once"
+
+
+@pytest.mark.spec("rfc6749", "6")
 def test_the_scope_never_grows(site: Site, secret: str) -> None:
     first = site.tokens(secret, scope="profile")
     assert refusal(site.refresh(first["refresh_token"], secret, scope="profile mail")) == (400, "invalid_scope")
