@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
 
 from .errors import InvalidRequest
@@ -115,8 +116,7 @@ class Headers(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What came: ``body`` is an ``application/x-www-form-urlencoded`` form, or None, or says why it was not read."""
 
     method: str
@@ -128,10 +128,12 @@ class Request:
     """Where the application is mounted below its host."""
     document: bytes | InvalidRequest | None = None
     """The body where it is ``application/json``, or why it was not read."""
-    named: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = MappingProxyType({})
     """What the path names, by the route of the endpoint."""
     address: str = ""
     """Where it came from, as far as the server knows."""
+    authorization: str = ""
+    """The header of that name."""
 
     @property
     def form(self) -> Params:

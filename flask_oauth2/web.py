@@ -73,6 +73,7 @@ def read() -> Request:
         body if is_json else None,
         request.view_args or {},
         environ.get("REMOTE_ADDR", ""),
+        environ.get("HTTP_AUTHORIZATION", ""),
     )
 
 
@@ -99,14 +100,17 @@ def read_for_guard(request: flask.Request, with_body: bool) -> Request:
 
     A form that is longer than an endpoint reads, or does not say how long, is not looked at: anybody can send one.
     """
-    body, length = None, request.content_length
+    body = None
     is_form = with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD")
-    if is_form and length is not None and length <= MOST_BYTES:
+    if is_form and (length := request.content_length) is not None and length <= MOST_BYTES:
         form = request.environ[BODY] = request.get_data() or _write_form(request)
         # "entity-body consists entirely of ASCII", :rfc:`6750#section-2.2`
         if form.isascii():
             body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
-    return Request(request.method, request.path, request.headers, request.query_string, body)
+    authorization = request.environ.get("HTTP_AUTHORIZATION", "")
+    return Request(
+        request.method, request.path, request.headers, request.query_string, body, authorization=authorization
+    )
 
 
 def write(response: Response) -> flask.Response:

@@ -30,7 +30,7 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
 
     Raises :exc:`InvalidClient` with one answer for all that can be wrong.
     """
-    scheme = request.headers.get("Authorization", "").partition(" ")[0].lower()
+    scheme = request.authorization.partition(" ")[0].lower()
     if scheme and scheme not in server.offer.auth_schemes:
         raise InvalidClient(
             "client authentication failed", expected=f"one of {server.offer.auth_schemes}", came="another scheme"

@@ -78,7 +78,7 @@ def take_over(kept: str) -> str:
 
 def read_basic(request: Request) -> Credentials | None:
     """The id and the secret of a Basic Authorization header, where there is one. A malformed one is refused."""
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, encoded = request.authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
     if "," in encoded:  # a server joins two headers with a comma

@@ -286,7 +286,7 @@ def _describe(server: Server, request: Request, client: Client, token: str, secr
 
 def _bearer(request: Request) -> str | None:
     """The token of an Authorization header; None where another scheme or nothing came."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, credentials = request.authorization.partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else None
 
 

@@ -11,7 +11,7 @@ from ..messages import Request, Response
 from ..records import AccessToken
 from ..resources import Resource
 from ..scopes import Scope
-from ..tokens.read import find_access, find_lately
+from ..tokens.read import find_access, find_for_cache
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -36,7 +36,7 @@ def read_token(server: Server, request: Request) -> AccessToken:
     if cache is None:
         access = find_access(server, value, now, server.opening.guards_read)
     else:
-        access = find_lately(server, cache, value, now)
+        access = cache.get(value) or find_for_cache(server, cache, value, now)
     if access is None:
         raise InvalidToken("the token is unknown, revoked or too old")
     if access.expires_at <= now:
@@ -104,8 +104,9 @@ def refuse(
 
 def _presented(server: Server, request: Request) -> tuple[str, str]:
     """The type and the value of the one token that came."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    token_type = server.offer.token_types.get(scheme.lower())
+    scheme, _, credentials = request.authorization.partition(" ")
+    name = scheme.lower()
+    token_type = server.offer.token_types.get(name)
     # "Clients MUST NOT use more than one method to transmit the token in each request."
     value = None if request.body is None else request.form.get("access_token")
     if token_type is None:
@@ -114,7 +115,7 @@ def _presented(server: Server, request: Request) -> tuple[str, str]:
         return "bearer", server.offer.token_types["bearer"].read(value)
     if value is not None:
         raise InvalidRequest("the token came by more than one method", rule="rfc6750 2")
-    return scheme.lower(), token_type.read(credentials.strip())
+    return name, token_type.read(credentials.strip())
 
 
 def _auth_params(parameters: Iterable[tuple[str, str]]) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from threading import Lock
 
 from .. import values
@@ -17,7 +16,7 @@ MOST = 10_000
 
 
 class TokenCache:
-    """Access tokens by the digest of their values.
+    """Access tokens by their values, which stay in this process: to digest one costs as much as half of the guard.
 
     :param seconds: how long one is remembered.
     :param clock: seconds that only count up, whatever is done to the clock on the wall.
@@ -26,24 +25,23 @@ class TokenCache:
     def __init__(self, seconds: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._seconds = seconds
-        self._tokens: dict[bytes, tuple[float, AccessToken]] = {}
+        self._tokens: dict[str, tuple[float, AccessToken]] = {}
         self._ended: dict[str, float] = {}
         self._lock = Lock()
 
     def get(self, value: str) -> AccessToken | None:
         """What was read of a value not long ago; None where that is not known, or has ended since."""
-        until, access = self._tokens.get(_digest(value), _NOTHING)
+        until, access = self._tokens.get(value, _NOTHING)
         if access is None or until <= self.clock():
             return None
         return None if self._ended and self.has_ended(access) else access
 
     def put(self, value: str, access: AccessToken, asked_at: float) -> None:
         """Remember what was read, and asked for at ``asked_at`` by the same clock."""
-        key = _digest(value)
         with self._lock:
-            if len(self._tokens) >= MOST and key not in self._tokens:
+            if len(self._tokens) >= MOST and value not in self._tokens:
                 del self._tokens[next(iter(self._tokens))]
-            self._tokens[key] = asked_at + self._seconds, access
+            self._tokens[value] = asked_at + self._seconds, access
 
     def end(self, mark: str) -> None:
         """What rests on the mark, which was just filed, has ended. It is kept as long as what was read before it."""
@@ -74,7 +72,3 @@ class TokenCache:
 
 
 _NOTHING: tuple[float, None] = 0.0, None
-
-
-def _digest(value: str) -> bytes:
-    return sha256(value.encode("utf-8", "surrogatepass")).digest()

@@ -23,16 +23,13 @@ def find_access(server: Server, value: str, now: float, store: TokenReader | Non
     return access if access and access.issued_at + server.longest_lifetime > now else None
 
 
-def find_lately(server: Server, cache: TokenCache, value: str, now: float) -> AccessToken | None:
-    """The same, or what it was not long ago."""
-    access = cache.get(value)
-    if access is None:
-        asked_at = cache.clock()
-        access = find_access(server, value, now, server.opening.guards_read)
-        if access is not None and cache.has_ended(access):  # which a replica, or who read before, does not know yet
-            return None
-        if access is not None:
-            cache.put(value, access, asked_at)
+def find_for_cache(server: Server, cache: TokenCache, value: str, now: float) -> AccessToken | None:
+    """The same for a guard, which remembers it."""
+    asked_at = cache.clock()
+    access = find_access(server, value, now, server.opening.guards_read)
+    if access is None or cache.has_ended(access):  # which a replica, or who read before, does not know yet
+        return None
+    cache.put(value, access, asked_at)
     return access
 
 
