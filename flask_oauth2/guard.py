@@ -125,7 +125,11 @@ class _Current(LocalProxy[Any]):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(_current_token(), name)
+        try:
+            token = web.current_request().environ[web.TOKEN][1]
+        except KeyError:
+            token = _current_token()  # says what is missing
+        return getattr(token, name)
 
 
 current_token: CurrentToken = _Current(_current_token)  # type: ignore[assignment]

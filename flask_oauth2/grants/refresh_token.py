@@ -28,7 +28,9 @@ class RefreshToken:
             raise InvalidGrant("the refresh token was issued to another client", rule="rfc6749 6")
         if token.used_at is None and token.refresh_expires_at <= request.now:
             raise InvalidGrant("the refresh token has expired", rule="rfc9700 4.14.2")
-        scope = _left(authorization.scope, request.client)
+        scope = authorization.scope
+        if request.client.withheld:
+            scope = _left(scope, request.client)
         requested = request.form.get("scope")
         if requested is not None:
             scope = scopes.narrow(requested, scope)
