@@ -120,7 +120,7 @@ def _current_token() -> CurrentToken | None:
 
 
 class _Current(LocalProxy[Any]):
-    """A proxy that asks the token itself, at half the cost: a view reads several things of it."""
+    """The access token of the request that is being answered: what is read of it often is asked of it directly."""
 
     __slots__ = ()
 

@@ -34,7 +34,7 @@ class Client:
     has got no token by ``expires_at`` is taken away.
 
     ``withheld`` names, by ``scope`` and ``grant_types``, what the operator has taken from it: whoever else sees to the
-    client cannot take that again, and a refresh gives no scope of it.
+    client cannot take that again, and what was granted before gives no scope of it.
     """
 
     client_id: str

@@ -83,10 +83,11 @@ def _write_form(request: flask.Request) -> bytes:
 
 
 def _read_before(request: flask.Request) -> bytes | None:
-    """A body that somebody has looked at, such as a hook of the application's; None where nobody has."""
-    if "stream" not in vars(request):
-        return None
-    return request.get_data() or (_write_form(request) if request.mimetype == _FORM else b"")
+    """A body that a hook of the application's has read and left to Werkzeug; None where it is still to be read."""
+    seen = vars(request)
+    if data := seen.get("_cached_data"):
+        return bytes(data)
+    return _write_form(request) if "form" in seen and request.mimetype == _FORM else None
 
 
 def _is_empty(environ: Mapping[str, Any]) -> bool:

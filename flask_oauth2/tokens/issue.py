@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from .. import signals, values
 from ..checks import audience as audience_check
-from ..errors import ConfigurationError, InvalidClient, InvalidGrant, UnauthorizedClient
+from ..errors import (
+    ConfigurationError,
+    InvalidClient,
+    InvalidGrant,
+    InvalidScope,
+    UnauthorizedClient,
+    update_client,
+)
 from ..messages import Params, Request
 from ..records import AccessToken, Client, Grant, Token
+from ..scopes import Scope
 
 if TYPE_CHECKING:
     from ..grants.base import Issue
@@ -57,6 +65,19 @@ def issue(
     return answer
 
 
+def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
+    """What is given of a scope that was granted before: nothing that the operator has taken from the client since."""
+    withheld = client.withheld.get("scope", ())
+    left = tuple(word for word in scope if word not in withheld)
+    if scope and not left and spend.used_at is None:  # what is spent goes on, as its replay ends the family
+        raise InvalidScope(
+            "all of the scope was taken from the client",
+            came=" ".join(scope),
+            cure=f"give it back: {update_client(client.client_id, '--scope SCOPE')}",
+        )
+    return left
+
+
 def keep(server: Server, client: Client) -> None:
     """Let a client stay that is about to get its first token. Raises :exc:`InvalidClient` where purge was as fast."""
     if not server.registrations.keep_client(client.client_id):
@@ -89,6 +110,8 @@ def mint(
     audience = authorization.resource
     if server.described:
         audience, scope = audience_check.choose(params, authorization, scope, server.resources(request.mount))
+    if client.withheld and issue.spend is not None:
+        scope = _left(scope, client, issue.spend)
     fields: dict[str, Any] = {
         "authorization_id": authorization.id,
         "client_id": authorization.client_id,

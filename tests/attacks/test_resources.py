@@ -10,6 +10,7 @@ import flask
 import pytest
 
 from flask_oauth2 import current_token
+from flask_oauth2.testing import issue_token
 from oauth_site import Site
 
 NewSite = Callable[..., Site]
@@ -20,7 +21,11 @@ def echo(environ: Any, start_response: Any) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     text = f"user={environ.get('REMOTE_USER')!r} script={environ['SCRIPT_NAME']} path={environ['PATH_INFO']} "
     text += f"authorization={environ.get('HTTP_AUTHORIZATION')} body="
-    return [text.encode(), environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))]
+    ends_by_itself = "HTTP_TRANSFER_ENCODING" in environ
+    return [
+        text.encode(),
+        environ["wsgi.input"].read(-1 if ends_by_itself else int(environ.get("CONTENT_LENGTH") or 0)),
+    ]
 
 
 def token_for(site: Site, resource: str, scope: str = "profile") -> str:
@@ -115,6 +120,48 @@ def test_a_mounted_application_gets_a_body_that_was_read_before(new_site: NewSit
     environ = {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True}
     answer = site.http.post("/files/x", content_type=kind, headers=chunked, environ_overrides=environ)
     assert answer.text.endswith(f"body={body.decode()}"), answer.text
+
+
+@pytest.mark.parametrize("how", ["get_data", "stream"])
+def test_a_mounted_application_gets_a_body_that_was_put_back(new_site: NewSite, how: str) -> None:
+    site = new_site()
+
+    @site.app.before_request
+    def look() -> None:
+        data = flask.request.get_data(cache=False) if how == "get_data" else flask.request.stream.read()
+        flask.request.environ["wsgi.input"] = BytesIO(data)
+
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    site.add_client("app", None)
+    token = issue_token(site.app, "ada", "profile", client="app", resource="https://login.example/files")
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = site.http.post("/files/x", data=b'{"a": 1}', content_type="application/json", headers=headers)
+    assert answer.text.endswith('body={"a": 1}'), answer.text
+
+
+@pytest.mark.parametrize("part", ["form", "values", "stream"])
+def test_an_upload_to_a_mounted_application_is_not_read_before(new_site: NewSite, part: str) -> None:
+    """Where a hook looks for a field of a form in every request."""
+    site = new_site()
+
+    @site.app.before_request
+    def look() -> None:
+        getattr(flask.request, part)
+
+    body, read = Endless(), []
+
+    def take(environ: Any, start_response: Any) -> Iterable[bytes]:
+        read.append(body.read_bytes)
+        return echo(environ | {"CONTENT_LENGTH": "1"}, start_response)
+
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=take)
+    headers = {"Authorization": f"Bearer {token_for(site, 'https://login.example/files')}"}
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": str(64 << 20)}
+    answer = site.http.post(
+        "/files/x", content_type="application/octet-stream", headers=headers, environ_overrides=environ
+    )
+    assert answer.text.endswith("body=a")
+    assert read == [0]
 
 
 class Endless:

@@ -166,3 +166,10 @@ def test_a_verifier_for_a_code_without_challenge_is_a_downgrade(site: Site, secr
 def test_no_refresh_token_without_the_grant(site: Site, secret: str) -> None:
     site.change_client(grant_types=("authorization_code",))
     assert "refresh_token" not in site.tokens(secret)
+
+
+def test_a_code_gives_nothing_that_the_operator_has_taken_since(site: Site, secret: str) -> None:
+    code, other = (site.authorize(scope=scope)["code"] for scope in ("profile mail", "mail"))
+    site.change_client(scope=("profile",), withheld={"scope": ("mail",)})
+    assert site.redeem(code, ("web", secret)).get_json()["scope"] == "profile"
+    assert refusal(site.redeem(other, ("web", secret))) == (400, "invalid_scope")

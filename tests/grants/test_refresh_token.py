@@ -13,6 +13,16 @@ def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.get_json()["error"]
 
 
+OF_CODES: Any = {"grant_types": ("authorization_code", "refresh_token"), "response_types": ("code",)}
+"""Of a client that the command line takes as it is."""
+
+
+def allow(site: Site, scope: str, client_id: str = "web") -> None:
+    """The operator says what a client may have."""
+    result = site.app.test_cli_runner().invoke(args=["oauth2", "client", "update", client_id, "--scope", scope])
+    assert result.exit_code == 0, result.output
+
+
 @pytest.fixture
 def secret(site: Site) -> str:
     return site.add_client()
@@ -99,23 +109,42 @@ def test_the_access_token_may_be_narrower_and_the_refresh_token_keeps_its_scope(
 
 @pytest.mark.spec("rfc6749", "6")
 def test_what_the_operator_has_taken_is_not_refreshed(site: Site) -> None:
-    secret = site.add_client(grant_types=("authorization_code", "refresh_token"), response_types=("code",))
+    secret = site.add_client(**OF_CODES)
     first = site.tokens(secret, scope="profile mail")
-    invoke = site.app.test_cli_runner().invoke
-
-    def allow(scope: str) -> None:
-        result = invoke(args=["oauth2", "client", "update", "web", "--scope", scope])
-        assert result.exit_code == 0, result.output
-
-    allow("profile")
+    allow(site, "profile")
     assert refusal(site.refresh(first["refresh_token"], secret, scope="mail")) == (400, "invalid_scope")
     second = site.refresh(first["refresh_token"], secret).get_json()
     assert second["scope"] == "profile"
-    allow("write")
+    allow(site, "write")
     assert refusal(site.refresh(second["refresh_token"], secret)) == (400, "invalid_scope")
-    allow("profile mail write")
+    allow(site, "profile mail write")
     third = site.refresh(second["refresh_token"], secret).get_json()
     assert third["scope"] == "profile mail", "what is given back was granted by the user once"
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_reuse_ends_the_family_whatever_the_operator_has_taken(site: Site) -> None:
+    secret = site.add_client(**OF_CODES)
+    first = site.tokens(secret)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    site.clock.forward(1000)
+    allow(site, "write")
+    assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert not site.is_alive(second["access_token"])
+
+
+def test_a_resource_of_which_all_words_were_taken_gets_no_token(new_site: Any) -> None:
+    """The answer would have no scope, which says that it is the one that was asked for."""
+    site = new_site()
+    site.provider.protect_resource("/a", ["profile"])
+    site.provider.protect_resource("/b", ["mail"])
+    secret = site.add_client(**OF_CODES)
+    a, b = "https://login.example/a", "https://login.example/b"
+    code = site.authorize(scope="profile mail", resource=[a, b])["code"]
+    first = site.redeem(code, ("web", secret), resource=a).get_json()
+    allow(site, "profile")
+    assert refusal(site.refresh(first["refresh_token"], secret, resource=b)) == (400, "invalid_scope")
+    assert site.refresh(first["refresh_token"], secret, resource=a).get_json()["scope"] == "profile"
 
 
 @pytest.mark.spec("rfc6749", "6")

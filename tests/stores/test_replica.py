@@ -19,7 +19,7 @@ from flask_oauth2 import ConfigurationError, MemoryStore, TemporarilyUnavailable
 from flask_oauth2.doctor import Finding, diagnose
 from flask_oauth2.stores.replica import PAUSE, ReplicatedReader
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, filed, new_key, new_token
+from flask_oauth2.testing.samples import FAR, NOW, filed, new_key, new_token
 from oauth_site import Site, make_site
 
 
@@ -259,3 +259,18 @@ def test_while_the_primary_is_away_what_the_replica_knows_goes_on() -> None:
     assert reader.get_access(token.access.key) == token.access
     with pytest.raises(TemporarilyUnavailable):
         reader.get_access(new_key())
+
+
+def test_a_purge_between_two_questions_is_no_lag(tmp_path: Path) -> None:
+    primary, replica = (SQLAlchemyStore.open(f"sqlite:///{tmp_path / name}.sqlite") for name in ("one", "two"))
+    filed(primary, new_token())
+    late = NOW + 10**8
+    assert len(list(primary.examine_copy(replica, late))) == 1
+
+    @sa.event.listens_for(replica.engine, "before_cursor_execute")
+    def purge(*_: Any) -> None:
+        list(primary.purge(late))
+
+    assert list(primary.examine_copy(replica, late)) == []
+    for store in (primary, replica):
+        store.engine.dispose()

@@ -152,9 +152,12 @@ def examine_copy(replica: Engine, primary: Engine, tables: Tables, now: int) -> 
     newest = sa.select(key).where(key < values.stamp(now - _LAG)).order_by(key.desc()).limit(1)
     with primary.connect() as connection:
         there = connection.scalar(newest)
+    same = sa.select(key).where(key == there)
     with replica.connect() as connection:
-        is_here = there is None or connection.scalar(sa.select(key).where(key == there)) is not None
-    if not is_here:
+        lacks = there is not None and connection.scalar(same) is None
+    with primary.connect() as connection:
+        lacks = lacks and connection.scalar(same) is not None  # a purge may have been in between
+    if lacks:
         yield Fault(
             "error",
             f"OAUTH2_REPLICA lacks a token that is more than {_LAG} seconds old: guards accept what has been revoked",
