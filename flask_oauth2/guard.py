@@ -246,7 +246,7 @@ class Guard:
             request.oauth = token  # type: ignore[attr-defined]  # as in flask-oauthlib
         access = token._access
         resource.verify_scope(access, self.demanded)
-        if signals.token_accepted.receivers and signals.token_accepted.has_receivers_for(server.sender):
+        if signals.token_accepted.has_receivers_for(server.sender):
             server.tell(
                 signals.token_accepted,
                 client_id=access.client_id,
