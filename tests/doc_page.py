@@ -11,17 +11,17 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import chdir, closing, redirect_stdout
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from io import StringIO
 from pathlib import Path
-from socket import create_server
 from textwrap import dedent
 from threading import Thread
 from types import ModuleType
 from typing import Any
 
+from servers import PATIENCE, reserve_port
 from sqlalchemy import Engine
 
 ROOT = Path(__file__).parent.parent
@@ -134,7 +134,7 @@ class Page:
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.env = dict(os.environ) | {"PATH": programs, "PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1"}
         self.env.pop("PYTEST_ADDOPTS", None)  # what our own tests are run with is not the reader's
-        self._ports = {port: _free_port() for _, port in _ADDRESS.findall(path.read_text())}
+        self._ports = {port: reserve_port() for _, port in _ADDRESS.findall(path.read_text())}
         self.replace: dict[str, str] = {}
         self._servers: list[tuple[subprocess.Popen[str], Thread]] = []
         self._files: dict[str, bool] = {}
@@ -245,7 +245,7 @@ class Page:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         self._used(command)
         if done.returncode != 0:
@@ -259,7 +259,7 @@ class Page:
         """Start a server and wait until it says that it runs."""
         given = re.search(r"--port[ =](\d+)", command)
         options = ["--no-reload"] if "flask" in command else []
-        port = self._ports.setdefault(given[1] if given else "5000", _free_port())
+        port = self._ports.setdefault(given[1] if given else "5000", reserve_port())
         arguments = shlex.split(self.actual(re.sub(r"--port[ =]\d+", "", command)))
         arguments[0] = Path(arguments[0]).name
         process = subprocess.Popen(
@@ -278,7 +278,7 @@ class Page:
             if _RUNS.search(line):
                 break
         else:
-            process.wait(10)
+            process.wait(PATIENCE)
         drain = Thread(target=log.extend, args=(process.stdout,))
         drain.start()
         self._servers.append((process, drain))
@@ -309,7 +309,7 @@ class Page:
     def _close(self) -> None:
         for process, drain in self._servers:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE)
             drain.join()
             assert process.stdout is not None
             process.stdout.close()
@@ -321,12 +321,6 @@ class Page:
             if type(thing) is Engine:
                 thing.dispose()
         gc.unfreeze()
-
-
-def _free_port() -> int:
-    with closing(create_server(("127.0.0.1", 0))) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def load_companion(page: Path) -> Any:

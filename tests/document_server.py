@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from servers import PATIENCE
 
 HOST = "agent.example"
 """The name for which the server has a certificate."""
@@ -74,7 +75,7 @@ class DocumentServer:
     def await_requests(self, many: int) -> None:
         """Wait until it was asked so many times in all."""
         with self._noted:
-            assert self._noted.wait_for(lambda: len(self.asked) >= many, 10), f"{len(self.asked)} requests came"
+            assert self._noted.wait_for(lambda: len(self.asked) >= many, PATIENCE), f"{len(self.asked)} requests came"
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServe
     class Answer(StreamRequestHandler):
         def handle(self) -> None:
             connection = self.request
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE)
             with suppress(OSError):
                 if tls is not None:
                     connection = tls.wrap_socket(connection, server_side=True)
@@ -100,7 +101,7 @@ def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServe
                 asked[name.lower()] = value
             served.note(asked)
             if served.gate is not None:
-                served.gate.wait(10)
+                served.gate.wait(PATIENCE)
             answer = served.answers.get(path, (404, {}, b""))
             if isinstance(answer, tuple):
                 status, headers, body = answer

@@ -11,24 +11,25 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from servers import PATIENCE, reserve_port
+
 
 @contextmanager
 def serve(folder: Path, app: str, **environment: str) -> Iterator[str]:
     """The URL of the application in the file ``app`` of a folder, while it runs there."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
+    port = reserve_port()
     arguments = [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, env=os.environ | environment)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not _answers(port):
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, (folder / "log").read_text()
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def _answers(port: int) -> bool:

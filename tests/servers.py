@@ -7,23 +7,31 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
-from socket import create_connection, create_server
+from socket import SO_REUSEADDR, SOL_SOCKET, create_connection, socket
 from time import monotonic
 
 import pytest
 import redis
 
-PATIENCE = 60
-"""Seconds after which a server that does not come fails the test."""
+PATIENCE = 300
+"""Seconds after which a test fails because a server or a process does not answer, on the slowest machine."""
+
+_RESERVED: list[socket] = []
 
 
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with closing(create_server(("127.0.0.1", 0))) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def reserve_port() -> int:
+    """Bind a port for a server that this process starts later, and starts again; no other process receives it.
+
+    The socket stays bound and does not listen: a connection is refused until the server listens, and the system gives
+    the port to nobody else. Every server here sets ``SO_REUSEADDR``, which lets it bind a port that is held so.
+    """
+    held = socket()
+    held.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _RESERVED.append(held)
+    port: int = held.getsockname()[1]
+    return port
 
 
 def require(program: str | Path | None, package: str) -> str:
@@ -51,7 +59,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *options: str) -> None:
         program = require("redis-server", "redis-server")
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         self._command += ["--appendonly", "yes", "--appendfsync", "always", *options]
@@ -93,7 +101,7 @@ class PostgreSQLServer:
         if os.getuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
             self._as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/store"
         self._process: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
@@ -135,7 +143,7 @@ class Gunicorn:
     """Several worker processes that serve an application, as in production."""
 
     def __init__(self, application: str, folder: Path, workers: int, threads: int = 1, **variables: str) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         command = [sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{self.port}"]
         command += ["--workers", str(workers), "--threads", str(threads), "--worker-tmp-dir", str(folder)]
         self._log = folder / "gunicorn.log"

@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from servers import PATIENCE
 
 from benchmarks import growth, load
 from benchmarks.contest import Child, Contest, Entry, hold
@@ -49,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("benchmarks")
     into = ["--results", str(folder / "results"), "--docs", str(folder / "docs")]
     command = [sys.executable, "-m", "benchmarks", *SMALL, *into, "--write-docs"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     for name in ("floor", "bare", "flask_oauth2", "100 tokens", *(title for title, _ in WORKS.values())):
         assert name in done.stdout
@@ -226,7 +227,7 @@ def test_plots_are_drawings(folder: Path) -> None:
 
 def test_unknown_names_are_refused() -> None:
     command = [sys.executable, "-m", "benchmarks", "--only", "floor,nobody"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert "not nobody" in done.stderr
 

@@ -18,6 +18,7 @@ import flask
 import pytest
 from click.testing import Result
 from flask.cli import ScriptInfo
+from servers import PATIENCE
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
 from flask_oauth2.settings import DEVICE_CODE
@@ -664,7 +665,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def shell(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flask", "--app", "cli_application", "oauth2", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")

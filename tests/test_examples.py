@@ -14,6 +14,7 @@ import pytest
 import requests
 from example_site import serve
 from interop.browser import Browser, Page
+from servers import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 
@@ -121,4 +122,4 @@ def test_a_television(device_provider: str, browser: Browser, button: str, said:
         page = browser.press(page, "Go on", user_code=found[2].lower())
         assert "Television in the living room" in page.text
         assert "Go back to your device" in browser.press(page, button).text
-        assert device.communicate(timeout=30)[0].strip() == said
+        assert device.communicate(timeout=PATIENCE)[0].strip() == said

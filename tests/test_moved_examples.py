@@ -19,6 +19,7 @@ import pytest
 import requests
 from example_site import serve
 from interop.browser import Browser
+from servers import PATIENCE
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CALLBACK = "http://127.0.0.1:8000/callback"
@@ -83,7 +84,7 @@ class Moved:
         return answer
 
     def post(self, path: str, secret: str, **form: str) -> requests.Response:
-        return requests.post(f"{self.url}{path}", data=form, auth=("photos", secret), timeout=10)
+        return requests.post(f"{self.url}{path}", data=form, auth=("photos", secret), timeout=PATIENCE)
 
     def token(self, secret: str, **form: str) -> dict[str, Any]:
         response = self.post("/oauth/token", secret, **form)
@@ -94,7 +95,7 @@ class Moved:
         return self.token(secret, grant_type="authorization_code", code=code, redirect_uri=CALLBACK)
 
     def call(self, token: str) -> requests.Response:
-        return requests.get(f"{self.url}/api/me", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        return requests.get(f"{self.url}/api/me", headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
 
 
 @pytest.fixture

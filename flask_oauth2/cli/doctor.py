@@ -28,10 +28,18 @@ def _check_url(context: click.Context, parameter: click.Parameter, value: str | 
 @oauth2.command("doctor", with_appcontext=False, short_help="Say what is wrong with the application.")
 @click.option("--url", callback=_check_url, help="Where the application listens, if not under OAUTH2_ISSUER.")
 @click.option("--offline", is_flag=True, help="Do not ask the running application.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for all requests together; each may take a sixth of it.",
+)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @json_option
 @click.pass_context
-def doctor(context: click.Context, url: str | None, offline: bool, strict: bool, as_json: bool) -> None:
+def doctor(context: click.Context, url: str | None, offline: bool, timeout: float, strict: bool, as_json: bool) -> None:
     """Say what is wrong with the application: its settings, its rows, its views, and how it is reached.
 
     It is asked for its documents under its public URL, as clients do. Nothing is changed. The command fails where
@@ -41,7 +49,7 @@ def doctor(context: click.Context, url: str | None, offline: bool, strict: bool,
 
     try:
         app: flask.Flask = context.ensure_object(ScriptInfo).load_app()
-        findings = diagnose(app, url=url, offline=offline)
+        findings = diagnose(app, url=url, offline=offline, patience=timeout)
     except click.ClickException:  # there is no such application
         raise
     except Exception as reason:  # the application itself cannot start, so there is nothing else to look at

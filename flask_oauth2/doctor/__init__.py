@@ -5,8 +5,10 @@ Each check is a plain function that yields :class:`Finding`; the table of them i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import flask
@@ -62,20 +64,30 @@ PATIENCE = 30.0
 
 
 def diagnose(
-    app: flask.Flask, *, url: str | None = None, offline: bool = False, patience: float = PATIENCE
+    app: flask.Flask,
+    *,
+    url: str | None = None,
+    offline: bool = False,
+    patience: float = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Finding]:
     """What is wrong with an application and its provider, in the order of ``CHECKS``. It never raises.
 
     :param url: where the running application listens, if it is not to be asked under ``OAUTH2_ISSUER``: scheme, host
         and port, such as ``http://127.0.0.1:8000``. It is then told by the headers of a proxy what it is asked for.
     :param offline: ask nobody over the network.
-    :param patience: seconds for all requests over the network together.
+    :param patience: seconds for all requests over the network together, counted from the first; one may take a sixth.
+    :param clock: returns seconds that only count up; the patience is measured with it.
     """
     with app.app_context():
-        return list(_diagnose(app, url and url.rstrip("/"), offline, patience))
+        return list(
+            _diagnose(app, url and url.rstrip("/"), offline, partial(probes.probe, patience=patience, clock=clock))
+        )
 
 
-def _diagnose(app: flask.Flask, url: str | None, offline: bool, patience: float) -> Iterator[Finding]:
+def _diagnose(
+    app: flask.Flask, url: str | None, offline: bool, probe: Callable[[Examined], Iterator[Finding]]
+) -> Iterator[Finding]:
     installed = app.extensions.get(EXTENSION)
     if installed is None:
         yield broken(
@@ -97,7 +109,7 @@ def _diagnose(app: flask.Flask, url: str | None, offline: bool, patience: float)
         for check in checks:
             yield from _run(f"{field}.{check.__name__}", check, examined)
     if not offline:
-        yield from _run("probes.reached", lambda examined: probes.probe(examined, patience), examined)
+        yield from _run("probes.reached", probe, examined)
 
 
 def _run(name: str, check: Callable[[Examined], Iterator[Finding]], examined: Examined) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ Each probe asks as a client does that knows nothing but a URL, and says where su
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from secrets import token_hex
@@ -30,14 +29,14 @@ _OTHER = "see that it runs with the same code and configuration as this command"
 _CORS = "Access-Control-Allow-Origin"
 
 
-def probe(examined: Examined, patience: float) -> Iterator[Finding]:
+def probe(examined: Examined, patience: float, clock: Callable[[], float]) -> Iterator[Finding]:
     """All of them, until the application cannot be reached, or the time is over."""
     if not examined.settings.issuer:
         return  # nobody knows where; that it is missing is said elsewhere
     if find_spec("httpx") is None:
         yield warning(NEEDS, cure="install flask_oauth2[doctor], or leave this out by --offline")
         return
-    visitor = Visitor(examined.server.origin, examined.url, time.monotonic() + patience)
+    visitor = Visitor(examined.server.origin, examined.url, patience, clock)
     try:
         yield from _probe(examined, visitor)
     finally:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -21,12 +20,11 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 * 1024
 """The longest body that is read."""
 
-PATIENCE = 5.0
-"""Seconds for one answer."""
+_SHARE = 6
+"""Of the time for all requests, one request may use this part."""
 
-
-_GRACE = 0.25
-"""Seconds more, in which what has failed says why."""
+_LOOK = 0.05
+"""Seconds between two looks at the clock while an answer is awaited."""
 
 
 class Unreachable(Exception):
@@ -68,13 +66,16 @@ class Visitor:
     :param origin: scheme and host of the issuer, under which everything is asked for.
     :param inside: where the application listens itself, if it is to be asked there: scheme, host and port. It is told
         the rest by the headers of a proxy.
-    :param until: when all must be over, by ``time.monotonic``.
+    :param patience: seconds for all requests, counted from the first; each may take a sixth of them.
+    :param clock: returns seconds that only count up.
     """
 
-    def __init__(self, origin: str, inside: str | None, until: float) -> None:
+    def __init__(self, origin: str, inside: str | None, patience: float, clock: Callable[[], float]) -> None:
         import httpx
 
-        self._until = until
+        self._patience = patience
+        self._clock = clock
+        self._until: float | None = None
         self._origin = origin
         self._inside = inside
         public = urlsplit(origin)
@@ -110,30 +111,35 @@ class Visitor:
 
     def _ask(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Answer:
         # a server that sends a byte now and then outlasts each timeout of a socket, but not this
-        patience = min(PATIENCE, self._until - time.monotonic())
-        if patience <= 0:
+        begun = self._clock()
+        if self._until is None:
+            self._until = begun + self._patience
+        until = min(begun + self._patience / _SHARE, self._until)
+        if until <= begun:
             raise Unreachable("the time for all of it is over", "see why the application answers so late")
         heard: list[Answer | Unreachable] = []
 
         def ask() -> None:
-            heard.append(self._answer_or_why(method, url, body, headers, patience))
+            heard.append(self._answer_or_why(method, url, body, headers))
 
         thread = Thread(target=ask, daemon=True)
         thread.start()
-        thread.join(patience + _GRACE)
+        while thread.is_alive() and self._clock() < until:
+            thread.join(_LOOK)
         if not heard:
-            raise Unreachable(f"{urlsplit(url).netloc} does not come to the end of its answer in time", _SLOW)
+            asked = url if self._inside is None else self._inside
+            raise Unreachable(f"{urlsplit(asked).netloc} does not answer in time", _SLOW)
         if isinstance(heard[0], Unreachable):
             raise heard[0]
         return heard[0]
 
     def _answer_or_why(
-        self, method: str, url: str, body: str | None, headers: Mapping[str, str], patience: float
+        self, method: str, url: str, body: str | None, headers: Mapping[str, str]
     ) -> Answer | Unreachable:
         asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
         try:
             with self._client.stream(
-                method, asked, content=body, headers=dict(headers), timeout=patience, extensions=self._extensions
+                method, asked, content=body, headers=dict(headers), timeout=self._patience, extensions=self._extensions
             ) as response:
                 return Answer(url, response.status_code, _lower(response.headers), _read(response))
         except Exception as error:  # whatever it is, in a thread that may be given up meanwhile
@@ -159,7 +165,6 @@ def _read(response: httpx.Response) -> bytes:
 
 def _explain(error: Exception, asked: str) -> Unreachable:
     """The cause behind an error of httpx, in words."""
-    import httpx
 
     chain = list(_causes(error))
     host = urlsplit(asked).netloc
@@ -175,8 +180,6 @@ def _explain(error: Exception, asked: str) -> Unreachable:
     for kind, (reason, cure) in _CAUSES:
         if any(isinstance(cause, kind) for cause in chain):
             return Unreachable(f"{host} {reason}", cure)
-    if isinstance(error, httpx.TimeoutException):
-        return Unreachable(f"{host} does not answer in time", _SLOW)
     text = str(error).partition("\n")[0] or type(error).__name__
     return Unreachable(f"{host} gives no answer that HTTP knows: {text[:200]}", "see what listens there")
 

@@ -53,7 +53,7 @@ class Together(MemoryStore):
         self.barrier = threading.Barrier(many)
 
     def add_client(self, client: Client) -> bool:
-        self.barrier.wait(10)
+        self.barrier.wait(300)
         return super().add_client(client)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import requests
 from doc_page import ROOT, Block, Page
 from interop.browser import Browser
+from servers import PATIENCE
 
 
 def run_quickstart(page: Page, block: Block) -> None:
@@ -31,6 +32,6 @@ def answer(page: Page, prompt: str) -> str:
 
 def check(page: Page) -> None:
     """Without a token there is no answer, and the login page leads nowhere else."""
-    assert requests.get(f"{page.address()}/api/me", timeout=10).status_code == 401
+    assert requests.get(f"{page.address()}/api/me", timeout=PATIENCE).status_code == 401
     login = f"{page.address()}/login?next=//evil.example"
-    assert requests.post(login, {"name": "ada"}, allow_redirects=False, timeout=10).headers["Location"] == "/"
+    assert requests.post(login, {"name": "ada"}, allow_redirects=False, timeout=PATIENCE).headers["Location"] == "/"

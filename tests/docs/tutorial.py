@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from doc_page import Block, Page
 from interop.browser import Browser
+from servers import PATIENCE
 
 from oauth_site import CHALLENGE, VERIFIER
 
@@ -37,9 +38,9 @@ def check(page: Page) -> None:
     """The redirect URI of a phone works as the one of a computer does, and the login page leads nowhere else."""
     for target in ("https://evil.example/", "//evil.example/", "/\t/evil.example"):
         url = f"{page.address()}/login"
-        answer = requests.post(url, ADA, params={"next": target}, allow_redirects=False, timeout=10)
+        answer = requests.post(url, ADA, params={"next": target}, allow_redirects=False, timeout=PATIENCE)
         assert answer.headers["Location"] == "/"
-    metadata = requests.get(f"{page.address()}/.well-known/oauth-authorization-server", timeout=10).json()
+    metadata = requests.get(f"{page.address()}/.well-known/oauth-authorization-server", timeout=PATIENCE).json()
     ask = {
         "response_type": "code",
         "client_id": "notes-phone",
@@ -54,5 +55,5 @@ def check(page: Page) -> None:
     assert came.startswith("com.example.notes:/signed-in?code=")
     form = {"grant_type": "authorization_code", "client_id": "notes-phone", "redirect_uri": ask["redirect_uri"]}
     form |= {"code": parse_qs(urlsplit(came).query)["code"][0], "code_verifier": VERIFIER}
-    answer = requests.post(metadata["token_endpoint"], form, timeout=10)
+    answer = requests.post(metadata["token_endpoint"], form, timeout=PATIENCE)
     assert answer.json()["scope"] == "notes"

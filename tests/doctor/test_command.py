@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from socket import create_server
 from textwrap import dedent
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from click.testing import Result
 from doctor.conftest import KEY, NewPatient, Patient
 from flask.cli import ScriptInfo
-from servers import Gunicorn, free_port
+from servers import PATIENCE, Gunicorn, reserve_port
 
 from flask_oauth2 import ConfigurationError
 
@@ -101,8 +103,19 @@ def test_no_application_is_no_finding(patient: Patient, tmp_path: Path, monkeypa
 
 
 def test_the_running_application_is_asked(patient: Patient) -> None:
-    said = run(patient, "--url", f"http://127.0.0.1:{free_port()}/", ends=1).stdout
+    said = run(patient, "--url", f"http://127.0.0.1:{reserve_port()}/", ends=1).stdout
     assert said.startswith("Probes\n  error    the application cannot be reached under its public URL")
+
+
+def test_a_silent_application_is_given_up_after_the_timeout(patient: Patient) -> None:
+    with closing(create_server(("127.0.0.1", 0))) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        said = run(patient, "--url", url, "--timeout", "0.3", ends=1).stdout
+    assert "does not answer in time" in said
+
+
+def test_a_timeout_of_nothing_is_refused(patient: Patient) -> None:
+    assert "--timeout" in run(patient, "--timeout", "0", ends=2).stderr
 
 
 APPLICATION = f"""
@@ -130,6 +143,8 @@ APPLICATION = f"""
 
 def doctor(folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "flask", "--app", "application", "oauth2", "doctor", *arguments]
+    if "--offline" not in arguments:
+        command += ["--timeout", str(6 * PATIENCE)]
     found = subprocess.run(command, cwd=folder, env=os.environ | variables, capture_output=True, text=True)
     return found.returncode, found.stdout + found.stderr
 

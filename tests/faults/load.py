@@ -19,7 +19,7 @@ from faults.site import CALLBACK
 
 from oauth_site import CHALLENGE, VERIFIER
 
-PATIENCE = 60
+PATIENCE = 300
 """Seconds after which service that does not return fails the test."""
 
 
@@ -54,7 +54,7 @@ class Caller:
     """One connection to the site, opened anew when it breaks."""
 
     def __init__(self, port: int, client_id: str, secret: str) -> None:
-        self._http = HTTPConnection("127.0.0.1", port, timeout=30)
+        self._http = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         self._basic = "Basic " + b64encode(f"{client_id}:{secret}".encode()).decode()
 
     def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer | None:

@@ -27,6 +27,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
+from servers import PATIENCE
 from werkzeug.serving import make_server
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
@@ -261,7 +262,7 @@ class Behind:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._running.result(10)
+        self._running.result(300)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -284,9 +285,9 @@ def test_a_server_of_the_sdk_behind_the_guard(tmp_path: Path) -> None:
 
     try:
         assert asyncio.run(use(token)) == "ada"
-        assert requests.post(url, json={}, timeout=10).status_code == 401
+        assert requests.post(url, json={}, timeout=PATIENCE).status_code == 401
         headers = {"Authorization": f"Bearer {token}"}
-        answer = requests.post(url, json={}, headers=headers, timeout=10, allow_redirects=False)
+        answer = requests.post(url, json={}, headers=headers, timeout=PATIENCE, allow_redirects=False)
         assert not answer.is_redirect, "each request would be sent twice"
     finally:
         served.shutdown()

@@ -19,6 +19,7 @@ from typing import Any
 import flask
 import pytest
 import requests
+from servers import PATIENCE
 from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, MemoryStore, OAuth2Provider, current_token
@@ -119,7 +120,7 @@ def test_somebody_lets_their_agent_in(issuer: str, agent: dict[str, str], monkey
         page = browser.press(browser.open(f"{issuer}/oauth/device"), "Sign in", name="ada")
         page = browser.press(browser.press(page, "Go on", user_code=code[0]), "Allow")
         assert "Go back to your device" in page.text
-        said += process.communicate(timeout=60)[0]
+        said += process.communicate(timeout=PATIENCE)[0]
     assert "Everything setup correctly!" in said
     got = subprocess.run(["oidc-token", "films"], env=agent, capture_output=True, text=True, check=True)
     headers = {"Authorization": f"Bearer {got.stdout.strip()}"}

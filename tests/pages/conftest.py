@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import flask
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from servers import PATIENCE
 from turns import my_turn
 from werkzeug.serving import make_server
 
@@ -268,7 +269,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
         def open_page(**options: Any) -> Page:
             context = chromium.new_context(**options)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(PATIENCE * 1000)
             stack.callback(context.close)
             page = context.new_page()
             page.on("console", note)

@@ -14,10 +14,9 @@ import psycopg
 import pymysql
 import pytest
 import redis
-from port_for import get_port
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
-from servers import RedisServer
+from servers import RedisServer, reserve_port
 from sqlalchemy import MetaData, create_engine
 from stores.mariadb_server import MariaDBServer, find_mariadbd
 from stores.workers import open_by_url
@@ -46,8 +45,6 @@ def postgresql_server() -> Iterator[PostgreSQLExecutor]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             "no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql"
         )
-    port = get_port(None)
-    assert port is not None
     directory = Path(tempfile.mkdtemp(prefix="postgresql-"))
     if os.getuid() == 0:
         shutil.chown(directory, "postgres", "postgres")
@@ -59,7 +56,7 @@ def postgresql_server() -> Iterator[PostgreSQLExecutor]:
     server = PostgreSQLExecutor(
         executable=str(pg_ctl),
         host="127.0.0.1",
-        port=port,
+        port=reserve_port(),
         datadir=str(directory / "data"),
         unixsocketdir=str(directory),
         logfile=str(directory / "log"),

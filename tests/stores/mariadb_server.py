@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
-from port_for import get_port
 from pytest_postgresql.retry import retry
-
-PATIENCE = 60
+from servers import PATIENCE, reserve_port
 
 
 def find_mariadbd() -> str | None:
@@ -29,9 +27,7 @@ class MariaDBServer:
     def __init__(self, mariadbd: str) -> None:
         self._mariadbd = mariadbd
         self.directory = Path(tempfile.mkdtemp(prefix="mariadb-"))
-        port = get_port(None)
-        assert port is not None
-        self.port = port
+        self.port = reserve_port()
         self._user = ["--user=root"] if os.getuid() == 0 else []
         # a server that starts takes away what it believes to be its own in the folder of temporary files
         self._environ = {**os.environ, "TMPDIR": str(self.directory)}

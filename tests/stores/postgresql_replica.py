@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.retry import retry
-from servers import PATIENCE, free_port
+from servers import PATIENCE, reserve_port
 
 
 class Replica:
@@ -26,7 +26,7 @@ class Replica:
         if os.getuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
             self._user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        self.port = free_port()
+        self.port = reserve_port()
 
     def __enter__(self) -> Replica:
         of_primary = ["-h", self._primary.host, "-p", str(self._primary.port), "-U", self._primary.user]

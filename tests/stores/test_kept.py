@@ -51,7 +51,7 @@ def test_each_thread_has_one_while_it_needs_it(store: SQLAlchemyStore) -> None:
     token, together = filed(store, new_token()), Barrier(4)
 
     def read(_: int) -> bool:
-        together.wait(10)
+        together.wait(300)
         return all(store.get_access(token.access.key) == token.access for _ in range(50))
 
     with ThreadPoolExecutor(4) as pool:
@@ -66,7 +66,7 @@ def test_postgresql_keeps_no_more_than_its_pool_does(postgresql_url: str, open_s
     together = Barrier(8)
 
     def write(number: int) -> bool:
-        together.wait(10)
+        together.wait(300)
         for one in range(10):
             store.revoke(f"mark {number} {one}", FAR)
             filed(store, new_token())

@@ -577,19 +577,19 @@ from flask_oauth2.stores.redis import RedisStore
 
 store, heard = RedisStore(MemoryStore(), sys.argv[1]), queue.Queue()
 store.listen(heard.put)
-assert heard.get(timeout=30) is None
+assert heard.get(timeout=300) is None
 assert store.count(b"a", 10**10) == 1  # a connection that both must not use
 child = os.fork()
 if child == 0:
-    assert heard.get(timeout=30) is None, "the child has a thread of its own"
+    assert heard.get(timeout=300) is None, "the child has a thread of its own"
     for _ in range(100):
         store.count(b"a", 10**10)
     store.announce("of the child")
-    assert heard.get(timeout=30) == "of the child"
+    assert heard.get(timeout=300) == "of the child"
     os._exit(0)
 for _ in range(100):
     store.count(b"a", 10**10)
-assert heard.get(timeout=30) == "of the child"
+assert heard.get(timeout=300) == "of the child"
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert store.count(b"a", 10**10, 0) == 201
 store.close()

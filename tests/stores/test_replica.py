@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from pytest_postgresql.executors import PostgreSQLExecutor
-from servers import free_port
+from servers import reserve_port
 from stores.conftest import find_pg_ctl
 from stores.postgresql_replica import Replica
 
@@ -146,7 +146,7 @@ def test_the_doctor_sees_one_that_stands_still_or_is_away(
     (finding,) = found()
     assert finding.level == "error"
     assert finding.what.startswith("OAUTH2_REPLICA is no copy: the database lacks the table oauth2_")
-    site = make(OAUTH2_REPLICA=f"postgresql+psycopg://127.0.0.1:{free_port()}/opened")
+    site = make(OAUTH2_REPLICA=f"postgresql+psycopg://127.0.0.1:{reserve_port()}/opened")
     (finding,) = found()
     assert (finding.level, finding.what) == (
         "warning",
@@ -156,7 +156,7 @@ def test_the_doctor_sees_one_that_stands_still_or_is_away(
 
 @pytest.mark.parametrize("address", ["nowhere", "several"])
 def test_one_that_is_away_at_start(make: Callable[..., Site], replica: Replica, address: str) -> None:
-    user, port = sa.make_url(replica.url("opened")).username, free_port()
+    user, port = sa.make_url(replica.url("opened")).username, reserve_port()
     several = f"postgresql+psycopg://{user}@/opened?host=127.0.0.1:{port}&host=127.0.0.1:{replica.port}"
     nowhere = f"postgresql+psycopg://{user}@127.0.0.1:{port}/opened"
     site = make(OAUTH2_REPLICA=several if address == "several" else nowhere)

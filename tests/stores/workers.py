@@ -30,7 +30,7 @@ from flask_oauth2.testing.samples import (
     new_token,
 )
 
-PATIENCE = 60
+PATIENCE = 300
 """Seconds after which a test that hangs fails."""
 
 LOADED = [
