@@ -50,6 +50,9 @@ _DAY = 86400
 _MOST_MOUNTS = 16
 """An application is mounted at one place or a few."""
 
+_MCP_LEEWAY = 10
+"""Seconds: MCP clients run several processes that share one refresh token."""
+
 _LONGEST_CURE = 1000
 """Characters of a cure in the log: it may name what a stranger has sent."""
 
@@ -84,6 +87,9 @@ class Server:
         """The protected resources of the application, which may be none."""
         self.is_for_mcp = any(resource.is_mcp for resource in described)
         """Whether clients are expected that nobody has registered."""
+        leeway = settings.refresh_leeway_public
+        self.refresh_leeway_public = leeway if leeway is not None else _MCP_LEEWAY if self.is_for_mcp else 0
+        """Seconds within which a public client may repeat a refresh."""
         self._elsewhere = frozenset(elsewhere)
         self._resources: dict[str, Resources] = {}
         self.built_metadata: dict[tuple[str, str], bytes] = {}

@@ -80,7 +80,11 @@ class Settings:
         "Seconds within which a client that authenticates may repeat a refresh whose answer it lost.",
         "rfc9700 4.14.2",
     )
-    refresh_leeway_public: int = _option(0, "The same for public clients.", "oauth-v2-1 4.3.1")
+    refresh_leeway_public: int | None = _option(
+        None,
+        "The same for public clients. Default: 10 if the application has an MCP server (protect_mcp), otherwise 0.",
+        "oauth-v2-1 4.3.1",
+    )
     access_token_format: str = _option("opaque", "How access tokens are written: opaque or signed.", "rfc6749 1.4")
     prefixes: Mapping[str, str] = _option(DEFAULT_PREFIXES, "What the values of each kind begin with.")
     token_cache: int = _option(

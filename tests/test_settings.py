@@ -16,7 +16,7 @@ def test_the_defaults_are_safe() -> None:
     assert settings.grant_types == ("authorization_code", "client_credentials", "refresh_token")
     assert settings.code_lifetime <= 600
     assert settings.access_token_lifetime <= 3600
-    assert settings.refresh_leeway_public == 0
+    assert settings.refresh_leeway_public is None
     assert settings.token_cache == 0
     assert settings.token_in_body is False
 

@@ -32,14 +32,14 @@ def issue(
 ) -> dict[str, Any]:
     """Carry out what a grant decided. The members of the answer, :rfc:`6749#section-5.1`.
 
-    What was spent before ends its family (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`) and raises
-    :exc:`InvalidGrant`.
+    A code that was spent before, and a refresh token that was spent before its grace period, revoke the authorization
+    (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`). Both raise :exc:`InvalidGrant`.
     """
     answer, access, filed = mint(server, request, params, client, issue, now)
     settings, authorization = server.settings, issue.authorization
     spend, leeway = issue.spend, 0
     if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
-        leeway = settings.refresh_leeway if client.is_confidential else settings.refresh_leeway_public
+        leeway = settings.refresh_leeway if client.is_confidential else server.refresh_leeway_public
     owner = {
         "client_id": authorization.client_id,
         "user_id": authorization.user_id,
@@ -50,6 +50,15 @@ def issue(
     if not server.store.issue(spend, filed, int(now), leeway):
         if isinstance(spend, Grant) and spend.kind == "device_code" and spend.used_at is None:
             raise InvalidGrant("another poll of the device was faster", rule="rfc8628 3.4")
+        if isinstance(spend, Token) and abs(now - (spend.used_at or now)) < leeway:
+            # a client that repeats itself is no thief: RFC 9700 section 4.14.2 asks for revocation upon reuse after it
+            raise InvalidGrant(
+                "the refresh token was used a moment ago",
+                rule="rfc9700 4.14.2",
+                expected="the newest refresh token that the client received",
+                came="a repeated refresh, too often or after its result was used",
+                cure="let the client refresh once at a time and store the answer; nothing was revoked",
+            )
         server.end(authorization.id, now)
         server.tell(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
         raise InvalidGrant(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flask_oauth2 import values
 from oauth_site import Site
 
 
@@ -45,6 +46,7 @@ def test_reuse_ends_the_whole_family(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
     third = site.refresh(second["refresh_token"], secret).get_json()
+    site.clock.forward(30)
     assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
     assert refusal(site.refresh(third["refresh_token"], secret)) == (400, "invalid_grant")
     assert not any(site.is_alive(tokens["access_token"]) for tokens in (first, second, third))
@@ -64,10 +66,38 @@ def test_a_client_that_lost_the_answer_may_ask_again(site: Site, secret: str) ->
     second = site.refresh(first["refresh_token"], secret).get_json()
     site.clock.forward(29)
     siblings = [site.refresh(first["refresh_token"], secret).get_json() for _ in range(2)]
-    for tokens in (second, *siblings):
-        assert site.is_alive(tokens["access_token"])
+    assert all(site.is_alive(tokens["access_token"]) for tokens in (second, *siblings))
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_surplus_requests_within_the_grace_period_revoke_nothing(site: Site, secret: str) -> None:
+    first = site.tokens(secret)
+    served = [site.refresh(first["refresh_token"], secret).get_json() for _ in range(3)]
+    for _ in range(5):
+        assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert all(site.is_alive(tokens["access_token"]) for tokens in served)
+    assert site.refresh(served[-1]["refresh_token"], secret).status_code == 200
+    site.clock.forward(30)
     assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
-    assert not any(site.is_alive(tokens["access_token"]) for tokens in (second, *siblings))
+    assert not any(site.is_alive(tokens["access_token"]) for tokens in served), "reuse after the grace period"
+
+
+@pytest.mark.spec("rfc9700", "4.14.2")
+@pytest.mark.parametrize(("options", "seconds"), [({}, 10), ({"OAUTH2_REFRESH_LEEWAY_PUBLIC": 0}, 0)])
+def test_a_public_client_of_an_mcp_server_has_a_grace_period(
+    new_site: Any, options: dict[str, Any], seconds: int
+) -> None:
+    site = new_site(**options)
+    site.provider.protect_mcp("/mcp", ["profile"])
+    site.add_client("app", None)
+    first = site.tokens(client_id="app")
+    assert site.refresh(first["refresh_token"], client_id="app").status_code == 200
+    if seconds:
+        site.clock.forward(seconds - 1)
+        assert site.refresh(first["refresh_token"], client_id="app").status_code == 200
+        site.clock.forward(1)
+    assert refusal(site.refresh(first["refresh_token"], client_id="app")) == (400, "invalid_grant")
+    assert site.server.store.get_refresh(values.key(first["refresh_token"])) is None, "the family is revoked"
 
 
 def test_the_leeway_ends(site: Site, secret: str) -> None:
@@ -83,7 +113,7 @@ def test_the_leeway_ends_once_a_child_is_used(site: Site, secret: str) -> None:
     second = site.refresh(first["refresh_token"], secret).get_json()
     assert site.refresh(second["refresh_token"], secret).status_code == 200
     assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
-    assert not site.is_alive(second["access_token"])
+    assert site.is_alive(second["access_token"]), "nothing is revoked within the grace period"
 
 
 def test_both_leeways_can_be_set(new_site: Any) -> None:
