@@ -27,7 +27,39 @@ LONGEST = [
         "test_benchmarks.py",
     )
 ]
-"""Begun first, so that of several processes that share the files none is left alone with one of these at the end."""
+"""Run first, so that no process is left alone with one of these at the end."""
+
+SLOW = (
+    *(path.relative_to(Path(__file__).parent) for path in LONGEST),
+    *map(
+        Path,
+        (
+            "attacks/test_databases.py",
+            "clients/test_throttle.py",
+            "doctor/test_command.py",
+            "doctor/test_storage.py",
+            "interop",
+            "stores",
+            "test_examples.py",
+            "test_moved_examples.py",
+        ),
+    ),
+)
+"""Files and folders of which each test takes long or needs a server; ``-m "not slow"`` leaves them out."""
+
+SERVERS = ("postgresql", "mariadb", "redis", "chromium")
+"""Names in a test's ID or fixtures that make it slow, wherever it stands."""
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    path = (
+        item.path.relative_to(Path(__file__).parent) if item.path.is_relative_to(Path(__file__).parent) else item.path
+    )
+    return (
+        any(path.is_relative_to(slow) for slow in SLOW)
+        or any(server in item.name.partition("[")[2] for server in SERVERS)
+        or any(name.startswith(SERVERS) for name in getattr(item, "fixturenames", ()))
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +68,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     assert all(file.exists() for file in LONGEST)
+    for item in items:
+        if _is_slow(item):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: LONGEST.index(item.path) if item.path in LONGEST else len(LONGEST))
 
 
