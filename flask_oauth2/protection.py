@@ -131,6 +131,9 @@ class Protection(Registry):
         endpoint, described = request.endpoint or "", innermost(self.described, request.path)
         if described is None or described.path == "/" or endpoint.startswith("oauth2."):
             return None
+        if request.path.rstrip("/") == described.path:
+            web.match_other_slash(request)
+            endpoint = request.endpoint or ""
         own = getattr(flask.current_app.view_functions.get(endpoint), MARK, None)
         return self._guard_of(described, own is not None and own.is_optional).check_unless_options()
 

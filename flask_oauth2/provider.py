@@ -134,7 +134,7 @@ class OAuth2Provider(Protection):
                 server = installed.server = installed.server or self._build(installed.app)
         if not server.issuer and flask.has_request_context():
             app = flask.current_app
-            server.issuer = web.find_issuer(flask.request.environ, app.debug or app.testing)
+            server = server.at(web.find_issuer(flask.request.environ, app.debug or app.testing))
         return server
 
     @cached_property

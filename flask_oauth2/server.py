@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from secrets import token_hex
 from typing import Any, TypeVar, cast
@@ -25,7 +26,7 @@ from .offer import Offer, Parts
 from .records import Authorization
 from .resources import Resource, Resources
 from .scopes import Scope
-from .settings import Settings
+from .settings import NO_ISSUER, Settings
 from .stores.base import (
     ConsentStore,
     DeviceStore,
@@ -52,6 +53,9 @@ _MOST_MOUNTS = 16
 
 _MCP_LEEWAY = 10
 """Seconds: MCP clients run several processes that share one refresh token."""
+
+_MOST_ISSUERS = 16
+"""Names and ports under which programs of this machine reach an application."""
 
 _LONGEST_CURE = 1000
 """Characters of a cure in the log: it may name what a stranger has sent."""
@@ -108,7 +112,8 @@ class Server:
         self.clock = clock
         self.longest_lifetime = settings.longest_lifetime
         self.issuer = settings.issuer or ""
-        """Where no option names it, set with the first request."""
+        """Empty if no option names it; :meth:`at` returns the server under the issuer of a request."""
+        self._by_issuer: dict[str, Server] = {}
         self._url_prefix = url_prefix
         self.sender = sender
         """Who sends the signals: the application."""
@@ -132,6 +137,18 @@ class Server:
                 raise ConfigurationError(
                     f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
                 )
+
+    def at(self, issuer: str) -> Server:
+        """Return this server under the issuer of a request, if no option names one. It shares all but its URLs."""
+        found = self._by_issuer.get(issuer)
+        if found is None:
+            found = copy(self)
+            found.issuer, found.clock = issuer, lambda: self.clock()
+            found._resources, found.built_metadata = {}, {}
+            found.clients = Directory(found)
+            if len(self._by_issuer) < _MOST_ISSUERS:
+                self._by_issuer[issuer] = found
+        return found
 
     def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
         """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""
@@ -249,7 +266,9 @@ class Server:
 
     @property
     def origin(self) -> str:
-        """Scheme and host of the issuer."""
+        """Scheme and host of the issuer. Raises :exc:`ConfigurationError` if no option and no request names it."""
+        if not self.issuer:
+            raise ConfigurationError(NO_ISSUER)
         issuer = urlsplit(self.issuer)
         return f"{issuer.scheme}://{issuer.netloc}"
 

@@ -15,6 +15,12 @@ from .scopes import Scope
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
+NO_ISSUER = (
+    "OAUTH2_ISSUER is not set: give it the public URL of this application, such as https://login.example (RFC 8414 "
+    "section 2); it may be left out in debug mode and on loopback"
+)
+"""Why an application cannot answer whose issuer nobody knows."""
+
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 """The name of the device authorization grant, :rfc:`8628#section-3.4`."""
 
@@ -49,7 +55,8 @@ class Settings:
     issuer: str | None = _option(
         None,
         "The issuer identifier: an https URL without query and fragment. May be left out in debug mode, in tests and "
-        "on a loopback address; it is never taken from the Host header.",
+        "on a loopback address, where it follows the Host header if that names a loopback host. Otherwise the Host "
+        "header never decides it.",
         "rfc8414 2",
     )
     scopes: Mapping[str, str] = _option(
@@ -109,8 +116,8 @@ class Settings:
     )
     client_id_document_hosts: tuple[str, ...] = _option(
         (),
-        "The hosts of such documents that may be on this machine or its own network, as host or host:port; on this "
-        "machine http will do. No other host may.",
+        "The hosts of such documents that may be on this machine or its own network, as host, host:port or, for any "
+        "port, host:*; on this machine http will do. No other host may.",
         "draft-ietf-oauth-client-id-metadata-document 6.5",
     )
     login_view: str | None = _option(
@@ -309,12 +316,12 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
-_HOST = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z")
+_HOST = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:([0-9]{1,5}|\*))?\Z")
 
 
 def _hosts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(host, str) and _HOST.match(host) for host in value):
-        raise ConfigurationError(f"{name} must be a list of hosts, such as ['127.0.0.1:8000', 'clients.intranet']")
+        raise ConfigurationError(f"{name} must be a list of hosts, such as ['localhost:*', 'clients.intranet']")
     return tuple(host.lower() for host in value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import wraps
 from io import BytesIO
@@ -13,12 +14,13 @@ from urllib.parse import unquote_plus, urlsplit
 
 import flask
 import werkzeug
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyRequests
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, TooManyRequests
+from werkzeug.routing import RequestRedirect
 
 from . import uris
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
-from .settings import LOOPBACK_HOSTS
+from .settings import LOOPBACK_HOSTS, NO_ISSUER
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -38,7 +40,8 @@ _SOME_TIME = 60
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
-_DEFAULT_PORTS = {("http", "80"), ("https", "443")}
+_PORTS = {"http": "80", "https": "443"}
+"""The default ports."""
 
 
 current_request: Callable[[], flask.Request] = cast(Any, flask.request)._get_current_object
@@ -163,6 +166,20 @@ def _without_token(form: bytes) -> bytes:
     )
 
 
+def match_other_slash(request: flask.Request) -> None:
+    """Route a request for ``/mcp/`` as one for ``/mcp``, and the reverse: clients write a server's URL both ways."""
+    if not isinstance(request.routing_exception, NotFound | RequestRedirect):
+        return
+    path = request.path.rstrip("/") if request.path.endswith("/") else f"{request.path}/"
+    adapter = current_app().create_url_adapter(request)
+    with suppress(NotFound, RequestRedirect):
+        try:
+            request.url_rule, request.view_args = cast(Any, adapter).match(path, return_rule=True)
+            request.routing_exception = None
+        except MethodNotAllowed as error:
+            request.routing_exception = error
+
+
 def is_preflight() -> bool:
     """Whether a browser asks what a page may send to an application that is mounted.
 
@@ -240,10 +257,11 @@ def find_claims() -> dict[str, str]:
 
 
 def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
-    """The issuer of an application that has no ``OAUTH2_ISSUER``: the address that its server's socket is bound to.
+    """Return the issuer of an application without ``OAUTH2_ISSUER``: the address that its server's socket is bound to.
 
-    Only a loopback address will do outside debug mode, and the Host header is not looked at: it is the client's to
-    choose. Nor are those of proxies, nor the name of a server at a Unix socket, which are made of it. Raises
+    Outside debug mode this must be a loopback address. There the issuer follows the Host header if that names a
+    loopback host, so that ``localhost`` and ``127.0.0.1`` are both usable; any other Host header is the client's to
+    choose and decides nothing. Nor do headers of proxies, nor the name of a server at a Unix socket. Raises
     :exc:`ConfigurationError`.
     """
     socket = {**environ, **environ.get("werkzeug.proxy_fix.orig", {})}
@@ -251,10 +269,11 @@ def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
     is_near = scheme == environ["wsgi.url_scheme"] and socket.get("REMOTE_ADDR", host) in LOOPBACK_HOSTS
     if not is_near or host not in LOOPBACK_HOSTS:
         if not is_debug:
-            raise ConfigurationError(
-                "OAUTH2_ISSUER is not set: give it the public URL of this application, such as "
-                "https://login.example (RFC 8414 section 2); it may be left out in debug mode and on loopback"
-            )
+            raise ConfigurationError(NO_ISSUER)
         host = "localhost"
+    with suppress(ValueError):  # a header that names no host and port
+        named = urlsplit(f"//{socket.get('HTTP_HOST', '')}")
+        if named.hostname in LOOPBACK_HOSTS and "@" not in named.netloc:
+            host, port = named.hostname, str(named.port or _PORTS[scheme])
     netloc = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{netloc}" + ("" if (scheme, port) in _DEFAULT_PORTS else f":{port}")
+    return f"{scheme}://{netloc}" + ("" if port == _PORTS[scheme] else f":{port}")

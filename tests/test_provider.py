@@ -16,6 +16,7 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider, User, current_token
+from flask_oauth2.testing import issue_token
 from oauth_site import Site, answer_of, make_site
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
@@ -183,6 +184,61 @@ def test_the_issuer_is_required_outside_debug_and_loopback(
     else:
         document = app.test_client().get(WELL_KNOWN, environ_overrides=environ).get_json()
         assert document["issuer"] == issuer
+
+
+@pytest.mark.spec("rfc8414", "2")
+@pytest.mark.parametrize(
+    ("host", "issuer"),
+    [
+        ("localhost:5000", "http://localhost:5000"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("LOCALHOST:5000", "http://localhost:5000"),
+        ("[::1]:5000", "http://[::1]:5000"),
+        ("localhost:8080", "http://localhost:8080"),
+        ("localhost", "http://localhost"),
+        ("localhost:80", "http://localhost"),
+        ("localhost.evil.example:5000", "http://127.0.0.1:5000"),
+        ("evil.example", "http://127.0.0.1:5000"),
+        ("evil@localhost:5000", "http://127.0.0.1:5000"),
+        ("localhost:99999", "http://127.0.0.1:5000"),
+        ("localhost:x", "http://127.0.0.1:5000"),
+        ("[", "http://127.0.0.1:5000"),
+        ("", "http://127.0.0.1:5000"),
+    ],
+)
+def test_on_loopback_the_issuer_follows_the_host_header(tmp_path: Path, host: str, issuer: str) -> None:
+    app = new_app(tmp_path)
+    provider = OAuth2Provider(app, store=MemoryStore())
+    provider.protect_resource("/api", ["profile"])
+    http = app.test_client()
+    socket = {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "5000"}
+    for name in ("127.0.0.1:5000", host, "localhost:5000", host):
+        document = http.get(WELL_KNOWN, environ_overrides={**socket, "HTTP_HOST": name}).get_json()
+    assert document["issuer"] == issuer
+    assert document["token_endpoint"] == f"{issuer}/oauth/token"
+    challenge = http.get("/api", environ_overrides={**socket, "HTTP_HOST": host}).headers["WWW-Authenticate"]
+    assert f'resource_metadata="{issuer}/.well-known/' in challenge
+
+
+@pytest.mark.spec("rfc8707", "2")
+def test_on_loopback_a_token_is_for_the_host_that_the_client_named(tmp_path: Path) -> None:
+    app = new_app(tmp_path, TESTING=True)
+    provider = OAuth2Provider(app, store=MemoryStore())
+    provider.protect_resource("/api", ["profile"])
+    app.add_url_rule("/api", "api", dict)
+    headers = {"Authorization": f"Bearer {issue_token(app, 'ada', 'profile')}"}
+    assert app.test_client().get("/api", headers=headers).status_code == 200
+    assert app.test_client().get("/api", base_url="http://127.0.0.1", headers=headers).status_code == 401
+
+
+def test_many_names_of_this_machine_are_not_kept(tmp_path: Path) -> None:
+    app = new_app(tmp_path)
+    provider = OAuth2Provider(app, store=MemoryStore())
+    for port in range(5000, 5100):
+        document = app.test_client().get(WELL_KNOWN, base_url=f"http://localhost:{port}").get_json()
+        assert document["issuer"] == f"http://localhost:{port}"
+    with app.app_context():
+        assert len(provider.server._by_issuer) == 16
 
 
 @pytest.mark.spec("rfc8414", "2")

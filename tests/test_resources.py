@@ -487,3 +487,16 @@ class TestNames:
         mcp = Resources([Resource(path="/a"), Resource(path="/mcp", is_mcp=True)], ROOT).of_root
         assert mcp is not None
         assert mcp.path == "/mcp"
+
+
+@pytest.mark.parametrize("route", ["/mcp", "/mcp/"])
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
+def test_a_view_answers_with_and_without_a_slash_at_the_end(new_site: NewSite, route: str, path: str) -> None:
+    site = new_site()
+    site.provider.protect_mcp("/mcp", ["write"])
+    site.app.add_url_rule(route, "mcp", lambda: {"user": current_token.user_id}, methods=["POST"])
+    assert site.http.post(path).status_code == 401
+    headers = {"Authorization": f"Bearer {issue_token(site.app, 'ada', 'write')}"}
+    assert site.http.post(path, headers=headers).get_json() == {"user": "ada"}
+    assert site.http.post(f"{path.rstrip('/')}/nothing/", headers=headers).status_code == 404
+    assert site.http.delete(path, headers=headers).status_code == 405

@@ -99,9 +99,11 @@ def find_fault(url: str, own_hosts: Collection[str] = ()) -> str | None:
 
 
 def is_own(url: str, own_hosts: Collection[str]) -> bool:
-    """Whether the application names the host of a URL among its own."""
+    """Return whether the application names the host of a URL among its own, with its port or with any."""
     parts = urlsplit(url)
     host, usual = parts.netloc.lower(), 443 if parts.scheme == "https" else 80
+    if f"{host.removesuffix(f':{parts.port}')}:*" in own_hosts:
+        return True
     if parts.port in (None, usual):
         host = host.removesuffix(f":{usual}")
         return host in own_hosts or f"{host}:{usual}" in own_hosts

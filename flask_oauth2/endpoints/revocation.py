@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 
 def respond(server: Server, request: Request) -> Response:
-    """The hint is not needed (section 2.1); what is unknown or ended already is as good as revoked (section 2.2)."""
+    """Revoke a token. The hint is not needed (section 2.1); an unknown token is as good as revoked (section 2.2).
+
+    The body is an empty JSON object: "The content of the response body is ignored by the client", but some parse it.
+    """
     form, now = request.form, server.clock()
     client = authenticate(server, request, form, now)
     # whatever a tokengetter says: what it does not know may still have a family that is alive
     found = find_token(server, form.require("token"), now, server.kept_store)
     if found is None:
-        return Response(200, "", NO_STORE)
+        return Response(200, {}, NO_STORE)
     is_family = isinstance(found, Token)
     access = found.access if isinstance(found, Token) else found
     if access.client_id != client.client_id:
@@ -40,4 +43,4 @@ def respond(server: Server, request: Request) -> Response:
             authorization_id=access.authorization_id,
             token_id=token_id,
         )
-    return Response(200, "", NO_STORE)
+    return Response(200, {}, NO_STORE)

@@ -171,6 +171,9 @@ def issue_token(
     Raises :exc:`ValueError` for a scope that the application does not know, and for an unknown client.
     """
     server = find_server(app)
+    if not server.issuer:
+        with app.test_request_context():  # under the issuer that the test client sees
+            server = find_provider(app).server
     settings = server.settings
     if client is None:
         client = register_client(app)

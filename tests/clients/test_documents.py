@@ -131,6 +131,16 @@ def test_a_host_is_named_with_or_without_the_usual_port() -> None:
     assert documents.is_own("https://intranet:8443/c", ("intranet:8443",))
 
 
+def test_any_port_of_a_host_can_be_named() -> None:
+    for url in ("http://localhost:8123/c", "https://LOCALHOST/c", "http://localhost/c"):
+        assert documents.is_own(url, ("localhost:*",))
+    assert documents.is_own("http://[::1]:5/c", ("[::1]:*",))
+    assert not documents.is_own("https://localhost.evil.example:8123/c", ("localhost:*",))
+    assert not documents.is_own("http://127.0.0.1:8123/c", ("localhost:*",))
+    assert find_fault("http://localhost:8123/c", ("localhost:*",)) is None
+    assert find_fault("http://intranet:8123/c", ("intranet:*",)) == "must begin with https://"
+
+
 @pytest.mark.spec("client-id-metadata-document", "4.4")
 @pytest.mark.parametrize(
     ("headers", "lifetime"),

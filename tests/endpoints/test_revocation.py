@@ -19,7 +19,7 @@ def secret(site: Site) -> str:
 def test_a_refresh_token_ends_with_its_family_whatever_the_hint(site: Site, secret: str, hint: str) -> None:
     tokens = site.tokens(secret)
     answer = site.post("/revoke", ("web", secret), token=tokens["refresh_token"], token_type_hint=hint)
-    assert (answer.status_code, answer.data) == (200, b"")
+    assert (answer.status_code, answer.mimetype, answer.get_json()) == (200, "application/json", {})
     assert answer.headers["Cache-Control"] == "no-store"
     assert not site.is_alive(tokens["access_token"])
     assert site.refresh(tokens["refresh_token"], secret).get_json()["error"] == "invalid_grant"
