@@ -150,14 +150,19 @@ class Protection(Registry):
             self._mount(app, resource)
 
 
-def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str]]:
-    """The resources with the scopes that the guards of their views demand, and those of guards that are in none."""
+def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str], bool]:
+    """Return the resources with the scopes that the guards of their views demand, and those of guards in no resource.
+
+    The last value says whether a guard in no resource accepts any token.
+    """
     described = list(described)
+    is_open_elsewhere = False
     found: dict[str, list[str]] = {resource.path: [] for resource in described}
     elsewhere: list[str] = []
     for path, _, guards in find_guards(app):
         owner = innermost(described, path)
         words = elsewhere if owner is None else found[owner.path]
         words += [word for guard in guards for way in guard.demanded for word in way]
+        is_open_elsewhere |= owner is None and any(not guard.demanded for guard in guards)
     collected = [replace(resource, further=(*resource.further, *found[resource.path])) for resource in described]
-    return collected, set(elsewhere)
+    return collected, set(elsewhere), is_open_elsewhere

@@ -296,13 +296,14 @@ class OAuth2Provider(Protection):
         """A server of this application: what is described, guarded and registered, on a store."""
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
-        described, elsewhere = collect_scopes(app, self.described)
+        described, elsewhere, is_open_elsewhere = collect_scopes(app, self.described)
         return kind(
             settings,
             open_store,
             parts,
             described=described,
             elsewhere=elsewhere,
+            is_open_elsewhere=is_open_elsewhere,
             url_prefix=self._url_prefix,
             sender=app,
             find_mistakes=partial(web.find_mistakes, settings.issuer),

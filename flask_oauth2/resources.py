@@ -15,6 +15,9 @@ from .scopes import Scope
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
+_NO_PERMISSION = frozenset({"offline_access"})
+"""Scope values that open nothing: they ask how long the client may act, OpenID Connect Core 1.0 section 11."""
+
 _SLASHES = re.compile("//+")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -61,14 +64,21 @@ class Resources:
 
     :param origin: scheme and host, such as ``https://api.example``.
     :param mount: the path below which the application answers.
-    :param elsewhere: the scope words of guards that belong to no resource.
+    :param elsewhere: the scope values of guards that belong to no resource.
+    :param is_open_elsewhere: whether a guard that belongs to no resource accepts any token.
     """
 
     def __init__(
-        self, described: Iterable[Resource], origin: str, mount: str = "", elsewhere: Iterable[str] = ()
+        self,
+        described: Iterable[Resource],
+        origin: str,
+        mount: str = "",
+        elsewhere: Iterable[str] = (),
+        is_open_elsewhere: bool = False,
     ) -> None:
         self.origin = origin
         self._elsewhere = frozenset(elsewhere)
+        self._is_open_elsewhere = is_open_elsewhere
         self._all = [
             replace(
                 resource,
@@ -98,11 +108,28 @@ class Resources:
         return found
 
     def of_scope(self, scope: Scope) -> Sequence[Resource]:
-        """Those that know all the words of a scope; none, where views that belong to no resource know them too."""
-        words = set(scope)
-        if not words or words <= self._elsewhere:
+        """Return the resources that a token of this scope is for by default.
+
+        They know all scope values that belong to any resource; values that belong to none do not take part. There is
+        none if views that belong to no resource know all values too. A token without scope is for the resources that
+        need none.
+        """
+        words = set(scope) - _NO_PERMISSION
+        own = {word for word in words if any(word in resource.words for resource in self._all)}
+        if not words:
+            return () if self._is_open_elsewhere else [resource for resource in self._all if not resource.scopes]
+        if not own or words <= self._elsewhere:
             return ()
-        return [resource for resource in self._all if words.issubset(resource.words)]
+        return [resource for resource in self._all if own.issubset(resource.words)]
+
+    def opens_elsewhere(self, scope: Scope) -> bool:
+        """Return whether a token that is for no resource of the application can be of use.
+
+        A view that belongs to none may accept it, or another application that asks for it by introspection.
+        """
+        known = {word for resource in self._all for word in resource.words}
+        words = set(scope) - _NO_PERMISSION
+        return self._is_open_elsewhere or not words <= known or not words.isdisjoint(self._elsewhere)
 
     def scope_at(self, identifier: str, scope: Scope, others: Iterable[str]) -> Scope:
         """What of a scope is for one resource: without the words that only ``others`` know."""

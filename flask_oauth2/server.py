@@ -83,6 +83,7 @@ class Server:
         replica: TokenReader | None = None,
         described: Sequence[Resource] = (),
         elsewhere: Iterable[str] = (),
+        is_open_elsewhere: bool = False,
     ) -> None:
         parts = parts or Parts()
         self.settings = settings
@@ -95,6 +96,7 @@ class Server:
         self.refresh_leeway_public = leeway if leeway is not None else _MCP_LEEWAY if self.is_for_mcp else 0
         """Seconds within which a public client may repeat a refresh."""
         self._elsewhere = frozenset(elsewhere)
+        self._is_open_elsewhere = is_open_elsewhere
         self._resources: dict[str, Resources] = {}
         self.built_metadata: dict[tuple[str, str], bytes] = {}
         """Metadata that was built, by its path and where the application is mounted."""
@@ -276,7 +278,7 @@ class Server:
         """The protected resources, where the application is mounted at a path of its host."""
         found = self._resources.get(mount)
         if found is None:
-            found = Resources(self.described, self.origin, mount, self._elsewhere)
+            found = Resources(self.described, self.origin, mount, self._elsewhere, self._is_open_elsewhere)
             if len(self._resources) < _MOST_MOUNTS:
                 self._resources[mount] = found
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidTarget
+from ..errors import InvalidScope, InvalidTarget
 from ..messages import Params
 from ..resources import Resources, split
 from ..scopes import Scope
@@ -24,11 +24,11 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+\Z")
 
 
 def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
-    """What an authorization is to be for: what the request names, or else what its scope is of.
+    """Return the resources that an authorization is for: those that the request names, or else those of its scope.
 
-    A request that names none gets the one resource that knows all the words of its scope, and none where views outside
-    of all resources know them too. Raises :exc:`InvalidTarget` for what is unknown or malformed (section 2), and where
-    several know the scope.
+    A request that names none gets the one resource that knows its scope, and none if views outside of all resources
+    know it too. Raises :exc:`InvalidTarget` for a resource that is unknown or malformed (section 2) and if several
+    resources know the scope or share it, :exc:`InvalidScope` if no view accepts a token without scope.
     """
     requested = _named(params, resources)
     if requested:
@@ -40,7 +40,28 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
             expected=f"one of {' '.join(resource.identifier for resource in known)}",
             came="no resource",
         )
+    if not known and not resources.opens_elsewhere(scope):
+        _refuse_useless(scope, resources)
     return tuple(resource.identifier for resource in known)
+
+
+def _refuse_useless(scope: Scope, resources: Resources) -> None:
+    """Refuse a request whose token every protected resource would reject."""
+    names = [resource.identifier for resource in resources]
+    if any(word in resource.words for resource in resources for word in scope):
+        raise InvalidTarget(
+            "no single resource knows all of this scope: name one or several by resource",
+            expected=f"some of {' '.join(names)}",
+            came="no resource",
+            cure="let the client send the parameter resource, or ask for the scope of one resource alone",
+        )
+    needed = " ".join(dict.fromkeys(word for resource in resources for word in resource.scopes))
+    raise InvalidScope(
+        "a token of this scope opens no protected resource",
+        expected=f"some of {needed}",
+        came=" ".join(scope) or "no scope",
+        cure="let the client ask for the scope that it needs, or name it in OAUTH2_DEFAULT_SCOPE",
+    )
 
 
 def choose(

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import flask
 import pytest
 
-from flask_oauth2 import MemoryStore, current_token
+from flask_oauth2 import MemoryStore, OAuth2Provider, current_token
 from flask_oauth2.testing import issue_token
-from oauth_site import Site, answer_of
+from oauth_site import Clock, Site, answer_of
 
 API = "https://login.example/api"
 FILES = "https://login.example/files"
@@ -141,8 +142,16 @@ class TestWithoutOne:
         assert audience_of(two, token) == ()
         assert two.call(token, "/mail").status_code == 200
 
-    def test_a_scope_of_no_single_one_is_for_none(self, two: Site) -> None:
-        assert audience_of(two, two.tokens(scope="profile write")["access_token"]) == ()
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_a_scope_of_no_single_one_is_refused(self, two: Site) -> None:
+        two.sign_in()
+        assert answer_of(two.ask(scope="profile write"))["error"] == "invalid_target"
+        assert audience_of(two, two.tokens(scope="profile write", resource=FILES)["access_token"]) == (FILES,)
+
+    def test_unless_views_outside_accept_a_part_of_it(self, new_site: NewSite) -> None:
+        site = make_resources(new_site(), "/files")  # /api/me is outside now
+        token = site.tokens(scope="profile write mail")["access_token"]
+        assert audience_of(site, token) == (FILES,), "values that belong to no resource do not take part"
 
     @pytest.mark.spec("rfc8707", "2.1")
     def test_of_several_that_know_it_one_must_be_named(self, new_site: NewSite) -> None:
@@ -278,3 +287,84 @@ class TestConsent:
 def test_a_test_may_name_the_resource_of_its_token(two: Site) -> None:
     for resource in ("/api", API):
         assert audience_of(two, issue_token(two.app, "ada", "profile", client="web", resource=resource)) == (API,)
+
+
+class TestDefaultAudience:
+    """One resource, /notes, which needs ``write``; nothing else in the application has a guard."""
+
+    @pytest.fixture
+    def notes(self, tmp_path: Any) -> Site:
+        app = flask.Flask("notes", instance_path=str(tmp_path))
+        app.config.update(
+            SECRET_KEY="secret",
+            OAUTH2_ISSUER="https://login.example",
+            OAUTH2_SCOPES={name: name for name in ("profile", "mail", "write", "read", "offline_access")},
+        )
+        provider = OAuth2Provider(app, store=MemoryStore())
+        provider.protect_resource("/notes", ["write"], step_up=["read"])
+        app.add_url_rule("/notes", "notes", lambda: {"user": current_token.user_id})
+        return Site(app, provider, Clock())
+
+    def ask(self, site: Site, **form: Any) -> Any:
+        return site.token("client_credentials", ("web", self.secret), **form)
+
+    secret = ""
+
+    def register(self, site: Site, *scope: str) -> None:
+        self.secret = site.add_client(scope=scope)
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    @pytest.mark.parametrize(
+        ("scope", "granted"),
+        [
+            ("write offline_access", "write offline_access"),
+            ("offline_access write profile", "offline_access write profile"),
+            (None, "write offline_access profile read"),
+            ("write read", "write read"),
+        ],
+    )
+    def test_scopes_that_belong_to_no_resource_do_not_take_part(
+        self, notes: Site, scope: str | None, granted: str
+    ) -> None:
+        self.register(notes, "write", "offline_access", "profile", "read")
+        answer = self.ask(notes, scope=scope).get_json()
+        assert answer["scope"] == granted
+        assert notes.call(answer["access_token"], "/notes").status_code == 200
+
+    @pytest.mark.spec("rfc6749", "3.3")
+    @pytest.mark.parametrize("scope", [(), ("offline_access",)])
+    def test_a_scope_that_opens_nothing_is_refused_with_the_fix(
+        self, notes: Site, scope: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self.register(notes, *scope)
+        answer = self.ask(notes)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_scope")
+        assert "expected 'some of write'" in caplog.text
+        assert "OAUTH2_DEFAULT_SCOPE" in caplog.text
+
+    def test_a_scope_of_another_application_is_for_no_resource_here(self, notes: Site) -> None:
+        self.register(notes, "mail")
+        assert audience_of(notes, self.ask(notes).get_json()["access_token"]) == ()
+
+    def test_a_resource_that_needs_no_scope_takes_a_token_without(self, notes: Site) -> None:
+        notes.provider.protect_resource("/open")
+        self.register(notes)
+        notes.app.add_url_rule("/open", "open", dict)
+        assert notes.call(self.ask(notes).get_json()["access_token"], "/open").status_code == 200
+
+    def test_so_does_a_guard_without_scope_outside(self, notes: Site) -> None:
+        notes.app.add_url_rule("/me", "me", notes.provider.require_oauth(dict))
+        self.register(notes)
+        assert notes.call(self.ask(notes).get_json()["access_token"], "/me").status_code == 200
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_a_scope_that_is_spread_over_resources_needs_a_name(
+        self, notes: Site, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        notes.provider.protect_resource("/mail", ["mail"])
+        self.register(notes, "write", "mail", "offline_access")
+        answer = self.ask(notes)
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_target")
+        assert "send the parameter resource" in caplog.text
+        named = self.ask(notes, resource="https://login.example/mail")
+        assert audience_of(notes, named.get_json()["access_token"]) == ("https://login.example/mail",)
