@@ -223,10 +223,17 @@ class TemporarilyUnavailable(OAuth2Error):
     rule = "rfc6749 4.1.2.1"
 
     def __init__(
-        self, description: str, *, retry_after: int, status: int = 503, rule: str | None = None, came: object = None
+        self,
+        description: str,
+        *,
+        retry_after: int,
+        status: int = 503,
+        rule: str | None = None,
+        came: object = None,
+        cure: str | None = None,
     ) -> None:
         headers = {"Retry-After": str(retry_after)}
-        super().__init__(description, rule=rule, status=status, headers=headers, came=came)
+        super().__init__(description, rule=rule, status=status, headers=headers, came=came, cure=cure)
 
 
 class InvalidToken(OAuth2Error):

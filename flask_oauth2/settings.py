@@ -104,7 +104,8 @@ class Settings:
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     throttle_failures: int = _option(
         10,
-        "Wrong secrets or passwords for one client or user within the window before 429 is answered.",
+        "Wrong secrets or passwords for one client or user from one network within the window before 429 is answered; "
+        "ten times as many from one network for all, a hundred times as many for one client or user from everywhere.",
         "rfc6749 2.3.1",
     )
     throttle_window: int = _option(300, "The window of the count, in seconds.", "rfc6749 2.3.1")
@@ -162,8 +163,9 @@ class Settings:
         "rfc7591 2",
     )
     registrations_per_hour: int = _option(
-        100,
-        "New clients that strangers may register within an hour; a tenth of them from one address.",
+        10_000,
+        "New clients that strangers may register within an hour. One network may register a tenth of them, and a "
+        "thousandth once half are used up.",
         "rfc7591 3",
     )
     unused_client_lifetime: int = _option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import signals
@@ -11,16 +12,12 @@ from ..records import Client
 from .base import ClientAuthMethod
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
-from .throttle import Attempt, network
 
 if TYPE_CHECKING:
     from ..server import Server
 
 METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
 """``none`` is not among them: it is what a request uses that uses no other."""
-
-_MOST_UNKNOWN = 10
-"""How many times ``OAUTH2_THROTTLE_FAILURES`` secrets of unknown clients may come from one address."""
 
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
@@ -55,10 +52,7 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
     client_id = credentials.client_id
     client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form)
-    if client is None and credentials.proof:  # it costs what a known one would, or time would tell them apart
-        most = server.settings.throttle_failures * _MOST_UNKNOWN
-        Attempt(server, "unknown clients", network(request.address), now, most, is_guess=True)
-    method.verify(server, client, credentials, now)
+    method.verify(server, client, replace(credentials, address=request.address), now)
     if client is None:
         raise InvalidClient("client authentication failed", came=f"unknown client_id {client_id}")
     if client.auth_method not in method.accepts:

@@ -18,6 +18,8 @@ class Credentials:
 
     client_id: str
     proof: str = field(default="", repr=False)
+    address: str = ""
+    """The address that the request comes from."""
 
 
 class ClientAuthMethod(Protocol):

@@ -12,6 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
@@ -52,6 +53,12 @@ FAILED_FOR = 30
 
 MOST_AT_ONCE = 8
 """How many documents are fetched at one time, by one process."""
+
+MOMENT = 0.5
+"""Seconds that every request may wait for a document."""
+
+MOST_WAITING = 2
+"""How many requests of one process may wait longer: the other threads of a worker answer other requests."""
 
 MOST_OF_HOST = 30
 """How many of one host in a minute: nobody is to be flooded through here."""
@@ -105,11 +112,12 @@ class Documents:
         """Where nothing is under way: at first, and in a new process, which has none of the threads of the old one."""
         self._lock = Lock()
         self._under_way: dict[str, Future[Client | Failure]] = {}
+        self._waiting = 0
 
     def find(self, client_id: str) -> Client | Failure:
         """The client behind a URL, or why there is none.
 
-        Raises :exc:`TemporarilyUnavailable` where too many others are being fetched.
+        Raises :exc:`TemporarilyUnavailable` if too many others are being fetched, or awaited for long.
         """
         fault = self._find_fault(client_id)
         if fault is not None:
@@ -131,10 +139,22 @@ class Documents:
                 awaited = self._begin_to_ask(client_id)
         if copy is not None:
             return copy.client
+        return self._await(awaited)
+
+    def _await(self, awaited: Future[Client | Failure]) -> Client | Failure:
+        with suppress(TimeoutError):
+            return awaited.result(MOMENT)
+        with self._lock:
+            if self._waiting >= MOST_WAITING:
+                raise _too_many()
+            self._waiting += 1
         try:
-            return awaited.result(DEADLINE + 1)
-        except TimeoutError:  # where it is the resolver of names that waits, which knows no deadline
+            return awaited.result(DEADLINE + 1 - MOMENT)
+        except TimeoutError:  # of the resolver of names, which knows no deadline
             return _fail_to_fetch(FetchError("no answer in time"))
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def _find_fault(self, client_id: str) -> Failure | None:
         fault = find_fault(client_id, self._own_hosts)

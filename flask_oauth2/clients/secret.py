@@ -108,7 +108,7 @@ class ClientSecret:
         is_digest = hmac.compare_digest(digest.encode(), kept.encode("utf-8", "surrogatepass"))
         if is_digest and (is_minted or len(secret) >= LONG_SECRET):
             return  # nobody guesses one of these, so nothing is counted, and no stranger's guesses stand in the way
-        attempt = Attempt(server, "client_secret", credentials.client_id, now)
+        attempt = Attempt(server, "client_secret", credentials.client_id, now, credentials.address)
         if is_digest or (not is_minted and _is_chosen(secret, kept)):
             attempt.withdraw()
             return

@@ -1,12 +1,15 @@
-"""Guessing is counted by credential, in fixed windows, :rfc:`6749#section-2.3.1` and section 4.3.2.
+"""Limits on guesses and on what anybody can save, counted in fixed windows, :rfc:`6749#section-2.3.1` and 4.3.2.
 
-An attempt is counted before the credential is looked at, so that guesses made at once are all seen. While it is in
-flight it weighs little, so that a busy client with the right secret is not in its own way; a failed one weighs more.
+Guesses count by credential and network together, so that guesses from one network lock out no other; in addition by the
+network alone and, with a much higher limit, by the credential alone.
+
+An attempt is counted before the credential is verified, so that simultaneous guesses are all seen. While it is in
+flight it weighs little, so that a busy client with the right secret does not block itself; a failed one weighs more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
@@ -24,79 +27,135 @@ _MINUTE, _HOUR = 60, 3600
 _FAILURE = 5
 """The weight of a failed attempt; one in flight weighs 1."""
 
+_OF_NETWORK = 10
+"""How many times the limit of one credential may fail from one network, whatever the credentials."""
+
+_EVERYWHERE = 100
+"""How many times that limit one credential may fail from all networks together."""
 
 _HAD = 10
-"""The weight of what was had of a quota; one in flight weighs 1."""
+"""The weight of a used unit of a quota; one in flight weighs 1."""
+
+_SHARE, _SCARCE_SHARE = 10, 1000
+"""A network may use a tenth of a quota, and a thousandth once half of the quota is used."""
 
 
 class Attempt:
     """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures.
 
-    ``most`` is how many there may be in a window, where it is not ``OAUTH2_THROTTLE_FAILURES``. With ``is_guess`` the
-    credential is one that people guess and no program sends: each attempt weighs what a failed one does from the
-    start, and ``name`` is taken to the letter.
+    :param address: the address that it comes from. Without one, all attempts at the name count together.
+    :param most: the failures allowed in a window, instead of ``OAUTH2_THROTTLE_FAILURES``.
+    :param is_guess: whether people type the credential and no program sends it: each attempt then weighs as much as a
+        failed one from the start, and ``name`` is compared as it stands.
     """
 
     def __init__(
-        self, server: Server, kind: str, name: str, now: float, most: int | None = None, is_guess: bool = False
+        self,
+        server: Server,
+        kind: str,
+        name: str,
+        now: float,
+        address: str | None = None,
+        *,
+        most: int | None = None,
+        is_guess: bool = False,
     ) -> None:
+        window, most = server.settings.throttle_window, most or server.settings.throttle_failures
         self._store = server.store
         self._weight = _FAILURE if is_guess else 1
-        if not is_guess:  # one credential, however it is spelt
+        if not is_guess:  # one credential, however it is spelled
             name = normalize("NFKC", name).strip().casefold()
-        self._key, self._ends_at = _counter(kind, name, server.settings.throttle_window, now)
-        if self._add(self._weight) > (most or server.settings.throttle_failures) * _FAILURE:
-            self._add(-self._weight)
-            raise TemporarilyUnavailable(
-                "too many failed attempts", status=429, retry_after=self._ends_at - int(now), rule="rfc6749 2.3.1"
-            )
+        self._wider: list[bytes] = []
+        """Counters that a failure adds to; they are only read before."""
+        if address is not None:
+            place = network(address)
+            for wider, limit in ((f"{kind} everywhere {name}", _EVERYWHERE), (f"{kind} {place}", _OF_NETWORK)):
+                key, self._ends_at = _counter("failures", wider, window, now)
+                self._wider.append(key)
+                if self._store.count(key, self._ends_at, 0) >= most * limit * _FAILURE:
+                    raise self._refused(now)
+            name = f"{place} {name}"
+        self._key, self._ends_at = _counter(kind, name, window, now)
+        if self._store.count(self._key, self._ends_at, self._weight) > most * _FAILURE:
+            self._store.count(self._key, self._ends_at, -self._weight)
+            raise self._refused(now)
+
+    def _refused(self, now: float) -> TemporarilyUnavailable:
+        return TemporarilyUnavailable(
+            "too many failed attempts",
+            status=429,
+            retry_after=self._ends_at - int(now),
+            rule="rfc6749 2.3.1",
+            cure="correct the credential, or raise OAUTH2_THROTTLE_FAILURES",
+        )
 
     def failed(self) -> None:
-        """The credential was wrong."""
+        """Count a wrong credential."""
         if self._weight < _FAILURE:
-            self._add(_FAILURE - self._weight)
+            self._store.count(self._key, self._ends_at, _FAILURE - self._weight)
+        for key in self._wider:
+            self._store.count(key, self._ends_at, _FAILURE)
 
     def withdraw(self) -> None:
-        """It was right, or could not be looked at: nothing is held against it."""
-        self._add(-self._weight)
-
-    def _add(self, weight: int) -> int:
-        return self._store.count(self._key, self._ends_at, weight)
+        """Count nothing: the credential was right, or could not be verified."""
+        self._store.count(self._key, self._ends_at, -self._weight)
 
 
 class Quota:
-    """One of so many that may be had within an hour, by each of several names; all count or none does.
+    """A unit of what all strangers together may use within an hour.
 
-    While it is not known whether one is had it weighs little, so that many who want the same at once, which is had
-    once, are not in each other's way.
+    While it is not known whether the unit is used it weighs little, so that many simultaneous requests for the same
+    thing, which one of them receives, do not block each other.
 
-    :param most: for each name how many. As many as come at the same moment may be had beyond that, unless each is
-        ``had_at_once``.
+    :param kind: what is used, in the plural, as the log names it.
+    :param most: how many all may use together. As many as arrive at the same moment may be used in addition, unless
+        each is ``had_at_once``.
+    :param address: the address of a stranger: its network may use a tenth, and a thousandth once half is used, so that
+        a few networks do not use up everything.
+    :param name: whose quota it is, instead of the whole site's.
+    :param cure: for the log: how to allow more.
 
-    Raises :exc:`TemporarilyUnavailable` (429) where one of them has had that many.
+    Raises :exc:`TemporarilyUnavailable` (429) if the quota is used up.
     """
 
     def __init__(
-        self, server: Server, kind: str, most: Mapping[str, int], now: float, had_at_once: bool = False
+        self,
+        server: Server,
+        kind: str,
+        most: int,
+        now: float,
+        *,
+        address: str | None = None,
+        name: str = "",
+        cure: str | None = None,
+        had_at_once: bool = False,
     ) -> None:
         self._weight = _HAD if had_at_once else 1
         self._store = server.store
-        counters = [(*_counter(kind, name, _HOUR, now), number) for name, number in most.items()]
-        self._keys = [key for key, _, _ in counters]
+        places = [name] if address is None else [name, network(address)]
+        counters = [_counter(kind, place, _HOUR, now) for place in places]
+        self._keys = [key for key, _ in counters]
         self._ends_at = counters[0][1]
         counts = [self._store.count(key, self._ends_at, self._weight) for key in self._keys]
-        if any(count > number * _HAD for count, (_, _, number) in zip(counts, counters, strict=True)):
+        is_scarce = counts[0] > most * _HAD // 2
+        limits = [most, -(-most // (_SCARCE_SHARE if is_scarce else _SHARE))]
+        if any(count > limit * _HAD for count, limit in zip(counts, limits, strict=False)):
             self.give_back()
             raise TemporarilyUnavailable(
-                f"too many within an hour: {kind}", status=429, retry_after=self._ends_at - int(now), rule="rfc7591 3"
+                f"too many {kind} within an hour",
+                status=429,
+                retry_after=self._ends_at - int(now),
+                rule="rfc7591 3",
+                came="one network has used its share" if counts[0] <= most * _HAD else "all are used up",
+                cure=cure,
             )
 
     def had(self) -> None:
-        """It was had."""
+        """Count the unit as used."""
         self._add(_HAD - 1)
 
     def give_back(self) -> None:
-        """It was not."""
+        """Count nothing."""
         self._add(-self._weight)
 
     def _add(self, weight: int) -> None:
@@ -104,9 +163,18 @@ class Quota:
             self._store.count(key, self._ends_at, weight)
 
 
-def spend_quota(server: Server, kind: str, most: Mapping[str, int], now: float) -> None:
-    """One of so many is had at once. Raises :exc:`TemporarilyUnavailable` (429) as :class:`Quota` does."""
-    Quota(server, kind, most, now, had_at_once=True)
+def spend_quota(
+    server: Server,
+    kind: str,
+    most: int,
+    now: float,
+    *,
+    address: str | None = None,
+    name: str = "",
+    cure: str | None = None,
+) -> None:
+    """Use a unit at once. Raises :exc:`TemporarilyUnavailable` (429) as :class:`Quota` does."""
+    Quota(server, kind, most, now, address=address, name=name, cure=cure, had_at_once=True)
 
 
 def network(address: str) -> str:

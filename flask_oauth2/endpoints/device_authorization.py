@@ -8,7 +8,7 @@ from .. import signals, uris, user_codes, values
 from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..clients import authenticate
-from ..clients.throttle import network, spend_quota
+from ..clients.throttle import spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Request, Response
@@ -18,8 +18,8 @@ from ..settings import DEVICE_CODE
 if TYPE_CHECKING:
     from ..server import Server
 
-MOST_OF_NETWORK = 1000
-"""Codes that public clients of one address may get within an hour; each is a row."""
+MOST_CODES = 100_000
+"""Codes that public clients may get within an hour, a tenth of them from one network; each is a row."""
 
 _TRIES = 5
 """How often a user code is drawn that another device may have."""
@@ -44,7 +44,7 @@ def respond(server: Server, request: Request) -> Response:
             cure=f"name all that it may use: {update_client(client.client_id, options)}",
         )
     if not client.is_confidential:  # whom anybody can name, or pass for
-        spend_quota(server, "device codes", {network(request.address): MOST_OF_NETWORK}, now)
+        spend_quota(server, "device codes", MOST_CODES, now, address=request.address)
     scope = scope_check.read(form, client, server.settings)
     resource = audience_check.read(form, scope, server.resources(request.mount)) if server.described else ()
     asked = {"client_id": client.client_id, "scope": " ".join(scope), **({"resource": resource} if resource else {})}

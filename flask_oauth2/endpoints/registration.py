@@ -33,6 +33,9 @@ GRANT_KIND = "registration"
 
 _PURPOSE = "registration_access_token"
 
+_MORE = "raise OAUTH2_REGISTRATIONS_PER_HOUR, or behind a proxy let the application see the addresses of clients"
+"""The fix for a quota that is too small."""
+
 _TRIES = 8
 """How often a change is tried that others make too, and how often a shared client may be taken away and come again."""
 
@@ -158,7 +161,8 @@ def _share(server: Server, request: Request, client: Client, now: float) -> Clie
         found = store.get_client(client.client_id)
         if found is not None and _stays(server, found, now):
             return found
-        quota = Quota(server, "registrations", _most(server, request), now)
+        most = server.settings.registrations_per_hour
+        quota = Quota(server, "registrations", most, now, address=request.address, cure=_MORE)
         if registrations.add_client(client):
             quota.had()
             server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
@@ -184,21 +188,16 @@ def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
     return registration.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
 
 
-def _most(server: Server, request: Request) -> dict[str, int]:
-    """How many rows strangers may add, all of them and those of one network."""
-    most = server.settings.registrations_per_hour
-    return {"": most, network(request.address): -(-most // 10)}
-
-
 def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> None:
     """What a row of one's own costs. An initial access token is spent first: a crash then costs it, and never gives two
     clients.
     """
+    most = server.settings.registrations_per_hour
     if grant is None:
-        spend_quota(server, "registrations", _most(server, request), now)
+        spend_quota(server, "registrations", most, now, address=request.address, cure=_MORE)
     elif grant.parameters.get("reusable"):
-        most = {values.text(grant.key): server.settings.registrations_per_hour}
-        spend_quota(server, "registrations by one initial access token", most, now)
+        name, kind = values.text(grant.key), "registrations with one initial access token"
+        spend_quota(server, kind, most, now, name=name, cure=_MORE)
     elif not server.store.issue(grant, [], int(now)):
         raise _invalid_token(server, "the initial access token was used before")
 
@@ -246,7 +245,7 @@ def _change(
             raise InvalidClientMetadata(f"{name}: is not the client's to say, leave it out", rule="rfc7592 2.2")
     sent = asked.get("client_secret")
     if sent is not None:
-        _verify_secret(server, sent, before, now)
+        _verify_secret(server, sent, before, now, request.address)
     client, made = _read(server, request, asked, before), None
     if client.is_public:
         client = replace(client, secret=None)
@@ -257,9 +256,9 @@ def _change(
     return client, made
 
 
-def _verify_secret(server: Server, sent: object, before: Client, now: float) -> None:
+def _verify_secret(server: Server, sent: object, before: Client, now: float, address: str) -> None:
     """The secret of the client, or :exc:`InvalidClientMetadata`. Guesses are counted before they are looked at."""
-    attempt = Attempt(server, "client_secret", before.client_id, now)
+    attempt = Attempt(server, "client_secret", before.client_id, now, address)
     if not isinstance(sent, str) or not is_secret(sent, before.secret or ""):
         attempt.failed()
         # "the value of this field MUST match the currently issued client secret"

@@ -113,7 +113,7 @@ def _count(server: Server, names: Mapping[str, str], now: float) -> list[Attempt
         for kind, name in names.items():
             most = failures * _MOST[kind] if kind in _MOST else min(failures, MOST_WRONG)
             name = network(name) if kind == "address" else name
-            attempts.append(Attempt(server, f"user_code {kind}", name, now, most, is_guess=True))
+            attempts.append(Attempt(server, f"user_code {kind}", name, now, most=most, is_guess=True))
     except BaseException:
         for attempt in attempts:
             attempt.withdraw()

@@ -27,9 +27,9 @@ class Password:
         self._usergetter = usergetter
 
     def authorize(self, request: TokenRequest) -> Issue:
-        """Guessing is counted by user name, before the password is looked at."""
+        """Guesses are counted by user name and network, before the password is verified."""
         username, password = request.form.require("username"), request.form.require("password")
-        attempt = Attempt(request.server, "password", username, request.now)
+        attempt = Attempt(request.server, "password", username, request.now, request.request.address)
         try:
             user = self._usergetter(username, password, request.client, request)
         except BaseException:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from .. import values
 from ..clients.documents import host_of
-from ..clients.throttle import network, spend_quota
+from ..clients.throttle import spend_quota
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import Client, Grant, User
 from . import translations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 PATIENCE = 3600
 """Seconds that a person has to sign in and to decide."""
 
-MOST_KEPT = 1000
-"""Requests and forms of one address that are kept within an hour."""
+MOST_KEPT = 10_000
+"""Requests and forms of visitors that are saved within an hour, at most a tenth of them of one network."""
 
 LONGEST_KEPT = 16 * 1024
 """Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
@@ -115,7 +115,7 @@ def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) ->
     Raises :exc:`~.errors.TemporarilyUnavailable` (429) where too much came from ``address``: anybody can send it.
     """
     now = server.clock()
-    spend_quota(server, "kept requests", {network(address): MOST_KEPT}, now)
+    spend_quota(server, "kept requests", MOST_KEPT, now, address=address)
     name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
     kept = Grant(key=key, kind=kind, parameters=parameters, expires_at=int(now) + PATIENCE)
     server.store.issue(None, [kept], int(now))

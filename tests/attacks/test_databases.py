@@ -164,7 +164,7 @@ def test_devices(site: Site) -> None:
 
 def test_a_device_that_was_denied_or_is_too_late(site: Site) -> None:
     add_device_client(site)
-    denied, late, person = Device(site), Device(site), Person(site)
+    denied, late, person = Device(site, scope="profile"), Device(site, scope="profile"), Person(site)
     person.decide(denied.user_code, "deny")
     assert denied.error() == "access_denied"
     assert person.type(denied.user_code).status_code == 400

@@ -90,13 +90,27 @@ def test_a_device_that_polls_again_as_the_answer_was_slow_keeps_its_tokens(new_s
 
 
 @pytest.mark.parametrize("is_shipped", [False, True])
-def test_codes_are_not_made_without_end_for_whoever_names_a_public_client(new_site: NewSite, is_shipped: bool) -> None:
-    """Nor for whoever has an application with its secret in it."""
+def test_codes_are_not_made_without_end_for_whoever_names_a_public_client(
+    new_site: NewSite, is_shipped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor for whoever has an application with its secret in it; and a few networks do not use up all codes."""
+    monkeypatch.setattr("flask_oauth2.endpoints.device_authorization.MOST_CODES", 100)
     site = new_site(**OFFER)
     secret = add_device_client(site, secret="generated" if is_shipped else None)
     auth, named = (("tv", secret), {}) if is_shipped else (None, {"client_id": "tv"})
-    answers = [site.post("/device_authorization", auth, **named).status_code for _ in range(1500)]
-    assert 429 in answers
+
+    def ask(address: str) -> int:
+        environ = {"REMOTE_ADDR": address}
+        path = "/oauth/device_authorization"
+        return site.http.post(path, data=named, auth=auth, environ_overrides=environ).status_code
+
+    assert [ask("192.0.2.1") for _ in range(12)] == [200] * 10 + [429] * 2
+    had = sum(ask(f"192.0.2.{network}") == 200 for network in range(2, 12) for _ in range(12))
+    assert 10 + had < 60, "ten more networks leave a half"
+    assert ask("198.51.100.1") == 200
+    assert ask("198.51.100.1") == 429
+    others = [ask(f"198.51.100.{network}") for network in range(2, 100)]
+    assert set(others) == {200, 429}, "all together have an end"
 
 
 @pytest.mark.spec("rfc8628", "3.3")

@@ -734,7 +734,10 @@ def test_a_failure_is_remembered_for_a_moment_only(here: Site, served: DocumentS
 
 
 @pytest.mark.spec("client-id-metadata-document", "6.6")
-def test_many_who_ask_at_once_cause_one_fetch(here: Site, served: DocumentServer) -> None:
+def test_many_who_ask_at_once_cause_one_fetch(
+    here: Site, served: DocumentServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_cache, "MOST_WAITING", 20)
     url = served.put()
     found, served.gate = here.server.clients.documents, threading.Event()
     with ThreadPoolExecutor(20) as pool:
@@ -835,6 +838,18 @@ def test_who_waits_for_a_resolver_does_not_wait_for_ever(site: Site, monkeypatch
     assert failure.came == "no answer in time"
     stuck.set()
     settle(site)
+
+
+@pytest.mark.spec("client-id-metadata-document", "6.6")
+def test_few_requests_wait_long(here: Site, served: DocumentServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_cache, "MOMENT", 0)
+    monkeypatch.setattr(document_cache, "MOST_WAITING", 0)
+    found, served.gate = here.server.clients.documents, threading.Event()
+    with pytest.raises(TemporarilyUnavailable):
+        found.find(served.put())
+    served.gate.set()
+    settle(here)
+    assert found.find(served.url()).name == "Agent"
 
 
 def test_a_system_without_threads_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

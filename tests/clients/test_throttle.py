@@ -61,6 +61,33 @@ def test_wrong_secrets_of_clients_that_are_not_there_are_counted_by_address(new_
     assert guess(12, "192.0.2.2") == 401
 
 
+def from_address(site: Site, address: str, secret: str, client_id: str = "web") -> int:
+    form, environ = {"grant_type": "client_credentials"}, {"REMOTE_ADDR": address}
+    answer = site.http.post("/oauth/token", data=form, auth=(client_id, secret), environ_overrides=environ)
+    return answer.status_code
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_guesses_from_one_network_lock_out_no_other(site: Site) -> None:
+    site.add_client("web", "correct horse")
+    guesses = [from_address(site, "192.0.2.1", f"guess {number}") for number in range(20)]
+    assert guesses == [401] * 10 + [429] * 10
+    assert from_address(site, "192.0.2.1", "correct horse") == 429
+    assert from_address(site, "192.0.2.2", "correct horse") == 200
+    assert from_address(site, "2001:db8::1", "correct horse") == 200
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_guesses_from_many_networks_count_together_at_last(new_site: Callable[..., Site]) -> None:
+    site = new_site(OAUTH2_THROTTLE_FAILURES=1)
+    site.add_client("web", "correct horse")
+    networks = [f"198.51.{number}.1" for number in range(101)]
+    assert [from_address(site, network, "guess") for network in networks[:99]] == [401] * 99
+    assert from_address(site, "192.0.2.2", "correct horse") == 200, "right ones do not count"
+    assert [from_address(site, network, "guess") for network in networks[99:]] == [401, 429]
+    assert from_address(site, "192.0.2.2", "correct horse") == 429
+
+
 def test_other_clients_are_not_touched(site: Site) -> None:
     site.add_client("web", "correct horse")
     site.add_client("other", "battery staple")

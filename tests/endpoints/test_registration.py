@@ -715,7 +715,7 @@ class TestHygiene:
     def test_strangers_add_so_many_an_hour(self, new_site: Callable[..., Site], kind: dict[str, Any]) -> None:
         site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=20)
         for number in range(20):
-            register(site, kind | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": f"192.0.2.{number // 2}"})
+            register(site, kind | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": f"192.0.2.{number}"})
         answer = send(site, kind | {"client_name": "more"}, environ_base={"REMOTE_ADDR": "192.0.2.99"})
         assert (answer.status_code, answer.get_json()["error"]) == (429, "temporarily_unavailable")
         assert 0 < int(answer.headers["Retry-After"]) <= 3600
@@ -735,6 +735,31 @@ class TestHygiene:
             assert answer.status_code == 429
         for number, address in enumerate(["2001:db8:0:1::1", "192.0.2.1", "192.0.2.2", ""] + ["192.0.2.3"] * 3):
             register(site, CODE | {"client_name": f"of another {number}"}, environ_base={"REMOTE_ADDR": address})
+
+    @pytest.mark.spec("rfc7591", "3")
+    def test_a_few_networks_do_not_use_up_the_registrations_of_everybody(self, new_site: Callable[..., Site]) -> None:
+        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=100)
+
+        def ask(address: str, number: int) -> int:
+            metadata = SERVER | {"client_name": f"{address} {number}"}
+            return send(site, metadata, environ_base={"REMOTE_ADDR": address}).status_code
+
+        answers = [ask(f"192.0.2.{network}", number) for network in range(20) for number in range(12)]
+        assert answers.count(201) < 70
+        assert ask("198.51.100.7", 0) == 201
+
+    @pytest.mark.spec("rfc7591", "3")
+    def test_vendors_register_from_one_address(self, new_site: Callable[..., Site]) -> None:
+        site = new_site(OAUTH2_REGISTRATION="open")
+        for number in range(200):
+            register(site, SERVER | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": "192.0.2.1"})
+
+    @pytest.mark.spec("rfc7591", "3")
+    def test_the_log_names_the_option(self, new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture) -> None:
+        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
+        register(site, SERVER)
+        assert send(site, SERVER).status_code == 429
+        assert "raise OAUTH2_REGISTRATIONS_PER_HOUR" in caplog.text
 
     def test_what_is_refused_costs_nothing(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)

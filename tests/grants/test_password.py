@@ -90,6 +90,29 @@ def test_an_error_of_the_application_counts_against_nobody(new_site: Any) -> Non
     assert site.token("password", auth, username="ada", password="x").status_code == 200
 
 
+def guess(site: Site, auth: tuple[str, str], username: str, password: str, address: str) -> int:
+    form = {"grant_type": "password", "username": username, "password": password}
+    answer = site.http.post("/oauth/token", data=form, auth=auth, environ_overrides={"REMOTE_ADDR": address})
+    return answer.status_code
+
+
+@pytest.mark.spec("rfc6749", "4.3.2")
+def test_guesses_from_one_network_do_not_lock_out_the_user_elsewhere(site: Site) -> None:
+    auth = ("web", site.add_client())
+    assert [guess(site, auth, "ada", "guess", "192.0.2.1") for _ in range(12)] == [400] * 10 + [429] * 2
+    assert guess(site, auth, "ada", "ada's password £", "192.0.2.2") == 200
+
+
+@pytest.mark.spec("rfc6749", "4.3.2")
+def test_one_network_does_not_try_every_user(new_site: Any) -> None:
+    site = new_site(OAUTH2_THROTTLE_FAILURES=2, OAUTH2_GRANT_TYPES=["password"])
+    site.provider.usergetter(lambda username, password, client, request: None)
+    auth = ("web", site.add_client(grant_types=("password",)))
+    answers = [guess(site, auth, f"user {number}", "password1", "192.0.2.1") for number in range(25)]
+    assert answers == [400] * 20 + [429] * 5
+    assert guess(site, auth, "user 99", "password1", "192.0.2.2") == 400
+
+
 def test_another_spelling_of_a_name_is_no_other_name_to_guess_for(site: Site) -> None:
     auth = ("web", site.add_client())
     spellings = ["ada", "ADA", " ada", "Ada ", "aDa", "\uff41da", "adA", "AdA", "ADa", "aDA"]
