@@ -264,6 +264,9 @@ class OAuth2Provider(Protection):
 
     def _build(self, app: flask.Flask) -> Server:
         settings = Settings.load(app.config, warns=False)
+        unseen = flask.has_request_context() and web.find_unseen_mount(settings.issuer, flask.request.script_root)
+        if unseen:
+            log.warning("%s", unseen)
         chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
         open_store, replica = chosen.choose_store(app, settings), chosen.choose_replica(app, settings)

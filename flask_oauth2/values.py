@@ -17,8 +17,12 @@ from hashlib import sha256
 from zlib import crc32
 
 _SHAPE = re.compile(rb"[a-z0-9]+_[A-Za-z0-9_-]{50}\Z")
-# the name of an option is no value; who looks at the start of a word alone does not look at long ones again and again
-_IN_TEXT = re.compile(r"(?<!OAUTH)(?<![a-z0-9])([a-z0-9]+_)\.?[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]+)*")
+_REST = r"\.?[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]+)*"
+_OURS = re.compile(rf"(o(?:at|st|rt|ac|ar|cs|dc|it|ra)_){_REST}")
+"""What begins with a default prefix is masked, however damaged it is."""
+_OTHERS = re.compile(rf"(?<![a-z0-9])([a-z0-9]+_)({_REST})")
+"""Read from the start of a word only, so that long words are not read again and again."""
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z]).{32}")
 _BODY, _CHECKSUM = 44, 6
 NO_STAMP = bytes(6)
 """The front of the key of a value that was not minted here."""
@@ -63,8 +67,13 @@ def find_key(value: str, prefix: str) -> bytes | None:
 
 
 def mask(text: str) -> str:
-    """``text`` without the values in it, fit for a log."""
-    return _IN_TEXT.sub(r"\1…", text)
+    """Return a text without the values in it, fit for a log. Words that only look similar stay readable."""
+    return _OTHERS.sub(_mask_random, _OURS.sub(r"\1…", text))
+
+
+def _mask_random(found: re.Match[str]) -> str:
+    """Mask what was drawn at random, with a prefix that the application has chosen."""
+    return f"{found[1]}…" if _RANDOM.match(found[2]) else found[0]
 
 
 def new_id(now: float) -> bytes:

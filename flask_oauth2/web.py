@@ -218,7 +218,7 @@ def find_mistakes(issuer: str | None) -> list[str]:
     """What the request that is being answered shows of a wrong deployment, each as a sentence with the cure."""
     if not flask.has_request_context():
         return []
-    environ, mistakes = flask.request.environ, []
+    environ, mistakes = flask.request.environ, [find_unseen_mount(issuer, flask.request.script_root)]
     is_proxied = environ.get("HTTP_X_FORWARDED_PROTO", "").lower() == "https"
     if is_proxied and environ["wsgi.url_scheme"] == "http":
         mistakes.append(
@@ -231,7 +231,31 @@ def find_mistakes(issuer: str | None) -> list[str]:
             f"the request was sent to the host {host[:100]!r}, but OAUTH2_ISSUER is {issuer}: give clients the "
             "issuer's own URL, or set OAUTH2_ISSUER to the URL that they use"
         )
-    return mistakes
+    return [mistake for mistake in mistakes if mistake]
+
+
+def find_mount(app: flask.Flask) -> str:
+    """Return the path below which clients reach the application: that of ``OAUTH2_ISSUER``, or ``APPLICATION_ROOT``.
+
+    This is what is known outside of requests. A request has it in ``SCRIPT_NAME``, see :func:`find_unseen_mount`.
+    """
+    path = urlsplit(app.config.get("OAUTH2_ISSUER") or "").path
+    return (path or str(app.config["APPLICATION_ROOT"] or "")).rstrip("/")
+
+
+def find_unseen_mount(issuer: str | None, seen: str) -> str:
+    """Return what is wrong if the issuer has a path that requests do not have in ``SCRIPT_NAME``; empty if nothing is.
+
+    The server then names endpoints without that path, which no client reaches.
+    """
+    path = urlsplit(issuer or "").path.rstrip("/")
+    if not path or seen.rstrip("/") == path:
+        return ""
+    return (
+        f"OAUTH2_ISSUER has the path {path}, but the application sees {seen or 'no path'} in SCRIPT_NAME, so the URLs "
+        f"of its endpoints lack it: let the proxy send X-Forwarded-Prefix: {path} and wrap the application in "
+        f"Werkzeug's ProxyFix(app.wsgi_app, x_prefix=1), or set SCRIPT_NAME={path} for the WSGI server"
+    )
 
 
 def find_claims() -> dict[str, str]:

@@ -264,6 +264,30 @@ def test_nor_by_a_server_that_is_called_what_the_host_header_says(tmp_path: Path
         app.test_client().get(WELL_KNOWN, environ_overrides=environ)
 
 
+@pytest.mark.spec("rfc8414", "3")
+@pytest.mark.parametrize(
+    ("issuer", "mount", "is_seen"),
+    [
+        ("https://login.example/notes", "", False),
+        ("https://login.example/notes", "/other", False),
+        ("https://login.example/notes", "/notes", True),
+        ("https://login.example/notes/", "/notes", True),
+        ("https://login.example", "/notes", True),
+        ("https://login.example", "", True),
+    ],
+)
+def test_an_issuer_whose_path_the_application_does_not_see_is_logged(
+    tmp_path: Path, issuer: str, mount: str, is_seen: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = new_app(tmp_path, OAUTH2_ISSUER=issuer)
+    OAuth2Provider(app, store=MemoryStore())
+    for _ in range(2):
+        app.test_client().get(WELL_KNOWN, environ_overrides={"SCRIPT_NAME": mount})
+    logged = [record.getMessage() for record in caplog.records if "OAUTH2_ISSUER has the path" in record.getMessage()]
+    assert len(logged) == (0 if is_seen else 1)
+    assert is_seen or "X-Forwarded-Prefix: /notes" in logged[0]
+
+
 class Person(flask_login.UserMixin):  # type: ignore[misc]
     def __init__(self, person_id: str) -> None:
         self.id = person_id

@@ -87,6 +87,36 @@ def test_a_value_is_masked_for_the_log() -> None:
         assert values.mask(f"set {name} = {value}") == f"set {name} = oat_…"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token_endpoint_auth_methods_supported",
+        "my_application_of_the_whole_company_2026",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "flask oauth2 client update my_very_long_client_id_of_a_robot --scope notes:read",
+        "OAUTH2_CLIENT_ID_METADATA_DOCUMENTS_AllowedHosts",
+        "client_TheNewApplication",
+    ],
+)
+def test_words_stay_readable_in_the_log(text: str) -> None:
+    assert values.mask(text) == text
+
+
+@pytest.mark.parametrize("before", ["", "'", "=", "%3D", "%3d", "X", "my_", "token_endpoint_auth_methods_supported_"])
+@pytest.mark.parametrize("prefix", ["oat", "ocs", "acme"])
+def test_a_value_is_masked_wherever_it_stands(before: str, prefix: str) -> None:
+    value = values.new(prefix, STAMP)
+    for text in (value, value[:-7], f"{value}x", f"{value}.{value}"):
+        masked = values.mask(f"{before}{text}")
+        assert masked.endswith("_…")
+        assert value[10:30] not in masked
+
+
+@pytest.mark.parametrize("text", ["oat_meal_for_breakfast_and_lunch", "ost_.eyJhIjoxfQeyJhIjoxfQ.sig"])
+def test_whatever_has_a_default_prefix_is_masked(text: str) -> None:
+    assert values.mask(text) == f"{text[:4]}…"
+
+
 def test_a_long_word_is_masked_as_fast_as_a_short_one() -> None:
     """Whatever strangers send may be masked; the square of this takes an hour."""
     word = "a" * 1_000_000

@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from .. import resources
+from .. import resources, web
 from ..endpoints import metadata
 from ..guard import find_guards
 from . import proxy
@@ -47,12 +47,17 @@ def _probe(examined: Examined, visitor: Visitor) -> Iterator[Finding]:
     mount = ""
     try:
         first = visitor.get(server_urls(examined)[0], Origin="https://page.example")
-        mount = find_mount(examined, first)
+        seen = find_mount(examined, first)
+        mount = web.find_mount(examined.app) or seen or ""
     except Unreachable as absence:
         yield error(
             f"the application cannot be reached under its public URL: {absence.reason}", "rfc8414 3", absence.cure
         )
         return
+    unseen = "" if seen is None else web.find_unseen_mount(examined.settings.issuer, seen)
+    if unseen:
+        what, _, cure = unseen.partition(": ")
+        yield error(what, "rfc8414 3", cure)
     for name, run in PROBES:
         try:
             for found in run(examined, visitor, mount):
@@ -73,9 +78,11 @@ def server_urls(examined: Examined) -> list[str]:
     return [f"{base}{path}", base] if path else [base]
 
 
-def find_mount(examined: Examined, answer: Answer) -> str:
-    """The path at which the application is mounted, by what its own document says."""
-    endpoint = str((answer.members or {}).get("revocation_endpoint", ""))
+def find_mount(examined: Examined, answer: Answer) -> str | None:
+    """Return the path at which the application sees itself, by what its own document says; None without a document."""
+    if answer.members is None or "revocation_endpoint" not in answer.members:
+        return None
+    endpoint = str(answer.members["revocation_endpoint"])
     own = examined.server.url("revocation", "").removeprefix(examined.server.origin)
     path = urlsplit(endpoint).path
     return path.removesuffix(own) if path.endswith(own) else ""

@@ -16,7 +16,7 @@ import flask
 from blinker import NamedSignal
 from flask.sessions import SecureCookieSessionInterface
 
-from .. import login, values
+from .. import login, values, web
 from ..errors import ConfigurationError, OAuth2Error
 from ..offer import Parts
 from ..provider import EXTENSION, Installed, OAuth2Provider
@@ -104,7 +104,7 @@ class Stage:
     @property
     def mount(self) -> str:
         """The path below which the application answers."""
-        return str(self.app.config["APPLICATION_ROOT"] or "").rstrip("/")
+        return web.find_mount(self.app)
 
     def add_client(self, client: Client) -> None:
         """File a client of the simulation, also where the application keeps its clients itself."""

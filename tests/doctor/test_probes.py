@@ -97,6 +97,30 @@ def test_mounted_at_a_path(new_patient: NewPatient, serve: Serve, issuer: str) -
     assert api.diagnose(url=serve(mount)) == []
 
 
+@pytest.mark.spec("rfc8414", "3")
+def test_a_prefix_that_the_application_does_not_see(new_patient: NewPatient, serve: Serve) -> None:
+    """A proxy removes the prefix and does not name it."""
+    api = new_patient(OAUTH2_ISSUER=f"{ISSUER}/notes")
+    api.provider.protect_resource("/files", ["notes"])
+    asked: list[str] = []
+
+    def mount(environ: Any, start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        asked.append(path)
+        if not path.startswith(("/.well-known/", "/notes/")):
+            return Response("nothing here", 404)(environ, start_response)
+        environ |= {"PATH_INFO": path.removeprefix("/notes")}
+        return api.app(environ, start_response)
+
+    findings = api.diagnose(url=serve(mount))
+    (found,) = [finding for finding in findings if finding.check == "probes.reached"]
+    assert (found.level, found.rule) == ("error", "rfc8414 3")
+    assert found.what.startswith("OAUTH2_ISSUER has the path /notes, but the application sees no path")
+    assert "ProxyFix(app.wsgi_app, x_prefix=1)" in found.cure
+    assert "/notes/oauth/token" in asked
+    assert "/oauth/token" not in asked
+
+
 def test_a_prefix_that_loses_what_is_well_known(new_patient: NewPatient, serve: Serve) -> None:
     api = new_patient(OAUTH2_ISSUER=f"{ISSUER}/notes")
 

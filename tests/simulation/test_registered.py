@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import flask
 import pytest
@@ -47,8 +48,9 @@ def readable(site: Site) -> Site:
 def test_an_application_in_order(new_app: NewSite, profile: str, options: dict[str, Any]) -> None:
     steps = play(readable(new_app(**options)).app, profile)
     assert notes_of(steps) == ""
-    assert learnt(steps, "Call a view") == f"{options.get('APPLICATION_ROOT', '')}/api/me takes the token"
-    assert f"GET {options.get('APPLICATION_ROOT', '')}/api/me → 401" in lines_of(steps)
+    mount = options.get("APPLICATION_ROOT") or urlsplit(options.get("OAUTH2_ISSUER") or "").path
+    assert learnt(steps, "Call a view") == f"{mount}/api/me takes the token"
+    assert f"GET {mount}/api/me → 401" in lines_of(steps)
 
 
 def test_what_belongs_to_a_resource_is_asked_for_it(new_app: NewSite) -> None:
