@@ -272,6 +272,42 @@ def test_rotation_ends_the_old_secret_and_keeps_the_tokens(sql_site: Site, run: 
     assert sql_site.is_alive(token)
 
 
+def test_a_script_gives_a_known_secret(sql_site: Site, run: Run, tmp_path: Path) -> None:
+    chosen = "correct horse battery"
+    (tmp_path / "secret").write_text(f"{chosen}\n")
+    create = ["client", "create", "Photos", *SERVICE, "--client-id"]
+    for client_id, options, sent in (
+        ("file", ["--secret-file", str(tmp_path / "secret")], None),
+        ("stdin", ["--secret-file", "-"], f"{chosen}\r\n"),
+    ):
+        result = run(*create, client_id, *options, input=sent)
+        assert chosen not in result.output
+        assert sql_site.token("client_credentials", (client_id, chosen)).status_code == 200
+    run("client", "rotate-secret", "file", "--secret-file", "-", input="another horse battery\n")
+    assert sql_site.token("client_credentials", ("file", chosen)).status_code == 401
+    assert sql_site.token("client_credentials", ("file", "another horse battery")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (b"short\n", [], "secret"),
+        (b"", [], "secret"),
+        (b"correct horse \xff battery", [], "not text in UTF-8"),
+        (b"correct horse battery", ["--secret"], "give one of the two"),
+        (b"correct horse battery", ["--public"], "a public client has no secret"),
+    ],
+)
+def test_a_secret_that_a_script_cannot_give(
+    run: Run, tmp_path: Path, content: bytes, options: list[str], said: str
+) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    given = ["--redirect-uri", "https://photos.example/cb"] if "--public" in options else SERVICE
+    result = run("client", "create", "Photos", *given, *options, "--secret-file", str(tmp_path / "secret"), ends=2)
+    assert said in result.output
+    assert "--secret-file" in run("client", "create", "P", *SERVICE, "--secret-file", "/nothing", ends=2).output
+
+
 def test_rotation_takes_a_chosen_secret(sql_site: Site, run: Run, create: Create) -> None:
     client, chosen = create(*SERVICE), "correct horse battery"
     assert chosen not in run("client", "rotate-secret", client["client_id"], "--secret", input=f"{chosen}\n" * 2).output

@@ -196,7 +196,7 @@ def login():  # in place of a real login page: this one believes everybody
             db.session.commit()
         session["user_id"] = user.id
         back = request.args.get("next", "")
-        return redirect(back if back.startswith("/oauth/") else "/")
+        return redirect(back if back.startswith(f"{request.script_root}/oauth/") else "/")
     return '<form method="post"><input name="username"> <button>Sign in</button></form>'
 
 

@@ -73,6 +73,17 @@ client_group = AppGroup("client", help="Who may ask for tokens.")
 oauth2.add_command(client_group)
 
 
+secret_options = (
+    click.option("--secret", "chosen", is_flag=True, help="Ask for a secret instead of generating one."),
+    click.option(
+        "--secret-file",
+        type=click.File("r", encoding="utf-8"),
+        metavar="FILE",
+        help="Read a known secret from a file, for scripts; - reads standard input.",
+    ),
+)
+
+
 def client_options(command: Command) -> Command:
     """The options that say what a client is, each None or empty where it is not given."""
     for option in reversed(
@@ -99,7 +110,7 @@ def client_options(command: Command) -> Command:
             click.option("--pkce/--no-pkce", "pkce_required", default=None, help="In place of OAUTH2_PKCE_REQUIRED."),
             click.option("--resource-server/--no-resource-server", default=None, help="It may introspect all tokens."),
             *(click.option(f"--{option}", metavar="URL", help=purpose) for option, purpose in _PAGES.items()),
-            click.option("--secret", "chosen", is_flag=True, help="Ask for a secret in place of making one."),
+            *secret_options,
             json_option,
         ]
     ):
@@ -111,7 +122,7 @@ def client_options(command: Command) -> Command:
 @click.argument("name")
 @click.option("--client-id", metavar="ID", help="An id of your own choice.")
 @client_options
-def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **given: Any) -> None:
+def create(name: str, client_id: str | None, as_json: bool, **given: Any) -> None:
     """Register a client and print its id and its secret.
 
     With a redirect URI its users sign in (authorization_code, refresh_token); without one it acts for itself
@@ -132,7 +143,7 @@ def create(name: str, client_id: str | None, chosen: bool, as_json: bool, **give
     client = _changed(blank, server, given)
     if not client.grant_types:
         client = _with_default_grants(client, server)
-    _keep(server, client, signals.client_created, chosen, as_json)
+    _keep(server, client, signals.client_created, given, as_json)
 
 
 @client_group.command("list")
@@ -167,25 +178,26 @@ def show(client_id: str, as_json: bool) -> None:
 @click.option("--name", help="What users know it by.")
 @client_options
 @click.option("--clear", multiple=True, type=click.Choice([*_EMPTY, *_PAGES]), help="Take away; repeatable.")
-def update(client_id: str, chosen: bool, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
+def update(client_id: str, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Change a client: what is given replaces what was there, all else stays."""
     server = _find_server_of_clients()
     before = _find(server, client_id)
     client = registration.withhold(_changed(before, server, given, clear), before)
-    _keep(server, client, signals.client_updated, chosen, as_json)
+    _keep(server, client, signals.client_updated, given, as_json)
 
 
 @client_group.command("rotate-secret")
 @click.argument("client_id")
-@click.option("--secret", "chosen", is_flag=True, help="Ask for a secret in place of making one.")
+@secret_options[0]
+@secret_options[1]
 @json_option
-def rotate_secret(client_id: str, chosen: bool, as_json: bool) -> None:
+def rotate_secret(client_id: str, as_json: bool, **given: Any) -> None:
     """Give a client a new secret. The old one ends at once; tokens stay."""
     server = _find_server_of_clients()
     client = _find(server, client_id)
     if client.auth_method not in rules.SECRET_METHODS:
         raise click.ClickException(f"client {client_id!r} has no secret: it authenticates by {client.auth_method}")
-    _keep(server, replace(client, secret=None), signals.secret_rotated, chosen, as_json)
+    _keep(server, replace(client, secret=None), signals.secret_rotated, given, as_json)
 
 
 @client_group.command("delete")
@@ -259,15 +271,16 @@ def _with_default_grants(client: Client, server: Server) -> Client:
     return replace(client, grant_types=grant_types, response_types=response_types)
 
 
-def _keep(server: Server, client: Client, signal: NamedSignal, chosen: bool, as_json: bool) -> None:
-    """Give the client the secret that it lacks, file it, and print it with the secret that was made."""
+def _keep(server: Server, client: Client, signal: NamedSignal, given: dict[str, Any], as_json: bool) -> None:
+    """Give the client the secret that it lacks, save it, and print it with the generated secret."""
     made = None
+    is_chosen = given["chosen"] or given["secret_file"] is not None
     if client.is_public:
-        if chosen:
-            raise click.UsageError("a public client has no secret: leave --secret out")
+        if is_chosen:
+            raise click.UsageError("a public client has no secret: leave --secret and --secret-file out")
         client = replace(client, secret=None)
-    elif chosen:
-        secret = click.prompt("Secret", hide_input=True, confirmation_prompt=True, err=True)
+    elif is_chosen:
+        secret = _read_secret(given)
         rules.check_secret(secret)
         client = replace(client, secret=hash_secret(secret))
     elif client.auth_method in rules.SECRET_METHODS and client.secret is None:
@@ -281,6 +294,18 @@ def _keep(server: Server, client: Client, signal: NamedSignal, chosen: bool, as_
     _print_client(_describe(client) | ({"client_secret": made} if made else {}), as_json)
     if made:
         click.echo("\nKeep the secret now: it is not shown again, and only a hash of it is kept here.", err=True)
+
+
+def _read_secret(given: dict[str, Any]) -> str:
+    """Read a known secret from a file, or ask for one."""
+    if given["secret_file"] is None:
+        return str(click.prompt("Secret", hide_input=True, confirmation_prompt=True, err=True))
+    if given["chosen"]:
+        raise click.UsageError("--secret asks for a secret and --secret-file reads one: give one of the two")
+    try:
+        return str(given["secret_file"].read()).rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.UsageError("the file of --secret-file is not text in UTF-8") from None
 
 
 def _describe(client: Client) -> dict[str, Any]:

@@ -19,9 +19,8 @@ def run_tests(page: Page, block: Block) -> None:
 
 
 def run_docs(page: Page, block: Block) -> None:
-    """The gate builds them in the same way."""
-    gate = (ROOT / ".ci/run").read_text()
-    assert all(f"\n{command.strip()}\n" in gate for command in block.code.split(" && "))
+    """The gate runs the command that readers see."""
+    assert f"\ndocs='{block.code.strip()}'\n" in (ROOT / ".ci/run").read_text()
 
 
 def answer(page: Page, prompt: str) -> str:

@@ -7,7 +7,12 @@ from doc_page import Page
 
 def check(page: Page) -> None:
     """Its users may come by the links of strangers; browsers take a slash, a tab and a slash for two slashes."""
-    http = page.namespace["app"].test_client()
+    app = page.namespace["app"]
+    http = app.test_client()
+    below = {"SCRIPT_NAME": "/notes"}
+    for target, location in {"/notes/oauth/authorize": "/notes/oauth/authorize", "/oauth/authorize": "/notes/"}.items():
+        answer = http.post("/login", query_string={"next": target}, data={"name": "ada"}, environ_overrides=below)
+        assert answer.location == location
     targets = {"/oauth/authorize?client_id=x": "/oauth/authorize?client_id=x"}
     targets |= dict.fromkeys(("https://evil.example/", "//evil.example/", "/\t/evil.example"), "/")
     for target, location in targets.items():
