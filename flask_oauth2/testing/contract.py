@@ -812,6 +812,20 @@ class TestConsents:
         assert not consents.set_consent(other, first)
         assert consents.get_consent("user", "client") == wider
 
+    @spec("rfc8707", "2.1")
+    def test_what_was_allowed_at_another_resource_meanwhile_stays(self, store: Store) -> None:
+        """Two consents may differ by their resources alone."""
+        consents = _consents(store)
+        first = new_consent(scope=("read",), by_resource={"https://a.example": ("read",)})
+        assert consents.set_consent(first, None)
+        wider = replace(first, by_resource={**first.by_resource, "https://b.example": ("read",)})
+        other = replace(first, by_resource={**first.by_resource, "https://c.example": ("read",)})
+        assert consents.set_consent(wider, first)
+        assert not consents.set_consent(other, first)
+        assert consents.get_consent("user", "client") == wider
+        assert consents.set_consent(replace(other, by_resource={}), wider)
+        assert not consents.set_consent(wider, first)
+
     def test_one_that_was_taken_back_meanwhile_is_not_brought_back(self, store: Store) -> None:
         consents = _consents(store)
         first = new_consent()

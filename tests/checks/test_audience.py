@@ -268,6 +268,25 @@ class TestConsent:
         assert two.ask(resource=FILES, scope="profile").status_code == 200
         assert two.ask(resource=API, scope="write").status_code == 200
 
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_a_page_allows_only_the_resource_that_it_showed(self, new_site: NewSite) -> None:
+        """The scope belongs to another resource by the time that the user presses Allow."""
+        store = MemoryStore()
+        before, after = new_site(store=store), new_site(store=store)
+        before.provider.protect_resource("/old", ["write"])
+        after.provider.protect_resource("/new", ["write"])
+        assert after.server.clock is after.clock
+        before.add_client(secret=None)
+        before.sign_in()
+        page = before.ask(scope="write")
+        assert "https://login.example/old" in page.text
+        after.browser.set_cookie("session", before.browser.get_cookie("session").value)
+        again = after.allow(page)
+        assert again.status_code == 200
+        assert "https://login.example/new" in again.text
+        answer = after.redeem(answer_of(after.allow(again))["code"], client_id="web").get_json()
+        assert audience_of(after, answer["access_token"]) == ("https://login.example/new",)
+
     def test_what_was_allowed_before_there_were_resources_is_for_none(self, new_site: NewSite) -> None:
         store = MemoryStore()
         before = new_site(store=store)

@@ -52,6 +52,29 @@ def test_reuse_ends_the_whole_family(site: Site, secret: str) -> None:
     assert not any(site.is_alive(tokens["access_token"]) for tokens in (first, second, third))
 
 
+@pytest.mark.spec("rfc9700", "4.14.2")
+def test_the_replay_of_one_that_has_expired_meanwhile_ends_the_family_too(new_site: Any) -> None:
+    site = new_site(OAUTH2_REFRESH_TOKEN_LIFETIME=100)
+    secret = site.add_client()
+    first = site.tokens(secret)
+    site.clock.forward(90)
+    second = site.refresh(first["refresh_token"], secret).get_json()
+    site.clock.forward(60)
+    assert refusal(site.refresh(first["refresh_token"], secret)) == (400, "invalid_grant")
+    assert not site.is_alive(second["access_token"])
+    assert refusal(site.refresh(second["refresh_token"], secret)) == (400, "invalid_grant")
+
+
+@pytest.mark.spec("rfc6749", "5.1")
+def test_where_the_grant_is_off_nobody_gets_one(new_site: Any) -> None:
+    """The record of a client may be older than the setting."""
+    site = new_site(OAUTH2_GRANT_TYPES=["authorization_code"])
+    secret = site.add_client(grant_types=("authorization_code", "refresh_token"))
+    assert "refresh_token" not in site.tokens(secret)
+    both = new_site()
+    assert "refresh_token" in both.tokens(both.add_client())
+
+
 @pytest.mark.spec("oauth-v2-1", "4.3.1")
 def test_a_public_client_has_no_leeway(site: Site) -> None:
     site.add_client("app", None)
