@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyReq
 from . import uris
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
-from .settings import LOOPBACK_HOSTS
+from .urls import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
