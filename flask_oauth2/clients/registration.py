@@ -188,8 +188,11 @@ def _response_types(asked: Mapping[str, Any], server: Server, grant_types: Itera
 
 
 def _scope(asked: Mapping[str, Any]) -> Scope:
+    scope = asked.get("scope")
+    if not isinstance(scope, str | None):
+        raise InvalidMetadata("scope", "must be text")
     try:
-        return scopes.parse_option(_text(asked, "scope"))
+        return scopes.parse_option(scope or "")
     except ValueError as error:
         raise InvalidMetadata("scope", str(error)) from None
 

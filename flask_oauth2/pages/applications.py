@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.wrappers import Response
 
-from .. import uris, web
+from .. import web
 from ..consents import end_consent
 from ..errors import AccessDenied
 from ..records import Client, Consent
 from ..stores.base import ConsentStore
 from .base import describe, page, read_ticket, redirect, show_error, write_ticket
-from .clients import name_of, vouched
+from .clients import name_of, site_of, vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -61,12 +61,13 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
 
     def connect(consent: Consent) -> Connection:
         client = server.store.get_client(consent.client_id)
-        metadata: Any = vouched(server, client).metadata if client else {}
+        shown = vouched(server, client) if client else None
+        metadata: Any = shown.metadata if shown else {}
         return Connection(
             client_id=consent.client_id,
             name=name_of(client, consent.client_id),
             uri=metadata.get("client_uri"),
-            site=uris.host_and_port(metadata.get("client_uri") or ""),
+            site=site_of(shown) if shown else "",
             logo_uri=metadata.get("logo_uri"),
             is_unverified=client is None or not client.is_vetted,
             scopes=describe(server, consent.scope),

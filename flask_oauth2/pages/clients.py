@@ -45,6 +45,11 @@ def vouched(server: Server, client: Client, redirect_uri: str | None = None) -> 
     return replace(client, metadata=shown)
 
 
+def site_of(client: Client) -> str:
+    """Return the host of the home page of a client, for the text of a link; empty without a home page."""
+    return uris.origin(str(client.metadata.get("client_uri") or "")).removeprefix("https://")
+
+
 def describe_client(server: Server, client: Client, redirect_uri: str | None = None) -> dict[str, Any]:
     """Return the variables of a template that shows a client."""
     shown = vouched(server, client, redirect_uri)
@@ -52,7 +57,7 @@ def describe_client(server: Server, client: Client, redirect_uri: str | None = N
         "client": shown,
         "client_name": name_of(client, client.client_id),
         "client_host": find_host(client),
-        "client_site": uris.host_and_port(shown.metadata.get("client_uri") or ""),
+        "client_site": site_of(shown),
         "is_unverified": not client.is_vetted,
         "place": uris.host_and_port(redirect_uri or ""),
         "opens_application": redirect_uri is not None and uris.opens_application(redirect_uri),
