@@ -58,6 +58,7 @@ def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: 
     ours = {
         "client": vouched(server, needed.client, redirect_uri),
         "client_host": find_host(needed.client),
+        "is_unverified": not needed.client.is_vetted,
         "resources": resource,
         "user": user,
         "host": uris.origin(redirect_uri),

@@ -337,6 +337,13 @@ class TestRegister:
         assert said in unescape(answer.text)
         assert "Nothing is saved yet: look at what is marked below." in answer.text
 
+    @pytest.mark.spec("rfc8252", "7.1")
+    @pytest.mark.parametrize("kind", ["server", "browser", "native"])
+    def test_a_private_use_scheme_may_be_registered(self, ada: Developer, kind: str) -> None:
+        uris = ("https://client.example/back", "vscode://vscode.github-authentication/did-authenticate")
+        client_id, _ = ada.register(kind=kind, redirect_uris="\n".join(uris))
+        assert ada.client(client_id).redirect_uris == uris
+
     def test_all_that_is_wrong_is_said_at_once(self, ada: Developer) -> None:
         answer = ada.send("/new", redirect_uris="http://a.example/", logo_uri="x", tos_uri="y")
         found = set(re.findall(r'id="wrong-(\w+)"', answer.text))
