@@ -70,6 +70,8 @@ class OAuth2Error(Exception):
     :param expected: for the log: what would have been right.
     :param came: for the log: what came instead; never a secret.
     :param cure: for the log: what the application's or the client's developer can do about it.
+    :param shown: the description for pages, if ``description`` holds text of the request: a page that shows text of
+        a stranger as its own is an instrument of phishing (CWE-451).
     :param status: HTTP status, where it differs from the class's own.
     :param headers: HTTP headers that go with the answer.
     """
@@ -87,10 +89,12 @@ class OAuth2Error(Exception):
         expected: str | None = None,
         came: object = None,
         cure: str | None = None,
+        shown: str | None = None,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(description)
+        self.shown = description if shown is None else shown
         self.description = _FORBIDDEN.sub("?", description if len(description) <= 200 else description[:197] + "...")
         self.rule = rule or self.rule
         self.expected = expected

@@ -100,7 +100,10 @@ class Params:
         for name, _ in self._repeated:
             if name in names:
                 raise InvalidRequest(
-                    f"{_shown(name)} came more than once", rule="rfc6749 3.1", expected="each parameter once"
+                    f"{_shown(name)} came more than once",
+                    rule="rfc6749 3.1",
+                    expected="each parameter once",
+                    shown="a parameter came more than once",
                 )
 
 

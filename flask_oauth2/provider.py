@@ -13,7 +13,7 @@ import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, login, pages, routes, storage, uris, values, web
+from . import cli, login, pages, routes, storage, uris, urls, values, web
 from .endpoints import ENDPOINTS
 from .errors import ConfigurationError
 from .guard import Guard, demand
@@ -248,7 +248,7 @@ class OAuth2Provider(Protection):
                 "there is no login page to send users to: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to its "
                 "endpoint"
             )
-        if view.startswith(("/", "https://", "http://")):
+        if view.startswith("/") or urls.is_web(view):
             return uris.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)
 

@@ -63,6 +63,11 @@ class Client:
         return not self.registered_by
 
     @property
+    def is_self_registered(self) -> bool:
+        """Return whether software registered it: by dynamic registration or a metadata document, and no person."""
+        return self.registered_by in ("open", "token", "document")
+
+    @property
     def is_public(self) -> bool:
         """Whether the client has no credentials, :rfc:`6749#section-2.1`."""
         return self.auth_method == "none"

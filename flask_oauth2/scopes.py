@@ -9,31 +9,46 @@ from .errors import InvalidScope
 
 Scope = tuple[str, ...]
 
-_GRAMMAR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*\Z")
+_GRAMMAR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+\Z")
+"""Scope values and spaces. Superfluous spaces are ignored: they are in requests of many clients and mean nothing."""
 
 
 def parse(text: str | None) -> Scope:
-    """The words of a scope parameter, each once and in order. Raises :exc:`InvalidScope` for other characters."""
+    """Return the values of a scope parameter, each once and in order.
+
+    Superfluous spaces are ignored. Raises :exc:`InvalidScope` for other characters.
+    """
     if not text:
         return ()
     if not _GRAMMAR.match(text):
         raise InvalidScope("scope holds a character that its grammar does not allow", came=text)
-    return tuple(dict.fromkeys(text.split(" ")))
+    return tuple(dict.fromkeys(filter(None, text.split(" "))))
 
 
-def narrow(requested: str, allowed: Scope, explain: Callable[[list[str]], str] | None = None) -> Scope:
-    """What a request asks for, if all of it is ``allowed``. Raises :exc:`InvalidScope` for words beyond.
+def narrow(
+    requested: str,
+    allowed: Scope,
+    explain: Callable[[list[str]], str] | None = None,
+    *,
+    drops_others: bool = False,
+) -> Scope:
+    """Return what a request asks for, if all of it is ``allowed``. Raises :exc:`InvalidScope` for values beyond.
 
-    ``explain`` says what can be done about them.
+    :param explain: returns what can be done about the values beyond.
+    :param drops_others: whether values beyond are dropped, as long as one remains, :rfc:`6749#section-3.3`: "the
+        authorization server MAY fully or partially ignore the scope requested by the client".
     """
     words = parse(requested)
     beyond = sorted(set(words).difference(allowed))
+    if beyond and drops_others and len(beyond) < len(words):
+        return tuple(word for word in words if word in allowed)
     if beyond:
         raise InvalidScope(
             f"scope {' '.join(beyond)} may not be granted here",
             expected=f"of: {' '.join(allowed)}",
             came=requested,
             cure=explain(beyond) if explain else None,
+            shown="the application asked for a scope that may not be granted here",
         )
     return words
 

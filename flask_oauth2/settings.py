@@ -7,13 +7,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
 
-from . import metrics, scopes
+from . import metrics, scopes, urls
 from .errors import ConfigurationError
 from .scopes import Scope
-
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 NO_ISSUER = (
     "OAUTH2_ISSUER is not set: give it the public URL of this application, such as https://login.example (RFC 8414 "
@@ -253,16 +250,20 @@ def _refuse_near_miss(key: str, known: Mapping[str, str], warns: bool) -> None:
         warnings.warn(f"{key} has no effect in flask_oauth2: {reason}", stacklevel=4)
 
 
-_URL = re.compile(r"https?://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
+_PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
 
 
 def _issuer(name: str, value: Any) -> str:
-    parts = urlsplit(value) if isinstance(value, str) and _URL.match(value) else None
-    if parts is None or not parts.hostname:
+    parts = urls.parse(value) if isinstance(value, str) and not set(value) & {"?", "#"} else None
+    if parts is None or parts.scheme not in urls.WEB_SCHEMES or not _PATH.match(parts.path):
         raise ConfigurationError(f"{name} must be a URL without query and fragment, such as https://login.example")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
+    fault = urls.find_host_fault(value)
+    if fault is not None:
+        raise ConfigurationError(f"{name} {fault}: give it a URL such as https://login.example")
+    if not urls.is_https(value) and not urls.is_loopback(value):
         raise ConfigurationError(f"{name} must begin with https:// (RFC 8414 section 2); http only for loopback")
-    return str(value)
+    # clients compare issuers as strings, so there is one way to write scheme and host
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
 
 def _scope_descriptions(name: str, value: Any) -> Mapping[str, str]:
@@ -370,15 +371,21 @@ def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     return prefixes
 
 
-_ORIGIN = re.compile(r"https?://([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z")
-
-
 def _origins(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(origin, str) and _ORIGIN.match(origin) for origin in value):
+    given = [] if isinstance(value, str) else list(value)
+    if isinstance(value, str) or not all(map(_is_origin, given)):
         raise ConfigurationError(
             f"{name} must be a list of scheme, host and port, such as ['https://app.example'], without a path or *"
         )
-    return tuple(value)
+    # as browsers write it: in lower case and without the port that the scheme has anyway
+    return tuple(map(urls.origin, given))
+
+
+def _is_origin(value: object) -> bool:
+    parts = urls.parse(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in urls.WEB_SCHEMES or parts.path or set(str(value)) & {"?", "#"}:
+        return False
+    return urls.find_host_fault(str(value)) is None
 
 
 _TEN_YEARS = 315_360_000

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
+from . import urls
 from .errors import InvalidGrant, InvalidRequest, update_client
 from .records import Client, Grant
-from .settings import LOOPBACK_HOSTS
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
-_LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)")
+_LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[0-9]+(?:[/?]|\Z)")
+"""Looks like a URI whose scheme is a host name, and is a URL without a scheme."""
 _WEB_ORIGIN = re.compile(r"https?://[!-~]+\Z")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z").match
 """Text that is its own encoding, :rfc:`3986#section-2.3`, as most is: names, codes, states."""
@@ -23,16 +25,34 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z").match
 LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
 """Characters: no host has more than 253."""
 
-_RUN_HERE = frozenset({"javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source"})
-"""Schemes of what is no other place."""
+_BROWSER_SCHEMES = frozenset(
+    {
+        *("javascript", "livescript", "mocha", "jscript", "vbscript", "data", "blob", "file", "filesystem", "about"),
+        *("view-source", "feed", "jar", "mhtml", "mk", "res", "resource", "cid", "mid", "wyciwyg", "srcdoc"),
+        *("chrome", "chrome-search", "chrome-untrusted", "chrome-extension", "moz-extension", "moz-icon"),
+        *("ms-browser-extension", "safari-extension", "safari-web-extension", "extension", "devtools", "isolated-app"),
+        *("edge", "brave", "opera", "vivaldi", "intent", "android-app"),
+    }
+)
+"""Schemes that a browser executes, reads itself or resolves to one of its own pages."""
+
+_OTHER_PROTOCOLS = frozenset(
+    {
+        *("ws", "wss", "ftp", "ftps", "sftp", "ssh", "telnet", "gopher", "nntp", "news", "ldap", "ldaps", "smb", "nfs"),
+        *("mailto", "tel", "sms", "urn", "tag", "cap", "ipfs", "magnet"),
+    }
+)
+"""Schemes of registered protocols, which no application owns and which take no authorization response."""
 
 _ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
 
 
-def check_registration(uri: str, application_type: str) -> None:
+def check_registration(uri: str) -> None:
     """Raise :exc:`ValueError`, with the reason, for a URI that may not be registered.
 
-    :rfc:`6749#section-3.1.2`, :rfc:`8252#section-8.4`, :rfc:`9700#section-2.6`, :rfc:`9207#section-2`.
+    Private-use schemes are accepted with and without a period, whatever the type of the application: current native
+    clients register them beside ``https`` and loopback URIs. :rfc:`6749#section-3.1.2`, :rfc:`8252#section-7.1`,
+    :rfc:`9700#section-2.6`, :rfc:`9207#section-2`.
     """
     if "*" in uri:
         raise ValueError("has a wildcard; register each URI in full")
@@ -40,33 +60,52 @@ def check_registration(uri: str, application_type: str) -> None:
         raise ValueError("has a fragment")
     if not _CHARACTERS.match(uri):
         raise ValueError("holds a character that a URI may not hold")
-    parts = _split(uri)
+    parts = urls.parse(uri)
     if parts is None:
         raise ValueError("is no URI")
-    if not parts.scheme:
+    if not parts.scheme or _HOST_AND_PORT.match(uri):
         raise ValueError("is not absolute: it must begin with a scheme such as https://")
-    if "@" in parts.netloc:
-        raise ValueError("holds user information before the host")
     if _ANSWER_PARAMETERS & {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
         raise ValueError(f"has a query parameter that answers use: {', '.join(sorted(_ANSWER_PARAMETERS))}")
-    if parts.scheme == "https":
-        if not parts.hostname:
-            raise ValueError("names no host")
-    elif parts.scheme == "http":
-        if parts.hostname not in LOOPBACK_HOSTS:
+    if parts.scheme in urls.WEB_SCHEMES:
+        fault = urls.find_host_fault(uri)
+        if fault is not None:
+            raise ValueError(fault)
+        if not urls.is_https(uri) and not urls.is_loopback(uri):
             raise ValueError("must begin with https://; http is for loopback addresses only")
-    elif "." not in parts.scheme:
-        raise ValueError(f"has the scheme {parts.scheme}; a private-use scheme is a reversed domain: com.example.app")
-    elif application_type != "native":
-        raise ValueError("has a private-use scheme, which is for native applications")
+        return
+    if "@" in parts.netloc:
+        raise ValueError("holds user information before the host")
+    if "%" in parts.netloc:
+        raise ValueError("has a host with percent-encoding")
+    if parts.scheme in _BROWSER_SCHEMES or parts.scheme in _OTHER_PROTOCOLS:
+        raise ValueError(f"has the scheme {parts.scheme}, which belongs to no application: use https or your own")
 
 
 def is_harmless(uri: str) -> bool:
-    """Whether it is an absolute URI that runs nothing in this site's name: the least that is asked of any."""
-    parts = _split(uri) if _CHARACTERS.match(uri) else None
-    if parts is None or not parts.scheme or parts.scheme in _RUN_HERE:
+    """Return whether an absolute URI executes nothing in the name of this site and names the host that it shows.
+
+    This is the least that every redirect URI must fulfill, wherever it comes from.
+    """
+    scheme = urls.scheme_of(uri) if _CHARACTERS.match(uri) else ""
+    if not scheme or scheme in _BROWSER_SCHEMES:
         return False
-    return bool(parts.hostname) or parts.scheme not in ("http", "https")
+    return scheme not in urls.WEB_SCHEMES or urls.find_host_fault(uri) is None
+
+
+def is_on_device(uri: str) -> bool:
+    """Return whether an application on the device of the user receives the answer, :rfc:`8252#section-7`."""
+    return urls.is_loopback(uri) or opens_application(uri)
+
+
+def is_of_host(page: str, uri: str) -> bool:
+    """Return whether ``page`` is an HTTPS page on the host of ``uri``, which is HTTPS too, :rfc:`7591#section-5`."""
+    return urls.is_https(page) and urls.is_https(uri) and urls.host_of(page) == urls.host_of(uri) != ""
+
+
+def opens_application(uri: str) -> bool:
+    """Return whether a browser hands the URI to an application on the device, by its private-use scheme."""
+    return bool(urls.scheme_of(uri)) and not urls.is_web(uri)
 
 
 def choose(client: Client, requested: str | None) -> str:
@@ -127,29 +166,19 @@ def _encode(text: str) -> str:
     return text if _UNRESERVED(text) else quote(text, safe="")
 
 
-def form_action(uri: str) -> str:
-    """What a content security policy must name so that a browser follows a form to ``uri``.
-
-    The scheme: a policy cannot name an IPv6 address, and browsers hold it against all further redirects too.
-    """
-    return f"{urlsplit(uri).scheme}:"
+origin = urls.origin
+"""Scheme, host and port, which tell users where a URI leads."""
 
 
-def origin(uri: str) -> str:
-    """The part of a URI by which people recognize where it leads."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+def host_and_port(uri: str) -> str:
+    """Return the host of an HTTPS URI, with its port unless it is the default; empty for any other URI."""
+    return urls.origin(uri).removeprefix("https://") if urls.is_https(uri) else ""
 
 
 def web_origin(uri: str) -> str:
-    """The origin of a web page as browsers write it, :rfc:`6454#section-6.2`; empty where it is none of a web page."""
-    parts = _split(uri)
-    if parts is None or not parts.hostname:
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
-    origin = f"{parts.scheme}://{host}{port}"
-    return origin if is_web_origin(origin) else ""
+    """Return the origin of a web page as browsers write it, :rfc:`6454#section-6.2`, or an empty string for none."""
+    found = urls.origin(uri) if urls.host_of(uri) else ""
+    return found if is_web_origin(found) else ""
 
 
 def is_web_origin(text: str) -> bool:
@@ -165,7 +194,7 @@ def origins_of(client: Client) -> set[str]:
 
 def is_interceptable(uri: str) -> bool:
     """Whether another program on the device may receive what is sent there, :rfc:`8252#section-8.6`."""
-    return not uri.startswith("https://")
+    return not urls.is_https(uri)
 
 
 def _cure(client: Client, requested: str) -> str:
@@ -184,7 +213,7 @@ def _difference(requested: str, registered: str) -> str | None:
         return "a slash at the end"
     if requested.lower() == registered.lower():
         return "upper and lower case"
-    one, other = _split(requested), _split(registered)
+    one, other = urls.parse(requested), urls.parse(registered)
     if one is None or other is None:
         return None
     if one.hostname == other.hostname and one._replace(netloc="") == other._replace(netloc=""):
@@ -196,7 +225,7 @@ def _difference(requested: str, registered: str) -> str | None:
 
 
 def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:
-    if not _LOOPBACK.match(requested) or _split(requested) is None:
+    if not _LOOPBACK.match(requested) or urls.parse(requested) is None:
         return False
     return without_port(requested) in [without_port(uri) for uri in registered if _LOOPBACK.match(uri)]
 
@@ -204,11 +233,3 @@ def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:
 def without_port(uri: str) -> str:
     """The same without its port, where it is a loopback URI."""
     return _LOOPBACK.sub(r"\1", uri)
-
-
-def _split(uri: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(uri)
-        return parts if parts.port != 0 else None  # reading the port checks it
-    except ValueError:
-        return None

@@ -17,10 +17,10 @@ import werkzeug
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, TooManyRequests
 from werkzeug.routing import RequestRedirect
 
-from . import uris
+from . import uris, urls
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
-from .settings import LOOPBACK_HOSTS, NO_ISSUER
+from .settings import NO_ISSUER
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -40,8 +40,6 @@ _SOME_TIME = 60
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
-_PORTS = {"http": "80", "https": "443"}
-"""The default ports."""
 
 
 current_request: Callable[[], flask.Request] = cast(Any, flask.request)._get_current_object
@@ -290,14 +288,14 @@ def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
     """
     socket = {**environ, **environ.get("werkzeug.proxy_fix.orig", {})}
     host, port, scheme = socket["SERVER_NAME"], str(socket["SERVER_PORT"]), socket["wsgi.url_scheme"]
-    is_near = scheme == environ["wsgi.url_scheme"] and socket.get("REMOTE_ADDR", host) in LOOPBACK_HOSTS
-    if not is_near or host not in LOOPBACK_HOSTS:
+    is_near = scheme == environ["wsgi.url_scheme"] and socket.get("REMOTE_ADDR", host) in urls.LOOPBACK_HOSTS
+    if not is_near or host not in urls.LOOPBACK_HOSTS:
         if not is_debug:
             raise ConfigurationError(NO_ISSUER)
         host = "localhost"
     with suppress(ValueError):  # a header that names no host and port
         named = urlsplit(f"//{socket.get('HTTP_HOST', '')}")
-        if named.hostname in LOOPBACK_HOSTS and "@" not in named.netloc:
-            host, port = named.hostname, str(named.port or _PORTS[scheme])
+        if named.hostname in urls.LOOPBACK_HOSTS and "@" not in named.netloc:
+            host, port = named.hostname, str(named.port or urls.DEFAULT_PORTS[scheme])
     netloc = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{netloc}" + ("" if port == _PORTS[scheme] else f":{port}")
+    return urls.origin(f"{scheme}://{netloc}:{port}")

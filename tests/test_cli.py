@@ -97,6 +97,32 @@ def test_a_public_client_has_no_secret(sql_site: Site, create: Create) -> None:
     assert sql_site.store.get_client(client["client_id"]).secret is None
 
 
+@pytest.mark.spec("rfc8252", "7.1")
+@pytest.mark.parametrize("options", [("--public",), ("--public", "--native"), ()])
+def test_a_private_use_scheme_may_be_registered(create: Create, options: tuple[str, ...]) -> None:
+    redirect_uris = ["https://client.example/back", "cursor://anysphere.cursor-mcp/oauth/callback"]
+    client = create(*options, *(part for uri in redirect_uris for part in ("--redirect-uri", uri)))
+    assert client["redirect_uris"] == redirect_uris
+
+
+@pytest.mark.spec("rfc6749", "3.1.2")
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("https://accounts.google.com%2eevil.test/cb", "has a host with percent-encoding"),
+        ("https://2130706433/cb", "has a number as its host"),
+        ("JavaScript:alert(1)", "has the scheme javascript"),
+        ("HTTP://client.example/cb", "must begin with https://"),
+    ],
+)
+def test_a_redirect_uri_that_leads_astray_is_rejected(run: Run, uri: str, reason: str) -> None:
+    assert reason in run("client", "create", "Photos", "--public", "--redirect-uri", uri, ends=2).stderr
+
+
+def test_superfluous_spaces_of_a_scope_are_ignored(create: Create) -> None:
+    assert create(*WEB, "--scope", "  profile   mail ")["scope"] == "profile mail"
+
+
 @pytest.mark.spec("rfc8628", "5.6")
 @pytest.mark.parametrize("grant_type", ["device_code", DEVICE_CODE])
 def test_a_device_needs_no_redirect_uri(new_site: Callable[..., Site], grant_type: str) -> None:

@@ -15,16 +15,32 @@ def test_words_are_case_sensitive_and_kept_once_in_order() -> None:
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-@pytest.mark.parametrize("text", [" a", "a ", "a  b", 'a"b', "a\\b", "a\tb", "é", "a\n", "\x7f"])
+@pytest.mark.parametrize("text", ['a"b', "a\\b", "a\tb", "é", "a\n", "\x7f"])
 def test_other_characters_are_refused(text: str) -> None:
     with pytest.raises(InvalidScope):
         scopes.parse(text)
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+@pytest.mark.parametrize("text", [" a b", "a b ", "a  b", "   a   b   "])
+def test_superfluous_spaces_are_ignored(text: str) -> None:
+    assert scopes.parse(text) == ("a", "b")
+    assert scopes.parse_option(text) == ("a", "b")
+    assert scopes.parse("  ") == ()
 
 
 def test_narrow() -> None:
     assert scopes.narrow("b", ("a", "b")) == ("b",)
     with pytest.raises(InvalidScope, match="scope c d may not"):
         scopes.narrow("a d c", ("a", "b"))
+
+
+@pytest.mark.spec("rfc6749", "3.3")
+def test_values_beyond_are_dropped_while_one_remains() -> None:
+    assert scopes.narrow("c a d", ("a", "b"), drops_others=True) == ("a",)
+    assert scopes.narrow("a b", ("a", "b"), drops_others=True) == ("a", "b")
+    with pytest.raises(InvalidScope, match="scope c d may not"):
+        scopes.narrow("c d", ("a", "b"), drops_others=True)
 
 
 def test_what_programmers_write() -> None:

@@ -185,6 +185,37 @@ def test_an_issuer_is_a_url_and_nothing_else(issuer: str) -> None:
         Settings.load({"OAUTH2_ISSUER": issuer})
 
 
+@pytest.mark.spec("rfc8414", "2")
+@pytest.mark.parametrize(
+    ("issuer", "expected"),
+    [
+        ("HTTPS://Login.Example/Auth", "https://login.example/Auth"),
+        ("HTTP://LOCALHOST:5000", "http://localhost:5000"),
+        ("https://[2606:2800:220:1::AB]:8443", "https://[2606:2800:220:1::ab]:8443"),
+        ("https://login.example/", "https://login.example/"),
+    ],
+)
+def test_scheme_and_host_of_an_issuer_are_lower_case(issuer: str, expected: str) -> None:
+    assert Settings.load({"OAUTH2_ISSUER": issuer}).issuer == expected
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["login%2eexample", "2130706433", "login.example.", "login.example:0443", "[::ffff:7f00:1]", "xn--login-.ch"],
+)
+def test_hosts_that_browsers_change_are_rejected(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="OAUTH2_ISSUER"):
+        Settings.load({"OAUTH2_ISSUER": f"https://{host}"})
+    with pytest.raises(ConfigurationError, match="OAUTH2_BROWSER_ORIGINS"):
+        Settings.load({"OAUTH2_BROWSER_ORIGINS": [f"https://{host}"]})
+
+
+def test_browser_origins_are_as_browsers_write_them() -> None:
+    given = ["HTTPS://App.Example:443", "http://localhost:80", "https://app.example:8443"]
+    expected = ("https://app.example", "http://localhost", "https://app.example:8443")
+    assert Settings.load({"OAUTH2_BROWSER_ORIGINS": given}).browser_origins == expected
+
+
 @pytest.mark.spec("rfc8628", "4")
 def test_the_device_grant_has_a_short_spelling() -> None:
     named = Settings.load({"OAUTH2_GRANT_TYPES": ["device_code", "refresh_token", DEVICE_CODE]}).grant_types

@@ -24,10 +24,21 @@ def client(*redirect_uris: str, application_type: str = "native") -> Client:
         "http://localhost:3000/cb",
         "com.trails.app:/oauth/done",
         "com.trails.app://done",
+        "trails:/done",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "vscode://vscode.github-authentication/did-authenticate",
+        "raycast://oauth?package_name=Extension",
+        "HTTPS://Print.Example/back",
+        "HTTP://LOCALHOST:3000/cb",
+        "https://print.example:443/back",
+        "https://xn--bcher-kva.example/back",
+        "https://my_shop.example/back",
+        "https://93.184.216.34/back",
+        "https://[2606:2800:220:1::1]:8443/back",
     ],
 )
 def test_registrable(uri: str) -> None:
-    uris.check_registration(uri, "native")
+    uris.check_registration(uri)
 
 
 @pytest.mark.spec("rfc6749", "3.1.2")
@@ -57,8 +68,52 @@ def test_registrable(uri: str) -> None:
         ("file:///etc/passwd", "scheme"),
         ("blob:https://a.example/x", "scheme"),
         ("vbscript:x", "scheme"),
+        *[
+            (f"{scheme}{rest}", "scheme")
+            for scheme in ("JavaScript", "VBSCRIPT", "About", "view-source", "filesystem", "chrome", "intent", "jar")
+            for rest in (":x", "://a.example/cb")
+        ],
+        *[
+            (f"{scheme}://a.example/cb", "scheme")
+            for scheme in ("ws", "WSS", "ftp", "chrome-extension", "moz-extension")
+        ],
+        ("mailto:ada@print.example", "scheme"),
+        ("localhost:3000/cb", "absolute"),
+        ("print.example:8080", "absolute"),
+        ("trails://user@done", "user information"),
+        ("trails://do%6ee/cb", "percent-encoding"),
+        ("https:print.example/back", "host"),
+        ("https:/print.example/back", "host"),
+        ("https://print.example%2eevil.example/back", "percent-encoding"),
+        ("https://%70rint.example/back", "percent-encoding"),
+        ("https://[fe80::1%25eth0]/back", "percent-encoding"),
+        ("https://print.example./back", "domain name"),
+        ("https://print..example/back", "domain name"),
+        ("https://.print.example/back", "domain name"),
+        ("https://print!example/back", "domain name"),
+        ("https://print.example:/back", "port"),
+        ("https://print.example:0443/back", "port"),
+        ("https://2130706433/back", "IPv4"),
+        ("https://0x7f.1/back", "IPv4"),
+        ("https://0x7f000001/back", "IPv4"),
+        ("https://127.1/back", "IPv4"),
+        ("https://0177.0.0.1/back", "IPv4"),
+        ("https://print.example.0x/back", "IPv4"),
+        ("https://[0:0:0:0:0:0:0:1]/back", "IPv6"),
+        ("https://[::ffff:127.0.0.1]/back", "IPv6"),
+        ("https://[::ffff:7f00:1]/back", "IPv6"),
+        ("https://[v1.a]/back", "IPv6"),
+        ("https://xn--google-.example/back", "Punycode"),
+        ("https://xn--.example/back", "Punycode"),
+        ("https://xn--99999999999.example/back", "Punycode"),
+        ("https://xn--a.example/back", "Punycode"),
+        (f"https://{'a' * 250}.example/back", "domain name"),
+        ("https://print.example\\evil.example/back", "character"),
+        ("https://print\u3002example/back", "character"),
+        ("https://pri\u00adnt.example/back", "character"),
+        ("http://localhost.evil.example/back", "https"),
+        ("HTTP://print.example/back", "https"),
         ("urn:ietf:wg:oauth:2.0:oob", "scheme"),
-        ("trails:/done", "scheme"),
         ("https://print.example/a b", "character"),
         ("https://print.example/\r\nx", "character"),
         ("https://print.example/é", "character"),
@@ -68,12 +123,7 @@ def test_registrable(uri: str) -> None:
 )
 def test_not_registrable(uri: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        uris.check_registration(uri, "native")
-
-
-def test_private_use_schemes_are_for_native_applications() -> None:
-    with pytest.raises(ValueError, match="native"):
-        uris.check_registration("com.trails.app:/done", "web")
+        uris.check_registration(uri)
 
 
 @pytest.mark.spec("rfc9700", "2.1")
@@ -110,6 +160,8 @@ def test_matching_is_exact(requested: str, accepted: bool) -> None:
         ("http://127.0.0.1:8000/done", "http://127.0.0.1/done", True),
         ("http://[::1]/done", "http://[::1]:53411/done", True),
         ("http://localhost/done", "http://localhost:53411/done", True),
+        ("HTTP://LocalHost:1/done", "HTTP://LocalHost:53411/done", True),
+        ("HTTP://LocalHost:1/done", "http://localhost:53411/done", False),
         ("http://127.0.0.1", "http://127.0.0.1:53411", True),
         ("http://127.0.0.1?x=1", "http://127.0.0.1:5?x=1", True),
         ("http://127.0.0.1/done", "http://[::1]:53411/done", False),
@@ -189,10 +241,28 @@ def test_the_query_is_kept_when_parameters_are_added(uri: str, expected: str) ->
     assert uris.add_query(uri, [("code", "a b")]) == expected
 
 
-def test_form_action_names_where_a_form_leads() -> None:
-    assert uris.form_action("https://a.example:8443/cb?x=1") == "https:"
-    assert uris.form_action("http://[::1]:5081/cb") == "http:"
-    assert uris.form_action("com.trails.app:/done") == "com.trails.app:"
+@pytest.mark.parametrize(
+    ("uri", "is_interceptable", "is_on_device", "opens_application", "host"),
+    [
+        ("https://a.example:8443/cb", False, False, False, "a.example:8443"),
+        ("HTTPS://A.Example:443/cb", False, False, False, "a.example"),
+        ("hTTps://[2606:2800:220:1::1]/cb", False, False, False, "[2606:2800:220:1::1]"),
+        ("http://localhost:1/cb", True, True, False, ""),
+        ("HTTP://LocalHost:1/cb", True, True, False, ""),
+        ("http://a.example/cb", True, False, False, ""),
+        ("com.trails.app:/done", True, True, True, ""),
+        ("Cursor://a.example/cb", True, True, True, ""),
+        ("https\t://a.example/cb", True, False, False, ""),
+        ("", True, False, False, ""),
+    ],
+)
+def test_what_is_concluded_from_a_uri_does_not_depend_on_case(
+    uri: str, is_interceptable: bool, is_on_device: bool, opens_application: bool, host: str
+) -> None:
+    assert uris.is_interceptable(uri) is is_interceptable
+    assert uris.is_on_device(uri) is is_on_device
+    assert uris.opens_application(uri) is opens_application
+    assert uris.host_and_port(uri) == host
 
 
 @pytest.mark.spec("oauth-v2-1", "3.2")
@@ -226,4 +296,7 @@ def test_the_origin_of_a_page_is_as_browsers_write_it(uri: str, origin: str) -> 
 
 def test_origin_is_what_people_recognize() -> None:
     assert uris.origin("https://a.example:8443/cb?x=1") == "https://a.example:8443"
+    assert uris.origin("HTTPS://A.Example:443/cb?x=1") == "https://a.example"
     assert uris.origin("com.trails.app:/done") == "com.trails.app:"
+    assert uris.origin("Cursor://Anysphere/cb") == "cursor://Anysphere"
+    assert uris.origin("nonsense") == ""

@@ -16,14 +16,21 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
     """What the request asks for, within what the client may have and the application knows.
 
     A request that names no scope gets ``OAUTH2_DEFAULT_SCOPE``, or all that the client may have where that is not set.
-    Raises :exc:`~flask_oauth2.errors.InvalidScope` for a word beyond.
+    Raises :exc:`~flask_oauth2.errors.InvalidScope` for a value beyond. For a client that registered itself or is known
+    by a metadata document, values beyond are dropped as long as one remains: nobody can correct what such a client
+    sends, and the ``scope`` of the token response says what was granted.
     """
     allowed = client.scope
     if settings.scopes:
         allowed = tuple(filter(settings.scopes.__contains__, allowed))
     requested = params.get("scope")
-    if requested is not None:
-        return scopes.narrow(requested, allowed, lambda beyond: _cure(beyond, client, settings))
+    if requested is not None and requested.strip(" "):
+        return scopes.narrow(
+            requested,
+            allowed,
+            lambda beyond: _cure(beyond, client, settings),
+            drops_others=client.is_self_registered,
+        )
     if not settings.default_scope:
         return allowed
     default = tuple(filter(settings.default_scope.__contains__, allowed))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .. import web
+from .. import urls, web
 from ..scopes import parse_option
 from ..simulation import PROFILES, Simulation, Step, set_stage
 from . import oauth2
@@ -53,7 +53,7 @@ def simulate(profile: str, user: str, path: str | None, scope: str | None, as_js
 
 
 def _check(path: str | None, scope: str | None) -> None:
-    if path is not None and not path.startswith(("/", "http://", "https://")):
+    if path is not None and not (path.startswith("/") or urls.is_web(path)):
         raise click.BadParameter("must begin with a slash, as a path of the application does", param_hint="--path")
     try:
         parse_option(scope or ())

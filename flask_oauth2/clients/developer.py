@@ -168,7 +168,7 @@ def _problems_of_uris(client: Client, server: Server) -> dict[str, Problem]:
         return {"redirect_uris": Problem("many")}
     for uri in client.redirect_uris:
         try:
-            uris.check_registration(uri, client.application_type)
+            uris.check_registration(uri)
         except ValueError as error:
             return {"redirect_uris": Problem("uri", f"{uri} {error}")}
     return {}

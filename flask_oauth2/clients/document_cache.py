@@ -18,10 +18,9 @@ from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from .. import uris, values
+from .. import uris, urls, values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
 from ..records import Client
 from .documents import GRANT_TYPES, ORIGIN, RULE, find_fault, is_own, read
@@ -197,7 +196,7 @@ class Documents:
         return copy
 
     def _may_ask(self, client_id: str, now: float) -> bool:
-        visit = (urlsplit(client_id).hostname or "", int(now) // 60)
+        visit = (urls.host_of(client_id), int(now) // 60)
         count = self._visits.get(visit, 0)
         if len(self._under_way) >= MOST_AT_ONCE or count >= MOST_OF_HOST:
             return False

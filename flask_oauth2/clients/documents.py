@@ -11,12 +11,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from .. import uris
+from .. import uris, urls
 from ..records import Client
-from ..settings import LOOPBACK_HOSTS
-from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, is_page
+from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, clean_name, is_page
 
 if TYPE_CHECKING:
     from ..fetch import Fetched
@@ -31,30 +30,25 @@ GRANT_TYPES = ("authorization_code", "refresh_token", "urn:ietf:params:oauth:gra
 """What a client may have that nobody has registered, as far as it is offered: what a person allows."""
 
 _SHARED_SECRET = ("client_secret", "client_secret_expires_at")
-_TEXTS = (
-    *("client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri", "scope", "application_type"),
-    "token_endpoint_auth_method",
-)
-_LISTS = ("redirect_uris", "grant_types", "response_types", "contacts", "token_endpoint_auth_methods_supported")
+_TEXTS = ("client_name", "token_endpoint_auth_method")
+_LISTS = ("redirect_uris", "grant_types", "response_types", "token_endpoint_auth_methods_supported")
+"""The members that are read. Others are ignored whatever they hold, :rfc:`7591#section-2`."""
+
 _SHOWN = ("client_uri", "policy_uri", "tos_uri")
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
 _HALF_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_HOST = re.compile(r"(?:[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?\Z")
 _MEDIA_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+\-]+\+)?json\Z")
 
 
 def is_url(client_id: str) -> bool:
     """Whether a client_id looks as if a document were meant by it."""
-    return client_id.startswith(("https://", "http://"))
+    return client_id[:8].lower().startswith(("https://", "http://"))
 
 
 def host_of(client_id: str) -> str | None:
     """The host of a client_id that is a URL; None where it is none."""
-    try:
-        return urlsplit(client_id).netloc if is_url(client_id) else None
-    except ValueError:
-        return None
+    return urls.origin(client_id).partition("://")[2] or None if is_url(client_id) else None
 
 
 def find_host(client: Client) -> str | None:
@@ -80,34 +74,33 @@ def find_fault(url: str, own_hosts: Collection[str] = ()) -> str | None:
         return "has a fragment"
     if "?" in url:  # "SHOULD NOT": whoever answers with what was asked would vouch for anybody
         return "has a query"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
+    parts = urls.parse(url)
+    if parts is None:
         return "is no URL"
     if "@" in parts.netloc:
         return "holds a name or a password"
-    if not _HOST.match(parts.netloc) or port == 0:
-        return "names no host"
+    fault = urls.find_host_fault(url)
+    if fault is not None:
+        return fault
+    if "_" in parts.netloc:
+        return "has a host that is not a host name"
     if parts.path in ("", "/"):
         return "has no path"
     if {".", ".."}.intersection(re.split(r"[/\\]", unquote(parts.path))):
         return "has a path with . or .. in it"
-    if parts.scheme != "https" and (parts.hostname not in LOOPBACK_HOSTS or not is_own(url, own_hosts)):
+    if not urls.is_https(url) and not (urls.is_loopback(url) and is_own(url, own_hosts)):
         return "must begin with https://"
+    if not url.startswith(parts.scheme):  # identifiers are compared as strings: one way to write it is enough
+        return "has a scheme in upper case"
     return None
 
 
 def is_own(url: str, own_hosts: Collection[str]) -> bool:
     """Return whether the application names the host of a URL among its own, with its port or with any."""
-    parts = urlsplit(url)
-    host, usual = parts.netloc.lower(), 443 if parts.scheme == "https" else 80
-    if f"{host.removesuffix(f':{parts.port}')}:*" in own_hosts:
-        return True
-    if parts.port in (None, usual):
-        host = host.removesuffix(f":{usual}")
-        return host in own_hosts or f"{host}:{usual}" in own_hosts
-    return host in own_hosts
+    scheme, _, host = urls.origin(url).partition("://")
+    name = urls.host_of(url)
+    any_port = f"[{name}]:*" if ":" in name else f"{name}:*"
+    return any(named in own_hosts for named in (host, f"{host}:{urls.DEFAULT_PORTS.get(scheme)}", any_port))
 
 
 def read(fetched: Fetched, client_id: str, server: Server) -> Client:
@@ -115,7 +108,8 @@ def read(fetched: Fetched, client_id: str, server: Server) -> Client:
     media_type = fetched.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _MEDIA_TYPE.match(media_type):
         raise InvalidMetadata("Content-Type", f"must be application/json or application/…+json, not {media_type!r}")
-    document = _parse(fetched.body)
+    # null says the same as a member that is left out
+    document = {name: value for name, value in _parse(fetched.body).items() if value is not None}
     if document.get("client_id") != client_id:
         raise InvalidMetadata("client_id", f"must be {client_id}, character for character")
     for name in _SHARED_SECRET:
@@ -160,7 +154,7 @@ def _build(document: Mapping[str, Any], client_id: str, server: Server) -> Clien
         raise InvalidMetadata("response_types", "must hold code, which authorization_code needs")
     client = Client(
         client_id=client_id,
-        name=document["client_name"],
+        name=clean_name(document["client_name"]),
         auth_method="none",
         # any port will do where programs of this computer are sent back to, whatever else the document names
         application_type="native" if any(map(uris.is_interceptable, redirect_uris)) else "web",

@@ -12,13 +12,12 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from .. import scopes, uris, values
 from ..errors import ConfigurationError
 from ..records import Client
 from ..scopes import Scope
-from ..settings import LOOPBACK_HOSTS, Settings
+from ..settings import Settings
 from . import documents, rules
 from .rules import InvalidMetadata
 
@@ -95,7 +94,7 @@ def read(
 
     Raises :exc:`InvalidMetadata`.
     """
-    if asked.get("jwks") is not None and asked.get("jwks_uri") is not None:
+    if asked.get("jwks") and asked.get("jwks_uri"):
         raise InvalidMetadata("jwks", "excludes jwks_uri: send one of the two")
     auth_method = _text(asked, "token_endpoint_auth_method") or "client_secret_basic"
     if auth_method not in METHODS:
@@ -106,21 +105,21 @@ def read(
     granted = [name for name in _texts(asked, "grant_types") or ["authorization_code"] if name in offered]
     if not granted:
         raise InvalidMetadata("grant_types", f"none of these can be registered: name some of {', '.join(offered)}")
-    wanted = _scope(asked)
     redirect_uris = _texts(asked, "redirect_uris")
-    # an editor may name a page of its own beside its loopback addresses, whose ports are free where it is native
-    is_native = any(map(_is_of_native, redirect_uris))
+    # an editor may register a page of its own in addition to loopback and private-use URIs; its ports must be free,
+    # whatever application_type it sends
+    is_native = any(map(uris.is_on_device, redirect_uris))
     known = {
         "redirect_uris": redirect_uris,
         "token_endpoint_auth_method": auth_method,
         "grant_types": granted,
         "response_types": _response_types(asked, server, granted),
-        "client_name": _text(asked, "client_name"),
-        "application_type": _text(asked, "application_type") or ("native" if is_native else "web"),
-        "scope": " ".join(wanted if scope is None else scope),
-        "contacts": _texts(asked, "contacts"),
+        "client_name": _name(asked),
+        "application_type": "native" if is_native else _text(asked, "application_type") or "web",
+        "scope": " ".join(_scope(asked) if scope is None else scope),
+        "contacts": _contacts(asked),
         **{name: _page(asked, name, redirect_uris) for name in rules.PAGES},
-        **{name: _text(asked, name) for name in rules.SOFTWARE},
+        **{name: asked[name] for name in rules.SOFTWARE if rules.is_line(asked.get(name))},
     }
     return {name: value for name, value in known.items() if value or name in ("response_types", "scope")}
 
@@ -189,8 +188,11 @@ def _response_types(asked: Mapping[str, Any], server: Server, grant_types: Itera
 
 
 def _scope(asked: Mapping[str, Any]) -> Scope:
+    scope = asked.get("scope")
+    if not isinstance(scope, str | None):
+        raise InvalidMetadata("scope", "must be text")
     try:
-        return scopes.parse_option(_text(asked, "scope"))
+        return scopes.parse_option(scope or "")
     except ValueError as error:
         raise InvalidMetadata("scope", str(error)) from None
 
@@ -200,25 +202,27 @@ def _page(asked: Mapping[str, Any], name: str, redirect_uris: Iterable[str]) -> 
 
     "the authorization server SHOULD check to see if [they] have the same host and scheme", section 5.
     """
-    page = _text(asked, name)
-    if page and not rules.is_page(page):
-        raise InvalidMetadata(name, "must be the full URL of a page and begin with https://")
-    place = _scheme_and_host(page)
-    return page if place[0] == "https" and place in map(_scheme_and_host, redirect_uris) else ""
+    page = asked.get(name)
+    if not isinstance(page, str) or len(page) > _LONGEST or not rules.is_page(page):
+        return ""
+    return page if any(uris.is_of_host(page, uri) for uri in redirect_uris) else ""
 
 
-def _is_of_native(uri: str) -> bool:
-    """A redirect URI of an application on the user's own device, :rfc:`8252#section-7`."""
-    scheme, host = _scheme_and_host(uri)
-    return host in LOOPBACK_HOSTS if scheme == "http" else "." in scheme
+def _name(asked: Mapping[str, Any]) -> str:
+    """Return the name as pages can show it; empty if there is none. A name that needs cleaning rejects nothing."""
+    name = asked.get("client_name")
+    if name is None:
+        return ""
+    if not isinstance(name, str):
+        raise InvalidMetadata("client_name", "must be text")
+    return rules.clean_name(name)
 
 
-def _scheme_and_host(uri: str) -> tuple[str, str | None]:
-    try:
-        parts = urlsplit(uri)
-        return parts.scheme, parts.hostname
-    except ValueError:  # no URI, which is refused later
-        return "", None
+def _contacts(asked: Mapping[str, Any]) -> list[str]:
+    """Return the contacts that can be stored, and drop the others: no page shows them."""
+    contacts = asked.get("contacts")
+    lines = filter(rules.is_line, contacts) if isinstance(contacts, list | tuple) else ()
+    return list(dict.fromkeys(lines))[:_MOST]
 
 
 def _text(asked: Mapping[str, Any], name: str) -> str:

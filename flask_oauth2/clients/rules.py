@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from unicodedata import normalize
-from urllib.parse import urlsplit
 
-from .. import scopes, uris, values
+from .. import scopes, uris, urls, values
 from ..records import Client
-from ..settings import LOOPBACK_HOSTS, Settings
+from ..settings import Settings
 from .secret import ClientSecretBasic
 
 if TYPE_CHECKING:
@@ -50,11 +49,10 @@ _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\u
 _PILED = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4}")
 """More marks over one letter than any language has."""
 
-_VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
-_NETLOC = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]+)?\Z|\[[0-9A-Fa-f:.]+\](:[0-9]+)?\Z")
-"""A host of characters that a content security policy may name, and no user information."""
+_PILED_UP = re.compile(f"({_PILED.pattern.removesuffix('{4}')}{{3}}){_PILED.pattern.removesuffix('{4}')}+")
 
-_PAGE = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
+_VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
+_PAGE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
 
 GIVES_NO_REFRESH_TOKEN = frozenset({"client_credentials", "implicit", "refresh_token"})
 """:rfc:`6749#section-4.4.3`, :rfc:`6749#section-4.2.2`; a refresh token does not begin with itself."""
@@ -71,6 +69,22 @@ class InvalidMetadata(ValueError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+def clean_name(text: str) -> str:
+    """Return a name that a client gave itself in the form that pages can show.
+
+    Characters that are not printable or not visible are removed, joiners among them; a name that is too long is cut.
+    """
+    text = unicodedata.normalize("NFC", _PILED_UP.sub(r"\1", unicodedata.normalize("NFD", text[: 10 * LONGEST_NAME])))
+    shown = (letter if letter.isprintable() else " " * letter.isspace() for letter in _UNSEEN.sub("", text))
+    text = " ".join("".join(shown).split())
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1].rstrip()}…"
+
+
+def is_line(value: object) -> bool:
+    """Return whether the value is one printable line that fits into a column."""
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID and value.isprintable()
 
 
 def check(client: Client, server: Server) -> None:
@@ -90,7 +104,7 @@ def check_client_id(client_id: str) -> None:
 
     A URL is the id of the client whose metadata is there, draft-ietf-oauth-client-id-metadata-document section 6.9.
     """
-    if client_id[:8].lower() == "https://":
+    if urls.is_https(client_id):
         raise InvalidMetadata("client_id", "may not begin with https://, like that of a metadata document")
     if not 1 <= len(client_id) <= LONGEST_ID:
         raise InvalidMetadata("client_id", f"must have 1 to {LONGEST_ID} characters")
@@ -143,7 +157,7 @@ def _name(client: Client, server: Server) -> None:
         raise InvalidMetadata("client_name", f"has {len(name)} characters: take at most {LONGEST_NAME}")
     if not name.isprintable() or name != name.strip():
         raise InvalidMetadata("client_name", "must be printable, without control characters or spaces around it")
-    if _UNSEEN.search(name) or _PILED.search(normalize("NFD", name)):
+    if _UNSEEN.search(name) or _PILED.search(unicodedata.normalize("NFD", name)):
         raise InvalidMetadata("client_name", "must be of characters that people see")
 
 
@@ -164,7 +178,7 @@ def _redirect_uris(client: Client, server: Server) -> None:
     """Each as :func:`flask_oauth2.uris.check_registration` says."""
     for uri in client.redirect_uris:
         try:
-            uris.check_registration(uri, client.application_type)
+            uris.check_registration(uri)
         except ValueError as error:
             raise InvalidMetadata("redirect_uris", f"{uri!r} {error}") from None
 
@@ -274,10 +288,10 @@ def _metadata(client: Client, server: Server) -> None:
                     name, "must be the full URL of a page and begin with https://; http only for loopback"
                 )
         elif name == "contacts":
-            if not isinstance(value, list | tuple) or not all(_is_line(contact) for contact in value):
+            if not isinstance(value, list | tuple) or not all(is_line(contact) for contact in value):
                 raise InvalidMetadata(name, "must be a list of addresses, each one printable line")
         elif name in SOFTWARE:
-            if not _is_line(value):
+            if not is_line(value):
                 raise InvalidMetadata(name, f"must be one printable line of at most {LONGEST_ID} characters")
         else:
             raise InvalidMetadata(name, f"is not kept here: known are {', '.join((*PAGES, *SOFTWARE))} and contacts")
@@ -285,16 +299,9 @@ def _metadata(client: Client, server: Server) -> None:
 
 def is_page(value: object) -> bool:
     """Whether it is the URL of a page or an image that people may be shown."""
-    try:
-        parts = urlsplit(value) if isinstance(value, str) and _PAGE.match(value) else None
-        host = parts and parts.port != 0 and _NETLOC.match(parts.netloc) and parts.hostname
-    except ValueError:
+    if not isinstance(value, str) or not _PAGE.match(value) or urls.find_host_fault(value) is not None:
         return False
-    return bool(host and parts and (parts.scheme == "https" or host in LOOPBACK_HOSTS))
-
-
-def _is_line(value: object) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID and value.isprintable()
+    return urls.is_https(value) or urls.is_loopback(value)
 
 
 RULES: tuple[Callable[[Client, Server], None], ...] = (

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from .. import uris
 from ..clients import rules
 from ..records import Client
-from ..settings import LOOPBACK_HOSTS
 from ..stores.base import find_listing
+from ..urls import LOOPBACK_HOSTS
 from .base import Examined, Finding, error, note, several, warning
 
 _MANY = 1000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from .. import grants, login
 from ..settings import Settings
@@ -90,13 +89,6 @@ def issuer(examined: Examined) -> Iterator[Finding]:
             f"OAUTH2_ISSUER ends with a slash: {value}; clients that were given the URL without it refuse the metadata",
             "rfc8414 3.3",
             f"say {value.rstrip('/')}, before there are clients",
-        )
-    host = urlsplit(value).netloc
-    if host != host.lower():
-        yield warning(
-            f"OAUTH2_ISSUER has capital letters in its host: {value}; clients compare it as it is written",
-            "rfc8414 3.3",
-            f"say {value.replace(host, host.lower(), 1)}, before there are clients",
         )
 
 

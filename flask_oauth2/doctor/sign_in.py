@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException, NotFound
 
-from .. import login
+from .. import login, urls
 from ..settings import DEVICE_CODE
 from .base import Examined, Finding, error, warning
 
@@ -33,7 +33,7 @@ def login_view(examined: Examined) -> Iterator[Finding]:
             "rfc6749 3.1",
             "set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to its endpoint",
         )
-    elif view.startswith("http://") and examined.is_public:
+    elif urls.scheme_of(view) == "http" and examined.is_public:
         yield error(f"the login page is at {view}, where passwords go unencrypted", "rfc6749 3.1", "say https://")
     elif view.startswith("/"):
         adapter = examined.app.create_url_adapter(None) or examined.app.url_map.bind("localhost")

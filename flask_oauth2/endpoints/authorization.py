@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import signals, uris, values
@@ -24,10 +25,12 @@ from ..errors import (
     InvalidRequest,
     LoginRequired,
     OAuth2Error,
+    TemporarilyUnavailable,
     UnauthorizedClient,
     UnsupportedResponseType,
     update_client,
 )
+from ..grants.authorization_code import mint_code
 from ..grants.base import Approval
 from ..messages import Params, Request
 from ..records import Authorization, Client, Consent, Grant, Token, User
@@ -87,7 +90,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class LeaveNeeded:
-    """An error for a client that nobody vouches for: the user says whether to go there with it.
+    """An error for an unverified client: the user says whether to go there with it.
 
     "[The server] SHOULD only automatically redirect the user agent if it trusts the redirection URI",
     :rfc:`9700#section-4.11.2`.
@@ -97,6 +100,18 @@ class LeaveNeeded:
     error: OAuth2Error
     error_id: str
     answer: Answer
+
+
+Issued = tuple[Authorization, dict[str, str]]
+
+
+class AnsweredBefore(InvalidRequest):
+    """The user has answered the request, and the client has its answer: there is nothing to tell it again."""
+
+    rule = "rfc9126 4"
+
+    def __init__(self) -> None:
+        super().__init__("this request was answered before")
 
 
 Outcome = LoginNeeded | ConsentNeeded | LeaveNeeded | Answer
@@ -109,7 +124,8 @@ class Asked:
     ``find_user`` says who is signed in; it is asked once client and redirect URI are settled. ``allowed`` is what the
     user answered on the consent page, None before; ``is_shown`` says that the page was shown and its answer is to come,
     ``shown`` what it said. ``kept`` is the row of a request that was too long for a URL, which the answer spends, and
-    ``kept_as`` what names it. ``sent_at`` is when this request sent somebody to the login page.
+    ``kept_as`` what names it. ``sent_at`` is when this request sent somebody to the login page. ``answer_id`` is the
+    random ID of the form with which the user answered, None if there was none.
     """
 
     request: Request
@@ -121,6 +137,12 @@ class Asked:
     kept: Grant | None = None
     kept_as: str | None = None
     sent_at: int | None = None
+    answer_id: str | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Return whether the user pressed a button of a page that says which client it is and where it leads."""
+        return self.allowed is not None and self.answer_id is not None
 
 
 def respond(server: Server, asked: Asked) -> Outcome:
@@ -151,13 +173,17 @@ def respond(server: Server, asked: Asked) -> Outcome:
 
     def refuse(error: OAuth2Error, error_id: str) -> Outcome:
         # a stranger's browser is not sent on: "[the server] MUST always authenticate the user first", silent requests
-        # aside, :rfc:`9700#section-4.11.2`
-        is_silent = prompt_check.is_silent(params)  # no page is to be shown, whatever comes
-        if user is None and not is_silent:
+        # aside, :rfc:`9700#section-4.11.2`. An unverified client has an error taken to it by nobody but a user who
+        # wants to go there, or who has allowed it before; a silent request is no exception.
+        if user is None and not prompt_check.is_silent(params):
             return LoginNeeded(client, user)
         told = answer(error.parameters)
-        is_meant = asked.allowed is not None or client.is_vetted or uris.is_interceptable(redirect_uri)
-        return told if is_meant or is_silent else LeaveNeeded(client, error, error_id, told)
+        if isinstance(error, AnsweredBefore):
+            return LeaveNeeded(client, error, error_id, told)
+        may_go_on = client.is_vetted or asked.is_answered
+        if not may_go_on and user is not None and not isinstance(error, TemporarilyUnavailable):
+            may_go_on = _has_consented(server, user, client)
+        return told if may_go_on else LeaveNeeded(client, error, error_id, told)
 
     def decide() -> Outcome:
         decided = _decide(server, asked, client, redirect_uri, user)
@@ -204,9 +230,9 @@ def _decide(
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
     if asked.kept is not None and asked.kept.used_at is not None:
-        raise _answered_before()
+        return _repeat(server, asked, response_types, now)
 
-    def approve(before: Consent | None) -> tuple[Approval, Consent | None]:
+    def approve(answer_id: str | None, before: Consent | None) -> tuple[Approval, Consent | None]:
         rests_on = before
         if allowed and consents:
             rests_on = widened(before, user.id, client.client_id, scope, now, resource)
@@ -218,19 +244,27 @@ def _decide(
             consent_id=rests_on.id if rests_on else None,
             resource=resource,
         )
-        return Approval(asked.request, params, client, redirect_uri, challenge, authorization, now), rests_on
+        approval = Approval(
+            asked.request, params, client, redirect_uri, challenge, authorization, now, answer_id=answer_id
+        )
+        return approval, rests_on
 
     def make(
-        before: Consent | None,
+        answer_id: str | None, before: Consent | None
     ) -> tuple[tuple[Authorization, dict[str, str], list[Grant | Token]], Consent | None]:
-        approval, rests_on = approve(before)
+        approval, rests_on = approve(answer_id, before)
         return (approval.authorization, *_respond(server, response_types, approval)), rests_on
 
-    authorization, answer, filed = keep_consent(consents if allowed else None, consent, make)
-    if "access_token" in answer and client.expires_at is not None:
-        keep(server, client)
-    if not server.store.issue(asked.kept, filed, int(now)):
-        raise _answered_before()
+    def issue(answer_id: str | None) -> Issued | None:
+        authorization, answer, filed = keep_consent(consents if allowed else None, consent, partial(make, answer_id))
+        if "access_token" in answer and client.expires_at is not None:
+            keep(server, client)
+        return (authorization, answer) if server.store.issue(asked.kept, filed, int(now)) else None
+
+    issued = _issue_once(server, asked.answer_id, issue)
+    if issued is None:
+        return _repeat(server, asked, response_types, now)
+    authorization, answer = issued
     if consent and not allowed:
         server.note_use(authorization, consent.used_at, now)
     told = {"client_id": client.client_id, "user_id": user.id, "scope": scope, "authorization_id": authorization.id}
@@ -247,8 +281,45 @@ def _send_to_login(
     return LoginNeeded(client, user, int(server.clock()) if prompt_check.asks_for_login(params) else None)
 
 
-def _answered_before() -> InvalidRequest:
-    return InvalidRequest("this request was answered before", rule="rfc9126 4")
+def _issue_once(server: Server, answer_id: str | None, issue: Callable[[str | None], Issued | None]) -> Issued | None:
+    """Return what ``issue`` returns for the answer of the user; None if the same form was sent before."""
+    if answer_id is None:
+        return issue(None)
+    try:
+        return issue(answer_id)
+    except Exception as error:
+        if isinstance(error, OAuth2Error):
+            raise
+        # "a key that is taken already is an error": the code of this form is there, from a request that was faster
+        if _find_code(server, answer_id)[1] is not None:
+            return None
+    # the user has ended what the first request gave, and now allows it again
+    return issue(None)
+
+
+def _repeat(server: Server, asked: Asked, response_types: list[ResponseType], now: float) -> dict[str, str]:
+    """Return the answer that the same form has had before: a button that is pressed twice gives one code.
+
+    Raises :exc:`AnsweredBefore` if the code has been redeemed or has expired, as its repetition would end its family,
+    and if another form was answered.
+    """
+    if asked.answer_id is None or [known.name for known in response_types] != ["code"]:
+        raise AnsweredBefore
+    code, grant = _find_code(server, asked.answer_id)
+    if grant is None or grant.used_at is not None or grant.expires_at <= now:
+        raise AnsweredBefore
+    return {"code": code}
+
+
+def _find_code(server: Server, answer_id: str) -> tuple[str, Grant | None]:
+    """Return the code of a form, and its grant unless it is revoked or was never issued."""
+    code, key = mint_code(server, answer_id, 0)
+    return code, server.store.get_grant(key, "code")
+
+
+def _has_consented(server: Server, user: User, client: Client) -> bool:
+    """Return whether the user has allowed the client something before, and not taken it back."""
+    return server.consents is not None and server.consents.get_consent(user.id, client.client_id) is not None
 
 
 def _respond(

@@ -64,23 +64,40 @@ def find(server: Server, text: str, guesser: Mapping[str, str], now: float) -> W
     return found
 
 
-def take_up(server: Server, key: bytes, now: float) -> Waiting:
-    """The device of a page that was shown. Raises :exc:`InvalidRequest` where it no longer waits."""
-    found = _read(server, server.store.get_grant(key, KIND), now)
-    if found is None:
-        raise _too_late()
-    return found
+def decide(server: Server, key: bytes, user: User, allowed: bool, now: float) -> Client:
+    """Store the decision of the user about the device of a page that was shown, and return its client.
+
+    A decision that comes again, as a button is pressed twice, changes nothing and has the same answer. Raises
+    :exc:`InvalidRequest` if the code has expired or another decision was faster.
+    """
+    waiting = _read(server, server.store.get_grant(key, KIND), now)
+    if waiting is not None and _decide(server, waiting, user, allowed, now):
+        return waiting.client
+    grant = server.store.get_grant(key, KIND)
+    client = server.clients.find(grant.parameters["client_id"]) if grant else None
+    if grant is None or client is None or not _says(grant, user, allowed):
+        raise InvalidRequest(
+            "this device no longer waits for an answer: begin again on the device", rule="rfc8628 3.3", status=410
+        )
+    return client
 
 
-def decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: float) -> None:
-    """Keep what the user said. Raises :exc:`InvalidRequest` where somebody was faster, or the code has expired."""
+def _says(grant: Grant, user: User, allowed: bool) -> bool:
+    """Return whether a device code is decided about in the same way."""
+    if not allowed:
+        return grant.is_denied
+    return grant.authorization is not None and grant.authorization.user_id == user.id
+
+
+def _decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
+    """Store a decision. Return False if another decision was faster, or the code has expired."""
     client_id = waiting.client.client_id
     told = {"client_id": client_id, "user_id": user.id, "scope": waiting.scope}
     if not allowed:
         if not server.devices.decide(waiting.grant, None, int(now)):
-            raise _too_late()
+            return False
         server.tell(signals.consent_denied, **told)
-        return
+        return True
     consents = server.consents
 
     def make(before: Consent | None) -> tuple[Authorization, Consent | None]:
@@ -90,8 +107,9 @@ def decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: flo
     before = consents.get_consent(user.id, client_id) if consents else None
     authorization = keep_consent(consents, before, make)
     if not server.devices.decide(waiting.grant, authorization, int(now)):
-        raise _too_late()
+        return False
     server.tell(signals.consent_given, **told, authorization_id=authorization.id)
+    return True
 
 
 def _authorize(waiting: Waiting, user: User, rests_on: Consent | None, now: float) -> Authorization:
@@ -139,9 +157,3 @@ def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
         return None
     scope = tuple(word for word in scopes.parse(asked["scope"]) if word in client.scope)  # what it may have by now
     return Waiting(grant, client, scope, tuple(asked.get("resource", ()))) if scope else None
-
-
-def _too_late() -> InvalidRequest:
-    return InvalidRequest(
-        "this device no longer waits for an answer: begin again on the device", rule="rfc8628 3.3", status=410
-    )

@@ -27,7 +27,7 @@ class Code:
     ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
         """A code, bound to the client, the redirect URI and the challenge."""
         settings = server.settings
-        value, key = values.mint(settings.prefixes["code"], values.stamp(approval.now))
+        value, key = mint_code(server, approval.answer_id, approval.now)
         grant = Grant(
             key=key,
             kind="code",
@@ -37,6 +37,19 @@ class Code:
             expires_at=int(approval.now) + settings.code_lifetime,
         )
         return {"code": value}, (grant,)
+
+
+def mint_code(server: Server, answer_id: str | None, now: float) -> tuple[str, bytes]:
+    """Return a code and its key: always the same for the same answer of the user, random if no form was sent.
+
+    Browsers send a form twice if its button is pressed twice. The code is derived from the random ID of the form with
+    ``SECRET_KEY``, so that both requests get one code without anything stored for it.
+    """
+    prefix = server.settings.prefixes["code"]
+    if answer_id is None:
+        return values.mint(prefix, values.stamp(now))
+    stamp = values.from_text(answer_id)[:6]
+    return values.mint(prefix, stamp, values.derive(server.settings.secret_keys[-1], "code", answer_id))
 
 
 class AuthorizationCode:

@@ -105,6 +105,8 @@ class Approval:
     challenge: str | None
     authorization: Authorization
     now: float
+    answer_id: str | None = None
+    """Names the answer of the user, so that a form that is sent twice gets one code; None without a form."""
 
 
 class ResponseType(Protocol):

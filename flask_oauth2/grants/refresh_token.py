@@ -24,5 +24,8 @@ class RefreshToken:
         if token.used_at is None and token.refresh_expires_at <= request.now:
             raise InvalidGrant("the refresh token has expired", rule="rfc9700 4.14.2")
         requested = request.form.get("scope")
-        scope = None if requested is None else scopes.narrow(requested, authorization.scope)
+        scope = None
+        if requested is not None and requested.strip(" "):
+            drops_others = request.client.is_self_registered
+            scope = scopes.narrow(requested, authorization.scope, drops_others=drops_others)
         return Issue(authorization, spend=token, refresh=True, scope=scope)

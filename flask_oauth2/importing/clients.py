@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .. import signals
+from .. import signals, urls
 from ..clients import rules
 from ..clients.objects import DEFAULT_GRANT_TYPES
 from ..records import Client
@@ -67,7 +67,7 @@ class Clients:
         if self._server.store.revoked(client_id):
             raise Unreadable("a client of that id was deleted here, and all its tokens with it")
         found = self._source.read_client(row)
-        is_native = any(not uri.startswith(("https://", "http://")) for uri in found.redirect_uris)
+        is_native = any(not urls.is_web(uri) for uri in found.redirect_uris)
         is_confidential = found.auth_method != "none" and not is_native
         grant_types, response_types, notes = _fit_types(found, is_confidential, self._server)
         client = Client(

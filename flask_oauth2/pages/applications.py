@@ -15,7 +15,8 @@ from ..consents import end_consent
 from ..errors import AccessDenied
 from ..records import Client, Consent
 from ..stores.base import ConsentStore
-from .base import describe, name_of, page, read_ticket, redirect, show_error, write_ticket
+from .base import describe, page, read_ticket, redirect, show_error, write_ticket
+from .clients import name_of, site_of, vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -34,7 +35,9 @@ class Connection:
     client_id: str
     name: str
     uri: str | None
+    site: str
     logo_uri: str | None
+    is_unverified: bool
     scopes: list[tuple[str, str]]
     granted_at: datetime
     used_at: datetime
@@ -58,12 +61,15 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
 
     def connect(consent: Consent) -> Connection:
         client = server.store.get_client(consent.client_id)
-        metadata: Any = client.metadata if client else {}
+        shown = vouched(server, client) if client else None
+        metadata: Any = shown.metadata if shown else {}
         return Connection(
             client_id=consent.client_id,
             name=name_of(client, consent.client_id),
             uri=metadata.get("client_uri"),
+            site=site_of(shown) if shown else "",
             logo_uri=metadata.get("logo_uri"),
+            is_unverified=client is None or not client.is_vetted,
             scopes=describe(server, consent.scope),
             granted_at=datetime.fromtimestamp(consent.granted_at, UTC),
             used_at=datetime.fromtimestamp(consent.used_at, UTC),
@@ -74,7 +80,6 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
     return page(
         "oauth2/applications.html",
         form_action="'self'",
-        images=tuple(connection.logo_uri for connection in connections),
         user=user,
         connections=connections,
         ended=flask.session.pop(_ENDED, None),

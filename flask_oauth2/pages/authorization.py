@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from .. import uris, values, web
 from ..clients.documents import find_host, is_elsewhere
 from ..endpoints import authorization
-from ..endpoints.authorization import Answer, Asked, ConsentNeeded, LeaveNeeded, LoginNeeded, Shown
+from ..endpoints.authorization import Answer, AnsweredBefore, Asked, ConsentNeeded, LeaveNeeded, LoginNeeded, Shown
 from ..errors import InvalidRequest, TemporarilyUnavailable
 from ..messages import Params
 from ..records import Client
@@ -30,7 +30,7 @@ from .base import (
     describe_resources,
     is_of_session,
     keep,
-    name_of,
+    new_answer_id,
     page,
     protect,
     read_ticket,
@@ -40,6 +40,7 @@ from .base import (
     show_error,
     write_ticket,
 )
+from .clients import describe_client, vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -69,14 +70,15 @@ def decide(provider: OAuth2Provider) -> Response:
 
 
 def asking_client(provider: OAuth2Provider) -> Client | None:
-    """The client of the request that the login page sends back to by ``next``."""
+    """Return the client of the request that the login page sends back to with ``next``, as a page may show it."""
     try:
         parts = urlsplit(flask.request.args.get("next", ""))
     except ValueError:
         return None
     client_id = parse_qs(parts.query).get("client_id", [""])[0]
     is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
-    return provider.server.clients.find_known(client_id) if is_ours and client_id else None
+    client = provider.server.clients.find_known(client_id) if is_ours and client_id else None
+    return None if client is None else vouched(provider.server, client)
 
 
 def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], Asked]) -> Response:
@@ -92,8 +94,9 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
     if isinstance(outcome, LoginNeeded):
         return _hand_off(provider, server, outcome, asked)
     if isinstance(outcome, LeaveNeeded):
-        is_passing = isinstance(outcome.error, TemporarilyUnavailable)  # here, where it can be tried again
-        return show_error(server, outcome.error, outcome.error_id) if is_passing else _ask_to_leave(server, outcome)
+        # the first has its answer, the second can be tried again here
+        is_ours = isinstance(outcome.error, AnsweredBefore | TemporarilyUnavailable)
+        return show_error(server, outcome.error, outcome.error_id) if is_ours else _ask_to_leave(server, outcome)
     if provider.consent_view is None:
         return _ask(provider, server, outcome, asked)
     if flask.request.method == "HEAD":  # a view would take it for a decision, as it would a request that is posted
@@ -145,13 +148,15 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
         raise InvalidRequest("decision must be allow or deny")
     params = Params(content["query"].encode())
     allowed, shown = decision == "allow", Shown(*content["shown"])
-    return _take_up(server, Asked(request, params, lambda: user, allowed, shown=shown))
+    asked = Asked(request, params, lambda: user, allowed, shown=shown, answer_id=content["answer_id"])
+    return _take_up(server, asked)
 
 
 def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
     content, user = own_view.read_form(provider)
     params, shown = Params(content["query"].encode()), Shown(*content["shown"])
-    return _take_up(server, Asked(web.read(), params, lambda: user, is_shown=True, shown=shown))
+    asked = Asked(web.read(), params, lambda: user, is_shown=True, shown=shown, answer_id=content["answer_id"])
+    return _take_up(server, asked)
 
 
 def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, asked: Asked) -> Response:
@@ -163,8 +168,7 @@ def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, ask
     return page(
         "oauth2/sign_in.html",
         form_action="'none'",
-        client=client,
-        client_name=name_of(client, client.client_id),
+        **describe_client(server, client),
         user=needed.user,
         login_url=login_url,
     )
@@ -174,19 +178,14 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
     """Our own consent page."""
     client, user = needed.client, needed.user
     redirect_uri, scope, resource = needed.shown
-    client_host = find_host(client)
     # somebody else may take over a request that fits into a URL; to keep one for each page shown would be too much
     fits = asked.kept is not None or len(uris.encode(asked.params.pairs())) <= LONGEST_QUERY
     return page(
         "oauth2/consent.html",
-        form_action=f"'self' {uris.form_action(redirect_uri)}",
-        images=(client.metadata.get("logo_uri"),),
-        client=client,
-        client_name=name_of(client, client.client_id),
-        client_host=client_host,
-        is_unproven=client_host is not None and uris.is_interceptable(redirect_uri),
+        form_action=None,
+        **describe_client(server, client, redirect_uri),
+        is_unproven=find_host(client) is not None and uris.is_interceptable(redirect_uri),
         is_elsewhere=is_elsewhere(client, redirect_uri),
-        is_unvetted=not client.is_vetted,
         host=uris.origin(redirect_uri),
         user=user,
         resources=describe_resources(server, resource, asked.request.mount),
@@ -196,7 +195,14 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
         switch_url=provider.login_url(_again(server, asked)) if fits and provider.has_login_view else None,
         can_end=server.consents is not None,
         ticket=write_ticket(
-            server, _PURPOSE, user, {"query": _write_query(server, asked, LONGEST_KEPT), "shown": needed.shown}
+            server,
+            _PURPOSE,
+            user,
+            {
+                "query": _write_query(server, asked, LONGEST_KEPT),
+                "shown": needed.shown,
+                "answer_id": new_answer_id(server),
+            },
         ),
     )
 
@@ -207,9 +213,8 @@ def _ask_to_leave(server: Server, needed: LeaveNeeded) -> Response:
     return page(
         "oauth2/leave.html",
         400,
-        form_action=uris.form_action(answer.redirect_uri) if is_form else "'none'",
-        client=needed.client,
-        client_name=name_of(needed.client, needed.client.client_id),
+        form_action=None if is_form else "'none'",
+        **describe_client(server, needed.client, answer.redirect_uri),
         host=uris.origin(answer.redirect_uri),
         url=answer.redirect_uri if is_form else _locate(answer),
         parameters=answer.parameters.items() if is_form else (),
@@ -221,7 +226,7 @@ def _send(answer: Answer) -> Response:
     if answer.mode == "form_post":
         return page(
             "oauth2/form_post.html",
-            form_action=uris.form_action(answer.redirect_uri),
+            form_action=None,
             redirect_uri=answer.redirect_uri,
             parameters=answer.parameters.items(),
         )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flask
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from .. import values
-from ..clients.documents import host_of
 from ..clients.throttle import spend_quota
 from ..errors import InvalidRequest, OAuth2Error
-from ..records import Client, Grant, User
+from ..records import Grant, User
 from . import translations
 
 if TYPE_CHECKING:
@@ -36,27 +34,26 @@ LONGEST_KEPT = 16 * 1024
 
 _SESSION_KEY = "_flask_oauth2"
 
-_HOST = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?=[/?#]|\Z)")
-
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 """On whatever holds what nobody else is to read; on what people see there are more."""
 
 HEADERS = {**_PRIVATE, "Pragma": "no-cache", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
 
 
-def page(
-    template: str, status: int = 200, *, form_action: str, images: tuple[str | None, ...] = (), **context: Any
-) -> Response:
-    """A page that no other site can frame, that runs no script but ours and that sends forms to ``form_action`` only.
+def page(template: str, status: int = 200, *, form_action: str | None, **context: Any) -> Response:
+    """Return a page that no other site can frame, that runs no script but ours and loads no image of another site.
 
-    ``images`` are the addresses of the images that it shows.
+    :param form_action: where the policy lets forms lead; None for anywhere. Chromium applies the directive to all
+        redirects that follow a form, so a page whose form leads to a client cannot have it: nobody knows where the
+        callback of the client leads on to.
     """
     text = {"t": translations.translate, "locale": translations.locale, "format_date": translations.format_date}
     response = flask.make_response(flask.render_template(template, **text, **context), status)
     response.headers.update(HEADERS)
+    forms = "" if form_action is None else f"form-action {form_action}; "
     response.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {_sources(images)}; "
-        f"form-action {form_action}; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"{forms}frame-ancestors 'none'; base-uri 'none'"
     )
     return response
 
@@ -88,6 +85,14 @@ class ClientRedirect(flask.Response):
         return self.headers
 
 
+class ShownError(NamedTuple):
+    """An error without the text of the request that it may hold."""
+
+    code: str
+    status: int
+    description: str
+
+
 def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
     """The page for what a client must not be told; in debug mode with what its developer wants to know."""
     status = error.status if error.status >= 402 else 400
@@ -106,7 +111,7 @@ def describe_error(server: Server, error: OAuth2Error, error_id: str) -> dict[st
             "came": _masked(error.came),
             "cures": server.cures(error),
         }
-    return {"error": error, "error_id": error_id, "diagnosis": diagnosis}
+    return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
 
 
 def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) -> str:
@@ -125,6 +130,11 @@ def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) ->
 def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:
     """A hidden field that binds a form to the person and the browser that it is shown to."""
     return serializer(server, purpose).dumps({**content, "session": session_id(), "user": user.id})
+
+
+def new_answer_id(server: Server) -> str:
+    """Return a random ID for the answer of the user to a form, see :func:`~.grants.authorization_code.mint_code`."""
+    return values.text(values.new_id(server.clock()))
 
 
 def session_id() -> str:
@@ -175,11 +185,6 @@ def stale() -> InvalidRequest:
     )
 
 
-def name_of(client: Client | None, client_id: str) -> str:
-    """What people call a client; one that is known by a URL alone, by the host of it."""
-    return (client.name if client else host_of(client_id)) or client_id
-
-
 def describe(server: Server, scope: tuple[str, ...]) -> list[tuple[str, str]]:
     """Each word of a scope with what ``OAUTH2_SCOPES`` says that it allows."""
     return [(word, server.settings.scopes.get(word, word)) for word in scope]
@@ -199,9 +204,3 @@ def serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
 def _masked(value: object) -> str | None:
     """As the log has it: a value of ours that came where it does not belong is still a secret."""
     return None if value is None else values.mask(str(value)[:200]).encode("utf-8", "replace").decode()
-
-
-def _sources(images: tuple[str | None, ...]) -> str:
-    """Images of our own, and of the hosts of the given ones; a host of other characters would be policy, not a host."""
-    hosts = sorted({found[0] for image in images if (found := _HOST.match(image or ""))})
-    return " ".join(["'self'", *hosts])

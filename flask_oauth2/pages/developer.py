@@ -62,7 +62,6 @@ class Registered:
     name: str
     kind: str
     uri: str | None
-    logo_uri: str | None
     registered_at: datetime
 
 
@@ -154,7 +153,6 @@ def _describe(client: Client) -> Registered:
         name=client.name,
         kind=forms.kind_of(client),
         uri=metadata.get("client_uri"),
-        logo_uri=metadata.get("logo_uri"),
         registered_at=datetime.fromtimestamp(client.created_at, UTC),
     )
 
@@ -167,7 +165,6 @@ def _list(server: Server, user: User, status: int = 200, done: str | None = None
         "oauth2/developer.html",
         status,
         form_action="'none'",
-        images=tuple(client.logo_uri for client in clients),
         user=user,
         clients=clients,
         most=server.settings.developer_clients,
@@ -239,7 +236,6 @@ def _fill_in(
         "oauth2/developer_client.html",
         status,
         form_action="'self'",
-        images=(client.metadata.get("logo_uri") if client else None,),
         user=user,
         client=client and _describe(client),
         issuer=server.issuer,

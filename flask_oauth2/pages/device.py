@@ -13,7 +13,6 @@ import flask
 from werkzeug.wrappers import Response
 
 from .. import user_codes, values, web
-from ..clients.documents import find_host
 from ..endpoints import verification
 from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
@@ -23,7 +22,6 @@ from ..settings import DEVICE_CODE
 from .base import (
     describe,
     describe_resources,
-    name_of,
     page,
     read_ticket,
     redirect,
@@ -31,6 +29,7 @@ from .base import (
     show_error,
     write_ticket,
 )
+from .clients import describe_client, name_of
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -93,10 +92,12 @@ def _decide(provider: OAuth2Provider, server: Server, form: Params) -> Response:
     if user is None:
         return redirect(provider.login_url(_url("")))
     is_allowed, now = decision == "allow", server.clock()
-    waiting = verification.take_up(server, values.from_text(content["key"]), now)
-    verification.decide(server, waiting, user, is_allowed, now)
-    client = waiting.client
-    flask.session[_DECIDED] = {"client_name": name_of(client, client.client_id), "is_allowed": is_allowed}
+    client = verification.decide(server, values.from_text(content["key"]), user, is_allowed, now)
+    flask.session[_DECIDED] = {
+        "client_name": name_of(client, client.client_id),
+        "is_unverified": not client.is_vetted,
+        "is_allowed": is_allowed,
+    }
     return redirect(_url(""))
 
 
@@ -122,10 +123,7 @@ def _ask(provider: OAuth2Provider, server: Server, user: User, waiting: Waiting,
     return page(
         "oauth2/device_consent.html",
         form_action="'self'",
-        images=(client.metadata.get("logo_uri"),),
-        client=client,
-        client_name=name_of(client, client.client_id),
-        client_host=find_host(client),
+        **describe_client(server, client),
         user=user,
         user_code=code,
         resources=describe_resources(server, waiting.resource, web.read().mount),

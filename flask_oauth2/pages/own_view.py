@@ -19,7 +19,8 @@ from .. import uris
 from ..clients.documents import find_host
 from ..endpoints.authorization import Asked, ConsentNeeded
 from ..records import User
-from .base import protect, read_ticket, write_ticket
+from .base import new_answer_id, protect, read_ticket, write_ticket
+from .clients import vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
@@ -51,10 +52,13 @@ def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: 
     """What the view shows, or what it decided about the request of that ``query``."""
     params, user = asked.params, needed.user
     redirect_uri, scope, resource = needed.shown
-    ticket = write_ticket(server, _PURPOSE, user, {"query": query, "shown": needed.shown})
+    ticket = write_ticket(
+        server, _PURPOSE, user, {"query": query, "shown": needed.shown, "answer_id": new_answer_id(server)}
+    )
     ours = {
-        "client": needed.client,
+        "client": vouched(server, needed.client, redirect_uri),
         "client_host": find_host(needed.client),
+        "is_unverified": not needed.client.is_vetted,
         "resources": resource,
         "user": user,
         "host": uris.origin(redirect_uri),

@@ -286,6 +286,14 @@ class MCPClient(Flow):
         wanted = " ".join(dict.fromkeys([*self.scope.split(), *challenge["scope"].split()]))
         self.redeem(*self.authorize(wanted))
         answer = self.initialize(self.held.access_token)
+        missing = [word for word in wanted.split() if word not in self.held.scope]
+        if answer.status == 403 and missing:
+            raise stop_at(
+                answer,
+                f"the challenge names the scope {' '.join(missing)}, and the client asks for it and does not get it",
+                "mcp-authorization O Scope challenge",
+                f"add {' '.join(missing)} to OAUTH2_SCOPES, and to OAUTH2_REGISTRATION_SCOPES if you set it",
+            )
         if answer.status == 403:
             raise stop_at(
                 answer,

@@ -160,7 +160,7 @@ def test_another_method_is_refused(server: Server) -> None:
         changed(CLIENT, redirect_uris=("https://client.example/*",)),
         changed(CLIENT, redirect_uris=("https://client.example/#top",)),
         changed(CLIENT, redirect_uris=("javascript:alert(1)",)),
-        changed(PUBLIC, redirect_uris=NATIVE.redirect_uris),
+        changed(PUBLIC, redirect_uris=("view-source:https://client.example/",)),
     ],
 )
 def test_redirect_uris_that_lead_astray_are_refused(server: Server, client: Client) -> None:

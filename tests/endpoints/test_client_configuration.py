@@ -270,7 +270,6 @@ class TestUpdate:
             {"grant_types": ["implicit"]},
             {"grant_types": ["client_credentials"]},
             {"token_endpoint_auth_method": "private_key_jwt"},
-            {"client_name": "x" * 200},
             {"redirect_uris": ["http://a.example"]},
             {"redirect_uris": []},
         ],

@@ -371,7 +371,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"redirect_uris": ["https://[a/"]}, "redirect_uris"),
     ({"redirect_uris": ["https://a.example/\ud800"]}, "redirect_uris"),
     ({"redirect_uris": ["https://a.example/\0"]}, "redirect_uris"),
-    ({"redirect_uris": ["com.example.app:/cb", "https://a.example/"], "application_type": "web"}, "redirect_uris"),
+    ({"redirect_uris": ["https://a.example/", "mailto:a@a.example"]}, "redirect_uris"),
+    ({"redirect_uris": ["https://a%2eexample/"]}, "redirect_uris"),
+    ({"redirect_uris": ["https://a.example/", ""]}, "redirect_uris"),
+    ({"redirect_uris": ["https://a.example/", None]}, "redirect_uris"),
     ({"token_endpoint_auth_method": 7}, "token_endpoint_auth_method"),
     ({"token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
     ({"token_endpoint_auth_method": "NONE"}, "token_endpoint_auth_method"),
@@ -387,32 +390,86 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"response_types": ["none of it"]}, "response_types"),
     ({"response_types": 1}, "response_types"),
     ({"client_name": 7}, "client_name"),
-    ({"client_name": "x" * 101}, "client_name"),
-    ({"client_name": "two\nlines"}, "client_name"),
-    ({"client_name": "Bank\u202e"}, "client_name"),
-    ({"client_name": "\ud800"}, "client_name"),
-    ({"client_uri": ["https://a.example"]}, "client_uri"),
-    ({"client_uri": "javascript:alert(1)"}, "client_uri"),
-    ({"logo_uri": "data:image/png;base64,AA"}, "logo_uri"),
-    ({"tos_uri": "http://notes.example/tos"}, "tos_uri"),
-    ({"policy_uri": "https://user@notes.example/"}, "policy_uri"),
-    ({"scope": ["profile"]}, "scope"),
-    ({"scope": 'pro"file'}, "scope"),
-    ({"scope": "x" * 3000}, "scope"),
-    ({"contacts": "ada@notes.example"}, "contacts"),
-    ({"contacts": ["two\nlines"]}, "contacts"),
-    ({"contacts": ["x" * 300]}, "contacts"),
-    ({"software_id": "two\nlines"}, "software_id"),
-    ({"software_version": 2}, "software_version"),
-    ({"software_version": "x" * 300}, "software_version"),
     ({"application_type": "desktop"}, "application_type"),
     ({"application_type": True}, "application_type"),
     ({"jwks": {"keys": []}, "jwks_uri": "https://notes.example/jwks"}, "jwks"),
 ]
 
+DROPPED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"client_name": "x" * 101}, {"client_name": "x" * 99 + "…"}),
+    ({"client_name": "x" * 5000}, {"client_name": "x" * 99 + "…"}),
+    ({"client_name": " two\nlines "}, {"client_name": "two lines"}),
+    ({"client_name": "Bank\u202e"}, {"client_name": "Bank"}),
+    (
+        {"client_name": "\u0645\u200c\u062e \U0001f468\u200d\U0001f469"},
+        {"client_name": "\u0645\u062e \U0001f468\U0001f469"},
+    ),
+    ({"client_name": "\ud800"}, {"client_name": None}),
+    ({"client_name": ""}, {"client_name": None}),
+    ({"client_name": None}, {"client_name": None}),
+    ({"client_uri": ["https://a.example"]}, {"client_uri": None}),
+    ({"client_uri": ""}, {"client_uri": None}),
+    ({"client_uri": "javascript:alert(1)"}, {"client_uri": None}),
+    ({"logo_uri": "data:image/png;base64,AA"}, {"logo_uri": None}),
+    ({"logo_uri": "/logo.png"}, {"logo_uri": None}),
+    ({"logo_uri": "https://notes.example/" + "x" * 3000}, {"logo_uri": None}),
+    ({"tos_uri": "http://notes.example/tos"}, {"tos_uri": None}),
+    ({"policy_uri": "https://user@notes.example/"}, {"policy_uri": None}),
+    ({"scope": None}, {"scope": "profile mail"}),
+    ({"scope": ["profile"]}, {"scope": "profile mail"}),
+    ({"scope": 'pro"file'}, {"scope": "profile mail"}),
+    ({"scope": "x " * 3000}, {"scope": "profile mail"}),
+    ({"scope": " claudeai  openid "}, {"scope": "profile mail"}),
+    ({"contacts": "ada@notes.example"}, {"contacts": None}),
+    ({"contacts": [""]}, {"contacts": None}),
+    ({"contacts": ["two\nlines", "", 7, None, "ada@notes.example"]}, {"contacts": ["ada@notes.example"]}),
+    ({"contacts": [f"{n}@a.example" for n in range(30)]}, {"contacts": [f"{n}@a.example" for n in range(20)]}),
+    ({"contacts": {"a": 1}}, {"contacts": None}),
+    ({"software_id": "two\nlines"}, {"software_id": None}),
+    ({"software_version": 2}, {"software_version": None}),
+    ({"software_version": ""}, {"software_version": None}),
+    ({"jwks": None, "jwks_uri": ""}, {"jwks": None}),
+    ({"unknown": {"a": [None, 1.5, True]}, "another": None}, {"unknown": None, "another": None}),
+    ({"application_type": None, "response_types": None}, {"application_type": "web", "response_types": ["code"]}),
+]
+"""Metadata that no security rests on: what is registered in its place."""
+
+NATIVE = [
+    ["cursor://anysphere.cursor-mcp/oauth/callback"],
+    ["https://www.cursor.com/agents/mcp/oauth/callback", "cursor://anysphere.cursor-retrieval/oauth/user-mcp/callback"],
+    [
+        "https://vscode.dev/redirect",
+        "http://127.0.0.1:33418/",
+        "vscode://vscode.github-authentication/did-authenticate",
+    ],
+    ["raycast://oauth?package_name=Extension", "https://raycast.com/redirect?packageName=Extension"],
+    ["windsurf://codeium.windsurf/oauth", "http://localhost:1/cb"],
+    ["vscode-insiders://saoudrizwan.claude-dev/mcp-auth/callback", "com.example.app:/cb"],
+    ["MyApp://callback"],
+]
+
 
 class TestMetadata:
     """Section 2."""
+
+    @pytest.mark.spec("rfc7591", "2")
+    @pytest.mark.parametrize(("change", "registered"), DROPPED)
+    def test_what_is_dropped_anyway_refuses_nothing(
+        self, site: Site, change: dict[str, Any], registered: dict[str, Any]
+    ) -> None:
+        for metadata in (CODE, SERVER):
+            content = register(site, metadata | change)
+            assert {name: content.get(name) for name in registered} == registered
+
+    @pytest.mark.spec("rfc8252", "7.1")
+    @pytest.mark.parametrize("application_type", ["native", "web", None])
+    @pytest.mark.parametrize("redirect_uris", NATIVE)
+    def test_private_use_schemes_are_registered_whatever_is_registered_with_them(
+        self, site: Site, redirect_uris: list[str], application_type: str | None
+    ) -> None:
+        content = register(site, CODE | {"redirect_uris": redirect_uris, "application_type": application_type})
+        assert content["redirect_uris"] == redirect_uris
+        assert content["application_type"] == "native"
 
     @pytest.mark.spec("rfc7591", "3.2.2")
     @pytest.mark.parametrize(("change", "field"), BAD, ids=[f"{field}-{n}" for n, (_, field) in enumerate(BAD)])
@@ -485,10 +542,13 @@ class TestMetadata:
     def test_where_answers_go_says_what_kind_it_is(self, site: Site, redirect_uris: list[str], kind: str) -> None:
         assert register(site, CODE | {"redirect_uris": redirect_uris})["application_type"] == kind
 
-    def test_unless_it_says_so_itself(self, site: Site) -> None:
+    def test_whatever_it_says_itself(self, site: Site) -> None:
+        """The ports of its loopback URIs must be free, and clients send ``web`` with them."""
         content = register(site, AGENT | {"application_type": "web"})
-        assert content["application_type"] == "web"
+        assert content["application_type"] == "native"
         assert content["redirect_uris"] == AGENT["redirect_uris"]
+        content = register(site, CODE | {"application_type": "native"})
+        assert content["application_type"] == "native"
 
     @pytest.mark.spec("rfc7591", "5")
     @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -91,18 +91,29 @@ class House:
         page.request.post(f"{self.url}/login?next=/", form={"name": name}, max_redirects=0)
 
 
-def build_client() -> flask.Flask:
-    """The client's site: its logo, and a page that shows the answer."""
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 56 56"><rect width="56" height="56" fill="#f4a934"/>'
+    '<path d="M17 14h22v28H17z" fill="#fff"/><path d="M22 22h12M22 28h12M22 34h7" stroke="#b36b00" '
+    'stroke-width="2.5"/></svg>'
+)
+
+APPLICATION = "cursor://anysphere.cursor-mcp/oauth/callback"
+
+
+def build_client(onward: str = "") -> flask.Flask:
+    """The client's site: a page that shows the answer, and callbacks that lead on with it.
+
+    ``onward`` is another site of the client, at another port.
+    """
     app = flask.Flask("client", static_folder=None)
 
-    @app.get("/logo.svg")
-    def logo() -> Any:
-        svg = (
-            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 56 56"><rect width="56" height="56" fill="#f4a934"/>'
-            '<path d="M17 14h22v28H17z" fill="#fff"/><path d="M22 22h12M22 28h12M22 34h7" stroke="#b36b00" '
-            'stroke-width="2.5"/></svg>'
-        )
-        return flask.Response(svg, mimetype="image/svg+xml")
+    @app.route("/onward", methods=["GET", "POST"])
+    def lead_on() -> Any:
+        return flask.redirect(f"{onward}/back?{urlencode(flask.request.values)}", 303)
+
+    @app.route("/application", methods=["GET", "POST"])
+    def open_application() -> Any:
+        return flask.redirect(f"{APPLICATION}?{urlencode(flask.request.values)}", 303)
 
     @app.route("/back", methods=["GET", "POST"])
     def back() -> Any:
@@ -139,6 +150,10 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
     )
     provider = OAuth2Provider(app, store=store)
 
+    @app.get("/logo.svg")
+    def logo() -> Any:
+        return flask.Response(LOGO, mimetype="image/svg+xml")
+
     @app.get("/")
     def home() -> Any:
         return '<!doctype html><html lang="en"><title>Home</title><link rel="icon" href="data:,"></html>'
@@ -159,9 +174,9 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
         "client_uri": "https://notes.example/",
         "policy_uri": "https://notes.example/privacy",
         "tos_uri": "https://notes.example/terms",
-        "logo_uri": f"{client_url}/logo.svg",
     }
-    redirect_uris = (f"{client_url}/back", "https://notes.example/back")
+    leading_on = (f"{client_url}/onward", f"{client_url}/application", APPLICATION)
+    redirect_uris = (f"{client_url}/back", "https://notes.example/back", *leading_on)
     fields: dict[str, Any] = {
         "auth_method": "none",
         "redirect_uris": redirect_uris,
@@ -214,7 +229,7 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
 
 @pytest.fixture(scope="module")
 def client_url() -> Iterator[str]:
-    with serve(build_client()) as url:
+    with serve(build_client()) as onward, serve(build_client(onward)) as url:
         yield url
 
 
@@ -226,7 +241,11 @@ def open_house(client_url: str) -> Iterator[Callable[..., House]]:
         def open_house(debug: bool = False, **options: Any) -> House:
             app, provider, store = build_provider(client_url, **options)
             app.debug = debug
-            return House(app, provider, store, stack.enter_context(serve(app)), client_url)
+            url = stack.enter_context(serve(app))
+            for client in list(store.list_clients()):
+                if client.metadata:  # a logo is shown if it is on the site of the provider
+                    store.set_client(replace(client, metadata={**client.metadata, "logo_uri": f"{url}/logo.svg"}))
+            return House(app, provider, store, url, client_url)
 
         yield open_house
 

@@ -39,7 +39,7 @@ def test_each_client_is_shown_with_what_it_may_do(site: Site) -> None:
     assert "Other" in page.text
     assert "See your name" in page.text
     assert "Read your mail" in page.text
-    assert "img-src 'self' https://img.example;" in page.headers["Content-Security-Policy"]
+    assert "img-src 'self';" in page.headers["Content-Security-Policy"]
     assert page.headers["X-Frame-Options"] == "DENY"
     assert page.headers["Cache-Control"] == "no-store"
     assert len(tickets(page)) == 2
@@ -210,5 +210,5 @@ def test_what_was_taken_back_is_not_brought_back_by_an_old_answer(site: Site) ->
     page = site.browser.get(back)
     answer_of(site.allow(page))
     end(site, tickets(site.browser.get(PAGE))[0])
-    assert answer_of(site.allow(page))["error"] == "invalid_request"
+    assert "this request was answered before" in site.allow(page).text
     assert site.store.get_consent("ada", "web") is None

@@ -13,6 +13,9 @@ from playwright.sync_api import Browser, Page
 
 OpenPage = Callable[..., Page]
 
+APPLICATION = "cursor://anysphere.cursor-mcp/oauth/callback"
+"""A redirect URI with a private-use scheme."""
+
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "_static" / "screenshots"
 """``--screenshots`` writes ``NAME-SIZE-SCHEME.png`` here, for each name of ``PICTURED``."""
 
@@ -207,7 +210,7 @@ def test_somebody_decides(open_page: OpenPage, house: Any, size: str, scheme: st
     assert page.get_by_text("See your name and your picture").is_visible()
     assert page.get_by_text("Ada", exact=True).is_visible()
     assert page.get_by_text(house.client_url, exact=True).is_visible()
-    assert page.evaluate("document.querySelector('img').naturalWidth") > 0, "the policy lets the logo in"
+    assert page.evaluate("document.querySelector('img').naturalWidth") > 0, "the policy lets our own images in"
     assert page.title() == "Allow Notes for phones?"
     page.get_by_role("button", name=button).click()
     names = answer_names(page)
@@ -264,6 +267,52 @@ def test_with_scripts_the_form_sends_itself(open_page: OpenPage, house: Any) -> 
     page.get_by_role("button", name="Allow").click()
     assert "code" in answer_names(page)
     assert page.url == f"{house.client_url}/back"
+
+
+@pytest.mark.spec("rfc8252", "7.1")
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+@pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
+def test_the_callback_of_the_client_may_lead_on_to_another_port(
+    open_page: OpenPage, house: Any, mode: str, button: str, sent: str
+) -> None:
+    """Chromium applies ``form-action`` to all redirects after a form, those of the client too."""
+    page = open_page()
+    sign_in_and_come(page, house, response_mode=mode, redirect_uri=f"{house.client_url}/onward")
+    page.get_by_role("button", name=button).click()
+    page.get_by_role("heading", name="Back", exact=True).wait_for()
+    assert not page.url.startswith(house.client_url)
+    assert f"{sent}=" in page.url
+
+
+@pytest.mark.spec("rfc8252", "7.1")
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+@pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
+def test_the_callback_of_the_client_may_open_an_application(
+    open_page: OpenPage, house: Any, mode: str, button: str, sent: str
+) -> None:
+    page = open_page()
+    sign_in_and_come(page, house, response_mode=mode, redirect_uri=f"{house.client_url}/application")
+    with page.expect_event("requestfailed", lambda request: request.url.startswith(APPLICATION)) as found:
+        page.get_by_role("button", name=button).click()
+    assert f"{sent}=" in found.value.url, "no application of this name is installed"
+
+
+@pytest.mark.spec("rfc8252", "7.1")
+def test_an_application_is_opened_at_once_if_the_answer_is_for_it(open_page: OpenPage, house: Any) -> None:
+    page = open_page()
+    sign_in_and_come(page, house, redirect_uri=APPLICATION)
+    assert page.get_by_text("An application on this device will open.").is_visible()
+    with page.expect_event("requestfailed", lambda request: request.url.startswith(APPLICATION)) as found:
+        page.get_by_role("button", name="Allow").click()
+    assert "code=" in found.value.url
+
+
+@pytest.mark.spec("rfc6749", "4.1.2")
+def test_a_button_that_is_pressed_twice(open_page: OpenPage, house: Any) -> None:
+    page = open_page()
+    sign_in_and_come(page, house)
+    page.get_by_role("button", name="Allow").dblclick()
+    assert "code" in answer_names(page)
 
 
 @pytest.mark.spec("rfc6819", "5.1.3")

@@ -111,6 +111,30 @@ def test_a_form_is_for_the_request_that_was_shown(own: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "10.12")
+@pytest.mark.spec("rfc6749", "4.1.2")
+def test_a_form_that_is_sent_twice_gets_one_code(own: Site) -> None:
+    form = {"ticket": ticket(own.ask()), "confirm": "yes"}
+    first, second = send(own, **form), send(own, **form)
+    assert first.location == second.location
+    assert "code" in answer_of(first)
+    denied = {"ticket": ticket(own.ask(scope="mail")), "confirm": "no"}
+    assert send(own, **denied).location == send(own, **denied).location
+
+
+@pytest.mark.spec("rfc7591", "5")
+def test_a_view_learns_whether_the_client_is_verified(site: Site) -> None:
+    @site.provider.authorize_handler
+    def authorize(client: Any, is_unverified: bool, **_: Any) -> Any:
+        return flask.jsonify(is_unverified=is_unverified, pages=dict(client.metadata))
+
+    pages = {"client_uri": "https://www.bank.example/", "logo_uri": "https://www.bank.example/logo.png"}
+    site.add_client(metadata=pages, registered_by="open")
+    site.sign_in()
+    assert site.ask().get_json() == {"is_unverified": True, "pages": {}}
+    site.change_client(registered_by="")
+    assert site.ask().get_json() == {"is_unverified": False, "pages": {"client_uri": "https://www.bank.example/"}}
+
+
 def test_a_form_without_the_ticket_is_a_request(own: Site) -> None:
     own.ask()
     own.seen.clear()  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_oauth2 import MemoryStore
+from flask_oauth2 import MemoryStore, uris
 from oauth_site import Forgetful, Site, make_site
 
 
@@ -87,11 +87,11 @@ BLOCKS = {
     ],
     "error": ["title", "main", "heading", "reason", "advice", "details", "diagnosis"],
     "applications": ["title", "main", "heading", "ended", "account", "connections"],
-    "sign_in": ["title", "main", "heading", "reason", "account", "advice", "actions"],
+    "sign_in": ["title", "main", "heading", "reason", "account", "advice", "warning", "actions"],
     "leave": ["title", "main", "heading", "warning", "reason", "actions", "details", "diagnosis"],
     "device": ["title", "main", "heading", "warning", "question", "wrong", "form", "account"],
     "device_consent": ["warning", "host", "actions"],
-    "device_done": ["title", "main", "heading", "outcome", "account", "notes"],
+    "device_done": ["title", "main", "heading", "outcome", "account", "warning", "notes"],
     "developer": ["title", "main", "heading", "done", "account", "clients", "actions"],
     "developer_client": ["title", "main", "client", "heading", "notice", "facts", "form", "more", "account"],
     "developer_secret": ["title", "main", "heading", "secret", "actions", "account"],
@@ -110,7 +110,7 @@ def test_the_blocks_have_these_names(site: Site, name: str) -> None:
 def test_the_consent_page_says_who_asks_for_what(site: Site) -> None:
     pages = {
         "client_uri": "https://shop.example/",
-        "logo_uri": "https://img.example/logo.png",
+        "logo_uri": "https://login.example/static/shop.png",
         "policy_uri": "https://shop.example/privacy",
         "tos_uri": "https://shop.example/terms",
     }
@@ -124,7 +124,7 @@ def test_the_consent_page_says_who_asks_for_what(site: Site) -> None:
     assert "Signed in as" in page.text
     assert "https://client.example" in page.text
     assert 'href="/login?next=/oauth/authorize?' in page.text
-    assert "img-src 'self' https://img.example;" in page.headers["Content-Security-Policy"]
+    assert "img-src 'self';" in page.headers["Content-Security-Policy"]
     site.add_client(name="Shop")
     bare = site.ask(scope="profile mail").text
     for said in ("nofollow", "<img", "Privacy", "Terms"):
@@ -181,23 +181,94 @@ def test_the_error_page_says_what_can_be_done(site: Site) -> None:
     assert "<dt>Came</dt>" not in site.browser.post("/oauth/consent", data={"ticket": "x"}).text
 
 
-@pytest.mark.spec("rfc9700", "4.16")
+@pytest.mark.spec("rfc9700", "4.2.4")
 @pytest.mark.parametrize(
-    ("logo_uri", "host"),
+    ("logo_uri", "registered_by", "is_shown"),
     [
-        ("https://img.example", " https://img.example"),
-        ("https://img.example:8443/l.png?x", " https://img.example:8443"),
-        ("https://img.example; frame-ancestors */l.png", ""),
-        ("https://img.example;form-action/l.png", ""),
-        ("https://img.example,img-src/l.png", ""),
-        ("https://* 'unsafe-inline'/", ""),
-        ("data:image/png;base64,AAAA", ""),
-        ("nonsense", ""),
+        ("https://login.example/static/logo.png", "", True),
+        ("HTTPS://LOGIN.example:443/static/logo.png", "", True),
+        ("https://login.example/static/logo.png", "developer", False),
+        ("https://login.example/static/logo.png", "open", False),
+        ("https://client.example/logo.png", "", False),
+        ("https://client.example/logo.png", "open", False),
+        ("https://login.example:8443/logo.png", "", False),
+        ("http://login.example/logo.png", "", False),
+        ("https://login.example.evil.example/logo.png", "", False),
+        ("https://login.example@evil.example/logo.png", "", False),
+        ("https://img.example; frame-ancestors */l.png", "", False),
+        ("data:image/png;base64,AAAA", "", False),
+        ("nonsense", "", False),
     ],
 )
-def test_a_logo_adds_its_host_to_the_policy_and_nothing_else(site: Site, logo_uri: str, host: str) -> None:
-    site.add_client(metadata={"logo_uri": logo_uri})
+def test_no_page_loads_an_image_of_another_site(site: Site, logo_uri: str, registered_by: str, is_shown: bool) -> None:
+    site.add_client(metadata={"logo_uri": logo_uri}, registered_by=registered_by)
     site.sign_in()
-    policy = site.ask().headers["Content-Security-Policy"]
-    assert f"img-src 'self'{host}; form-action 'self' https:; frame-ancestors 'none';" in policy
-    assert policy.count(";") == 6
+    page = site.ask()
+    assert ("<img" in page.text) is is_shown
+    policy = page.headers["Content-Security-Policy"]
+    assert "img-src 'self'; frame-ancestors 'none';" in policy
+    assert policy.count(";") == 5
+    site.allow(page)
+    assert ("<img" in site.browser.get("/oauth/applications").text) is is_shown
+
+
+PAGES = {
+    "client_uri": "https://www.bank.example/",
+    "policy_uri": "https://www.bank.example/privacy",
+    "tos_uri": "https://www.bank.example/terms",
+    "logo_uri": "https://www.bank.example/logo.png",
+}
+
+
+@pytest.mark.spec("rfc7591", "5")
+@pytest.mark.parametrize("registered_by", ["open", "token", "developer"])
+@pytest.mark.parametrize(
+    ("redirect_uri", "is_shown"),
+    [
+        ("https://evil.example/cb", False),
+        ("https://www.bank.example/unused", True),
+        ("HTTPS://WWW.BANK.EXAMPLE/unused", True),
+        ("https://bank.example/cb", False),
+        ("http://localhost/cb", False),
+        ("cursor://www.bank.example/cb", False),
+    ],
+)
+def test_the_links_of_an_unverified_client_are_those_of_the_host_in_use(
+    site: Site, redirect_uri: str, is_shown: bool, registered_by: str
+) -> None:
+    redirect_uris = (redirect_uri, "https://www.bank.example/second")
+    site.add_client(name="Bank", metadata=PAGES, redirect_uris=redirect_uris, registered_by=registered_by)
+    site.sign_in()
+    for page in (site.ask(redirect_uri=redirect_uri), site.ask(redirect_uri=redirect_uri, scope="unknown")):
+        assert "logo.png" not in page.text
+        assert "Bank has not been verified." in page.text
+    page = site.ask(redirect_uri=redirect_uri)
+    for name in ("client_uri", "policy_uri", "tos_uri"):
+        assert (f'"{PAGES[name]}"' in page.text) is is_shown
+    host = uris.host_and_port(redirect_uri)
+    assert (f"What you allow goes to {host}." in page.text) is bool(host)
+    site.allow(page)
+    connected = site.browser.get("/oauth/applications").text
+    assert "www.bank.example" not in connected
+    assert "Bank has not been verified." in connected
+
+
+@pytest.mark.spec("client-id-metadata-document", "6.4")
+def test_the_links_of_a_client_with_a_document_are_those_of_its_own_host_too(site: Site) -> None:
+    url, uri = "https://www.bank.example/client.json", "http://127.0.0.1/cb"
+    site.add_client(url, None, name="Bank", metadata=PAGES, redirect_uris=(uri,), registered_by="document")
+    site.sign_in()
+    assert f'"{PAGES["policy_uri"]}"' in site.ask(client_id=url, redirect_uri=uri).text
+    metadata = {**PAGES, "policy_uri": "https://elsewhere.example/privacy"}
+    site.add_client(url, None, name="Bank", metadata=metadata, redirect_uris=(uri,), registered_by="document")
+    assert "elsewhere" not in site.ask(client_id=url, redirect_uri=uri).text
+
+
+def test_a_client_that_the_operator_registered_has_no_warning(site: Site) -> None:
+    site.add_client(name="Bank", metadata=PAGES)
+    site.sign_in()
+    page = site.ask()
+    assert "not been verified" not in page.text
+    assert f'"{PAGES["policy_uri"]}"' in page.text
+    site.allow(page)
+    assert "not been verified" not in site.browser.get("/oauth/applications").text

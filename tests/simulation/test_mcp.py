@@ -479,13 +479,13 @@ def test_a_challenge_that_names_an_unknown_scope(mcp_site: NewSite) -> None:
         return "", 403, {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="shout"'}
 
     stop = stop_of(play(mcp_site(unknown).app, "mcp"))
-    assert stop.reason.startswith("the client is answered invalid_scope")
+    assert stop.reason.startswith("the challenge names the scope shout")
     assert "OAUTH2_SCOPES" in stop.cure
 
 
 def test_registered_clients_do_not_get_what_the_resource_needs(mcp_site: NewSite) -> None:
     stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION_SCOPES=["mail"], OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
-    assert stop.reason.startswith("the client is answered invalid_scope")
+    assert stop.reason == "the person sees an error page, 400: scope profile may not be granted here"
 
 
 def test_no_refresh_token(mcp_site: NewSite) -> None:

@@ -1,0 +1,64 @@
+"""Clients as pages show them: what an unverified client says about itself is shown as far as its host stands for it.
+
+Dynamic registration, metadata documents and developers write names, links and logos that nobody has verified. "The
+authorization server [...] MUST treat all client metadata as self-asserted", :rfc:`7591#section-5`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .. import uris
+from ..clients.documents import find_host, host_of
+from ..clients.rules import PAGES
+from ..records import Client
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+def name_of(client: Client | None, client_id: str) -> str:
+    """Return what users call a client; for a client that is known by a URL alone, the host of the URL."""
+    return (client.name if client else "") or host_of(client_id) or client_id
+
+
+def vouched(server: Server, client: Client, redirect_uri: str | None = None) -> Client:
+    """Return the client with the links and the logo that a page may show.
+
+    Of an unverified client a link is left if it leads to the host of the redirect URI in use or, for a client with a
+    metadata document, to the host of its ``client_id``; its logo never is. A logo comes from this site or is not shown:
+    the browser of a user who is asked for consent tells no third party about it.
+
+    :param redirect_uri: where the answer goes; None on pages that lead back to no client.
+    """
+
+    def may_show(name: str, page: Any) -> bool:
+        if name == "logo_uri":
+            return client.is_vetted and uris.web_origin(page) == uris.web_origin(server.origin)
+        if client.is_vetted:
+            return True
+        hosts = (redirect_uri, client.client_id if find_host(client) else None)
+        return any(host is not None and uris.is_of_host(page, host) for host in hosts)
+
+    shown = {name: value for name, value in client.metadata.items() if name not in PAGES or may_show(name, value)}
+    return replace(client, metadata=shown)
+
+
+def site_of(client: Client) -> str:
+    """Return the host of the home page of a client, for the text of a link; empty without a home page."""
+    return uris.origin(str(client.metadata.get("client_uri") or "")).removeprefix("https://")
+
+
+def describe_client(server: Server, client: Client, redirect_uri: str | None = None) -> dict[str, Any]:
+    """Return the variables of a template that shows a client."""
+    shown = vouched(server, client, redirect_uri)
+    return {
+        "client": shown,
+        "client_name": name_of(client, client.client_id),
+        "client_host": find_host(client),
+        "client_site": site_of(shown),
+        "is_unverified": not client.is_vetted,
+        "place": uris.host_and_port(redirect_uri or ""),
+        "opens_application": redirect_uri is not None and uris.opens_application(redirect_uri),
+    }
