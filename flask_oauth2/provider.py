@@ -245,9 +245,10 @@ class OAuth2Provider(Protection):
         view = self.server.settings.login_view or login.login_view()
         if view is None:
             raise ConfigurationError(
-                "there is no login page to send users to: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to its "
-                "endpoint"
+                "there is no login page to send users to: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view or "
+                'blueprint_login_views["oauth2"], to its endpoint'
             )
+        login.remember_next(back)
         if view.startswith(("/", "https://", "http://")):
             return uris.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)
