@@ -16,6 +16,7 @@ from ..checks import audience as audience_check
 from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
+from ..clients.base import is_vschar
 from ..clients.documents import find_host, is_elsewhere, is_url
 from ..consents import keep_consent
 from ..errors import (
@@ -130,7 +131,7 @@ def respond(server: Server, asked: Asked) -> Outcome:
     """
     params = asked.params
     client_id = params.require("client_id")
-    client = server.store.get_client(client_id)
+    client = server.store.get_client(client_id) if is_vschar(client_id) else None
     if client is None and server.clients.documents is not None and is_url(client_id):
         # a stranger's server is asked for somebody who has signed in, and for nobody else
         if server.clients.documents.find_kept(client_id) is None and asked.find_user() is None:

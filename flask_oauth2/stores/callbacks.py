@@ -133,7 +133,8 @@ class CallbackStore:
         """By the ``clientgetter``, or from the store."""
         if self._callbacks.clientgetter is None:
             return self.behind.get_client(client_id)
-        found = None if "\0" in client_id else self._callbacks.find_client(client_id)
+        is_vschar = client_id.isascii() and client_id.isprintable()  # the grammar of :rfc:`6749#appendix-A`
+        found = self._callbacks.find_client(client_id) if is_vschar else None
         return None if found is None else self._read_client(found, client_id)
 
     def set_client(self, client: Client) -> None:
