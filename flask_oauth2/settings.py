@@ -90,6 +90,12 @@ class Settings:
         "rfc7662 4",
     )
     token_in_body: bool = _option(False, "Whether guards accept access_token in a form body as well.", "rfc6750 2.2")
+    guard_checks_user: bool = _option(
+        False,
+        "Guards call user_is_active, or else the userloader, with the user of each token, and reject the token of an "
+        "inactive user.",
+        "rfc6750 3.1",
+    )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     throttle_failures: int = _option(
         10,
@@ -404,6 +410,7 @@ _CHECKS: dict[str, Any] = {
     "prefixes": _prefixes,
     "token_cache": _seconds(0, 60),
     "token_in_body": _flag,
+    "guard_checks_user": _flag,
     "realm": _text,
     "throttle_failures": _seconds(1, 1_000_000),
     "throttle_window": _seconds(1, _TEN_YEARS),

@@ -204,15 +204,17 @@ def _decide(
     elif not allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
+    if not server.is_active(user.id):
+        raise AccessDenied("the user is not active", came=f"user {user.id}")
     if asked.kept is not None and asked.kept.used_at is not None:
         raise _answered_before()
 
     def approve(before: Consent | None) -> tuple[Approval, Consent | None]:
         rests_on = before
         if allowed and consents:
-            rests_on = widened(before, user.id, client.client_id, scope, now, resource)
+            rests_on = widened(before, user.id, client.client_id, scope, max(now, server.first_moment), resource)
         authorization = Authorization(
-            id=values.new_family(now),
+            id=values.new_family(max(now, server.first_moment)),
             client_id=client.client_id,
             user_id=user.id,
             scope=scope,

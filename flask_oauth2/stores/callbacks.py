@@ -220,9 +220,13 @@ class CallbackStore:
         """In the store."""
         self.behind.revoke(mark, expires_at)
 
-    def revoked(self, *marks: str) -> bool:
+    def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
+        """In the store. The application's own codes and tokens rest on rows there."""
+        self.behind.revoke_user(user_id, last_id, expires_at)
+
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """In the store."""
-        return self.behind.revoked(*marks)
+        return self.behind.revoked(*marks, user=user)
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """In the store."""
