@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import login
 from .errors import ConfigurationError
+from .records import is_nobody, is_user
 
 if TYPE_CHECKING:
     from .provider import OAuth2Provider
@@ -54,7 +55,9 @@ def bind_sqlalchemy(
         return found if found is not None and found.check_password(password) else None
 
     def load_user(user_id: str) -> Any:
-        return login.userloader()(user_id) if login.is_set_up() else session.get(user, _primary_key(user)(user_id))
+        found = login.userloader()(user_id) if login.is_set_up() else None
+        is_found = not is_nobody(found) and (isinstance(found, str) or is_user(found, user_id))
+        return found if is_found else session.get(user, _primary_key(user)(user_id))
 
     def find_client(client_id: str) -> Any:
         return find(client, client_id=client_id)

@@ -232,7 +232,9 @@ class Guard:
         reader, token = environ.get(web.TOKEN, (None, None))
         if token is None or reader is not server:  # no guard of this server has run yet
             try:
-                access = resource.read_token(server, web.read_for_guard(request, server.settings.token_in_body))
+                access = resource.read_token(
+                    server, web.read_for_guard(request, server.settings.token_in_body, not self.is_optional)
+                )
             except resource.NoToken:
                 if not self.is_optional:
                     raise

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
+from io import BytesIO
+from typing import Any, cast
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import flask
+from flask.ctx import RequestContext
 
+from . import web
 from .errors import ConfigurationError
 
 
@@ -61,9 +65,47 @@ def userloader() -> Callable[[str], Any]:
 
 
 def login_view() -> str | None:
-    """The endpoint or URL of the login page; None where Flask-Login knows none."""
-    view: str | None = getattr(getattr(flask.current_app, "login_manager", None), "login_view", None)
-    return view
+    """Return the endpoint or URL of Flask-Login's login page for the pages of the provider, or None.
+
+    That is the ``login_view`` of the blueprint ``oauth2`` or of the application. If the application sets login views
+    for its blueprints only, and all are the same, it is that one.
+    """
+    manager = getattr(flask.current_app, "login_manager", None)
+    if manager is None:
+        return None
+    of_blueprints: dict[str, str] = manager.blueprint_login_views
+    view: str | None = of_blueprints.get("oauth2") or manager.login_view
+    views = set(of_blueprints.values())
+    return views.pop() if view is None and len(views) == 1 else view
+
+
+def remember_next(back: str) -> None:
+    """Save the URL to return to in the session, as Flask-Login does with ``USE_SESSION_FOR_NEXT``."""
+    if is_set_up() and flask.current_app.config.get("USE_SESSION_FOR_NEXT", False):
+        manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
+        flask.session["_id"] = manager._session_identifier_generator()  # its session protection deletes next otherwise
+        flask.session["next"] = back
+
+
+def has_unauthorized_handler() -> bool:
+    """Return whether Flask-Login has an ``unauthorized_handler``."""
+    return getattr(getattr(flask.current_app, "login_manager", None), "unauthorized_callback", None) is not None
+
+
+def call_unauthorized_handler(back: str) -> flask.Response:
+    """Return the answer of Flask-Login's ``unauthorized_handler`` to a GET request for the path ``back``.
+
+    The handler finds the URL to return to in the request, so it runs in a request for ``back`` in the same session.
+    """
+    manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
+    app, parts = web.current_app(), urlsplit(back)
+    environ = {name: value for name, value in flask.request.environ.items() if not name.startswith("werkzeug.request")}
+    path = unquote_to_bytes(parts.path).decode("latin-1").removeprefix(environ.get("SCRIPT_NAME", ""))
+    environ |= {"REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": parts.query, "REQUEST_URI": back}
+    environ |= {"RAW_URI": back, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0", "CONTENT_TYPE": ""}
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    with RequestContext(app, environ, session=cast(Any, flask.session)._get_current_object()):
+        return app.make_response(manager.unauthorized())
 
 
 def _login_manager(purpose: str) -> Any:

@@ -7,6 +7,7 @@ Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, 
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -169,6 +170,21 @@ class Request(NamedTuple):
         if not isinstance(content, dict):
             raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1")
         return content
+
+
+def read_basic(authorization: str) -> tuple[str, str] | None:
+    """Return the user ID and the password of a Basic Authorization header, :rfc:`7617`; None for another scheme.
+
+    Both are form-urlencoded inside, :rfc:`6749#section-2.3.1`. Raises :exc:`ValueError` for a malformed header. Nothing
+    else in the package decodes this header.
+    """
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    name, colon, password = b64decode(encoded.strip(" ").encode("ascii"), validate=True).decode("utf-8").partition(":")
+    if not colon:
+        raise ValueError("the credentials have no colon")
+    return unquote_plus(name, errors="strict"), unquote_plus(password, errors="strict")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Parts:
     usergetter: Callable[..., Any] | None = None
     token_handler: Callable[[], Mapping[str, Any] | None] | None = None
     registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
+    user_is_active: Callable[[str], object] | None = None
     developer_policy: Callable[[User], object] | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
 

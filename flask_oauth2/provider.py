@@ -13,7 +13,7 @@ import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, login, pages, routes, storage, uris, urls, values, web
+from . import cli, login, pages, routes, storage, uris, urls, users, values, web
 from .endpoints import ENDPOINTS
 from .errors import ConfigurationError
 from .guard import Guard, demand
@@ -233,8 +233,28 @@ class OAuth2Provider(Protection):
         return User(id=user_id, name=str(name), auth_time=auth_time)
 
     def load_user(self, user_id: str) -> Any:
-        """The application's user of an id."""
-        return (self._parts.callbacks.userloader or login.userloader())(user_id)
+        """Return the application's user with an ID, or what the loader returns if there is none.
+
+        Raises :exc:`ConfigurationError` if Flask-Login's ``user_loader`` finds another user: it expects ``get_id()``.
+        """
+        own = self._parts.callbacks.userloader
+        if own is not None:
+            return own(user_id)
+        user = login.userloader()(user_id)
+        if not is_nobody(user) and identify(user) != user_id:
+            raise ConfigurationError(
+                "Flask-Login's user_loader found another user, because get_id() of your users differs from their id: "
+                "register a function that finds users by their id with @provider.userloader"
+            )
+        return user
+
+    def revoke_user(self, user: object) -> None:
+        """Revoke every code, device code, token and consent of a user, such as one who leaves or was taken over.
+
+        ``user`` is the user, or the user's id. What is issued for an authorization that has begun is covered too, in
+        every worker. The user can authorize clients again afterwards; end the user's sessions in your application.
+        """
+        users.revoke_user(self.server, identify(user))
 
     def asking_client(self) -> Client | None:
         """On the login page: the client for which somebody is to sign in, to be named there; None where none asks."""
@@ -245,9 +265,10 @@ class OAuth2Provider(Protection):
         view = self.server.settings.login_view or login.login_view()
         if view is None:
             raise ConfigurationError(
-                "there is no login page to send users to: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to its "
-                "endpoint"
+                "there is no login page to send users to: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view or "
+                'blueprint_login_views["oauth2"], to its endpoint'
             )
+        login.remember_next(back)
         if view.startswith("/") or urls.is_web(view):
             return uris.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)

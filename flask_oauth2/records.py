@@ -6,6 +6,7 @@ Times are whole seconds since the epoch, UTC. Keys come from :func:`flask_oauth2
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from inspect import isawaitable
 from typing import Any
 
 from .scopes import Scope
+
+log = logging.getLogger("flask_oauth2")
 
 Claims = Mapping[str, Any]
 
@@ -209,22 +212,52 @@ class User:
 
 
 def identify(user: Any) -> str:
-    """The id of an application's user: its ``get_id()`` (Flask-Login), its ``id``, or the text or number itself.
+    """Return the ID of an application's user: its ``id``, or else its primary key or ``get_id()``, or a text or number.
 
-    A user may be an object or a dict.
+    A user may be an object or a dict. Codes, tokens and consents are saved under this ID, so it must never change. That
+    is why ``get_id()`` of Flask-Login comes last: an alternative one changes with the password. If the two differ, a
+    warning is logged once for each class.
 
-    Raises :exc:`TypeError` for an object that has none of these, :exc:`ValueError` for an id that no store can keep.
+    Raises :exc:`TypeError` for an object that has none of these, :exc:`ValueError` for an ID that no store can save.
     """
-    user_id = user
-    if not isinstance(user, str | int):
-        get_id = getattr(user, "get_id", None)
-        user_id = get_id() if callable(get_id) else find(user, "id")
+    user_id = user if isinstance(user, str | int) else _stable_id(user)
     if user_id is None or isinstance(user_id, bool):
         raise TypeError(f"a user needs get_id() or an id that is not None; {type(user).__name__} has neither")
     text = str(user_id)
     if not 1 <= len(text) <= 255 or not text.isprintable():
         raise ValueError("the id of a user must have 1 to 255 printable characters")
     return text
+
+
+_warned: set[type] = set()
+"""The classes of users whose ``get_id()`` a warning was about."""
+
+
+def _stable_id(user: Any) -> Any:
+    found = find(user, "id")
+    if found is None:
+        found = _primary_key(user)
+    get_id = getattr(user, "get_id", None)
+    if not callable(get_id):
+        return found
+    if found is None:
+        return get_id()
+    if type(user) not in _warned and str(get_id()) != str(found):
+        _warned.add(type(user))
+        log.warning(
+            "get_id() of %s differs from its id. Tokens and consents are saved under the id, which never changes. "
+            "Flask-Login's user_loader does not find users by it: register a function that does with "
+            "@provider.userloader",
+            type(user).__name__,
+        )
+    return found
+
+
+def _primary_key(user: Any) -> Any:
+    """Return the primary key of an object that SQLAlchemy maps, if it is one column."""
+    mapper = getattr(type(user), "__mapper__", None)
+    keys: list[Any] = [] if mapper is None else mapper.primary_key_from_instance(user)
+    return keys[0] if len(keys) == 1 else None
 
 
 def is_user(found: Any, user_id: str) -> bool:
@@ -240,6 +273,10 @@ def is_missing(found: Any) -> bool:
     if isawaitable(found):
         raise TypeError("a getter returned what must be awaited: register the asynchronous function itself")
     return found is None or (isinstance(found, _PLAIN) and not found)
+
+
+NOBODY = (None, False, "")
+"""What a callback answers if there is no such user."""
 
 
 def is_nobody(user: Any) -> bool:

@@ -93,6 +93,17 @@ class Registry:
         self._parts.developer_policy = synchronous(function)
         return function
 
+    def user_is_active(self, function: Callback) -> Callback:
+        """Register ``f(user_id)``: whether the user may still be acted for, such as one who is not suspended.
+
+        If it returns false, the token endpoint answers ``invalid_grant``, no code is issued, and introspection answers
+        ``{"active": false}``. Guards call it if ``OAUTH2_GUARD_CHECKS_USER`` is true. Nothing is revoked: see
+        :meth:`~flask_oauth2.OAuth2Provider.revoke_user`. Default: a registered ``userloader`` must find the user.
+        """
+        self._check_open("user_is_active", self._parts.user_is_active)
+        self._parts.user_is_active = synchronous(function)
+        return function
+
     def userloader(self, function: Callback) -> Callback:
         """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
         return self._set_callback("userloader", function)

@@ -23,7 +23,7 @@ from .errors import ConfigurationError, InvalidClient, OAuth2Error
 from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
 from .offer import Offer, Parts
-from .records import Authorization
+from .records import NOBODY, Authorization
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import NO_ISSUER, Settings
@@ -109,6 +109,15 @@ class Server:
         """``off``, ``token`` or ``open``."""
         self.registration_policy = parts.registration_policy
         self.developer_policy = parts.developer_policy
+        self.user_is_active = parts.user_is_active
+        self.first_moment = 0.0
+        """The first moment after the last revocation of a user in this process. No authorization begins before it, also
+        if the clock stands still or is set back."""
+        if settings.guard_checks_user and not (parts.user_is_active or parts.callbacks.userloader):
+            raise ConfigurationError(
+                "OAUTH2_GUARD_CHECKS_USER needs a function that says whether a user is active: decorate one with "
+                "@provider.user_is_active"
+            )
         self.token_cache = TokenCache(settings.token_cache) if settings.token_cache else None
         self.opening = Opening(open_store, self._begin, self._stand_before, replica)
         self.clock = clock
@@ -230,6 +239,20 @@ class Server:
                 f'{scheme.title()} realm="{realm}"' for scheme in self.offer.auth_schemes
             )
         return Response(error.status, error.parameters, headers)
+
+    def is_active(self, user_id: str) -> bool:
+        """Return whether a user may still be acted for.
+
+        The application's ``user_is_active`` decides. Without it, a ``userloader`` of the provider must find the user.
+        """
+        check = self.user_is_active or self.callbacks.userloader
+        return check is None or check(user_id) not in NOBODY
+
+    def begin_revocation(self, now: float) -> float:
+        """Return the time up to which a revocation covers authorizations. Those that begin from now on are later."""
+        last = max(now, self.first_moment)
+        self.first_moment = (int(last * 1000) + 1.5) / 1000
+        return last
 
     def end(self, mark: str, now: float) -> None:
         """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import metrics, scopes, urls
 from .errors import ConfigurationError
@@ -98,6 +98,12 @@ class Settings:
         "rfc7662 4",
     )
     token_in_body: bool = _option(False, "Whether guards accept access_token in a form body as well.", "rfc6750 2.2")
+    guard_checks_user: bool = _option(
+        False,
+        "Guards call user_is_active, or else the userloader, with the user of each token, and reject the token of an "
+        "inactive user.",
+        "rfc6750 3.1",
+    )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     throttle_failures: int = _option(
         10,
@@ -192,17 +198,15 @@ class Settings:
     def load(cls, config: Mapping[str, Any], *, warns: bool = True) -> Settings:
         """Read the ``OAUTH2_*`` keys of an application's configuration, and its secret keys.
 
-        Raises :exc:`ConfigurationError` for a wrong value and for a near-miss of an option's name; warns of another
-        unknown ``OAUTH2_*`` name, unless ``warns`` says that this was done before.
+        Raises :exc:`ConfigurationError` for a wrong value. Warns of a name that is probably a misspelled option, unless
+        ``warns`` is false. Ignores all other names: an application that is also a client has its own ``OAUTH2_*`` keys.
         """
         options = {f"OAUTH2_{name.upper()}": name for name in OPTIONS}
-        given: dict[str, Any] = {}
-        for key, value in config.items():
-            if key in options:
-                if value is not None:
-                    given[options[key]] = value
-            elif key.startswith("OAUTH2_"):
-                _refuse_near_miss(key, options, warns)
+        given = {options[key]: value for key, value in config.items() if key in options and value is not None}
+        if warns:
+            for unknown in find_unknown(config):
+                if unknown.is_likely_ours:
+                    warnings.warn(unknown.what, stacklevel=3)
         for name, value in given.items():
             given[name] = _CHECKS[name](f"OAUTH2_{name.upper()}", value)
         fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
@@ -239,15 +243,34 @@ _MOVED = {
 """Options of flask-oauthlib and Authlib, and what to use in their place."""
 
 
-def _refuse_near_miss(key: str, known: Mapping[str, str], warns: bool) -> None:
-    from difflib import get_close_matches  # seldom needed, so not loaded with the package
+class UnknownOption(NamedTuple):
+    """An ``OAUTH2_*`` key of the configuration that this extension does not read."""
 
-    close = None if key in _MOVED else get_close_matches(key, known, n=1, cutoff=0.85)
-    if close:
-        raise ConfigurationError(f"{key} is no option of flask_oauth2; did you mean {close[0]}?")
-    if warns:
-        reason = _MOVED.get(key, "it is none of its options")
-        warnings.warn(f"{key} has no effect in flask_oauth2: {reason}", stacklevel=4)
+    what: str
+    """One sentence with the name, the reason and the fix."""
+    is_likely_ours: bool
+    """Whether the key is probably a misspelled option, or an option of another provider library."""
+
+
+_CLOSE = 0.85
+"""The similarity of two names, without ``OAUTH2_``, from which one is probably a misspelling of the other."""
+
+
+def find_unknown(config: Mapping[str, Any]) -> Iterator[UnknownOption]:
+    """Yield the ``OAUTH2_*`` keys of a configuration that are not options of this extension."""
+    prefix = "OAUTH2_"
+    names = [name.upper() for name in OPTIONS]
+    for key in config:
+        if not key.startswith(prefix) or key.removeprefix(prefix) in names:
+            continue
+        if key in _MOVED:
+            yield UnknownOption(f"{key} has no effect in flask_oauth2: {_MOVED[key]}", True)
+            continue
+        from difflib import get_close_matches  # seldom needed, so not loaded with the package
+
+        close = get_close_matches(key.removeprefix(prefix), names, n=1, cutoff=_CLOSE)
+        hint = f"did you mean {prefix}{close[0]}?" if close else "it is none of its options"
+        yield UnknownOption(f"{key} has no effect in flask_oauth2: {hint}", bool(close))
 
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
@@ -407,6 +430,7 @@ _CHECKS: dict[str, Any] = {
     "prefixes": _prefixes,
     "token_cache": _seconds(0, 60),
     "token_in_body": _flag,
+    "guard_checks_user": _flag,
     "realm": _text,
     "throttle_failures": _seconds(1, 1_000_000),
     "throttle_window": _seconds(1, _TEN_YEARS),

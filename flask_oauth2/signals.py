@@ -45,6 +45,9 @@ consent_denied = _namespace.signal("consent_denied")
 consent_withdrawn = _namespace.signal("consent_withdrawn")
 """``client_id, user_id``: a user ended what a client had."""
 
+user_revoked = _namespace.signal("user_revoked")
+"""``user_id``: every grant, token and consent of a user was revoked."""
+
 client_created = _namespace.signal("client_created")
 """``client_id, registered_by``: the latter is empty for the operator, ``open`` for anybody, ``token`` for who had an
 initial access token, ``developer`` for who is signed in on the pages for developers."""

@@ -82,8 +82,39 @@ def new_id(now: float) -> bytes:
 
 
 def new_family(now: float) -> str:
-    """The same as text: the id of an authorization."""
-    return urlsafe_b64encode(int(now * 1000).to_bytes(6, "big") + os.urandom(10))[:22].decode()
+    """The same as text: the id of an authorization. Of two ids, the one of the later millisecond sorts after the other.
+
+    The alphabet is that of base64url in the order of ASCII, so that a database compares the times of two ids as text.
+    """
+    octets = int(now * 1000).to_bytes(6, "big") + os.urandom(10)
+    return urlsafe_b64encode(octets)[:22].translate(_SORTED).decode()
+
+
+def last_family(now: float) -> str:
+    """Return text that sorts after every id of an authorization that begins up to ``now``, and before all others."""
+    return urlsafe_b64encode(int(now * 1000).to_bytes(6, "big")).translate(_SORTED).decode() + "~"
+
+
+_SORTED = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+    b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz",
+)
+
+
+_USER = "user\x1f"
+
+
+def user_mark(user_id: str, last_id: str) -> str:
+    """Return the text that announces the revocation of a user. No other mark has a control character."""
+    return f"{_USER}{last_id}\x1f{user_id}"
+
+
+def read_user_mark(mark: str) -> tuple[str, str] | None:
+    """Return the user and the last id of :func:`user_mark`; None for another mark."""
+    if not mark.startswith(_USER):
+        return None
+    last_id, _, user_id = mark.removeprefix(_USER).partition("\x1f")
+    return user_id, last_id
 
 
 def stamp(now: float) -> bytes:

@@ -10,14 +10,21 @@ from datetime import UTC, datetime
 from functools import wraps
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import flask
 import werkzeug
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, TooManyRequests
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    TooManyRequests,
+)
 from werkzeug.routing import RequestRedirect
 
-from . import uris, urls
+from . import messages, uris, urls
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
 from .settings import NO_ISSUER
@@ -28,9 +35,15 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 * 1024
 """The longest body that an endpoint reads."""
 
+MOST_DRAINED = 512 * 1024
+"""Octets of a body that is too long which are read and dropped, so that the client reads the error."""
+
 TOKEN = "flask_oauth2.token"
 """Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
 pushed before."""
+
+READ = "flask_oauth2.request"
+"""Where it keeps the :class:`Request` that an endpoint has read."""
 
 BODY = "flask_oauth2.body"
 """Where it keeps the body that a guard has read."""
@@ -57,14 +70,13 @@ def read() -> Request:
     body: bytes | InvalidRequest | None = None
     is_json = request.mimetype == _JSON and request.method in ("POST", "PUT")
     if is_json or (request.method == "POST" and request.mimetype == _FORM):
-        try:
-            request.max_content_length = MOST_BYTES
-            body = request.get_data() or _write_form(request)
-        except RequestEntityTooLarge:
-            body = InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+        if (length := request.content_length) and length <= MOST_BYTES:  # nearly all
+            with suppress(HTTPException, OSError):
+                body = data if len(data := request.get_data()) == length else None
+        body = body or _read_body(request)
     elif request.method == "POST" and _is_empty(environ):
         body = b""  # a form without fields, which clients send as nothing at all
-    return Request(
+    found = environ[READ] = Request(
         request.method,
         request.path,
         request.headers,
@@ -76,6 +88,41 @@ def read() -> Request:
         environ.get("REMOTE_ADDR", ""),
         environ.get("HTTP_AUTHORIZATION", ""),
     )
+    return found
+
+
+def _read_body(request: flask.Request) -> bytes | InvalidRequest:
+    """Return the body, or the error of one that is too long or that does not arrive.
+
+    A chunked body has no length. Werkzeug cuts it at its limit without an error, so this asks for one octet more than
+    may be there, and whether the stream has another.
+    """
+    environ = request.environ
+    length = request.content_length
+    is_chunked = length is None and "wsgi.input_terminated" in environ
+    try:
+        request.max_content_length = MOST_BYTES + 1
+        body = request.get_data()
+        if body and length is not None and len(body) < length:  # gunicorn says nothing of a client that went
+            raise ClientDisconnected
+        body = body or _write_form(request)
+        is_cut = is_chunked and bool(environ["wsgi.input"].read(1))
+    except RequestEntityTooLarge:
+        is_cut, body = True, b""
+    except (HTTPException, OSError) as error:
+        return InvalidRequest("the body cannot be read", rule="rfc9112 8", came=type(error).__name__)
+    if is_cut or len(body) > MOST_BYTES:
+        if is_chunked or "stream" not in vars(request):
+            _drain(environ["wsgi.input"], MOST_DRAINED if length is None else min(length, MOST_DRAINED))
+        return InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+    return body
+
+
+def _drain(stream: Any, most: int) -> None:
+    """Read the rest of the body: if the server closes the connection before that, the answer is lost."""
+    with suppress(OSError):
+        while most > 0 and (part := stream.read(min(most, MOST_BYTES))):
+            most -= len(part)
 
 
 def _write_form(request: flask.Request) -> bytes:
@@ -97,19 +144,26 @@ def _is_empty(environ: Mapping[str, Any]) -> bool:
     return not has_length and not environ.get("CONTENT_TYPE") and "HTTP_TRANSFER_ENCODING" not in environ
 
 
-def read_for_guard(request: flask.Request, with_body: bool) -> Request:
-    """The same for a guard, which leaves the body as it is; of a form only the token, where that is wanted.
+def read_for_guard(request: flask.Request, with_body: bool, must_have_token: bool = True) -> Request:
+    """Return the request for a guard, which leaves the body to the view.
 
-    A form that is longer than an endpoint reads, or does not say how long, is not looked at: anybody can send one.
+    With ``with_body``, it has the token of a form, :rfc:`6750#section-2.2`. A form that is longer than an endpoint
+    reads, or that does not say its length, can be an upload. The guard reads one only if the request must have a token
+    and has no Authorization header. If it is too long, the body is an error of status 413.
     """
-    body = None
-    is_form = with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD")
-    if is_form and (length := request.content_length) is not None and length <= MOST_BYTES:
-        form = request.environ[BODY] = request.get_data() or _write_form(request)
-        # "entity-body consists entirely of ASCII", :rfc:`6750#section-2.2`
-        if form.isascii():
-            body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
+    body: bytes | InvalidRequest | None = None
     authorization = request.environ.get("HTTP_AUTHORIZATION", "")
+    if with_body and request.mimetype == _FORM and request.method not in ("GET", "HEAD"):
+        length = request.content_length
+        is_short = length is not None and length <= MOST_BYTES
+        form = _read_body(request) if is_short or (must_have_token and not authorization) else b""
+        if isinstance(form, InvalidRequest):
+            body = form
+        elif form:
+            request.environ[BODY] = form
+            # "entity-body consists entirely of ASCII"
+            if form.isascii():
+                body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return Request(
         request.method, request.path, request.headers, request.query_string, body, authorization=authorization
     )
@@ -261,21 +315,29 @@ def find_claims() -> dict[str, str]:
     if not flask.has_request_context():
         return {}
     request = current_request()
-    found = {"endpoint": request.endpoint or ""}
-    length = request.content_length
-    is_read = request.max_content_length == MOST_BYTES  # by an endpoint, which takes no more
-    is_short = request.mimetype == _FORM and (is_read or (length is not None and length <= MOST_BYTES))
+    environ, found = request.environ, {"endpoint": request.endpoint or ""}
+    read: Request | None = environ.get(READ)
+    # a guard may reject an upload, which nothing reads for this
+    body = environ.get(BODY) if read is None else read.body
+    sent = _parse_claims(request.query_string)
+    if isinstance(body, bytes):
+        sent = _parse_claims(body) | sent
     try:
-        # what a guard refuses may be an upload, which nobody is to read for this
-        sent, basic = request.values if is_short else request.args, request.authorization
-    except HTTPException:  # a body that cannot be read
-        return found
-    client_id = sent.get("client_id") or (basic.username if basic and basic.type == "basic" else None)
+        basic = messages.read_basic(environ.get("HTTP_AUTHORIZATION", ""))
+    except ValueError:
+        basic = None
+    client_id = sent.get("client_id") or (basic[0] if basic else "")
     if client_id:
         found["client_id"] = client_id[:255]
     if "grant_type" in sent:
         found["grant_type"] = sent["grant_type"]
     return found
+
+
+def _parse_claims(raw: bytes) -> dict[str, str]:
+    """Return the first value of each parameter, whatever is wrong with them."""
+    text = raw[:MOST_BYTES].decode("utf-8", "replace")
+    return dict(reversed(parse_qsl(text, errors="replace")))
 
 
 def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:

@@ -76,10 +76,12 @@ def test_public_methods_of_the_provider() -> None:
         "registration_policy",
         "require_oauth",
         "revoke_handler",
+        "revoke_user",
         "server",
         "token_handler",
         "tokengetter",
         "tokensetter",
+        "user_is_active",
         "usergetter",
         "userloader",
     }

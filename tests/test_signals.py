@@ -260,7 +260,7 @@ def test_nothing_is_formatted_where_nobody_audits(site: Site, caplog: pytest.Log
 
 
 def test_every_signal_says_what_it_brings() -> None:
-    assert len(ALL) == 15
+    assert len(ALL) == 16
     assert {signal.name for signal in ALL} == {name for name, value in vars(signals).items() if value in ALL}
 
 

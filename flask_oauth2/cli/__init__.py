@@ -42,7 +42,7 @@ class Commands(AppGroup):
 
     def _load(self) -> None:
         # they add their commands
-        from . import clients, consents, doctor, importing, maintenance, registration, simulate  # noqa: F401
+        from . import clients, consents, doctor, importing, maintenance, registration, simulate, users  # noqa: F401
 
 
 oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")

@@ -9,7 +9,7 @@ from .. import signals
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
-from .base import ClientAuthMethod
+from .base import ClientAuthMethod, is_vschar
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
@@ -51,6 +51,13 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
         if form.get("client_id") not in (None, credentials.client_id):
             raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
     client_id = credentials.client_id
+    if not is_vschar(client_id):
+        raise InvalidClient(
+            "client authentication failed",
+            rule="rfc6749 A.1",
+            expected="a client_id of printable ASCII characters",
+            came=client_id,
+        )
     client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form)
     method.verify(server, client, replace(credentials, address=request.address), now)
     if client is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,13 @@ from ..records import Client
 
 if TYPE_CHECKING:
     from ..server import Server
+
+
+is_vschar = re.compile(r"[\x20-\x7e]*").fullmatch
+"""Match a client_id or a client secret: ``*VSCHAR``, :rfc:`6749#appendix-A`.
+
+Other characters make values equal that are not: HMAC pads its key with NULs, and a database may ignore accents.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,19 @@ time.
 
 from __future__ import annotations
 
-import binascii
 import hmac
 import re
-from base64 import b64decode
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from .. import values
+from .. import messages, values
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
-from .base import Credentials
+from .base import Credentials, is_vschar
 from .throttle import Attempt
 
 if TYPE_CHECKING:
@@ -42,7 +39,12 @@ LONG_SECRET = 32
 
 
 def hash_secret(secret: str) -> str:
-    """What is kept of a secret: a digest of a generated one, a slow hash of any other."""
+    """What is kept of a secret: a digest of a generated one, a slow hash of any other.
+
+    Raises :exc:`ValueError` for a secret that is not printable ASCII: no client can authenticate with it.
+    """
+    if not is_vschar(secret):
+        raise ValueError("a client secret may hold printable ASCII characters only (RFC 6749 appendix A.2)")
     key = values.key(secret)
     if key.startswith(values.NO_STAMP):
         return generate_password_hash(secret)
@@ -51,6 +53,8 @@ def hash_secret(secret: str) -> str:
 
 def is_secret(secret: str, kept: str) -> bool:
     """Whether it is the secret of what is kept."""
+    if not is_vschar(secret):
+        return False
     digest = _DIGEST + values.key(secret)[len(values.NO_STAMP) :].hex()
     is_digest = hmac.compare_digest(digest.encode(), kept.encode("utf-8", "surrogatepass"))
     return is_digest or _is_chosen(secret, kept)
@@ -73,24 +77,27 @@ def take_over(kept: str) -> str:
         return kept
     if _OTHER_HASH.match(kept):
         raise ValueError("is a hash of a kind that cannot be checked here: give the client a new secret")
+    if not is_vschar(kept):
+        raise ValueError("holds characters that are not printable ASCII: give the client a new secret")
     return keep_plain(kept) if len(kept) >= LONG_SECRET else generate_password_hash(kept)
 
 
 def read_basic(request: Request) -> Credentials | None:
     """The id and the secret of a Basic Authorization header, where there is one. A malformed one is refused."""
-    scheme, _, encoded = request.authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    if "," in encoded:  # a server joins two headers with a comma
-        raise InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
     try:
-        client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
-        if colon and client_id:
-            # "encoded using the "application/x-www-form-urlencoded" encoding algorithm"
-            return Credentials(unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict"))
-    except (binascii.Error, ValueError):
-        pass
-    raise InvalidClient("client authentication failed", rule="rfc7617 2", expected="base64 of id:secret")
+        found = messages.read_basic(request.authorization)
+    except ValueError:
+        raise _malformed(request) from None
+    if found is not None and not found[0]:
+        raise _malformed(request)
+    return found and Credentials(*found)
+
+
+def _malformed(request: Request) -> InvalidRequest | InvalidClient:
+    """Return the error of a Basic header that cannot be read."""
+    if "," in request.authorization:  # a server joins two headers with a comma
+        return InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
+    return InvalidClient("client authentication failed", rule="rfc7617 2", expected="base64 of id:secret")
 
 
 class ClientSecret:
@@ -101,6 +108,14 @@ class ClientSecret:
     def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
         """Raise :exc:`InvalidClient` for a wrong secret, :exc:`TemporarilyUnavailable` after too many."""
         secret = credentials.proof
+        if not is_vschar(secret):
+            raise InvalidClient(
+                "client authentication failed",
+                rule="rfc6749 A.2",
+                expected="printable ASCII characters",
+                came="a secret with others",
+                cure=f"give the client a secret of printable ASCII characters; {_new_secret(client)}",
+            )
         kept = (client and client.secret) or ""
         key = values.key(secret)
         is_minted = not key.startswith(values.NO_STAMP)
@@ -142,8 +157,11 @@ class ClientSecretBasic(ClientSecret):
 
     def present(self, request: Request, form: Params) -> Credentials | None:
         """An Authorization header with a secret in it."""
-        credentials = read_basic(request)
-        return credentials if credentials is not None and credentials.proof else None
+        try:
+            found = messages.read_basic(request.authorization)
+        except ValueError:
+            raise _malformed(request) from None
+        return Credentials(*found) if found is not None and found[0] and found[1] else None
 
 
 class ClientSecretPost(ClientSecret):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import grants, login
-from ..settings import Settings
+from ..settings import find_unknown
 from .base import Examined, Finding, error, note, several, warning
 
 _NEW_KEY = "make one by python -c 'import secrets; print(secrets.token_hex())'"
@@ -151,12 +150,12 @@ def lifetimes(examined: Examined) -> Iterator[Finding]:
 
 
 def unknown_options(examined: Examined) -> Iterator[Finding]:
-    """Options that nobody reads."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        Settings.load(examined.app.config)
-    for said in caught:
-        yield warning(str(said.message), cure="take it out of the configuration")
+    """Report the ``OAUTH2_*`` keys of the configuration that the extension does not read."""
+    for unknown in find_unknown(examined.app.config):
+        if unknown.is_likely_ours:
+            yield warning(unknown.what, cure="correct the name, or delete the key from the configuration")
+        else:
+            yield note(unknown.what, cure="delete the key, unless another part of your application reads it")
 
 
 def session_cookie(examined: Examined) -> Iterator[Finding]:

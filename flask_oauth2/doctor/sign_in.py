@@ -28,6 +28,8 @@ def login_view(examined: Examined) -> Iterator[Finding]:
         return
     view = examined.settings.login_view or login.login_view()
     if view is None:
+        if login.has_unauthorized_handler():
+            return
         yield error(
             "there is no login page to send people to",
             "rfc6749 3.1",

@@ -17,6 +17,7 @@ from ..checks import audience as audience_check
 from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
+from ..clients.base import is_vschar
 from ..clients.documents import find_host, is_elsewhere, is_url
 from ..consents import keep_consent
 from ..errors import (
@@ -152,7 +153,7 @@ def respond(server: Server, asked: Asked) -> Outcome:
     """
     params = asked.params
     client_id = params.require("client_id")
-    client = server.store.get_client(client_id)
+    client = server.store.get_client(client_id) if is_vschar(client_id) else None
     if client is None and server.clients.documents is not None and is_url(client_id):
         # a stranger's server is asked for somebody who has signed in, and for nobody else
         if server.clients.documents.find_kept(client_id) is None and asked.find_user() is None:
@@ -229,15 +230,17 @@ def _decide(
     elif not allowed:
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
+    if not server.is_active(user.id):
+        raise AccessDenied("the user is not active", came=f"user {user.id}")
     if asked.kept is not None and asked.kept.used_at is not None:
         return _repeat(server, asked, response_types, now)
 
     def approve(answer_id: str | None, before: Consent | None) -> tuple[Approval, Consent | None]:
         rests_on = before
         if allowed and consents:
-            rests_on = widened(before, user.id, client.client_id, scope, now, resource)
+            rests_on = widened(before, user.id, client.client_id, scope, max(now, server.first_moment), resource)
         authorization = Authorization(
-            id=values.new_family(now),
+            id=values.new_family(max(now, server.first_moment)),
             client_id=client.client_id,
             user_id=user.id,
             scope=scope,

@@ -33,11 +33,18 @@ def _describe(server: Server, client: Client, value: str, now: float) -> dict[st
     found = find_token(server, value, now)
     if isinstance(found, AccessToken):
         is_visible = found.client_id == client.client_id or client.resource_server
-        return _access(server, found) if is_visible and found.expires_at > now else {"active": False}
+        is_alive = is_visible and found.expires_at > now and _is_of_active_user(server, found.user_id)
+        return _access(server, found) if is_alive else {"active": False}
     if found is None or found.refresh_expires_at is None or found.used_at is not None:
         return {"active": False}
     is_visible = found.authorization.client_id == client.client_id
-    return _refresh(server, found) if is_visible and found.refresh_expires_at > now else {"active": False}
+    is_alive = is_visible and found.refresh_expires_at > now
+    is_alive = is_alive and _is_of_active_user(server, found.authorization.user_id)
+    return _refresh(server, found) if is_alive else {"active": False}
+
+
+def _is_of_active_user(server: Server, user_id: str | None) -> bool:
+    return user_id is None or server.is_active(user_id)
 
 
 def _access(server: Server, access: AccessToken) -> dict[str, Any]:

@@ -44,6 +44,8 @@ def read_token(server: Server, request: Request) -> AccessToken:
     if access.type.lower() != token_type:
         raise InvalidToken("the token is of another type", expected=access.type, came=token_type)
     server.offer.token_types[token_type].verify(access, request)
+    if server.settings.guard_checks_user and access.user_id is not None and not server.is_active(access.user_id):
+        raise InvalidToken("the user is not active", came=f"user {access.user_id}")
     return access
 
 

@@ -9,8 +9,10 @@ from ..clients import authenticate
 from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.base import TokenRequest
 from ..messages import NO_STORE, Request, Response
+from ..records import NOBODY
 from ..settings import GRANT_TYPES
 from ..tokens.issue import issue
+from ..users import reject_inactive
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -38,6 +40,10 @@ def respond(server: Server, request: Request) -> Response:
             cure=f"name all that it may use: {update_client(client.client_id, options)}",
         )
     decided = grant.authorize(TokenRequest(request, form, client, server, now))
+    user_id = decided.authorization.user_id
+    is_active = server.user_is_active or server.callbacks.userloader
+    if user_id is not None and is_active is not None and is_active(user_id) in NOBODY:
+        raise reject_inactive(server, decided, now)
     if server.token_handler is not None:
         decided = replace(decided, answer={**decided.answer, **(server.token_handler() or {})})
     return Response(200, issue(server, request, form, client, decided, grant_type, now), NO_STORE)

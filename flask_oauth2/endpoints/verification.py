@@ -98,11 +98,11 @@ def _decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: fl
             return False
         server.tell(signals.consent_denied, **told)
         return True
-    consents = server.consents
+    consents, moment = server.consents, max(now, server.first_moment)
 
     def make(before: Consent | None) -> tuple[Authorization, Consent | None]:
-        rests_on = widened(before, user.id, client_id, waiting.scope, now, waiting.resource) if consents else None
-        return _authorize(waiting, user, rests_on, now), rests_on
+        rests_on = widened(before, user.id, client_id, waiting.scope, moment, waiting.resource) if consents else None
+        return _authorize(waiting, user, rests_on, moment), rests_on
 
     before = consents.get_consent(user.id, client_id) if consents else None
     authorization = keep_consent(consents, before, make)

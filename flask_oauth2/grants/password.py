@@ -4,13 +4,17 @@ applications, so it is there only where ``OAUTH2_GRANT_TYPES`` names it and the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from ..clients.throttle import Attempt
-from ..errors import InvalidGrant
+from ..errors import InvalidGrant, InvalidRequest
 from ..records import is_nobody
 from .base import Issue, TokenRequest
+
+_UNICODECHARNOCRLF = re.compile("[\t\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*\\Z")
+""":rfc:`6749#appendix-A`."""
 
 DISCOURAGED = (
     "the password grant teaches users to give their password to clients (RFC 9700 section 2.4: MUST NOT be used); "
@@ -29,6 +33,9 @@ class Password:
     def authorize(self, request: TokenRequest) -> Issue:
         """Guesses are counted by user name and network, before the password is verified."""
         username, password = request.form.require("username"), request.form.require("password")
+        for name, value in (("username", username), ("password", password)):
+            if not _UNICODECHARNOCRLF.match(value):
+                raise InvalidRequest(f"{name} holds a control character", rule="rfc6749 A.15, A.16")
         attempt = Attempt(request.server, "password", username, request.now, request.request.address)
         try:
             user = self._usergetter(username, password, request.client, request)

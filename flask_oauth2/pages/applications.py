@@ -15,7 +15,7 @@ from ..consents import end_consent
 from ..errors import AccessDenied
 from ..records import Client, Consent
 from ..stores.base import ConsentStore
-from .base import describe, page, read_ticket, redirect, show_error, write_ticket
+from .base import describe, page, read_ticket, redirect, send_to_login, show_error, write_ticket
 from .clients import name_of, site_of, vouched
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
         raise AccessDenied("nobody signs in here, so there is nothing to show", status=404)
     user = provider.get_current_user()
     if user is None:
-        return redirect(provider.login_url(flask.url_for("oauth2.applications")))
+        return send_to_login(provider, flask.url_for("oauth2.applications"))
 
     def connect(consent: Consent) -> Connection:
         client = server.store.get_client(consent.client_id)

@@ -35,6 +35,7 @@ from .base import (
     protect,
     read_ticket,
     redirect,
+    send_to_login,
     serializer,
     session_id,
     show_error,
@@ -161,16 +162,18 @@ def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
 
 def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, asked: Asked) -> Response:
     """To the login page. Who came back from there as they went is told why, or could go round for ever."""
-    login_url = provider.login_url(_again(server, replace(asked, sent_at=needed.sent_at)))
+    back = _again(server, replace(asked, sent_at=needed.sent_at))
     client = needed.client
     if client is None or needed.user is None or asked.sent_at is None:
-        return redirect(login_url)
+        return send_to_login(provider, back)
+    # without a login view, the request goes to the unauthorized_handler again, as if nobody had been there
+    is_known = provider.has_login_view
     return page(
         "oauth2/sign_in.html",
         form_action="'none'",
         **describe_client(server, client),
         user=needed.user,
-        login_url=login_url,
+        login_url=provider.login_url(back) if is_known else _again(server, replace(asked, sent_at=None)),
     )
 
 

@@ -10,7 +10,7 @@ import flask
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
-from .. import values
+from .. import login, values
 from ..clients.throttle import spend_quota
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import Grant, User
@@ -174,6 +174,16 @@ def read_kept_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tup
         raise stale()
     session = flask.session.get(_SESSION_KEY, "")
     return content, user, hmac.compare_digest(content["session"], session) and not is_late
+
+
+def send_to_login(provider: OAuth2Provider, back: str) -> Response:
+    """Send the user to the login page, which sends them back to the path ``back``.
+
+    If the application has an ``unauthorized_handler`` of Flask-Login and no login view, return its answer.
+    """
+    if not provider.has_login_view and login.has_unauthorized_handler():
+        return login.call_unauthorized_handler(back)
+    return redirect(provider.login_url(back))
 
 
 def stale() -> InvalidRequest:

@@ -35,6 +35,7 @@ from .base import (
     page,
     read_kept_ticket,
     redirect,
+    send_to_login,
     show_error,
     stale,
     write_ticket,
@@ -131,7 +132,7 @@ def _require_developer(server: Server, user: User) -> None:
 def _sign_in(provider: OAuth2Provider, kept: str | None = None) -> Response:
     """To the login page, and back to this one, with what was typed."""
     named: dict[str, Any] = {**(flask.request.view_args or {}), KEPT: kept}
-    return redirect(provider.login_url(flask.url_for(flask.request.endpoint or "", **named)))
+    return send_to_login(provider, flask.url_for(flask.request.endpoint or "", **named))
 
 
 def _owned(server: Server, user: User) -> list[Client]:

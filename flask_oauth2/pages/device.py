@@ -25,6 +25,7 @@ from .base import (
     page,
     read_ticket,
     redirect,
+    send_to_login,
     session_id,
     show_error,
     write_ticket,
@@ -54,7 +55,7 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
     text = web.read().parameters.get("user_code") or ""
     user = provider.get_current_user()
     if user is None:
-        return redirect(provider.login_url(_url(text)))
+        return send_to_login(provider, _url(text))
     decided = None if text else flask.session.pop(_DECIDED, None)
     if decided is not None:
         return page(
@@ -75,7 +76,7 @@ def _find(provider: OAuth2Provider, server: Server, form: Params) -> Response:
     _, user = read_ticket(provider, _CODE, form.require("ticket"))
     text = form.get("user_code") or ""
     if user is None:
-        return redirect(provider.login_url(_url(text)))
+        return send_to_login(provider, _url(text))
     guesser = {"person": user.id, "browser": session_id(), "address": flask.request.remote_addr or ""}
     waiting = verification.find(server, text, guesser, server.clock())
     if waiting is None:
@@ -90,7 +91,7 @@ def _decide(provider: OAuth2Provider, server: Server, form: Params) -> Response:
     if decision not in ("allow", "deny"):
         raise InvalidRequest("decision must be allow or deny")
     if user is None:
-        return redirect(provider.login_url(_url("")))
+        return send_to_login(provider, _url(""))
     is_allowed, now = decision == "allow", server.clock()
     client = verification.decide(server, values.from_text(content["key"]), user, is_allowed, now)
     flask.session[_DECIDED] = {

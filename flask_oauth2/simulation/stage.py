@@ -64,6 +64,10 @@ class StagedServer(Server):
         self.refused: list[Refusal] = []
         super().__init__(*arguments, **options)
 
+    def is_active(self, user_id: str) -> bool:
+        """Return true: the person of the simulation is no user of the application."""
+        return True
+
     def tell(self, signal: NamedSignal, **what: Any) -> None:
         """No signal, no record of the audit log: nothing of it happened."""
 

@@ -7,6 +7,8 @@ Every store passes :class:`flask_oauth2.testing.StoreContract`, and ours its rac
 * Revocation is a mark, which every read of a grant or a token looks at. A mark is the id of an authorization (the
   family), the text of an access key (one token), the id of a consent (all that a user let a client have), or a
   client_id (all that the client has).
+* The revocation of a user is another such record. It names the last authorization that it covers: ids of authorizations
+  and consents (:func:`flask_oauth2.values.new_family`) sort by time. A user who signs in again gets later ones.
 * What was acknowledged survives the death of the process, where the store claims to be lasting.
 
 A store that cannot be reached raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are seconds since the
@@ -69,8 +71,18 @@ class Store(Protocol):
         """File a mark; it is looked at until ``expires_at``, which must outlive every token that it ends."""
         ...
 
-    def revoked(self, *marks: str) -> bool:
-        """Whether any of the marks is filed: for tokens that have no row."""
+    def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
+        """Revoke all grants and tokens of a user whose authorization has an id up to ``last_id``, and such consents.
+
+        Every read of a grant, a token or a consent looks at it until ``expires_at``. The later ``last_id`` holds.
+        """
+        ...
+
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
+        """Whether any of the marks is filed: for tokens that have no row.
+
+        :param user: the user of the token and the id of its authorization, for :meth:`revoke_user`.
+        """
         ...
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
@@ -229,7 +241,7 @@ class ExpiringStore(Protocol):
 class AnnouncingStore(Protocol):
     """A store that tells all processes what has ended, so that none of them need ask it about what it remembers.
 
-    ``revoke`` and ``delete_client`` announce by themselves.
+    ``revoke``, ``revoke_user`` and ``delete_client`` announce by themselves.
     """
 
     def announce(self, mark: str) -> None:

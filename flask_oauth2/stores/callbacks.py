@@ -133,7 +133,8 @@ class CallbackStore:
         """By the ``clientgetter``, or from the store."""
         if self._callbacks.clientgetter is None:
             return self.behind.get_client(client_id)
-        found = None if "\0" in client_id else self._callbacks.find_client(client_id)
+        is_vschar = client_id.isascii() and client_id.isprintable()  # the grammar of :rfc:`6749#appendix-A`
+        found = self._callbacks.find_client(client_id) if is_vschar else None
         return None if found is None else self._read_client(found, client_id)
 
     def set_client(self, client: Client) -> None:
@@ -219,9 +220,13 @@ class CallbackStore:
         """In the store."""
         self.behind.revoke(mark, expires_at)
 
-    def revoked(self, *marks: str) -> bool:
+    def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
+        """In the store. The application's own codes and tokens rest on rows there."""
+        self.behind.revoke_user(user_id, last_id, expires_at)
+
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """In the store."""
-        return self.behind.revoked(*marks)
+        return self.behind.revoked(*marks, user=user)
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """In the store."""

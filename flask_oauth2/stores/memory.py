@@ -25,6 +25,7 @@ class MemoryStore:
         self._refresh: dict[bytes, bytes] = {}
         self._children: dict[bytes, list[bytes]] = {}
         self._marks: dict[str, int] = {}
+        self._users: dict[str, tuple[str, int]] = {}
         self._counters: dict[bytes, tuple[int, int]] = {}
         self._consents: dict[tuple[str, str], Consent] = {}
 
@@ -170,9 +171,21 @@ class MemoryStore:
         with self._lock:
             self._marks[mark] = max(expires_at, self._marks.get(mark, 0))
 
-    def revoked(self, *marks: str) -> bool:
+    def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
+        """See :meth:`.base.Store.revoke_user`."""
+        with self._lock:
+            before = self._users.get(user_id, ("", 0))
+            self._users[user_id] = max(last_id, before[0]), max(expires_at, before[1])
+            for key, consent in list(self._consents.items()):
+                if self._is_of_revoked_user(user_id, consent.id) and consent.user_id == user_id:
+                    del self._consents[key]
+
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """See :meth:`.base.Store.revoked`."""
-        return any(mark in self._marks for mark in marks)
+        return any(mark in self._marks for mark in marks) or (user is not None and self._is_of_revoked_user(*user))
+
+    def _is_of_revoked_user(self, user_id: str | None, authorization_id: str) -> bool:
+        return user_id in self._users and authorization_id <= self._users[user_id][0]
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
@@ -183,19 +196,27 @@ class MemoryStore:
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""
-        return self._consents.get((user_id, client_id))
+        return self._find_consent(user_id, client_id)
+
+    def _find_consent(self, user_id: str, client_id: str) -> Consent | None:
+        consent = self._consents.get((user_id, client_id))
+        return None if consent and self._is_of_revoked_user(user_id, consent.id) else consent
 
     def list_consents(self, user_id: str) -> Iterator[Consent]:
         """See :meth:`.base.ConsentStore.list_consents`."""
         with self._lock:
-            own = [consent for consent in self._consents.values() if consent.user_id == user_id]
+            own = [
+                consent
+                for consent in self._consents.values()
+                if consent.user_id == user_id and not self._is_of_revoked_user(user_id, consent.id)
+            ]
         return iter(sorted(own, key=lambda consent: (-consent.used_at, consent.client_id)))
 
     def set_consent(self, consent: Consent, before: Consent | None) -> bool:
         """See :meth:`.base.ConsentStore.set_consent`."""
         key = consent.user_id, consent.client_id
         with self._lock:
-            found = self._consents.get(key)
+            found = self._find_consent(*key)
             is_as_before = _said(found) == _said(before)
             if is_as_before:
                 self._consents[key] = consent
@@ -219,7 +240,7 @@ class MemoryStore:
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`."""
         with self._lock:
-            tokens, grants, marks, counters, clients = self._expired(now)
+            tokens, grants, marks, users, counters, clients = self._expired(now)
             for key in tokens:
                 token = self._tokens.pop(key)
                 if token.refresh_key is not None:
@@ -231,13 +252,15 @@ class MemoryStore:
                     del self._user_codes[user_code_key]
             for mark in marks:
                 del self._marks[mark]
+            for user_id in users:
+                del self._users[user_id]
             for key in counters:
                 del self._counters[key]
             for client_id in clients:
                 self._count_origins(self._clients.pop(client_id), None)
             for owned in [owned for owned in self._consents if owned[1] in clients]:
                 del self._consents[owned]
-        yield len(tokens) + len(grants) + len(marks) + len(counters) + len(clients)
+        yield len(tokens) + len(grants) + len(marks) + len(users) + len(counters) + len(clients)
 
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
@@ -291,16 +314,18 @@ class MemoryStore:
             self._children.setdefault(token.parent, []).append(token.access.key)
 
     def _is_ended(self, owner: Authorization) -> bool:
-        return self.revoked(owner.id, owner.client_id) or owner.consent_id in self._marks
+        is_marked = self.revoked(owner.id, owner.client_id) or owner.consent_id in self._marks
+        return is_marked or self._is_of_revoked_user(owner.user_id, owner.id)
 
     def _is_revoked(self, token: Token) -> bool:
         return self._is_ended(token.authorization) or self.revoked(values.text(token.access.key))
 
-    def _expired(self, now: int) -> tuple[list[bytes], list[bytes], list[str], list[bytes], set[str]]:
+    def _expired(self, now: int) -> tuple[list[bytes], list[bytes], list[str], list[str], list[bytes], set[str]]:
         return (
             [k for k, t in self._tokens.items() if max(t.access.expires_at, t.refresh_expires_at or 0) <= now],
             [k for k, g in self._grants.items() if g.expires_at + GRANT_MEMORY <= now],
             [mark for mark, expires_at in self._marks.items() if expires_at <= now],
+            [user_id for user_id, (_, expires_at) in self._users.items() if expires_at <= now],
             [k for k, (_, expires_at) in self._counters.items() if expires_at <= now],
             {k for k, c in self._clients.items() if c.expires_at is not None and c.expires_at <= now},
         )

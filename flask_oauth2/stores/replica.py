@@ -24,7 +24,7 @@ class TokenReader(Protocol):
         """See :meth:`.base.Store.get_access`."""
         ...
 
-    def revoked(self, *marks: str) -> bool:
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """See :meth:`.base.Store.revoked`."""
         ...
 
@@ -45,18 +45,18 @@ class ReplicatedReader:
         """By the replica, or else by the primary."""
         return self._ask(self._replica.get_access, key) or self._primary.get_access(key)
 
-    def revoked(self, *marks: str) -> bool:
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """By the replica: a token without a row has its marks alone, which come later there."""
-        found = self._ask(self._replica.revoked, *marks)
-        return self._primary.revoked(*marks) if found is None else found
+        found = self._ask(self._replica.revoked, *marks, user=user)
+        return self._primary.revoked(*marks, user=user) if found is None else found
 
-    def _ask(self, look: Callable[..., Found], *arguments: Any) -> Found | None:
+    def _ask(self, look: Callable[..., Found], *arguments: Any, **named: Any) -> Found | None:
         """What the replica says; None where it is away."""
         now = self._clock()
         if now < self._away_until:
             return None
         try:
-            return look(*arguments)
+            return look(*arguments, **named)
         except Exception as error:  # whatever it lacks, a table too, the primary has
             self._away_until = now + PAUSE
             log.warning(

@@ -600,6 +600,107 @@ class TestRevocation:
         assert not store.revoked("up", "down")
 
 
+class TestUsers:
+    """The revocation of a user, :rfc:`6819#section-5.1.5.3`: one record that every read looks at."""
+
+    LAST = values.last_family(NOW)
+
+    @spec("rfc7009", "2.1")
+    def test_all_of_a_user_is_revoked(self, store: Store) -> None:
+        owners = [new_authorization(client_id=client_id, consent_id=None) for client_id in ("a", "b")]
+        grants = [filed(store, new_grant(owner)) for owner in owners]
+        tokens = [filed(store, new_token(owner)) for owner in owners]
+        store.revoke_user("user", self.LAST, FAR)
+        assert [store.get_grant(grant.key, "code") for grant in grants] == [None, None]
+        assert [store.get_access(token.access.key) for token in tokens] == [None, None]
+        assert [store.get_refresh(token.refresh_key) for token in tokens] == [None, None]
+        assert all(store.revoked("a", "b", "c", user=("user", owner.id)) for owner in owners)
+        assert all(store.revoked(user=("user", owner.id)) for owner in owners)
+
+    def test_nobody_else_s_is(self, store: Store) -> None:
+        kept = [new_authorization(user_id=user_id) for user_id in ("other", "USER", "user ", "use", None)]
+        grants = [filed(store, new_grant(owner)) for owner in kept]
+        tokens = [filed(store, new_token(owner)) for owner in kept]
+        store.revoke_user("user", self.LAST, FAR)
+        assert [store.get_grant(grant.key, "code") for grant in grants] == grants
+        assert [store.get_access(token.access.key) for token in tokens] == [token.access for token in tokens]
+        assert [store.get_refresh(token.refresh_key or b"") for token in tokens] == tokens
+        assert not store.revoked("user", user=("other", kept[0].id))
+        assert not store.revoked("user")
+
+    @pytest.mark.parametrize(
+        ("seconds", "is_kept"), [(-86400 * 365, False), (-0.001, False), (0, False), (0.001, True)]
+    )
+    def test_what_begins_later_is_kept(self, store: Store, seconds: float, is_kept: bool) -> None:
+        owner = new_authorization(id=values.new_family(NOW + seconds))
+        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        store.revoke_user("user", self.LAST, FAR)
+        assert (store.get_grant(grant.key, "code") is not None) is is_kept
+        assert (store.get_access(token.access.key) is not None) is is_kept
+        assert (store.get_refresh(token.refresh_key) is not None) is is_kept
+        assert store.revoked(user=("user", owner.id)) is not is_kept
+
+    def test_what_is_saved_a_moment_later_is_covered(self, store: Store) -> None:
+        """Another worker has read the code or the refresh token before, and issues for it now."""
+        grant, token = filed(store, new_grant()), filed(store, new_token())
+        store.revoke_user("user", self.LAST, FAR)
+        late = new_token(grant.authorization, now=NOW + 5)
+        assert store.issue(grant, [late], NOW + 5)
+        child = refreshed(store, token, NOW + 5)
+        assert child is not None
+        for record in (late, child):
+            assert store.get_access(record.access.key) is None
+            assert store.get_refresh(record.refresh_key or b"") is None
+
+    def test_the_later_one_holds(self, store: Store) -> None:
+        first, second = (new_authorization(id=values.new_family(NOW + seconds)) for seconds in (0, 10))
+        tokens = [filed(store, new_token(owner)) for owner in (first, second)]
+        store.revoke_user("user", values.last_family(NOW + 5), FAR)
+        store.revoke_user("user", values.last_family(NOW - 5), FAR)
+        assert [store.get_access(token.access.key) for token in tokens] == [None, tokens[1].access]
+        store.revoke_user("user", values.last_family(NOW + 10), NOW + 1)
+        assert [store.get_access(token.access.key) for token in tokens] == [None, None]
+        assert sum(store.purge(NOW + 1)) == 0, "the later end holds"
+
+    def test_its_consents_go(self, store: Store) -> None:
+        consents = _consents(store)
+        other = new_consent(user_id="other")
+        for consent in (new_consent(), new_consent(client_id="second"), other):
+            assert consents.set_consent(consent, None)
+        store.revoke_user("user", self.LAST, FAR)
+        assert list(consents.list_consents("user")) == []
+        assert consents.get_consent("user", "client") is None
+        assert consents.get_consent("other", "client") == other
+
+    def test_one_that_is_saved_a_moment_later_is_none(self, store: Store) -> None:
+        consents = _consents(store)
+        store.revoke_user("user", self.LAST, FAR)
+        late, again = new_consent(), new_consent(id=values.new_family(NOW + 1))
+        assert consents.set_consent(late, None)
+        assert consents.get_consent("user", "client") is None
+        assert list(consents.list_consents("user")) == []
+        assert consents.set_consent(again, None)
+        assert consents.get_consent("user", "client") == again
+        assert consents.set_consent(new_consent(), None) is False
+
+    def test_it_is_purged(self, store: Store) -> None:
+        store.revoke_user("user", self.LAST, NOW)
+        assert store.purgeable(NOW - 1) == 0
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert not store.revoked(user=("user", values.new_family(NOW - 1)))
+
+    def test_an_approved_device_is_covered(self, store: Store) -> None:
+        devices = _devices(store)
+        before, after = filed(store, new_device()), filed(store, new_device())
+        assert devices.decide(before, new_authorization(), NOW)
+        store.revoke_user("user", self.LAST, FAR)
+        again = new_authorization(id=values.new_family(NOW + 1))
+        assert devices.decide(after, again, NOW + 1)
+        assert store.get_grant(before.key, "device_code") is None
+        assert store.get_grant(after.key, "device_code") == replace(after, authorization=again)
+
+
 class TestIssue:
     """What is spent and what is issued for it go together."""
 
@@ -1161,6 +1262,7 @@ class StoreContract:
     TestGrants = TestGrants
     TestTokens = TestTokens
     TestRevocation = TestRevocation
+    TestUsers = TestUsers
     TestIssue = TestIssue
     TestLeeway = TestLeeway
     TestCounters = TestCounters

@@ -58,7 +58,7 @@ def new_spa(*redirect_uris: str, **fields: Any) -> Client:
 def new_authorization(**fields: Any) -> Authorization:
     """An authorization, which is a family of its own."""
     standard: dict[str, Any] = {
-        "id": values.text(values.new_id(NOW)),
+        "id": values.new_family(NOW),
         "client_id": "client",
         "user_id": "user",
         "scope": ("read", "write"),

@@ -27,6 +27,7 @@ class TokenCache:
         self._seconds = seconds
         self._tokens: dict[str, tuple[float, AccessToken]] = {}
         self._ended: dict[str, float] = {}
+        self._users: dict[str, str] = {}
         self._lock = Lock()
 
     def get(self, value: str) -> AccessToken | None:
@@ -46,10 +47,18 @@ class TokenCache:
     def end(self, mark: str) -> None:
         """What rests on the mark, which was just filed, has ended. It is kept as long as what was read before it."""
         ended = self._ended
+        user = values.read_user_mark(mark)
         with self._lock:
             now = self.clock()
             while ended and ended[first := next(iter(ended))] <= now:
                 del ended[first]
+                if (gone := values.read_user_mark(first)) is not None:
+                    self._users.pop(gone[0], None)
+            if user is not None:
+                last_id = max(user[1], self._users.get(user[0], ""))
+                self._users[user[0]] = last_id
+                for before in [known for known in ended if _is_of_user(known, user[0])]:
+                    del ended[before]
             ended.pop(mark, None)  # a mark that comes again has its place at the end
             ended[mark] = now + self._seconds
 
@@ -68,7 +77,14 @@ class TokenCache:
     def has_ended(self, access: AccessToken) -> bool:
         """Whether a mark that ends it was filed lately, as far as this process knows."""
         marks = access.authorization_id, access.client_id, access.consent_id, values.text(access.key)
-        return not self._ended.keys().isdisjoint(marks)
+        if not self._ended.keys().isdisjoint(marks):
+            return True
+        return access.user_id is not None and access.authorization_id <= self._users.get(access.user_id, "")
+
+
+def _is_of_user(mark: str, user_id: str) -> bool:
+    found = values.read_user_mark(mark)
+    return found is not None and found[0] == user_id
 
 
 _NOTHING: tuple[float, None] = 0.0, None

@@ -42,7 +42,8 @@ def _read_access(server: Server, value: str, store: TokenReader) -> AccessToken 
                 if server.files_every_token:
                     return store.get_access(access.key)
                 marks = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
-                return None if store.revoked(*filter(None, marks)) else access
+                user = None if access.user_id is None else (access.user_id, access.authorization_id)
+                return None if store.revoked(*filter(None, marks), user=user) else access
     key = values.find_key(value, prefix)
     return None if key is None else store.get_access(key)
 

@@ -166,7 +166,6 @@ def test_a_real_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("OAUTH2_SCOPES", "OAUTH2_SCOPE", "did you mean OAUTH2_SCOPES?"),
         ("https://login.example", "http://login.example", "must begin with https://"),
         ('["notes"]', '["mail"]', "the resource /api needs the scope mail"),
         ("provider.protect", "None.protect", "AttributeError: 'NoneType' object has no attribute"),

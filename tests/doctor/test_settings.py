@@ -115,10 +115,18 @@ def test_password_grant(new_patient: NewPatient) -> None:
     assert finding.rule == "rfc9700 2.4"
 
 
-def test_options_that_nobody_reads(patient: Patient) -> None:
-    patient.app.config["OAUTH2_WHATEVER"] = 1
+@pytest.mark.parametrize(
+    ("name", "level", "said"),
+    [
+        ("OAUTH2_WHATEVER", "note", "OAUTH2_WHATEVER has no effect"),
+        ("OAUTH2_REDIRECT_URL", "note", "OAUTH2_REDIRECT_URL has no effect"),
+        ("OAUTH2_ISUER", "warning", "did you mean OAUTH2_ISSUER?"),
+    ],
+)
+def test_options_that_nobody_reads(patient: Patient, name: str, level: str, said: str) -> None:
+    patient.app.config[name] = 1
     (finding,) = patient.found("settings.unknown_options")
-    assert "OAUTH2_WHATEVER has no effect" in finding.what
+    assert (finding.level, said in finding.what) == (level, True)
 
 
 @pytest.mark.parametrize(

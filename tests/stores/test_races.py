@@ -18,6 +18,7 @@ from stores.workers import (
     post,
     purge,
     register,
+    revoke_user,
     set_page,
     withdraw,
     write,
@@ -226,6 +227,29 @@ def test_a_revocation_beside_a_refresh_leaves_nothing_alive(race: Race) -> None:
         assert token.refresh_key is not None
         assert race.store.get_access(token.access.key) is None
         assert race.store.get_refresh(token.refresh_key) is None
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+def test_a_user_who_is_revoked_beside_their_refreshes_and_codes_keeps_nothing(race: Race) -> None:
+    client = add_client(race.store)
+    owner = new_authorization(client_id=client.client_id, scope=("read",))
+    requests = []
+    for _ in range(MANY // 2):
+        value, _ = add_tokens(race.store, client)
+        code = values.new("oac", values.stamp(NOW))
+        filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
+        requests += [
+            (post, TOKEN, refresh_form(client, value)),
+            (post, TOKEN, {**form, "client_id": client.client_id}),
+        ]
+    stays = new_authorization(client_id=client.client_id, user_id="other", scope=("read",))
+    kept = filed(race.store, new_token(stays))
+
+    _, *answers = race.run([(revoke_user, "user", values.last_family(NOW)), *requests[1:]])
+
+    assert not any(is_alive(race.store, answer) for answer in tokens_of(answers))
+    assert race.store.get_access(kept.access.key) == kept.access
 
 
 def test_a_client_that_is_deleted_beside_its_refreshes_keeps_nothing(race: Race) -> None:

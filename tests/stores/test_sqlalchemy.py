@@ -751,7 +751,7 @@ class TestModels:
     def test_each_table_has_one(self, application: Application) -> None:
         db, store = application
         models = map_tables(db.Model)
-        assert set(models) == {f"OAuth2{name.capitalize()}" for name in Tables._fields}
+        assert set(models) == {f"OAuth2{name.title().replace('_', '')}" for name in Tables._fields}
         assert [model.__table__ for model in models.values()] == list(store.tables)
 
     def test_to_declare_and_map_them_twice_finds_them(self, application: Application) -> None:

@@ -177,6 +177,11 @@ def delete_client(store: Store, client_id: str) -> Callable[[], Any]:
     return lambda: (200, store.delete_client(client_id, FAR))
 
 
+def revoke_user(store: Store, user_id: str, last_id: str) -> Callable[[], None]:
+    """Revoke all of a user."""
+    return lambda: store.revoke_user(user_id, last_id, FAR)
+
+
 def decide(store: Store, device: Grant, user_id: str | None) -> Callable[[], bool]:
     """A user lets a device in, or None: somebody refuses. Whether that was done."""
     devices = find_devices(store)

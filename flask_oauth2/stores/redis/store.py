@@ -99,7 +99,8 @@ class RedisStore:
             return None
         owner = grant.authorization
         marks = filter(None, (owner.id, owner.client_id, owner.consent_id)) if owner else ()
-        return None if owner and self.behind.revoked(*marks) else grant
+        user = (owner.user_id, owner.id) if owner and owner.user_id is not None else None
+        return None if owner and self.behind.revoked(*marks, user=user) else grant
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
         """See :meth:`.base.DeviceStore.find_device`."""
@@ -196,9 +197,14 @@ class RedisStore:
         self.behind.revoke(mark, expires_at)
         self.announce(mark)
 
-    def revoked(self, *marks: str) -> bool:
+    def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
+        """In the store behind; and all are told."""
+        self.behind.revoke_user(user_id, last_id, expires_at)
+        self.announce(values.user_mark(user_id, last_id))
+
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """In the store behind."""
-        return self.behind.revoked(*marks)
+        return self.behind.revoked(*marks, user=user)
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""

@@ -12,6 +12,6 @@ def map_tables(base: Any, prefix: str = DEFAULT_PREFIX) -> dict[str, Any]:
     mapped = {mapper.local_table: mapper.class_ for mapper in base.registry.mappers}
     models = {}
     for field, table in declare(base.metadata, prefix)._asdict().items():
-        name = f"OAuth2{field.capitalize()}"
+        name = "OAuth2" + "".join(part.capitalize() for part in field.split("_"))
         models[name] = mapped.get(table) or type(name, (base,), {"__table__": table, "__module__": __name__})
     return models

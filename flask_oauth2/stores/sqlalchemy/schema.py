@@ -62,6 +62,7 @@ class Tables(NamedTuple):
     consent: Table
     counter: Table
     origin: Table
+    user_revocation: Table
 
 
 DEFAULT_PREFIX = "oauth2_"
@@ -216,6 +217,15 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             sqlite_with_rowid=False,
             **options,
         ),
+        user_revocation=Table(
+            f"{prefix}user_revocation",
+            metadata,
+            Column("user_id", String(255), primary_key=True),
+            Column("last_id", String(32), nullable=False),
+            Column("expires_at", BigInteger, nullable=False),
+            sqlite_with_rowid=False,
+            **options,
+        ),
     )
 
 
@@ -275,6 +285,11 @@ def _add_resources_and_registration(connection: Connection) -> None:
     _file_origins(connection, tables)
 
 
+def _add_user_revocations(connection: Connection) -> None:
+    """The table of users whose grants and tokens were revoked."""
+    declare(MetaData()).user_revocation.create(connection, checkfirst=True)
+
+
 _BATCH = 500
 
 
@@ -296,6 +311,7 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _give_consents_an_id,
     _add_resources_and_registration,
+    _add_user_revocations,
 )
 """One step per version of the schema: the first makes the newest, each further one brings an older one forward.
 

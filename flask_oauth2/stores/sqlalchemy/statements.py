@@ -57,7 +57,7 @@ class Statements:
     """
 
     def __init__(self, tables: Tables, dialect: Dialect, by_time: bool = False) -> None:
-        client, grant, token, revocation, consent, counter, origin = tables
+        client, grant, token, revocation, consent, counter, origin, user_revocation = tables
         if dialect.name == "sqlite":
             dialect = cast("type[DefaultDialect]", type(dialect))(
                 paramstyle="named"
@@ -71,11 +71,23 @@ class Statements:
         def compiled(statement: ClauseElement) -> str:
             return str(statement.compile(dialect=dialect))
 
-        def unmarked(statement: Select[Any], *marks: ColumnElement[Any]) -> str:
+        def sortable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+            """An id, whose text sorts by octets in SQLite and in the collation of the tables in MariaDB."""
+            return column.collate("C") if dialect.name == "postgresql" else column
+
+        def of_revoked_user(table: Table, authorization_id: ColumnElement[Any]) -> ColumnElement[bool]:
+            of_user = user_revocation.c.user_id == table.c.user_id
+            is_covered = sortable(user_revocation.c.last_id) >= authorization_id
+            return exists().where(of_user, is_covered).correlate(table)
+
+        def unmarked(statement: Select[Any], table: Table, *marks: ColumnElement[Any]) -> str:
             found: list[ColumnElement[bool]] = [revocation.c.mark.in_(marks)]
             if dialect.name == "sqlite":  # which would build an index of such a list each time
                 found = [revocation.c.mark == mark for mark in marks]
-            return compiled(statement.where(*(~exists().where(one).correlate(grant, token) for one in found)))
+            marked = [exists().where(one).correlate(table) for one in found]
+            return compiled(
+                statement.where(*(~one for one in marked), ~of_revoked_user(table, table.c.authorization_id))
+            )
 
         def replacing(table: Table) -> str:
             row = Upsert(dialect.name, table, _everything(table))
@@ -145,6 +157,7 @@ class Statements:
             select(*(c for c in grant.columns if c.name not in ("key", "kind"))).where(
                 grant.c.key == key, grant.c.kind == bindparam("kind")
             ),
+            grant,
             grant.c.authorization_id,
             grant.c.client_id,
             grant.c.consent_id,
@@ -163,6 +176,7 @@ class Statements:
                 token.c.expires_at,
                 func.coalesce(token.c.audience, token.c.resource),
             ).where(token.c.access_key == key, *of_second),
+            token,
             token.c.authorization_id,
             token.c.client_id,
             token.c.consent_id,
@@ -172,6 +186,7 @@ class Statements:
             select(*(c for c in token.columns if c.name not in ("refresh_key", "siblings"))).where(
                 token.c.refresh_key == key, *of_second
             ),
+            token,
             token.c.authorization_id,
             token.c.client_id,
             token.c.consent_id,
@@ -228,7 +243,26 @@ class Statements:
         mark_row = Upsert(dialect.name, revocation, _everything(revocation))
         is_later = mark_row.proposed.expires_at > revocation.c.expires_at
         self.set_mark = compiled(mark_row.replacing(mark_row.rest, only_if=is_later))
-        self.get_marks = compiled(select(null()).where(revocation.c.mark.in_([bindparam(name) for name in MARKS])))
+        marked = select(null()).where(revocation.c.mark.in_([bindparam(name) for name in MARKS]))
+        self.get_marks = compiled(marked)
+        user_row = Upsert(dialect.name, user_revocation, _everything(user_revocation))
+        is_newer = sortable(user_row.proposed.last_id) >= user_revocation.c.last_id
+        until_then = case(
+            (user_row.proposed.expires_at > user_revocation.c.expires_at, user_row.proposed.expires_at),
+            else_=user_revocation.c.expires_at,
+        )
+        self.revoke_user = compiled(
+            user_row.replacing({"last_id": user_row.proposed.last_id, "expires_at": until_then}, only_if=is_newer)
+        )
+        is_old = consent.c.id.is_(None) | (sortable(consent.c.id) <= bindparam("last_id"))
+        self.delete_consents_of_user = compiled(
+            delete(consent).where(consent.c.user_id == bindparam("user_id"), is_old)
+        )
+        of_user_revoked = select(null()).where(
+            user_revocation.c.user_id == bindparam("user_id"),
+            sortable(user_revocation.c.last_id) >= bindparam("authorization_id"),
+        )
+        self.get_marks_of_user = compiled(union_all(marked, of_user_revoked))
         start = {"key": key, "count": bindparam("by"), "expires_at": bindparam("expires_at")}
         count_row = Upsert(dialect.name, counter, start)
         added = {"count": counter.c["count"] + count_row.proposed["count"]}
@@ -236,7 +270,7 @@ class Statements:
         user_id: BindParameter[str] = bindparam("user_id")
         # one without an id was added by a migration of the application's: what rests on it cannot be ended as one
         of_user = select(*(c for c in consent.columns if c.name != "user_id")).where(
-            consent.c.user_id == user_id, consent.c.id.is_not(None)
+            consent.c.user_id == user_id, consent.c.id.is_not(None), ~of_revoked_user(consent, consent.c.id)
         )
         of_both = consent.c.user_id == user_id, consent.c.client_id == client_id
         self.get_consent = compiled(of_user.where(consent.c.client_id == client_id))
@@ -258,6 +292,18 @@ class Statements:
             )
             .values({name: bindparam(name) for name in ("scope", "granted_at", "used_at", "by_resource")})
         )
+        # one that was saved at the moment of the revocation of its user
+        self.delete_revoked_consent = compiled(
+            delete(consent).where(
+                *of_both,
+                exists()
+                .where(
+                    user_revocation.c.user_id == user_id,
+                    sortable(user_revocation.c.last_id) >= consent.c.id,
+                )
+                .correlate(consent),
+            )
+        )
         self.use_consent = compiled(update(consent).where(*of_both, consent.c.used_at < now).values(used_at=now))
         self.delete_consent = compiled(delete(consent).where(*of_id))
 
@@ -277,6 +323,7 @@ class Statements:
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at, where=of_second)),
             (b"", expired(grant, bindparam("before"), grant.c.expires_at)),
             ("", expired(revocation, now, revocation.c.expires_at)),
+            ("", expired(user_revocation, now, user_revocation.c.expires_at)),
             (b"", expired(counter, now, counter.c.expires_at)),
             (0, expired_clients),
         )

@@ -279,12 +279,26 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.revoke`."""
         self._database.run(Step(self._sql.set_mark, {"mark": mark, "expires_at": expires_at}))
 
-    def revoked(self, *marks: str) -> bool:
+    def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
+        """See :meth:`.base.Store.revoke_user`."""
+        row = {"user_id": user_id, "last_id": last_id}
+        self._database.run(
+            Step(self._sql.revoke_user, {**row, "expires_at": expires_at}),
+            Step(self._sql.delete_consents_of_user, row),
+        )
+
+    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """See :meth:`.base.Store.revoked`."""
-        nothing = dict.fromkeys(MARKS)
+        nothing: dict[str, str | None] = dict.fromkeys(MARKS)
+        sql = self._sql.get_marks
+        if user is not None:
+            sql = self._sql.get_marks_of_user
+            nothing |= {"user_id": user[0], "authorization_id": user[1]}
         return any(
-            self._database.fetch(self._sql.get_marks, **nothing | dict(zip(MARKS, batch, strict=False)))
-            for batch in (marks[start : start + len(MARKS)] for start in range(0, len(marks), len(MARKS)))
+            self._database.fetch(sql, **nothing | dict(zip(MARKS, batch, strict=False)))
+            for batch in (
+                marks[start : start + len(MARKS)] for start in range(0, len(marks) or (user is not None), len(MARKS))
+            )
         )
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
@@ -307,7 +321,12 @@ class SQLAlchemyStore:
         """See :meth:`.base.ConsentStore.set_consent`."""
         row = rows.write_consent(consent)
         if before is None:
-            return self._database.run(*(Step(sql, row, must) for sql, must in self._sql.add_consent)) is not None
+            add = [Step(sql, row, must) for sql, must in self._sql.add_consent]
+            if self._database.run(*add) is not None:
+                return True
+            of_both = {"user_id": consent.user_id, "client_id": consent.client_id}
+            is_revoked = self._database.run(Step(self._sql.delete_revoked_consent, of_both, 1)) is not None
+            return is_revoked and self._database.run(*add) is not None
         row |= {"before": " ".join(before.scope), "before_by_resource": rows.write_by_resource(before)}
         return self._database.run(Step(self._sql.change_consent, row, 1)) is not None
 
