@@ -90,6 +90,17 @@ def check(settings: Settings) -> None:
         check_installed()
 
 
+def watch(db: SQLAlchemy, pid: int) -> None:
+    """Let no process use connections of the application's engines that another process opened.
+
+    :param pid: the process that may have opened some so far.
+    """
+    from .stores.sqlalchemy import watch
+
+    for engine in db.engines.values():
+        watch(engine, pid)
+
+
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:
     from .stores.sqlalchemy import SQLAlchemyStore
 

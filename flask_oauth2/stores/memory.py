@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from threading import RLock
+from typing import Any
 
 from .. import uris, values
+from ..processes import OfProcess
 from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
 from .base import GRANT_MEMORY, SIBLINGS, Fault
 
@@ -16,7 +18,7 @@ class MemoryStore:
     """Everything in dicts under one lock; gone with the process."""
 
     def __init__(self) -> None:
-        self._lock = RLock()
+        self._locks = OfProcess(RLock)
         self._clients: dict[str, Client] = {}
         self._origins: Counter[str] = Counter()
         self._grants: dict[bytes, Grant] = {}
@@ -27,6 +29,11 @@ class MemoryStore:
         self._marks: dict[str, int] = {}
         self._counters: dict[bytes, tuple[int, int]] = {}
         self._consents: dict[tuple[str, str], Consent] = {}
+
+    @property
+    def _lock(self) -> Any:
+        """The lock of this process."""
+        return self._locks.own
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""

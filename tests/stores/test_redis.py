@@ -581,6 +581,7 @@ assert heard.get(timeout=30) is None
 assert store.count(b"a", 10**10) == 1  # a connection that both must not use
 child = os.fork()
 if child == 0:
+    store.listen(heard.put)
     assert heard.get(timeout=30) is None, "the child has a thread of its own"
     for _ in range(100):
         store.count(b"a", 10**10)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from os import getpid
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
 from .absence import raise_absence
+from .forks import own_pool
 
 
 class Step(NamedTuple):
@@ -46,12 +48,15 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._pid = getpid()
         self._take: Callable[[], Any] = engine.raw_connection
         self._commits_alone = False
         """Whether what is run by itself is committed by itself: a transaction would cost two statements more."""
 
     def fetch(self, statement: str, **parameters: Any) -> Any:
         """The rows of a SELECT; of a statement that returns none, how many it touched."""
+        if self._pid != getpid():
+            self._enter_process()
         connection = None
         try:
             connection = self._take()
@@ -85,6 +90,8 @@ class Database:
         return self._run_together(steps) if steps else []
 
     def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
+        if self._pid != getpid():
+            self._enter_process()
         connection = None
         results: list[Any] = []
         well = True
@@ -116,6 +123,11 @@ class Database:
             raise
         connection.close()
         return results if well else None
+
+    def _enter_process(self) -> None:
+        """Take connections of this process from now on: it was forked."""
+        own_pool(self.engine)
+        self._pid = getpid()
 
     def _leave_transaction(self, driver: Any) -> Any:
         """Make the connection one that commits each statement by itself. What to restore afterwards."""
