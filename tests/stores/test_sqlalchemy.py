@@ -788,6 +788,13 @@ class TestModels:
         assert client.redirect_uris == ("https://new.example/back",)
         assert client.metadata == {"logo_uri": "https://new.example/☕"}
 
+    def test_a_query_finds_the_text_of_a_list(self, application: Application) -> None:
+        db, store = application
+        client = map_tables(db.Model)["OAuth2Client"]
+        store.set_client(new_client(client_id="client", redirect_uris=("https://new.example/back",)))
+        asked = sa.select(client.client_id).where(client.redirect_uris.contains("https://new.example/"))
+        assert db.session.scalar(asked) == "client"
+
 
 class TestStatements:
     """The least SQL that correctness allows."""

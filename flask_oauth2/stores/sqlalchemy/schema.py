@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
 
 from ... import uris
 from ...errors import ConfigurationError
@@ -36,20 +37,24 @@ KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), "mariadb")
 LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mariadb")
 """Text of any length; MariaDB's TEXT ends at 64 KiB."""
 
+JSON = {"json": True}
+"""Marks a column of JSON text. The types are SQLAlchemy's own, so that migrations which Alembic generates run."""
 
-class JSONText(sa.TypeDecorator[Any]):
-    """A list or dict kept as JSON text, in every database the same."""
 
-    impl = LONG_TEXT
-    cache_ok = True
+class _False(sa.ColumnElement[bool]):
+    """The default of a Boolean column, written as the database reports it, so that Alembic finds no difference."""
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        """Write."""
-        return None if value is None else json.dumps(value)
+    inherit_cache = True
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        """Read."""
-        return None if value is None else json.loads(value)
+
+@compiles(_False)
+def _compile_false(_: _False, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(sa.false(), **options))
+
+
+@compiles(_False, "mariadb")
+def _compile_zero(*_: Any, **options: Any) -> str:
+    return "0"
 
 
 class Tables(NamedTuple):
@@ -106,20 +111,20 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("secret", LONG_TEXT),
             Column("auth_method", String(64), nullable=False),
             Column("application_type", String(16), nullable=False),
-            Column("redirect_uris", JSONText, nullable=False),
-            Column("grant_types", JSONText, nullable=False),
-            Column("response_types", JSONText, nullable=False),
+            Column("redirect_uris", LONG_TEXT, nullable=False, info=JSON),
+            Column("grant_types", LONG_TEXT, nullable=False, info=JSON),
+            Column("response_types", LONG_TEXT, nullable=False, info=JSON),
             Column("scope", LONG_TEXT, nullable=False),
             Column("token_format", String(64)),
             Column("pkce_required", Boolean),
             Column("resource_server", Boolean, nullable=False),
-            Column("client_metadata", JSONText, nullable=False),
+            Column("client_metadata", LONG_TEXT, nullable=False, info=JSON),
             Column("created_at", BigInteger, nullable=False),
-            Column("registered_by", String(32), nullable=False, server_default=""),
+            Column("registered_by", String(32), nullable=False, server_default=sa.text("''")),
             Column("owner_id", String(255)),
             Column("registration_key", KEY),
             Column("expires_at", BigInteger),
-            Column("withheld", JSONText),
+            Column("withheld", LONG_TEXT, info=JSON),
             indexed("client", "owner_id"),
             indexed("client", "expires_at"),
             **options,
@@ -134,15 +139,15 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("client_id", client_id),
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT),
-            Column("claims", JSONText),
+            Column("claims", LONG_TEXT, info=JSON),
             Column("redirect_uri", LONG_TEXT),
             Column("challenge", String(128)),
-            Column("parameters", JSONText),
+            Column("parameters", LONG_TEXT, info=JSON),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             Column("resource", LONG_TEXT),
             Column("user_code_key", KEY),
-            Column("is_denied", Boolean, nullable=False, server_default=sa.false()),
+            Column("is_denied", Boolean, nullable=False, server_default=_False()),
             Column("interval", Integer),
             Column("polled_at", BigInteger),
             indexed("grant", "user_code_key", unique=True),
@@ -161,9 +166,9 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT, nullable=False),
             Column("access_scope", LONG_TEXT),
-            Column("claims", JSONText),
+            Column("claims", LONG_TEXT, info=JSON),
             Column("type", String(64), nullable=False),
-            Column("confirmation", JSONText),
+            Column("confirmation", LONG_TEXT, info=JSON),
             Column("issued_at", BigInteger, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
             Column("refresh_expires_at", BigInteger),
@@ -193,7 +198,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("scope", LONG_TEXT, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
-            Column("by_resource", JSONText),
+            Column("by_resource", LONG_TEXT, info=JSON),
             Index(f"ix_{prefix}consent_client_id", "client_id"),
             sqlite_with_rowid=False,
             **options,
@@ -285,7 +290,9 @@ def _file_origins(connection: Connection, tables: Tables) -> None:
     listed = sa.select(client.client_id, client.auth_method, client.redirect_uris).order_by(client.client_id)
     batches = listed.where(client.auth_method == "none").limit(_BATCH)
     while batch := connection.execute(batches.where(client.client_id > last)).all():
-        clients = [Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(row[2])) for row in batch]
+        clients = [
+            Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(json.loads(row[2]))) for row in batch
+        ]
         filed = [{"origin": origin, "client_id": one.client_id} for one in clients for origin in uris.origins_of(one)]
         if filed:
             connection.execute(sa.insert(tables.origin), filed)
