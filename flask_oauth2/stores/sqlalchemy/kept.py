@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from .absence import raise_absence
+from .absence import is_closed, is_loss, raise_absence
 from .database import Database, Step, run_each
 from .forks import INHERITED, Watch, own_pool
 
@@ -36,6 +36,8 @@ class Kept(Database):
     """
 
     _begins = "BEGIN"
+    _has_server = False
+    """Whether a server may close a connection."""
 
     def __init__(self, engine: Engine, most: int | None = None) -> None:
         super().__init__(engine)
@@ -62,6 +64,11 @@ class Kept(Database):
         try:
             try:
                 driver = idle.pop()
+                if self._has_server and not statement.startswith("SELECT") and is_closed(driver):
+                    self._close_all(held, [driver])
+                    driver = None
+                    self.engine.dispose()  # the others went the same way
+                    return self._ask_pool(statement, parameters)
             except IndexError:
                 driver = self._connect(held)
                 if driver is None:
@@ -86,6 +93,7 @@ class Kept(Database):
         idle = held.idle
         results: list[Any] = []
         well = True
+        is_ending = False
         try:
             try:
                 driver = idle.pop()
@@ -105,9 +113,12 @@ class Kept(Database):
                 if rows is not None and result != rows:
                     well = False
                     break
+            is_ending = True
             driver.execute("COMMIT" if well else "ROLLBACK")
         except BaseException as error:
-            self._drop(held, driver, error)
+            # without a COMMIT the server has undone everything
+            if self._drop(held, driver, error) and not is_ending:
+                return super()._run_together(steps)
             raise_absence(self.engine, error)
             raise
         idle.append(driver)
@@ -148,8 +159,7 @@ class Kept(Database):
         """Close a connection on which something failed, which ends what was open. Whether it had been lost."""
         if driver is None:
             return False
-        dialect = self.engine.dialect
-        is_lost = isinstance(error, dialect.loaded_dbapi.Error) and dialect.is_disconnect(error, driver, None)
+        is_lost = is_loss(self.engine, error, driver)
         self._close_all(held, [driver])
         if is_lost:
             self.engine.dispose()  # the others went the same way

@@ -19,7 +19,7 @@ from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS, Fault
 from . import rows, schema
-from .absence import absence
+from .absence import absence, repeated
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
@@ -73,8 +73,7 @@ class SQLAlchemyStore:
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
-        with absence(self.engine):
-            self._check()
+        repeated(self.engine, self._check)
 
     def _check(self) -> None:
         inspector = sa.inspect(self.engine)
