@@ -162,6 +162,15 @@ class OAuth2Provider(Protection):
 
         return map_tables(self._db.Model, self._table_prefix)
 
+    def create_tables(self) -> None:
+        """Create the tables that are missing, safely in many processes at once, such as the workers of a server.
+
+        With ``db`` it creates those of your application too, as ``db.create_all()`` does, and needs no other call. It
+        adds no columns to tables that exist: use Flask-Migrate for this. Call it in an application context.
+        """
+        app = web.current_app()
+        storage.Storage(self._store, self._db, self._tables).create_tables(app, Settings.load(app.config, warns=False))
+
     @overload
     def require_oauth(self, scope: Callback, /) -> Callback: ...
 

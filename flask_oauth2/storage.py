@@ -61,6 +61,20 @@ class Storage:
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return partial(SQLAlchemyStore.open, uri)
 
+    def create_tables(self, app: flask.Flask, settings: Settings) -> None:
+        """Create the tables that are missing, in each database of ``db`` or in the one of our own."""
+        if self.db is None:
+            store = self._choose_lasting(app, settings)()
+            if self.store is None:
+                store.engine.dispose()  # type: ignore[attr-defined]  # a store on SQLAlchemy
+            return
+        from .stores.sqlalchemy import create_tables
+
+        with app.app_context():
+            for bind, engine in self.db.engines.items():
+                if bind in self.db.metadatas:
+                    create_tables(engine, self.db.metadatas[bind])
+
     def choose_replica(self, app: flask.Flask, settings: Settings) -> Store | None:
         """What guards read, if not the store. Nothing is asked of it yet: it may be away."""
         replica = settings.replica

@@ -7,7 +7,7 @@ text; scopes are words with spaces between.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -308,6 +308,44 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 
 MariaDB commits each change of a table at once, so a step must do what is left where it was stopped half-way before.
 """
+
+
+def find_missing(engine: sa.Engine, tables: Tables) -> dict[str, list[str]]:
+    """Return the columns that the database lacks, by table name; none are listed for a table that is missing."""
+    inspector = sa.inspect(engine)
+    missing: dict[str, list[str]] = {}
+    for table in tables:
+        if not inspector.has_table(table.name, schema=table.schema):
+            missing[table.name] = []
+            continue
+        there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+        lacking = [column.name for column in table.columns if column.name not in there]
+        if lacking:
+            missing[table.name] = lacking
+    return missing
+
+
+def describe_missing(missing: dict[str, list[str]]) -> str:
+    """Name the tables and columns that :func:`find_missing` has found."""
+    tables = [table for table, columns in missing.items() if not columns]
+    named = [f"the table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"] if tables else []
+    for table, columns in missing.items():
+        if columns:
+            named.append(f"the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))} of {table}")
+    return " and ".join(named)
+
+
+def add_missing(tables: Tables, missing: dict[str, list[str]], dialect: sa.Dialect) -> Iterator[str]:
+    """Return the statements that add the tables and columns that :func:`find_missing` has found."""
+    for table in tables:
+        if table.name not in missing:
+            continue
+        if not missing[table.name]:
+            yield " ".join(str(sa.schema.CreateTable(table).compile(dialect=dialect)).split())
+            yield from (str(sa.schema.CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
+        for name in missing[table.name]:
+            definition = sa.schema.CreateColumn(table.columns[name]).compile(dialect=dialect)
+            yield f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD COLUMN {definition}"
 
 
 def is_current(connection: Connection) -> bool:

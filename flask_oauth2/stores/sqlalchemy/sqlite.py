@@ -50,6 +50,11 @@ class InMemory(SQLite):
         driver.execute("SAVEPOINT oauth2" if is_inner else "BEGIN IMMEDIATE")
         return is_inner
 
+    def _give_up(self, connection: Any, error: BaseException) -> bool:
+        """Nothing is sent again on another connection, which has another database."""
+        super()._give_up(connection, error)
+        return False
+
     def _end(self, driver: Any, state: Any, well: bool) -> None:
         if not state:
             super()._end(driver, state, well)
