@@ -60,7 +60,8 @@ class Store(Protocol):
         """Spend a grant or a refresh token and file what is issued for it, both or neither. Whether that was done.
 
         What was spent before is not spent again, and nothing is filed; but a refresh token that was spent less than
-        ``leeway`` seconds ago gives up to :data:`SIBLINGS` siblings more, as long as no child of it has been spent.
+        ``leeway`` seconds before ``now`` (or after it: clocks differ and are set back) gives up to :data:`SIBLINGS`
+        siblings more, as long as no child of it has been spent.
         A key that is taken already is an error, which leaves all as it was.
         """
         ...

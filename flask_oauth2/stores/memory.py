@@ -275,7 +275,7 @@ class MemoryStore:
         children = self._children.get(spend.access.key, [])
         return (
             leeway > 0
-            and now < token.used_at + leeway
+            and abs(now - token.used_at) < leeway  # a clock that was set back makes nothing good again
             and len(children) <= SIBLINGS
             and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
         )

@@ -246,7 +246,7 @@ class SQLAlchemyStore:
             return True
         if not leeway:
             return False
-        sibling = {**row, "since": now - leeway, "most": SIBLINGS}
+        sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
         return run(Step(sql.add_sibling, sibling, 1), *files) is not None
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
