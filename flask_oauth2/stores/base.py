@@ -25,6 +25,10 @@ from ..scopes import Scope
 SIBLINGS = 2
 """How many further tokens one refresh token may give within the leeway."""
 
+LASTING = frozenset({"registration"})
+"""Kinds of grants that live for days or years: initial access tokens. A store for short-lived grants leaves them to the
+store behind it."""
+
 GRANT_MEMORY = 86400
 """Seconds that a spent or expired code is remembered, so that a late replay still ends its family."""
 
