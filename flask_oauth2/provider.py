@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial, wraps
-from threading import Lock
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import flask
@@ -18,6 +18,7 @@ from .endpoints import ENDPOINTS
 from .errors import ConfigurationError
 from .guard import Guard, demand
 from .offer import Parts
+from .processes import Once, cached
 from .protection import Protection, collect_scopes
 from .records import Client, User, find, identify, is_nobody, seconds
 from .registry import Callback, synchronous
@@ -43,7 +44,7 @@ class Installed:
     provider: OAuth2Provider
     app: flask.Flask
     server: Server | None = None
-    lock: Lock = field(default_factory=Lock)
+    building: Once = field(default_factory=Once)
 
 
 class OAuth2Provider(Protection):
@@ -112,9 +113,25 @@ class OAuth2Provider(Protection):
         routes.add_routes(self, blueprint, self._url_prefix)
         app.register_blueprint(blueprint)
         self._protect(app)
+        if self._db is not None:
+            self._watch_engines(app, self._db)
         app.cli.add_command(cli.oauth2)
         # whatever keeps the provider from starting must keep nobody from signing in
         login.note_auth_times(app, lambda: (installed.server.clock if installed.server else values.clock)())
+
+    def _watch_engines(self, app: flask.Flask, db: SQLAlchemy) -> None:
+        """Watch the engines of ``db`` as soon as they exist, so that a forked process shares none of its connections.
+
+        ``db.init_app`` may run after ours. Each use of an engine needs an application context.
+        """
+        pid = os.getpid()
+
+        def watch(_: object, **more: Any) -> None:
+            if app.extensions.get("sqlalchemy") is db:
+                flask.appcontext_pushed.disconnect(watch, app)
+                storage.watch(db, pid)
+
+        flask.appcontext_pushed.connect(watch, app, weak=False)
 
     def __getattr__(self, name: str) -> Any:
         """Says what to use in place of a method of flask-oauthlib that is not here."""
@@ -130,14 +147,13 @@ class OAuth2Provider(Protection):
             raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
         server = installed.server
         if server is None:
-            with installed.lock:
-                server = installed.server = installed.server or self._build(installed.app)
+            server = installed.building.run(lambda: installed.server, partial(self._install_server, installed))
         if not server.issuer and flask.has_request_context():
             app = flask.current_app
             server = server.at(web.find_issuer(flask.request.environ, app.debug or app.testing))
         return server
 
-    @cached_property
+    @cached
     def models(self) -> dict[str, Any]:
         """With ``db=``: the mapped classes of the tables by name, for the application's own queries."""
         if self._db is None:
@@ -145,6 +161,15 @@ class OAuth2Provider(Protection):
         from .stores.sqlalchemy import map_tables
 
         return map_tables(self._db.Model, self._table_prefix)
+
+    def create_tables(self) -> None:
+        """Create the tables that are missing, safely in many processes at once, such as the workers of a server.
+
+        With ``db`` it creates those of your application too, as ``db.create_all()`` does, and needs no other call. It
+        adds no columns to tables that exist: use Flask-Migrate for this. Call it in an application context.
+        """
+        app = web.current_app()
+        storage.Storage(self._store, self._db, self._tables).create_tables(app, Settings.load(app.config, warns=False))
 
     @overload
     def require_oauth(self, scope: Callback, /) -> Callback: ...
@@ -282,6 +307,10 @@ class OAuth2Provider(Protection):
     def has_login_view(self) -> bool:
         """Whether it is known where users sign in."""
         return bool(self.server.settings.login_view or login.login_view())
+
+    def _install_server(self, installed: Installed) -> Server:
+        server = installed.server = self._build(installed.app)
+        return server
 
     def _build(self, app: flask.Flask) -> Server:
         settings = Settings.load(app.config, warns=False)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any
 
+from . import values
 from .scopes import Scope
 
 log = logging.getLogger("flask_oauth2")
@@ -103,6 +104,10 @@ class Authorization:
     resource: tuple[str, ...] = ()
 
 
+_CLOCKS_DIFFER = 60
+"""Seconds by which the clocks of two machines may differ."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Something that is spent once: a code, a device code, or an authorization request that was too long for a URL.
@@ -126,6 +131,10 @@ class Grant:
     is_denied: bool = False
     interval: int | None = None
     polled_at: int | None = None
+
+    def is_expired(self, now: float) -> bool:
+        """Return whether the grant has expired, or the clock was set back to a time before it was issued."""
+        return self.expires_at <= now or now < values.second(self.key) - _CLOCKS_DIFFER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

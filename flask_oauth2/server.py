@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
+from functools import partial
 from secrets import token_hex
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from .errors import ConfigurationError, InvalidClient, OAuth2Error
 from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
 from .offer import Offer, Parts
+from .processes import cached
 from .records import NOBODY, Authorization
 from .resources import Resource, Resources
 from .scopes import Scope
@@ -316,17 +317,17 @@ class Server:
         words = (word for resource in self.described for word in resource.words)
         return tuple(dict.fromkeys((*words, *self.settings.default_scope)))
 
-    @cached_property
+    @cached
     def consents(self) -> ConsentStore | None:
         """The store that remembers consent, where one does."""
         return find_consents(self.store)
 
-    @cached_property
+    @cached
     def client_origins(self) -> OriginStore | None:
         """The store that knows the origins of the pages of clients, where one does."""
         return find_origins(self.store)
 
-    @cached_property
+    @cached
     def devices(self) -> DeviceStore:
         """The store in which people decide about device codes. Raises :exc:`ConfigurationError` where none does."""
         devices = find_devices(self.store)
@@ -336,12 +337,12 @@ class Server:
             )
         return devices
 
-    @cached_property
+    @cached
     def registrations(self) -> RegistrationStore:
         """The store as one that takes registrations, as it does where anybody but the operator may make some."""
         return cast(RegistrationStore, find_registration(self.store))
 
-    @cached_property
+    @cached
     def store(self) -> Store:
         """The store, opened with the first use. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
         return self.opening.open()
@@ -355,7 +356,7 @@ class Server:
             )
         announcing = find_announcing(store)
         if self.token_cache is not None and announcing is not None:
-            announcing.listen(self.token_cache.hear)
+            self.token_cache.follow(partial(announcing.listen, self.token_cache.hear))
 
     def _stand_before(self, store: Any) -> Any:
         """What asks the application's callbacks too, where there are any."""

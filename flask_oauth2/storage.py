@@ -61,6 +61,20 @@ class Storage:
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return partial(SQLAlchemyStore.open, uri)
 
+    def create_tables(self, app: flask.Flask, settings: Settings) -> None:
+        """Create the tables that are missing, in each database of ``db`` or in the one of our own."""
+        if self.db is None:
+            store = self._choose_lasting(app, settings)()
+            if self.store is None:
+                store.engine.dispose()  # type: ignore[attr-defined]  # a store on SQLAlchemy
+            return
+        from .stores.sqlalchemy import create_tables
+
+        with app.app_context():
+            for bind, engine in self.db.engines.items():
+                if bind in self.db.metadatas:
+                    create_tables(engine, self.db.metadatas[bind])
+
     def choose_replica(self, app: flask.Flask, settings: Settings) -> Store | None:
         """What guards read, if not the store. Nothing is asked of it yet: it may be away."""
         replica = settings.replica
@@ -88,6 +102,17 @@ def check(settings: Settings) -> None:
         raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
     if settings.client_id_documents:
         check_installed()
+
+
+def watch(db: SQLAlchemy, pid: int) -> None:
+    """Let no process use connections of the application's engines that another process opened.
+
+    :param pid: the process that may have opened some so far.
+    """
+    from .stores.sqlalchemy import watch
+
+    for engine in db.engines.values():
+        watch(engine, pid)
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
+from stores.workers import AsChild
 
 from flask_oauth2 import MemoryStore
 from oauth_site import Site, Statements, make_site
@@ -18,6 +22,7 @@ LONGEST = [
     Path(__file__).parent / file
     for file in (
         "stores/test_races.py",
+        "stores/test_forks.py",
         "pages/test_browser.py",
         "stores/test_contract.py",
         "test_docs.py",
@@ -78,6 +83,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def site(tmp_path: Any) -> Site:
     """An application on a store in memory."""
     return make_site(tmp_path, store=MemoryStore())
+
+
+@pytest.fixture
+def as_child() -> AsChild:
+    """Let code see another process ID, as after a fork by a server that calls no hook of Python.
+
+    What it then leaves alone can be looked at, and the coverage is measured.
+    """
+
+    @contextmanager
+    def pretend() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, module in list(sys.modules.items()):
+                if name.startswith("flask_oauth2.") and getattr(module, "getpid", None) is os.getpid:
+                    patch.setattr(module, "getpid", lambda: -1)
+            yield
+
+    return pretend
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def test_public_methods_of_the_provider() -> None:
         "asking_client",
         "authorize_handler",
         "clientgetter",
+        "create_tables",
         "current_user",
         "developer_policy",
         "get_current_user",

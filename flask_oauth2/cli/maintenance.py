@@ -47,6 +47,15 @@ def purge(as_json: bool) -> None:
         click.echo(f"{taken} expired {'row' if taken == 1 else 'rows'} taken away.")
 
 
+@oauth2.command("create-tables", short_help="Create the tables that are missing.")
+def create_tables() -> None:
+    """Create the tables that are missing. Several processes may do so at once."""
+    if "flask_oauth2" not in flask.current_app.extensions:
+        raise click.ClickException(NO_PROVIDER)
+    flask.current_app.extensions["flask_oauth2"].provider.create_tables()
+    click.echo("All tables exist.")
+
+
 def _count_aloud(batches: Iterable[int]) -> int:
     """How many rows were taken, with a line now and then for a log."""
     taken, told = 0, 0

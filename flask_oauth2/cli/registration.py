@@ -53,7 +53,7 @@ def revoke() -> None:
     now = int(server.clock())
     token = click.prompt("Token", hide_input=True, err=True)
     grant = server.store.get_grant(values.key(token.strip()), GRANT_KIND)
-    if grant is None or grant.expires_at <= now or not server.store.issue(grant, [], now):
+    if grant is None or grant.is_expired(now) or not server.store.issue(grant, [], now):
         raise click.ClickException("there is no such token, or it has ended already")
     click.echo("The token has ended.")
 

@@ -7,7 +7,6 @@ while a new one is fetched, draft-ietf-oauth-client-id-metadata-document section
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -18,10 +17,10 @@ from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakSet
 
 from .. import uris, urls, values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
+from ..processes import OfProcess
 from ..records import Client
 from .documents import GRANT_TYPES, ORIGIN, RULE, find_fault, is_own, read
 from .rules import InvalidMetadata
@@ -94,6 +93,16 @@ def check_installed() -> None:
         raise ConfigurationError("OAUTH2_CLIENT_ID_DOCUMENTS needs httpcore: install flask_oauth2[documents]")
 
 
+class _Fetching:
+    """What one process fetches now; a forked process has none of the threads of its parent."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.under_way: dict[str, Future[Client | Failure]] = {}
+        self.waiting = 0
+        """Requests that wait for longer than a moment."""
+
+
 class Documents:
     """The clients behind URLs, of one server."""
 
@@ -104,14 +113,15 @@ class Documents:
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._failures: OrderedDict[str, tuple[float, Failure]] = OrderedDict()
         self._visits: OrderedDict[tuple[str, int], int] = OrderedDict()
-        self.begin()
-        _ALL.add(self)
+        self._fetching = OfProcess(_Fetching)
 
-    def begin(self) -> None:
-        """Where nothing is under way: at first, and in a new process, which has none of the threads of the old one."""
-        self._lock = Lock()
-        self._under_way: dict[str, Future[Client | Failure]] = {}
-        self._waiting = 0
+    @property
+    def _lock(self) -> Lock:
+        return self._fetching.own.lock
+
+    @property
+    def _under_way(self) -> dict[str, Future[Client | Failure]]:
+        return self._fetching.own.under_way
 
     def find(self, client_id: str) -> Client | Failure:
         """The client behind a URL, or why there is none.
@@ -143,17 +153,18 @@ class Documents:
     def _await(self, awaited: Future[Client | Failure]) -> Client | Failure:
         with suppress(TimeoutError):
             return awaited.result(MOMENT)
-        with self._lock:
-            if self._waiting >= MOST_WAITING:
+        fetching = self._fetching.own
+        with fetching.lock:
+            if fetching.waiting >= MOST_WAITING:
                 raise _too_many()
-            self._waiting += 1
+            fetching.waiting += 1
         try:
             return awaited.result(DEADLINE + 1 - MOMENT)
         except TimeoutError:  # of the resolver of names, which knows no deadline
             return _fail_to_fetch(FetchError("no answer in time"))
         finally:
-            with self._lock:
-                self._waiting -= 1
+            with fetching.lock:
+                fetching.waiting -= 1
 
     def _find_fault(self, client_id: str) -> Failure | None:
         fault = find_fault(client_id, self._own_hosts)
@@ -218,6 +229,7 @@ class Documents:
         found: Client | Failure = Failure("the metadata document of the client cannot be read", f"{RULE} 4")
         try:
             found, lifetime = self._read(client_id)
+            stays = False
             with self._lock:
                 now = self._server.clock()
                 if isinstance(found, Client):
@@ -228,9 +240,10 @@ class Documents:
                     _put(self._failures, client_id, (now + lifetime, found))
                 else:  # errors and wrong documents "MUST NOT" be cached, section 4.4: a copy of before stays
                     _put(self._failures, client_id, (now + lifetime, found))
-                    if self._keep(client_id, now) is not None:
-                        came = values.mask(str(found.came)[:200])  # in which a stranger may have written what they like
-                        log.warning("%s stays as it was: %s; came %r", values.mask(client_id), found.reason, came)
+                    stays = self._keep(client_id, now) is not None
+            if stays and isinstance(found, Failure):
+                came = values.mask(str(found.came)[:200])  # in which a stranger may have written what they like
+                log.warning("%s stays as it was: %s; came %r", values.mask(client_id), found.reason, came)
         finally:
             with self._lock:
                 self._under_way.pop(client_id, None)
@@ -292,15 +305,3 @@ def find_lifetime(headers: Mapping[str, str], now: float) -> float:
         except (ValueError, OverflowError):  # an invalid date is one "in the past", section 5.3
             lifetime = 0
     return min(max(lifetime, SHORTEST), LONGEST)
-
-
-_ALL: WeakSet[Documents] = WeakSet()
-
-
-def _begin_in_child() -> None:
-    for documents in list(_ALL):
-        documents.begin()
-
-
-if hasattr(os, "register_at_fork"):  # where processes fork
-    os.register_at_fork(after_in_child=_begin_in_child)

@@ -209,7 +209,7 @@ def _find_grant(server: Server, request: Request, value: str, now: float) -> Gra
     if grant is None:
         Attempt(server, "initial access token", network(request.address), now).failed()
         raise _invalid_token(server, "the initial access token is unknown")
-    if grant.used_at is not None or grant.expires_at <= now:
+    if grant.used_at is not None or grant.is_expired(now):
         raise _invalid_token(server, "the initial access token was used before, or is too old")
     return grant
 

@@ -149,7 +149,7 @@ def _find(server: Server, keys: list[bytes], now: float) -> Waiting | None:
 
 def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
     """What a grant asks for, while it waits and its client may have it still."""
-    if grant is None or grant.expires_at <= now or grant.authorization is not None or grant.is_denied:
+    if grant is None or grant.is_expired(now) or grant.authorization is not None or grant.is_denied:
         return None
     asked = grant.parameters
     client = server.clients.find(asked["client_id"])

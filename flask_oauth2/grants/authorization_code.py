@@ -67,7 +67,8 @@ class AuthorizationCode:
         if grant.authorization.client_id != request.client.client_id:
             raise InvalidGrant("the code was issued to another client", rule="rfc6749 4.1.3")
         # a spent code goes on, however old: its replay ends the family
-        if grant.used_at is None and grant.expires_at <= request.now:
+        if grant.used_at is None and grant.is_expired(request.now):
+            server.store.issue(grant, [], int(request.now))  # it stays expired if the clock is set back
             raise InvalidGrant("the code has expired", rule="rfc6749 4.1.2")
         uris.verify_redirect(grant, request.form.get("redirect_uri"))
         pkce.verify(grant, request.form.get("code_verifier"))

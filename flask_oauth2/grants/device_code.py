@@ -37,10 +37,10 @@ class DeviceCode:
             raise InvalidGrant("the device code is unknown or revoked", rule="rfc8628 3.4")
         if grant.parameters["client_id"] != request.client.client_id:
             raise InvalidGrant("the device code was issued to another client", rule="rfc8628 3.4")
-        if grant.used_at is not None and request.now < grant.used_at + (grant.interval or 0):
+        if grant.used_at is not None and abs(request.now - grant.used_at) < (grant.interval or 0):
             # whoever lost the answer, or asked twice at once, is no thief; a later replay goes on, and ends the family
             raise InvalidGrant("the device code was used a moment ago", rule="rfc8628 3.4")
-        if grant.used_at is None and grant.expires_at <= request.now:
+        if grant.used_at is None and grant.is_expired(request.now):
             raise ExpiredToken("the device code has expired: begin again")
         if grant.is_denied:
             raise AccessDenied("the user said no", rule="rfc8628 3.5")
@@ -56,7 +56,8 @@ def _note_poll(server: Server, grant: Grant, now: int) -> AuthorizationPending |
         if found is None:
             break
         interval = found.interval or server.settings.device_interval
-        is_early = found.polled_at is not None and now < found.polled_at + interval
+        # a clock that was set back makes no poll early
+        is_early = found.polled_at is not None and found.polled_at <= now < found.polled_at + interval
         if server.devices.poll(found, now, interval + SLOWER if is_early else interval):
             if is_early:
                 break

@@ -136,7 +136,7 @@ def _take_up(server: Server, asked: Asked) -> Asked:
     if name is None:
         return asked
     kept = server.store.get_grant(values.key(name), "request")
-    if kept is None or kept.expires_at <= server.clock():
+    if kept is None or kept.is_expired(server.clock()):
         raise InvalidRequest("this request has expired: go back to the application and begin again", rule="rfc9126 4")
     return replace(asked, params=Params(kept.parameters["query"].encode()), kept=kept, kept_as=name)
 

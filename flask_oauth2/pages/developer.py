@@ -342,7 +342,7 @@ def _keep(server: Server, user_id: str, content: dict[str, str], typed: Typed) -
 
 def _find_kept(server: Server, user: User, client: Client | None, name: str | None) -> Mapping[str, Any] | None:
     grant = server.store.get_grant(values.key(name), "form") if name else None
-    if grant is None or grant.expires_at <= server.clock() or grant.parameters["user"] != user.id:
+    if grant is None or grant.is_expired(server.clock()) or grant.parameters["user"] != user.id:
         return None
     ticket = grant.parameters["ticket"]
     is_for_client = (ticket["client_id"] == client.client_id) if client else not ticket["version"]

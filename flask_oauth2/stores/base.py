@@ -27,6 +27,10 @@ from ..scopes import Scope
 SIBLINGS = 2
 """How many further tokens one refresh token may give within the leeway."""
 
+LASTING = frozenset({"registration"})
+"""Kinds of grants that live for days or years: initial access tokens. A store for short-lived grants leaves them to the
+store behind it."""
+
 GRANT_MEMORY = 86400
 """Seconds that a spent or expired code is remembered, so that a late replay still ends its family."""
 
@@ -62,7 +66,8 @@ class Store(Protocol):
         """Spend a grant or a refresh token and file what is issued for it, both or neither. Whether that was done.
 
         What was spent before is not spent again, and nothing is filed; but a refresh token that was spent less than
-        ``leeway`` seconds ago gives up to :data:`SIBLINGS` siblings more, as long as no child of it has been spent.
+        ``leeway`` seconds before ``now`` (or after it: clocks differ and are set back) gives up to :data:`SIBLINGS`
+        siblings more, as long as no child of it has been spent.
         A key that is taken already is an error, which leaves all as it was.
         """
         ...

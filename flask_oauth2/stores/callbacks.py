@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, TypeVar
 
 from .. import values
 from ..errors import ConfigurationError
+from ..processes import cached
 from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, is_user, seconds, words
 from .base import Store
 
@@ -87,12 +87,12 @@ class SetterRequest:
         self.scopes = list(owner.scope)
         self.redirect_uri = grant and grant.redirect_uri
 
-    @cached_property
+    @cached
     def client(self) -> Any:
         """The client: the application's own, where it has a ``clientgetter``."""
         return self._callbacks.find_client(self.client_id) or self._store.get_client(self.client_id)
 
-    @cached_property
+    @cached
     def user(self) -> Any:
         """The user: that of the code or token that was spent, or by the ``userloader``.
 

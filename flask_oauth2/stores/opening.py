@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Lock
 from typing import Any
 
 from ..errors import TemporarilyUnavailable
+from ..processes import Once
 from .base import Store
 from .replica import ReplicatedReader, TokenReader
 
@@ -40,7 +40,7 @@ class Opening:
         self.replica = replica
         """What guards read in place of the store, before it is known whether it is there."""
         self._clock = clock
-        self._lock = Lock()
+        self._once = Once()
         self._away_until = float("-inf")
         self._opened: Store | None = None
         self.kept: Store
@@ -49,18 +49,22 @@ class Opening:
         """Where guards look, once the store is open, if not there."""
 
     def open(self) -> Store:
-        """The open store. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
-        with self._lock:
-            if self._opened is None:
-                if self._away_until > self._clock():  # whoever waited here is told at once
-                    raise TemporarilyUnavailable("the store cannot be reached", retry_after=PAUSE)
-                try:
-                    store = self._open_store()
-                except TemporarilyUnavailable:
-                    self._away_until = self._clock() + PAUSE
-                    raise
-                self._begin(store)
-                if self.replica is not None:
-                    self.guards_read = self._stand_before(ReplicatedReader(store, self.replica))
-                self.kept, self._opened = store, self._stand_before(store)
+        """Return the open store. Raises :exc:`~.errors.TemporarilyUnavailable` if it is away."""
+        if self._opened is not None:
             return self._opened
+        return self._once.run(lambda: self._opened, self._open)
+
+    def _open(self) -> Store:
+        if self._away_until > self._clock():  # a thread that waited for a failed attempt does not try again
+            raise TemporarilyUnavailable("the store cannot be reached", retry_after=PAUSE)
+        try:
+            store = self._open_store()
+        except TemporarilyUnavailable:
+            self._away_until = self._clock() + PAUSE
+            raise
+        self._begin(store)
+        if self.replica is not None:
+            self.guards_read = self._stand_before(ReplicatedReader(store, self.replica))
+        opened: Store = self._stand_before(store)
+        self.kept, self._opened = store, opened
+        return opened

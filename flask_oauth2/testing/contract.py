@@ -740,6 +740,16 @@ class TestIssue:
         assert store.issue(new_grant(), [token], NOW) is False
         assert store.get_access(token.access.key) is None
 
+    @pytest.mark.parametrize("seconds", [-86400, -3600, -1, 0, 86400])
+    @spec("rfc6749", "4.1.2")
+    def test_a_spent_grant_stays_spent_whatever_the_clock_says(self, store: Store, seconds: int) -> None:
+        grant = filed(store, new_grant())
+        assert store.issue(grant, [], NOW)
+        assert store.issue(grant, [new_token()], NOW + seconds, leeway=30) is False
+        found = store.get_grant(grant.key, grant.kind)
+        assert found is not None
+        assert found.used_at == NOW
+
     def test_an_unknown_refresh_token_gives_nothing(self, store: Store) -> None:
         token = new_token()
         assert store.issue(new_token(), [token], NOW, leeway=30) is False
@@ -815,7 +825,13 @@ class TestLeeway:
         assert refreshed(store, token, NOW + 29, 30) is None
         assert store.get_refresh(token.refresh_key) == spent(token, NOW), "the leeway counts from the first time"
 
-    @pytest.mark.parametrize(("seconds", "answered"), [(0, True), (29, True), (30, False), (31, False), (86400, False)])
+    @pytest.mark.parametrize(
+        ("seconds", "answered"),
+        [
+            *((0, True), (29, True), (30, False), (31, False), (86400, False)),
+            *((-1, True), (-29, True), (-30, False), (-3600, False), (-86400, False)),  # the clock was set back
+        ],
+    )
     def test_it_ends(self, store: Store, seconds: int, answered: bool) -> None:
         token = filed(store, new_token())
         assert refreshed(store, token, NOW, 30)

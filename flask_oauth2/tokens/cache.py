@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from os import getpid
 from threading import Lock
 
 from .. import values
+from ..processes import OfProcess
 from ..records import AccessToken
 
 MOST = 10_000
@@ -28,10 +30,29 @@ class TokenCache:
         self._tokens: dict[str, tuple[float, AccessToken]] = {}
         self._ended: dict[str, float] = {}
         self._users: dict[str, str] = {}
-        self._lock = Lock()
+        self._lock = OfProcess(Lock)
+        self._pid = getpid()
+        self._listen: Callable[[], None] | None = None
+
+    def follow(self, listen: Callable[[], None]) -> None:
+        """Call ``listen``, which has :meth:`hear` called with what other processes end, and again after each fork.
+
+        The thread that listens does not exist in a forked process.
+        """
+        self._listen = listen
+        listen()
+
+    def _begin_in_process(self) -> None:
+        """Forget the tokens of the parent process: since the fork nobody has told this process of revocations."""
+        self._tokens = {}
+        self._pid = getpid()
+        if self._listen is not None:
+            self._listen()
 
     def get(self, value: str) -> AccessToken | None:
         """What was read of a value not long ago; None where that is not known, or has ended since."""
+        if self._pid != getpid():
+            self._begin_in_process()
         until, access = self._tokens.get(value, _NOTHING)
         if access is None or until <= self.clock():
             return None
@@ -39,7 +60,9 @@ class TokenCache:
 
     def put(self, value: str, access: AccessToken, asked_at: float) -> None:
         """Remember what was read, and asked for at ``asked_at`` by the same clock."""
-        with self._lock:
+        if self._pid != getpid():
+            self._begin_in_process()
+        with self._lock.own:
             if len(self._tokens) >= MOST and value not in self._tokens:
                 del self._tokens[next(iter(self._tokens))]
             self._tokens[value] = asked_at + self._seconds, access
@@ -48,7 +71,7 @@ class TokenCache:
         """What rests on the mark, which was just filed, has ended. It is kept as long as what was read before it."""
         ended = self._ended
         user = values.read_user_mark(mark)
-        with self._lock:
+        with self._lock.own:
             now = self.clock()
             while ended and ended[first := next(iter(ended))] <= now:
                 del ended[first]
@@ -64,7 +87,7 @@ class TokenCache:
 
     def clear(self) -> None:
         """Forget all: marks may have been filed elsewhere that nobody told of."""
-        with self._lock:
+        with self._lock.own:
             self._tokens = {}
 
     def hear(self, mark: str | None) -> None:

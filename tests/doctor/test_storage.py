@@ -86,8 +86,9 @@ def test_tables_that_are_missing(new_patient: NewPatient, tmp_path: Path) -> Non
     (finding,) = patient.found("storage.opened")
     assert finding.level == "error"
     assert finding.what == (
-        "the database lacks the table oauth2_client: run your migrations (flask db migrate, flask db upgrade) or "
-        "db.create_all()"
+        "the database lacks the tables oauth2_client, oauth2_grant, oauth2_token, oauth2_revocation, oauth2_consent, "
+        "oauth2_counter, oauth2_origin: run your migrations (flask db migrate, flask db upgrade) or create them with "
+        "provider.create_tables() (flask oauth2 create-tables)"
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
+from stores.workers import AsChild
 
 from flask_oauth2 import TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
@@ -32,6 +33,23 @@ def store(request: pytest.FixtureRequest, open_store: OpenStore) -> SQLAlchemySt
     return open_store(request.getfixturevalue(f"{request.param}_url"))
 
 
+def test_a_pool_that_a_child_disposes_of_leaves_the_connections_of_its_parent_open(
+    store: SQLAlchemyStore, as_child: AsChild
+) -> None:
+    token = filed(store, new_token())
+    (of_parent,) = kept(store).held.idle
+    with as_child():
+        store.engine.dispose()
+        assert kept(store).held.idle == []
+        assert store.get_access(token.access.key) == token.access
+        (of_child,) = kept(store).held.idle
+        assert of_child is not of_parent
+        store.engine.dispose()
+    assert kept(store).held.idle == [of_parent]
+    assert store.get_access(token.access.key) == token.access
+    assert kept(store).held.idle == [of_parent]
+
+
 def kept(store: SQLAlchemyStore) -> Kept:
     assert isinstance(store._database, Kept)
     return store._database
@@ -39,11 +57,11 @@ def kept(store: SQLAlchemyStore) -> Kept:
 
 def test_one_is_used_again_and_none_of_the_pool_is_taken(store: SQLAlchemyStore) -> None:
     token = filed(store, new_token())
-    (one,) = kept(store).idle
+    (one,) = kept(store).held.idle
     for _ in range(5):
         assert store.get_access(token.access.key) == token.access
     store.revoke("mark", FAR)
-    assert kept(store).idle == [one]
+    assert kept(store).held.idle == [one]
     assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
@@ -56,7 +74,7 @@ def test_each_thread_has_one_while_it_needs_it(store: SQLAlchemyStore) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(read, range(4)))
-    assert 1 <= len(kept(store).idle) == kept(store)._made <= 4
+    assert 1 <= len(kept(store).held.idle) == kept(store).held.made <= 4
 
 
 def test_postgresql_keeps_no_more_than_its_pool_does(postgresql_url: str, open_store: OpenStore) -> None:
@@ -74,9 +92,9 @@ def test_postgresql_keeps_no_more_than_its_pool_does(postgresql_url: str, open_s
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(write, range(8)))
-    assert len(kept(store).idle) == kept(store)._made == 2
+    assert len(kept(store).held.idle) == kept(store).held.made == 2
     engine.dispose()
-    assert kept(store)._made == 0
+    assert kept(store).held.made == 0
 
 
 def test_whoever_is_disposed_of_under_load_answers_and_counts_right(store: SQLAlchemyStore) -> None:
@@ -96,18 +114,18 @@ def test_whoever_is_disposed_of_under_load_answers_and_counts_right(store: SQLAl
         ended.set()
         disposing.join()
     store.engine.dispose()
-    assert kept(store)._made == len(kept(store).idle) == 0
+    assert kept(store).held.made == len(kept(store).held.idle) == 0
 
 
 def test_one_on_which_something_failed_is_closed_with_what_was_open(store: SQLAlchemyStore) -> None:
     token = filed(store, new_token())
-    (before,) = kept(store).idle
+    (before,) = kept(store).held.idle
     with pytest.raises(store.engine.dialect.loaded_dbapi.IntegrityError):
         store.issue(None, [new_token(), token], 0)
-    assert kept(store).idle == []
-    assert kept(store)._made == 0
+    assert kept(store).held.idle == []
+    assert kept(store).held.made == 0
     assert store.get_access(token.access.key) == token.access
-    assert kept(store).idle != [before]
+    assert kept(store).held.idle != [before]
 
 
 def test_an_interrupt_in_a_transaction_leaves_nothing_behind(store: SQLAlchemyStore) -> None:
@@ -130,26 +148,26 @@ def test_an_interrupt_in_a_transaction_leaves_nothing_behind(store: SQLAlchemySt
         )
     assert not store.revoked("half")
     assert filed(store, token)
-    assert kept(store)._made == len(kept(store).idle) == 1
+    assert kept(store).held.made == len(kept(store).held.idle) == 1
 
 
 def test_a_connection_that_is_closed_by_somebody_is_replaced(store: SQLAlchemyStore) -> None:
     token = filed(store, new_token())
-    kept(store).idle[0].close()
+    kept(store).held.idle[0].close()
     assert store.get_access(token.access.key) == token.access
 
 
 def test_in_a_child_nothing_of_the_parent_is_used(store: SQLAlchemyStore) -> None:
     token = filed(store, new_token())
-    (of_parent,) = kept(store).idle
+    (of_parent,) = kept(store).held.idle
     child = os.fork()
     if child == 0:
-        well = kept(store).idle == [] and store.get_access(token.access.key) == token.access
-        os._exit(0 if well and of_parent not in kept(store).idle else 1)
+        well = kept(store).held.idle == [] and store.get_access(token.access.key) == token.access
+        os._exit(0 if well and of_parent not in kept(store).held.idle else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     gc.collect()
     assert store.get_access(token.access.key) == token.access
-    assert kept(store).idle == [of_parent]
+    assert kept(store).held.idle == [of_parent]
 
 
 @pytest.mark.parametrize("options", [{"poolclass": NullPool}, {"pool_pre_ping": True}, {"pool_recycle": 60}])
@@ -182,7 +200,7 @@ def test_whoever_sees_to_each_use_of_a_connection_does(store: SQLAlchemyStore, n
     assert store.count(b"key", FAR) == 1
     assert store.count(b"key", FAR) == 2
     assert len(seen) == 6
-    assert kept(store).idle == []
+    assert kept(store).held.idle == []
 
 
 def test_psycopg2_is_asked_by_the_pool(postgresql_url: str, open_store: OpenStore) -> None:
@@ -202,7 +220,7 @@ def test_where_none_can_be_made_that_is_an_absence_and_counts_right(sqlite_url: 
     event.listen(store.engine, "do_connect", _refuse)
     with pytest.raises(TemporarilyUnavailable):
         store.get_access(new_key())
-    assert kept(store)._made == 0
+    assert kept(store).held.made == 0
     event.remove(store.engine, "do_connect", _refuse)
     assert store.get_access(new_key()) is None
 

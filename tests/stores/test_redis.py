@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,8 +22,9 @@ from servers import RedisServer
 from stores.workers import PATIENCE
 
 from flask_oauth2 import ConfigurationError, MemoryStore, TemporarilyUnavailable, values
+from flask_oauth2.endpoints.registration import GRANT_KIND
 from flask_oauth2.errors import OAuth2Error
-from flask_oauth2.stores.base import GRANT_MEMORY, find_announcing
+from flask_oauth2.stores.base import GRANT_MEMORY, LASTING, find_announcing
 from flask_oauth2.stores.callbacks import CallbackStore
 from flask_oauth2.stores.redis import RedisStore, announcements
 from flask_oauth2.stores.redis.connection import verify
@@ -581,6 +583,7 @@ assert heard.get(timeout=300) is None
 assert store.count(b"a", 10**10) == 1  # a connection that both must not use
 child = os.fork()
 if child == 0:
+    store.listen(heard.put)
     assert heard.get(timeout=300) is None, "the child has a thread of its own"
     for _ in range(100):
         store.count(b"a", 10**10)
@@ -634,3 +637,32 @@ def test_a_client_that_was_given_stays_open(redis_url: str) -> None:
     assert held.read_response() in (b"PONG", True)
     client.connection_pool.release(held)
     client.close()
+
+
+@pytest.mark.spec("rfc7591", "3")
+def test_an_initial_access_token_is_not_lost_with_redis(
+    open_redis: OpenRedis, redis_client: redis.Redis, sqlite_url: str
+) -> None:
+    behind = SQLAlchemyStore.open(sqlite_url)
+    store = open_redis(behind)
+    one, other = filed(store, new_grant(kind=GRANT_KIND)), filed(store, new_grant(kind=GRANT_KIND))
+    assert GRANT_KIND in LASTING
+    redis_client.flushall()
+    assert store.get_grant(one.key, GRANT_KIND) == one
+    assert store.get_grant(one.key, "code") is None
+    assert store.issue(one, [], NOW)
+    assert not store.issue(one, [], NOW), "it is spent once"
+    assert store.get_grant(one.key, GRANT_KIND) == spent(one)
+    assert behind.get_grant(other.key, GRANT_KIND) == other
+    with pytest.raises(sqlite3.IntegrityError):
+        store.issue(None, [other, new_grant()], NOW)
+    behind.engine.dispose()
+
+
+def test_a_lasting_grant_that_was_filed_after_all(open_redis: OpenRedis) -> None:
+    store = open_redis(Faulty())
+    code, lasting = new_grant(), new_grant(kind=GRANT_KIND)
+    with pytest.raises(LookupError):
+        store.issue(None, [code, lasting], NOW)
+    assert store.get_grant(code.key, "code") == code
+    assert store.get_grant(lasting.key, GRANT_KIND) == lasting

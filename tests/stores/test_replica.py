@@ -145,7 +145,7 @@ def test_the_doctor_sees_one_that_stands_still_or_is_away(
     site = make(OAUTH2_REPLICA=postgresql_url.replace("/opened", "/postgres"))
     (finding,) = found()
     assert finding.level == "error"
-    assert finding.what.startswith("OAUTH2_REPLICA is no copy: the database lacks the table oauth2_")
+    assert finding.what.startswith("OAUTH2_REPLICA is no copy: the database lacks the tables oauth2_")
     site = make(OAUTH2_REPLICA=f"postgresql+psycopg://127.0.0.1:{reserve_port()}/opened")
     (finding,) = found()
     assert (finding.level, finding.what) == (

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
@@ -32,6 +33,9 @@ from flask_oauth2.testing.samples import (
 
 PATIENCE = 300
 """Seconds after which a test that hangs fails."""
+
+AsChild = Callable[[], AbstractContextManager[None]]
+"""Lets code run as if a server had forked the process."""
 
 LOADED = [
     "flask_oauth2.stores.sqlalchemy",

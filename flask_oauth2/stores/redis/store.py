@@ -16,14 +16,14 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 
 import redis as redis_py
 
 from ... import values
 from ...errors import TemporarilyUnavailable
 from ...records import AccessToken, Authorization, Client, Grant, Token
-from ..base import GRANT_MEMORY, Fault, Store
+from ..base import GRANT_MEMORY, LASTING, Fault, Store
 from .announcements import Announcements
 from .connection import Connection, connect
 from .scripts import COUNT, DECIDE, POLL, SPEND_AND_FILE, SPENT, TAKE_BACK, TAKEN
@@ -93,7 +93,9 @@ class RedisStore:
         return was_there
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
-        """From Redis, unless a mark in the store behind ends it."""
+        """Return the grant from Redis, unless it is revoked in the store behind; a lasting one from that store."""
+        if kind in LASTING:
+            return self.behind.get_grant(key, kind)
         grant = self._read(key)
         if grant is None or grant.kind != kind:
             return None
@@ -139,14 +141,14 @@ class RedisStore:
         grants: list[Grant] = []
         tokens: list[Grant | Token] = []
         for record in filed:
-            if isinstance(record, Grant):
+            if _is_short_lived(record):
                 grants.append(record)
             else:
                 tokens.append(record)
-        is_ours = isinstance(spend, Grant)
+        is_ours = _is_short_lived(spend)
         if not is_ours and not grants:
             return self.behind.issue(spend, tokens, now, leeway)
-        names = [self._name("grant", grant.key) for grant in ([spend, *grants] if isinstance(spend, Grant) else grants)]
+        names = [self._name("grant", grant.key) for grant in ([spend, *grants] if _is_short_lived(spend) else grants)]
         names += [self._name("user_code", grant.user_code_key) for grant in grants if grant.user_code_key]
         used_at = str(now) if is_ours else ""
         if not self._spend_and_file(names, used_at, grants, now):
@@ -184,7 +186,12 @@ class RedisStore:
     def _is_filed(self, tokens: Iterable[Grant | Token]) -> bool:
         """Whether they are there after all, or that cannot be seen. They are filed together or not at all."""
         try:
-            return all(isinstance(token, Token) and self.behind.get_access(token.access.key) for token in tokens)
+            return all(
+                self.behind.get_access(record.access.key)
+                if isinstance(record, Token)
+                else self.behind.get_grant(record.key, record.kind)
+                for record in tokens
+            )
         except Exception:
             return True
 
@@ -231,6 +238,10 @@ class RedisStore:
 
     def _name(self, kind: str, key: bytes) -> str:
         return f"{self._prefix}{kind}:{values.text(key)}"
+
+
+def _is_short_lived(record: Grant | Token | None) -> TypeGuard[Grant]:
+    return isinstance(record, Grant) and record.kind not in LASTING
 
 
 def _write_grant(grant: Grant) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, exc
 
 from ...errors import TemporarilyUnavailable
+
+T = TypeVar("T")
 
 _RETRY_AFTER = 1
 
@@ -21,6 +25,53 @@ def absence(engine: Engine) -> Iterator[None]:
     except exc.SQLAlchemyError as error:
         raise_absence(engine, getattr(error, "orig", None) or error)
         raise
+
+
+def is_loss(engine: Engine, error: BaseException, connection: Any) -> bool:
+    """Return whether an error of the driver means that the connection is gone."""
+    dialect = engine.dialect
+    if not isinstance(error, dialect.loaded_dbapi.Error):
+        return False
+    return dialect.is_disconnect(error, connection, None) or error_number(error) in _CLOSED
+
+
+_CLOSED = {1053, 1927, 4031}
+"""MariaDB's numbers of a connection that the server has closed: it shuts down, was killed, or was idle for too long."""
+
+
+def is_closed(driver: Any) -> bool:
+    """Return whether the server has closed a connection on which nothing is awaited.
+
+    The server sends nothing on an idle connection but word of its end, and the end of the stream.
+    """
+    try:
+        descriptor = driver.fileno()
+    except Exception:  # the driver knows already
+        return True
+    if poll is None:
+        return bool(select.select([descriptor], [], [], 0)[0])
+    watched = poll()
+    watched.register(descriptor, select.POLLIN)
+    return bool(watched.poll(0))
+
+
+poll = getattr(select, "poll", None)
+"""Not on Windows, where :func:`select.select` knows no limit."""
+
+
+def repeated(engine: Engine, work: Callable[[], T]) -> T:
+    """Do work of SQLAlchemy's own that changes nothing, and once more if it met a connection that was lost while idle.
+
+    Raises :exc:`TemporarilyUnavailable` like :func:`absence`.
+    """
+    with absence(engine):
+        try:
+            return work()
+        except exc.DBAPIError as error:
+            if not (error.connection_invalidated or is_loss(engine, error.orig or error, None)):
+                raise
+            engine.dispose()
+        return work()
 
 
 def raise_absence(engine: Engine, error: BaseException) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from os import getpid
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
-from .absence import raise_absence
+from .absence import is_closed, is_loss, raise_absence
+from .forks import own_pool
 
 
 class Step(NamedTuple):
@@ -46,32 +48,48 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._pid = getpid()
         self._take: Callable[[], Any] = engine.raw_connection
         self._commits_alone = False
         """Whether what is run by itself is committed by itself: a transaction would cost two statements more."""
 
     def fetch(self, statement: str, **parameters: Any) -> Any:
-        """The rows of a SELECT; of a statement that returns none, how many it touched."""
-        connection = None
-        try:
-            connection = self._take()
-            driver = connection.dbapi_connection
-            state = self._leave_transaction(driver)
+        """Return the rows of a SELECT, or how many rows another statement touched.
+
+        If the connection was lost while it was idle, the statement is sent once more on a new connection.
+        """
+        if self._pid != getpid():
+            self._enter_process()
+        is_safe = statement.startswith("SELECT") or not self._commits_alone
+        is_repeated = False
+        while True:
+            connection = None
             try:
-                cursor = driver.cursor()
-                cursor.execute(statement, parameters)
-                result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
-                cursor.close()
-            except BaseException:
-                with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
-                    self._restore(driver, state)
+                connection = self._take()
+                driver = connection.dbapi_connection
+                if not (is_safe or is_repeated) and is_closed(driver):
+                    is_repeated = True
+                    self._discard(connection)
+                    continue
+                state = self._leave_transaction(driver)
+                try:
+                    cursor = driver.cursor()
+                    cursor.execute(statement, parameters)
+                    result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
+                    cursor.close()
+                except BaseException:
+                    with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
+                        self._restore(driver, state)
+                    raise
+                self._restore(driver, state)
+            except BaseException as error:
+                if self._give_up(connection, error) and is_safe and not is_repeated:
+                    is_repeated = True
+                    continue
+                raise_absence(self.engine, error)
                 raise
-            self._restore(driver, state)
-        except BaseException as error:
-            self._give_up(connection, error)
-            raise
-        connection.close()
-        return result
+            connection.close()
+            return result
 
     def run(self, *steps: Step) -> list[Any] | None:
         """Run the steps in one transaction: for each the rows that it returns, or how many it touched.
@@ -85,37 +103,52 @@ class Database:
         return self._run_together(steps) if steps else []
 
     def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
-        connection = None
-        results: list[Any] = []
-        well = True
-        try:
-            connection = self._take()
-            driver = connection.dbapi_connection
-            state = self._begin(driver)
+        if self._pid != getpid():
+            self._enter_process()
+        is_repeated = False
+        while True:
+            connection = None
+            results: list[Any] = []
+            well = True
+            is_ending = False
             try:
-                cursor = driver.cursor()
-                for step in steps:
-                    statement, parameters, rows = step
-                    if isinstance(parameters, list):
-                        result = run_each(driver, step)
-                    else:
-                        cursor.execute(statement, parameters)
-                        result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
-                    results.append(result)
-                    if rows is not None and result != rows:
-                        well = False
-                        break
-                cursor.close()
-            except BaseException:
-                with suppress(self.engine.dialect.loaded_dbapi.Error):
-                    self._end(driver, state, False)
+                connection = self._take()
+                driver = connection.dbapi_connection
+                state = self._begin(driver)
+                try:
+                    cursor = driver.cursor()
+                    for step in steps:
+                        statement, parameters, rows = step
+                        if isinstance(parameters, list):
+                            result = run_each(driver, step)
+                        else:
+                            cursor.execute(statement, parameters)
+                            result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
+                        results.append(result)
+                        if rows is not None and result != rows:
+                            well = False
+                            break
+                    cursor.close()
+                except BaseException:
+                    with suppress(self.engine.dialect.loaded_dbapi.Error):
+                        self._end(driver, state, False)
+                    raise
+                is_ending = True
+                self._end(driver, state, well)
+            except BaseException as error:
+                # without a COMMIT the server has undone everything
+                if self._give_up(connection, error) and not is_ending and not is_repeated:
+                    is_repeated = True
+                    continue
+                raise_absence(self.engine, error)
                 raise
-            self._end(driver, state, well)
-        except BaseException as error:
-            self._give_up(connection, error)
-            raise
-        connection.close()
-        return results if well else None
+            connection.close()
+            return results if well else None
+
+    def _enter_process(self) -> None:
+        """Take connections of this process from now on: it was forked."""
+        own_pool(self.engine)
+        self._pid = getpid()
 
     def _leave_transaction(self, driver: Any) -> Any:
         """Make the connection one that commits each statement by itself. What to restore afterwards."""
@@ -134,14 +167,17 @@ class Database:
         else:
             driver.rollback()
 
-    def _give_up(self, connection: Any, error: BaseException) -> None:
-        """Give the connection back if it is still good, and raise what the database's absence is called here."""
-        dialect = self.engine.dialect
-        driver = dialect.loaded_dbapi
-        if connection is not None:
-            if isinstance(error, driver.Error) and dialect.is_disconnect(error, connection.dbapi_connection, None):
-                connection.invalidate()
-                self.engine.dispose()  # the others in the pool went the same way
-            else:
-                connection.close()
-        raise_absence(self.engine, error)
+    def _give_up(self, connection: Any, error: BaseException) -> bool:
+        """Give the connection back if it is still good. Return whether it was lost."""
+        if connection is None:
+            return False
+        if not is_loss(self.engine, error, connection.dbapi_connection):
+            connection.close()
+            return False
+        self._discard(connection)
+        return True
+
+    def _discard(self, connection: Any) -> None:
+        """Close a connection that was lost, and the others of the pool, which went the same way."""
+        connection.invalidate()
+        self.engine.dispose()

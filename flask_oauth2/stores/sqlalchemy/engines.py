@@ -115,6 +115,15 @@ def verify_exactness(engine: Engine, tables: Sequence[str]) -> None:
         )
 
 
+def create_tables(engine: Engine, metadata: sa.MetaData) -> None:
+    """Create the tables of ``metadata`` that are missing, however many processes do so at once."""
+    if engine.dialect.name not in DIALECTS or is_in_memory(engine.url):
+        metadata.create_all(engine)
+        return
+    with alone(engine) as connection:
+        metadata.create_all(connection)
+
+
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
 """By dialect: what lets one of several workers that start at once make the tables."""
 

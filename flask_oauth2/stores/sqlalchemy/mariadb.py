@@ -55,7 +55,8 @@ class MariaDB(Database):
             if status & _IN_TRANSACTION or not (status & _AUTOCOMMIT or self._is_reset):
                 driver.rollback()
         except BaseException as error:
-            self._give_up(connection, error)
+            if self._give_up(connection, error):
+                return self.engine.raw_connection()  # a new one, on which nothing is open
             raise
         return connection
 
@@ -64,9 +65,9 @@ class MariaDB(Database):
         if driver.server_status & _AUTOCOMMIT:
             driver.begin()
 
-    def _give_up(self, connection: Any, error: BaseException) -> None:
+    def _give_up(self, connection: Any, error: BaseException) -> bool:
         """An interrupted driver has closed itself, and no pool notices where it resets nothing."""
         if connection is not None and not isinstance(error, Exception):
             connection.invalidate()
-            connection = None
-        super()._give_up(connection, error)
+            return False
+        return super()._give_up(connection, error)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table, exc
 
-from .absence import absence
+from .absence import repeated
 from .engines import alone
 
 log = logging.getLogger("flask_oauth2")
@@ -71,8 +71,12 @@ class Partitions:
 
     def find(self) -> list[Partition]:
         """Those that there are now."""
-        with absence(self.engine), self.engine.connect() as connection:
-            return self._find(connection)
+
+        def read() -> list[Partition]:
+            with self.engine.connect() as connection:
+                return self._find(connection)
+
+        return repeated(self.engine, read)
 
     def _find(self, connection: Connection) -> list[Partition]:
         rows = connection.execute(sa.text(self._listed), self._named)
@@ -155,8 +159,12 @@ class Partitions:
 
     def _select(self, what: str, partition: Partition, condition: str = "", **parameters: Any) -> list[Any]:
         statement = sa.text(f"SELECT {what} FROM {partition.rows} {condition}")  # noqa: S608
-        with absence(self.engine), self.engine.connect() as connection:
-            return list(connection.execute(statement, parameters))
+
+        def read() -> list[Any]:
+            with self.engine.connect() as connection:
+                return list(connection.execute(statement, parameters))
+
+        return repeated(self.engine, read)
 
     @contextmanager
     def _trying(self, otherwise: str) -> Iterator[None]:

@@ -42,6 +42,8 @@ class PostgreSQL(Database):
 class KeptPostgreSQL(Kept, PostgreSQL):
     """The same on connections that are kept."""
 
+    _has_server = True
+
     def _prepare(self, driver: Any) -> None:
         driver.rollback()
         driver.autocommit = True

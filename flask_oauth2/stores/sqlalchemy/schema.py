@@ -7,7 +7,7 @@ text; scopes are words with spaces between.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
 
 from ... import uris
 from ...errors import ConfigurationError
@@ -36,20 +37,24 @@ KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), "mariadb")
 LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mariadb")
 """Text of any length; MariaDB's TEXT ends at 64 KiB."""
 
+JSON = {"json": True}
+"""Marks a column of JSON text. The types are SQLAlchemy's own, so that migrations which Alembic generates run."""
 
-class JSONText(sa.TypeDecorator[Any]):
-    """A list or dict kept as JSON text, in every database the same."""
 
-    impl = LONG_TEXT
-    cache_ok = True
+class _False(sa.ColumnElement[bool]):
+    """The default of a Boolean column, written as the database reports it, so that Alembic finds no difference."""
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        """Write."""
-        return None if value is None else json.dumps(value)
+    inherit_cache = True
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        """Read."""
-        return None if value is None else json.loads(value)
+
+@compiles(_False)
+def _compile_false(_: _False, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(sa.false(), **options))
+
+
+@compiles(_False, "mariadb")
+def _compile_zero(*_: Any, **options: Any) -> str:
+    return "0"
 
 
 class Tables(NamedTuple):
@@ -107,20 +112,20 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("secret", LONG_TEXT),
             Column("auth_method", String(64), nullable=False),
             Column("application_type", String(16), nullable=False),
-            Column("redirect_uris", JSONText, nullable=False),
-            Column("grant_types", JSONText, nullable=False),
-            Column("response_types", JSONText, nullable=False),
+            Column("redirect_uris", LONG_TEXT, nullable=False, info=JSON),
+            Column("grant_types", LONG_TEXT, nullable=False, info=JSON),
+            Column("response_types", LONG_TEXT, nullable=False, info=JSON),
             Column("scope", LONG_TEXT, nullable=False),
             Column("token_format", String(64)),
             Column("pkce_required", Boolean),
             Column("resource_server", Boolean, nullable=False),
-            Column("client_metadata", JSONText, nullable=False),
+            Column("client_metadata", LONG_TEXT, nullable=False, info=JSON),
             Column("created_at", BigInteger, nullable=False),
-            Column("registered_by", String(32), nullable=False, server_default=""),
+            Column("registered_by", String(32), nullable=False, server_default=sa.text("''")),
             Column("owner_id", String(255)),
             Column("registration_key", KEY),
             Column("expires_at", BigInteger),
-            Column("withheld", JSONText),
+            Column("withheld", LONG_TEXT, info=JSON),
             indexed("client", "owner_id"),
             indexed("client", "expires_at"),
             **options,
@@ -135,15 +140,15 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("client_id", client_id),
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT),
-            Column("claims", JSONText),
+            Column("claims", LONG_TEXT, info=JSON),
             Column("redirect_uri", LONG_TEXT),
             Column("challenge", String(128)),
-            Column("parameters", JSONText),
+            Column("parameters", LONG_TEXT, info=JSON),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             Column("resource", LONG_TEXT),
             Column("user_code_key", KEY),
-            Column("is_denied", Boolean, nullable=False, server_default=sa.false()),
+            Column("is_denied", Boolean, nullable=False, server_default=_False()),
             Column("interval", Integer),
             Column("polled_at", BigInteger),
             indexed("grant", "user_code_key", unique=True),
@@ -162,9 +167,9 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT, nullable=False),
             Column("access_scope", LONG_TEXT),
-            Column("claims", JSONText),
+            Column("claims", LONG_TEXT, info=JSON),
             Column("type", String(64), nullable=False),
-            Column("confirmation", JSONText),
+            Column("confirmation", LONG_TEXT, info=JSON),
             Column("issued_at", BigInteger, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
             Column("refresh_expires_at", BigInteger),
@@ -194,7 +199,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("scope", LONG_TEXT, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
-            Column("by_resource", JSONText),
+            Column("by_resource", LONG_TEXT, info=JSON),
             Index(f"ix_{prefix}consent_client_id", "client_id"),
             sqlite_with_rowid=False,
             **options,
@@ -300,7 +305,9 @@ def _file_origins(connection: Connection, tables: Tables) -> None:
     listed = sa.select(client.client_id, client.auth_method, client.redirect_uris).order_by(client.client_id)
     batches = listed.where(client.auth_method == "none").limit(_BATCH)
     while batch := connection.execute(batches.where(client.client_id > last)).all():
-        clients = [Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(row[2])) for row in batch]
+        clients = [
+            Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(json.loads(row[2]))) for row in batch
+        ]
         filed = [{"origin": origin, "client_id": one.client_id} for one in clients for origin in uris.origins_of(one)]
         if filed:
             connection.execute(sa.insert(tables.origin), filed)
@@ -317,6 +324,44 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 
 MariaDB commits each change of a table at once, so a step must do what is left where it was stopped half-way before.
 """
+
+
+def find_missing(engine: sa.Engine, tables: Tables) -> dict[str, list[str]]:
+    """Return the columns that the database lacks, by table name; none are listed for a table that is missing."""
+    inspector = sa.inspect(engine)
+    missing: dict[str, list[str]] = {}
+    for table in tables:
+        if not inspector.has_table(table.name, schema=table.schema):
+            missing[table.name] = []
+            continue
+        there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+        lacking = [column.name for column in table.columns if column.name not in there]
+        if lacking:
+            missing[table.name] = lacking
+    return missing
+
+
+def describe_missing(missing: dict[str, list[str]]) -> str:
+    """Name the tables and columns that :func:`find_missing` has found."""
+    tables = [table for table, columns in missing.items() if not columns]
+    named = [f"the table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"] if tables else []
+    for table, columns in missing.items():
+        if columns:
+            named.append(f"the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))} of {table}")
+    return " and ".join(named)
+
+
+def add_missing(tables: Tables, missing: dict[str, list[str]], dialect: sa.Dialect) -> Iterator[str]:
+    """Return the statements that add the tables and columns that :func:`find_missing` has found."""
+    for table in tables:
+        if table.name not in missing:
+            continue
+        if not missing[table.name]:
+            yield " ".join(str(sa.schema.CreateTable(table).compile(dialect=dialect)).split())
+            yield from (str(sa.schema.CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
+        for name in missing[table.name]:
+            definition = sa.schema.CreateColumn(table.columns[name]).compile(dialect=dialect)
+            yield f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD COLUMN {definition}"
 
 
 def is_current(connection: Connection) -> bool:

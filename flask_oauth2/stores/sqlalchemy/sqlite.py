@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
+from ...processes import OfProcess
 from .database import Database
+from .forks import own_pool
 from .kept import Kept
 
 
@@ -48,6 +50,11 @@ class InMemory(SQLite):
         driver.execute("SAVEPOINT oauth2" if is_inner else "BEGIN IMMEDIATE")
         return is_inner
 
+    def _give_up(self, connection: Any, error: BaseException) -> bool:
+        """Nothing is sent again on another connection, which has another database."""
+        super()._give_up(connection, error)
+        return False
+
     def _end(self, driver: Any, state: Any, well: bool) -> None:
         if not state:
             super()._end(driver, state, well)
@@ -62,22 +69,29 @@ class _Turns:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._lock = Lock()
+        self._lock = OfProcess(Lock)
+        self._taken: Lock
         self._pool: Pool | None = None
         self._connection: Any = None
-        self.close = self._lock.release
 
     def take(self) -> Any:
         """The connection, once our other threads are done with it."""
-        self._lock.acquire()
+        lock = self._lock.own
+        lock.acquire()
+        self._taken = lock
         try:
+            own_pool(self._engine)
             if self._pool is not self._engine.pool:  # the first time, or the engine was disposed of
                 self._connection = self._engine.raw_connection()
                 self._pool = self._engine.pool
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
         return self
+
+    def close(self) -> None:
+        """End the turn of this thread."""
+        self._taken.release()
 
     @property
     def dbapi_connection(self) -> Any:
@@ -87,4 +101,4 @@ class _Turns:
     def invalidate(self) -> None:
         """Whoever closed it took the database with it, and may make another."""
         self._pool = None
-        self._lock.release()
+        self._taken.release()

@@ -230,6 +230,7 @@ class Statements:
                 token.c.access_key == key,
                 *of_second,
                 token.c.used_at > bindparam("since"),
+                token.c.used_at < bindparam("until"),  # a clock that was set back makes nothing good again
                 token.c.siblings < bindparam("most"),
                 ~exists().where(child.c.parent == key, child.c.used_at.is_not(None)),
             )

@@ -19,7 +19,7 @@ from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS, Fault
 from . import rows, schema
-from .absence import absence
+from .absence import absence, repeated
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, verify_exactness
@@ -60,6 +60,7 @@ class SQLAlchemyStore:
             if not is_current:
                 with absence(engine), alone(engine) as connection:
                     schema.advance(connection)
+            repeated(engine, store._check_own)
             store._find_partitions()
         except BaseException:
             engine.dispose()
@@ -73,26 +74,29 @@ class SQLAlchemyStore:
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
-        with absence(self.engine):
-            self._check()
+        repeated(self.engine, self._check)
 
     def _check(self) -> None:
-        inspector = sa.inspect(self.engine)
-        for table in self.tables:
-            is_there = inspector.has_table(table.name, schema=table.schema)
-            described = inspector.get_columns(table.name, schema=table.schema) if is_there else []
-            columns = {column["name"] for column in described}
-            missing = {column.name for column in table.columns} - columns
-            if missing:
-                what = f"column {', '.join(sorted(missing))} of {table.name}" if columns else f"table {table.name}"
-                # create_all() adds tables, and no columns to those that are there
-                cure = "run your migrations (flask db migrate, flask db upgrade)" + (
-                    "" if columns else " or db.create_all()"
-                )
-                raise ConfigurationError(f"the database lacks the {what}: {cure}")
+        missing = schema.find_missing(self.engine, self.tables)
+        if missing:
+            # create_all() adds tables, and no columns to those that are there
+            cure = "run your migrations (flask db migrate, flask db upgrade)"
+            if all(not columns for columns in missing.values()):
+                cure += " or create them with provider.create_tables() (flask oauth2 create-tables)"
+            raise ConfigurationError(f"the database lacks {schema.describe_missing(missing)}: {cure}")
         if self.engine.dialect.name == "mariadb":
             verify_exactness(self.engine, [table.name for table in self.tables])
         self._find_partitions()
+
+    def _check_own(self) -> None:
+        """Raise :exc:`ConfigurationError` if a database of our own lacks what its version says that it has."""
+        missing = schema.find_missing(self.engine, self.tables)
+        if missing:
+            statements = "; ".join(schema.add_missing(self.tables, missing, self.engine.dialect))
+            raise ConfigurationError(
+                f"the database of flask_oauth2 ({self.engine.url.render_as_string()}) lacks "
+                f"{schema.describe_missing(missing)}: an unreleased version made it. Back it up and run: {statements}"
+            )
 
     def examine(self, now: int) -> Iterator[Fault]:
         """See :meth:`.base.ExaminedStore.examine`."""
@@ -242,7 +246,7 @@ class SQLAlchemyStore:
             return True
         if not leeway:
             return False
-        sibling = {**row, "since": now - leeway, "most": SIBLINGS}
+        sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
         return run(Step(sql.add_sibling, sibling, 1), *files) is not None
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
