@@ -162,7 +162,11 @@ class Request(NamedTuple):
         :rfc:`8259`, and as :rfc:`7493` has it: UTF-8, no member twice, no number that JSON does not know.
         """
         if not isinstance(self.document, bytes):
-            raise self.document or InvalidRequest("the body must be application/json", rule="rfc7591 3.1")
+            raise self.document or InvalidRequest(
+                "the body must be application/json",
+                rule="rfc7591 3.1",
+                cure="let the client send its metadata as JSON, with Content-Type: application/json",
+            )
         try:
             content = json.loads(self.document.decode(), object_pairs_hook=_once, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
@@ -199,7 +203,11 @@ def _no_number(name: str) -> None:
 
 
 def _no_form() -> InvalidRequest:
-    return InvalidRequest("the body must be application/x-www-form-urlencoded", rule="rfc6749 3.2")
+    return InvalidRequest(
+        "the body must be application/x-www-form-urlencoded",
+        rule="rfc6749 3.2",
+        cure="let the client send the parameters as a form, with this Content-Type, and not as JSON or multipart",
+    )
 
 
 @dataclass(frozen=True, slots=True)

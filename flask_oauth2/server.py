@@ -195,13 +195,15 @@ class Server:
         return claimed if claimed in self.offer.grants else ""
 
     def _log(self, error: OAuth2Error, error_id: str, reason: str) -> None:
+        client_id = self.find_claims().get("client_id")
         log.log(
             error.log_level,
-            "%s [%s] %s (%s)%s%s%s",
+            "%s [%s] %s (%s)%s%s%s%s",
             error.code,
             error_id,
             reason,
             error.rule,
+            f"; client {_printable(client_id)}" if client_id else "",
             "" if error.expected is None else f"; expected {_printable(error.expected)}",
             "" if error.came is None else f"; came {_printable(error.came)}",
             "".join(f"; cure: {values.mask(cure[:_LONGEST_CURE])}" for cure in self.cures(error)),

@@ -118,6 +118,7 @@ def choose(client: Client, requested: str | None) -> str:
             "redirect_uri is missing",
             rule="rfc6749 3.1.2.3",
             expected=f"one of {len(registered)} registered URIs",
+            cure="let the client send the redirect URI that it has registered",
         )
     if requested in registered or (client.application_type == "native" and _differs_by_port(requested, registered)):
         return requested

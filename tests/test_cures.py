@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flask_oauth2 import hash_secret
+from flask_oauth2 import hash_secret, values
 from oauth_site import CHALLENGE, VERIFIER, Site, answer_of
 
 
@@ -36,7 +36,70 @@ def test_a_secret_that_looks_like_a_stored_hash(quiet: Site, kind: str, caplog: 
     assert kept[kind] not in caplog.text
     caplog.clear()
     quiet.token("client_credentials", ("web", "x" * 30))
-    assert "cure" not in caplog.text
+    assert "correct the secret in the configuration of the client" in cure(caplog)
+    assert "came 'a wrong secret'" in caplog.text
+    assert "client 'web'" in caplog.text
+
+
+def test_an_unknown_client_is_no_wrong_secret(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
+    quiet.token("client_credentials", ("nobody", "x" * 30))
+    assert "came 'unknown client_id nobody'" in caplog.text
+    assert "a wrong secret" not in caplog.text
+    assert "register the client with flask oauth2 client create" in cure(caplog)
+
+
+REFRESH = {
+    "another kind": ("access_token", "a value of the kind access token", "not the access token"),
+    "of another server": ("ey.of.another", "no refresh token of this server", "that this server has issued"),
+    "cut": ("cut", "cut or altered", "store values whole"),
+    "revoked": ("revoked", "was revoked, or is too old", "let the user authorize the client again"),
+    "unknown": ("unknown", "not in the database", "OAUTH2_DATABASE_URI"),
+}
+
+
+@pytest.mark.parametrize(("kind", "came", "fix"), REFRESH.values(), ids=REFRESH)
+@pytest.mark.parametrize("has_table", [False, True], ids=["memory", "sql"])
+def test_each_bad_refresh_token_has_its_own_line(
+    site: Site, sql_site: Site, kind: str, came: str, fix: str, has_table: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = sql_site if has_table else site
+    secret = site.add_client()
+    tokens = site.tokens(secret)
+    bad = {
+        "access_token": tokens["access_token"],
+        "cut": tokens["refresh_token"][:-1],
+        "revoked": tokens["refresh_token"],
+        "unknown": values.new("ort", values.stamp(site.clock())),
+    }.get(kind, kind)
+    if kind == "revoked":
+        site.post("/revoke", ("web", secret), token=bad)
+    caplog.clear()
+    answer = site.refresh(bad, secret).get_json()
+    assert answer["error_description"] == "the refresh token is unknown, revoked or too old"
+    line = caplog.messages[-1]
+    assert "client 'web'" in line
+    assert came in line
+    assert fix in line
+    assert bad not in line
+
+
+def test_each_line_of_invalid_grant_names_the_client_and_the_fix(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    secret, other = site.add_client(), site.add_client("other")
+    code = site.authorize()["code"]
+    caplog.clear()
+    site.redeem(code, ("other", other))
+    site.redeem("oac_nonsense", ("web", secret))
+    site.redeem(code, ("web", secret), redirect_uri="https://client.example/other")
+    site.redeem(code, ("web", secret), code_verifier="x" * 43)
+    site.clock.forward(600)
+    site.redeem(code, ("web", secret))
+    lines = [message for message in caplog.messages if message.startswith("invalid_grant")]
+    assert len(lines) == 5
+    assert [("client 'other'" in line, "client 'web'" in line) for line in lines] == [(True, False)] + [
+        (False, True)
+    ] * 4
+    assert all("cure: " in line for line in lines)
+    assert "came 'one of client web'" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
             "several resources know this scope: name one by resource",
             expected=f"one of {' '.join(resource.identifier for resource in known)}",
             came="no resource",
+            cure="let the client send the parameter resource",
         )
     if not known and not resources.opens_elsewhere(scope):
         _refuse_useless(scope, resources)
@@ -82,6 +83,7 @@ def choose(
             rule="rfc8707 2.2",
             expected=f"of: {' '.join(granted)}",
             came=beyond[0],
+            cure="let the client name a resource that its authorization request named",
         )
     refuse_several(requested)
     if len(granted) > 1:
@@ -97,6 +99,7 @@ def refuse_several(resource: tuple[str, ...]) -> None:
             rule="rfc8707 2.2",
             expected=f"one of {' '.join(resource)}",
             came=len(resource),
+            cure="let the client send one resource with each token request",
         )
 
 
@@ -111,7 +114,11 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
     for uri in named:
         parts = split(uri) if len(uri) <= LONGEST and _CHARACTERS.match(uri) else None
         if parts is None or not parts.scheme or not (parts.netloc or parts.path):
-            raise InvalidTarget("resource must be an absolute URI without a fragment", came=uri)
+            raise InvalidTarget(
+                "resource must be an absolute URI without a fragment",
+                came=uri,
+                cure="let the client send the identifier that the resource metadata names",
+            )
         resource = resources.named(uri)
         if resource is None:
             raise InvalidTarget(

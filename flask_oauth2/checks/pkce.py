@@ -23,7 +23,11 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
     challenge, method = params.get("code_challenge"), params.get("code_challenge_method")
     if challenge is None:
         if method is not None:
-            raise InvalidRequest("code_challenge_method without code_challenge", rule="rfc7636 4.3")
+            raise InvalidRequest(
+                "code_challenge_method without code_challenge",
+                rule="rfc7636 4.3",
+                cure="let the client send code_challenge as well",
+            )
         if is_required(client, settings):
             raise InvalidRequest(
                 "code_challenge is missing: PKCE is required",
@@ -39,7 +43,11 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
             cure="let the client send code_challenge_method=S256 and code_challenge=BASE64URL(SHA256(code_verifier))",
         )
     if not _CHALLENGE.match(challenge):
-        raise InvalidRequest("code_challenge is no S256 challenge: 43 characters of base64url", rule="rfc7636 4.2")
+        raise InvalidRequest(
+            "code_challenge is no S256 challenge: 43 characters of base64url",
+            rule="rfc7636 4.2",
+            cure="let the client send BASE64URL(SHA256(code_verifier)) without padding",
+        )
     return challenge
 
 
@@ -55,7 +63,11 @@ def verify(grant: Grant, verifier: str | None) -> None:
     if grant.challenge is None:
         if verifier is not None:
             # a downgrade: :rfc:`9700#section-4.8.2`
-            raise InvalidRequest("code_verifier for a code without code_challenge", rule="oauth-v2-1 3.2.4")
+            raise InvalidRequest(
+                "code_verifier for a code without code_challenge",
+                rule="oauth-v2-1 3.2.4",
+                cure="let the client send code_challenge in its authorization request",
+            )
         return
     if verifier is None:
         raise InvalidGrant(
@@ -64,7 +76,11 @@ def verify(grant: Grant, verifier: str | None) -> None:
             cure="let the client keep the verifier of its authorization request and send it with the code",
         )
     if not _VERIFIER.match(verifier):
-        raise InvalidGrant("code_verifier must be 43 to 128 unreserved characters", rule="rfc7636 4.1")
+        raise InvalidGrant(
+            "code_verifier must be 43 to 128 unreserved characters",
+            rule="rfc7636 4.1",
+            cure="let the client draw the verifier from A-Z a-z 0-9 - . _ ~, as secrets.token_urlsafe(48) does",
+        )
     if not hmac.compare_digest(_challenge(verifier), grant.challenge.encode("ascii")):
         raise InvalidGrant(
             "code_verifier does not match",

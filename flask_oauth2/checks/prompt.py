@@ -16,7 +16,11 @@ def read(params: Params) -> frozenset[str]:
     words = frozenset((params.get("prompt") or "").split())
     if not words <= VALUES:
         raise InvalidRequest(
-            "prompt is not supported", rule=_RULE, expected=" ".join(sorted(VALUES)), came=" ".join(words)
+            "prompt is not supported",
+            rule=_RULE,
+            expected=" ".join(sorted(VALUES)),
+            came=" ".join(words),
+            cure="let the client leave out prompt, or send one that is supported",
         )
     if "none" in words and len(words) > 1:
         raise InvalidRequest("prompt is none and something else", rule=_RULE, came=" ".join(words))

@@ -24,5 +24,6 @@ def read(params: Params, defaults: Iterable[str]) -> str:
             rule="oauth-v2-multiple-response-types-1_0 2.1",
             expected=f"one of {', '.join(MODES)}, and no query for tokens",
             came=mode,
+            cure="let the client leave out response_mode, or send one that the metadata document names",
         )
     return mode

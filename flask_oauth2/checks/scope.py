@@ -36,7 +36,10 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
     default = tuple(filter(settings.default_scope.__contains__, allowed))
     if not default:
         # "either process the request using a pre-defined default value or fail the request"
-        raise InvalidScope("scope is missing, and the client may have nothing of the default")
+        raise InvalidScope(
+            "scope is missing, and the client may have nothing of the default",
+            cure="let the client send scope, or name its scope in OAUTH2_DEFAULT_SCOPE",
+        )
     return default
 
 

@@ -9,7 +9,7 @@ from .. import signals
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
-from .base import ClientAuthMethod, is_vschar
+from .base import ClientAuthMethod, is_vschar, unknown_client
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
@@ -30,7 +30,10 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
     scheme = request.authorization.partition(" ")[0].lower()
     if scheme and scheme not in server.offer.auth_schemes:
         raise InvalidClient(
-            "client authentication failed", expected=f"one of {server.offer.auth_schemes}", came="another scheme"
+            "client authentication failed",
+            expected=f"one of {', '.join(server.offer.auth_schemes)}",
+            came=f"the scheme {scheme}",
+            cure="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
         )
     found = []
     for method in server.offer.auth_methods:
@@ -40,16 +43,28 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
     if not found:
         method, credentials = NO_AUTHENTICATION, NO_AUTHENTICATION.present(request, form)
         if credentials is None:
-            raise InvalidClient("client authentication failed", expected="a client_id", came="none")
+            raise InvalidClient(
+                "client authentication failed",
+                expected="a client_id",
+                came="none",
+                cure="let the client send client_id in the body, or its ID and secret in an Authorization header",
+            )
     elif len(found) > 1:
         # "The client MUST NOT use more than one authentication method in each request."
         raise InvalidRequest(
-            "more than one client authentication method", rule="rfc6749 2.3", came=[method.name for method, _ in found]
+            "more than one client authentication method",
+            rule="rfc6749 2.3",
+            came=[method.name for method, _ in found],
+            cure="let the client send its secret in one place: the Authorization header or the body",
         )
     else:
         method, credentials = found[0]
         if form.get("client_id") not in (None, credentials.client_id):
-            raise InvalidRequest("client_id differs from the client that authenticates", rule="rfc6749 3.2.1")
+            raise InvalidRequest(
+                "client_id differs from the client that authenticates",
+                rule="rfc6749 3.2.1",
+                cure="let the client send its client_id once, or the same in the Authorization header and in the body",
+            )
     client_id = credentials.client_id
     if not is_vschar(client_id):
         raise InvalidClient(
@@ -57,11 +72,12 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             rule="rfc6749 A.1",
             expected="a client_id of printable ASCII characters",
             came=client_id,
+            cure="let the client send its client_id as flask oauth2 client list shows it",
         )
     client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form)
     method.verify(server, client, replace(credentials, address=request.address), now)
     if client is None:
-        raise InvalidClient("client authentication failed", came=f"unknown client_id {client_id}")
+        raise unknown_client(client_id)
     if client.auth_method not in method.accepts:
         raise InvalidClient(
             "client authentication failed",

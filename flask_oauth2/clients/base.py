@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ..errors import InvalidClient
 from ..messages import Params, Request
 from ..records import Client
 
@@ -28,6 +29,16 @@ class Credentials:
     proof: str = field(default="", repr=False)
     address: str = ""
     """The address that the request comes from."""
+
+
+def unknown_client(client_id: str) -> InvalidClient:
+    """Return the error for a client that does not exist."""
+    return InvalidClient(
+        "client authentication failed",
+        came=f"unknown client_id {client_id}",
+        cure="register the client with flask oauth2 client create; if flask oauth2 client list shows it, the command "
+        "uses another database than the application",
+    )
 
 
 class ClientAuthMethod(Protocol):

@@ -269,7 +269,12 @@ def _fetch(url: str, may_be_own: bool) -> Fetched:
 
 
 def _too_many() -> TemporarilyUnavailable:
-    return TemporarilyUnavailable("too many metadata documents are being fetched", retry_after=5, rule=f"{RULE} 6.6")
+    return TemporarilyUnavailable(
+        "too many metadata documents are being fetched",
+        retry_after=5,
+        rule=f"{RULE} 6.6",
+        cure="nothing, if it stays rare: the client may try again after Retry-After",
+    )
 
 
 def _fail_to_fetch(error: FetchError) -> Failure:

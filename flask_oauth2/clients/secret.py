@@ -20,7 +20,7 @@ from .. import messages, values
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
-from .base import Credentials, is_vschar
+from .base import Credentials, is_vschar, unknown_client
 from .throttle import Attempt
 
 if TYPE_CHECKING:
@@ -96,8 +96,17 @@ def read_basic(request: Request) -> Credentials | None:
 def _malformed(request: Request) -> InvalidRequest | InvalidClient:
     """Return the error of a Basic header that cannot be read."""
     if "," in request.authorization:  # a server joins two headers with a comma
-        return InvalidRequest("the request has more than one Authorization header", rule="rfc6749 2.3")
-    return InvalidClient("client authentication failed", rule="rfc7617 2", expected="base64 of id:secret")
+        return InvalidRequest(
+            "the request has more than one Authorization header",
+            rule="rfc6749 2.3",
+            cure="let the client, or the proxy before the application, send one Authorization header",
+        )
+    return InvalidClient(
+        "client authentication failed",
+        rule="rfc7617 2",
+        expected="base64 of id:secret",
+        cure="let the client send Authorization: Basic with base64(client_id:client_secret), both form-urlencoded",
+    )
 
 
 class ClientSecret:
@@ -128,10 +137,12 @@ class ClientSecret:
             attempt.withdraw()
             return
         attempt.failed()
+        if client is None:
+            raise unknown_client(credentials.client_id)
         looks_kept = secret.startswith(_KEPT)
         came = "what looks like the hash of a secret" if looks_kept else "a wrong secret"
-        cure = None
-        if client is not None and client.is_public:
+        cure = f"correct the secret in the configuration of the client; {_new_secret(client)}"
+        if client.is_public:
             came = "the secret of a public client, which has none"
             cure = (
                 "let the client send its client_id alone; if it keeps a secret, register it as confidential "

@@ -129,4 +129,5 @@ def broken(name: str, reason: Exception) -> Finding:
     if isinstance(reason, ConfigurationError):
         return replace(error(first), check=name)
     said = f"{type(reason).__name__}: {first}" if not rule else f"{first} ({came})" if came else first
-    return replace(error(said, cure="see whether it runs, and what its log says"), check=name)
+    cure = getattr(reason, "cure", None) or "see whether it runs, and what its log says"
+    return replace(error(said, cure=cure), check=name)

@@ -158,7 +158,10 @@ def respond(server: Server, asked: Asked) -> Outcome:
         # a stranger's server is asked for somebody who has signed in, and for nobody else
         if server.clients.documents.find_kept(client_id) is None and asked.find_user() is None:
             if prompt_check.is_silent(params):
-                raise LoginRequired("nobody is signed in, and prompt is none")
+                raise LoginRequired(
+                    "nobody is signed in, and prompt is none",
+                    cure="let the client repeat the request without prompt=none, so that the user can sign in",
+                )
             return _send_to_login(server, params)
         client = server.clients.find_document(client_id, InvalidRequest)
     if client is None:
@@ -213,7 +216,10 @@ def _decide(
     is_new = asked.allowed is None and not asked.is_shown
     if user is None or (is_new and prompt_check.must_sign_in(prompt, user, asked.sent_at)):
         if "none" in prompt:
-            raise LoginRequired("nobody is signed in, and prompt is none")
+            raise LoginRequired(
+                "nobody is signed in, and prompt is none",
+                cure="let the client repeat the request without prompt=none, so that the user can sign in",
+            )
         return _send_to_login(server, params, client, user)
     consents = server.consents
     consent = consents.get_consent(user.id, client.client_id) if consents else None
@@ -224,7 +230,10 @@ def _decide(
         is_enough = consent is not None and consent.covers(scope, resource) and _may_remember(client, redirect_uri)
         if asked.is_shown or not is_enough or "consent" in prompt:
             if "none" in prompt:
-                raise ConsentRequired("the user has not allowed this yet, and prompt is none")
+                raise ConsentRequired(
+                    "the user has not allowed this yet, and prompt is none",
+                    cure="let the client repeat the request without prompt=none, so that the user can decide",
+                )
             before = consent.allowed_at(resource) if consent else ()
             return ConsentNeeded(user, client, shown, before)
     elif not allowed:
@@ -347,6 +356,7 @@ def _read_response_types(server: Server, client: Client, text: str) -> list[Resp
             "response_type is not supported",
             expected=f"one of {', '.join(map(' '.join, offer.response_type_sets))}",
             came=text,
+            cure="let the client send response_type=code",
         )
     if wanted not in [frozenset(allowed.split(" ")) for allowed in client.response_types] or any(
         known.grant_type not in client.grant_types for known in types

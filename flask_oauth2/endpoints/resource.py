@@ -11,7 +11,7 @@ from ..messages import Request, Response
 from ..records import AccessToken
 from ..resources import Resource
 from ..scopes import Scope
-from ..tokens.read import find_access, find_for_cache
+from ..tokens.read import explain_missing, find_access, find_for_cache
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -38,11 +38,20 @@ def read_token(server: Server, request: Request) -> AccessToken:
     else:
         access = cache.get(value) or find_for_cache(server, cache, value, now)
     if access is None:
-        raise InvalidToken("the token is unknown, revoked or too old")
+        came, cure = explain_missing(server, value, "access_token")
+        raise InvalidToken("the token is unknown, revoked or too old", came=came, cure=cure)
     if access.expires_at <= now:
-        raise InvalidToken("the token has expired")
+        raise InvalidToken(
+            "the token has expired",
+            cure="let the client refresh the token; OAUTH2_ACCESS_TOKEN_LIFETIME sets its lifetime",
+        )
     if access.type.lower() != token_type:
-        raise InvalidToken("the token is of another type", expected=access.type, came=token_type)
+        raise InvalidToken(
+            "the token is of another type",
+            expected=access.type,
+            came=token_type,
+            cure="let the client use the scheme that token_type of its token response names",
+        )
     server.offer.token_types[token_type].verify(access, request)
     if server.settings.guard_checks_user and access.user_id is not None and not server.is_active(access.user_id):
         raise InvalidToken("the user is not active", came=f"user {access.user_id}")
@@ -77,6 +86,7 @@ def verify_scope(access: AccessToken, demanded: Alternatives) -> None:
             "the token lacks scope for this",
             expected=" or ".join(map(" ".join, demanded)),
             came=" ".join(held),
+            cure="let the client request the missing scope values, and register them for the client",
         )
 
 
@@ -116,7 +126,11 @@ def _presented(server: Server, request: Request) -> tuple[str, str]:
             raise NoToken("no token came")
         return "bearer", server.offer.token_types["bearer"].read(value)
     if value is not None:
-        raise InvalidRequest("the token came by more than one method", rule="rfc6750 2")
+        raise InvalidRequest(
+            "the token came by more than one method",
+            rule="rfc6750 2",
+            cure="let the client send the token in the Authorization header alone",
+        )
     return name, token_type.read(credentials.strip())
 
 

@@ -30,7 +30,9 @@ def respond(server: Server, request: Request) -> Response:
     is_family = isinstance(found, Token)
     access = found.access if isinstance(found, Token) else found
     if access.client_id != client.client_id:
-        raise InvalidGrant("the token was issued to another client", rule="rfc7009 2.1")
+        raise InvalidGrant(
+            "the token was issued to another client", rule="rfc7009 2.1", cure="let each client revoke its own tokens"
+        )
     token_id = None if is_family else values.text(access.key)
     server.end(token_id or access.authorization_id, now)
     if server.callbacks.tokengetter is not None:

@@ -9,6 +9,7 @@ from .. import uris, values
 from ..checks import pkce
 from ..errors import InvalidGrant
 from ..records import Grant
+from ..tokens.read import explain_missing
 from .base import Approval, Issue, TokenRequest
 
 if TYPE_CHECKING:
@@ -60,16 +61,27 @@ class AuthorizationCode:
     def authorize(self, request: TokenRequest) -> Issue:
         """Binding first; nothing is spent here."""
         server = request.server
-        key = values.find_key(request.form.require("code"), server.settings.prefixes["code"])
+        code = request.form.require("code")
+        key = values.find_key(code, server.settings.prefixes["code"])
         grant = None if key is None else server.store.get_grant(key, "code")
         if grant is None or grant.authorization is None:
-            raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3")
+            came, cure = explain_missing(server, code, "code")
+            raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3", came=came, cure=cure)
         if grant.authorization.client_id != request.client.client_id:
-            raise InvalidGrant("the code was issued to another client", rule="rfc6749 4.1.3")
+            raise InvalidGrant(
+                "the code was issued to another client",
+                rule="rfc6749 4.1.3",
+                came=f"one of client {grant.authorization.client_id}",
+                cure="let the client that sent the user redeem the code, with the same client_id",
+            )
         # a spent code goes on, however old: its replay ends the family
         if grant.used_at is None and grant.is_expired(request.now):
             server.store.issue(grant, [], int(request.now))  # it stays expired if the clock is set back
-            raise InvalidGrant("the code has expired", rule="rfc6749 4.1.2")
+            raise InvalidGrant(
+                "the code has expired",
+                rule="rfc6749 4.1.2",
+                cure="let the client redeem the code at once; OAUTH2_CODE_LIFETIME sets the lifetime",
+            )
         uris.verify_redirect(grant, request.form.get("redirect_uri"))
         pkce.verify(grant, request.form.get("code_verifier"))
         return Issue(grant.authorization, spend=grant, refresh=True)

@@ -18,5 +18,6 @@ class ClientCredentials:
                 "only a client that can keep a secret may use this grant",
                 rule="rfc6749 4.4",
                 came="a public client" if request.client.is_public else "a native application, as public as its secret",
+                cure="register the client with a secret, without --public, or use authorization_code",
             )
         return Issue(request.authorization())

@@ -8,6 +8,7 @@ from .. import values
 from ..errors import AccessDenied, AuthorizationPending, ExpiredToken, InvalidGrant, SlowDown
 from ..records import Grant
 from ..settings import DEVICE_CODE
+from ..tokens.read import explain_missing
 from .base import Issue, TokenRequest
 
 if TYPE_CHECKING:
@@ -31,12 +32,18 @@ class DeviceCode:
     def authorize(self, request: TokenRequest) -> Issue:
         """Binding first. A client stops at any answer but two, so ``invalid_grant`` is for what will never do."""
         server = request.server
-        key = values.find_key(request.form.require("device_code"), server.settings.prefixes["device_code"])
+        code = request.form.require("device_code")
+        key = values.find_key(code, server.settings.prefixes["device_code"])
         grant = None if key is None else server.store.get_grant(key, KIND)
         if grant is None:
-            raise InvalidGrant("the device code is unknown or revoked", rule="rfc8628 3.4")
+            came, cure = explain_missing(server, code, "device_code")
+            raise InvalidGrant("the device code is unknown or revoked", rule="rfc8628 3.4", came=came, cure=cure)
         if grant.parameters["client_id"] != request.client.client_id:
-            raise InvalidGrant("the device code was issued to another client", rule="rfc8628 3.4")
+            raise InvalidGrant(
+                "the device code was issued to another client",
+                rule="rfc8628 3.4",
+                cure="let the device poll with the client_id that requested the code",
+            )
         if grant.used_at is not None and abs(request.now - grant.used_at) < (grant.interval or 0):
             # whoever lost the answer, or asked twice at once, is no thief; a later replay goes on, and ends the family
             raise InvalidGrant("the device code was used a moment ago", rule="rfc8628 3.4")

@@ -44,6 +44,10 @@ class Password:
             raise
         if is_nobody(user):
             attempt.failed()
-            raise InvalidGrant("the user name or the password is wrong", rule="rfc6749 4.3.2")
+            raise InvalidGrant(
+                "the user name or the password is wrong",
+                rule="rfc6749 4.3.2",
+                cure="check the usergetter: it must return the user, and None only for a wrong name or password",
+            )
         attempt.withdraw()
         return Issue(request.authorization(user_id=user), refresh=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import scopes
 from ..errors import InvalidGrant
-from ..tokens.read import find_refresh
+from ..tokens.read import explain_missing, find_refresh
 from .base import Issue, TokenRequest
 
 
@@ -15,14 +15,27 @@ class RefreshToken:
 
     def authorize(self, request: TokenRequest) -> Issue:
         """The access token may be narrower; the new refresh token keeps the scope of the old one."""
-        token = find_refresh(request.server, request.form.require("refresh_token"), request.now)
+        value = request.form.require("refresh_token")
+        token = find_refresh(request.server, value, request.now)
         if token is None or token.refresh_expires_at is None:
-            raise InvalidGrant("the refresh token is unknown, revoked or too old", rule="rfc6749 6")
+            came, cure = explain_missing(request.server, value, "refresh_token")
+            raise InvalidGrant(
+                "the refresh token is unknown, revoked or too old", rule="rfc6749 6", came=came, cure=cure
+            )
         authorization = token.authorization
         if authorization.client_id != request.client.client_id:
-            raise InvalidGrant("the refresh token was issued to another client", rule="rfc6749 6")
+            raise InvalidGrant(
+                "the refresh token was issued to another client",
+                rule="rfc6749 6",
+                came=f"one of client {authorization.client_id}",
+                cure="let each client store its own tokens",
+            )
         if token.used_at is None and token.refresh_expires_at <= request.now:
-            raise InvalidGrant("the refresh token has expired", rule="rfc9700 4.14.2")
+            raise InvalidGrant(
+                "the refresh token has expired",
+                rule="rfc9700 4.14.2",
+                cure="let the user authorize the client again; OAUTH2_REFRESH_TOKEN_LIFETIME sets the lifetime",
+            )
         requested = request.form.get("scope")
         scope = None
         if requested is not None and requested.strip(" "):

@@ -25,8 +25,16 @@ class Bearer:
         if _B64TOKEN.match(credentials):
             return credentials
         if "," in credentials:  # a server joins two headers with a comma
-            raise InvalidRequest("the request has more than one Authorization header", rule="rfc6750 2")
-        raise InvalidToken("the token holds a character that no token has", rule="rfc6750 2.1")
+            raise InvalidRequest(
+                "the request has more than one Authorization header",
+                rule="rfc6750 2",
+                cure="let the client, or the proxy before the application, send one Authorization header",
+            )
+        raise InvalidToken(
+            "the token holds a character that no token has",
+            rule="rfc6750 2.1",
+            cure="let the client send the value of access_token as it is, after Bearer and one space",
+        )
 
     def verify(self, access: AccessToken, request: Request) -> None:
         """Whoever shows it is its holder."""

@@ -65,6 +65,7 @@ def issue(
             "the grant was used before, so all that came of it has ended",
             rule="rfc9700 4.2.4, 4.14.2",
             came="a replay",
+            cure="let the client use each code and refresh token once; the user must authorize it again",
         )
     if signals.token_issued.has_receivers_for(server.sender) or signals.audit.isEnabledFor(INFO):
         token_id = values.text(access.key)
@@ -90,7 +91,11 @@ def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
 def keep(server: Server, client: Client) -> None:
     """Let a client stay that is about to get its first token. Raises :exc:`InvalidClient` where purge was as fast."""
     if not server.registrations.keep_client(client.client_id):
-        raise InvalidClient("the client is gone, as it was not used for long", rule="rfc7591 5")
+        raise InvalidClient(
+            "the client is gone, as it was not used for long",
+            rule="rfc7591 5",
+            cure="let the client register again; OAUTH2_UNUSED_CLIENT_LIFETIME sets the time",
+        )
 
 
 def mint(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import values
 from ..records import AccessToken, Token
-from ..stores.base import Store
+from ..stores.base import Store, find_import
 from ..stores.replica import TokenReader
 
 if TYPE_CHECKING:
@@ -53,6 +53,37 @@ def find_refresh(server: Server, value: str, now: float, store: Store | None = N
     key = values.find_key(value, server.settings.prefixes["refresh_token"])
     token = None if key is None else (store or server.store).get_refresh(key)
     return token if token and token.access.issued_at + server.longest_lifetime > now else None
+
+
+def explain_missing(server: Server, value: str, kind: str) -> tuple[str, str]:
+    """Explain for the log why no code or token of a kind is found: what was received, and the fix.
+
+    :param kind: the name of its prefix, such as ``refresh_token``.
+    """
+    prefixes, what = server.settings.prefixes, kind.replace("_", " ")
+    prefix = value.partition("_")[0]
+    own = {prefixes[kind], *([prefixes["signed_token"]] if kind == "access_token" else ())}
+    others = [name for name, known in prefixes.items() if known == prefix and known not in own]
+    if others:
+        other = others[0].replace("_", " ")
+        return f"a value of the kind {other}", f"let the client send the {what}, not the {other}"
+    if prefix not in own:
+        return (
+            f"a value that is no {what} of this server",
+            f"let the client send a {what} that this server has issued; if OAUTH2_PREFIXES has changed since, the user "
+            "has to authorize the client again",
+        )
+    key = values.find_key(value, prefixes[kind])
+    if key is None:
+        return f"a value that was cut or altered: the {what} is longer, or another", "let the client store values whole"
+    tokens = find_import(server.kept_store) if kind == "refresh_token" else None
+    if tokens is not None and key in tokens.find_known([key]):
+        return f"a {what} that was revoked, or is too old", "let the user authorize the client again"
+    return (
+        f"a {what} that is not in the database, or was revoked",
+        "let the user authorize the client again; if this happens to all clients, the application uses another "
+        "database (OAUTH2_DATABASE_URI) than before",
+    )
 
 
 def find_token(server: Server, value: str, now: float, store: Store | None = None) -> AccessToken | Token | None:

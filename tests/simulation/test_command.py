@@ -100,14 +100,15 @@ def test_a_resource_needs_a_scope_that_oauth2_scopes_lacks(new_app: NewSite) -> 
     assert "the resource /mcp needs the scope shout, which OAUTH2_SCOPES does not describe" in result.stderr
 
 
-def test_where_the_reason_says_it_there_is_no_cure(new_app: NewSite) -> None:
+def test_a_stop_ends_with_the_reason_the_rule_and_the_fix(new_app: NewSite) -> None:
     site = new_app()
     for path in ("/a", "/b"):
         site.provider.protect_resource(path, ["mail"])
     result = run(site, "cli", "--scope", "mail")
     assert result.exit_code == 1
-    assert result.output.splitlines()[-2:] == [
+    assert result.output.splitlines()[-3:] == [
         "    a real client stops here: the client is answered invalid_target: several resources know this scope: name "
         "one by resource",
         "    rule: rfc8707 2",
+        "    cure: let the client send the parameter resource",
     ]

@@ -82,8 +82,30 @@ def raise_absence(engine: Engine, error: BaseException) -> None:
     if (is_away and not _is_mistake(error)) or is_read_only:
         code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or error_number(error) or ""
         raise TemporarilyUnavailable(
-            "the database cannot be reached", retry_after=_RETRY_AFTER, came=f"{type(error).__name__} {code}".strip()
+            "the database cannot be reached",
+            retry_after=_RETRY_AFTER,
+            came=f"{type(error).__name__} {code}".strip(),
+            cure=_find_fix(engine, str(code)),
         ) from error
+
+
+def _find_fix(engine: Engine, code: str) -> str:
+    """Return what an operator can do, by the name that SQLite gives the error and by the kind of database."""
+    if engine.dialect.name != "sqlite":
+        return f"see that the {engine.dialect.name} server runs, lets the application in, and what its log says"
+    file = engine.url.database
+    for names, fix in _SQLITE_FIXES.items():
+        if code.startswith(names):
+            return fix.format(file=file)
+    return f"see that no other process locks {file} for long"
+
+
+_SQLITE_FIXES = {
+    ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"): (
+        "let the user of the server process write {file} and the folder that it is in"
+    ),
+    ("SQLITE_FULL", "SQLITE_IOERR"): "see that the disk of {file} has space and works",
+}
 
 
 def _is_mistake(error: BaseException) -> bool:
