@@ -241,7 +241,7 @@ def _change(
     if asked.get("client_id") != before.client_id:
         raise InvalidClientMetadata("client_id: must be that of the client", rule="rfc7592 2.2")
     for name in _OF_THE_SERVER:
-        if name in asked:
+        if asked.get(name) is not None:
             raise InvalidClientMetadata(f"{name}: is not the client's to say, leave it out", rule="rfc7592 2.2")
     sent = asked.get("client_secret")
     if sent is not None:

@@ -149,14 +149,14 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
         raise InvalidRequest("decision must be allow or deny")
     params = Params(content["query"].encode())
     allowed, shown = decision == "allow", Shown(*content["shown"])
-    asked = Asked(request, params, lambda: user, allowed, shown=shown, answer_id=content["answer_id"])
+    asked = Asked(request, params, lambda: user, allowed, shown=shown, answer_id=content.get("answer_id"))
     return _take_up(server, asked)
 
 
 def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
     content, user = own_view.read_form(provider)
     params, shown = Params(content["query"].encode()), Shown(*content["shown"])
-    asked = Asked(web.read(), params, lambda: user, is_shown=True, shown=shown, answer_id=content["answer_id"])
+    asked = Asked(web.read(), params, lambda: user, is_shown=True, shown=shown, answer_id=content.get("answer_id"))
     return _take_up(server, asked)
 
 

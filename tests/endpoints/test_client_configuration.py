@@ -286,6 +286,23 @@ class TestUpdate:
         assert put(site, client, said(client))
 
     @pytest.mark.spec("rfc7592", "2.2")
+    def test_what_is_dropped_anyway_refuses_no_change(self, site: Site) -> None:
+        client = register(site, SERVER)
+        nothing = {"registration_access_token": None, "client_secret_expires_at": None, "client_secret": None}
+        dropped = {
+            "contacts": [""],
+            "logo_uri": 7,
+            "tos_uri": "",
+            "software_id": [],
+            "scope": ["a"],
+            "policy_uri": None,
+        }
+        changed = put(site, client, said(client, client_name="x" * 200, **nothing, **dropped))
+        assert changed["client_name"] == "x" * 99 + "…"
+        assert not {"contacts", "logo_uri", "tos_uri", "software_id", "policy_uri"} & set(changed)
+        assert changed["scope"] == client["scope"]
+
+    @pytest.mark.spec("rfc7592", "2.2")
     def test_what_is_no_json_is_refused(self, site: Site) -> None:
         client = register(site, SERVER)
         assert call(site, "PUT", client, data=b"{", content_type="application/json").status_code == 400

@@ -991,6 +991,8 @@ class TestPolicy:
         ("change", "error"),
         [
             ({"scope": "unknown"}, "invalid_client_metadata"),
+            ({"scope": 'pro"file'}, "invalid_client_metadata"),
+            ({"scope": ["profile"]}, "invalid_client_metadata"),
             ({"redirect_uris": ["http://a.example"]}, "invalid_redirect_uri"),
             ({"grant_types": ["password"]}, "invalid_client_metadata"),
             ({"client_name": 7}, "invalid_client_metadata"),

@@ -258,7 +258,13 @@ def test_the_links_of_a_client_with_a_document_are_those_of_its_own_host_too(sit
     url, uri = "https://www.bank.example/client.json", "http://127.0.0.1/cb"
     site.add_client(url, None, name="Bank", metadata=PAGES, redirect_uris=(uri,), registered_by="document")
     site.sign_in()
-    assert f'"{PAGES["policy_uri"]}"' in site.ask(client_id=url, redirect_uri=uri).text
+    page = site.ask(client_id=url, redirect_uri=uri).text
+    assert f'"{PAGES["policy_uri"]}"' in page
+    assert '<p class="place"><a href="https://www.bank.example/"' in page
+    site.change_client(url, metadata={})
+    assert '<p class="place">www.bank.example</p>' in site.ask(client_id=url, redirect_uri=uri).text
+    site.change_client(url, metadata=PAGES, redirect_uris=("https://evil.example/cb",))
+    assert '<p class="place">evil.example</p>' in site.ask(client_id=url, redirect_uri="https://evil.example/cb").text
     metadata = {**PAGES, "policy_uri": "https://elsewhere.example/privacy"}
     site.add_client(url, None, name="Bank", metadata=metadata, redirect_uris=(uri,), registered_by="document")
     assert "elsewhere" not in site.ask(client_id=url, redirect_uri=uri).text
