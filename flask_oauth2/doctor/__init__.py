@@ -13,7 +13,7 @@ import flask
 
 from .. import values
 from ..errors import ConfigurationError
-from ..provider import EXTENSION
+from ..registry import EXTENSION
 from . import clients, guards, probes, proxy, registration, settings, sign_in, storage
 from .base import LEVELS, Check, Examined, Finding, error
 
