@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import flask
 
 from . import web
 from .errors import ConfigurationError
 from .guard import MARK, Guard, find_guards
-from .registry import EXTENSION, Registry
+from .guard_order import GuardedFunctions
+from .registry import EXTENSION, Registry, find_caller
 from .resources import Resource, innermost
 from .scopes import parse_option
 
@@ -27,6 +28,10 @@ _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*\Z")
 
 class Protection(Registry):
     """Takes descriptions of protected resources until the first request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._guarded = GuardedFunctions()
 
     def protect_resource(
         self,
@@ -108,6 +113,24 @@ class Protection(Registry):
     def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
         if kind == "resources" and before is None:
             self._mount(app, name)
+
+    def _note_guarded(self, function: Any, wrapper: Any) -> None:
+        """Remember what a guard was given and has returned, see :mod:`flask_oauth2.guard_order`."""
+        self._guarded.add(function, wrapper, find_caller())
+
+    def _find_misplaced_guards(self, app: flask.Flask) -> list[str]:
+        """Return a sentence for each view of an application that was registered without its guard."""
+        return list(self._guarded.find_misplaced(app, self._apps))
+
+    def _check_guards(self) -> None:
+        """Before the first request: raise :exc:`ConfigurationError` if a guard stands above its route."""
+        app = web.current_app()
+        misplaced = self._find_misplaced_guards(app)
+        if misplaced:
+            raise ConfigurationError("; ".join(misplaced))
+        # another list, as other threads may be going through this one
+        hooks = app.before_request_funcs
+        hooks[None] = [hook for hook in hooks[None] if hook != self._check_guards]
 
     def _mount(self, app: flask.Flask, path: str) -> None:
         resource, wsgi_app = app.extensions[EXTENSION].registered.resources[path]

@@ -110,6 +110,7 @@ class OAuth2Provider(Protection):
         app.register_blueprint(blueprint)
         for path in installed.registered.resources:
             self._mount(app, path)
+        app.before_request_funcs.setdefault(None, []).insert(0, self._check_guards)
         app.cli.add_command(cli.oauth2)
         # whatever keeps the provider from starting must keep nobody from signing in
         login.note_auth_times(app, lambda: (installed.server.clock if installed.server else values.clock)())

@@ -116,7 +116,7 @@ class Registry:
         """Return what is registered for an application from its beginning."""
         self._apps.add(app)
         self._last = app
-        caller = _caller()
+        caller = find_caller()
         frames = [caller, *takewhile(lambda frame: _holds(frame, app), _above(caller.f_back))]
         self._setup = None if _holds(caller, app) else caller
         self._factories |= {frame.f_code for frame in frames if frame.f_code.co_name != "<module>"}
@@ -175,7 +175,7 @@ class Registry:
         if name in built_in:
             raise ConfigurationError(f"{shown} is registered already")
         app, is_set_up_again = self._find_setup()
-        caller, last = _caller(), self._last
+        caller, last = find_caller(), self._last
         is_of_module = caller.f_code.co_name == "<module>"
         if app is None and not is_set_up_again and last is not None:
             if _is_closed(last):
@@ -217,7 +217,7 @@ class Registry:
     def _find_setup(self) -> tuple[flask.Flask | None, bool]:
         """Return the application that the calling functions set up, and whether they have set up another before."""
         last = self._last
-        for frame in _above(_caller()):
+        for frame in _above(find_caller()):
             if frame is self._setup:
                 return last, False
             held = [value for value in list(frame.f_locals.values()) if isinstance(value, flask.Flask)]
@@ -351,7 +351,7 @@ class Registry:
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
-def _caller() -> FrameType:
+def find_caller() -> FrameType:
     """Return the frame of the application that calls the package."""
     frame = sys._getframe(1)
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
