@@ -121,7 +121,9 @@ class Registry:
         self._setup = None if _holds(caller, app) else caller
         self._factories |= {frame.f_code for frame in frames if frame.f_code.co_name != "<module>"}
         registered = self._shared.copy()
-        self._pending = [pending for pending in self._pending if any(frame in frames for frame in pending.frames)]
+        # what has been registered by the functions that set this application up, which may set up another one
+        own = ((pending, [frame for frame in pending.frames if frame in frames]) for pending in self._pending)
+        self._pending = [pending._replace(frames=kept) for pending, kept in own if kept]
         for pending in self._pending:
             registered.write(pending.kind, pending.name, pending.value)
             registered.own.add((pending.kind, pending.name))
@@ -224,7 +226,7 @@ class Registry:
             known = [app for app in held if app in self._apps]
             if known:
                 return (last if last in known else known[-1]), False
-            if frame.f_code in self._factories:
+            if held or frame.f_code in self._factories:  # one that has no provider yet
                 return None, True
         return None, False
 

@@ -241,6 +241,49 @@ def test_an_application_that_nobody_uses_is_let_go(before: bool) -> None:
     assert known() is None
 
 
+def test_functions_that_only_register() -> None:
+    """The application is there already, and gets its provider later."""
+    own = OAuth2Provider(store=MemoryStore())
+
+    def configure(app: flask.Flask, user: str) -> None:
+        own.current_user(lambda: user)
+
+    one, two = new_app("one"), new_app("two")
+    configure(one, "ada")
+    own.init_app(one)
+    configure(two, "bob")
+    own.init_app(two)
+    for app, user in ((one, "ada"), (two, "bob")):
+        with app.app_context():
+            assert own.get_current_user().id == user  # type: ignore[union-attr]
+
+
+def test_one_that_is_made_by_hand_after_a_factory() -> None:
+    one = create_app("one", before=True)
+    by_hand = new_app("by hand")
+    provider.init_app(by_hand)
+    with by_hand.app_context():
+        assert not provider.has_users
+    assert call(one, "one") == (200, "one one")
+
+
+class Maker:
+    """The application is an attribute."""
+
+    def __init__(self, own: OAuth2Provider, user: str) -> None:
+        self.app = new_app()
+        self.own = own
+        own.init_app(self.app)
+        own.current_user(lambda: user)
+
+
+def test_the_application_may_be_an_attribute() -> None:
+    own = OAuth2Provider(store=MemoryStore())
+    for maker, user in [(Maker(own, user), user) for user in ("ada", "bob")]:
+        with maker.app.app_context():
+            assert own.get_current_user().id == user  # type: ignore[union-attr]
+
+
 def test_an_own_part_of_each() -> None:
     own = OAuth2Provider(store=MemoryStore())
 
