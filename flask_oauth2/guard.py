@@ -195,6 +195,7 @@ class Guard:
                 return view(*args, **kwargs) if refused is None else refused
 
         setattr(wrapper, MARK, self)
+        self._provider._note_guarded(view, wrapper)
         return cast("Guarded", wrapper)
 
     def check(self) -> flask.Response | None:

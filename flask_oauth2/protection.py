@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import flask
 
 from . import web
 from .errors import ConfigurationError
 from .guard import MARK, Guard, find_guards
-from .registry import Registry
+from .guard_order import GuardedFunctions
+from .registry import EXTENSION, Registry, find_caller
 from .resources import Resource, innermost
 from .scopes import parse_option
 
@@ -30,10 +31,7 @@ class Protection(Registry):
 
     def __init__(self) -> None:
         super().__init__()
-        self.described: list[Resource] = []
-        """The protected resources, see :meth:`protect_resource`."""
-        self._mounted: dict[str, WSGIApplication] = {}
-        self._apps: list[flask.Flask] = []
+        self._guarded = GuardedFunctions()
 
     def protect_resource(
         self,
@@ -110,25 +108,44 @@ class Protection(Registry):
             raise ConfigurationError(
                 f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
             )
-        self._check_open(f"the resource {path}", any(other.path == path for other in self.described))
-        if not self.described:
-            for app in self._apps:
-                app.before_request(self._guard_resources)
-        self.described.append(resource)
-        if wsgi_app is not None:
-            self._mounted[path] = wsgi_app
-        for app in self._apps:
-            self._mount(app, resource)
+        self._register("resources", path, (resource, wsgi_app), f"the resource {path}")
 
-    def _mount(self, app: flask.Flask, resource: Resource) -> None:
-        wsgi_app = self._mounted.get(resource.path)
+    def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
+        if kind == "resources" and before is None:
+            self._mount(app, name)
+
+    def _note_guarded(self, function: Any, wrapper: Any) -> None:
+        """Remember what a guard was given and has returned, see :mod:`flask_oauth2.guard_order`."""
+        self._guarded.add(function, wrapper, find_caller())
+
+    def _find_misplaced_guards(self, app: flask.Flask) -> list[str]:
+        """Return a sentence for each view of an application that was registered without its guard."""
+        return list(self._guarded.find_misplaced(app, self._apps))
+
+    def _check_guards(self) -> None:
+        """Before the first request: raise :exc:`ConfigurationError` if a guard stands above its route."""
+        app = web.current_app()
+        misplaced = self._find_misplaced_guards(app)
+        if misplaced:
+            raise ConfigurationError("; ".join(misplaced))
+        # another list, as other threads may be going through this one
+        hooks = app.before_request_funcs
+        hooks[None] = [hook for hook in hooks[None] if hook != self._check_guards]
+
+    def _mount(self, app: flask.Flask, path: str) -> None:
+        resource, wsgi_app = app.extensions[EXTENSION].registered.resources[path]
+        hooks = app.before_request_funcs.setdefault(None, [])
+        if self._guard_resources not in hooks:
+            hooks.append(self._guard_resources)
         if wsgi_app is not None:
-            web.mount(app, resource.path, wsgi_app, self._guard_of(resource))
+            web.mount(app, path, wsgi_app, self._guard_of(resource))
 
     def _guard_resources(self) -> flask.Response | None:
         """Before each request: what is in a protected resource needs a token."""
         request = web.current_request()
-        endpoint, described = request.endpoint or "", innermost(self.described, request.path)
+        resources = web.current_app().extensions[EXTENSION].registered.resources
+        endpoint = request.endpoint or ""
+        described = innermost([resource for resource, _ in resources.values()], request.path)
         if described is None or described.path == "/" or endpoint.startswith("oauth2."):
             return None
         if request.path.rstrip("/") == described.path:
@@ -140,14 +157,6 @@ class Protection(Registry):
     def _guard_of(self, resource: Resource, optional: bool = False) -> Guard:
         """What every request to the resource needs."""
         return Guard(cast("OAuth2Provider", self), (resource.scopes,) if resource.scopes else (), optional)
-
-    def _protect(self, app: flask.Flask) -> None:
-        """Guard and mount in an application what is described, now and later."""
-        self._apps.append(app)
-        if self.described:
-            app.before_request(self._guard_resources)
-        for resource in self.described:
-            self._mount(app, resource)
 
 
 def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str], bool]:

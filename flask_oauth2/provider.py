@@ -21,7 +21,7 @@ from .offer import Parts
 from .processes import Once, cached
 from .protection import Protection, collect_scopes
 from .records import Client, User, find, identify, is_nobody, seconds
-from .registry import Callback, synchronous
+from .registry import EXTENSION, Callback, Registered, synchronous
 from .server import Server, log
 from .settings import Settings
 from .stores.base import Store
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
-EXTENSION = "flask_oauth2"
-"""The name under ``app.extensions``."""
-
 
 @dataclass(slots=True)
 class Installed:
@@ -43,6 +40,7 @@ class Installed:
 
     provider: OAuth2Provider
     app: flask.Flask
+    registered: Registered
     server: Server | None = None
     building: Once = field(default_factory=Once)
 
@@ -78,16 +76,15 @@ class OAuth2Provider(Protection):
         self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
         self._table_prefix = table_prefix
         self._tables: Tables | None = None
-        self._parts.callbacks.load_user = self.load_user
-        self.consent_view: Callable[..., Any] | None = None
-        """The application's own consent page, see :meth:`authorize_handler`."""
-        self._several: list[str] = []
+        self._shared.parts.callbacks.load_user = self.load_user
+        self._several: dict[str, None] = {}
         if db is not None:
             from .stores.sqlalchemy import declare
 
             self._tables = declare(db.metadata, table_prefix)  # at once, so that migrations and create_all() see them
         if app is not None:
             self.init_app(app)
+            self._factories.clear()  # a function that sets up another application makes another provider
 
     def init_app(self, app: flask.Flask) -> None:
         """Read the application's options and register the blueprint.
@@ -109,10 +106,12 @@ class OAuth2Provider(Protection):
             static_folder="pages/static",
             static_url_path=f"{self._url_prefix or '/oauth2'}/static",
         )
-        installed = app.extensions[EXTENSION] = Installed(self, app)
+        installed = app.extensions[EXTENSION] = Installed(self, app, self._begin_setup(app))
         routes.add_routes(self, blueprint, self._url_prefix)
         app.register_blueprint(blueprint)
-        self._protect(app)
+        for path in installed.registered.resources:
+            self._mount(app, path)
+        app.before_request_funcs.setdefault(None, []).insert(0, self._check_guards)
         if self._db is not None:
             self._watch_engines(app, self._db)
         app.cli.add_command(cli.oauth2)
@@ -200,7 +199,7 @@ class OAuth2Provider(Protection):
         if callable(scope) or isinstance(scope, flask.Blueprint):
             return Guard(self, (), optional)(scope)
         if more:
-            self._several.append(f"{(scope, *more)} in {_caller()}")
+            self._several[f"{(scope, *more)} in {_caller()}"] = None
             scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
         return Guard(self, demand(scope, any_of), optional)
 
@@ -213,14 +212,12 @@ class OAuth2Provider(Protection):
         authorization endpoint and holds ``ticket``, which is put into forms without it. The view that this returns may
         have a route of its own.
         """
-        self._check_open("authorize_handler", self.consent_view)
-        self.consent_view = synchronous(function)
+        self._register("provider", "consent_view", synchronous(function), "authorize_handler")
         return wraps(function)(routes.page(self, "authorize", pages.authorize))
 
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
-        self._check_open("token_handler", self._parts.token_handler)
-        self._parts.token_handler = synchronous(function)
+        self._register("part", "token_handler", synchronous(function))
         return wraps(function)(routes.view(self, ENDPOINTS[0], routes.respond))
 
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
@@ -317,16 +314,17 @@ class OAuth2Provider(Protection):
         unseen = flask.has_request_context() and web.find_unseen_mount(settings.issuer, flask.request.script_root)
         if unseen:
             log.warning("%s", unseen)
+        parts = app.extensions[EXTENSION].registered.parts
         chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
         open_store, replica = chosen.choose_store(app, settings), chosen.choose_replica(app, settings)
-        server = self._assemble(Server, app, settings, open_store, self._parts, replica=replica)
-        if self._parts.usergetter is not None and "password" not in settings.grant_types:
+        server = self._assemble(Server, app, settings, open_store, parts, replica=replica)
+        if parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(
                 "a usergetter is registered, but nothing asks it: OAUTH2_GRANT_TYPES does not name password, a grant "
                 "that RFC 9700 section 2.4 advises against"
             )
-        if self._parts.developer_policy is not None and not settings.developer_pages:
+        if parts.developer_policy is not None and not settings.developer_pages:
             log.warning("a developer_policy is registered, but nothing asks it: OAUTH2_DEVELOPER_PAGES is not True")
         for place in self._several:
             log.warning(
@@ -334,7 +332,7 @@ class OAuth2Provider(Protection):
                 "here. Write them as one text with spaces to say that you mean all",
                 place,
             )
-        self._is_closed = True
+        self._setup = None
         return server
 
     def _assemble(
@@ -349,7 +347,8 @@ class OAuth2Provider(Protection):
         """A server of this application: what is described, guarded and registered, on a store."""
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
-        described, elsewhere, is_open_elsewhere = collect_scopes(app, self.described)
+        resources = app.extensions[EXTENSION].registered.resources.values()
+        described, elsewhere, is_open_elsewhere = collect_scopes(app, [resource for resource, _ in resources])
         return kind(
             settings,
             open_store,

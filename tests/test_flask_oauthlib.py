@@ -162,7 +162,8 @@ def test_users_are_found_by_flask_login_where_it_is_set_up(bound: Bound) -> None
     LoginManager(bound.app).user_loader({"a session of ada": "Ada"}.get)
     with bound.app.app_context():
         assert bound.provider.load_user("a session of ada") == "Ada"
-        assert bound.provider.load_user("1") is None
+        assert bound.provider.load_user("1").username == "ada", "whose session has another name"
+        assert bound.provider.load_user("2") is None
 
 
 def test_a_client_acts_for_itself(bound: Bound) -> None:

@@ -20,6 +20,7 @@ FLASK = (
     "routes.py",
     "registry.py",
     "guard.py",
+    "guard_order.py",
     "web.py",
     "login.py",
     "cli/",

@@ -408,9 +408,9 @@ class TestMounted:
         apps = [flask.Flask(name) for name in ("first", "second")]
         for app in apps:
             app.config.update(SECRET_KEY="secret", OAUTH2_ISSUER="https://login.example")
-        provider.init_app(apps[0])
         provider.protect_mcp("/mcp", wsgi_app=echo)
-        provider.init_app(apps[1])
+        for app in apps:
+            provider.init_app(app)
         for app in apps:
             assert app.test_client().get("/mcp").status_code == 401
             token = issue_token(app, "ada", resource="/mcp")

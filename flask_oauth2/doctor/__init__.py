@@ -15,7 +15,7 @@ import flask
 
 from .. import values
 from ..errors import ConfigurationError
-from ..provider import EXTENSION
+from ..registry import EXTENSION
 from . import clients, guards, probes, proxy, registration, settings, sign_in, storage
 from .base import LEVELS, Check, Examined, Finding, error
 
@@ -40,7 +40,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
         ),
     ),
     ("sign_in", (sign_in.current_user, sign_in.login_view)),
-    ("guards", (guards.scopes, guards.guarded)),
+    ("guards", (guards.misplaced, guards.scopes, guards.guarded)),
     ("registration", (registration.scopes, registration.lifetime, registration.documents)),
     ("storage", (storage.examination, storage.replica, storage.expired)),
     (

@@ -10,6 +10,13 @@ from ..testing.policy import unguarded
 from .base import Examined, Finding, error, note, several
 
 
+def misplaced(examined: Examined) -> Iterator[Finding]:
+    """Report views that were registered without their guard, :rfc:`6750#section-2`."""
+    for mistake in examined.provider._find_misplaced_guards(examined.app):
+        what, _, cure = mistake.partition(": ")
+        yield error(what, "rfc6750 2", cure)
+
+
 def scopes(examined: Examined) -> Iterator[Finding]:
     """Words that no token can have, :rfc:`6749#section-3.3`."""
     known = examined.settings.scopes

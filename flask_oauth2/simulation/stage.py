@@ -19,8 +19,9 @@ from flask.sessions import SecureCookieSessionInterface
 from .. import login, values, web
 from ..errors import ConfigurationError, OAuth2Error
 from ..offer import Parts
-from ..provider import EXTENSION, Installed, OAuth2Provider
+from ..provider import Installed, OAuth2Provider
 from ..records import Client, User
+from ..registry import EXTENSION
 from ..server import Server
 from ..settings import Settings
 from ..stores.memory import MemoryStore
@@ -127,27 +128,27 @@ def set_stage(app: flask.Flask, user_id: str) -> Iterator[Stage]:
         raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
     provider, clock = installed.provider, StageClock()
     filed: dict[str, Client] = {}
-    parts = _without_setters(provider._parts, filed)
+    parts = _without_setters(installed.registered.parts, filed)
     settings = replace(Settings.load(app.config, warns=False), metrics=None, replica=None)
     server = provider._assemble(StagedServer, app, settings, MemoryStore, parts, clock=clock)
     server.issuer = server.issuer or _NO_ISSUER
     with app.app_context():
         has_users = provider.has_users
     person = User(id=user_id, name=user_id, auth_time=int(clock()))
-    has_own_tokens = provider._parts.callbacks.tokengetter is not None
+    has_own_tokens = installed.registered.parts.callbacks.tokengetter is not None
     stage = Stage(app, provider, server, clock, person, object(), filed, has_users, has_own_tokens, [])
-    before = installed.server, provider._current_user, app.session_interface
+    before = installed.server, installed.registered.current_user, app.session_interface
 
     def note(_: flask.Flask, exception: BaseException, **__: Any) -> None:
         stage.raised.append(exception)
 
     flask.got_request_exception.connect(note, app)
-    installed.server, provider._current_user = server, _person_or(stage, provider._current_user)
+    installed.server, installed.registered.current_user = server, _person_or(stage, installed.registered.current_user)
     app.session_interface = SecureCookieSessionInterface()
     try:
         yield stage
     finally:
-        installed.server, provider._current_user, app.session_interface = before
+        installed.server, installed.registered.current_user, app.session_interface = before
         flask.got_request_exception.disconnect(note, app)
 
 

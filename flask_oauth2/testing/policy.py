@@ -9,7 +9,7 @@ import flask
 from flask.views import MethodView, View
 
 from ..guard import MARK, guards_before
-from ..provider import EXTENSION
+from ..registry import EXTENSION
 
 _OWN = "oauth2."
 
@@ -46,8 +46,8 @@ def _is_guarded(view: Callable[..., Any]) -> bool:
 
 def _is_in_resource(app: flask.Flask, endpoint: str) -> bool:
     """Whether each path of a view is in a part that :meth:`~flask_oauth2.OAuth2Provider.protect_resource` guards."""
-    described = app.extensions[EXTENSION].provider.described if EXTENSION in app.extensions else ()
+    described = app.extensions[EXTENSION].registered.resources.values() if EXTENSION in app.extensions else ()
     return all(
-        any(resource.path != "/" and resource.covers(rule.rule) for resource in described)
+        any(resource.path != "/" and resource.covers(rule.rule) for resource, _ in described)
         for rule in app.url_map.iter_rules(endpoint)
     )

@@ -1,0 +1,137 @@
+"""Guards that guard nothing, because the view was registered without them: ``@require_oauth`` above ``@app.get``.
+
+Flask registers the function that it is given. A guard above the route wraps it afterwards, and nobody calls the result.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from inspect import isclass, isfunction, ismethod
+from types import CellType, FrameType, ModuleType
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, ref
+
+import flask
+
+_OWN = "oauth2."
+
+
+class Applied(NamedTuple):
+    """One use of a guard: the guarded function, and where it was made."""
+
+    wrapper: Callable[[], Any]
+    """Returns it, or None if it was dropped."""
+    place: str
+    is_decorator: bool
+    """Whether the guard stands above the function that it guards."""
+
+
+class GuardedFunctions:
+    """The functions that the guards of a provider were given, as long as they exist."""
+
+    def __init__(self) -> None:
+        self._applied: WeakKeyDictionary[Any, list[Applied]] = WeakKeyDictionary()
+
+    def add(self, function: Any, wrapper: Any, frame: FrameType) -> None:
+        """Remember that a guard was applied to a function by the code of ``frame``."""
+        place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        try:
+            applied = self._applied.setdefault(function, [])
+        except TypeError:  # an object that no weak reference can name
+            return
+        applied.append(Applied(ref(wrapper), place, _is_above(function, frame)))
+
+    def find_misplaced(self, app: flask.Flask, apps: Iterable[flask.Flask]) -> Iterator[str]:
+        """Yield a sentence for each view of an application that was registered without its guard, with the fix.
+
+        A function may be registered without a guard on purpose, if its guarded form is in use elsewhere: as a view of
+        any application, inside another decorator, or in the hands of the application's own code.
+        """
+        views = {name: view for name, view in app.view_functions.items() if not name.startswith(_OWN)}
+        chains = {name: _unwrap(view) for name, view in views.items()}
+        for function, applied in list(self._applied.items()):
+            inner = {id(step) for step in _unwrap(function)}
+            endpoints = sorted(name for name, chain in chains.items() if not inner.isdisjoint(map(id, chain)))
+            suspects = [one for one in applied if _is_lost(function, one)]
+            if not endpoints or not suspects:
+                continue
+            wrappers = {id(wrapper) for one in applied if (wrapper := one.wrapper()) is not None}
+            if wrappers.isdisjoint(_reach(view for known in {app, *apps} for view in known.view_functions.values())):
+                yield _describe(app, function, endpoints, suspects[-1].place)
+        yield from _find_late_classes(views)
+
+
+def _find_late_classes(views: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each class that was guarded after its view was made."""
+    for endpoint, view in sorted(views.items()):
+        kind: Any = getattr(view, "view_class", None)
+        guards = [guard for guard in getattr(kind, "decorators", ()) if hasattr(guard, "check_unless_options")]
+        if guards and {id(guard) for guard in guards}.isdisjoint(_reach([view])):
+            yield (
+                f"the view {kind.__name__} (endpoint {endpoint!r}) has a guard that was applied after as_view(), so it "
+                f"is open to everybody: apply provider.require_oauth to the class before {kind.__name__}.as_view()"
+            )
+
+
+def _describe(app: flask.Flask, function: Any, endpoints: list[str], place: str) -> str:
+    paths = sorted({rule.rule for endpoint in endpoints for rule in app.url_map.iter_rules(endpoint)})
+    name = getattr(function, "__name__", repr(function))
+    return (
+        f"the view {name} ({', '.join(paths)}, endpoint {', '.join(map(repr, endpoints))}) was registered without its "
+        f"guard, so it is open to everybody. The guard at {place} comes after the route: put @app.get or @app.route "
+        "above @provider.require_oauth, or register what the guard returns"
+    )
+
+
+def _is_above(function: Any, frame: FrameType) -> bool:
+    """Return whether the code of a frame, at its line, is a decorator of the function."""
+    code = getattr(_unwrap(function)[-1], "__code__", None)
+    if code is None or code.co_name == "<lambda>" or code.co_filename != frame.f_code.co_filename:
+        return False
+    last = max((line for _, _, line in code.co_lines() if line is not None), default=code.co_firstlineno)
+    return bool(code.co_firstlineno <= frame.f_lineno <= last)
+
+
+def _is_lost(function: Any, applied: Applied) -> bool:
+    """Return whether nobody uses a guarded function on purpose: it is dropped, or has taken the name of the view."""
+    wrapper, innermost = applied.wrapper(), _unwrap(function)[-1]
+    names = getattr(innermost, "__globals__", {})
+    return wrapper is None or applied.is_decorator or names.get(getattr(innermost, "__name__", "")) is wrapper
+
+
+def _unwrap(function: Any) -> list[Any]:
+    """Return a function and those that decorators with ``functools.wraps`` have wrapped in it."""
+    chain: list[Any] = []
+    while function is not None and all(function is not step for step in chain):
+        chain.append(function)
+        following = getattr(function, "__wrapped__", None)
+        function = function.func if following is None and isinstance(function, partial) else following
+    return chain
+
+
+def _reach(views: Iterable[Any]) -> set[int]:
+    """Return the identities of all functions that views can call: wrapped ones, and those of closures and classes."""
+    seen: set[int] = set()
+    waiting = list(views)
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        waiting += [getattr(found, name) for name in ("__wrapped__", "view_class", "__self__") if hasattr(found, name)]
+        waiting += [found.func] if isinstance(found, partial) else []
+        if ismethod(found):
+            waiting.append(found.__func__)
+        elif isfunction(found):
+            cells = (cell for cell in found.__closure__ or () if cell != CellType())
+            held = [cell.cell_contents for cell in cells]
+            waiting += [one for one in held if callable(one)]
+            lists = [one for one in held if isinstance(one, list | tuple)]
+            waiting += [one for held_by_list in lists for one in held_by_list if callable(one)]
+        elif isclass(found) and found.__module__ not in sys.builtin_module_names:
+            waiting += [one for kind in found.__mro__ for one in vars(kind).values() if callable(one)]
+        elif not isinstance(found, ModuleType | flask.Flask | flask.Blueprint):  # such as a decorator that is an object
+            waiting += [one for one in getattr(found, "__dict__", {}).values() if callable(one)]
+    return seen
