@@ -70,6 +70,11 @@ class OAuth2Provider(Protection):
     ) -> None:
         if db is not None and store is not None:
             raise ConfigurationError("OAuth2Provider takes db= or store=, not both")
+        if db is not None and not hasattr(db, "metadatas"):
+            raise ConfigurationError(
+                f"db= must be a flask_sqlalchemy.SQLAlchemy, not {type(db).__module__}.{type(db).__name__}, which "
+                "knows no tables: leave db= out and set OAUTH2_DATABASE_URI, which may name the same database"
+            )
         super().__init__()
         self._db = db
         self._store = store
@@ -98,7 +103,7 @@ class OAuth2Provider(Protection):
                 "this application has host_matching=True, where no route without a host is found, such as those of the "
                 "endpoints: give the provider an application of its own, or match subdomains by SERVER_NAME"
             )
-        storage.check(Settings.load(app.config))
+        storage.check(Settings.load(app.config), self._db is None and self._store is None)
         blueprint = flask.Blueprint(
             "oauth2",
             __name__,
@@ -131,6 +136,9 @@ class OAuth2Provider(Protection):
                 storage.watch(db, pid)
 
         flask.appcontext_pushed.connect(watch, app, weak=False)
+        if app.extensions.get("sqlalchemy") is db:
+            with app.app_context():  # a database that does not work is refused at once
+                pass
 
     def __getattr__(self, name: str) -> Any:
         """Says what to use in place of a method of flask-oauthlib that is not here."""

@@ -133,6 +133,11 @@ class Settings:
     database_uri: str | None = _option(
         None, "The database, where no db= is given. Default: oauth2.sqlite in the instance folder."
     )
+    database_engine_options: Mapping[str, Any] = _option(
+        {},
+        "Arguments of SQLAlchemy's create_engine() for OAUTH2_DATABASE_URI and OAUTH2_REPLICA, such as "
+        "{'connect_args': {'prepare_threshold': None}} for psycopg behind a transaction pooler.",
+    )
     metrics: str | None = _option(
         None, "For what system requests are counted and timed: prometheus or opentelemetry. Default: for none."
     )
@@ -363,6 +368,12 @@ def _uri(name: str, value: Any) -> str:
     return value
 
 
+def _keywords(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(keyword, str) for keyword in value):
+        raise ConfigurationError(f"{name} must be a dict of arguments of create_engine(), such as {{'pool_size': 10}}")
+    return dict(value)
+
+
 def _metrics(name: str, value: Any) -> str:
     metrics.check(value)
     return str(value)
@@ -428,6 +439,7 @@ _CHECKS: dict[str, Any] = {
     "refresh_leeway_public": _seconds(0, 3600),
     "access_token_format": _text,
     "prefixes": _prefixes,
+    "database_engine_options": _keywords,
     "token_cache": _seconds(0, 60),
     "token_in_body": _flag,
     "guard_checks_user": _flag,

@@ -59,7 +59,7 @@ class Storage:
                 )
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
-        return partial(SQLAlchemyStore.open, uri)
+        return partial(SQLAlchemyStore.open, uri, settings.database_engine_options)
 
     def create_tables(self, app: flask.Flask, settings: Settings) -> None:
         """Create the tables that are missing, in each database of ``db`` or in the one of our own."""
@@ -85,7 +85,7 @@ class Storage:
         from .stores.sqlalchemy import SQLAlchemyStore
 
         if "://" in replica:
-            return SQLAlchemyStore.attach(replica, self.tables)
+            return SQLAlchemyStore.attach(replica, self.tables, settings.database_engine_options)
         with app.app_context():
             engines = {} if self.db is None else self.db.engines
         if replica not in engines:
@@ -96,8 +96,15 @@ class Storage:
         return SQLAlchemyStore(engines[replica], self.tables)
 
 
-def check(settings: Settings) -> None:
-    """Raise :exc:`ConfigurationError` where what the options ask for is not installed."""
+def check(settings: Settings, is_own: bool = False) -> None:
+    """Raise :exc:`ConfigurationError` where what the options ask for is not installed.
+
+    :param is_own: whether the tables are in a database of our own.
+    """
+    if is_own and settings.database_uri is not None:
+        from .stores.sqlalchemy import read_uri
+
+        read_uri(settings.database_uri)
     if settings.redis_url is not None and find_spec("redis") is None:
         raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
     if settings.client_id_documents:
@@ -107,10 +114,13 @@ def check(settings: Settings) -> None:
 def watch(db: SQLAlchemy, pid: int) -> None:
     """Let no process use connections of the application's engines that another process opened.
 
+    Raises :exc:`ConfigurationError` for an engine that does not work, before anything is sent to it.
+
     :param pid: the process that may have opened some so far.
     """
-    from .stores.sqlalchemy import watch
+    from .stores.sqlalchemy import check_engine, watch
 
+    check_engine(db.engines.get(None))
     for engine in db.engines.values():
         watch(engine, pid)
 
@@ -120,5 +130,5 @@ def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> S
 
     with app.app_context():
         store = SQLAlchemyStore(db.engine, tables)
-    store.check()
+    store.adopt()
     return store

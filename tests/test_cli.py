@@ -665,7 +665,6 @@ def test_a_wrong_configuration_is_one_sentence(command: list[str]) -> None:
         {},
         {"OAUTH2_DATABASE_URI": "sqlite:///{folder}/nowhere/oauth2.sqlite"},
         {"OAUTH2_DATABASE_URI": "sqlite:///{folder}/file"},
-        {"OAUTH2_DATABASE_URI": "abacus://localhost/oauth2"},
     ],
 )
 def test_a_store_that_cannot_be_opened_is_one_sentence(tmp_path: Path, options: dict[str, str]) -> None:

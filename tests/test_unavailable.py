@@ -60,9 +60,9 @@ def test_the_store_is_opened_once_by_many_first_requests(tmp_path: Path, monkeyp
     opened: list[str] = []
     original = SQLAlchemyStore.open.__func__  # type: ignore[attr-defined]
 
-    def counted(cls: Any, uri: str) -> Any:
+    def counted(cls: Any, uri: str, options: Any) -> Any:
         opened.append(uri)
-        return original(cls, uri)
+        return original(cls, uri, options)
 
     monkeypatch.setattr(SQLAlchemyStore, "open", classmethod(counted))
     site = make_site(tmp_path)
@@ -81,17 +81,14 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: py
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="postgresql+psycopg2://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match=r"psycopg2.*flask_oauth2\[postgresql\]"):
         site.http.post("/oauth/token", data=FORM)
-    site = make_site(tmp_path, OAUTH2_DATABASE_URI="oracle://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match="SQLite, PostgreSQL or MariaDB, not in oracle"):
-        site.http.post("/oauth/token", data=FORM)
+        make_site(tmp_path, OAUTH2_DATABASE_URI="oracle://127.0.0.1/none")
     for uri in ("mysql+pymysql://127.0.0.1/none", "mariadb+mysqldb://127.0.0.1/none"):
-        site = make_site(tmp_path, OAUTH2_DATABASE_URI=uri)
         with pytest.raises(ConfigurationError, match=r"must begin with mariadb\+pymysql://"):
-            site.http.post("/oauth/token", data=FORM)
+            make_site(tmp_path, OAUTH2_DATABASE_URI=uri)
     monkeypatch.setitem(sys.modules, "pymysql", None)
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="mariadb+pymysql://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match=r"pymysql.*flask_oauth2\[mariadb\]"):
         site.http.post("/oauth/token", data=FORM)
-    site = make_site(tmp_path, OAUTH2_DATABASE_URI="nonsense")
     with pytest.raises(ConfigurationError, match="OAUTH2_DATABASE_URI"):
-        site.http.post("/oauth/token", data=FORM)
+        make_site(tmp_path, OAUTH2_DATABASE_URI="nonsense")

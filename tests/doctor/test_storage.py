@@ -70,6 +70,12 @@ def test_a_file_that_is_not_in_wal_mode(new_patient: NewPatient, tmp_path: Path)
     patient = new_patient({"db": db}, SQLALCHEMY_DATABASE_URI=f"sqlite:///{path}")
     with patient.app.app_context():
         db.create_all()
+    assert patient.diagnose() == [], "it is put into WAL mode"
+    with patient.app.app_context():
+        db.engine.dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
     (finding,) = patient.diagnose()
     assert (finding.check, finding.level) == ("storage.examination", "note")
     with sqlite3.connect(path) as connection:

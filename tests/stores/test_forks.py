@@ -32,7 +32,7 @@ OpenStore = Callable[[str], SQLAlchemyStore]
 
 WORKERS = 4
 CALLERS = 8
-REQUESTS = 1500
+REQUESTS = 1000
 """Answers are mixed up where two workers wait at once, which some of this many requests do."""
 
 SITE = "stores.forked_site:app"

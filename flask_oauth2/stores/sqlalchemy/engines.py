@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +28,14 @@ _ONE_MESSAGE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_
 """For MariaDB, where each reading would cost a ROLLBACK: nothing of ours leaves a transaction open."""
 
 
+_DRIVERS = {
+    "postgresql": ("psycopg", "psycopg2", "psycopg2cffi"),
+    "mariadb": ("pymysql",),
+    "sqlite": ("pysqlite", "pysqlcipher"),
+}
+"""Those that work, by dialect, the best one first."""
+
+
 def check_dialect(name: str, driver: str) -> None:
     """Raise :exc:`ConfigurationError` for an engine that the statements are not written for."""
     if name == "mysql":
@@ -42,22 +52,69 @@ def check_dialect(name: str, driver: str) -> None:
         raise ConfigurationError(
             f"flask_oauth2 speaks to MariaDB by PyMySQL, not by {driver}: the URI must begin with mariadb+pymysql://"
         )
+    if driver not in _DRIVERS[name]:
+        best = "sqlite" if name == "sqlite" else f"{name}+{_DRIVERS[name][0]}"
+        install = "" if name == "sqlite" else f" and install flask_oauth2[{_EXTRAS[_DRIVERS[name][0]]}]"
+        raise ConfigurationError(
+            f"flask_oauth2 does not work with the driver {driver}, which is asynchronous or has another parameter "
+            f"style: begin the URI with {best}://{install}. Your application may use {driver} in an engine of its own"
+        )
 
 
-def create_engine(uri: str, option: str = "OAUTH2_DATABASE_URI") -> Engine:
-    """The engine of a URI, which came from ``option``."""
+def check_engine(engine: Engine | None) -> None:
+    """Raise :exc:`ConfigurationError` for an engine of the application that does not work, before it is used."""
+    if engine is None:
+        raise ConfigurationError(
+            "OAuth2Provider(db=db) keeps its tables in the default database: set SQLALCHEMY_DATABASE_URI, or leave db= "
+            "out and set OAUTH2_DATABASE_URI to the URI of one of SQLALCHEMY_BINDS"
+        )
+    check_dialect(engine.dialect.name, engine.dialect.driver)
+    if "schema_translate_map" in engine.get_execution_options():
+        raise ConfigurationError(
+            "flask_oauth2 does not use the schema_translate_map of the engine: name the schema of its tables with "
+            "SQLAlchemy(metadata=MetaData(schema=...)), or set OAUTH2_DATABASE_URI and leave db= out"
+        )
+
+
+def read_uri(uri: str, option: str = "OAUTH2_DATABASE_URI") -> sa.URL:
+    """Return the URL of a database, with a driver that works if the URI names none.
+
+    Raises :exc:`ConfigurationError` with the name of the option and the fix.
+    """
     try:
         url = sa.make_url(uri)
+        if url.drivername == "postgres":  # as platforms such as Heroku write it
+            url = url.set(drivername="postgresql")
+        if url.drivername in ("postgresql", "mariadb"):
+            drivers = [driver for driver in _DRIVERS[url.drivername] if find_spec(driver) is not None]
+            url = url.set(drivername=f"{url.drivername}+{(drivers or _DRIVERS[url.drivername])[0]}")
         check_dialect(url.get_backend_name(), url.get_driver_name())
-        engine = sa.create_engine(url, **_options(url))
     except (exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise ConfigurationError(f"{option} is no database URI that SQLAlchemy knows: {error}") from error
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(str(error.name), "postgresql")
-        raise ConfigurationError(
-            f"{option} needs {error.name}: install flask_oauth2[{extra}], or the driver that it names"
-        ) from error
-    return engine
+        raise _lacks(option, error) from error
+    return url
+
+
+def _lacks(option: str, error: ModuleNotFoundError) -> ConfigurationError:
+    extra = _EXTRAS.get(str(error.name), "postgresql")
+    return ConfigurationError(
+        f"{option} needs {error.name}: install flask_oauth2[{extra}], or the driver that it names"
+    )
+
+
+def create_engine(
+    uri: str, option: str = "OAUTH2_DATABASE_URI", options: Mapping[str, Any] = MappingProxyType({})
+) -> Engine:
+    """The engine of a URI, which came from ``option``, with further arguments of :func:`sqlalchemy.create_engine`."""
+    url = read_uri(uri, option)
+    arguments = {**_options(url), **options}
+    try:
+        return sa.create_engine(url, **arguments)
+    except ModuleNotFoundError as error:
+        raise _lacks(option, error) from error
+    except (exc.ArgumentError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"create_engine() does not take OAUTH2_DATABASE_ENGINE_OPTIONS: {error}") from error
 
 
 def _options(url: sa.URL) -> dict[str, Any]:
@@ -79,6 +136,17 @@ def tune(engine: Engine) -> None:
         event.listen(engine, "connect", _tune_sqlite)
     elif engine.dialect.name == "mariadb":
         event.listen(engine, "connect", _tune_mariadb)
+
+
+def tune_application(engine: Engine) -> None:
+    """Let readers of the application's SQLite file go on while the store writes, and the other way round.
+
+    WAL is a property of the file. Where it is not possible, such as on a network drive, SQLite keeps its journal.
+    """
+    if engine.dialect.name != "sqlite" or is_in_memory(engine.url):
+        return
+    with suppress(exc.SQLAlchemyError), engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:

@@ -32,6 +32,7 @@ class KeptSQLite(Kept, SQLite):
         if hasattr(driver, "autocommit"):
             driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
         driver.isolation_level = None
+        driver.execute("PRAGMA busy_timeout = 10000")
 
 
 class InMemory(SQLite):

@@ -7,8 +7,9 @@ of the application's session.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from . import rows, schema
 from .absence import absence, repeated
 from .connect import connect
 from .database import Step
-from .engines import alone, check_dialect, create_engine, tune, verify_exactness
+from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness
 from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
 from .statements import DECISION, KEYS, MARKS, ORIGINS, Statements
@@ -45,13 +46,14 @@ class SQLAlchemyStore:
         self._database = connect(engine)
 
     @classmethod
-    def open(cls, uri: str) -> SQLAlchemyStore:
+    def open(cls, uri: str, options: Mapping[str, Any] = MappingProxyType({})) -> SQLAlchemyStore:
         """A store with a database of its own, made or brought forward where that is needed.
 
-        An SQLite file is made with mode 0600, in WAL mode with ``synchronous=NORMAL``. Raises
-        :exc:`ConfigurationError` for a database that a newer release has written.
+        ``options`` are further arguments of :func:`sqlalchemy.create_engine`. An SQLite file is made with mode 0600, in
+        WAL mode with ``synchronous=NORMAL``. Raises :exc:`ConfigurationError` for a database that a newer release has
+        written.
         """
-        engine = create_engine(uri)
+        engine = create_engine(uri, options=options)
         store = cls(engine)
         tune(engine)
         try:
@@ -68,9 +70,16 @@ class SQLAlchemyStore:
         return store
 
     @classmethod
-    def attach(cls, uri: str, tables: schema.Tables | None = None) -> SQLAlchemyStore:
+    def attach(
+        cls, uri: str, tables: schema.Tables | None = None, options: Mapping[str, Any] = MappingProxyType({})
+    ) -> SQLAlchemyStore:
         """A store that reads a copy of a database, ``OAUTH2_REPLICA``, and makes nothing there."""
-        return cls(create_engine(uri, "OAUTH2_REPLICA"), tables)
+        return cls(create_engine(uri, "OAUTH2_REPLICA", options), tables)
+
+    def adopt(self) -> None:
+        """Prepare the database of an application. Raises :exc:`ConfigurationError` like :meth:`check`."""
+        self.check()
+        tune_application(self.engine)
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
