@@ -176,7 +176,7 @@ class Registry:
         shown = shown or name
         if name in built_in:
             raise ConfigurationError(f"{shown} is registered already")
-        app, is_set_up_again = self._find_setup()
+        app, is_set_up_again, is_unsure = self._find_setup()
         caller, last = find_caller(), self._last
         is_of_module = caller.f_code.co_name == "<module>"
         if app is None and not is_set_up_again and last is not None:
@@ -196,6 +196,8 @@ class Registry:
         self._shared.write(kind, name, value)
         if not is_of_module:
             self._pending.append(Pending(kind, name, value, before, frames))
+            if is_unsure and last and not _is_closed(last) and _registered_of(last).read(kind, name) is None:
+                self._write(last, kind, name, value, shown)
             return
         for known in list(self._apps):
             if not _is_closed(known) and _registered_of(known).read(kind, name) is None:
@@ -216,19 +218,22 @@ class Registry:
     def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
         """Do what else a registration needs in an application."""
 
-    def _find_setup(self) -> tuple[flask.Flask | None, bool]:
-        """Return the application that the calling functions set up, and whether they have set up another before."""
+    def _find_setup(self) -> tuple[flask.Flask | None, bool, bool]:
+        """Return the application that the calling functions set up, and whether they set up one without a provider yet.
+
+        The third member says whether that is not sure: the application that they hold may never get this provider.
+        """
         last = self._last
         for frame in _above(find_caller()):
             if frame is self._setup:
-                return last, False
+                return last, False, False
             held = [value for value in list(frame.f_locals.values()) if isinstance(value, flask.Flask)]
             known = [app for app in held if app in self._apps]
             if known:
-                return (last if last in known else known[-1]), False
-            if held or frame.f_code in self._factories:  # one that has no provider yet
-                return None, True
-        return None, False
+                return (last if last in known else known[-1]), False, False
+            if held or frame.f_code in self._factories:
+                return None, True, frame.f_code not in self._factories
+        return None, False, False
 
     def clientgetter(self, function: Callback) -> Callback:
         """Register ``f(client_id)``: the application's own client of that id, None where there is none.

@@ -267,6 +267,21 @@ def test_one_that_is_made_by_hand_after_a_factory() -> None:
     assert call(one, "one") == (200, "one one")
 
 
+def test_another_application_may_be_at_hand() -> None:
+    """Such as one that is mounted, and has no provider."""
+    own = OAuth2Provider(store=MemoryStore())
+    app = new_app()
+    own.init_app(app)
+
+    def configure() -> None:
+        inner = new_app("inner")
+        own.protect_mcp("/mcp", wsgi_app=inner)
+
+    kept, app = [app], None  # type: ignore[assignment]
+    configure()
+    assert kept[0].test_client().get("/mcp").status_code == 401
+
+
 class Maker:
     """The application is an attribute."""
 

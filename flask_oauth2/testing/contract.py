@@ -601,7 +601,7 @@ class TestRevocation:
 
 
 class TestUsers:
-    """The revocation of a user, :rfc:`6819#section-5.1.5.3`: one record that every read looks at."""
+    """The revocation of a user: one record that every read looks at."""
 
     LAST = values.last_family(NOW)
 

@@ -153,8 +153,9 @@ def test_names_and_times_of_registration_are_checked(site: Site) -> None:
     with pytest.raises(ConfigurationError, match="absolute URI"):
         site.provider.grant_type("api_key")
     add_api_key(site)
+    add_api_key(site)  # the same function again
     with pytest.raises(ConfigurationError, match="registered already"):
-        add_api_key(site)
+        site.provider.grant_type("urn:example:api-key")(lambda request: Issue(request.authorization()))
     site.http.get("/.well-known/oauth-authorization-server")
     with pytest.raises(ConfigurationError, match="too late"):
         site.provider.grant_type("urn:example:other")(lambda request: Issue(request.authorization()))

@@ -87,7 +87,7 @@ def code_of(site: Site, user: str) -> str:
     return answer_of(site.allow(page))["code"]
 
 
-@pytest.mark.spec("rfc6819", "5.1.5.3")
+@pytest.mark.spec("rfc7009", "2.1")
 def test_everything_of_a_user_is_revoked(site: Site) -> None:
     secret = add_client(site)
     auth = "web", secret
