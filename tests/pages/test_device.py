@@ -375,6 +375,7 @@ def test_a_code_outlives_a_change_of_the_secret_key(tmp_path: Any) -> None:
     device = Device(old)
     keys = {"SECRET_KEY": "a new one", "SECRET_KEY_FALLBACKS": ["a secret key of the tests"]}
     new = make_site(tmp_path / "new", store, OAUTH2_GRANT_TYPES=GRANTS, **keys)
+    assert new.server.clock is new.clock
     assert "Allow Television?" in Person(new).type(device.user_code).text
     without = make_site(tmp_path / "without", store, OAUTH2_GRANT_TYPES=GRANTS, SECRET_KEY="a new one")
     assert WRONG in Person(without).type(device.user_code).text
