@@ -13,7 +13,8 @@ from . import web
 from .errors import ConfigurationError
 from .guard import MARK, Guard, find_guards
 from .guard_order import GuardedFunctions
-from .registry import EXTENSION, Registry, find_caller
+from .ownership import EXTENSION, find_caller
+from .registry import Registry
 from .resources import Resource, innermost
 from .scopes import parse_option
 

@@ -18,10 +18,11 @@ from .endpoints import ENDPOINTS
 from .errors import ConfigurationError
 from .guard import Guard, demand
 from .offer import Parts
+from .ownership import EXTENSION, Registered
 from .processes import Once, cached
 from .protection import Protection, collect_scopes
 from .records import Client, User, find, identify, is_nobody, seconds
-from .registry import EXTENSION, Callback, Registered, synchronous
+from .registry import Callback, synchronous
 from .server import Server, log
 from .settings import Settings
 from .stores.base import Store

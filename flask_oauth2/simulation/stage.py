@@ -19,9 +19,9 @@ from flask.sessions import SecureCookieSessionInterface
 from .. import login, values, web
 from ..errors import ConfigurationError, OAuth2Error
 from ..offer import Parts
+from ..ownership import EXTENSION
 from ..provider import Installed, OAuth2Provider
 from ..records import Client, User
-from ..registry import EXTENSION
 from ..server import Server
 from ..settings import Settings
 from ..stores.memory import MemoryStore

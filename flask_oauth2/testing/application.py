@@ -17,9 +17,9 @@ from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
 from ..grants.base import ITSELF, Issue, TokenRequest
 from ..messages import Params, Request
+from ..ownership import EXTENSION
 from ..provider import OAuth2Provider
 from ..records import Client, find
-from ..registry import EXTENSION
 from ..scopes import Scope, parse_option
 from ..server import Server
 from ..tokens.issue import issue

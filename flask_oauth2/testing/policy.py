@@ -9,7 +9,7 @@ import flask
 from flask.views import MethodView, View
 
 from ..guard import MARK, guards_before
-from ..registry import EXTENSION
+from ..ownership import EXTENSION
 
 _OWN = "oauth2."
 
