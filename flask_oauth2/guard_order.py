@@ -19,10 +19,10 @@ _OWN = "oauth2."
 
 
 class Applied(NamedTuple):
-    """One use of a guard: the guarded function, and where it was made."""
+    """A guard that was applied to a function, and the place where."""
 
     wrapper: Callable[[], Any]
-    """Returns it, or None if it was dropped."""
+    """Return the guarded function, or None if it no longer exists."""
     place: str
     is_decorator: bool
     """Whether the guard stands above the function that it guards."""
@@ -37,11 +37,14 @@ class GuardedFunctions:
     def add(self, function: Any, wrapper: Any, frame: FrameType) -> None:
         """Remember that a guard was applied to a function by the code of ``frame``."""
         place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        try:
-            applied = self._applied.setdefault(function, [])
-        except TypeError:  # an object that no weak reference can name
-            return
-        applied.append(Applied(ref(wrapper), place, _is_above(function, frame)))
+        # the function that Flask holds, through decorators with and without functools.wraps
+        decorated = [found for found in _reach([function]) if isfunction(found) and _is_above(found, frame)]
+        for innermost in decorated[:1] or _unwrap(function)[-1:]:
+            try:
+                applied = self._applied.setdefault(innermost, [])
+            except TypeError:  # an object that no weak reference can name
+                return
+            applied.append(Applied(ref(wrapper), place, bool(decorated)))
 
     def find_misplaced(self, app: flask.Flask, apps: Iterable[flask.Flask]) -> Iterator[str]:
         """Yield a sentence for each view of an application that was registered without its guard, with the fix.
@@ -50,17 +53,25 @@ class GuardedFunctions:
         any application, inside another decorator, or in the hands of the application's own code.
         """
         views = {name: view for name, view in app.view_functions.items() if not name.startswith(_OWN)}
-        chains = {name: _unwrap(view) for name, view in views.items()}
+        chains = {name: _unwrap(view) for name, view in [*views.items(), *_hooks(app)]}
         for function, applied in list(self._applied.items()):
-            inner = {id(step) for step in _unwrap(function)}
-            endpoints = sorted(name for name, chain in chains.items() if not inner.isdisjoint(map(id, chain)))
+            endpoints = sorted({name for name, chain in chains.items() if any(step is function for step in chain)})
             suspects = [one for one in applied if _is_lost(function, one)]
             if not endpoints or not suspects:
                 continue
-            wrappers = {id(wrapper) for one in applied if (wrapper := one.wrapper()) is not None}
-            if wrappers.isdisjoint(_reach(view for known in {app, *apps} for view in known.view_functions.values())):
+            wrappers = {id(one.wrapper()) for one in applied} - {id(None)}
+            used = (view for known in {app, *apps} for _, view in [*known.view_functions.items(), *_hooks(known)])
+            reached = set(map(id, _reach(used)))
+            is_lost = any(one.is_decorator and id(one.wrapper()) not in reached for one in suspects)
+            if is_lost or wrappers.isdisjoint(reached):
                 yield _describe(app, function, endpoints, suspects[-1].place)
         yield from _find_late_classes(views)
+
+
+def _hooks(app: flask.Flask) -> list[tuple[str, Any]]:
+    """Return the functions that run before requests, each with a name that says so."""
+    functions = (function for hooks in app.before_request_funcs.values() for function in hooks)
+    return [(f"before_request: {getattr(function, '__name__', function)}", function) for function in functions]
 
 
 def _find_late_classes(views: dict[str, Any]) -> Iterator[str]:
@@ -68,7 +79,7 @@ def _find_late_classes(views: dict[str, Any]) -> Iterator[str]:
     for endpoint, view in sorted(views.items()):
         kind: Any = getattr(view, "view_class", None)
         guards = [guard for guard in getattr(kind, "decorators", ()) if hasattr(guard, "check_unless_options")]
-        if guards and {id(guard) for guard in guards}.isdisjoint(_reach([view])):
+        if guards and {id(guard) for guard in guards}.isdisjoint(map(id, _reach([view]))):
             yield (
                 f"the view {kind.__name__} (endpoint {endpoint!r}) has a guard that was applied after as_view(), so it "
                 f"is open to everybody: apply provider.require_oauth to the class before {kind.__name__}.as_view()"
@@ -76,18 +87,20 @@ def _find_late_classes(views: dict[str, Any]) -> Iterator[str]:
 
 
 def _describe(app: flask.Flask, function: Any, endpoints: list[str], place: str) -> str:
-    paths = sorted({rule.rule for endpoint in endpoints for rule in app.url_map.iter_rules(endpoint)})
+    views = [endpoint for endpoint in endpoints if endpoint in app.view_functions]
+    paths = sorted({rule.rule for endpoint in views for rule in app.url_map.iter_rules(endpoint)})
     name = getattr(function, "__name__", repr(function))
+    where = f"{', '.join(paths)}, endpoint {', '.join(map(repr, views))}" if views else ", ".join(endpoints)
     return (
-        f"the view {name} ({', '.join(paths)}, endpoint {', '.join(map(repr, endpoints))}) was registered without its "
-        f"guard, so it is open to everybody. The guard at {place} comes after the route: put @app.get or @app.route "
+        f"the {'view' if views else 'hook'} {name} ({where}) was registered without its guard, so it is open to "
+        f"everybody. The guard at {place} comes after the route: put @app.get or @app.route "
         "above @provider.require_oauth, or register what the guard returns"
     )
 
 
 def _is_above(function: Any, frame: FrameType) -> bool:
     """Return whether the code of a frame, at its line, is a decorator of the function."""
-    code = getattr(_unwrap(function)[-1], "__code__", None)
+    code = getattr(function, "__code__", None)
     if code is None or code.co_name == "<lambda>" or code.co_filename != frame.f_code.co_filename:
         return False
     last = max((line for _, _, line in code.co_lines() if line is not None), default=code.co_firstlineno)
@@ -111,15 +124,15 @@ def _unwrap(function: Any) -> list[Any]:
     return chain
 
 
-def _reach(views: Iterable[Any]) -> set[int]:
-    """Return the identities of all functions that views can call: wrapped ones, and those of closures and classes."""
-    seen: set[int] = set()
+def _reach(views: Iterable[Any]) -> list[Any]:
+    """Return all functions that views can call: wrapped ones, and those of closures and classes."""
+    seen: dict[int, Any] = {}
     waiting = list(views)
     while waiting:
         found = waiting.pop()
         if id(found) in seen:
             continue
-        seen.add(id(found))
+        seen[id(found)] = found
         waiting += [getattr(found, name) for name in ("__wrapped__", "view_class", "__self__") if hasattr(found, name)]
         waiting += [found.func] if isinstance(found, partial) else []
         if ismethod(found):
@@ -134,4 +147,4 @@ def _reach(views: Iterable[Any]) -> set[int]:
             waiting += [one for kind in found.__mro__ for one in vars(kind).values() if callable(one)]
         elif not isinstance(found, ModuleType | flask.Flask | flask.Blueprint):  # such as a decorator that is an object
             waiting += [one for one in getattr(found, "__dict__", {}).values() if callable(one)]
-    return seen
+    return list(seen.values())

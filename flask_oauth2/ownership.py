@@ -102,6 +102,8 @@ class Ownership:
         """The functions that have set up applications."""
         self._setup: FrameType | None = None
         """The function that has called ``init_app`` if it holds the application elsewhere, such as on ``self``."""
+        self._outer: set[tuple[int, CodeType]] = set()
+        """The functions that called the one that has set up the last application, and do not hold it."""
         self._pending: list[Pending] = []
         """What functions have registered before they call ``init_app``."""
 
@@ -112,6 +114,7 @@ class Ownership:
         caller = find_caller()
         frames = [caller, *takewhile(lambda frame: _holds(frame, app), _above(caller.f_back))]
         self._setup = None if _holds(caller, app) else caller
+        self._outer = {_identify(frame) for frame in _above(caller) if not _holds(frame, app)}
         self._factories |= {frame.f_code for frame in frames if frame.f_code.co_name != "<module>"}
         registered = self._shared.copy()
         # what has been registered by the functions that set this application up, which may set up another one
@@ -180,6 +183,8 @@ class Ownership:
             self._write(app, kind, name, value, shown)
             return
         before, frames = self._shared.read(kind, name), list(_above(caller))
+        # a function that has returned calls init_app no more
+        self._pending = [pending for pending in self._pending if any(frame in frames for frame in pending.frames)]
         is_twice = any(
             (kind, name) == (pending.kind, pending.name) and any(frame in frames for frame in pending.frames)
             for pending in self._pending
@@ -222,9 +227,11 @@ class Ownership:
                 return last, False, False
             held = [value for value in list(frame.f_locals.values()) if isinstance(value, flask.Flask)]
             known = [app for app in held if app in self._apps]
-            if known:
-                return (last if last in known else known[-1]), False, False
-            if held or frame.f_code in self._factories:
+            if last in known:
+                return last, False, False
+            if known and _identify(frame) not in self._outer:
+                return known[-1], False, False
+            if len(held) > len(known) or frame.f_code in self._factories:
                 return None, True, frame.f_code not in self._factories
         return None, False, False
 
@@ -254,6 +261,11 @@ def _above(frame: FrameType | None) -> Iterator[FrameType]:
 
 def _holds(frame: FrameType, app: flask.Flask) -> bool:
     return any(value is app for value in list(frame.f_locals.values()))
+
+
+def _identify(frame: FrameType) -> tuple[int, CodeType]:
+    """Return what tells a call from others while it runs, without keeping its local variables."""
+    return id(frame), frame.f_code
 
 
 def _is_closed(app: flask.Flask) -> bool:

@@ -116,11 +116,12 @@ class Resources:
         """
         words = set(scope) - _NO_PERMISSION
         own = {word for word in words if any(word in resource.words for resource in self._all)}
-        if not words:
-            return () if self._is_open_elsewhere else [resource for resource in self._all if not resource.scopes]
-        if not own or words <= self._elsewhere:
+        if words and words <= self._elsewhere:
             return ()
-        return [resource for resource in self._all if own.issubset(resource.words)]
+        if own:
+            return [resource for resource in self._all if own.issubset(resource.words)]
+        is_of_use = self._is_open_elsewhere or not words.isdisjoint(self._elsewhere)
+        return () if is_of_use else [resource for resource in self._all if not resource.scopes]
 
     def opens_elsewhere(self, scope: Scope) -> bool:
         """Return whether a token that is for no resource of the application can be of use.
@@ -129,7 +130,8 @@ class Resources:
         """
         known = {word for resource in self._all for word in resource.words}
         words = set(scope) - _NO_PERMISSION
-        return self._is_open_elsewhere or not words <= known or not words.isdisjoint(self._elsewhere)
+        is_unknown = bool(words) and words.isdisjoint(known)
+        return self._is_open_elsewhere or is_unknown or not words.isdisjoint(self._elsewhere)
 
     def scope_at(self, identifier: str, scope: Scope, others: Iterable[str]) -> Scope:
         """What of a scope is for one resource: without the words that only ``others`` know."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
 from typing import Any, TypeVar, cast
@@ -64,6 +65,13 @@ _LONGEST_CURE = 1000
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class LastRevocation:
+    """The last revocation of a user, and the time from which authorizations are later."""
+
+    first_moment: float = 0.0
+
+
 class Server:
     """An authorization server, and the resource side of the same application.
 
@@ -111,7 +119,10 @@ class Server:
         self.registration_policy = parts.registration_policy
         self.developer_policy = parts.developer_policy
         self.user_is_active = parts.user_is_active
-        self.first_moment = 0.0
+        self.checks_users = parts.user_is_active is not None or parts.callbacks.userloader is not None
+        """Whether the application says which users are active, see :meth:`is_active`."""
+        self.last_revocation = LastRevocation()
+        """Of a user, by this process; shared with the copies that :meth:`at` makes."""
         """The first moment after the last revocation of a user in this process. No authorization begins before it, also
         if the clock stands still or is set back."""
         if settings.guard_checks_user and not (parts.user_is_active or parts.callbacks.userloader):
@@ -248,13 +259,15 @@ class Server:
 
         The application's ``user_is_active`` decides. Without it, a ``userloader`` of the provider must find the user.
         """
-        check = self.user_is_active or self.callbacks.userloader
-        return check is None or check(user_id) not in NOBODY
+        if self.user_is_active is not None:
+            return bool(self.user_is_active(user_id))
+        loader = self.callbacks.userloader
+        return loader is None or loader(user_id) not in NOBODY
 
     def begin_revocation(self, now: float) -> float:
         """Return the time up to which a revocation covers authorizations. Those that begin from now on are later."""
-        last = max(now, self.first_moment)
-        self.first_moment = (int(last * 1000) + 1.5) / 1000
+        last = max(now, self.last_revocation.first_moment)
+        self.last_revocation.first_moment = (int(last * 1000) + 1.5) / 1000
         return last
 
     def end(self, mark: str, now: float) -> None:

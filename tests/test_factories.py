@@ -299,6 +299,34 @@ def test_the_application_may_be_an_attribute() -> None:
             assert own.get_current_user().id == user  # type: ignore[union-attr]
 
 
+class Site:
+    """The application is an attribute, and methods of their own set it up and register."""
+
+    def __init__(self, own: OAuth2Provider, user: str) -> None:
+        self.own, self.user = own, user
+        self.app = new_app()
+        self.init_extensions()
+        self.register_callbacks()
+
+    def init_extensions(self) -> None:
+        self.own.init_app(self.app)
+
+    def register_callbacks(self) -> None:
+        self.own.current_user(lambda: self.user)
+
+
+@pytest.mark.parametrize("is_in_use", [False, True])
+def test_an_older_application_at_hand_is_not_meant(is_in_use: bool) -> None:
+    own = OAuth2Provider(store=MemoryStore())
+    one = Site(own, "ada").app
+    if is_in_use:
+        one.test_client().get("/oauth/authorize")
+    two = Site(own, "bob").app
+    for app, user in ((one, "ada"), (two, "bob")):
+        with app.app_context():
+            assert own.get_current_user().id == user  # type: ignore[union-attr]
+
+
 def test_an_own_part_of_each() -> None:
     own = OAuth2Provider(store=MemoryStore())
 

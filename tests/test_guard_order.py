@@ -73,7 +73,46 @@ class Hold:
         return self.view(*args, **named)
 
 
+def test_a_guard_inside_a_hook_is_none_above_it(made: Made) -> None:
+    app, provider = made
+
+    @app.before_request
+    @provider.require_oauth("notes")
+    def check() -> None:
+        return None
+
+    app.add_url_rule("/notes", "notes", lambda: "all")
+    accept(app, notes=401)
+
+
 class TestMisplaced:
+    @pytest.mark.parametrize("decorate", [keep, hide])
+    def test_above_another_decorator_in_a_factory(self, made: Made, decorate: Any) -> None:
+        app, provider = made
+
+        def register_views() -> None:
+            @provider.require_oauth("notes")
+            @decorate
+            @app.get("/notes")
+            def notes() -> str:
+                return "all"
+
+        register_views()
+        refuse(app, "the view notes (/notes, endpoint 'notes')", *FIX)
+
+    def test_above_a_hook(self, made: Made) -> None:
+        app, provider = made
+        blueprint = flask.Blueprint("api", __name__, url_prefix="/api")
+
+        @provider.require_oauth("notes")
+        @blueprint.before_request
+        def check() -> None:
+            return None
+
+        blueprint.add_url_rule("/notes", "notes", lambda: "all")
+        app.register_blueprint(blueprint)
+        refuse(app, "the hook check (before_request: check)", *FIX)
+
     def test_above_the_route(self, made: Made) -> None:
         app, provider = made
 

@@ -81,7 +81,8 @@ def verify(grant: Grant, verifier: str | None) -> None:
             rule="rfc7636 4.1",
             cure="let the client draw the verifier from A-Z a-z 0-9 - . _ ~, as secrets.token_urlsafe(48) does",
         )
-    if not hmac.compare_digest(_challenge(verifier), grant.challenge.encode("ascii")):
+    challenge = urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]  # S256, section 4.2
+    if not hmac.compare_digest(challenge, grant.challenge.encode("ascii")):
         raise InvalidGrant(
             "code_verifier does not match",
             rule="rfc7636 4.6",
@@ -90,18 +91,14 @@ def verify(grant: Grant, verifier: str | None) -> None:
         )
 
 
-def _challenge(verifier: str) -> bytes:
-    """S256 of a verifier, section 4.2."""
-    return urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]
-
-
 def _cure(verifier: str, challenge: str) -> str:
     """What a client did that sends a verifier which is not that of its challenge."""
     if verifier == challenge:
         return (
             "the client sent code_verifier itself as code_challenge (plain): it must send BASE64URL(SHA256(verifier))"
         )
-    if hmac.compare_digest(_challenge(challenge), verifier.encode("ascii")):
+    swapped = urlsafe_b64encode(sha256(challenge.encode("ascii")).digest())[:43]
+    if hmac.compare_digest(swapped, verifier.encode("ascii")):
         return "the client swapped the two: code_challenge is the hash, code_verifier what was hashed"
     return "let the client keep one verifier for each request, and send that of the request that the code came from"
 

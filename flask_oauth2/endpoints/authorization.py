@@ -106,6 +106,10 @@ class LeaveNeeded:
 Issued = tuple[Authorization, dict[str, str]]
 
 
+_ANSWERED = "answer"
+"""The kind of a grant that says that a form has its answer, and that this is no code."""
+
+
 class AnsweredBefore(InvalidRequest):
     """The user has answered the request, and the client has its answer: there is nothing to tell it again."""
 
@@ -237,6 +241,7 @@ def _decide(
             before = consent.allowed_at(resource) if consent else ()
             return ConsentNeeded(user, client, shown, before)
     elif not allowed:
+        _deny_once(server, asked.answer_id, now)
         server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
     if not server.is_active(user.id):
@@ -247,9 +252,11 @@ def _decide(
     def approve(answer_id: str | None, before: Consent | None) -> tuple[Approval, Consent | None]:
         rests_on = before
         if allowed and consents:
-            rests_on = widened(before, user.id, client.client_id, scope, max(now, server.first_moment), resource)
+            rests_on = widened(
+                before, user.id, client.client_id, scope, max(now, server.last_revocation.first_moment), resource
+            )
         authorization = Authorization(
-            id=values.new_family(max(now, server.first_moment)),
+            id=values.new_family(max(now, server.last_revocation.first_moment)),
             client_id=client.client_id,
             user_id=user.id,
             scope=scope,
@@ -269,12 +276,17 @@ def _decide(
 
     def issue(answer_id: str | None) -> Issued | None:
         authorization, answer, filed = keep_consent(consents if allowed else None, consent, partial(make, answer_id))
+        if answer_id is not None and "code" not in answer:
+            filed.append(_answered(server, answer_id, now))
         if "access_token" in answer and client.expires_at is not None:
             keep(server, client)
         return (authorization, answer) if server.store.issue(asked.kept, filed, int(now)) else None
 
-    issued = _issue_once(server, asked.answer_id, issue)
+    issued = _issue_once(server, asked.answer_id, issue, now)
     if issued is None:
+        is_gone = asked.answer_id is not None and _find_code(server, asked.answer_id)[1] is None
+        if is_gone and consents and consent is None:  # what the user has taken back stays away
+            consents.delete_consent(user.id, client.client_id, server.mark_until(now))
         return _repeat(server, asked, response_types, now)
     authorization, answer = issued
     if consent and not allowed:
@@ -293,20 +305,40 @@ def _send_to_login(
     return LoginNeeded(client, user, int(server.clock()) if prompt_check.asks_for_login(params) else None)
 
 
-def _issue_once(server: Server, answer_id: str | None, issue: Callable[[str | None], Issued | None]) -> Issued | None:
+def _issue_once(
+    server: Server, answer_id: str | None, issue: Callable[[str | None], Issued | None], now: float
+) -> Issued | None:
     """Return what ``issue`` returns for the answer of the user; None if the same form was sent before."""
-    if answer_id is None:
-        return issue(None)
     try:
         return issue(answer_id)
     except Exception as error:
-        if isinstance(error, OAuth2Error):
+        # "a key that is taken already is an error": this form has its answer, which may have been revoked since
+        if answer_id is None or isinstance(error, OAuth2Error) or _claim(server, answer_id, now):
             raise
-        # "a key that is taken already is an error": the code of this form is there, from a request that was faster
-        if _find_code(server, answer_id)[1] is not None:
-            return None
-    # the user has ended what the first request gave, and now allows it again
-    return issue(None)
+    return None
+
+
+def _deny_once(server: Server, answer_id: str | None, now: float) -> None:
+    """Let a form that was denied give no code. Raises :exc:`AnsweredBefore` if it has given one."""
+    if answer_id is None or _claim(server, answer_id, now):
+        return
+    if server.store.get_grant(mint_code(server, answer_id, 0)[1], _ANSWERED) is None:
+        raise AnsweredBefore
+
+
+def _claim(server: Server, answer_id: str, now: float) -> bool:
+    """Save that a form has its answer. Return False if it had one before."""
+    try:
+        return server.store.issue(None, [_answered(server, answer_id, now)], int(now))
+    except OAuth2Error:
+        raise
+    except Exception:  # its key is taken
+        return False
+
+
+def _answered(server: Server, answer_id: str, now: float) -> Grant:
+    """Return a record that takes the key of the code of a form which gives none."""
+    return Grant(key=mint_code(server, answer_id, 0)[1], kind=_ANSWERED, expires_at=int(now))
 
 
 def _repeat(server: Server, asked: Asked, response_types: list[ResponseType], now: float) -> dict[str, str]:

@@ -9,7 +9,6 @@ from ..clients import authenticate
 from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.base import TokenRequest
 from ..messages import NO_STORE, Request, Response
-from ..records import NOBODY
 from ..settings import GRANT_TYPES
 from ..tokens.issue import issue
 from ..users import reject_inactive
@@ -41,8 +40,7 @@ def respond(server: Server, request: Request) -> Response:
         )
     decided = grant.authorize(TokenRequest(request, form, client, server, now))
     user_id = decided.authorization.user_id
-    is_active = server.user_is_active or server.callbacks.userloader
-    if user_id is not None and is_active is not None and is_active(user_id) in NOBODY:
+    if user_id is not None and server.checks_users and not server.is_active(user_id):
         raise reject_inactive(server, decided, now)
     if server.token_handler is not None:
         decided = replace(decided, answer={**decided.answer, **(server.token_handler() or {})})

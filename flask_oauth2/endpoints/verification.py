@@ -98,7 +98,7 @@ def _decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: fl
             return False
         server.tell(signals.consent_denied, **told)
         return True
-    consents, moment = server.consents, max(now, server.first_moment)
+    consents, moment = server.consents, max(now, server.last_revocation.first_moment)
 
     def make(before: Consent | None) -> tuple[Authorization, Consent | None]:
         rests_on = widened(before, user.id, client_id, waiting.scope, moment, waiting.resource) if consents else None

@@ -53,7 +53,7 @@ class TokenRequest:
         if self.server.described:
             resource = audience_check.read(self.form, allowed, self.server.resources(self.request.mount))
         return Authorization(
-            id=values.new_family(max(self.now, self.server.first_moment)),
+            id=values.new_family(max(self.now, self.server.last_revocation.first_moment)),
             client_id=self.client.client_id,
             user_id=None if user_id is ITSELF else identify(user_id),
             scope=allowed,

@@ -110,7 +110,7 @@ class Tokens:
         longest = now + server.longest_lifetime
         ends_at = longest if found.access_ends_at is None else min(found.access_ends_at, longest)
         authorization = Authorization(
-            id=values.new_family(max(server.clock(), server.first_moment)),
+            id=values.new_family(max(server.clock(), server.last_revocation.first_moment)),
             client_id=found.client_id,
             user_id=None if found.user_id is None else identify(found.user_id),
             scope=scopes.parse_option(found.scope),

@@ -361,6 +361,29 @@ class TestDefaultAudience:
         assert "expected 'some of write'" in caplog.text
         assert "OAUTH2_DEFAULT_SCOPE" in caplog.text
 
+    @pytest.mark.spec("rfc8707", "2.1")
+    def test_a_resource_without_scopes_takes_any(self, tmp_path: Any) -> None:
+        app = flask.Flask("notes", instance_path=str(tmp_path))
+        app.config.update(
+            SECRET_KEY="secret", OAUTH2_ISSUER="https://login.example", OAUTH2_SCOPES={"profile": "p", "mail": "m"}
+        )
+        provider = OAuth2Provider(app, store=MemoryStore())
+        provider.protect_resource("/api")
+        app.add_url_rule("/api", "api", provider.require_oauth(dict))
+        site = Site(app, provider, Clock())
+        self.register(site, "profile", "mail")
+        for scope in (None, "profile", "mail profile"):
+            token = self.ask(site, scope=scope).get_json()["access_token"]
+            assert site.call(token, "/api").status_code == 200
+
+    @pytest.mark.spec("rfc8707", "2.1")
+    @pytest.mark.parametrize("scope", ["write mail profile", "write mail offline_access", "write mail"])
+    def test_what_belongs_to_none_makes_no_token_of_use(self, notes: Site, scope: str) -> None:
+        notes.provider.protect_resource("/mail", ["mail"])
+        self.register(notes, *scope.split())
+        assert self.ask(notes, scope=scope).get_json()["error"] == "invalid_target"
+        assert self.ask(notes).get_json()["error"] == "invalid_target"
+
     def test_a_scope_of_another_application_is_for_no_resource_here(self, notes: Site) -> None:
         self.register(notes, "mail")
         assert audience_of(notes, self.ask(notes).get_json()["access_token"]) == ()

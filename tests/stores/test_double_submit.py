@@ -69,6 +69,29 @@ def press(site: Site, page: TestResponse, decision: str = "allow") -> Callable[[
     return send
 
 
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.parametrize("parameters", [{}, LONG])
+@pytest.mark.parametrize(("first", "second"), [("allow", "deny"), ("deny", "allow")])
+def test_the_first_decision_stands(site: Site, parameters: dict[str, str], first: str, second: str) -> None:
+    page = ask(site, **parameters)
+    answer = answer_of(site.allow(page, first))
+    other = site.allow(page, second)
+    assert (other.status_code, other.location) == (400, None)
+    assert "this request was answered before" in other.text
+    if first == "allow":
+        assert site.redeem(answer["code"], client_id="web").status_code == 200
+    else:
+        assert answer["error"] == "access_denied"
+
+
+@pytest.mark.spec("rfc6749", "4.2.2")
+@pytest.mark.parametrize("parameters", [{}, LONG])
+def test_a_form_gives_one_token(site: Site, parameters: dict[str, str]) -> None:
+    page = ask(site, response_type="token", **parameters)
+    assert "access_token" in answer_of(site.allow(page))
+    assert site.allow(page).status_code == 400
+
+
 @pytest.mark.spec("rfc6749", "4.1.2")
 @pytest.mark.parametrize("parameters", [{}, LONG])
 def test_allow_pressed_twice_is_one_code(site: Site, parameters: dict[str, str]) -> None:
@@ -136,16 +159,15 @@ def test_nobody_else_gets_the_code_of_a_form(site: Site) -> None:
     assert site.allow(page, browser=same_user).status_code == 400, "from another browser"
 
 
-def test_who_has_taken_the_consent_back_may_give_it_again(site: Site) -> None:
-    """Whatever became of the first code: it stays dead."""
+def test_an_old_form_gives_back_nothing_that_the_user_has_taken(site: Site) -> None:
     page = ask(site)
     first = answer_of(site.allow(page))["code"]
     consents = site.server.consents
     assert consents is not None
-    assert consents.delete_consent("ada", "web", int(site.clock.now) + 10**6)
-    second = answer_of(site.allow(page))["code"]
-    assert second != first
+    consents.delete_consent("ada", "web", int(site.clock.now) + 10**6)
+    assert site.allow(page).status_code == 400
     assert site.redeem(first, client_id="web").get_json()["error"] == "invalid_grant"
+    second = answer_of(site.allow(ask(site)))["code"]
     assert site.redeem(second, client_id="web").status_code == 200
 
 

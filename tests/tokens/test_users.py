@@ -119,6 +119,25 @@ def test_the_user_may_come_back_at_once(site: Site) -> None:
         assert all(site.refresh(tokens["refresh_token"], secret).status_code == 400 for tokens in own)
 
 
+def test_the_user_may_come_back_at_once_without_an_issuer(tmp_path: Path) -> None:
+    """The clock stands still, and the issuer follows the request."""
+    site = make_site(tmp_path, store=MemoryStore(), OAUTH2_ISSUER=None, TESTING=True)
+    secret = add_client(site)
+    tokens = site.tokens(secret)
+    revoke(site, "ada")
+    assert not site.is_alive(tokens["access_token"])
+    assert site.is_alive(site.tokens(secret)["access_token"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_active"), [(True, True), ("yes", True), (False, False), ([], False), (0, False)]
+)
+def test_what_counts_as_active(tmp_path: Path, answer: object, is_active: bool) -> None:
+    site = make_site(tmp_path, store=MemoryStore())
+    site.provider.user_is_active(lambda user_id: answer)
+    assert site.server.is_active("ada") is is_active
+
+
 def test_the_user_is_asked_for_consent_again(tmp_path: Path) -> None:
     site = make_site(tmp_path, store=MemoryStore())
     site.tokens(site.add_client())

@@ -23,10 +23,13 @@ def prepare_nothing_behind_pooler(engine: Engine) -> None:
     def look(driver: Any, _: object) -> None:
         if driver.prepare_threshold is None:
             return
+        is_idle = driver.info.transaction_status == 0  # else another listener has left a transaction open
         before = driver.autocommit
-        driver.autocommit = True
+        if is_idle:
+            driver.autocommit = True
         ((pid,),) = driver.execute("SELECT pg_backend_pid()").fetchall()
-        driver.autocommit = before
+        if is_idle:
+            driver.autocommit = before
         if pid != driver.info.backend_pid:
             driver.prepare_threshold = None
             log.info("a pooler stands before PostgreSQL: psycopg prepares no statements there")

@@ -36,12 +36,14 @@ def check(page: Page) -> None:
         query = {"client_id": "shop", "response_type": "code", "code_challenge": CHALLENGE}
         return browser.get("/oauth/authorize", query_string=query | {"code_challenge_method": "S256"})
 
-    shown = ask().text
-    assert "ada, may Shop have: notes?" in shown
-    ticket = search(r'name="ticket" value="([^"]+)"', shown)
-    assert ticket is not None
-    form = {"ticket": unescape(ticket[1])}
-    assert "error=access_denied" in browser.post("/oauth/authorize", data=form | {"answer": "no"}).location
+    def form() -> dict[str, str]:
+        shown = ask().text
+        assert "ada, may Shop have: notes?" in shown
+        ticket = search(r'name="ticket" value="([^"]+)"', shown)
+        assert ticket is not None
+        return {"ticket": unescape(ticket[1])}
+
+    assert "error=access_denied" in browser.post("/oauth/authorize", data=form() | {"answer": "no"}).location
 
     view, provider.consent_view = provider.consent_view, None
     shown = ask().text
@@ -51,4 +53,4 @@ def check(page: Page) -> None:
     assert "Read your notes" in shown
 
     provider.consent_view = view
-    assert "?code=" in browser.post("/oauth/authorize", data=form | {"answer": "yes"}).location
+    assert "?code=" in browser.post("/oauth/authorize", data=form() | {"answer": "yes"}).location
