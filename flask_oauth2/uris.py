@@ -7,6 +7,7 @@ Matching is by exact string (:rfc:`9700#section-2.1`); only the port of a native
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, quote
 
@@ -32,9 +33,22 @@ _BROWSER_SCHEMES = frozenset(
         *("chrome", "chrome-search", "chrome-untrusted", "chrome-extension", "moz-extension", "moz-icon"),
         *("ms-browser-extension", "safari-extension", "safari-web-extension", "extension", "devtools", "isolated-app"),
         *("edge", "brave", "opera", "vivaldi", "intent", "android-app"),
+        *(
+            "search",
+            "search-ms",
+            "shell",
+            "hcp",
+            "its",
+            "ms-its",
+            "ms-help",
+            "ms-msdt",
+            "ms-officecmd",
+            "ms-appinstaller",
+        ),
+        *("ms-cxh", "ms-cxh-full", "ie.http", "disk", "disks", "afp", "unknown"),
     }
 )
-"""Schemes that a browser executes, reads itself or resolves to one of its own pages."""
+"""Schemes that a browser executes, reads itself, resolves to one of its own pages or blocks as part of the system."""
 
 _OTHER_PROTOCOLS = frozenset(
     {
@@ -43,6 +57,9 @@ _OTHER_PROTOCOLS = frozenset(
     }
 )
 """Schemes of registered protocols, which no application owns and which take no authorization response."""
+
+_LOOK_ALIKES = ("http+", "http-", "http.", "https+", "https-", "https.")
+"""What a scheme begins with that looks like a web address and is none."""
 
 _ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
 
@@ -78,7 +95,7 @@ def check_registration(uri: str) -> None:
         raise ValueError("holds user information before the host")
     if "%" in parts.netloc:
         raise ValueError("has a host with percent-encoding")
-    if parts.scheme in _BROWSER_SCHEMES or parts.scheme in _OTHER_PROTOCOLS:
+    if parts.scheme in _BROWSER_SCHEMES or parts.scheme in _OTHER_PROTOCOLS or parts.scheme.startswith(_LOOK_ALIKES):
         raise ValueError(f"has the scheme {parts.scheme}, which belongs to no application: use https or your own")
 
 
@@ -200,7 +217,8 @@ def is_interceptable(uri: str) -> bool:
 
 def _cure(client: Client, requested: str) -> str:
     """What to do about a URI that is not registered: how it differs from the nearest that is."""
-    register = update_client(client.client_id, "--redirect-uri …, which names all that are to be registered")
+    known = "".join(f"--redirect-uri {shlex.quote(uri)} " for uri in client.redirect_uris)
+    register = f"{update_client(client.client_id, f'{known}--redirect-uri URI')}, if URI is one of the client"
     for uri in client.redirect_uris:
         difference = _difference(requested, uri)
         if difference:

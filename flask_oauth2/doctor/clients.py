@@ -40,7 +40,7 @@ def redirect_uris(examined: Examined) -> Iterator[Finding]:
         yield said(
             f"a redirect URI {fault}: {several(of)}",
             rule,
-            "flask oauth2 client update ID --redirect-uri …, which names all that are to be registered",
+            "flask oauth2 client update ID --redirect-uri URI, with the option once for each URI that stays registered",
         )
 
 

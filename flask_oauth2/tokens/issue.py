@@ -62,7 +62,7 @@ def issue(
         server.end(authorization.id, now)
         server.tell(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
         raise InvalidGrant(
-            "the grant was used before, so all that came of it has ended",
+            "the code or refresh token was used before, so all tokens of this authorization are revoked",
             rule="rfc9700 4.2.4, 4.14.2",
             came="a replay",
             cure="let the client use each code and refresh token once; the user must authorize it again",
