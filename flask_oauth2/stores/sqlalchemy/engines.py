@@ -160,7 +160,11 @@ def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 def _tune_mysql(connection: Any, _: object) -> None:
     # where the server is not strict, it cuts off what is too long for a column; 50 seconds are too long for a client
-    connection.query("SET sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = 10")
+    strict = "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+    try:
+        connection.query(f"{strict}, innodb_lock_wait_timeout = 10")
+    except connection.Error:  # a server that has no InnoDB and speaks the protocol of MySQL
+        connection.query(strict)
 
 
 def verify_server(engine: Engine) -> None:
