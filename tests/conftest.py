@@ -52,7 +52,7 @@ SLOW = (
 )
 """Files and folders of which each test takes long or needs a server; ``-m "not slow"`` leaves them out."""
 
-SERVERS = ("postgresql", "mariadb", "redis", "chromium")
+SERVERS = ("postgresql", "mariadb", "mysql", "redis", "chromium")
 """Names in a test's ID or fixtures that make it slow, wherever it stands."""
 
 

@@ -81,14 +81,14 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: py
     site = make_site(tmp_path, OAUTH2_DATABASE_URI="postgresql+psycopg2://127.0.0.1/none")
     with pytest.raises(ConfigurationError, match=r"psycopg2.*flask_oauth2\[postgresql\]"):
         site.http.post("/oauth/token", data=FORM)
-    with pytest.raises(ConfigurationError, match="SQLite, PostgreSQL or MariaDB, not in oracle"):
+    with pytest.raises(ConfigurationError, match="SQLite, PostgreSQL, MariaDB or MySQL, not in oracle"):
         make_site(tmp_path, OAUTH2_DATABASE_URI="oracle://127.0.0.1/none")
-    for uri in ("mysql+pymysql://127.0.0.1/none", "mariadb+mysqldb://127.0.0.1/none"):
-        with pytest.raises(ConfigurationError, match=r"must begin with mariadb\+pymysql://"):
-            make_site(tmp_path, OAUTH2_DATABASE_URI=uri)
     monkeypatch.setitem(sys.modules, "pymysql", None)
-    site = make_site(tmp_path, OAUTH2_DATABASE_URI="mariadb+pymysql://127.0.0.1/none")
-    with pytest.raises(ConfigurationError, match=r"pymysql.*flask_oauth2\[mariadb\]"):
-        site.http.post("/oauth/token", data=FORM)
+    for name in ("mariadb", "mysql"):
+        with pytest.raises(ConfigurationError, match=rf"begin the URI with {name}\+pymysql://"):
+            make_site(tmp_path, OAUTH2_DATABASE_URI=f"{name}+mysqldb://127.0.0.1/none")
+        site = make_site(tmp_path, OAUTH2_DATABASE_URI=f"{name}+pymysql://127.0.0.1/none")
+        with pytest.raises(ConfigurationError, match=rf"pymysql.*flask_oauth2\[{name}\]"):
+            site.http.post("/oauth/token", data=FORM)
     with pytest.raises(ConfigurationError, match="OAUTH2_DATABASE_URI"):
         make_site(tmp_path, OAUTH2_DATABASE_URI="nonsense")

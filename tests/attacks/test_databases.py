@@ -12,6 +12,7 @@ import pytest
 from devices import Device, Person, add_device_client
 from servers import PostgreSQLServer, RedisServer
 from stores.mariadb_server import MariaDBServer, find_mariadbd
+from stores.mysql_server import MySQLServer, require_mysqld
 
 from oauth_site import Site, make_site
 
@@ -44,6 +45,13 @@ def mariadb() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def mysql() -> Iterator[str]:
+    with MySQLServer(require_mysqld()) as server:
+        server.run("CREATE DATABASE store CHARACTER SET utf8mb4")
+        yield server.url("store")
+
+
+@pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
@@ -51,7 +59,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.kill()
 
 
-@pytest.fixture(params=["postgresql", "mariadb", "redis"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql", "redis"])
 def site(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Site]:
     url = request.getfixturevalue(request.param)
     named = {"OAUTH2_REDIS_URL": url} if request.param == "redis" else {"OAUTH2_DATABASE_URI": url}

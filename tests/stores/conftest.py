@@ -19,6 +19,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from servers import RedisServer, reserve_port
 from sqlalchemy import MetaData, create_engine
 from stores.mariadb_server import MariaDBServer, find_mariadbd
+from stores.mysql_server import MySQLServer, require_mysqld
 from stores.workers import open_by_url
 
 from flask_oauth2 import MemoryStore
@@ -144,12 +145,15 @@ def mariadb_server() -> Iterator[MariaDBServer]:
 @pytest.fixture
 def mariadb_url(mariadb_server: MariaDBServer) -> str:
     """A fresh database, to which nothing is connected."""
-    drop = "DROP DATABASE IF EXISTS opened"
-    for (connection,) in mariadb_server.run("SELECT id FROM information_schema.processlist WHERE db = 'opened'"):
+    return _open(mariadb_server)
+
+
+def _open(server: MariaDBServer) -> str:
+    for (connection,) in server.run("SELECT id FROM information_schema.processlist WHERE db = 'opened'"):
         with suppress(pymysql.Error):  # it went by itself
-            mariadb_server.run(f"KILL {connection}")
-    mariadb_server.run(drop, "CREATE DATABASE opened")
-    return mariadb_server.url("opened")
+            server.run(f"KILL {connection}")
+    server.run("DROP DATABASE IF EXISTS opened", "CREATE DATABASE opened")
+    return server.url("opened")
 
 
 @pytest.fixture(scope="session")
@@ -161,13 +165,35 @@ def mariadb_store(mariadb_server: MariaDBServer) -> Iterator[SQLAlchemyStore]:
     store.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[MySQLServer]:
+    """A server for the session."""
+    with MySQLServer(require_mysqld()) as server:
+        yield server
+
+
+@pytest.fixture
+def mysql_url(mysql_server: MySQLServer) -> str:
+    """A fresh database, to which nothing is connected."""
+    return _open(mysql_server)
+
+
+@pytest.fixture(scope="session")
+def mysql_store(mysql_server: MySQLServer) -> Iterator[SQLAlchemyStore]:
+    """A store for many tests, each of which finds it empty."""
+    mysql_server.run("CREATE DATABASE contract")
+    store = SQLAlchemyStore.open(mysql_server.url("contract"))
+    yield store
+    store.engine.dispose()
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """A file that is not there yet."""
     return f"sqlite:///{tmp_path / 'oauth2.sqlite'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
 def url(request: pytest.FixtureRequest) -> str:
     """Where a lasting store can be made, which other processes can open too."""
     location: str = request.getfixturevalue(f"{request.param}_url")
@@ -209,6 +235,7 @@ def faithful_callbacks() -> Callbacks:
         "sqlite-application",
         "postgresql",
         "mariadb",
+        "mysql",
         "redis-memory",
         "redis-sqlite",
     ]

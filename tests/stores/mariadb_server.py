@@ -24,8 +24,11 @@ def find_mariadbd() -> str | None:
 class MariaDBServer:
     """Runs inside ``with``; root has no password."""
 
-    def __init__(self, mariadbd: str) -> None:
-        self._mariadbd = mariadbd
+    driver = "mariadb+pymysql"
+    _options: tuple[str, ...] = ()
+
+    def __init__(self, program: str) -> None:
+        self._program = program
         self.directory = Path(tempfile.mkdtemp(prefix="mariadb-"))
         self.port = reserve_port()
         self._user = ["--user=root"] if os.getuid() == 0 else []
@@ -34,15 +37,15 @@ class MariaDBServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> MariaDBServer:
-        make = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run(
-            [*make, f"--datadir={self.directory / 'data'}", *self._user],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env=self._environ,
-        )
+        with (self.directory / "log").open("ab") as log:
+            command = [*self._make(), f"--datadir={self.directory / 'data'}", *self._user]
+            subprocess.run(command, check=True, stdout=log, stderr=log, env=self._environ)
         self.start()
         return self
+
+    def _make(self) -> list[str]:
+        """Return the command that makes the data folder."""
+        return ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -52,9 +55,15 @@ class MariaDBServer:
         """Start, and wait until it answers."""
         options = ["--no-defaults", f"--datadir={self.directory / 'data'}", *self._user, "--bind-address=127.0.0.1"]
         options += [f"--port={self.port}", f"--socket={self.directory / 'socket'}", "--skip-name-resolve"]
+        options += self._options
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._mariadbd, *options], stdout=log, stderr=log, env=self._environ)
-        retry(lambda: self.run("SELECT 1"), PATIENCE, possible_exception=pymysql.Error)
+            self._process = subprocess.Popen([self._program, *options], stdout=log, stderr=log, env=self._environ)
+        retry(self._ask, PATIENCE, possible_exception=pymysql.Error)
+
+    def _ask(self) -> None:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.directory / "log").read_text()
+        self.run("SELECT 1")
 
     def stop(self) -> None:
         """Stop, and wait until it is gone."""
@@ -84,4 +93,4 @@ class MariaDBServer:
 
     def url(self, name: str) -> str:
         """The URI of a database."""
-        return f"mariadb+pymysql://root@127.0.0.1:{self.port}/{name}"
+        return f"{self.driver}://root@127.0.0.1:{self.port}/{name}"

@@ -34,6 +34,7 @@ def new_app(folder: Path, **options: Any) -> flask.Flask:
         ("postgresql://host/name", "postgresql+psycopg://host/name"),
         ("postgresql+psycopg2://host/name", "postgresql+psycopg2://host/name"),
         ("mariadb://host/name", "mariadb+pymysql://host/name"),
+        ("mysql://u:p@host/name?charset=utf8mb4", "mysql+pymysql://u:p@host/name?charset=utf8mb4"),
         ("sqlite:///file", "sqlite:///file"),
     ],
 )
@@ -55,9 +56,10 @@ def test_a_store_opens_by_a_uri_as_platforms_write_it(postgresql_url: str) -> No
 
 
 REFUSED = [
-    ("mysql://host/name", r"not in MySQL.*mariadb\+pymysql://"),
-    ("mysql+pymysql://host/name", r"not in MySQL.*mariadb\+pymysql://"),
-    ("mariadb+mariadbconnector://host/name", r"mariadb\+pymysql://"),
+    ("mysql+mysqldb://host/name", r"to MySQL with PyMySQL, not with mysqldb: .* mysql\+pymysql://.*\[mysql\]"),
+    ("mysql+aiomysql://host/name", r"to MySQL with PyMySQL, not with aiomysql: .* mysql\+pymysql://"),
+    ("mysql+mysqlconnector://host/name", r"mysql\+pymysql://"),
+    ("mariadb+mariadbconnector://host/name", r"mariadb\+pymysql://.*flask_oauth2\[mariadb\]"),
     ("postgresql+pg8000://host/name", r"driver pg8000.*postgresql\+psycopg://.*flask_oauth2\[postgresql\]"),
     ("postgresql+asyncpg://host/name", r"driver asyncpg.*postgresql\+psycopg://"),
     ("sqlite+aiosqlite:///file", r"driver aiosqlite.*sqlite://"),
@@ -72,7 +74,7 @@ def test_a_uri_is_refused_when_the_application_starts(uri: str, said: str, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"), [case for case in REFUSED if case[0].startswith(("mysql+", "postgresql+pg", "sqlite+"))]
+    ("uri", "said"), [case for case in REFUSED if case[0].startswith(("postgresql+pg", "sqlite+"))]
 )
 @pytest.mark.parametrize("provider_first", [True, False])
 def test_the_engine_of_an_application_is_refused_before_it_is_used(

@@ -19,21 +19,21 @@ from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant,
 Close = Callable[[], None]
 
 
-@pytest.fixture(params=["postgresql", "psycopg2", "pooled", "mariadb", "mariadb-plain"])
+@pytest.fixture(params=["postgresql", "psycopg2", "pooled", "mariadb", "mariadb-plain", "mysql", "mysql-plain"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
 def engine_url(request: pytest.FixtureRequest, kind: str) -> str:
-    if kind.startswith("mariadb"):
-        return str(request.getfixturevalue("mariadb_url"))
+    if kind.startswith(("mariadb", "mysql")):
+        return str(request.getfixturevalue(f"{kind.removesuffix('-plain')}_url"))
     url: str = request.getfixturevalue("postgresql_url")
     return url.replace("+psycopg", "+psycopg2") if kind == "psycopg2" else url
 
 
 @pytest.fixture
-def close(engine_url: str, request: pytest.FixtureRequest) -> Close:
+def close(engine_url: str, kind: str, request: pytest.FixtureRequest) -> Close:
     """Close all connections to the database, as the server does after its time for idle ones."""
 
     def close_of_postgresql() -> None:
@@ -47,7 +47,7 @@ def close(engine_url: str, request: pytest.FixtureRequest) -> Close:
             assert closed.fetchall()
 
     def close_of_mariadb() -> None:
-        server: MariaDBServer = request.getfixturevalue("mariadb_server")
+        server: MariaDBServer = request.getfixturevalue(f"{kind.removesuffix('-plain')}_server")
         listed = "SELECT id FROM information_schema.processlist WHERE db = 'opened'"
         connections = server.run(listed)
         assert connections
@@ -56,14 +56,14 @@ def close(engine_url: str, request: pytest.FixtureRequest) -> Close:
         while server.run(listed):
             pass
 
-    return close_of_mariadb if engine_url.startswith("mariadb") else close_of_postgresql
+    return close_of_mariadb if kind.startswith(("mariadb", "mysql")) else close_of_postgresql
 
 
 @pytest.fixture
 def store(engine_url: str, kind: str) -> Iterator[SQLAlchemyStore]:
     """A store that kept connections, one of the pool, and one on an engine of the application's."""
     store = SQLAlchemyStore.open(engine_url)
-    if kind in ("pooled", "mariadb-plain"):
+    if kind in ("pooled", "mariadb-plain", "mysql-plain"):
         store.engine.dispose()
         engine = sa.create_engine(engine_url)
         if kind == "pooled":

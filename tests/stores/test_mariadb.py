@@ -1,4 +1,4 @@
-"""What is MariaDB's own: how it compares, locks, loses connections and changes tables, and what it costs."""
+"""How MariaDB and MySQL compare, lock, lose connections and change tables, and what requests cost there."""
 
 from __future__ import annotations
 
@@ -16,17 +16,35 @@ from budgets import BUDGETS, prepare_works
 from flask_sqlalchemy import SQLAlchemy
 from pytest_postgresql.retry import retry
 from stores.mariadb_server import PATIENCE, MariaDBServer
+from stores.mysql_server import MySQLServer
 from stores.test_sqlalchemy import READS, WRITES, checked_out, fill_pool, reads, unavailable, ways, writes
 
 from flask_oauth2 import ConfigurationError, TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
+from flask_oauth2.stores.sqlalchemy.schema import COLLATIONS
 from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_spa, new_token
 from oauth_site import Site, Statements, make_site
 
 
+@pytest.fixture(params=["mariadb", "mysql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def store(mariadb_url: str, open_store: Callable[[str], SQLAlchemyStore]) -> SQLAlchemyStore:
-    return open_store(mariadb_url)
+def server(request: pytest.FixtureRequest, kind: str) -> MariaDBServer:
+    found: MariaDBServer = request.getfixturevalue(f"{kind}_server")
+    return found
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, kind: str) -> str:
+    return str(request.getfixturevalue(f"{kind}_url"))
+
+
+@pytest.fixture
+def store(url: str, open_store: Callable[[str], SQLAlchemyStore]) -> SQLAlchemyStore:
+    return open_store(url)
 
 
 def connect(server: MariaDBServer, **options: Any) -> Any:
@@ -59,48 +77,48 @@ class TestText:
         assert store.get_grant(grant.key, "code") == grant
 
     def test_what_is_too_long_is_never_cut_off(
-        self, mariadb_server: MariaDBServer, mariadb_url: str, open_store: Callable[[str], SQLAlchemyStore]
+        self, server: MariaDBServer, url: str, open_store: Callable[[str], SQLAlchemyStore]
     ) -> None:
-        (before,) = mariadb_server.run("SELECT @@GLOBAL.sql_mode")
-        mariadb_server.run("SET GLOBAL sql_mode = ''")
+        (before,) = server.run("SELECT @@GLOBAL.sql_mode")
+        server.run("SET GLOBAL sql_mode = ''")
         try:
-            store = open_store(mariadb_url)
+            store = open_store(url)
             with pytest.raises(pymysql.DataError, match="too long"):
                 store.set_client(new_client(client_id="x" * 300))
-            plain = SQLAlchemyStore(sa.create_engine(mariadb_url))
+            plain = SQLAlchemyStore(sa.create_engine(url))
             with pytest.raises(ConfigurationError, match="STRICT_TRANS_TABLES"):
                 plain.check()
             plain.engine.dispose()
         finally:
-            mariadb_server.run(f"SET GLOBAL sql_mode = '{before[0]}'")
+            server.run(f"SET GLOBAL sql_mode = '{before[0]}'")
         store.check()
 
     def test_a_table_that_compares_otherwise_is_refused(self, store: SQLAlchemyStore) -> None:
         with store.engine.begin() as connection:
             connection.execute(sa.text("ALTER TABLE oauth2_consent CONVERT TO CHARACTER SET utf8mb4"))
-        with pytest.raises(ConfigurationError, match=r"oauth2_consent.*utf8mb4_nopad_bin"):
+        with pytest.raises(ConfigurationError, match=rf"oauth2_consent.*{COLLATIONS[store.engine.dialect.name]}"):
             store.check()
 
 
 class TestLocks:
     """Others at the same rows."""
 
-    def test_a_deadlock_is_tried_again(self, mariadb_server: MariaDBServer, store: SQLAlchemyStore) -> None:
+    def test_a_deadlock_is_tried_again(self, server: MariaDBServer, store: SQLAlchemyStore) -> None:
         first, second = new_token(), new_token()
         insert = (
             "INSERT INTO oauth2_token (access_key, authorization_id, client_id, scope, type, issued_at, expires_at)"
             " VALUES (%s, 'f', 'c', '', 'Bearer', 1, 1)"
         )
-        with connect(mariadb_server) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        with connect(server) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
             for _ in range(50):  # the transaction that has done more is let through
                 cursor.execute(insert, (new_key(),))
             cursor.execute(insert, (second.access.key,))
             issued = pool.submit(store.issue, None, [first, second], NOW)
-            retry(lambda: self.assert_waits(mariadb_server), PATIENCE, possible_exception=AssertionError)
+            retry(lambda: self.assert_waits(server), PATIENCE, possible_exception=AssertionError)
             cursor.execute(insert, (first.access.key,))
             other.rollback()
             assert issued.result(PATIENCE) is True
-        assert deadlocks(mariadb_server) > 0
+        assert deadlocks(server) > 0
         assert store.get_access(first.access.key) == first.access
         assert store.get_access(second.access.key) == second.access
 
@@ -108,11 +126,11 @@ class TestLocks:
     def assert_waits(server: MariaDBServer) -> None:
         assert server.run("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
 
-    def test_a_lock_that_is_held_too_long(self, mariadb_server: MariaDBServer, store: SQLAlchemyStore) -> None:
+    def test_a_lock_that_is_held_too_long(self, server: MariaDBServer, store: SQLAlchemyStore) -> None:
         store.engine.dispose()
         sa.event.listen(store.engine, "connect", _be_impatient)
         store.revoke("mark", NOW + 1)
-        with connect(mariadb_server) as other, other.cursor() as cursor:
+        with connect(server) as other, other.cursor() as cursor:
             cursor.execute("SELECT * FROM oauth2_revocation FOR UPDATE")
             with unavailable():
                 store.revoke("mark", FAR)
@@ -129,6 +147,9 @@ def _be_impatient(connection: Any, _: object) -> None:
 
 
 def deadlocks(server: MariaDBServer) -> int:
+    if isinstance(server, MySQLServer):
+        counted = "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'"
+        return int(server.run(counted)[0][0])
     return int(server.run("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")[0][1])
 
 
@@ -136,39 +157,42 @@ class TestUnreachable:
     """503, and then it works again."""
 
     @pytest.mark.parametrize("name", [*READS, *WRITES])
-    def test_connections_that_were_ended(
-        self, mariadb_server: MariaDBServer, store: SQLAlchemyStore, name: str
-    ) -> None:
+    def test_connections_that_were_ended(self, server: MariaDBServer, store: SQLAlchemyStore, name: str) -> None:
         fill_pool(store)
-        kill(mariadb_server)
+        kill(server)
         ways(store)[name]()
         assert checked_out(store) == 0
         for way in ways(store).values():
             way()
 
     @pytest.mark.parametrize("name", WRITES)
-    def test_a_server_that_is_read_only(self, mariadb_server: MariaDBServer, store: SQLAlchemyStore, name: str) -> None:
+    def test_a_server_that_is_read_only(self, server: MariaDBServer, store: SQLAlchemyStore, name: str) -> None:
         url = store.engine.url.set(username="app")
-        mariadb_server.run("CREATE OR REPLACE USER app@'%'", "GRANT ALL ON opened.* TO app@'%'")
+        server.run(
+            "DROP USER IF EXISTS app@'127.0.0.1'",
+            "CREATE USER app@'127.0.0.1'",
+            "GRANT ALL ON opened.* TO app@'127.0.0.1'",
+        )
         application = SQLAlchemyStore(sa.create_engine(url))
-        mariadb_server.run("SET GLOBAL read_only = 1")
+        server.run("SET GLOBAL read_only = 1")
         try:
             with unavailable():
                 ways(application)[name]()
             for read in reads(application).values():
                 read()
         finally:
-            mariadb_server.run("SET GLOBAL read_only = 0")
+            server.run("SET GLOBAL read_only = 0")
         ways(application)[name]()
         application.engine.dispose()
 
     def test_a_server_that_stops_and_starts(
-        self, mariadb_server: MariaDBServer, mariadb_store: SQLAlchemyStore, store: SQLAlchemyStore
+        self, request: pytest.FixtureRequest, kind: str, server: MariaDBServer, store: SQLAlchemyStore
     ) -> None:
-        mariadb_store.engine.dispose()  # its tests would find connections that went with the server
+        kept = request.getfixturevalue(f"{kind}_store")
+        kept.engine.dispose()  # its tests would find connections that went with the server
         token = filed(store, new_token())
         fill_pool(store)
-        with mariadb_server.stopped():
+        with server.stopped():
             for way in ways(store).values():
                 with unavailable():
                     way()
@@ -210,7 +234,7 @@ class TestTables:
     """Each change of a table is committed at once."""
 
     def test_a_first_step_that_was_stopped_half_way_is_done_to_its_end(
-        self, store: SQLAlchemyStore, mariadb_url: str, open_store: Callable[[str], SQLAlchemyStore]
+        self, store: SQLAlchemyStore, url: str, open_store: Callable[[str], SQLAlchemyStore]
     ) -> None:
         with store.engine.begin() as connection:
             for statement in (
@@ -219,13 +243,13 @@ class TestTables:
                 "DROP INDEX ix_oauth2_token_parent ON oauth2_token",
             ):
                 connection.execute(sa.text(statement))
-        again = open_store(mariadb_url)
+        again = open_store(url)
         again.check()
         indexes = {index["name"] for index in sa.inspect(again.engine).get_indexes("oauth2_token")}
         assert "ix_oauth2_token_parent" in indexes
 
     def test_a_later_step_that_was_stopped_half_way_is_done_to_its_end(
-        self, store: SQLAlchemyStore, mariadb_url: str, open_store: Callable[[str], SQLAlchemyStore]
+        self, store: SQLAlchemyStore, url: str, open_store: Callable[[str], SQLAlchemyStore]
     ) -> None:
         store.set_client(new_spa("https://page.example/", "https://other.example/"))
         with store.engine.begin() as connection:
@@ -236,28 +260,26 @@ class TestTables:
                 "DELETE FROM oauth2_origin WHERE origin = 'https://other.example'",
             ):
                 connection.execute(sa.text(statement))
-        again = open_store(mariadb_url)
+        again = open_store(url)
         again.check()
         assert sa.inspect(again.engine).get_indexes("oauth2_origin")
         assert again.has_origin("https://page.example")
         assert again.has_origin("https://other.example")
 
-    def test_a_lock_that_another_worker_keeps(self, mariadb_server: MariaDBServer, mariadb_url: str) -> None:
-        lock = "CONCAT('flask_oauth2 ', MD5('opened'))"
-        with connect(mariadb_server) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+    def test_a_lock_that_another_worker_keeps(self, server: MariaDBServer, url: str) -> None:
+        lock = "CONCAT('flask_oauth2 ', LEFT(SHA2('opened', 256), 32))"
+        with connect(server) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
             cursor.execute(f"SELECT GET_LOCK({lock}, 0)")
-            opened = pool.submit(SQLAlchemyStore.open, mariadb_url)
+            opened = pool.submit(SQLAlchemyStore.open, url)
             waits = "SELECT id FROM information_schema.processlist WHERE state = 'User lock'"
-            ((waiting,),) = retry(
-                lambda: _found(mariadb_server.run(waits)), PATIENCE, possible_exception=AssertionError
-            )
-            mariadb_server.run(f"KILL QUERY {waiting}")
+            ((waiting,),) = retry(lambda: _found(server.run(waits)), PATIENCE, possible_exception=AssertionError)
+            server.run(f"KILL QUERY {waiting}")
             with unavailable():
                 opened.result(PATIENCE)
-            assert not mariadb_server.run("SHOW TABLES", database="opened")
+            assert not server.run("SHOW TABLES", database="opened")
             cursor.execute(f"SELECT RELEASE_LOCK({lock})")
-        SQLAlchemyStore.open(mariadb_url).engine.dispose()
-        assert mariadb_server.run(f"SELECT IS_FREE_LOCK({lock})") == ((1,),)
+        SQLAlchemyStore.open(url).engine.dispose()
+        assert server.run(f"SELECT IS_FREE_LOCK({lock})") == ((1,),)
 
 
 def _found(rows: Any) -> Any:
@@ -272,7 +294,9 @@ class Log:
         self._server = server
 
     def __call__(self, act: Callable[[], Any]) -> Statements:
-        self._server.run("TRUNCATE mysql.general_log", "SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = 1")
+        self._server.run(
+            "TRUNCATE TABLE mysql.general_log", "SET GLOBAL log_output = 'TABLE'", "SET GLOBAL general_log = 1"
+        )
         try:
             act()
         finally:
@@ -285,8 +309,8 @@ class Log:
 
 
 @pytest.fixture
-def log(mariadb_server: MariaDBServer) -> Log:
-    return Log(mariadb_server)
+def log(server: MariaDBServer) -> Log:
+    return Log(server)
 
 
 class TestCost:
@@ -323,8 +347,8 @@ class TestCost:
         assert sent.commits() == most_commits
 
     @pytest.fixture
-    def site(self, tmp_path: Path, mariadb_url: str) -> Iterator[Site]:
-        site = make_site(tmp_path, OAUTH2_DATABASE_URI=mariadb_url)
+    def site(self, tmp_path: Path, url: str) -> Iterator[Site]:
+        site = make_site(tmp_path, OAUTH2_DATABASE_URI=url)
         yield site
         site.store.engine.dispose()
 
@@ -332,9 +356,9 @@ class TestCost:
 class TestApplication:
     """The application's own database and pool."""
 
-    def test_a_whole_flow(self, tmp_path: Path, mariadb_url: str) -> None:
+    def test_a_whole_flow(self, tmp_path: Path, url: str) -> None:
         db = SQLAlchemy()
-        site = make_site(tmp_path, db=db, SQLALCHEMY_DATABASE_URI=mariadb_url)
+        site = make_site(tmp_path, db=db, SQLALCHEMY_DATABASE_URI=url)
         with site.app.app_context():
             db.create_all()
         secret = site.add_client()
@@ -358,12 +382,10 @@ class TestApplication:
         assert application.get_access(token.access.key) == token.access
         engine.dispose()
 
-    def test_a_connection_that_was_ended_in_a_transaction(
-        self, mariadb_server: MariaDBServer, store: SQLAlchemyStore
-    ) -> None:
+    def test_a_connection_that_was_ended_in_a_transaction(self, server: MariaDBServer, store: SQLAlchemyStore) -> None:
         engine = sa.create_engine(store.engine.url, pool_reset_on_return=None, pool_size=1, max_overflow=0)
         application = SQLAlchemyStore(engine)
         application.get_access(new_key())
-        kill(mariadb_server)
+        kill(server)
         assert application.get_access(new_key()) is None
         engine.dispose()

@@ -22,8 +22,12 @@ from flask_oauth2.testing.samples import FAR, NOW, filed, new_token, refreshed, 
 from oauth_site import make_site
 
 PAGE = ROOT / "docs/howto/partitions.rst"
-CUT = {"postgresql": ("postgresql_prepare", "postgresql_cut"), "mariadb": ("mariadb_cut",)}
-BACK = {"postgresql": ("postgresql_back",), "mariadb": ("mariadb_back",)}
+CUT = {
+    "postgresql": ("postgresql_prepare", "postgresql_cut"),
+    "mariadb": ("mariadb_cut",),
+    "mysql": ("mariadb_cut",),
+}
+BACK = {"postgresql": ("postgresql_back",), "mariadb": ("mariadb_back",), "mysql": ("mariadb_back",)}
 RUN = {name for names in (*CUT.values(), *BACK.values()) for name in names}
 
 DAY = 86400
@@ -62,7 +66,7 @@ def execute(store: SQLAlchemyStore, statement: str, **parameters: Any) -> list[A
         return list(result) if result.returns_rows else []
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"])
 def whole(request: pytest.FixtureRequest, open_store: Callable[[str], SQLAlchemyStore]) -> SQLAlchemyStore:
     """A store whose table is in one piece still."""
     return open_store(request.getfixturevalue(f"{request.param}_url"))
@@ -75,7 +79,7 @@ def store(whole: SQLAlchemyStore, open_store: Callable[[str], SQLAlchemyStore]) 
     return open_store(whole.engine.url.render_as_string(hide_password=False))
 
 
-@pytest.fixture(params=["postgresql", "mariadb"], scope="module")
+@pytest.fixture(params=["postgresql", "mariadb", "mysql"], scope="module")
 def kept(request: pytest.FixtureRequest) -> Iterator[SQLAlchemyStore]:
     """A store for many tests."""
     with ExitStack() as stack:
@@ -190,7 +194,7 @@ class TestRecipe:
         assert look() == before
 
     def test_a_table_that_is_cut_otherwise_is_left_alone(self, whole: SQLAlchemyStore) -> None:
-        if whole.engine.dialect.name == "mariadb":
+        if whole.engine.dialect.name != "postgresql":
             execute(whole, "ALTER TABLE oauth2_token DROP INDEX ix_oauth2_token_refresh_key")
             execute(whole, "ALTER TABLE oauth2_token PARTITION BY KEY (access_key) PARTITIONS 2")
         else:
@@ -207,8 +211,9 @@ class TestRecipe:
 def touched(store: SQLAlchemyStore, statement: str, parameters: dict[str, Any]) -> set[str]:
     """The partitions that the server would look into."""
     with store.engine.connect() as connection:
-        if store.engine.dialect.name == "mariadb":
-            rows = connection.exec_driver_sql(f"EXPLAIN PARTITIONS {statement}", parameters).mappings()
+        if store.engine.dialect.name != "postgresql":
+            explain = "EXPLAIN PARTITIONS" if store.engine.dialect.name == "mariadb" else "EXPLAIN FORMAT=TRADITIONAL"
+            rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings()
             return {name for row in rows if row["table"] == "oauth2_token" for name in row["partitions"].split(",")}
         plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))
         return {name for name in names(store) if f" on {name}" in plan}
@@ -329,7 +334,7 @@ class TestPurge:
 
     def test_what_was_filed_since_the_look_keeps_its_own(self, store: SQLAlchemyStore) -> None:
         if store.engine.dialect.name != "postgresql":
-            pytest.skip("MariaDB drops without another look, as the page says")
+            pytest.skip("MariaDB and MySQL drop without another look, as the page says")
         token = filed(store, new_token())
         found = find_partitions(store.engine, store.tables.token)
         assert found is not None
@@ -380,7 +385,7 @@ class TestPurge:
         for complaint in ("made no new partition", "in which nothing lives"):
             before = names(store)
             with store.engine.connect() as backup:
-                backup.execute(sa.text("BEGIN" if store.engine.dialect.name == "mariadb" else "SELECT 1"))
+                backup.execute(sa.text("BEGIN" if store.engine.dialect.name != "postgresql" else "SELECT 1"))
                 backup.execute(sa.text("SELECT count(*) FROM oauth2_token"))
                 assert sum(store.purge(now)) == 0
                 backup.rollback()
@@ -393,7 +398,7 @@ class TestPurge:
         assert before[0] not in names(store)
 
     def test_without_a_last_one(self, store: SQLAlchemyStore) -> None:
-        if store.engine.dialect.name == "mariadb":
+        if store.engine.dialect.name != "postgresql":
             execute(store, "ALTER TABLE oauth2_token DROP PARTITION rest")
         else:
             execute(store, "DROP TABLE oauth2_token_rest")
@@ -402,7 +407,7 @@ class TestPurge:
         assert store.get_refresh(token.refresh_key) == token
 
     def test_where_none_says_how_long_one_is(self, store: SQLAlchemyStore, caplog: pytest.LogCaptureFixture) -> None:
-        if store.engine.dialect.name == "mariadb":
+        if store.engine.dialect.name != "postgresql":
             execute(store, "ALTER TABLE oauth2_token DROP PARTITION p1800230400")
         else:
             execute(store, "DROP TABLE oauth2_token_1800230400")

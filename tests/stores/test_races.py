@@ -69,6 +69,8 @@ TOKEN, REVOKE = "/oauth/token", "/oauth/revoke"
         "postgresql-processes",
         "mariadb-threads",
         "mariadb-processes",
+        "mysql-threads",
+        "mysql-processes",
         "redis_sqlite-threads",
         "redis_sqlite-processes",
         "redis_postgresql-processes",

@@ -54,7 +54,7 @@ def sqlite_store(sqlite_url: str, open_store: OpenStore) -> SQLAlchemyStore:
 
 @pytest.fixture
 def lasting(url: str, open_store: OpenStore) -> SQLAlchemyStore:
-    """A store on SQLite, on PostgreSQL, on MariaDB."""
+    """A store on SQLite, on PostgreSQL, on MariaDB, on MySQL."""
     return open_store(url)
 
 
@@ -108,7 +108,7 @@ class TestOpen:
 
     def test_another_dialect_is_refused(self) -> None:
         engine = sa.create_mock_engine("oracle://", executor=print)
-        with pytest.raises(ConfigurationError, match=r"or MariaDB, not in oracle.*OAUTH2_DATABASE_URI"):
+        with pytest.raises(ConfigurationError, match=r"MariaDB or MySQL, not in oracle.*OAUTH2_DATABASE_URI"):
             SQLAlchemyStore(engine)  # type: ignore[arg-type]
 
 
@@ -201,7 +201,7 @@ class TestSchema:
             open_store(url)
         assert max(self.versions(store)) == known
         columns = {column["name"] for column in sa.inspect(store.engine).get_columns("oauth2_client")}
-        assert ("note" in columns) is (store.engine.dialect.name == "mariadb"), "which has no transaction for tables"
+        assert ("note" in columns) is (store.engine.dialect.name in schema.COLLATIONS), "no transaction for tables"
 
 
 class TestCheck:
@@ -600,10 +600,10 @@ def _session_state(engine: sa.Engine) -> Any:
         return level, getattr(driver, "isolation_level", None), autocommit
 
 
-@pytest.fixture(params=["file", "memory", "postgresql", "mariadb"])
+@pytest.fixture(params=["file", "memory", "postgresql", "mariadb", "mysql"])
 def application(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SQLAlchemy, SQLAlchemyStore]]:
     """Inside an application with Flask-SQLAlchemy, which has a table of its own."""
-    if request.param in ("postgresql", "mariadb"):
+    if request.param in ("postgresql", "mariadb", "mysql"):
         uri = request.getfixturevalue(f"{request.param}_url")
     else:
         uri = f"sqlite:///{tmp_path / 'app.sqlite'}" if request.param == "file" else "sqlite:///:memory:"
@@ -655,7 +655,7 @@ class TestApplication:
         db.session.commit()
         assert self.notes(db) == ["note"]
 
-    @pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+    @pytest.mark.parametrize("server", ["postgresql", "mariadb", "mysql"])
     def test_reading_and_writing_beside_an_open_session(self, request: pytest.FixtureRequest, server: str) -> None:
         url = request.getfixturevalue(f"{server}_url")
         store = request.getfixturevalue("open_store")(url)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine, exc
 
-from ...errors import TemporarilyUnavailable
+from ...errors import ConfigurationError, TemporarilyUnavailable
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def absence(engine: Engine) -> Iterator[None]:
     """What SQLAlchemy itself does in here fails like what we do."""
     try:
         yield
-    except exc.SQLAlchemyError as error:
+    except (exc.SQLAlchemyError, RuntimeError) as error:  # the latter is PyMySQL's if it lacks a package
         raise_absence(engine, getattr(error, "orig", None) or error)
         raise
 
@@ -35,8 +35,8 @@ def is_loss(engine: Engine, error: BaseException, connection: Any) -> bool:
     return dialect.is_disconnect(error, connection, None) or error_number(error) in _CLOSED
 
 
-_CLOSED = {1053, 1927, 4031}
-"""MariaDB's numbers of a connection that the server has closed: it shuts down, was killed, or was idle for too long."""
+_CLOSED = {1053, 1927, 3169, 4031}
+"""Numbers of MariaDB and MySQL for a connection that the server has closed: shutdown, killed, or idle for too long."""
 
 
 def is_closed(driver: Any) -> bool:
@@ -75,7 +75,19 @@ def repeated(engine: Engine, work: Callable[[], T]) -> T:
 
 
 def raise_absence(engine: Engine, error: BaseException) -> None:
-    """Raise :exc:`TemporarilyUnavailable` where that is what an error of the driver's means."""
+    """Raise :exc:`TemporarilyUnavailable` where that is what an error of the driver's means.
+
+    Raises :exc:`ConfigurationError` if the server is MySQL and the URI names MariaDB, or if PyMySQL lacks a package.
+    """
+    if isinstance(error, exc.InvalidRequestError) and "not a MariaDB variant" in str(error):
+        raise ConfigurationError(
+            "the database server is MySQL: begin the URI with mysql+pymysql://, not mariadb"
+        ) from error
+    if isinstance(error, RuntimeError) and "'cryptography' package is required" in str(error):
+        raise ConfigurationError(
+            "the password method of the user of the database needs another package: install cryptography, which is in "
+            "flask_oauth2[mysql]"
+        ) from error
     driver = engine.dialect.loaded_dbapi
     is_away = isinstance(error, driver.OperationalError | driver.InterfaceError | exc.TimeoutError)
     is_read_only = getattr(error, "sqlstate", None) == "25006"  # PostgreSQL, while a standby takes over
@@ -126,10 +138,10 @@ _PASSING = {
     *(1047, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1317, 1927, 1969),  # it goes down, or broke off
     *(1290, 1792, 1836),  # it is read-only, while a replica takes over
 }
-"""MariaDB's numbers of what may work later."""
+"""Numbers of MariaDB and MySQL for errors that pass."""
 
 
 def error_number(error: BaseException | None) -> int:
-    """The number that MariaDB gives an error; 0 for other errors."""
+    """Return the number that MariaDB or MySQL gives an error; 0 for other errors."""
     number = error.args[0] if error and error.args else 0
     return number if isinstance(number, int) else 0

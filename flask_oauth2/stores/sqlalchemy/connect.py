@@ -9,6 +9,7 @@ from .database import Database
 from .forks import watch
 from .mariadb import MariaDB
 from .postgresql import KeptPostgreSQL, PostgreSQL
+from .schema import COLLATIONS
 from .sqlite import InMemory, KeptSQLite, SQLite
 
 _IN_MEMORY = StaticPool, SingletonThreadPool
@@ -26,6 +27,6 @@ def connect(engine: Engine) -> Database:
         if isinstance(pool, QueuePool) and keeps and engine.dialect.driver == "psycopg":
             return KeptPostgreSQL(engine, pool.size())
         return PostgreSQL(engine)
-    if engine.dialect.name == "mariadb":
+    if engine.dialect.name in COLLATIONS:
         return MariaDB(engine)
     return KeptSQLite(engine) if keeps else SQLite(engine)

@@ -14,47 +14,47 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc
 
 from ...errors import ConfigurationError, TemporarilyUnavailable
+from . import schema
 
-DIALECTS = ("sqlite", "postgresql", "mariadb")
-"""Those that the statements are written for."""
-
-_EXTRAS = {"psycopg": "postgresql", "pymysql": "mariadb"}
-"""What must be installed with flask_oauth2, by driver."""
+DIALECTS = ("sqlite", "postgresql", "mariadb", "mysql")
+"""Those that the statements are written for. Each except SQLite is also the name of the extra with its driver."""
 
 _ONE_CONNECTION: dict[str, Any] = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}}
 """For SQLite in memory, where each connection has a database of its own."""
 
 _ONE_MESSAGE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-"""For MariaDB, where each reading would cost a ROLLBACK: nothing of ours leaves a transaction open."""
+"""For MariaDB and MySQL, where each read would cost a ROLLBACK: no code of the extension leaves a transaction open."""
 
+_OLDEST_MYSQL = (8, 0, 17)
+"""The first version with the collation of the tables."""
 
 _DRIVERS = {
     "postgresql": ("psycopg", "psycopg2", "psycopg2cffi"),
     "mariadb": ("pymysql",),
+    "mysql": ("pymysql",),
     "sqlite": ("pysqlite", "pysqlcipher"),
 }
 """Those that work, by dialect, the best one first."""
 
 
+_NAMES = {"mariadb": "MariaDB", "mysql": "MySQL"}
+
+
 def check_dialect(name: str, driver: str) -> None:
     """Raise :exc:`ConfigurationError` for an engine that the statements are not written for."""
-    if name == "mysql":
-        raise ConfigurationError(
-            "flask_oauth2 keeps its tables in SQLite, PostgreSQL or MariaDB, not in MySQL; where the server is MariaDB "
-            "the URI must begin with mariadb+pymysql://"
-        )
     if name not in DIALECTS:
         raise ConfigurationError(
-            f"flask_oauth2 keeps its tables in SQLite, PostgreSQL or MariaDB, not in {name}; set OAUTH2_DATABASE_URI "
-            "or pass a store= of your own"
+            f"flask_oauth2 stores its tables in SQLite, PostgreSQL, MariaDB or MySQL, not in {name}: set "
+            "OAUTH2_DATABASE_URI or pass a custom store="
         )
-    if name == "mariadb" and driver != "pymysql":
+    if name in schema.COLLATIONS and driver not in _DRIVERS[name]:
         raise ConfigurationError(
-            f"flask_oauth2 speaks to MariaDB by PyMySQL, not by {driver}: the URI must begin with mariadb+pymysql://"
+            f"flask_oauth2 connects to {_NAMES[name]} with PyMySQL, not with {driver}: begin the URI with "
+            f"{name}+pymysql:// and install flask_oauth2[{name}]"
         )
     if driver not in _DRIVERS[name]:
         best = "sqlite" if name == "sqlite" else f"{name}+{_DRIVERS[name][0]}"
-        install = "" if name == "sqlite" else f" and install flask_oauth2[{_EXTRAS[_DRIVERS[name][0]]}]"
+        install = "" if name == "sqlite" else f" and install flask_oauth2[{name}]"
         raise ConfigurationError(
             f"flask_oauth2 does not work with the driver {driver}, which is asynchronous or has another parameter "
             f"style: begin the URI with {best}://{install}. Your application may use {driver} in an engine of its own"
@@ -85,19 +85,19 @@ def read_uri(uri: str, option: str = "OAUTH2_DATABASE_URI") -> sa.URL:
         url = sa.make_url(uri)
         if url.drivername == "postgres":  # as platforms such as Heroku write it
             url = url.set(drivername="postgresql")
-        if url.drivername in ("postgresql", "mariadb"):
+        if url.drivername in DIALECTS[1:]:
             drivers = [driver for driver in _DRIVERS[url.drivername] if find_spec(driver) is not None]
             url = url.set(drivername=f"{url.drivername}+{(drivers or _DRIVERS[url.drivername])[0]}")
         check_dialect(url.get_backend_name(), url.get_driver_name())
     except (exc.ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise ConfigurationError(f"{option} is no database URI that SQLAlchemy knows: {error}") from error
     except ModuleNotFoundError as error:
-        raise _lacks(option, error) from error
+        raise _lacks(option, url, error) from error
     return url
 
 
-def _lacks(option: str, error: ModuleNotFoundError) -> ConfigurationError:
-    extra = _EXTRAS.get(str(error.name), "postgresql")
+def _lacks(option: str, url: sa.URL, error: ModuleNotFoundError) -> ConfigurationError:
+    extra = url.drivername.partition("+")[0]
     return ConfigurationError(
         f"{option} needs {error.name}: install flask_oauth2[{extra}], or the driver that it names"
     )
@@ -112,13 +112,13 @@ def create_engine(
     try:
         return sa.create_engine(url, **arguments)
     except ModuleNotFoundError as error:
-        raise _lacks(option, error) from error
+        raise _lacks(option, url, error) from error
     except (exc.ArgumentError, TypeError, ValueError) as error:
         raise ConfigurationError(f"create_engine() does not take OAUTH2_DATABASE_ENGINE_OPTIONS: {error}") from error
 
 
 def _options(url: sa.URL) -> dict[str, Any]:
-    if url.get_backend_name() == "mariadb":
+    if url.get_backend_name() in schema.COLLATIONS:
         return _ONE_MESSAGE
     return _ONE_CONNECTION if is_in_memory(url) else {}
 
@@ -134,8 +134,8 @@ def tune(engine: Engine) -> None:
         if not is_in_memory(engine.url) and "uri" not in engine.url.query:
             os.close(os.open(str(engine.url.database), os.O_CREAT, 0o600))
         event.listen(engine, "connect", _tune_sqlite)
-    elif engine.dialect.name == "mariadb":
-        event.listen(engine, "connect", _tune_mariadb)
+    elif engine.dialect.name in schema.COLLATIONS:
+        event.listen(engine, "connect", _tune_mysql)
 
 
 def tune_application(engine: Engine) -> None:
@@ -158,28 +158,50 @@ def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA cache_size = -16384")
 
 
-def _tune_mariadb(connection: Any, _: object) -> None:
+def _tune_mysql(connection: Any, _: object) -> None:
     # where the server is not strict, it cuts off what is too long for a column; 50 seconds are too long for a client
-    connection.query("SET sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), innodb_lock_wait_timeout = 10")
+    strict = "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+    try:
+        connection.query(f"{strict}, innodb_lock_wait_timeout = 10")
+    except connection.Error:  # a server that has no InnoDB and speaks the protocol of MySQL
+        connection.query(strict)
+
+
+def verify_server(engine: Engine) -> None:
+    """Raise :exc:`ConfigurationError` if the server is not of the kind that the URI names, or too old a MySQL."""
+    if engine.dialect.name != "mysql":  # SQLAlchemy refuses MySQL behind mariadb://; see raise_absence
+        return
+    with engine.connect():
+        dialect: Any = engine.dialect
+    version = dialect.server_version_info or ()
+    if dialect.is_mariadb:
+        raise ConfigurationError("the database server is MariaDB: begin the URI with mariadb+pymysql://, not mysql")
+    if version < _OLDEST_MYSQL:
+        oldest, found = (".".join(map(str, numbers)) for numbers in (_OLDEST_MYSQL, version))
+        raise ConfigurationError(
+            f"flask_oauth2 needs MySQL {oldest} or newer, and the server is MySQL {found}: upgrade the server"
+        )
 
 
 def verify_exactness(engine: Engine, tables: Sequence[str]) -> None:
-    """Raise :exc:`ConfigurationError` where MariaDB takes two ids for the same that are not equal."""
+    """Raise :exc:`ConfigurationError` if MariaDB or MySQL treats two IDs as equal that differ."""
+    collation = schema.COLLATIONS[engine.dialect.name]
     columns = sa.text(
         "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = DATABASE()"
-        " AND table_name IN :tables AND collation_name <> 'utf8mb4_nopad_bin'"
-    ).bindparams(sa.bindparam("tables", list(tables), expanding=True))
+        " AND table_name IN :tables AND collation_name <> :collation"
+    ).bindparams(sa.bindparam("tables", list(tables), expanding=True), collation=collation)
     with engine.connect() as connection:
         found = connection.scalars(columns).all()
         mode = str(connection.scalar(sa.text("SELECT @@sql_mode")))
     if found:
         raise ConfigurationError(
             f"the table {found[0]} compares text in another way than flask_oauth2: ALTER TABLE {found[0]} CONVERT TO "
-            "CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+            f"CHARACTER SET utf8mb4 COLLATE {collation}"
         )
     if "STRICT_" not in mode:
         raise ConfigurationError(
-            "MariaDB cuts off what is too long for a column: add STRICT_TRANS_TABLES to the server's sql_mode"
+            f"{_NAMES[engine.dialect.name]} cuts off what is too long for a column: add STRICT_TRANS_TABLES to the "
+            "server's sql_mode"
         )
 
 
@@ -195,21 +217,22 @@ def create_tables(engine: Engine, metadata: sa.MetaData) -> None:
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
 """By dialect: what lets one of several workers that start at once make the tables."""
 
-_MARIADB_LOCK = "CONCAT('flask_oauth2 ', MD5(DATABASE()))"  # such names are of the whole server
+_MYSQL_LOCK = "CONCAT('flask_oauth2 ', LEFT(SHA2(DATABASE(), 256), 32))"
+"""The name of the lock, which the whole server shares and which may have 64 characters. MySQL 9 has no MD5()."""
 
 
 @contextmanager
 def alone(engine: Engine) -> Iterator[Connection]:
     """A connection, in a transaction where the dialect has one for tables, that no other worker has beside it."""
     with engine.begin() as connection:
-        if engine.dialect.name != "mariadb":
+        if engine.dialect.name not in schema.COLLATIONS:
             connection.execute(sa.text(_LOCKS[engine.dialect.name]))
             yield connection
             return
-        if connection.scalar(sa.text(f"SELECT GET_LOCK({_MARIADB_LOCK}, 60)")) != 1:
+        if connection.scalar(sa.text(f"SELECT GET_LOCK({_MYSQL_LOCK}, 60)")) != 1:
             raise TemporarilyUnavailable("another worker makes the tables", retry_after=1, came="a lock that is held")
         try:
             yield connection
         finally:
             with suppress(exc.SQLAlchemyError):  # a lost connection has lost it too
-                connection.execute(sa.text(f"SELECT RELEASE_LOCK({_MARIADB_LOCK})"))
+                connection.execute(sa.text(f"SELECT RELEASE_LOCK({_MYSQL_LOCK})"))

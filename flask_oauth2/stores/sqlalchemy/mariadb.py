@@ -1,4 +1,4 @@
-"""MariaDB by PyMySQL."""
+"""MariaDB and MySQL with PyMySQL."""
 
 from __future__ import annotations
 

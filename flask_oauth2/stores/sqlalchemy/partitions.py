@@ -5,7 +5,7 @@ files into a partition that is over, so what has expired there need not be delet
 nothing in it lives.
 
 A change of the table needs all of it for a moment, for which all requests wait. It is waited for half a second at most,
-or a second on MariaDB, since requests queue behind it: behind a long backup it is left to the next purge.
+or a second on MariaDB and MySQL, since requests queue behind it: behind a long backup it is left to the next purge.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ class PostgreSQLPartitions(Partitions):
         return True
 
 
-class MariaDBPartitions(Partitions):
+class MySQLPartitions(Partitions):
     """Each begins where the one before ends, and what fits none is before MAXVALUE."""
 
     _listed = """
@@ -262,16 +262,31 @@ class MariaDBPartitions(Partitions):
         if rest:
             change = f"REORGANIZE PARTITION {self._quote(rest.name)} INTO"
             parts.append(f"PARTITION {self._quote(rest.name)} VALUES LESS THAN MAXVALUE")
-        connection.execute(sa.text(f"ALTER TABLE {self._table} WAIT 1 {change} ({', '.join(parts)})"))
+        self._alter(connection, f"{change} ({', '.join(parts)})")
 
     def _drop(self, partition: Partition, now: int) -> bool:
         with self.engine.connect() as connection:
-            name = self._quote(partition.name)
-            connection.execute(sa.text(f"ALTER TABLE {self._table} WAIT 1 DROP PARTITION {name}"))
+            self._alter(connection, f"DROP PARTITION {self._quote(partition.name)}")
         return True
 
+    def _alter(self, connection: Connection, change: str) -> None:
+        """Change the table, and wait for others for a second at most."""
+        before = connection.scalar(sa.text("SELECT @@lock_wait_timeout"))
+        connection.execute(sa.text("SET lock_wait_timeout = 1"))
+        try:
+            connection.execute(sa.text(f"ALTER TABLE {self._table} {change}"))
+        finally:
+            connection.execute(sa.text(f"SET lock_wait_timeout = {before}"))
 
-_BY_DIALECT = {"postgresql": PostgreSQLPartitions, "mariadb": MariaDBPartitions}
+
+class MariaDBPartitions(MySQLPartitions):
+    """The same, with the time to wait in the statement."""
+
+    def _alter(self, connection: Connection, change: str) -> None:
+        connection.execute(sa.text(f"ALTER TABLE {self._table} WAIT 1 {change}"))
+
+
+_BY_DIALECT = {"postgresql": PostgreSQLPartitions, "mariadb": MariaDBPartitions, "mysql": MySQLPartitions}
 
 
 def find_partitions(engine: Engine, table: Table) -> Partitions | None:

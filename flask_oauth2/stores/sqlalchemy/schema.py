@@ -31,11 +31,14 @@ from ... import uris
 from ...errors import ConfigurationError
 from ...records import Client
 
-KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), "mariadb")
-"""A key; MariaDB has no index over a BLOB."""
+COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
+"""By dialect: the collation of the tables. The other collations treat "ada", "Ada" and "ada " as equal."""
 
-LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mariadb")
-"""Text of any length; MariaDB's TEXT ends at 64 KiB."""
+KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), *COLLATIONS)
+"""A key; MariaDB and MySQL have no index over a BLOB."""
+
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), *COLLATIONS)
+"""Text of any length; the TEXT of MariaDB and MySQL ends at 64 KiB."""
 
 JSON = {"json": True}
 """Marks a column of JSON text. The types are SQLAlchemy's own, so that migrations which Alembic generates run."""
@@ -52,7 +55,7 @@ def _compile_false(_: _False, compiler: Any, **options: Any) -> str:
     return str(compiler.process(sa.false(), **options))
 
 
-@compiles(_False, "mariadb")
+@compiles(_False, *COLLATIONS)
 def _compile_zero(*_: Any, **options: Any) -> str:
     return "0"
 
@@ -76,8 +79,12 @@ DEFAULT_PREFIX = "oauth2_"
 _OURS = {"flask_oauth2": True}
 """Tells our tables from an application's own of the same name."""
 
-_MARIADB = {"mariadb_engine": "InnoDB", "mariadb_charset": "utf8mb4", "mariadb_collate": "utf8mb4_nopad_bin"}
-"""Other collations of MariaDB take "ada", "Ada" and "ada " for the same."""
+_MYSQL_OPTIONS = {
+    f"{dialect}_{option}": value
+    for dialect, collation in COLLATIONS.items()
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", collation))
+}
+"""Options of the tables on MariaDB and MySQL."""
 
 
 def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
@@ -96,7 +103,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     if found:
         return Tables(*found)
     client_id = String(255)
-    options: dict[str, Any] = {**_MARIADB, "info": _OURS}
+    options: dict[str, Any] = {**_MYSQL_OPTIONS, "info": _OURS}
 
     def indexed(table: str, name: str, *, unique: bool = False) -> Index:
         """Where there is no value there is nothing to index, so that a token without a refresh token costs less."""
@@ -245,7 +252,7 @@ def _create(connection: Connection) -> None:
 _RANDOM_ID = {
     "sqlite": "lower(hex(randomblob(11)))",
     "postgresql": "left(md5(random()::text || user_id || client_id), 22)",
-    "mariadb": "left(md5(concat(rand(), uuid(), user_id, client_id)), 22)",
+    **dict.fromkeys(COLLATIONS, "left(sha2(concat(rand(), uuid(), user_id, client_id), 256), 22)"),
 }
 """By dialect: 22 characters that are not drawn twice."""
 
@@ -322,7 +329,8 @@ STEPS: tuple[Callable[[Connection], None], ...] = (
 )
 """One step per version of the schema: the first makes the newest, each further one brings an older one forward.
 
-MariaDB commits each change of a table at once, so a step must do what is left where it was stopped half-way before.
+MariaDB and MySQL commit each change of a table at once, so a step must do what is left where it was stopped half-way
+before.
 """
 
 
@@ -374,7 +382,7 @@ def advance(connection: Connection) -> None:
 
     Raises :exc:`ConfigurationError` where the database is newer than this release.
     """
-    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS oauth2_schema (version INTEGER NOT NULL)"))
+    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS oauth2_schema (version INTEGER NOT NULL PRIMARY KEY)"))
     version = _version(connection)
     if version > len(STEPS):
         raise ConfigurationError(

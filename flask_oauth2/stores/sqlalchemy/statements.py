@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine.default import DefaultDialect
 
-from .schema import Tables
+from .schema import COLLATIONS, Tables
 from .upsert import Upsert
 
 MARKS = ("first", "second", "third", "fourth")
@@ -62,6 +62,10 @@ class Statements:
             dialect = cast("type[DefaultDialect]", type(dialect))(
                 paramstyle="named"
             )  # its driver takes parameters by name as well
+        elif dialect.name == "mysql":
+            # a dialect that has seen no server writes the same SQL for each version
+            dialect = cast("type[DefaultDialect]", type(dialect))(paramstyle="pyformat")
+        is_mysql = dialect.name in COLLATIONS
         key: BindParameter[bytes] = bindparam("key")
         mark: BindParameter[str] = bindparam("mark")
         client_id: BindParameter[str] = bindparam("client_id")
@@ -72,7 +76,7 @@ class Statements:
             return str(statement.compile(dialect=dialect))
 
         def sortable(column: ColumnElement[Any]) -> ColumnElement[Any]:
-            """An id, whose text sorts by octets in SQLite and in the collation of the tables in MariaDB."""
+            """An id, whose text sorts by octets in SQLite, and in the collation of the tables elsewhere."""
             return column.collate("C") if dialect.name == "postgresql" else column
 
         def of_revoked_user(table: Table, authorization_id: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -224,6 +228,12 @@ class Statements:
             update(token).where(token.c.access_key == key, *of_second, token.c.used_at.is_(None)).values(used_at=now)
         )
         child = token.alias("child")
+        of_used_child = child.c.parent == key, child.c.used_at.is_not(None)
+        no_child_is_used: ColumnElement[bool] = ~exists().where(*of_used_child)
+        if dialect.name == "mysql":
+            # an UPDATE there reads its own table only behind a derived table, which an aggregate keeps apart
+            used = select(func.count().label("number")).select_from(child).where(*of_used_child).subquery("used")
+            no_child_is_used = select(used.c.number).scalar_subquery() == literal_column("0")
         self.add_sibling = compiled(
             update(token)
             .where(
@@ -232,7 +242,7 @@ class Statements:
                 token.c.used_at > bindparam("since"),
                 token.c.used_at < bindparam("until"),  # a clock that was set back makes nothing good again
                 token.c.siblings < bindparam("most"),
-                ~exists().where(child.c.parent == key, child.c.used_at.is_not(None)),
+                no_child_is_used,
             )
             .values(siblings=token.c.siblings + literal_column("1"))
         )
@@ -267,7 +277,13 @@ class Statements:
         start = {"key": key, "count": bindparam("by"), "expires_at": bindparam("expires_at")}
         count_row = Upsert(dialect.name, counter, start)
         added = {"count": counter.c["count"] + count_row.proposed["count"]}
-        self.count = compiled(count_row.replacing(added).returning(counter.c["count"]))
+        add = count_row.replacing(added)
+        # MySQL has no RETURNING: the transaction reads the row that it has locked
+        self.count = (
+            (compiled(add), compiled(select(counter.c["count"]).where(counter.c.key == key)))
+            if dialect.name == "mysql"
+            else (compiled(add.returning(counter.c["count"])),)
+        )
         user_id: BindParameter[str] = bindparam("user_id")
         # one without an id was added by a migration of the application's: what rests on it cannot be ended as one
         of_user = select(*(c for c in consent.columns if c.name != "user_id")).where(
@@ -280,9 +296,9 @@ class Statements:
         consent_row = Upsert(dialect.name, consent, _everything(consent))
         add_consent = compiled(consent_row.replacing(consent_row.rest, only_if=consent.c.id.is_(None)))
         is_mine = compiled(update(consent).where(*of_id).values(id=consent.c.id))
-        # MariaDB counts 1 for a row that was there and stays as it is: whose id it has says more
+        # MariaDB and MySQL count 1 for a row that was there and stays as it is: whose id it has says more
         self.add_consent: tuple[tuple[str, int | None], ...] = (
-            ((add_consent, None), (is_mine, 1)) if dialect.name == "mariadb" else ((add_consent, 1),)
+            ((add_consent, None), (is_mine, 1)) if is_mysql else ((add_consent, 1),)
         )
         self.change_consent = compiled(
             update(consent)

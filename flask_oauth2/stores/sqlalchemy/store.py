@@ -1,4 +1,4 @@
-"""The default store: SQLite, PostgreSQL by psycopg, and MariaDB by PyMySQL.
+"""The default store: SQLite, PostgreSQL with psycopg, and MariaDB and MySQL with PyMySQL.
 
 Statements are built and compiled once, then handed to the driver with their parameters. Reads run in autocommit, each
 write is one short transaction (SQLite: ``BEGIN IMMEDIATE``), on connections of the engine's pool that are never those
@@ -23,7 +23,7 @@ from . import rows, schema
 from .absence import absence, repeated
 from .connect import connect
 from .database import Step
-from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness
+from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness, verify_server
 from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
 from .statements import DECISION, KEYS, MARKS, ORIGINS, Statements
@@ -57,6 +57,7 @@ class SQLAlchemyStore:
         store = cls(engine)
         tune(engine)
         try:
+            repeated(engine, lambda: verify_server(engine))
             with absence(engine), engine.connect() as connection:
                 is_current = schema.is_current(connection)
             if not is_current:
@@ -86,6 +87,7 @@ class SQLAlchemyStore:
         repeated(self.engine, self._check)
 
     def _check(self) -> None:
+        verify_server(self.engine)
         missing = schema.find_missing(self.engine, self.tables)
         if missing:
             # create_all() adds tables, and no columns to those that are there
@@ -93,7 +95,7 @@ class SQLAlchemyStore:
             if all(not columns for columns in missing.values()):
                 cure += " or create them with provider.create_tables() (flask oauth2 create-tables)"
             raise ConfigurationError(f"the database lacks {schema.describe_missing(missing)}: {cure}")
-        if self.engine.dialect.name == "mariadb":
+        if self.engine.dialect.name in schema.COLLATIONS:
             verify_exactness(self.engine, [table.name for table in self.tables])
         self._find_partitions()
 
@@ -162,7 +164,7 @@ class SQLAlchemyStore:
         try:
             add = Step(self._sql.add_client, rows.write_client(client), 1)
             return self._database.run(add, *self._file_origins(client)) is not None
-        except self.engine.dialect.loaded_dbapi.IntegrityError:  # MariaDB's only word for a key that is there
+        except self.engine.dialect.loaded_dbapi.IntegrityError:  # how MariaDB and MySQL report an existing key
             return False
 
     def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
@@ -219,6 +221,7 @@ class SQLAlchemyStore:
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
         if not self._has_looked:
+            repeated(self.engine, lambda: verify_server(self.engine))
             self._find_partitions()
         if self._by_time and not key.startswith(values.NO_STAMP):
             named = {"key": key, "issued_at": values.second(key), "mark": values.text(key)}
@@ -316,8 +319,9 @@ class SQLAlchemyStore:
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
-        results = self._database.run(Step(self._sql.count, {"key": key, "expires_at": expires_at, "by": by}))
-        return int(results[0][0][0]) if results else 0
+        row = {"key": key, "expires_at": expires_at, "by": by}
+        results = self._database.run(*(Step(sql, row) for sql in self._sql.count))
+        return int(results[-1][0][0]) if results else 0
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""

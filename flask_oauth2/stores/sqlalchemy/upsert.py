@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Table, case
 from sqlalchemy.sql import visitors
 
+from .schema import COLLATIONS
+
 
 class Upsert:
     """The row that is to be inserted.
@@ -19,10 +21,10 @@ class Upsert:
 
     def __init__(self, dialect: str, table: Table, values: Mapping[str, Any]) -> None:
         self._table = table
-        self._is_mariadb = dialect == "mariadb"
-        name = "mysql" if self._is_mariadb else dialect
+        self._is_mysql = dialect in COLLATIONS
+        name = "mysql" if self._is_mysql else dialect
         self._insert: Any = import_module(f"sqlalchemy.dialects.{name}").insert(table).values(values)
-        self.proposed: Any = self._insert.inserted if self._is_mariadb else self._insert.excluded
+        self.proposed: Any = self._insert.inserted if self._is_mysql else self._insert.excluded
         """The row as it would be, for the right side of a change."""
 
     @property
@@ -33,18 +35,21 @@ class Upsert:
 
     @property
     def adding(self) -> Any:
-        """The statement that leaves the row alone that is there; MariaDB's raises the driver's ``IntegrityError``."""
-        return self._insert if self._is_mariadb else self._insert.on_conflict_do_nothing()
+        """Return the statement that leaves an existing row alone.
+
+        On MariaDB and MySQL it raises the driver's ``IntegrityError`` instead.
+        """
+        return self._insert if self._is_mysql else self._insert.on_conflict_do_nothing()
 
     def replacing(self, change: Mapping[str, Any], only_if: ColumnElement[bool] | None = None) -> Any:
         """The statement that changes the row that is there, or leaves it alone unless ``only_if`` holds for it."""
-        if not self._is_mariadb:
+        if not self._is_mysql:
             return self._insert.on_conflict_do_update(
                 index_elements=list(self._table.primary_key), set_=change, where=only_if
             )
         if only_if is None:
             return self._insert.on_duplicate_key_update(dict(change))
-        # MariaDB changes one column after the other, and later ones see the earlier: what is asked for comes last
+        # the server changes one column after the other, and later ones see the earlier: what is asked for comes last
         asked = {element.name for element in visitors.iterate(only_if) if isinstance(element, Column)}
         names = sorted(change, key=lambda name: name in asked)
         return self._insert.on_duplicate_key_update(
