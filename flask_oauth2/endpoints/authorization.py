@@ -330,10 +330,10 @@ def _claim(server: Server, answer_id: str, now: float) -> bool:
     """Save that a form has its answer. Return False if it had one before."""
     try:
         return server.store.issue(None, [_answered(server, answer_id, now)], int(now))
-    except OAuth2Error:
-        raise
-    except Exception:  # its key is taken
-        return False
+    except Exception as error:
+        if isinstance(error, OAuth2Error):
+            raise
+        return False  # its key is taken
 
 
 def _answered(server: Server, answer_id: str, now: float) -> Grant:

@@ -26,7 +26,7 @@ def find_mysqld() -> str | None:
 
 
 def require_mysqld() -> str:
-    """Return the program. Without it the test is skipped, and fails in the gate unless the gate could not install it."""
+    """Return the program. Without it a test is skipped, and fails in the gate if the gate has installed it."""
     found = find_mysqld()
     if found is None:
         is_needed = os.environ.get("CI") == "true" and os.environ.get("MISSING") != "mysql"

@@ -49,7 +49,7 @@ class SQLAlchemyStore:
     def open(cls, uri: str, options: Mapping[str, Any] = MappingProxyType({})) -> SQLAlchemyStore:
         """A store with a database of its own, made or brought forward where that is needed.
 
-        ``options`` are further arguments of :func:`sqlalchemy.create_engine`. An SQLite file is made with mode 0600, in
+        ``options`` are further arguments of ``sqlalchemy.create_engine``. An SQLite file is made with mode 0600, in
         WAL mode with ``synchronous=NORMAL``. Raises :exc:`ConfigurationError` for a database that a newer release has
         written.
         """
