@@ -125,7 +125,7 @@ class Server:
         self.longest_lifetime = settings.longest_lifetime
         self.issuer = settings.issuer or ""
         """Empty if no option names it; :meth:`at` returns the server under the issuer of a request."""
-        self._by_issuer: dict[str, Server] = {}
+        self._by_issuer: dict[str, Server] = {"": self}
         self._url_prefix = url_prefix
         self.sender = sender
         """Who sends the signals: the application."""
@@ -158,7 +158,7 @@ class Server:
             found.issuer, found.clock = issuer, lambda: self.clock()
             found._resources, found.built_metadata = {}, {}
             found.clients = Directory(found)
-            if len(self._by_issuer) < _MOST_ISSUERS:
+            if len(self._by_issuer) <= _MOST_ISSUERS:
                 self._by_issuer[issuer] = found
         return found
 
@@ -254,7 +254,8 @@ class Server:
     def begin_revocation(self, now: float) -> float:
         """Return the time up to which a revocation covers authorizations. Those that begin from now on are later."""
         last = max(now, self.first_moment)
-        self.first_moment = (int(last * 1000) + 1.5) / 1000
+        for server in list(self._by_issuer.values()):  # users are the same under each issuer
+            server.first_moment = (int(last * 1000) + 1.5) / 1000
         return last
 
     def end(self, mark: str, now: float) -> None:

@@ -207,6 +207,15 @@ class TestRegistration:
         assert store.get_client(client.client_id) == first
         assert registration.change_client(client, first) is True
 
+    @pytest.mark.parametrize("field", ["scope", "grant_types"])
+    def test_what_the_operator_took_away_meanwhile_does_not_come_back(self, store: Store, field: str) -> None:
+        registration, client = _registration(store), new_client(scope=("a", "b"), grant_types=("c", "d"))
+        registration.add_client(client)
+        less: dict[str, Any] = {field: getattr(client, field)[:1]}
+        assert registration.change_client(replace(client, **less), client) is True
+        assert registration.change_client(replace(client, name="new"), client) is False
+        assert store.get_client(client.client_id) == replace(client, **less)
+
     @spec("rfc7592", "2.3")
     def test_one_that_was_deleted_meanwhile_is_not_brought_back(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
@@ -979,6 +988,10 @@ class TestConsents:
         consents.delete_consent("user", "client", FAR)
         assert not consents.set_consent(replace(first, scope=("read", "write")), first)
         assert consents.get_consent("user", "client") is None
+        again = new_consent()
+        assert consents.set_consent(again, None)
+        assert not consents.set_consent(replace(first, scope=("read", "write")), first), "it is another one"
+        assert consents.get_consent("user", "client") == again
 
     def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
         consents = _consents(store)
