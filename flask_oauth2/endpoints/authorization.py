@@ -7,6 +7,7 @@ redirect URI are settled an error is the user's to see; from then on it goes to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -105,6 +106,9 @@ class LeaveNeeded:
 
 Issued = tuple[Authorization, dict[str, str]]
 
+
+_TAKEN = re.compile("unique|duplicate", re.IGNORECASE)
+"""What a store says of a key that is taken, see :class:`flask_oauth2.testing.StoreContract`."""
 
 _ANSWERED = "answer"
 """The kind of a grant that says that a form has its answer, and that this is no code."""
@@ -282,7 +286,7 @@ def _decide(
             keep(server, client)
         return (authorization, answer) if server.store.issue(asked.kept, filed, int(now)) else None
 
-    issued = _issue_once(server, asked.answer_id, issue, now)
+    issued = _issue_once(asked.answer_id, issue)
     if issued is None:
         is_gone = asked.answer_id is not None and _find_code(server, asked.answer_id)[1] is None
         if is_gone and consents and consent is None:  # what the user has taken back stays away
@@ -305,17 +309,14 @@ def _send_to_login(
     return LoginNeeded(client, user, int(server.clock()) if prompt_check.asks_for_login(params) else None)
 
 
-def _issue_once(
-    server: Server, answer_id: str | None, issue: Callable[[str | None], Issued | None], now: float
-) -> Issued | None:
+def _issue_once(answer_id: str | None, issue: Callable[[str | None], Issued | None]) -> Issued | None:
     """Return what ``issue`` returns for the answer of the user; None if the same form was sent before."""
     try:
         return issue(answer_id)
     except Exception as error:
-        # "a key that is taken already is an error": this form has its answer, which may have been revoked since
-        if answer_id is None or isinstance(error, OAuth2Error) or _claim(server, answer_id, now):
+        if answer_id is None or not _TAKEN.search(str(error)):
             raise
-    return None
+    return None  # the form has its answer, which may have been revoked since
 
 
 def _deny_once(server: Server, answer_id: str | None, now: float) -> None:
@@ -331,9 +332,9 @@ def _claim(server: Server, answer_id: str, now: float) -> bool:
     try:
         return server.store.issue(None, [_answered(server, answer_id, now)], int(now))
     except Exception as error:
-        if isinstance(error, OAuth2Error):
+        if not _TAKEN.search(str(error)):
             raise
-        return False  # its key is taken
+        return False
 
 
 def _answered(server: Server, answer_id: str, now: float) -> Grant:

@@ -183,13 +183,16 @@ class MemoryStore:
         with self._lock:
             before = self._users.get(user_id, ("", 0))
             self._users[user_id] = max(last_id, before[0]), max(expires_at, before[1])
-            for key, consent in list(self._consents.items()):
-                if self._is_of_revoked_user(user_id, consent.id) and consent.user_id == user_id:
-                    del self._consents[key]
+            self._delete_revoked_consents(user_id)
 
     def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
         """See :meth:`.base.Store.revoked`."""
         return any(mark in self._marks for mark in marks) or (user is not None and self._is_of_revoked_user(*user))
+
+    def _delete_revoked_consents(self, user_id: str) -> None:
+        for key, consent in list(self._consents.items()):
+            if consent.user_id == user_id and self._is_of_revoked_user(user_id, consent.id):
+                del self._consents[key]
 
     def _is_of_revoked_user(self, user_id: str | None, authorization_id: str) -> bool:
         return user_id in self._users and authorization_id <= self._users[user_id][0]
@@ -260,6 +263,7 @@ class MemoryStore:
             for mark in marks:
                 del self._marks[mark]
             for user_id in users:
+                self._delete_revoked_consents(user_id)  # consents that were saved at the moment of the revocation
                 del self._users[user_id]
             for key in counters:
                 del self._counters[key]

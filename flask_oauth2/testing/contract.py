@@ -207,6 +207,15 @@ class TestRegistration:
         assert store.get_client(client.client_id) == first
         assert registration.change_client(client, first) is True
 
+    @pytest.mark.parametrize("field", ["scope", "grant_types"])
+    def test_what_the_operator_took_away_meanwhile_does_not_come_back(self, store: Store, field: str) -> None:
+        registration, client = _registration(store), new_client(scope=("a", "b"), grant_types=("c", "d"))
+        registration.add_client(client)
+        less: dict[str, Any] = {field: getattr(client, field)[:1]}
+        assert registration.change_client(replace(client, **less), client) is True
+        assert registration.change_client(replace(client, name="new"), client) is False
+        assert store.get_client(client.client_id) == replace(client, **less)
+
     @spec("rfc7592", "2.3")
     def test_one_that_was_deleted_meanwhile_is_not_brought_back(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
@@ -640,6 +649,15 @@ class TestUsers:
         assert (store.get_refresh(token.refresh_key) is not None) is is_kept
         assert store.revoked(user=("user", owner.id)) is not is_kept
 
+    def test_the_last_id_itself_is_covered(self, store: Store) -> None:
+        owner = new_authorization()
+        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        store.revoke_user("user", owner.id, FAR)
+        assert store.get_grant(grant.key, "code") is None
+        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_key) is None
+        assert store.revoked(user=("user", owner.id))
+
     def test_what_is_saved_a_moment_later_is_covered(self, store: Store) -> None:
         """Another worker has read the code or the refresh token before, and issues for it now."""
         grant, token = filed(store, new_grant()), filed(store, new_token())
@@ -670,7 +688,27 @@ class TestUsers:
         store.revoke_user("user", self.LAST, FAR)
         assert list(consents.list_consents("user")) == []
         assert consents.get_consent("user", "client") is None
+        assert consents.delete_consent("user", "client", FAR) is False
         assert consents.get_consent("other", "client") == other
+
+    def test_a_consent_that_began_later_is_kept(self, store: Store) -> None:
+        """The clock of another worker may be ahead."""
+        consents, later = _consents(store), new_consent(id=values.new_family(NOW + 1))
+        assert consents.set_consent(later, None)
+        store.revoke_user("user", self.LAST, FAR)
+        assert consents.get_consent("user", "client") == later
+        assert list(consents.list_consents("user")) == [later]
+
+    def test_a_revoked_consent_does_not_come_back_after_the_purge(self, store: Store) -> None:
+        consents = _consents(store)
+        assert consents.set_consent(new_consent(client_id="before"), None)
+        store.revoke_user("user", self.LAST, NOW + 9)
+        again = new_consent(client_id="again", id=values.new_family(NOW + 1))
+        for consent in (new_consent(client_id="saved a moment later"), again):
+            assert consents.set_consent(consent, None)
+        assert sum(store.purge(NOW + 9)) == 1, "the record of the revocation"
+        assert not store.revoked(user=("user", values.new_family(NOW - 1)))
+        assert list(consents.list_consents("user")) == [again]
 
     def test_one_that_is_saved_a_moment_later_is_none(self, store: Store) -> None:
         consents = _consents(store)
@@ -950,6 +988,10 @@ class TestConsents:
         consents.delete_consent("user", "client", FAR)
         assert not consents.set_consent(replace(first, scope=("read", "write")), first)
         assert consents.get_consent("user", "client") is None
+        again = new_consent()
+        assert consents.set_consent(again, None)
+        assert not consents.set_consent(replace(first, scope=("read", "write")), first), "it is another one"
+        assert consents.get_consent("user", "client") == again
 
     def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
         consents = _consents(store)

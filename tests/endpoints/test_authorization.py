@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import flask
 import pytest
 
-from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable, uris
+from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable, uris, values
+from flask_oauth2.pages.base import serializer
 from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
 
 
@@ -459,6 +460,23 @@ def test_consent_needs_the_page(site: Site, form: dict[str, str]) -> None:
         form = {**form, "ticket": tickets.get(form["ticket"], form["ticket"])}
     assert site.browser.post("/oauth/consent", data=form).status_code == 400
     assert site.browser.get("/oauth/consent").status_code == 405
+
+
+@pytest.mark.spec("rfc6749", "10.10")
+def test_a_code_is_derived_with_the_newest_secret_key(new_site: Any) -> None:
+    """A key is changed because others may know it: with it and the form they would find the code."""
+    site = new_site(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"])
+    site.add_client()
+    site.sign_in()
+    page = site.ask()
+    ticket = re.search(r'name="ticket" value="([^"]+)"', page.text)
+    assert ticket is not None
+    answer_id = serializer(site.server, "consent").loads(unescape(ticket[1]))["answer_id"]
+    stamp = values.from_text(answer_id)[:6]
+    with_new, with_old = (
+        values.mint("oac", stamp, values.derive(key, "code", answer_id))[0] for key in (b"new", b"old")
+    )
+    assert answer_of(site.allow(page))["code"] == with_new != with_old
 
 
 def test_the_request_is_checked_again_when_it_is_allowed(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -42,6 +44,36 @@ def test_a_superseded_refresh_token_still_ends_the_family(site: Site, secret: st
     second = site.refresh(first["refresh_token"], secret).get_json()
     site.post("/revoke", ("web", secret), token=first["refresh_token"])
     assert not site.is_alive(second["access_token"])
+
+
+def revoke_refresh_token(site: Site, secret: str, tokens: dict[str, Any]) -> None:
+    site.post("/revoke", ("web", secret), token=tokens["refresh_token"])
+
+
+def replay(site: Site, secret: str, tokens: dict[str, Any]) -> None:
+    assert site.refresh(tokens["refresh_token"], secret).status_code == 200
+    site.clock.forward(site.server.settings.refresh_leeway)
+    assert site.refresh(tokens["refresh_token"], secret).status_code == 400
+
+
+def remove_access(site: Site, secret: str, tokens: dict[str, Any]) -> None:
+    page = site.browser.get("/oauth/applications").text
+    _, ticket = re.findall(r'name="ticket" value="([^"]+)"', page)  # that of web comes after that of other
+    assert site.browser.post("/oauth/applications", data={"ticket": unescape(ticket)}).status_code == 303
+
+
+@pytest.mark.spec("rfc7009", "2.1")
+@pytest.mark.parametrize("end", [revoke_refresh_token, replay, remove_access])
+@pytest.mark.parametrize("purged_after", [0, 60, 1800])
+def test_no_purge_brings_back_what_was_revoked(site: Site, secret: str, end: Any, purged_after: int) -> None:
+    untouched = site.tokens(site.add_client("other"), "other")
+    tokens = site.tokens(secret)
+    end(site, secret, tokens)
+    site.clock.forward(purged_after)
+    sum(site.store.purge(int(site.clock())))
+    assert not site.is_alive(tokens["access_token"])
+    assert site.refresh(tokens["refresh_token"], secret).get_json()["error"] == "invalid_grant"
+    assert site.is_alive(untouched["access_token"])
 
 
 def test_what_is_revoked_stays_so_when_lifetimes_shrink(site: Site, secret: str) -> None:

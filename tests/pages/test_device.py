@@ -381,6 +381,18 @@ def test_a_code_outlives_a_change_of_the_secret_key(tmp_path: Any) -> None:
     assert WRONG in Person(without).type(device.user_code).text
 
 
+def test_a_code_is_saved_under_the_newest_secret_key(tmp_path: Any) -> None:
+    """A key is changed because others may know it: with it and the table they would find the codes."""
+    store = MemoryStore()
+    keys = {"SECRET_KEY": "a new one", "SECRET_KEY_FALLBACKS": ["a secret key of the tests"]}
+    both = make_site(tmp_path / "both", store, OAUTH2_GRANT_TYPES=GRANTS, **keys)
+    add_device_client(both)
+    codes = [user_codes.read(Device(both).user_code) or "" for _ in range(2)]
+    for code in codes:
+        assert both.store.find_device(user_codes.key(code, b"a new one")) is not None
+        assert both.store.find_device(user_codes.key(code, b"a secret key of the tests")) is None
+
+
 def test_where_nobody_signs_in_there_is_no_page(tmp_path: Any) -> None:
     app = flask.Flask("site", instance_path=str(tmp_path))
     app.config.update(SECRET_KEY="x", OAUTH2_ISSUER="https://login.example", OAUTH2_GRANT_TYPES=["device_code"])

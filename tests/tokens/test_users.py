@@ -107,6 +107,17 @@ def test_everything_of_a_user_is_revoked(site: Site) -> None:
     assert site.call(own_client["access_token"]).status_code == 200
 
 
+@pytest.mark.spec("rfc7009", "2.1")
+def test_a_revocation_is_remembered_as_long_as_the_longest_token(site: Site) -> None:
+    secret = add_client(site)
+    other, own = obtain(site, secret, "bob"), obtain(site, secret, "ada")
+    revoke(site)
+    site.clock.forward(site.server.longest_lifetime - 1)
+    sum(site.store.purge(int(site.clock.now)))
+    assert all(site.refresh(tokens["refresh_token"], secret).status_code == 400 for tokens in own)
+    assert all(site.refresh(tokens["refresh_token"], secret).status_code == 200 for tokens in other)
+
+
 def test_the_user_may_come_back_at_once(site: Site) -> None:
     """No time passes for the clock, and then it is set back."""
     secret = add_client(site)
@@ -136,6 +147,29 @@ def test_what_counts_as_active(tmp_path: Path, answer: object, is_active: bool) 
     site = make_site(tmp_path, store=MemoryStore())
     site.provider.user_is_active(lambda user_id: answer)
     assert site.server.is_active("ada") is is_active
+
+
+def test_the_user_may_come_back_at_once_under_any_name_of_this_machine(new_site: NewSite) -> None:
+    """Without ``OAUTH2_ISSUER`` the issuer follows the request, and a program has none."""
+    site = new_site(OAUTH2_ISSUER=None, OAUTH2_GRANT_TYPES=GRANTS)
+    site.provider.usergetter(lambda username, password, client, request: username)
+    auth = "web", site.add_client()
+    form = {"grant_type": "password", "username": "ada", "password": "x", "scope": "profile"}
+
+    def obtain_at(host: str) -> str:
+        answer = site.http.post("/oauth/token", data=form, auth=auth, base_url=f"http://{host}")
+        return str(answer.get_json()["access_token"])
+
+    hosts = ("localhost", "127.0.0.1:5000")
+    for seconds in (0, 0, -3600):
+        site.clock.forward(seconds)
+        own = [obtain_at(host) for host in hosts]
+        assert all(map(site.is_alive, own))
+        revoke(site)
+        assert not any(map(site.is_alive, own))
+        with site.app.test_request_context(base_url="http://localhost"):
+            site.provider.revoke_user("ada")
+    assert all(map(site.is_alive, map(obtain_at, hosts)))
 
 
 def test_the_user_is_asked_for_consent_again(tmp_path: Path) -> None:

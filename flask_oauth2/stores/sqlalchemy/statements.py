@@ -42,6 +42,9 @@ KEYS = 20
 DECISION = ("authorization_id", "consent_id", "client_id", "user_id", "scope", "claims", "resource", "is_denied")
 """The columns of a grant that say what a user decided."""
 
+FURTHER = ("last_id",)
+"""The parameters of deletions that a list of expired rows has between the key and where the next batch begins."""
+
 _BATCH = "500"
 
 
@@ -336,13 +339,27 @@ class Statements:
             compiled(delete(consent).where(consent.c.client_id == key, of_no_client)),
             self.delete_left_origins,
         )
+        count_users, _, delete_user = expired(user_revocation, now, user_revocation.c.expires_at)
+        ended_users = (
+            select(user_revocation.c.user_id, user_revocation.c.last_id, user_revocation.c.user_id)
+            .where(user_revocation.c.expires_at <= now, user_revocation.c.user_id > bindparam("after"))
+            .order_by(user_revocation.c.user_id)
+        )
+        expired_users = (
+            count_users,
+            compiled(ended_users.limit(literal_column(_BATCH)).offset(literal_column("0"))),
+            delete_user,
+            # a consent that was saved at the moment of the revocation would come back without the record
+            compiled(delete(consent).where(consent.c.user_id == key, sortable(consent.c.id) <= bindparam("last_id"))),
+        )
         self.expired = (
             (b"", expired(token, now, token.c.expires_at, token.c.refresh_expires_at, where=of_second)),
             (b"", expired(grant, bindparam("before"), grant.c.expires_at)),
             ("", expired(revocation, now, revocation.c.expires_at)),
-            ("", expired(user_revocation, now, user_revocation.c.expires_at)),
+            ("", expired_users),
             (b"", expired(counter, now, counter.c.expires_at)),
             (0, expired_clients),
         )
         """What purge takes: where the list begins, and the statements that count, list, delete, and delete what goes
-        with it. A row of the list begins with the key and ends with where the next batch begins."""
+        with it. A row of the list begins with the key and ends with where the next batch begins, with :data:`FURTHER`
+        between."""

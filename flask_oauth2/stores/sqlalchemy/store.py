@@ -26,7 +26,7 @@ from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness, verify_server
 from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
-from .statements import DECISION, KEYS, MARKS, ORIGINS, Statements
+from .statements import DECISION, FURTHER, KEYS, MARKS, ORIGINS, Statements
 
 
 class SQLAlchemyStore:
@@ -370,7 +370,8 @@ class SQLAlchemyStore:
             yield from self._purge_partitions(partitions, now, pace)
         for after, (_, list_batch, *deletions) in self._sql.expired[1 if partitions else 0 :]:
             while batch := self._database.fetch(list_batch, after=after, **times):
-                yield from self._delete(deletions, [{"key": row[0], **times} for row in batch], pace)
+                named = [{"key": row[0], **dict(zip(FURTHER, row[1:-1], strict=False)), **times} for row in batch]
+                yield from self._delete(deletions, named, pace)
                 after = batch[-1][-1]
 
     def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], pace: Pace) -> Iterator[int]:
