@@ -121,7 +121,7 @@ class Settings:
     client_id_document_hosts: tuple[str, ...] = _option(
         (),
         "The hosts of such documents that may be on this machine or its own network, as host, host:port or, for any "
-        "port, host:*; on this machine http will do. No other host may.",
+        "port, ``host:*``; on this machine http will do. No other host may.",
         "draft-ietf-oauth-client-id-metadata-document 6.5",
     )
     login_view: str | None = _option(
