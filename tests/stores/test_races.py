@@ -70,7 +70,6 @@ TOKEN, REVOKE = "/oauth/token", "/oauth/revoke"
         "mariadb-threads",
         "mariadb-processes",
         "mysql-threads",
-        "mysql-processes",
         "redis_sqlite-threads",
         "redis_sqlite-processes",
         "redis_postgresql-processes",
