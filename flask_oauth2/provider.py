@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -130,16 +131,19 @@ class OAuth2Provider(Protection):
         ``db.init_app`` may run after ours. Each use of an engine needs an application context.
         """
         pid = os.getpid()
+        if app.extensions.get("sqlalchemy") is db:
+            with app.app_context():  # a database that does not work is refused at once
+                storage.watch(db, pid)
+            return
 
         def watch(_: object, **more: Any) -> None:
             if app.extensions.get("sqlalchemy") is db:
                 flask.appcontext_pushed.disconnect(watch, app)
-                storage.watch(db, pid)
+                # an error in here would leave the context pushed; the store raises it when it opens
+                with suppress(Exception):
+                    storage.watch(db, pid)
 
         flask.appcontext_pushed.connect(watch, app, weak=False)
-        if app.extensions.get("sqlalchemy") is db:
-            with app.app_context():  # a database that does not work is refused at once
-                pass
 
     def __getattr__(self, name: str) -> Any:
         """Says what to use in place of a method of flask-oauthlib that is not here."""

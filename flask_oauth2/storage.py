@@ -126,9 +126,10 @@ def watch(db: SQLAlchemy, pid: int) -> None:
 
 
 def _open_database(app: flask.Flask, db: SQLAlchemy, tables: Tables | None) -> Store:
-    from .stores.sqlalchemy import SQLAlchemyStore
+    from .stores.sqlalchemy import SQLAlchemyStore, check_engine
 
     with app.app_context():
+        check_engine(db.engines.get(None))
         store = SQLAlchemyStore(db.engine, tables)
     store.adopt()
     return store

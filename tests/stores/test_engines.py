@@ -85,8 +85,12 @@ def test_the_engine_of_an_application_is_refused_before_it_is_used(
     if provider_first:
         provider.init_app(app)
         db.init_app(app)
-        with pytest.raises(ConfigurationError, match=said), app.app_context():
-            db.create_all()
+        with app.app_context():
+            assert db.engine
+        app.config["PROPAGATE_EXCEPTIONS"] = True
+        assert not flask.has_app_context(), "an error in a signal would leave the context pushed"
+        with pytest.raises(ConfigurationError, match=said):
+            app.test_client().post("/oauth/token", data={"grant_type": "client_credentials", "client_id": "x"})
     else:
         db.init_app(app)
         with pytest.raises(ConfigurationError, match=said):
