@@ -93,6 +93,13 @@ class TestAuthorizationRequest:
         assert answer["iss"] == "https://login.example"
 
     @pytest.mark.spec("rfc8707", "2")
+    @pytest.mark.parametrize("resource", ["albums", "//login.example/api", "https:", f"{API}#x"])
+    def test_a_client_learns_that_it_must_be_an_absolute_uri(self, two: Site, resource: str) -> None:
+        two.sign_in()
+        assert "absolute URI" in answer_of(two.ask(resource=resource))["error_description"]
+        assert "unknown" in answer_of(two.ask(resource="https://login.example/other"))["error_description"]
+
+    @pytest.mark.spec("rfc8707", "2")
     def test_it_may_be_named_several_times(self, two: Site) -> None:
         two.sign_in()
         page = two.ask(resource=[API, FILES, API], scope="profile write")

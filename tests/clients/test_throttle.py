@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_oauth2 import TemporarilyUnavailable, values
-from flask_oauth2.clients.throttle import Attempt
+from flask_oauth2.clients.throttle import Attempt, network, spend_quota
+from flask_oauth2.server import Server
 from oauth_site import NOW, Site
 
 
@@ -127,6 +128,37 @@ def test_names_that_programs_send_are_compared_however_they_are_spelled(new_site
     assert is_refused(lambda: Attempt(server, "password", " ada", NOW))
     assert is_refused(lambda: Attempt(server, "user_code person", "Ada", NOW, is_guess=True))
     assert not is_refused(lambda: Attempt(server, "user_code person", "ada", NOW, is_guess=True))
+
+
+def has_quota(server: Server, address: str, most: int = 20) -> bool:
+    try:
+        spend_quota(server, "things", most, NOW, address=address)
+    except TemporarilyUnavailable:
+        return False
+    return True
+
+
+def test_a_network_has_a_tenth_of_a_quota_until_half_is_used(new_site: Callable[..., Site]) -> None:
+    server = new_site().server
+    first_half = [has_quota(server, f"192.0.{number}.1") for number in range(5) for _ in range(3)]
+    assert first_half == [True, True, False] * 5
+    second_half = [has_quota(server, f"198.51.{number}.1") for number in range(10) for _ in range(2)]
+    assert second_half == [True, False] * 10
+    assert not has_quota(server, "203.0.113.1"), "all is used"
+
+
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+        ("::ffff:192.0.2.1", "::FFFF:192.0.2.1", "::ffff:192.0.2.2"),
+        ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
+        ("unix", "unix", ""),
+    ],
+)
+def test_the_network_of_an_address(address: str, same: str, other: str) -> None:
+    assert network(address) == network(same)
+    assert network(address) != network(other)
 
 
 def test_other_clients_are_not_touched(site: Site) -> None:
