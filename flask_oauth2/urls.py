@@ -27,6 +27,11 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
 _NUMBER = re.compile(r"(?:[0-9]+|0[Xx][0-9A-Fa-f]*)\Z")
 """A last label that makes the URL standard read the whole host as an IPv4 address."""
 
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that nobody sees and Python calls printable: UTS 46 drops them."""
+
 LONGEST_HOST = 253
 
 
@@ -138,5 +143,7 @@ def _is_stable(label: str) -> bool:
         again = text.encode("punycode").decode("ascii")
     except (UnicodeError, ValueError, OverflowError):
         return False
-    is_name = not text.isascii() and text.isprintable() and again == label[4:]
-    return is_name and normalize("NFKC", text.casefold()) == text.casefold()
+    is_name = not text.isascii() and text.isprintable() and again == label[4:] and not _IGNORED.search(text)
+    # UTS 46 maps what has an upper case or a compatibility form, and keeps two letters that casefold() does not
+    mapped = "".join(letter if letter in "ßς" else letter.casefold() for letter in text)
+    return is_name and normalize("NFKC", mapped) == text

@@ -14,7 +14,7 @@ from typing import Any
 import flask
 import pytest
 
-from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, current_token
+from flask_oauth2 import Client, ConfigurationError, Issue, MemoryStore, OAuth2Provider, current_token
 from flask_oauth2.testing import issue_token, register_client
 
 provider = OAuth2Provider(store=MemoryStore())
@@ -364,3 +364,39 @@ def test_the_helpers_of_tests_find_the_right_one() -> None:
         assert register_client(app, scope="x").client.scope == ("x",)
         with app.app_context():
             assert own.get_current_user().id == app.name  # type: ignore[union-attr]
+
+
+def test_a_grant_of_one_application_is_none_of_another() -> None:
+    shared = OAuth2Provider(store=MemoryStore())
+
+    def create(name: str) -> flask.Flask:
+        app = new_app(name)
+        shared.init_app(app)
+        shared.grant_type(f"urn:example:{name}")(lambda request: Issue(request.authorization()))
+        return app
+
+    def offered(app: flask.Flask) -> set[str]:
+        metadata = app.test_client().get("/.well-known/oauth-authorization-server").get_json()
+        return {name for name in metadata["grant_types_supported"] if name.startswith("urn:example:")}
+
+    apps = {name: create(name) for name in ("first", "second")}
+    assert {name: offered(app) for name, app in apps.items()} == {
+        "first": {"urn:example:first"},
+        "second": {"urn:example:second"},
+    }
+
+
+def test_what_was_registered_before_init_app_is_not_replaced_after_it() -> None:
+    shared = OAuth2Provider(store=MemoryStore())
+
+    def create(replaces: bool) -> flask.Flask:
+        app = new_app()
+        shared.userloader(lambda user_id: {"id": user_id})
+        shared.init_app(app)
+        if replaces:
+            shared.userloader(lambda user_id: {"id": user_id, "name": "another"})
+        return app
+
+    create(False)
+    with pytest.raises(ConfigurationError, match="userloader is registered already"):
+        create(True)

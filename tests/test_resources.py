@@ -500,3 +500,26 @@ def test_a_view_answers_with_and_without_a_slash_at_the_end(new_site: NewSite, r
     assert site.http.post(path, headers=headers).get_json() == {"user": "ada"}
     assert site.http.post(f"{path.rstrip('/')}/nothing/", headers=headers).status_code == 404
     assert site.http.delete(path, headers=headers).status_code == 405
+
+
+@pytest.mark.parametrize("route", ["/mcp", "/mcp/"])
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
+def test_an_optional_guard_holds_with_and_without_a_slash_at_the_end(new_site: NewSite, route: str, path: str) -> None:
+    site = new_site()
+    site.provider.protect_mcp("/mcp", ["write"])
+    view = site.provider.require_oauth(optional=True)(lambda: {"user": current_token.user_id if current_token else ""})
+    site.app.add_url_rule(route, "mcp", view)
+    assert site.http.get(path).get_json() == {"user": ""}
+    assert site.http.get(f"{path.rstrip('/')}/nothing").status_code == 401
+    assert site.call(issue_token(site.app, "ada", "write"), path).get_json() == {"user": "ada"}
+
+
+@pytest.mark.spec("rfc8707", "2.1")
+@pytest.mark.parametrize("path", ["/open/inside", "/outside"])
+def test_only_a_guard_outside_of_all_resources_takes_tokens_for_none(new_site: NewSite, path: str) -> None:
+    site = new_site()
+    site.provider.protect_resource("/open")
+    site.app.add_url_rule(path, "view", site.provider.require_oauth()(dict))
+    site.add_client(secret=None, scope=())
+    token = site.tokens(scope=None)["access_token"]
+    assert site.call(token, path).status_code == 200

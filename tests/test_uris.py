@@ -32,6 +32,8 @@ def client(*redirect_uris: str, application_type: str = "native") -> Client:
         "HTTP://LOCALHOST:3000/cb",
         "https://print.example:443/back",
         "https://xn--bcher-kva.example/back",
+        "https://xn--strae-oqa.example/back",
+        "https://xn--kxa6ajbbmh.example/back",
         "https://my_shop.example/back",
         "https://93.184.216.34/back",
         "https://[2606:2800:220:1::1]:8443/back",
@@ -111,6 +113,13 @@ def test_registrable(uri: str) -> None:
         ("https://xn--.example/back", "Punycode"),
         ("https://xn--99999999999.example/back", "Punycode"),
         ("https://xn--a.example/back", "Punycode"),
+        ("https://xn---u1d.example/back", "Punycode"),  # an encoding that no encoder writes
+        # what a browser would turn into another name: fullwidth, a ligature, upper case, decomposed, a selector
+        ("https://xn--pple-zg0y.example/back", "Punycode"),
+        ("https://xn--nance-td82a.example/back", "Punycode"),
+        ("https://xn--pfel-zja.example/back", "Punycode"),
+        ("https://xn--cafe-yvc.example/back", "Punycode"),
+        ("https://xn--a-bga1355q.example/back", "Punycode"),
         (f"https://{'a' * 250}.example/back", "domain name"),
         ("https://print.example\\evil.example/back", "character"),
         ("https://print\u3002example/back", "character"),
@@ -252,6 +261,7 @@ def test_the_query_is_kept_when_parameters_are_added(uri: str, expected: str) ->
         ("HTTPS://A.Example:443/cb", False, False, False, "a.example"),
         ("hTTps://[2606:2800:220:1::1]/cb", False, False, False, "[2606:2800:220:1::1]"),
         ("http://localhost:1/cb", True, True, False, ""),
+        ("https://localhost:1/cb", False, False, False, "localhost:1"),
         ("HTTP://LocalHost:1/cb", True, True, False, ""),
         ("http://a.example/cb", True, False, False, ""),
         ("com.trails.app:/done", True, True, True, ""),
@@ -267,6 +277,42 @@ def test_what_is_concluded_from_a_uri_does_not_depend_on_case(
     assert uris.is_on_device(uri) is is_on_device
     assert uris.opens_application(uri) is opens_application
     assert uris.host_and_port(uri) == host
+
+
+@pytest.mark.spec("rfc7591", "5")
+@pytest.mark.parametrize(
+    ("page", "uri", "is_of_host"),
+    [
+        ("https://a.example/about", "https://a.example:8443/cb", True),
+        ("HTTPS://A.example/about", "https://a.example/cb", True),
+        ("https://a.example/about", "https://b.example/cb", False),
+        ("http://localhost/about", "https://localhost/cb", False),
+        ("https://localhost/about", "http://localhost:5000/cb", False),
+        ("https://a.example/about", "com.trails.app://a.example/cb", False),
+        ("https:/about", "https:/cb", False),
+    ],
+)
+def test_a_page_is_of_the_host_of_a_uri(page: str, uri: str, is_of_host: bool) -> None:
+    assert uris.is_of_host(page, uri) is is_of_host
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_harmless"),
+    [
+        ("https://a.example/cb", True),
+        ("http://a.example/cb", True),
+        ("com.trails.app:/cb", True),
+        ("mailto:a@a.example", True),
+        ("javascript:alert(1)", False),
+        ("JavaScript://a.example/%0aalert(1)", False),
+        ("data:text/html,x", False),
+        ("https://a.example%2eevil.example/cb", False),
+        ("/cb", False),
+        ("", False),
+    ],
+)
+def test_the_least_that_a_redirect_uri_must_fulfill(uri: str, is_harmless: bool) -> None:
+    assert uris.is_harmless(uri) is is_harmless
 
 
 @pytest.mark.spec("oauth-v2-1", "3.2")

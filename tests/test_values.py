@@ -9,6 +9,7 @@ from math import inf, nextafter
 import pytest
 
 from flask_oauth2 import values
+from flask_oauth2.settings import Settings
 
 STAMP = values.stamp(1_800_000_000.25)
 
@@ -115,6 +116,12 @@ def test_a_value_is_masked_wherever_it_stands(before: str, prefix: str) -> None:
 @pytest.mark.parametrize("text", ["oat_meal_for_breakfast_and_lunch", "ost_.eyJhIjoxfQeyJhIjoxfQ.sig"])
 def test_whatever_has_a_default_prefix_is_masked(text: str) -> None:
     assert values.mask(text) == f"{text[:4]}…"
+
+
+@pytest.mark.parametrize(("kind", "prefix"), Settings().prefixes.items())
+def test_every_default_prefix_is_masked_though_the_rest_looks_like_a_word(kind: str, prefix: str) -> None:
+    assert values.mask(f"came {prefix}_{'a' * 20}") == f"came {prefix}_…", kind
+    assert values.mask(f"came {prefix}x_{'a' * 20}") == f"came {prefix}x_{'a' * 20}"
 
 
 def test_a_long_word_is_masked_as_fast_as_a_short_one() -> None:

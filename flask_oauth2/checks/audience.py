@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 MOST = 10
 """How many resources a request may name; each is kept with the codes and tokens that come of it."""
 
-LONGEST = 2000
-"""Characters of one."""
-
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+\Z")
 """Those of a URI without a fragment, :rfc:`3986#section-2`."""
 
@@ -112,7 +109,7 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
         raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", came=len(named))
     found = []
     for uri in named:
-        parts = split(uri) if len(uri) <= LONGEST and _CHARACTERS.match(uri) else None
+        parts = split(uri) if _CHARACTERS.match(uri) else None
         if parts is None or not parts.scheme or not (parts.netloc or parts.path):
             raise InvalidTarget(
                 "resource must be an absolute URI without a fragment",

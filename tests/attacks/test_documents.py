@@ -295,3 +295,26 @@ def test_a_document_of_this_very_site_vouches_for_nobody(host: str) -> None:
     assert server.clients.documents is not None
     server.clients.documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())
     assert isinstance(server.clients.documents.find(url), Failure)
+
+
+def test_nor_does_one_of_the_address_that_the_issuer_follows() -> None:
+    """Without ``OAUTH2_ISSUER`` each loopback name has an issuer of its own."""
+    from flask_oauth2 import MemoryStore
+    from flask_oauth2.clients.document_cache import Failure
+    from flask_oauth2.fetch import Fetched
+    from flask_oauth2.server import Server
+    from flask_oauth2.settings import Settings
+
+    hosts = ("localhost:5000", "localhost:8000")
+    settings = Settings(client_id_documents=True, client_id_document_hosts=hosts, default_scope=("profile",))
+    documents = Server(settings, MemoryStore).at("http://localhost:5000").clients.documents
+    assert documents is not None
+    found = []
+    for host in hosts:
+        url = f"http://{host}/uploads/7.json"
+        body = json.dumps({"client_id": url, "client_name": "Support", "redirect_uris": ["https://evil.example/cb"]})
+        documents.fetch = lambda *_, body=body: Fetched({"content-type": "application/json"}, body.encode())
+        found.append(documents.find(url))
+    own, other = found
+    assert isinstance(own, Failure)
+    assert not isinstance(other, Failure)

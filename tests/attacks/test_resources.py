@@ -202,6 +202,21 @@ def test_a_mounted_application_sees_its_own_paths_alone(new_site: NewSite) -> No
     assert answer.status_code != 200 or "path=/x " in answer.text, answer.text
 
 
+@pytest.mark.spec("rfc8707", "2")
+@pytest.mark.parametrize("path", ["/files/admin/x", "/files//admin/x", "/files///admin//x", "//files/admin/x"])
+def test_superfluous_slashes_lead_to_no_other_resource(new_site: NewSite, path: str) -> None:
+    """A mounted application may read several slashes as one."""
+    site = new_site()
+    site.provider.protect_resource("/files", ["profile"], wsgi_app=echo)
+    site.provider.protect_resource("/files/admin", ["mail"])
+    token = token_for(site, "https://login.example/files")
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = site.http.get("/", headers=headers, environ_overrides={"PATH_INFO": path})
+    assert answer.status_code in (401, 404), answer.text
+    assert "path=" not in answer.text
+    assert site.call(token, "/files/x").status_code == 200
+
+
 def test_a_mounted_application_of_flask_can_demand_more(new_site: NewSite) -> None:
     inner = flask.Flask("inner")
 

@@ -93,6 +93,13 @@ class TestAuthorizationRequest:
         assert answer["iss"] == "https://login.example"
 
     @pytest.mark.spec("rfc8707", "2")
+    @pytest.mark.parametrize("resource", ["albums", "//login.example/api", "https:", f"{API}#x"])
+    def test_a_client_learns_that_it_must_be_an_absolute_uri(self, two: Site, resource: str) -> None:
+        two.sign_in()
+        assert "absolute URI" in answer_of(two.ask(resource=resource))["error_description"]
+        assert "unknown" in answer_of(two.ask(resource="https://login.example/other"))["error_description"]
+
+    @pytest.mark.spec("rfc8707", "2")
     def test_it_may_be_named_several_times(self, two: Site) -> None:
         two.sign_in()
         page = two.ask(resource=[API, FILES, API], scope="profile write")
@@ -152,6 +159,31 @@ class TestWithoutOne:
         site = make_resources(new_site(), "/files")  # /api/me is outside now
         token = site.tokens(scope="profile write mail")["access_token"]
         assert audience_of(site, token) == (FILES,), "values that belong to no resource do not take part"
+
+    @pytest.mark.parametrize(
+        ("view_scope", "scope", "opens"),
+        [(None, "", "/outside"), ("mail", "mail write", "/outside"), ("mail", "", "/open")],
+    )
+    def test_a_resource_without_scopes_comes_after_the_views_outside(
+        self, new_site: NewSite, view_scope: str | None, scope: str, opens: str
+    ) -> None:
+        """No resource knows the scope: the token is for what accepts it, the views outside first."""
+        site = new_site()
+        site.provider.protect_resource("/open")
+
+        @site.app.get("/open")
+        def inside() -> Any:
+            return {}
+
+        @site.app.get("/outside")
+        @site.provider.require_oauth(*[view_scope] if view_scope else [])
+        def outside() -> Any:
+            return {}
+
+        site.app.view_functions["me"] = site.app.view_functions["inside"]  # which demands profile
+        site.add_client(secret=None, scope=tuple(scope.split()))
+        token = site.tokens(scope=scope or None)["access_token"]
+        assert {path for path in ("/open", "/outside") if site.call(token, path).status_code == 200} == {opens}
 
     @pytest.mark.spec("rfc8707", "2.1")
     def test_of_several_that_know_it_one_must_be_named(self, new_site: NewSite) -> None:

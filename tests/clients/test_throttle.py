@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flask_oauth2 import values
+from flask_oauth2 import TemporarilyUnavailable, values
+from flask_oauth2.clients.throttle import Attempt, network, spend_quota
+from flask_oauth2.server import Server
 from oauth_site import NOW, Site
 
 
@@ -86,6 +88,77 @@ def test_guesses_from_many_networks_count_together_at_last(new_site: Callable[..
     assert from_address(site, "192.0.2.2", "correct horse") == 200, "right ones do not count"
     assert [from_address(site, network, "guess") for network in networks[99:]] == [401, 429]
     assert from_address(site, "192.0.2.2", "correct horse") == 429
+
+
+def is_refused(attempt: Callable[[], Attempt]) -> bool:
+    try:
+        attempt().withdraw()
+    except TemporarilyUnavailable:
+        return True
+    return False
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_guesses_from_many_networks_at_one_credential_lock_out_no_other(new_site: Callable[..., Site]) -> None:
+    server = new_site(OAUTH2_THROTTLE_FAILURES=1).server
+    for number in range(100):
+        Attempt(server, "client_secret", "web", NOW, f"198.51.{number}.1").failed()
+    assert is_refused(lambda: Attempt(server, "client_secret", "web", NOW, "192.0.2.1"))
+    assert not is_refused(lambda: Attempt(server, "client_secret", "other", NOW, "192.0.2.1"))
+    assert not is_refused(lambda: Attempt(server, "password", "web", NOW, "192.0.2.1"))
+
+
+@pytest.mark.spec("rfc6749", "2.3.1")
+def test_attempts_that_are_refused_do_not_count(new_site: Callable[..., Site]) -> None:
+    """As of a client that makes many requests at once, all with the right secret."""
+    server = new_site(OAUTH2_THROTTLE_FAILURES=1).server
+    in_flight = [Attempt(server, "client_secret", "web", NOW) for _ in range(5)]
+    for _ in range(6):
+        assert is_refused(lambda: Attempt(server, "client_secret", "web", NOW))
+    for attempt in in_flight:
+        attempt.withdraw()
+    assert not is_refused(lambda: Attempt(server, "client_secret", "web", NOW))
+
+
+def test_names_that_programs_send_are_compared_however_they_are_spelled(new_site: Callable[..., Site]) -> None:
+    """People and user codes are named by the server itself, so there each spelling is another one."""
+    server = new_site(OAUTH2_THROTTLE_FAILURES=1).server
+    Attempt(server, "password", "Ada", NOW).failed()
+    Attempt(server, "user_code person", "Ada", NOW, is_guess=True).failed()
+    assert is_refused(lambda: Attempt(server, "password", " ada", NOW))
+    assert is_refused(lambda: Attempt(server, "user_code person", "Ada", NOW, is_guess=True))
+    assert not is_refused(lambda: Attempt(server, "user_code person", "ada", NOW, is_guess=True))
+
+
+def has_quota(server: Server, address: str, most: int = 20) -> bool:
+    try:
+        spend_quota(server, "things", most, NOW, address=address)
+    except TemporarilyUnavailable:
+        return False
+    return True
+
+
+def test_a_network_has_a_tenth_of_a_quota_until_half_is_used(new_site: Callable[..., Site]) -> None:
+    server = new_site().server
+    first_half = [has_quota(server, f"192.0.{number}.1") for number in range(5) for _ in range(3)]
+    assert first_half == [True, True, False] * 5
+    second_half = [has_quota(server, f"198.51.{number}.1") for number in range(10) for _ in range(2)]
+    assert second_half == [True, False] * 10
+    assert not has_quota(server, "203.0.113.1"), "all is used"
+
+
+@pytest.mark.parametrize(
+    ("address", "same", "other"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+        ("::ffff:192.0.2.1", "::FFFF:192.0.2.1", "::ffff:192.0.2.2"),
+        ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
+        ("unix", "unix", ""),
+    ],
+)
+def test_the_network_of_an_address(address: str, same: str, other: str) -> None:
+    assert network(address) == network(same)
+    assert network(address) != network(other)
 
 
 def test_other_clients_are_not_touched(site: Site) -> None:

@@ -668,15 +668,17 @@ class Away(MemoryStore):
         raise TemporarilyUnavailable("the database cannot be reached", retry_after=1)
 
 
-def test_who_may_try_again_here_is_led_nowhere(new_site: Any) -> None:
+def test_who_may_try_again_here_is_led_nowhere(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
     site = new_site(store=Away())
     site.add_client()
     site.sign_in()
     assert answer_of(site.ask())["error"] == "temporarily_unavailable"
     site.change_client(registered_by="open")
+    caplog.clear()
     page = site.ask()
     assert (page.status_code, page.location, page.headers["Retry-After"]) == (503, None, "1")
     assert CALLBACK not in page.text
+    assert caplog.text.count("temporarily_unavailable") == 1, "the store is not asked again whether there is a consent"
 
 
 def test_an_application_may_make_another_answer_of_the_way_back(site: Site) -> None:

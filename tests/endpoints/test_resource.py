@@ -199,10 +199,10 @@ def test_optional(site: Site, secret: str) -> None:
     @site.app.get("/optional")
     @site.provider.require_oauth("profile", optional=True)
     def optional() -> Any:
-        return current_token.client_id if current_token else "nobody"
+        return current_token.client_id if current_token else f"nobody has {current_token}"
 
     token = mint(site, secret)
-    assert site.http.get("/optional").text == "nobody"
+    assert site.http.get("/optional").text == "nobody has None"
     assert site.call(token, "/optional").text == "web"
     assert site.call("nonsense", "/optional").status_code == 401, "a bad token is not no token"
 

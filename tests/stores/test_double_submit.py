@@ -171,6 +171,28 @@ def test_an_old_form_gives_back_nothing_that_the_user_has_taken(site: Site) -> N
     assert site.redeem(second, client_id="web").status_code == 200
 
 
+def test_an_old_form_takes_nothing_back_that_the_user_has_allowed_since(site: Site) -> None:
+    page = ask(site)
+    answer_of(site.allow(page))
+    consents = site.server.consents
+    assert consents is not None
+    consents.delete_consent("ada", "web", int(site.clock.now) + 10**6)
+    second = answer_of(site.allow(site.ask()))["code"]
+    assert "this request was answered before" in site.allow(page).text
+    assert consents.get_consent("ada", "web") is not None
+    assert site.redeem(second, client_id="web").status_code == 200
+
+
+def test_a_form_that_was_denied_gives_no_code_after_a_purge(site: Site) -> None:
+    page = ask(site)
+    assert answer_of(site.allow(page, "deny"))["error"] == "access_denied"
+    site.clock.forward(3599)
+    sum(site.store.purge(int(site.clock.now)))
+    other = site.allow(page)
+    assert (other.status_code, other.location) == (400, None)
+    assert "this request was answered before" in other.text
+
+
 @pytest.mark.parametrize("parameters", [{}, LONG])
 def test_deny_pressed_twice_is_the_same_answer(site: Site, parameters: dict[str, str]) -> None:
     page = ask(site, **parameters)

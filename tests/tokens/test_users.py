@@ -180,6 +180,8 @@ def test_the_user_is_asked_for_consent_again(tmp_path: Path) -> None:
     assert site.ask().status_code == 200
     page = site.browser.get("/oauth/applications")
     assert 'name="ticket"' not in page.text
+    answer_of(site.allow(site.ask()))
+    assert "code" in answer_of(site.ask()), "a consent that is given at once is a later one"
 
 
 @pytest.mark.spec("rfc8628", "3.5")
@@ -315,6 +317,15 @@ class TestInactive:
         gone.clear()
         assert not site.is_alive(fresh["access_token"])
         assert site.refresh(fresh["refresh_token"], secret).status_code == 400
+
+    @pytest.mark.parametrize(("found", "is_active"), [(None, False), (False, False), ("", False), ({}, True)])
+    def test_a_userloader_may_say_it_in_three_ways(self, new_site: NewSite, found: object, is_active: bool) -> None:
+        """An object that happens to be false is a user."""
+        site = new_site()
+        secret = site.add_client()
+        token = site.tokens(secret)["refresh_token"]
+        site.provider._parts.callbacks.userloader = lambda user_id: found
+        assert (site.refresh(token, secret).status_code == 200) is is_active
 
     @pytest.mark.spec("rfc7662", "2.2")
     def test_introspection_says_so(self, site: Site, gone: set[str]) -> None:
