@@ -1,6 +1,8 @@
 """Make any Flask application an OAuth 2 provider."""
 
+from .clients.base import Credentials
 from .clients.secret import hash_secret
+from .endpoints.base import Call, Endpoint
 from .errors import (
     AccessDenied,
     AuthorizationPending,
@@ -24,11 +26,16 @@ from .errors import (
     UnsupportedGrantType,
     UnsupportedResponseType,
 )
-from .grants.base import Approval, Issue, TokenRequest
+from .grants.base import Approval, TokenGrant, TokenRequest
 from .guard import current_token
+from .messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Token, User
+from .resources import Resource
 from .stores.memory import MemoryStore
+from .tokens.answers import Issued
+from .tokens.bindings.base import ProofContext
+from .values import hash_token
 
 __version__ = "0.1.0"
 
@@ -38,10 +45,13 @@ __all__ = [
     "Approval",
     "Authorization",
     "AuthorizationPending",
+    "Call",
     "Client",
     "ConfigurationError",
     "Consent",
     "ConsentRequired",
+    "Credentials",
+    "Endpoint",
     "ExpiredToken",
     "Grant",
     "InsufficientScope",
@@ -53,14 +63,20 @@ __all__ = [
     "InvalidScope",
     "InvalidTarget",
     "InvalidToken",
-    "Issue",
+    "Issued",
     "LoginRequired",
     "MemoryStore",
     "OAuth2Error",
     "OAuth2Provider",
+    "Params",
+    "ProofContext",
+    "Request",
+    "Resource",
+    "Response",
     "SlowDown",
     "TemporarilyUnavailable",
     "Token",
+    "TokenGrant",
     "TokenRequest",
     "UnauthorizedClient",
     "UnsupportedGrantType",
@@ -68,4 +84,5 @@ __all__ = [
     "User",
     "current_token",
     "hash_secret",
+    "hash_token",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -233,7 +233,7 @@ class Guard:
         reader, token = environ.get(web.TOKEN, (None, None))
         if token is None or reader is not server:  # no guard of this server has run yet
             try:
-                access = resource.read_token(
+                access, headers = resource.read_token(
                     server, web.read_for_guard(request, server.settings.token_in_body, not self.is_optional)
                 )
             except resource.NoToken:
@@ -246,6 +246,8 @@ class Guard:
                 resource.verify_audience(access, described)
             token = CurrentToken(access, server, self._provider, described)
             environ[web.TOKEN] = server, token
+            if headers:
+                flask.after_this_request(partial(_add_headers, headers))
             request.oauth = token  # type: ignore[attr-defined]  # as in flask-oauthlib
         access = token._access
         resource.verify_scope(access, self.demanded)
@@ -257,6 +259,11 @@ class Guard:
                 scope=access.scope,
                 token_id=values.text(access.key),
             )
+
+
+def _add_headers(headers: Mapping[str, str], response: flask.Response) -> flask.Response:
+    response.headers.update(headers)
+    return response
 
 
 def demand(scope: str | Iterable[str] | None, any_of: Iterable[str] | None) -> resource.Alternatives:

@@ -8,16 +8,22 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from . import grants, tokens
+from . import grants
 from .clients import METHODS
 from .clients.base import ClientAuthMethod
+from .endpoints import ENDPOINTS, Endpoint
 from .errors import ConfigurationError
 from .grants.base import GrantType, ResponseType
 from .messages import Request
 from .records import User
 from .settings import DEVICE_CODE, Settings
 from .stores.callbacks import Callbacks
-from .tokens.base import SelfContainedFormat, TokenFormat, TokenType
+from .tokens.answers import AnswerMembers, Issued
+from .tokens.bindings import BINDINGS
+from .tokens.bindings.base import Binding
+from .tokens.formats import FORMATS
+from .tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from .tokens.types import TYPES, TokenType
 
 log = logging.getLogger("flask_oauth2")
 
@@ -29,6 +35,9 @@ class Parts:
     grants: dict[str, GrantType] = field(default_factory=dict)
     response_types: dict[str, ResponseType] = field(default_factory=dict)
     token_types: dict[str, TokenType] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    answer_members: dict[str, AnswerMembers] = field(default_factory=dict)
     token_formats: dict[str, TokenFormat] = field(default_factory=dict)
     auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
     usergetter: Callable[..., Any] | None = None
@@ -72,12 +81,24 @@ class Offer:
         ] + [(name,) for name in parts.response_types]
         """Those that may be asked for together."""
 
-        built_in_types = {kind.name.lower(): kind for kind in (make() for make in tokens.TYPES)}
+        built_in_types = {kind.name.lower(): kind for kind in (make() for make in TYPES)}
         self.token_types: dict[str, TokenType] = parts.token_types | built_in_types
-        """By scheme. Asked in this order for whom a new token is: Bearer, the last, takes what no other does."""
-        formats = [make(settings) for make in tokens.FORMATS]
-        self.formats: dict[str, TokenFormat] = {kind.name: kind for kind in formats} | parts.token_formats
-        self.self_contained_formats = [kind for kind in self.formats.values() if isinstance(kind, SelfContainedFormat)]
+        """By scheme, in lower case."""
+        self.bindings: tuple[Binding, ...] = (*(make() for make in BINDINGS), *parts.bindings.values())
+        """In the order in which they look for a proof in a token request."""
+        built_in_formats = [make(settings) for make in FORMATS]
+        self.formats: dict[str, TokenFormat] = {kind.name: kind for kind in built_in_formats} | parts.token_formats
+        self.self_contained_formats: dict[str, SelfContainedFormat] = {
+            name: kind for name, kind in self.formats.items() if isinstance(kind, SelfContainedFormat)
+        }
+        self.reference_formats: dict[str, ReferenceFormat] = {
+            name: kind for name, kind in self.formats.items() if not isinstance(kind, SelfContainedFormat)
+        }
+        self.answer_members: tuple[AnswerMembers, ...] = (
+            *(() if parts.token_handler is None else (_of_token_handler(parts.token_handler),)),
+            *parts.answer_members.values(),
+        )
+        """The functions that complete a token response."""
         if settings.access_token_format not in self.formats:
             raise ConfigurationError(
                 f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(self.formats)}, "
@@ -86,6 +107,7 @@ class Offer:
         if settings.access_token_format == "signed" and not settings.secret_keys:
             raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
 
+        self.endpoints: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS} | parts.endpoints
         self.auth_methods: tuple[ClientAuthMethod, ...] = (
             *(kind() for kind in METHODS),
             *parts.auth_methods.values(),
@@ -94,6 +116,13 @@ class Offer:
         for name, reason in grants.DISCOURAGED.items():
             if name in named:
                 log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
+
+
+def _of_token_handler(handler: Callable[[], Mapping[str, Any] | None]) -> AnswerMembers:
+    def complete(_: Issued) -> Mapping[str, Any] | None:
+        return handler()
+
+    return complete
 
 
 def _require_usergetter(parts: Parts) -> Callable[..., Any]:

@@ -47,7 +47,16 @@ class Registered:
         parts = self.parts
         tables: dict[str, Any] = {
             name: dict(getattr(parts, name))
-            for name in ("grants", "response_types", "token_types", "token_formats", "auth_methods")
+            for name in (
+                "grants",
+                "response_types",
+                "token_types",
+                "token_formats",
+                "auth_methods",
+                "bindings",
+                "answer_members",
+                "endpoints",
+            )
         }
         copied = replace(parts, callbacks=replace(parts.callbacks), **tables)
         return Registered(copied, self.current_user, self.consent_view, dict(self.resources))

@@ -15,7 +15,7 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, login, pages, routes, storage, uris, urls, users, values, web
-from .endpoints import ENDPOINTS
+from .endpoints import REVOCATION, TOKEN
 from .errors import ConfigurationError
 from .guard import Guard, demand
 from .offer import Parts
@@ -118,6 +118,8 @@ class OAuth2Provider(Protection):
         app.register_blueprint(blueprint)
         for path in installed.registered.resources:
             self._mount(app, path)
+        for endpoint in installed.registered.parts.endpoints.values():
+            routes.add_endpoint(self, app, self._url_prefix, endpoint)
         app.before_request_funcs.setdefault(None, []).insert(0, self._check_guards)
         if self._db is not None:
             self._watch_engines(app, self._db)
@@ -144,6 +146,12 @@ class OAuth2Provider(Protection):
                     storage.watch(db, pid)
 
         flask.appcontext_pushed.connect(watch, app, weak=False)
+
+    def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
+        super()._took(app, kind, name, before)
+        if kind == "endpoints" and before is None:
+            endpoint = app.extensions[EXTENSION].registered.parts.endpoints[name]
+            routes.add_endpoint(self, app, self._url_prefix, endpoint)
 
     def __getattr__(self, name: str) -> Any:
         """Says what to use in place of a method of flask-oauthlib that is not here."""
@@ -231,11 +239,11 @@ class OAuth2Provider(Protection):
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
         self._register("part", "token_handler", synchronous(function))
-        return wraps(function)(routes.view(self, ENDPOINTS[0], routes.respond))
+        return wraps(function)(routes.view(self, TOKEN, routes.respond))
 
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
         """The view is the revocation endpoint; the function is not called, as in flask-oauthlib."""
-        return wraps(function)(routes.view(self, ENDPOINTS[1], routes.respond))
+        return wraps(function)(routes.view(self, REVOCATION, routes.respond))
 
     def metrics(self) -> flask.Response:
         """A view that answers with what Prometheus scrapes, for ``OAUTH2_METRICS = "prometheus"``.

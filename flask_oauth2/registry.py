@@ -8,19 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import flask
 
 from .clients.base import ClientAuthMethod
+from .endpoints import ENDPOINTS, Endpoint
 from .errors import ConfigurationError
-from .grants.base import Issue, ResponseType, TokenRequest
+from .grants.base import ResponseType, TokenGrant, TokenRequest
 from .grants.extension import ExtensionGrant
 from .ownership import Ownership
-from .tokens.base import TokenFormat, TokenType
+from .parts import check_part
+from .tokens.bindings.base import Binding
+from .tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from .tokens.types import TokenType
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+GrantFunction: TypeAlias = Callable[[TokenRequest], TokenGrant]
 
 
 class Registry(Ownership):
@@ -108,15 +114,17 @@ class Registry(Ownership):
         self._register("provider", "current_user", synchronous(function))
         return function
 
-    def grant_type(self, name: str) -> Callable[[Callable[[TokenRequest], Issue]], Callable[[TokenRequest], Issue]]:
-        """Register ``f(request)``, which returns an :class:`Issue`, as the extension grant ``name``: an absolute URI.
+    def grant_type(
+        self, name: str
+    ) -> Callable[[Callable[[TokenRequest], TokenGrant]], Callable[[TokenRequest], TokenGrant]]:
+        """Register ``f(request)`` as the extension grant ``name``, an absolute URI, :rfc:`6749#section-4.5`.
 
-        :rfc:`6749#section-4.5`. Clients need the name among their ``grant_types``.
+        It returns a :class:`~flask_oauth2.TokenGrant`. Clients need the name among their ``grant_types``.
         """
         if not urlsplit(name).scheme:
             raise ConfigurationError(f"an extension grant is named by an absolute URI (RFC 6749 section 4.5): {name!r}")
 
-        def decorator(function: Callable[[TokenRequest], Issue]) -> Callable[[TokenRequest], Issue]:
+        def decorator(function: GrantFunction) -> GrantFunction:
             self._register("grants", name, ExtensionGrant(name, synchronous(function)))
             return function
 
@@ -124,20 +132,47 @@ class Registry(Ownership):
 
     def register_response_type(self, response_type: ResponseType) -> None:
         """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. It is asked for alone."""
+        check_part(response_type, ResponseType)
         if " " in response_type.name:
             raise ConfigurationError(f"a response type has one name: {response_type.name!r} is several")
         self._register("response_types", response_type.name, response_type, built_in=("code", "token"))
 
     def register_token_type(self, token_type: TokenType) -> None:
-        """Add a token type, :rfc:`6749#section-8.1`. It is asked before Bearer whether a request is for it."""
+        """Add a token type, :rfc:`6749#section-8.1`: an HTTP authentication scheme for access tokens.
+
+        A binding decides which tokens have it, see :meth:`register_binding`.
+        """
+        check_part(token_type, TokenType)
         self._register("token_types", token_type.name.lower(), token_type, built_in=("bearer",))
 
     def register_token_format(self, token_format: TokenFormat) -> None:
-        """Add a format, to be named by ``OAUTH2_ACCESS_TOKEN_FORMAT`` or by a client."""
+        """Add a token format, to be named in ``OAUTH2_ACCESS_TOKEN_FORMAT`` or by a client."""
+        check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
         self._register("token_formats", token_format.name, token_format, built_in=("opaque", "signed"))
 
+    def register_binding(self, binding: Binding) -> None:
+        """Add a way to bind tokens to a key of their holder: a :class:`~flask_oauth2.tokens.bindings.base.Binding`."""
+        check_part(binding, Binding)
+        self._register("bindings", binding.name, binding)
+
+    def register_answer_members(self, function: Callback) -> Callback:
+        """Register ``f(issued)``, which returns further members of a token response, or None.
+
+        It runs after the tokens are generated and before they are saved, so it may still reject the request. ``issued``
+        is an :class:`~flask_oauth2.tokens.answers.Issued`.
+        """
+        self._register("answer_members", getattr(function, "__qualname__", repr(function)), synchronous(function))
+        return function
+
+    def register_endpoint(self, endpoint: Endpoint) -> None:
+        """Add an endpoint that programs call, see :class:`~flask_oauth2.Endpoint`."""
+        if endpoint.respond is None:
+            raise ConfigurationError(f"the endpoint {endpoint.name} needs a function that responds")
+        self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
+
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
-        """Add a way for clients to authenticate, :rfc:`6749#section-2.3.2`."""
+        """Add a client authentication method, :rfc:`6749#section-2.3.2`."""
+        check_part(method, ClientAuthMethod)
         built_in = ("none", "client_secret_basic", "client_secret_post")
         self._register("auth_methods", method.name, method, built_in=built_in)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +13,8 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
 from . import pages, web
-from .endpoints import AUTHORIZATION_PATH, ENDPOINTS, VERIFICATION_PATH, WELL_KNOWN, Endpoint, cross_origin, metadata
+from .endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, Endpoint, cross_origin, metadata
+from .endpoints.base import run
 from .errors import TemporarilyUnavailable
 from .pages.base import show_error
 
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     from .server import Server
 
 PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {
-    "authorize": (AUTHORIZATION_PATH, pages.authorize, ("GET", "POST")),
+    "authorize": (AUTHORIZATION.path, pages.authorize, AUTHORIZATION.methods),
     "consent": ("/consent", pages.decide, ("POST",)),
-    "device": (VERIFICATION_PATH, pages.device, ("GET", "POST")),
+    "device": (DEVICE.path, pages.device, DEVICE.methods),
     "applications": ("/applications", pages.applications, ("GET", "POST")),
     "developer": ("/developer", pages.developer, ("GET",)),
     "developer_new": ("/developer/new", pages.developer_client, ("GET", "POST")),
@@ -37,9 +39,10 @@ PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...
 def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str) -> None:
     """Let the blueprint answer at every endpoint and page; server metadata is always below the host's root."""
     for endpoint in ENDPOINTS:
-        _add_route(provider, blueprint, f"{prefix}{endpoint.path}", endpoint, respond)
-    for endpoint in WELL_KNOWN:
-        _add_route(provider, blueprint, endpoint.path, endpoint, _show_document)
+        if endpoint.respond is not None:
+            answer = _show_document if endpoint.is_well_known else respond
+            path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
+            blueprint.add_url_rule(path, endpoint.name, view(provider, endpoint, answer), methods=_methods(endpoint))
 
     for name, (path, show, methods) in PAGES.items():
         blueprint.add_url_rule(f"{prefix}{path}", name, page(provider, name, show), methods=methods)
@@ -50,15 +53,14 @@ def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str
         blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
 
 
-def _add_route(
-    provider: OAuth2Provider,
-    blueprint: flask.Blueprint,
-    path: str,
-    endpoint: Endpoint,
-    respond: Callable[[Server, Endpoint], Response],
-) -> None:
-    methods = (*endpoint.methods, "OPTIONS") if endpoint.pages else endpoint.methods
-    blueprint.add_url_rule(path, endpoint.name, view(provider, endpoint, respond), methods=methods)
+def add_endpoint(provider: OAuth2Provider, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
+    """Let an application answer at an endpoint that it has registered."""
+    path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
+    app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint, respond), methods=_methods(endpoint))
+
+
+def _methods(endpoint: Endpoint) -> tuple[str, ...]:
+    return (*endpoint.methods, "OPTIONS") if endpoint.cors else endpoint.methods
 
 
 def view(
@@ -88,11 +90,11 @@ def page(provider: OAuth2Provider, name: str, show: Callable[[OAuth2Provider], R
 def respond(server: Server, endpoint: Endpoint) -> Response:
     """What an endpoint answers to the request."""
     request = web.read()
-    origin = request.headers.get("Origin", "") if endpoint.pages else ""
+    origin = request.headers.get("Origin", "") if endpoint.cors else ""
     if request.method == "OPTIONS":
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
-    answer = server.answer(endpoint.respond, server.refuse, server, request)
-    if origin and endpoint.pages == "clients":
+    answer = server.answer(run, server.refuse, server, endpoint, request)
+    if origin and endpoint.cors == "clients":
         answer = cross_origin.allow(server, answer, origin)
     return web.write(answer)
 
@@ -126,8 +128,7 @@ def _refuse_too_many(provider: OAuth2Provider, error: TooManyRequests) -> Respon
         if name in PAGES:
             shown: Response = server.answer(refuse, partial(show_error, server))
             return shown
-        endpoint = next(endpoint for endpoint in (*ENDPOINTS, *WELL_KNOWN) if endpoint.name == name)
-        return respond(server, endpoint._replace(respond=refuse))
+        return respond(server, replace(server.offer.endpoints[name], respond=refuse, authentication="", requires=()))
 
     return answer() if server.metrics is None else server.metrics.measure(name, answer)
 

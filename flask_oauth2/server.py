@@ -19,7 +19,6 @@ from . import signals, values
 from .clients import developer, registration
 from .clients.directory import Directory
 from .clients.objects import read_client
-from .endpoints import PATHS
 from .errors import ConfigurationError, InvalidClient, OAuth2Error
 from .messages import NO_STORE, Response
 from .metrics import Metrics, open_recorder
@@ -95,8 +94,8 @@ class Server:
         is_open_elsewhere: bool = False,
     ) -> None:
         parts = parts or Parts()
-        self.settings = settings
-        self.offer = Offer(settings, parts)
+        self.settings: Settings = settings
+        self.offer: Offer = Offer(settings, parts)
         self.described = described
         """The protected resources of the application, which may be none."""
         self.is_for_mcp = any(resource.is_mcp for resource in described)
@@ -113,8 +112,7 @@ class Server:
         """The application's own clients, codes and tokens, where it has them."""
         self.files_every_token = parts.callbacks.follow_tokens
         """Whether a token has a row too where it needs none, so that the application can end it."""
-        self.token_handler = parts.token_handler
-        self.registration = registration.choose(settings, parts.callbacks, self.is_for_mcp)
+        self.registration: str = registration.choose(settings, parts.callbacks, self.is_for_mcp)
         """``off``, ``token`` or ``open``."""
         self.registration_policy = parts.registration_policy
         self.developer_policy = parts.developer_policy
@@ -303,7 +301,7 @@ class Server:
 
     def url(self, endpoint: str, mount: str) -> str:
         """The public URL of an endpoint of the application, where it is mounted at a path of its host."""
-        return f"{self.origin}{mount}{self._url_prefix}{PATHS[endpoint]}"
+        return f"{self.origin}{mount}{self._url_prefix}{self.offer.endpoints[endpoint].path}"
 
     @property
     def origin(self) -> str:

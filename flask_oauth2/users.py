@@ -8,7 +8,7 @@ from . import signals, values
 from .errors import InvalidGrant
 
 if TYPE_CHECKING:
-    from .grants.base import Issue
+    from .grants.base import TokenGrant
     from .server import Server
 
 
@@ -25,7 +25,7 @@ def revoke_user(server: Server, user_id: str) -> None:
     server.tell(signals.user_revoked, user_id=user_id)
 
 
-def reject_inactive(server: Server, decided: Issue, now: float) -> InvalidGrant:
+def reject_inactive(server: Server, decided: TokenGrant, now: float) -> InvalidGrant:
     """Return the error of a grant for a user who is not active. Nothing is consumed.
 
     A credential that was used before is a replay, so its family is revoked all the same.

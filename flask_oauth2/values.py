@@ -60,6 +60,11 @@ def key(value: str) -> bytes:
     return stamp + sha256(octets).digest()
 
 
+def hash_token(value: str) -> bytes:
+    """Return the digest under which a store saves a value: no digest leads back to its value."""
+    return key(value)
+
+
 def find_key(value: str, prefix: str) -> bytes | None:
     """The same, but None for a value that bears our ``prefix`` and was never minted here: no store need be asked."""
     found = key(value)

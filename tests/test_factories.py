@@ -14,7 +14,7 @@ from typing import Any
 import flask
 import pytest
 
-from flask_oauth2 import Client, ConfigurationError, Issue, MemoryStore, OAuth2Provider, current_token
+from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, TokenGrant, current_token
 from flask_oauth2.testing import issue_token, register_client
 
 provider = OAuth2Provider(store=MemoryStore())
@@ -372,7 +372,7 @@ def test_a_grant_of_one_application_is_none_of_another() -> None:
     def create(name: str) -> flask.Flask:
         app = new_app(name)
         shared.init_app(app)
-        shared.grant_type(f"urn:example:{name}")(lambda request: Issue(request.authorization()))
+        shared.grant_type(f"urn:example:{name}")(lambda request: TokenGrant(request.authorization()))
         return app
 
     def offered(app: flask.Flask) -> set[str]:

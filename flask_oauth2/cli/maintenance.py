@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 import flask
 
-from ..endpoints import ENDPOINTS, WELL_KNOWN
+from ..endpoints import ENDPOINTS
 from . import oauth2
 from .base import NO_PROVIDER, find_server, json_option, print_json, print_table
 
@@ -22,7 +22,7 @@ _SPECIFICATIONS = {
     "developer_client": "RFC 6749 section 2",
     "developer_secret": "RFC 6749 section 2.3.1",
     "developer_delete": "RFC 6749 section 2",
-    **{endpoint.name: endpoint.specification for endpoint in (*ENDPOINTS, *WELL_KNOWN)},
+    **{endpoint.name: endpoint.specification for endpoint in ENDPOINTS},
 }
 
 

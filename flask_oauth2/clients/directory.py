@@ -71,7 +71,7 @@ class Directory:
             key = values.key(value)
             token = store.get_refresh(key)
             access = token.access if token is not None else store.get_access(key)
-            for token_format in self._server.offer.self_contained_formats:
+            for token_format in self._server.offer.self_contained_formats.values():
                 access = access or token_format.read(value)
             if access is not None:
                 yield access.client_id

@@ -1,63 +1,124 @@
-"""HTTP in, HTTP out: the endpoints, one line each."""
+"""HTTP in, HTTP out: the one table of all endpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .. import resources
-from ..messages import Request, Response
+from ..checks import pkce, response_mode
+from ..settings import DEVICE_CODE
 from . import device_authorization, introspection, metadata, registration, revocation, token
+from .base import Endpoint
 
 if TYPE_CHECKING:
     from ..server import Server
 
 
-class Endpoint(NamedTuple):
-    """A name, a path below the prefix (or below the host), the methods, what answers, and by which specification.
-
-    ``pages`` says which web pages may call it, see :mod:`.cross_origin`: those of ``clients``, ``any``, or none.
-    """
-
-    name: str
-    path: str
-    methods: tuple[str, ...]
-    respond: Callable[[Server, Request], Response]
-    specification: str
-    pages: str = ""
+def _auth_methods(server: Server, *more: str) -> list[str]:
+    return [*more, *(method.name for method in server.offer.auth_methods)]
 
 
-AUTHORIZATION_PATH = "/authorize"
-"""People see this endpoint, so it answers through :mod:`flask_oauth2.pages`."""
+def _describe_authorization(server: Server, url: str) -> dict[str, Any]:
+    return {
+        "authorization_endpoint": url if server.offer.response_types else None,
+        "response_types_supported": [" ".join(names) for names in server.offer.response_type_sets],
+        "response_modes_supported": list(response_mode.MODES),
+        "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.offer.response_types else None,
+        "authorization_response_iss_parameter_supported": True,
+    }
 
-VERIFICATION_PATH = "/device"
-"""Where people type user codes, through the same: short, :rfc:`8628#section-3.2`."""
 
-ENDPOINTS = (
-    Endpoint("token", "/token", ("POST",), token.respond, "RFC 6749 section 3.2", "clients"),
-    Endpoint("revocation", "/revoke", ("POST",), revocation.respond, "RFC 7009", "clients"),
-    Endpoint("introspection", "/introspect", ("POST",), introspection.respond, "RFC 7662"),
-    Endpoint(
-        "device_authorization",
-        "/device_authorization",
-        ("POST",),
-        device_authorization.respond,
-        "RFC 8628 section 3.1",
-        "clients",
-    ),
-    Endpoint("registration", "/register", ("POST",), registration.register, "RFC 7591", "clients"),
-    Endpoint(
-        "client_configuration",
-        "/register/<path:client_id>",
-        ("GET", "PUT", "DELETE"),
-        registration.configure,
-        "RFC 7592",
-        "clients",
-    ),
+AUTHORIZATION = Endpoint(
+    name="authorization",
+    path="/authorize",
+    specification="RFC 6749 section 3.1",
+    methods=("GET", "POST"),
+    describe=_describe_authorization,
+)
+"""Users see this endpoint, so a page answers, :mod:`flask_oauth2.pages`."""
+
+TOKEN = Endpoint(
+    name="token",
+    path="/token",
+    specification="RFC 6749 section 3.2",
+    respond=token.respond,
+    authentication="client",
+    requires=("grant_type",),
+    cors="clients",
+    describe=lambda server, url: {
+        "token_endpoint": url if server.offer.grants else None,
+        "token_endpoint_auth_methods_supported": _auth_methods(server, "none"),
+    },
+)
+
+REVOCATION = Endpoint(
+    name="revocation",
+    path="/revoke",
+    specification="RFC 7009",
+    respond=revocation.respond,
+    authentication="client",
+    cors="clients",
+    describe=lambda server, url: {
+        "revocation_endpoint": url,
+        "revocation_endpoint_auth_methods_supported": _auth_methods(server, "none"),
+    },
+)
+
+INTROSPECTION = Endpoint(
+    name="introspection",
+    path="/introspect",
+    specification="RFC 7662",
+    respond=introspection.respond,
+    authentication="confidential",
+    describe=lambda server, url: {
+        "introspection_endpoint": url,
+        "introspection_endpoint_auth_methods_supported": _auth_methods(server),
+    },
+)
+
+DEVICE_AUTHORIZATION = Endpoint(
+    name="device_authorization",
+    path="/device_authorization",
+    specification="RFC 8628 section 3.1",
+    respond=device_authorization.respond,
+    authentication="client",
+    cors="clients",
+    is_offered=lambda server: DEVICE_CODE in server.settings.grant_types,
+    describe=lambda _, url: {"device_authorization_endpoint": url},
+)
+
+DEVICE = Endpoint(name="device", path="/device", specification="RFC 8628 section 3.3", methods=("GET", "POST"))
+"""The verification URI, where users enter user codes: a page, with a short path (section 3.2)."""
+
+REGISTRATION = Endpoint(
+    name="registration",
+    path="/register",
+    specification="RFC 7591",
+    respond=registration.register,
+    cors="clients",
+    is_offered=lambda server: server.registration != "off",
+    describe=lambda _, url: {"registration_endpoint": url},
+)
+
+CLIENT_CONFIGURATION = Endpoint(
+    name="client_configuration",
+    path="/register/<path:client_id>",
+    specification="RFC 7592",
+    respond=registration.configure,
+    methods=("GET", "PUT", "DELETE"),
+    cors="clients",
 )
 
 WELL_KNOWN = tuple(
-    Endpoint(name, path, ("GET",), metadata.respond, specification, "any")
+    Endpoint(
+        name=name,
+        path=path,
+        specification=specification,
+        respond=metadata.respond,
+        methods=("GET",),
+        cors="any",
+        is_well_known=True,
+    )
     for name, path, specification in (
         ("metadata", metadata.WELL_KNOWN, "RFC 8414"),
         ("metadata_path", f"{metadata.WELL_KNOWN}/<path:issuer_path>", "RFC 8414"),
@@ -65,10 +126,19 @@ WELL_KNOWN = tuple(
         ("resource_metadata_path", f"{resources.WELL_KNOWN}/<path:resource_path>", "RFC 9728"),
     )
 )
-"""These are below the host's root, wherever the rest is, :rfc:`8414#section-3`, :rfc:`9728#section-3`."""
+"""These are below the host's root, whatever the ``url_prefix``, :rfc:`8414#section-3`, :rfc:`9728#section-3`."""
 
-PATHS = {
-    "authorization": AUTHORIZATION_PATH,
-    "device": VERIFICATION_PATH,
-    **{endpoint.name: endpoint.path for endpoint in ENDPOINTS},
-}
+ENDPOINTS = (
+    AUTHORIZATION,
+    TOKEN,
+    REVOCATION,
+    INTROSPECTION,
+    DEVICE_AUTHORIZATION,
+    DEVICE,
+    REGISTRATION,
+    CLIENT_CONFIGURATION,
+    *WELL_KNOWN,
+)
+"""Every endpoint; an application adds others with ``provider.register_endpoint()``."""
+
+__all__ = ["ENDPOINTS", "Endpoint"]

@@ -16,7 +16,7 @@ from ..messages import Response
 
 if TYPE_CHECKING:
     from ..server import Server
-    from . import Endpoint
+    from .base import Endpoint
 
 log = logging.getLogger("flask_oauth2")
 
@@ -27,10 +27,10 @@ _MOST_AGE = 600
 
 def answer_preflight(server: Server, endpoint: Endpoint, origin: str) -> Response:
     """What a browser asks before it sends a request of a page: an origin that may call is told what it may send."""
-    headers = {"Vary": "Origin"} if endpoint.pages == "clients" else {}
-    if endpoint.pages == "any" or _may_call(server, origin):
+    headers = {"Vary": "Origin"} if endpoint.cors == "clients" else {}
+    if endpoint.cors == "any" or _may_call(server, origin):
         headers |= {
-            "Access-Control-Allow-Origin": "*" if endpoint.pages == "any" else origin,
+            "Access-Control-Allow-Origin": "*" if endpoint.cors == "any" else origin,
             "Access-Control-Allow-Methods": ", ".join(endpoint.methods),
             "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
             "Access-Control-Max-Age": str(_MOST_AGE),

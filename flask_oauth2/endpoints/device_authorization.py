@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from .. import signals, uris, user_codes, values
 from ..checks import audience as audience_check
 from ..checks import scope as scope_check
-from ..clients import authenticate
 from ..clients.throttle import spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.device_code import KIND
-from ..messages import NO_STORE, Request, Response
+from ..messages import NO_STORE, Response
 from ..records import Grant
 from ..settings import DEVICE_CODE
+from .base import Call
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -25,16 +25,15 @@ _TRIES = 5
 """How often a user code is drawn that another device may have."""
 
 
-def respond(server: Server, request: Request) -> Response:
-    """Who is it, what do they want: the codes, and where the user is to go."""
+def respond(call: Call) -> Response:
+    """Return a device code, a user code and where the user enters it."""
+    server, request, form, client, now = call.server, call.request, call.form, call.client, call.now
     if DEVICE_CODE not in server.settings.grant_types:
         raise UnsupportedGrantType(
             "the device authorization grant is not offered",
             rule="rfc8628 3.1",
             cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
         )
-    form, now = request.form, server.clock()
-    client = authenticate(server, request, form, now)
     if DEVICE_CODE not in client.grant_types:
         options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
         raise UnauthorizedClient(

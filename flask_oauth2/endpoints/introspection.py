@@ -5,28 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import values
-from ..clients import authenticate
-from ..errors import InvalidClient
-from ..messages import NO_STORE, Request, Response
+from ..messages import NO_STORE, Response
 from ..records import AccessToken, Client, Token
 from ..tokens.read import find_token
+from .base import Call
 
 if TYPE_CHECKING:
     from ..server import Server
 
 
-def respond(server: Server, request: Request) -> Response:
-    """A client may ask about its own tokens, a resource server about all access tokens (section 2.1)."""
-    form, now = request.form, server.clock()
-    client = authenticate(server, request, form, now)
-    if not client.is_confidential:
-        raise InvalidClient(
-            "client authentication failed",
-            rule="rfc7662 2.1",
-            expected="a client that proves who it is",
-            came="a public client" if client.is_public else "a native application, as public as its secret",
-        )
-    return Response(200, _describe(server, client, form.require("token"), now), NO_STORE)
+def respond(call: Call) -> Response:
+    """Describe a token: to its client, and every access token to a resource server (section 2.1)."""
+    return Response(200, _describe(call.server, call.client, call.form.require("token"), call.now), NO_STORE)
 
 
 def _describe(server: Server, client: Client, value: str, now: float) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .. import resources
-from ..checks import pkce, response_mode
-from ..messages import Request, Response
+from ..messages import Response
 from ..resources import Resource
-from ..settings import DEVICE_CODE
+from .base import Call
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -49,8 +48,9 @@ def find(server: Server, path: str, mount: str) -> str | None:
     return None if found is None else _encode(describe_resource(server, found))
 
 
-def respond(server: Server, request: Request) -> Response:
-    """A document. It is kept, to be sent again as it is."""
+def respond(call: Call) -> Response:
+    """Return a metadata document. The server saves it, to send it again as it is."""
+    server, request = call.server, call.request
     text = find(server, request.path, request.mount)
     if text is None:
         return Response(404)
@@ -60,34 +60,22 @@ def respond(server: Server, request: Request) -> Response:
 
 
 def describe(server: Server, mount: str = "") -> dict[str, Any]:
-    """The members of authorization server metadata; empty ones are left out, :rfc:`8414#section-3.2`."""
-    methods = ["none", *(method.name for method in server.offer.auth_methods)]
-    confidential = methods[1:]
-    settings = server.settings
-    members = {
-        "issuer": server.issuer,
-        "authorization_endpoint": server.offer.response_types and server.url("authorization", mount),
-        "token_endpoint": server.offer.grants and server.url("token", mount),
-        "revocation_endpoint": server.url("revocation", mount),
-        "introspection_endpoint": server.url("introspection", mount),
-        "device_authorization_endpoint": server.url("device_authorization", mount)
-        if DEVICE_CODE in settings.grant_types
-        else None,
-        "registration_endpoint": server.registration != "off" and server.url("registration", mount),
+    """Return the members of authorization server metadata, without the empty ones, :rfc:`8414#section-3.2`.
+
+    Each endpoint that is offered contributes its own.
+    """
+    members: dict[str, Any] = {"issuer": server.issuer}
+    for endpoint in server.offer.endpoints.values():
+        if endpoint.is_offered(server):
+            members |= endpoint.describe(server, server.url(endpoint.name, mount))
+    members |= {
         "scopes_supported": _scopes(server),
-        "response_types_supported": [" ".join(names) for names in server.offer.response_type_sets],
-        "response_modes_supported": list(response_mode.MODES),
         "grant_types_supported": list(server.offer.grant_types),
-        "token_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_methods_supported": confidential,
-        "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.offer.response_types else None,
-        "authorization_response_iss_parameter_supported": True,
         "protected_resources": [resource.identifier for resource in server.resources(mount)],
         "client_id_metadata_document_supported": server.clients.documents is not None,
-        "service_documentation": settings.service_documentation,
+        "service_documentation": server.settings.service_documentation,
     }
-    # "response_types_supported" is required even where there is none to name
+    # "response_types_supported" is required even if there is none to name
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}
 
 

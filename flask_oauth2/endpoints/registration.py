@@ -24,6 +24,7 @@ from ..clients.throttle import Attempt, Quota, network, spend_quota
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
 from ..messages import NO_STORE, Request, Response
 from ..records import Client, Grant
+from .base import Call
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -48,11 +49,11 @@ _OF_THE_SERVER = (
 """ "The updated client metadata fields request MUST NOT include" these, :rfc:`7592#section-2.2`."""
 
 
-def register(server: Server, request: Request) -> Response:
-    """POST: a new client, :rfc:`7591#section-3`, or the one that others have registered in the same words."""
+def register(call: Call) -> Response:
+    """Register a client (POST), :rfc:`7591#section-3`, or return the one that others registered in the same words."""
+    server, request, now = call.server, call.request, call.now
     if server.registration == "off":
         return Response(404)
-    now = server.clock()
     value = _bearer(request)
     if value is None and server.registration == "token":
         return _ask(server)
@@ -84,11 +85,11 @@ def register(server: Server, request: Request) -> Response:
     return Response(201, _describe(server, request, client, token, secret), NO_STORE)
 
 
-def configure(server: Server, request: Request) -> Response:
-    """GET, PUT and DELETE of one client, :rfc:`7592#section-2`, by its registration access token."""
+def configure(call: Call) -> Response:
+    """Read, change or delete one client with its registration access token, :rfc:`7592#section-2`."""
+    server, request, now = call.server, call.request, call.now
     if server.registration == "off":
         return Response(404)
-    now = server.clock()
     value = _bearer(request)
     if value is None:
         return _ask(server)

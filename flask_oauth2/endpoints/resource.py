@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
@@ -11,6 +11,8 @@ from ..messages import Request, Response
 from ..records import AccessToken
 from ..resources import Resource
 from ..scopes import Scope
+from ..tokens.bindings import verify
+from ..tokens.bindings.base import ProofContext
 from ..tokens.read import explain_missing, find_access, find_for_cache
 
 if TYPE_CHECKING:
@@ -29,8 +31,14 @@ class NoToken(OAuth2Error):
     log_level = logging.DEBUG
 
 
-def read_token(server: Server, request: Request) -> AccessToken:
-    """The good token of a request, of whatever scope. Raises :exc:`NoToken`, or an error as in section 3.1."""
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+def read_token(server: Server, request: Request) -> tuple[AccessToken, Mapping[str, str]]:
+    """Return the valid token of a request, whatever its scope, and headers for the response.
+
+    Raises :exc:`NoToken`, or an error as in section 3.1.
+    """
     token_type, value = _presented(server, request)
     now, cache = server.clock(), server.token_cache
     if cache is None:
@@ -52,10 +60,14 @@ def read_token(server: Server, request: Request) -> AccessToken:
             came=token_type,
             cure="let the client use the scheme that token_type of its token response names",
         )
-    server.offer.token_types[token_type].verify(access, request)
+    headers: Mapping[str, str] = _NO_HEADERS
+    if access.confirmation:
+        context = ProofContext(settings=server.settings, now=now, remember=server.store.remember, token=value)
+        verify(server.offer.bindings, access, request, context)
+        headers = context.headers
     if server.settings.guard_checks_user and access.user_id is not None and not server.is_active(access.user_id):
         raise InvalidToken("the user is not active", came=f"user {access.user_id}")
-    return access
+    return access, headers
 
 
 def verify_audience(access: AccessToken, resource: Resource | None) -> None:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from logging import INFO
-from typing import TYPE_CHECKING
 
 from .. import signals, values
-from ..clients import authenticate
 from ..errors import InvalidGrant
-from ..messages import NO_STORE, Request, Response
+from ..messages import NO_STORE, Response
 from ..records import Token
 from ..tokens.read import find_token
-
-if TYPE_CHECKING:
-    from ..server import Server
+from .base import Call
 
 
-def respond(server: Server, request: Request) -> Response:
+def respond(call: Call) -> Response:
     """Revoke a token. The hint is not needed (section 2.1); an unknown token is as good as revoked (section 2.2).
 
     The body is an empty JSON object: "The content of the response body is ignored by the client", but some parse it.
     """
-    form, now = request.form, server.clock()
-    client = authenticate(server, request, form, now)
+    server, client, now = call.server, call.client, call.now
     # whatever a tokengetter says: what it does not know may still have a family that is alive
-    found = find_token(server, form.require("token"), now, server.kept_store)
+    found = find_token(server, call.form.require("token"), now, server.kept_store)
     if found is None:
         return Response(200, {}, NO_STORE)
     is_family = isinstance(found, Token)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from ..clients import authenticate
 from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
-from ..grants.base import TokenRequest
-from ..messages import NO_STORE, Request, Response
+from ..messages import NO_STORE, Response
 from ..settings import GRANT_TYPES
+from ..tokens.base import TokenRequest
+from ..tokens.bindings import NO_PROOF, prove
+from ..tokens.bindings.base import ProofContext
 from ..tokens.issue import issue
 from ..users import reject_inactive
-
-if TYPE_CHECKING:
-    from ..server import Server
+from .base import Call
 
 
-def respond(server: Server, request: Request) -> Response:
-    """Who is it, what do they show, what do they get."""
-    form, now = request.form, server.clock()
-    grant_type = form.require("grant_type")
-    client = authenticate(server, request, form, now)
-    grant = server.offer.grants.get(grant_type)
+def respond(call: Call) -> Response:
+    """Answer a token request: proof of possession, then the grant, then the tokens."""
+    server, client, now = call.server, call.client, call.now
+    offer, grant_type = server.offer, call.form.require("grant_type")
+    grant = offer.grants.get(grant_type)
     if grant is None:
         raise UnsupportedGrantType(
             "grant_type is not supported",
-            expected=f"one of {', '.join(server.offer.grants)}",
+            expected=f"one of {', '.join(offer.grants)}",
             came=grant_type,
             cure="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
         )
@@ -38,10 +33,14 @@ def respond(server: Server, request: Request) -> Response:
             came=grant_type,
             cure=f"name all that it may use: {update_client(client.client_id, options)}",
         )
-    decided = grant.authorize(TokenRequest(request, form, client, server, now))
+    proof = NO_PROOF
+    if offer.bindings:
+        context = ProofContext(settings=server.settings, now=now, remember=server.store.remember, client=client)
+        proof = prove(offer.bindings, call.request, context)
+    request = TokenRequest(call.request, call.form, client, server, now, proof)
+    decided = grant.authorize(request)
     user_id = decided.authorization.user_id
     if user_id is not None and server.checks_users and not server.is_active(user_id):
         raise reject_inactive(server, decided, now)
-    if server.token_handler is not None:
-        decided = replace(decided, answer={**decided.answer, **(server.token_handler() or {})})
-    return Response(200, issue(server, request, form, client, decided, grant_type, now), NO_STORE)
+    answer = issue(request, decided, grant_type, offer.answer_members)
+    return Response(200, answer, {**NO_STORE, **proof.headers} if proof.headers else NO_STORE)

@@ -10,7 +10,7 @@ from ..checks import pkce
 from ..errors import InvalidGrant
 from ..records import CLOCKS_DIFFER, Grant
 from ..tokens.read import explain_missing
-from .base import Approval, Issue, TokenRequest
+from .base import Approval, TokenGrant, TokenRequest
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -58,7 +58,7 @@ class AuthorizationCode:
 
     name = "authorization_code"
 
-    def authorize(self, request: TokenRequest) -> Issue:
+    def authorize(self, request: TokenRequest) -> TokenGrant:
         """Binding first; nothing is spent here."""
         server = request.server
         code = request.form.require("code")
@@ -85,4 +85,4 @@ class AuthorizationCode:
             )
         uris.verify_redirect(grant, request.form.get("redirect_uri"))
         pkce.verify(grant, request.form.get("code_verifier"))
-        return Issue(grant.authorization, spend=grant, refresh=True)
+        return TokenGrant(grant.authorization, spend=grant, refresh=True)

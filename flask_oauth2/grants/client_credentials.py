@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UnauthorizedClient
-from .base import Issue, TokenRequest
+from .base import TokenGrant, TokenRequest
 
 
 class ClientCredentials:
@@ -11,7 +11,7 @@ class ClientCredentials:
 
     name = "client_credentials"
 
-    def authorize(self, request: TokenRequest) -> Issue:
+    def authorize(self, request: TokenRequest) -> TokenGrant:
         """ "The client credentials grant type MUST only be used by confidential clients."."""
         if not request.client.is_confidential:
             raise UnauthorizedClient(
@@ -20,4 +20,4 @@ class ClientCredentials:
                 came="a public client" if request.client.is_public else "a native application, as public as its secret",
                 cure="register the client with a secret, without --public, or use authorization_code",
             )
-        return Issue(request.authorization())
+        return TokenGrant(request.authorization())

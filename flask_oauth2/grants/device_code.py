@@ -9,7 +9,7 @@ from ..errors import AccessDenied, AuthorizationPending, ExpiredToken, InvalidGr
 from ..records import Grant
 from ..settings import DEVICE_CODE
 from ..tokens.read import explain_missing
-from .base import Issue, TokenRequest
+from .base import TokenGrant, TokenRequest
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -29,7 +29,7 @@ class DeviceCode:
 
     name = DEVICE_CODE
 
-    def authorize(self, request: TokenRequest) -> Issue:
+    def authorize(self, request: TokenRequest) -> TokenGrant:
         """Binding first. A client stops at any answer but two, so ``invalid_grant`` is for what will never do."""
         server = request.server
         code = request.form.require("device_code")
@@ -53,7 +53,7 @@ class DeviceCode:
             raise AccessDenied("the user said no", rule="rfc8628 3.5")
         if grant.authorization is None:
             raise _note_poll(server, grant, int(request.now))
-        return Issue(grant.authorization, spend=grant, refresh=True)
+        return TokenGrant(grant.authorization, spend=grant, refresh=True)
 
 
 def _note_poll(server: Server, grant: Grant, now: int) -> AuthorizationPending | SlowDown:

@@ -1,11 +1,11 @@
-"""A grant that an application adds, :rfc:`6749#section-4.5`: a function from token request to :class:`Issue`."""
+"""A grant that an application adds, :rfc:`6749#section-4.5`: a function from token request to :class:`TokenGrant`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .base import Issue, TokenRequest
+from .base import TokenGrant, TokenRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +13,11 @@ class ExtensionGrant:
     """The function under its name, an absolute URI."""
 
     name: str
-    function: Callable[[TokenRequest], Issue]
+    function: Callable[[TokenRequest], TokenGrant]
 
-    def authorize(self, request: TokenRequest) -> Issue:
-        """What the function decided. Raises :exc:`TypeError` where that is no :class:`Issue`."""
-        issue = self.function(request)
-        if not isinstance(issue, Issue):
-            raise TypeError(f"the grant {self.name} must return an Issue, not {type(issue).__name__}")
-        return issue
+    def authorize(self, request: TokenRequest) -> TokenGrant:
+        """Return what the function decided. Raises :exc:`TypeError` if that is no :class:`TokenGrant`."""
+        grant = self.function(request)
+        if not isinstance(grant, TokenGrant):
+            raise TypeError(f"the grant {self.name} must return a TokenGrant, not {type(grant).__name__}")
+        return grant

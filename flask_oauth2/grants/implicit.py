@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..records import Token
-from ..tokens.issue import mint
-from .base import Approval, Issue
+from ..tokens.base import TokenGrant, TokenRequest
+from ..tokens.issue import generate
+from .base import Approval
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -31,6 +32,6 @@ class ImplicitToken:
         self, server: Server, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Token, ...]]:
         """The members of a token answer, as text."""
-        issue = Issue(approval.authorization)
-        members, _, filed = mint(server, approval.request, approval.params, approval.client, issue, approval.now)
+        request = TokenRequest(approval.request, approval.params, approval.client, server, approval.now)
+        members, _, filed = generate(request, TokenGrant(approval.authorization))
         return {name: str(value) for name, value in members.items()}, filed

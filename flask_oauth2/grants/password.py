@@ -11,7 +11,7 @@ from typing import Any
 from ..clients.throttle import Attempt
 from ..errors import InvalidGrant, InvalidRequest
 from ..records import is_nobody
-from .base import Issue, TokenRequest
+from .base import TokenGrant, TokenRequest
 
 _UNICODECHARNOCRLF = re.compile("[\t\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*\\Z")
 """:rfc:`6749#appendix-A`."""
@@ -30,7 +30,7 @@ class Password:
     def __init__(self, usergetter: Callable[..., Any]) -> None:
         self._usergetter = usergetter
 
-    def authorize(self, request: TokenRequest) -> Issue:
+    def authorize(self, request: TokenRequest) -> TokenGrant:
         """Guesses are counted by user name and network, before the password is verified."""
         username, password = request.form.require("username"), request.form.require("password")
         for name, value in (("username", username), ("password", password)):
@@ -50,4 +50,4 @@ class Password:
                 cure="check the usergetter: it must return the user, and None only for a wrong name or password",
             )
         attempt.withdraw()
-        return Issue(request.authorization(user_id=user), refresh=True)
+        return TokenGrant(request.authorization(user_id=user), refresh=True)

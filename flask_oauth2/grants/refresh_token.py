@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import scopes
 from ..errors import InvalidGrant
 from ..tokens.read import explain_missing, find_refresh
-from .base import Issue, TokenRequest
+from .base import TokenGrant, TokenRequest
 
 
 class RefreshToken:
@@ -13,7 +13,7 @@ class RefreshToken:
 
     name = "refresh_token"
 
-    def authorize(self, request: TokenRequest) -> Issue:
+    def authorize(self, request: TokenRequest) -> TokenGrant:
         """The access token may be narrower; the new refresh token keeps the scope of the old one."""
         value = request.form.require("refresh_token")
         token = find_refresh(request.server, value, request.now)
@@ -41,4 +41,6 @@ class RefreshToken:
         if requested is not None and requested.strip(" "):
             drops_others = request.client.is_self_registered
             scope = scopes.narrow(requested, authorization.scope, drops_others=drops_others)
-        return Issue(authorization, spend=token, refresh=True, scope=scope)
+        # "refresh tokens issued to public clients MUST be bound", :rfc:`9449#section-5`; others are by authentication
+        confirmation = token.access.confirmation if request.client.is_public else None
+        return TokenGrant(authorization, spend=token, refresh=True, scope=scope, confirmation=confirmation)

@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 from .. import values
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked
-from ..grants.base import Issue
+from ..grants.base import TokenGrant, TokenRequest
 from ..messages import Params, Request
 from ..records import Authorization, Client
 from ..scopes import Scope
@@ -440,7 +440,7 @@ class Flow(Simulation):
         server, stage, now = self.server, self.stage, self.server.clock()
         with stage.app.app_context():
             client = server.clients.find(self.identity.client_id) or Client(client_id=self.identity.client_id)
-            decided = Issue(
+            decided = TokenGrant(
                 Authorization(
                     id=values.new_family(now),
                     client_id=client.client_id,
@@ -450,7 +450,7 @@ class Flow(Simulation):
                 )
             )
             request = Request("POST", "/", Headers(), b"", b"", stage.mount)
-            answer = issue(server, request, Params(b""), client, decided, "authorization_code", now)
+            answer = issue(TokenRequest(request, Params(b""), client, server, now), decided, "authorization_code")
         return str(answer["access_token"])
 
 

@@ -15,7 +15,7 @@ from werkzeug.datastructures import Headers
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
-from ..grants.base import ITSELF, Issue, TokenRequest
+from ..grants.base import ITSELF, TokenGrant, TokenRequest
 from ..messages import Params, Request
 from ..ownership import EXTENSION
 from ..provider import OAuth2Provider
@@ -191,8 +191,8 @@ def issue_token(
             resource = f"{server.origin}{resource}"
         form = Params(b"" if resource is None else encode([("resource", resource)]).encode())
         request = TokenRequest(Request("POST", "/", Headers(), b"", b""), form, record, server, now)
-        decided = Issue(request.authorization(ITSELF if user is None else user, words), lifetime=lifetime)
-        answer = issue(server, request.request, form, record, decided, GRANT_TYPE, now)
+        decided = TokenGrant(request.authorization(ITSELF if user is None else user, words), lifetime=lifetime)
+        answer = issue(request, decided, GRANT_TYPE)
         return str(answer["access_token"])
 
 

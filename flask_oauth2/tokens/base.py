@@ -1,52 +1,86 @@
-"""What a token type and a token format are. A new one is a class with these methods and one ``register_*`` call."""
+"""Between grants and tokens: a token request, and what a grant decided about it."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from ..messages import Request
-from ..records import AccessToken, Claims, Client
+from .. import scopes, values
+from ..checks import audience as audience_check
+from ..checks import scope as scope_check
+from ..messages import Params, Request
+from ..records import Authorization, Claims, Client, Grant, Token, identify
+from ..scopes import Scope
+from .bindings import NO_PROOF, Proof
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+ITSELF = object()
+"""In place of a user: the client acts for itself."""
 
 
-class TokenType(Protocol):
-    """How a token is bound to its holder and shown at a resource, :rfc:`6749#section-7.1`."""
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A token request of a client that has authenticated."""
 
-    name: str
-    """The ``token_type`` of the answer and, in any case, the HTTP authentication scheme."""
+    request: Request
+    form: Params
+    client: Client
+    server: Server
+    now: float
+    proof: Proof = NO_PROOF
+    """What the request has proved about the holder of the tokens."""
 
-    def bind(self, request: Request, client: Client) -> Claims | None:
-        """What the token is bound to (its ``confirmation``); None where the request is for another type.
+    def authorization(
+        self, user_id: object = ITSELF, scope: Scope | str | None = None, claims: Claims | None = None
+    ) -> Authorization:
+        """Return a new authorization of a user, or of the client itself, for this client.
 
-        Runs before anything is spent, so it may refuse by raising an :exc:`~flask_oauth2.errors.OAuth2Error`.
+        It is for the protected resources that the request names, or else for those of its scope.
+
+        :param user_id: the user or the ID of the user; leave it out if the client acts for itself. None raises
+            :exc:`TypeError`.
+        :param scope: in place of the requested scope; it may go beyond what the client is registered for.
+        :param claims: facts to save with the authorization, as JSON values.
         """
-        ...
-
-    def read(self, credentials: str) -> str:
-        """The token in what follows the scheme in an Authorization header."""
-        ...
-
-    def verify(self, access: AccessToken, request: Request) -> None:
-        """Raise :exc:`~flask_oauth2.errors.InvalidToken` unless the request comes from the token's holder."""
-        ...
-
-
-class TokenFormat(Protocol):
-    """How what an access token says becomes the value that a client holds: here, a reference to a row of the store."""
-
-    name: str
-
-    def mint(self, access: AccessToken) -> tuple[str, bytes]:
-        """A new value and its key, :func:`flask_oauth2.values.key`."""
-        ...
+        if scope is None:
+            allowed = scope_check.read(self.form, self.client, self.server.settings)
+        else:
+            allowed = scopes.parse_option(scope)
+        resource: tuple[str, ...] = ()
+        if self.server.described:
+            resource = audience_check.read(self.form, allowed, self.server.resources(self.request.mount))
+        return Authorization(
+            id=values.new_family(max(self.now, self.server.last_revocation.first_moment)),
+            client_id=self.client.client_id,
+            user_id=None if user_id is ITSELF else identify(user_id),
+            scope=allowed,
+            claims=claims or {},
+            resource=resource,
+        )
 
 
-@runtime_checkable
-class SelfContainedFormat(TokenFormat, Protocol):
-    """A format whose value says it all, so that no row is needed to read it. Revocation marks hold all the same.
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """What a grant decided: what may be issued, and what is consumed for it. :func:`.issue.issue` carries it out.
 
-    The key that :meth:`TokenFormat.mint` returns is ``access.key``, which is fresh: the ``jti`` of the token.
+    :param authorization: what the user (or the client itself) has authorized.
+    :param spend: the code or refresh token that is consumed.
+    :param refresh: whether a refresh token may be issued as well, if the client has that grant type.
+    :param scope: the scope of the access token, if it is narrower than that of the authorization.
+    :param lifetime: the lifetime of the access token in seconds; ``OAUTH2_ACCESS_TOKEN_LIFETIME`` is the maximum.
+    :param format: the name of the token format, in place of that of the client or of the settings.
+    :param answer: further members of the token response.
+    :param confirmation: what the credential is bound to: the request must prove possession of it.
     """
 
-    def read(self, value: str) -> AccessToken | None:
-        """What the value says, expired or not; None for what this format did not write."""
-        ...
+    authorization: Authorization
+    spend: Grant | Token | None = None
+    refresh: bool = False
+    scope: Scope | None = None
+    lifetime: int | None = None
+    format: str | None = None
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    confirmation: Claims | None = None

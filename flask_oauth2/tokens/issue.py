@@ -1,43 +1,50 @@
-"""From what a grant decided to tokens: the one place where values are minted, credentials spent and rows filed.
+"""From what a grant decided to tokens: the one place that generates values, consumes credentials and saves rows.
 
-All that can refuse comes first; then one call of the store spends and files together.
+Everything that can reject the request runs first; then one call of the store consumes and saves together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from logging import INFO
 from typing import TYPE_CHECKING, Any
 
 from .. import signals, values
 from ..checks import audience as audience_check
 from ..errors import (
-    ConfigurationError,
     InvalidClient,
     InvalidGrant,
     InvalidScope,
     UnauthorizedClient,
     update_client,
 )
-from ..messages import Params, Request
-from ..records import AccessToken, Client, Grant, Token
+from ..records import AccessToken, Authorization, Client, Grant, Token
 from ..scopes import Scope
+from .answers import AnswerMembers, Issued
+from .base import TokenGrant, TokenRequest
+from .bindings import verify_held
 
 if TYPE_CHECKING:
-    from ..grants.base import Issue
     from ..server import Server
 
 
 def issue(
-    server: Server, request: Request, params: Params, client: Client, issue: Issue, grant_type: str, now: float
+    request: TokenRequest, grant: TokenGrant, grant_type: str, members: Iterable[AnswerMembers] = ()
 ) -> dict[str, Any]:
-    """Carry out what a grant decided. The members of the answer, :rfc:`6749#section-5.1`.
+    """Carry out what a grant decided, and return the members of the token response, :rfc:`6749#section-5.1`.
 
-    A code that was spent before, and a refresh token that was spent before its grace period, revoke the authorization
-    (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`). Both raise :exc:`InvalidGrant`.
+    A code that was consumed before, and a refresh token that was consumed before its grace period, revoke the
+    authorization (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`). Both raise :exc:`InvalidGrant`.
+
+    :param members: functions that complete the response.
     """
-    answer, access, filed = mint(server, request, params, client, issue, now)
-    settings, authorization = server.settings, issue.authorization
-    spend, leeway = issue.spend, 0
+    server, client, now, authorization = request.server, request.client, request.now, grant.authorization
+    settings, spend, leeway = server.settings, grant.spend, 0
+    if grant.confirmation:
+        verify_held(grant.confirmation, request.proof, grant_type)
+    answer, access, filed = generate(request, grant)
+    if members:
+        answer = _complete(request, grant_type, answer, access, authorization, members)
     if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
         leeway = settings.refresh_leeway if client.is_confidential else server.refresh_leeway_public
     owner = {
@@ -75,6 +82,32 @@ def issue(
     return answer
 
 
+def _complete(
+    request: TokenRequest,
+    grant_type: str,
+    answer: dict[str, Any],
+    access: AccessToken,
+    authorization: Authorization,
+    functions: Iterable[AnswerMembers],
+) -> dict[str, Any]:
+    """Return the members of the response with those that functions add. They replace no standard member."""
+    issued = Issued(
+        server=request.server,
+        request=request.request,
+        client=request.client,
+        authorization=authorization,
+        grant_type=grant_type,
+        access=access,
+        access_token=answer["access_token"],
+        refresh_token=answer.get("refresh_token"),
+        now=request.now,
+    )
+    members: dict[str, Any] = {}
+    for function in functions:
+        members |= function(issued) or {}
+    return members | answer
+
+
 def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
     """What is given of a scope that was granted before: nothing that the operator has taken from the client since."""
     withheld = client.withheld.get("scope", ())
@@ -98,67 +131,60 @@ def keep(server: Server, client: Client) -> None:
         )
 
 
-def mint(
-    server: Server, request: Request, params: Params, client: Client, issue: Issue, now: float
-) -> tuple[dict[str, Any], AccessToken, tuple[Token, ...]]:
-    """Draw the values: the members of the answer, what the token says, and the rows to file. Changes nothing yet.
+def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], AccessToken, tuple[Token, ...]]:
+    """Return new tokens: the members of the response, what the access token says, and the rows to save.
 
-    ``params`` are those of the request, which may name the resource that the token is for.
+    Changes nothing yet, so everything that can reject the request runs in here or before.
     """
-    settings, authorization, issued_at = server.settings, issue.authorization, int(now)
-    for token_type in server.offer.token_types.values():
-        confirmation = token_type.bind(request, client)
-        if confirmation is not None:
-            break
-    token_format = server.offer.formats.get(issue.format or client.token_format or settings.access_token_format)
-    if token_format is None:
-        raise UnauthorizedClient(
-            "the token format of this client is not offered", expected=", ".join(server.offer.formats)
-        )
-    lifetime = (
-        settings.access_token_lifetime
-        if issue.lifetime is None
-        else min(issue.lifetime, settings.access_token_lifetime)
-    )
-    scope = authorization.scope if issue.scope is None else issue.scope
-    audience = authorization.resource
+    server, client, proof, authorization = request.server, request.client, request.proof, grant.authorization
+    settings, offer, issued_at = server.settings, server.offer, int(request.now)
+    lifetime = settings.access_token_lifetime
+    if grant.lifetime is not None:
+        lifetime = min(grant.lifetime, lifetime)
+    scope = authorization.scope if grant.scope is None else grant.scope
+    audience, resource = authorization.resource, None
     if server.described:
-        audience, scope = audience_check.choose(params, authorization, scope, server.resources(request.mount))
-    if client.withheld and issue.spend is not None:
-        scope = _left(scope, client, issue.spend)
-    fields: dict[str, Any] = {
-        "authorization_id": authorization.id,
-        "client_id": authorization.client_id,
-        "user_id": authorization.user_id,
-        "scope": scope,
-        "type": token_type.name,
-        "issued_at": issued_at,
-        "expires_at": issued_at + lifetime,
-        "claims": authorization.claims,
-        "confirmation": confirmation or None,
-        "consent_id": authorization.consent_id,
-        "audience": audience,
-    }
-    fresh = values.new_id(now)
-    access = AccessToken(key=fresh, **fields)
-    value, key = token_format.mint(access)
-    self_contained = token_format in server.offer.self_contained_formats
-    if self_contained is not (key == fresh):
-        raise ConfigurationError(
-            f"mint() of the token format {token_format.name} returned the wrong key, see TokenFormat"
-        )
-    if not self_contained:
-        access = AccessToken(key=key, **fields)
-    answer = {**issue.answer, "access_token": value, "token_type": token_type.name, "expires_in": lifetime}
+        resources = server.resources(request.request.mount)
+        audience, scope = audience_check.choose(request.form, authorization, scope, resources)
+        resource = resources.named(audience[0]) if audience else None
+    if client.withheld and grant.spend is not None:
+        scope = _left(scope, client, grant.spend)
+    name = grant.format or client.token_format or settings.access_token_format
+    reference, timestamp = offer.reference_formats.get(name), int(request.now * 1000).to_bytes(6, "big")
+    if reference is not None:
+        value = reference.generate(timestamp, client, resource)
+        key = values.key(value)
+    elif name in offer.self_contained_formats:
+        value, key = "", values.new_id(request.now)
+    else:
+        raise UnauthorizedClient("the token format of this client is not offered", expected=", ".join(offer.formats))
+    access = AccessToken(
+        key=key,
+        authorization_id=authorization.id,
+        client_id=authorization.client_id,
+        user_id=authorization.user_id,
+        scope=scope,
+        type=proof.token_type,
+        issued_at=issued_at,
+        expires_at=issued_at + lifetime,
+        claims=authorization.claims,
+        confirmation=proof.confirmation,
+        consent_id=authorization.consent_id,
+        audience=audience,
+    )
+    if reference is None:
+        value = offer.self_contained_formats[name].write(access, client, resource)
+    answer = {**grant.answer, "access_token": value, "token_type": proof.token_type, "expires_in": lifetime}
     if scope:
         answer["scope"] = " ".join(scope)
     refresh_key = refresh_expires_at = None
-    if issue.refresh and "refresh_token" in client.grant_types and "refresh_token" in server.offer.grants:
+    if grant.refresh and "refresh_token" in client.grant_types and "refresh_token" in offer.grants:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
-        answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], fresh[:6])
+        answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], timestamp)
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
-    if self_contained and refresh_key is None and not server.files_every_token:
+    if reference is None and refresh_key is None and not server.files_every_token:
         return answer, access, ()
+    parent = grant.spend.access.key if isinstance(grant.spend, Token) else None
     return (
         answer,
         access,
@@ -168,7 +194,7 @@ def mint(
                 authorization=authorization,
                 refresh_key=refresh_key,
                 refresh_expires_at=refresh_expires_at,
-                parent=issue.spend.access.key if isinstance(issue.spend, Token) else None,
+                parent=parent,
             ),
         ),
     )

@@ -36,7 +36,7 @@ def find_for_cache(server: Server, cache: TokenCache, value: str, now: float) ->
 def _read_access(server: Server, value: str, store: TokenReader) -> AccessToken | None:
     prefix = server.settings.prefixes["access_token"]
     if not value.startswith(f"{prefix}_"):
-        for token_format in server.offer.self_contained_formats:
+        for token_format in server.offer.self_contained_formats.values():
             access = token_format.read(value)
             if access is not None:
                 if server.files_every_token:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from devices import Device, Person, add_device_client
 
-from flask_oauth2 import ConfigurationError, Issue, MemoryStore, signals, user_codes, values
+from flask_oauth2 import ConfigurationError, MemoryStore, TokenGrant, signals, user_codes, values
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import NOW, Site
 
@@ -170,13 +170,13 @@ def test_where_it_is_not_offered_it_says_so(new_site: Any) -> None:
 def test_a_grant_of_the_applications_own_stays_its_own(new_site: Any) -> None:
     """Ours is offered by the option alone, and not beside it."""
     site = new_site()
-    site.provider.grant_type(DEVICE_CODE)(lambda request: Issue(request.authorization("ada")))
+    site.provider.grant_type(DEVICE_CODE)(lambda request: TokenGrant(request.authorization("ada")))
     add_device_client(site)
     assert site.token(DEVICE_CODE, client_id="tv").status_code == 200
     assert ask(site, client_id="tv") == (400, "unsupported_grant_type")
     assert "device_authorization_endpoint" not in site.http.get("/.well-known/oauth-authorization-server").get_json()
     both = new_site(OAUTH2_GRANT_TYPES=GRANTS)
-    both.provider.grant_type(DEVICE_CODE)(lambda request: Issue(request.authorization("ada")))
+    both.provider.grant_type(DEVICE_CODE)(lambda request: TokenGrant(request.authorization("ada")))
     with pytest.raises(ConfigurationError, match="leave it to one of them"):
         both.http.get("/oauth/device")
 

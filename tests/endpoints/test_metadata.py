@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flask_oauth2 import Issue
+from flask_oauth2 import TokenGrant
 from oauth_site import Site
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
@@ -44,7 +44,7 @@ def test_it_follows_what_is_registered(new_site: Any) -> None:
         OAUTH2_SCOPES={},
         OAUTH2_SERVICE_DOCUMENTATION="https://docs.example",
     )
-    site.provider.grant_type("urn:example:key")(lambda request: Issue(request.authorization()))
+    site.provider.grant_type("urn:example:key")(lambda request: TokenGrant(request.authorization()))
     document = site.http.get(WELL_KNOWN).get_json()
     assert document["grant_types_supported"] == ["implicit", "client_credentials", "urn:example:key"]
     assert document["response_types_supported"] == ["token"]

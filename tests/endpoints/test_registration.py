@@ -14,8 +14,8 @@ from flask_oauth2 import (
     AccessDenied,
     ConfigurationError,
     InvalidClientMetadata,
-    Issue,
     MemoryStore,
+    TokenGrant,
     signals,
     values,
 )
@@ -513,7 +513,7 @@ class TestMetadata:
 
     def test_a_device_needs_no_redirect_uri(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_REGISTRATION="open")
-        site.provider.grant_type(DEVICE)(lambda request: Issue(request.authorization()))
+        site.provider.grant_type(DEVICE)(lambda request: TokenGrant(request.authorization()))
         content = register(site, {"grant_types": [DEVICE], "token_endpoint_auth_method": "none"})
         assert (content["grant_types"], content["response_types"]) == ([DEVICE], [])
 

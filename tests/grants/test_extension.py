@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,26 +11,37 @@ import pytest
 from flask_oauth2 import (
     AccessToken,
     Approval,
+    Authorization,
+    Call,
     Client,
     ConfigurationError,
+    Credentials,
+    Endpoint,
+    InvalidClient,
     InvalidGrant,
+    InvalidRequest,
     InvalidToken,
-    Issue,
+    Issued,
+    ProofContext,
+    Resource,
+    Response,
+    Token,
+    TokenGrant,
     TokenRequest,
     values,
 )
-from oauth_site import NOW, Site, answer_of
+from oauth_site import CALLBACK, NOW, VERIFIER, Site, answer_of
 
 KEYS = {"k1": "ada"}
 
 
 def add_api_key(site: Site, **issue: Any) -> None:
     @site.provider.grant_type("urn:example:api-key")
-    def api_key(request: TokenRequest) -> Issue:
+    def api_key(request: TokenRequest) -> TokenGrant:
         owner = KEYS.get(request.form.require("api_key"))
         if owner is None:
             raise InvalidGrant("unknown api_key")
-        return Issue(request.authorization(user_id=owner, claims={"tenant": 7}), **issue)
+        return TokenGrant(request.authorization(user_id=owner, claims={"tenant": 7}), **issue)
 
 
 def ask(site: Site, **form: Any) -> Any:
@@ -76,24 +88,43 @@ def test_a_grant_returns_an_issue_and_names_whom_it_is_of(site: Site) -> None:
     site.provider.grant_type("urn:example:nothing")(lambda request: results.pop(0)(request))
     auth = ("web", site.add_client(grant_types=("urn:example:nothing",)))
     results.append(lambda request: None)
-    with pytest.raises(TypeError, match="urn:example:nothing must return an Issue"):
+    with pytest.raises(TypeError, match="urn:example:nothing must return a TokenGrant"):
         site.token("urn:example:nothing", auth)
-    results.append(lambda request: Issue(request.authorization(user_id=request.form.get("missing"))))
+    results.append(lambda request: TokenGrant(request.authorization(user_id=request.form.get("missing"))))
     with pytest.raises(TypeError, match="a user needs"):
         site.token("urn:example:nothing", auth)
 
 
-def test_a_format_that_files_under_the_wrong_key_is_said(site: Site) -> None:
-    class Wrong(Short):
-        name = "wrong"
+def without(name: str, kind: type) -> Any:
+    """Return a part that lacks a member of its kind."""
+    members = {key: value for key, value in vars(kind).items() if key != name and not key.startswith("__")}
+    return type(kind.__name__, (), members)()
 
-        def mint(self, access: AccessToken) -> tuple[str, bytes]:
-            return "value", access.key
 
-    site.provider.register_token_format(Wrong())
-    auth = ("web", site.add_client(token_format="wrong"))
-    with pytest.raises(ConfigurationError, match="wrong returned the wrong key"):
-        site.token("client_credentials", auth)
+@pytest.mark.parametrize(
+    ("register", "part", "said"),
+    [
+        ("register_token_format", lambda: without("generate", Short), r"needs the method generate\(\) of ReferenceF"),
+        ("register_token_format", lambda: without("write", Plain), r"needs the method write\(\) of SelfContainedF"),
+        ("register_token_format", lambda: without("name", Short), "needs the attribute name of ReferenceFormat"),
+        (
+            "register_token_format",
+            lambda: type("Short", (), {"name": "short", "generate": lambda self, access: ""})(),
+            r"generate\(\) must take the arguments \(timestamp, client, resource\)",
+        ),
+        ("register_token_format", lambda: type("Short", (Short,), {"name": 7})(), "the name of Short must be text"),
+        ("register_token_type", lambda: without("read", Knock), r"needs the method read\(\) of TokenType"),
+        ("register_binding", lambda: without("members", KnockBinding), "needs the attribute members of Binding"),
+        ("register_response_type", lambda: without("mode", Nothing), "needs the attribute mode of ResponseType"),
+        ("register_client_auth_method", lambda: without("verify", Badge), r"method verify\(\) of ClientAuthMethod"),
+        ("register_endpoint", lambda: Endpoint(name="x", path="/x", specification=""), "x needs a function"),
+    ],
+)
+def test_a_part_that_lacks_something_is_refused_at_registration(
+    site: Site, register: str, part: Callable[[], Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        getattr(site.provider, register)(part())
 
 
 def test_a_response_type_has_one_name(site: Site) -> None:
@@ -110,14 +141,14 @@ def test_whom_an_authorization_is_of(site: Site) -> None:
     seen: list[Any] = []
 
     @site.provider.grant_type("urn:example:who")
-    def who(request: TokenRequest) -> Issue:
+    def who(request: TokenRequest) -> TokenGrant:
         seen.append(request.authorization(user_id=User(), scope="profile mail"))
         with pytest.raises(TypeError):
             request.authorization(user_id=True)
         for unkeepable in ("", "x" * 256, "a\0b", "\ud800"):
             with pytest.raises(ValueError, match="printable"):
                 request.authorization(user_id=unkeepable)
-        return Issue(seen[0], lifetime=0)
+        return TokenGrant(seen[0], lifetime=0)
 
     secret = site.add_client(grant_types=("urn:example:who",))
     answer = site.token("urn:example:who", ("web", secret)).get_json()
@@ -155,10 +186,10 @@ def test_names_and_times_of_registration_are_checked(site: Site) -> None:
     add_api_key(site)
     add_api_key(site)  # the same function again
     with pytest.raises(ConfigurationError, match="registered already"):
-        site.provider.grant_type("urn:example:api-key")(lambda request: Issue(request.authorization()))
+        site.provider.grant_type("urn:example:api-key")(lambda request: TokenGrant(request.authorization()))
     site.http.get("/.well-known/oauth-authorization-server")
     with pytest.raises(ConfigurationError, match="too late"):
-        site.provider.grant_type("urn:example:other")(lambda request: Issue(request.authorization()))
+        site.provider.grant_type("urn:example:other")(lambda request: TokenGrant(request.authorization()))
     for register in (site.provider.usergetter, site.provider.current_user, site.provider.userloader):
         with pytest.raises(ConfigurationError, match=r"too late|registered already"):
             register(lambda: None)
@@ -192,8 +223,8 @@ class Plain:
 
     name = "plain"
 
-    def mint(self, access: AccessToken) -> tuple[str, bytes]:
-        return f"plain.{values.text(access.key)}.{'.'.join(access.scope)}", access.key
+    def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
+        return f"plain.{values.text(access.key)}.{'.'.join(access.scope)}"
 
     def read(self, value: str) -> AccessToken | None:
         word, _, rest = value.partition(".")
@@ -217,9 +248,8 @@ class Short:
 
     name = "short"
 
-    def mint(self, access: AccessToken) -> tuple[str, bytes]:
-        value = values.text(access.key)
-        return value, values.key(value)
+    def generate(self, timestamp: bytes, client: Client, resource: Resource | None) -> str:
+        return values.text(values.new_id(NOW))
 
 
 def test_a_reference_from_outside(site: Site) -> None:
@@ -244,31 +274,47 @@ def test_a_format_from_outside(site: Site) -> None:
 
 
 class Knock:
-    """A token type: the token is good only together with the knock it was issued to."""
+    """A token type: an HTTP authentication scheme."""
 
     name = "Knock"
-
-    def bind(self, request: Any, client: Client) -> dict[str, Any] | None:
-        knock = request.headers.get("Knock", "")
-        return {"knock": knock} if knock else None
 
     def read(self, credentials: str) -> str:
         return credentials
 
-    def verify(self, access: AccessToken, request: Any) -> None:
-        if (access.confirmation or {}).get("knock") != request.headers.get("Knock", ""):
+
+class KnockBinding:
+    """A binding: the token is good only with the knock that it was issued to."""
+
+    name = "knock"
+    token_type = "Knock"
+    members = frozenset({"knock"})
+
+    def prove(self, request: Any, context: ProofContext) -> dict[str, Any] | None:
+        knock = request.headers.get("Knock", "")
+        if knock == "wrong":
+            raise InvalidRequest("the knock is wrong")
+        assert context.client is not None
+        context.headers["Knock-Heard"] = context.client.client_id
+        return {"knock": knock} if knock else None
+
+    def verify(self, access: AccessToken, request: Any, context: ProofContext) -> None:
+        assert access.confirmation is not None
+        if access.confirmation["knock"] != request.headers.get("Knock", ""):
             raise InvalidToken("the knock is another")
+        context.headers["Knock-Heard"] = context.token[:4]
 
 
 @pytest.mark.spec("rfc6749", "8.1")
-def test_a_token_type_from_outside(site: Site) -> None:
+def test_a_token_type_and_a_binding_from_outside(site: Site) -> None:
     site.provider.register_token_type(Knock())
+    site.provider.register_binding(KnockBinding())
     auth = ("web", site.add_client())
     answer = site.http.post(
         "/oauth/token", data={"grant_type": "client_credentials"}, auth=auth, headers={"Knock": "tock"}
-    ).get_json()
-    assert answer["token_type"] == "Knock"
-    token = answer["access_token"]
+    )
+    assert answer.headers["Knock-Heard"] == "web"
+    token = answer.get_json()["access_token"]
+    assert answer.get_json()["token_type"] == "Knock"
 
     def call(scheme: str, knock: str) -> int:
         headers = {"Authorization": f"{scheme} {token}", "Knock": knock}
@@ -277,9 +323,180 @@ def test_a_token_type_from_outside(site: Site) -> None:
     assert call("Knock", "tock") == 200
     assert call("Knock", "tick") == 401
     assert call("Bearer", "tock") == 401, "a bound token is no bearer token"
+    headers = {"Authorization": f"Knock {token}", "Knock": "tock"}
+    assert site.http.get("/api/me", headers=headers).headers["Knock-Heard"] == "oat_"
+    refused = site.http.post(
+        "/oauth/token", data={"grant_type": "client_credentials"}, auth=auth, headers={"Knock": "wrong"}
+    )
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_request")
     challenge = site.http.get("/api/me").headers["WWW-Authenticate"]
     assert challenge == 'Knock realm="oauth2", scope="profile", Bearer realm="oauth2", scope="profile"'
     assert site.token("client_credentials", auth).get_json()["token_type"] == "Bearer"
+
+
+class Seal:
+    """A binding whose tokens stay bearer tokens, as those that are bound to a certificate do."""
+
+    name = "seal"
+    token_type = "Bearer"
+    members = frozenset({"seal"})
+
+    def prove(self, request: Any, context: ProofContext) -> dict[str, Any] | None:
+        seal = request.headers.get("Seal", "")
+        return {"seal": seal} if seal else None
+
+    def verify(self, access: AccessToken, request: Any, context: ProofContext) -> None:
+        if not access.confirmation or access.confirmation["seal"] != request.headers.get("Seal", ""):
+            raise InvalidToken("the seal is another")
+
+
+def test_several_bindings_confirm_one_token(site: Site) -> None:
+    for binding in (KnockBinding(), Seal()):
+        site.provider.register_binding(binding)
+    site.provider.register_token_type(Knock())
+    auth = ("web", site.add_client())
+    both = {"Knock": "tock", "Seal": "s"}
+    answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=auth, headers=both)
+    token = answer.get_json()
+    assert token["token_type"] == "Knock"
+    for sent, status in [(both, 200), ({"Knock": "tock"}, 401), ({"Seal": "s"}, 401)]:
+        headers = {"Authorization": f"Knock {token['access_token']}", **sent}
+        assert site.http.get("/api/me", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("token_format", ["opaque", "signed"])
+def test_a_confirmation_that_no_binding_verifies_rejects_the_token(
+    site: Site, token_format: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = AccessToken(
+        key=values.new_id(NOW),
+        authorization_id=values.new_family(NOW),
+        client_id="web",
+        user_id=None,
+        scope=("profile",),
+        type="Bearer",
+        issued_at=int(NOW),
+        expires_at=int(NOW) + 10,
+        confirmation={"jkt": "thumbprint"},
+    )
+    if token_format == "signed":
+        formats = site.provider.server.offer.self_contained_formats
+        value = formats["signed"].write(record, Client(client_id="web"), None)
+    else:
+        value = values.new("oat", values.stamp(NOW))
+        authorization = Authorization(id=record.authorization_id, client_id="web", user_id=None, scope=("profile",))
+        row = Token(access=replace(record, key=values.key(value)), authorization=authorization)
+        site.provider.server.store.issue(None, [row], int(NOW))
+    answer = site.http.get("/api/me", headers={"Authorization": f"Bearer {value}"})
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
+    assert "a binding for jkt" in caplog.text
+
+
+@pytest.mark.parametrize(("auth_method", "status"), [("none", 400), ("client_secret_basic", 200)])
+def test_a_refresh_token_of_a_public_client_stays_bound(site: Site, auth_method: str, status: int) -> None:
+    site.provider.register_binding(Seal())
+    secret = site.add_client(secret=None if auth_method == "none" else "generated", auth_method=auth_method)
+    form = {"client_id": "web", "client_secret": secret} if secret else {"client_id": "web"}
+
+    def send(seal: str, **fields: str) -> Any:
+        return site.http.post("/oauth/token", data=form | fields, headers={"Seal": seal} if seal else {})
+
+    code = {
+        "grant_type": "authorization_code",
+        "code": site.authorize(client_id="web")["code"],
+        "code_verifier": VERIFIER,
+    }
+    refresh = send("s", **code, redirect_uri=CALLBACK).get_json()["refresh_token"]
+    for seal in ("", "other"):
+        assert send(seal, grant_type="refresh_token", refresh_token=refresh).status_code == status
+        if status == 200:
+            return
+    again = send("s", grant_type="refresh_token", refresh_token=refresh)
+    assert again.status_code == 200, "a wrong proof consumes nothing"
+
+
+def test_functions_complete_a_token_response(site: Site) -> None:
+    seen: list[Issued] = []
+
+    @site.provider.register_answer_members
+    def digest(issued: Issued) -> Mapping[str, Any] | None:
+        seen.append(issued)
+        if issued.client.name == "reject":
+            raise InvalidRequest("not for you")
+        return {"digest": values.text(values.key(issued.access_token)), "token_type": "Other"}
+
+    @site.provider.register_answer_members
+    def nothing(issued: Issued) -> None:
+        assert issued.refresh_token is None
+
+    auth = ("web", site.add_client())
+    answer = site.token("client_credentials", auth).get_json()
+    assert answer["digest"] == values.text(values.key(answer["access_token"])) == values.text(seen[0].access.key)
+    assert answer["token_type"] == "Bearer", "what RFC 6749 defines cannot be replaced"
+    assert (seen[0].grant_type, seen[0].authorization.client_id) == ("client_credentials", "web")
+    auth = ("web", site.add_client(name="reject"))
+    assert site.token("client_credentials", auth).get_json()["error"] == "invalid_request"
+    assert not site.is_alive(seen[-1].access_token), "nothing was saved"
+
+
+class TestEndpoint:
+    """An endpoint from outside."""
+
+    @pytest.fixture
+    def site(self, site: Site) -> Site:
+        site.provider.register_endpoint(
+            Endpoint(
+                name="echo",
+                path="/echo",
+                specification="example",
+                respond=lambda call: Response(200, {"client": call.client.client_id, "text": call.form.get("text")}),
+                authentication="confidential",
+                requires=("text",),
+                cors="clients",
+                describe=lambda server, url: {"echo_endpoint": url},
+            )
+        )
+        site.provider.register_endpoint(
+            Endpoint(name="open", path="/open", specification="example", methods=("GET",), respond=self.open)
+        )
+        return site
+
+    @staticmethod
+    def open(call: Call) -> Response:
+        with pytest.raises(LookupError, match="authenticates no client"):
+            _ = call.client
+        return Response(200, {"at": int(call.now)})
+
+    def test_it_answers_and_is_described(self, site: Site) -> None:
+        auth = ("web", site.add_client())
+        assert site.post("/echo", auth, text="hello").get_json() == {"client": "web", "text": "hello"}
+        assert site.http.get("/oauth/open").get_json() == {"at": int(NOW)}
+        document = site.http.get("/.well-known/oauth-authorization-server").get_json()
+        assert document["echo_endpoint"] == "https://login.example/oauth/echo"
+
+    def test_it_authenticates_its_client(self, site: Site) -> None:
+        secret = site.add_client()
+        for auth, form, status in [
+            (("web", secret), {}, 400),
+            (("web", "wrong"), {"text": "hello"}, 401),
+            (None, {"text": "hello"}, 401),
+        ]:
+            assert site.post("/echo", auth, **form).status_code == status
+        site.add_client("public", secret=None)
+        assert site.post("/echo", None, text="hello", client_id="public").status_code == 401
+        assert site.http.get("/oauth/echo").status_code == 405
+
+    def test_pages_of_clients_may_call_it(self, site: Site) -> None:
+        site.add_client("spa", secret=None, redirect_uris=("https://app.example/cb",))
+        headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        answer = site.http.options("/oauth/echo", headers=headers)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+    def test_built_in_names_are_taken(self, site: Site) -> None:
+        with pytest.raises(ConfigurationError, match="registered already"):
+            site.provider.register_endpoint(
+                Endpoint(name="token", path="/other", specification="", respond=lambda call: Response(200))
+            )
 
 
 class Badge:
@@ -290,14 +507,10 @@ class Badge:
     accepts = frozenset({"badge"})
 
     def present(self, request: Any, form: Any) -> Any:
-        from flask_oauth2.clients.base import Credentials
-
         badge = request.headers.get("Badge", "")
         return Credentials(form.require("client_id"), badge) if badge else None
 
     def verify(self, server: Any, client: Client | None, credentials: Any, now: float) -> None:
-        from flask_oauth2 import InvalidClient
-
         if credentials.proof != "gold":
             raise InvalidClient("client authentication failed")
 
@@ -310,8 +523,6 @@ class ApiKey(Badge):
     accepts = frozenset({"api_key"})
 
     def present(self, request: Any, form: Any) -> Any:
-        from flask_oauth2.clients.base import Credentials
-
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         return Credentials(key, "gold") if scheme.lower() == "apikey" else None
 

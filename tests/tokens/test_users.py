@@ -16,9 +16,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from flask_oauth2 import (
     ConfigurationError,
-    Issue,
     MemoryStore,
     OAuth2Provider,
+    TokenGrant,
     TokenRequest,
     User,
     current_token,
@@ -47,8 +47,8 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     site.provider.usergetter(lambda username, password, client, request: username)
 
     @site.provider.grant_type(EXTENSION)
-    def extension(request: TokenRequest) -> Issue:
-        return Issue(request.authorization(request.form.require("user")), refresh=True)
+    def extension(request: TokenRequest) -> TokenGrant:
+        return TokenGrant(request.authorization(request.form.require("user")), refresh=True)
 
     yield site
     kept = site.server.kept_store

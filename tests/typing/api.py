@@ -10,9 +10,9 @@ from flask_oauth2 import (
     Client,
     InvalidClientMetadata,
     InvalidGrant,
-    Issue,
     MemoryStore,
     OAuth2Provider,
+    TokenGrant,
     TokenRequest,
     User,
     current_token,
@@ -91,11 +91,11 @@ def issued(sender: Flask, client_id: str, **more: object) -> None:
 
 
 @provider.grant_type("urn:example:api-key")
-def api_key(request: TokenRequest) -> Issue:
+def api_key(request: TokenRequest) -> TokenGrant:
     owner = request.form.get("api_key")
     if owner is None:
         raise InvalidGrant("unknown api_key")
-    return Issue(request.authorization(user_id=owner), refresh=True, lifetime=60)
+    return TokenGrant(request.authorization(user_id=owner), refresh=True, lifetime=60)
 
 
 @app.get("/api/me")

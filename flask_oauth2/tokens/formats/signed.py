@@ -10,8 +10,9 @@ from hashlib import sha256
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from .. import values
-from ..records import AccessToken
+from ... import values
+from ...records import AccessToken, Client
+from ...resources import Resource
 
 
 class Signed:
@@ -25,8 +26,8 @@ class Signed:
         salt = f"flask_oauth2.signed {issuer or ''}"
         self._serializer = URLSafeSerializer(list(secret_keys), salt=salt, signer_kwargs={"digest_method": sha256})
 
-    def mint(self, access: AccessToken) -> tuple[str, bytes]:
-        """All of ``access``, signed with the newest key."""
+    def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
+        """Return everything that ``access`` says, signed with the newest key."""
         content = {
             "jti": values.text(access.key),
             "family": access.authorization_id,
@@ -42,7 +43,7 @@ class Signed:
             "aud": list(access.audience) or None,
         }
         present = {name: value for name, value in content.items() if value is not None}
-        return f"{self._prefix}{self._serializer.dumps(present)}", access.key
+        return f"{self._prefix}{self._serializer.dumps(present)}"
 
     def read(self, value: str) -> AccessToken | None:
         """What a value with a good signature says, by any of the keys."""

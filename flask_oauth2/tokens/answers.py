@@ -1,0 +1,34 @@
+"""Members of a token response: functions that complete it between generation and ``store.issue``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..messages import Request
+from ..records import AccessToken, Authorization, Client
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """What is about to be issued: nothing is saved yet, so a function may still reject the request."""
+
+    server: Server
+    request: Request
+    client: Client
+    authorization: Authorization
+    grant_type: str
+    access: AccessToken
+    access_token: str
+    """The value of the access token, which only its client may see."""
+    refresh_token: str | None
+    now: float
+    """Seconds since the epoch, UTC."""
+
+
+AnswerMembers: TypeAlias = Callable[[Issued], Mapping[str, Any] | None]
+"""Returns further members of the token response, or None. It cannot replace the members of RFC 6749 section 5.1."""
