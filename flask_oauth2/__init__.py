@@ -27,10 +27,10 @@ from .errors import (
     UnsupportedResponseType,
 )
 from .grants.base import Approval, TokenGrant, TokenRequest
-from .guard import current_token
 from .messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Token, User
+from .resource.current_token import current_token
 from .resources import Resource
 from .stores.memory import MemoryStore
 from .tokens.answers import Issued

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from . import signals
+from . import revocation, signals
 from .errors import TemporarilyUnavailable
-from .records import Consent
+from .records import Authorization, Consent
 from .stores.base import ConsentStore
 
 if TYPE_CHECKING:
-    from .server import Server
+    from .server import AuthorizationServer
 
 _TRIES = 5
 """How often a consent is written that others write at the same time."""
@@ -35,11 +35,23 @@ def keep_consent(
     raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
 
 
-def end_consent(server: Server, consents: ConsentStore, user_id: str, client_id: str) -> bool:
+def end_consent(server: AuthorizationServer, consents: ConsentStore, user_id: str, client_id: str) -> bool:
     """End what a user let a client do, with all that came of it. Whether there was anything."""
     consent = consents.get_consent(user_id, client_id)
-    if consent is None or not consents.delete_consent(user_id, client_id, server.mark_until(server.clock())):
+    if consent is None or not consents.delete_consent(
+        user_id, client_id, revocation.expires_at(server, server.clock())
+    ):
         return False
-    server.announce(consent.id)
-    server.tell(signals.consent_withdrawn, client_id=client_id, user_id=user_id)
+    revocation.publish(server, consent.id)
+    server.events.emit(signals.consent_withdrawn, client_id=client_id, user_id=user_id)
     return True
+
+
+_DAY = 86400
+
+
+def record_use(server: AuthorizationServer, authorization: Authorization, before: int, now: float) -> None:
+    """Record that a client received something for a consent: the first time of each day (UTC), which users can see."""
+    is_first = authorization.consent_id is not None and before // _DAY != int(now) // _DAY
+    if is_first and authorization.user_id and server.consents is not None:
+        server.consents.use_consent(authorization.user_id, authorization.client_id, int(now))

@@ -7,12 +7,13 @@ Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, 
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
 from .errors import InvalidRequest
 
@@ -31,7 +32,7 @@ class Params:
     reading methods raise it for a parameter that came twice.
     """
 
-    __slots__ = ("_repeated", "_values")
+    __slots__ = ("_repeated", "values")
 
     def __init__(self, raw: bytes = b"", *, once: bool = False) -> None:
         """Decode ``raw``. With ``once`` any parameter that came twice is refused at once."""
@@ -57,7 +58,8 @@ class Params:
                     values[name] = value
         except UnicodeDecodeError:
             raise InvalidRequest("the parameters are not UTF-8", rule="rfc6749 B") from None
-        self._values = values
+        self.values = values
+        """The first value of each parameter that is not empty."""
         self._repeated = repeated
         if once and repeated:
             self.refuse_repeated()
@@ -66,24 +68,24 @@ class Params:
         """The value of a parameter, None where it is absent or empty."""
         if self._repeated:
             self._refuse({name})
-        return self._values.get(name)
+        return self.values.get(name)
 
     def require(self, name: str) -> str:
         """The value of a parameter that must be there. Raises :exc:`InvalidRequest` where it is not."""
         if self._repeated:
             self._refuse({name})
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is None:
-            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", came=list(self._values))
+            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", came=list(self.values))
         return value
 
     def once(self, name: str) -> str | None:
         """The value of a parameter that came once; None where it is absent or came more often."""
-        return None if name in dict(self._repeated) else self._values.get(name)
+        return None if name in dict(self._repeated) else self.values.get(name)
 
     def every(self, name: str) -> list[str]:
         """All values of a parameter that may come several times."""
-        first = self._values.get(name)
+        first = self.values.get(name)
         if first is None:
             return []
         return [first, *(value for repeated, value in self._repeated if repeated == name)]
@@ -91,11 +93,11 @@ class Params:
     def refuse_repeated(self) -> None:
         """Raise :exc:`InvalidRequest` if any parameter came more than once that may not."""
         if self._repeated:
-            self._refuse(self._values.keys() - REPEATABLE)
+            self._refuse(self.values.keys() - REPEATABLE)
 
     def pairs(self) -> list[tuple[str, str]]:
         """All that came, to be sent again."""
-        return [*self._values.items(), *self._repeated]
+        return [*self.values.items(), *self._repeated]
 
     def _refuse(self, names: Set[str]) -> None:
         for name, _ in self._repeated:
@@ -138,6 +140,40 @@ class Request(NamedTuple):
     """Where it came from, as far as the server knows."""
     authorization: str = ""
     """The header of that name."""
+    endpoint: str = ""
+    """The name of the view that answers."""
+    scheme: str = "http"
+    host: str = ""
+    """The host and port that the client sent the request to, as it says."""
+    certificate_text: str = ""
+    """The client certificate of the TLS connection, as the WSGI server or the proxy has it."""
+
+    @property
+    def url(self) -> str:
+        """The URL of the request without its query, as the client sent it."""
+        return f"{self.scheme}://{self.host}{self.mount}{quote(self.path, safe=_PATH_SAFE)}"
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client certificate of the TLS connection in DER, :rfc:`8705`; None if there is none.
+
+        Raises :exc:`InvalidRequest` for text that is no certificate.
+        """
+        return read_certificate(self.certificate_text) if self.certificate_text else None
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """What the request says about itself, which nobody has verified: ``client_id`` and ``grant_type``."""
+        sent = _parse_claims(self.query_string)
+        if isinstance(self.body, bytes):
+            sent = _parse_claims(self.body) | sent
+        try:
+            basic = read_basic(self.authorization)
+        except ValueError:
+            basic = None
+        client_id = sent.get("client_id") or (basic[0] if basic else "")
+        found = {"client_id": client_id[:_MAX_CLIENT_ID]} if client_id else {}
+        return found | ({"grant_type": sent["grant_type"]} if "grant_type" in sent else {})
 
     @property
     def form(self) -> Params:
@@ -174,6 +210,43 @@ class Request(NamedTuple):
         if not isinstance(content, dict):
             raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1")
         return content
+
+
+_PATH_SAFE = "/-._~!$&'()*+,;=:@"
+"""Characters of a path that are their own encoding, :rfc:`3986#section-3.3`."""
+
+_MAX_CLIENT_ID = 255
+
+_MAX_CLAIMED = 64 * 1024
+"""Bytes of parameters that are read for the log."""
+
+_is_pem = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL).search
+
+
+def _parse_claims(raw: bytes) -> dict[str, str]:
+    """Return the first value of each parameter, whatever is wrong with them."""
+    text = raw[:_MAX_CLAIMED].decode("utf-8", "replace")
+    return dict(reversed(parse_qsl(text, errors="replace")))
+
+
+def read_certificate(text: str) -> bytes:
+    """Return a certificate in DER from PEM, percent-encoded or not, or from the header of :rfc:`9440`.
+
+    Raises :exc:`InvalidRequest` for other text.
+    """
+    text = unquote(text) if "%" in text else text
+    pem = _is_pem(text)
+    encoded = pem[1] if pem else text[1:-1] if text.startswith(":") and text.endswith(":") else None
+    try:
+        if encoded is None:
+            raise ValueError
+        return b64decode("".join(encoded.split()), validate=True)
+    except ValueError:
+        raise InvalidRequest(
+            "the client certificate cannot be read",
+            expected="PEM, or base64 of DER between colons (RFC 9440)",
+            cure="let the proxy send the certificate in one of these forms; nginx has it in $ssl_client_escaped_cert",
+        ) from None
 
 
 def read_basic(authorization: str) -> tuple[str, str] | None:

@@ -20,8 +20,8 @@ from weakref import WeakSet
 import flask
 
 from . import web
+from .assembly.extensions import Extensions
 from .errors import ConfigurationError
-from .offer import Parts
 from .resources import Resource
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ EXTENSION = "flask_oauth2"
 class Registered:
     """Callbacks, parts and protected resources: of one application, or for all applications of a provider."""
 
-    parts: Parts = field(default_factory=Parts)
+    parts: Extensions = field(default_factory=Extensions)
     current_user: Callable[[], Any] | None = None
     consent_view: Callable[..., Any] | None = None
     resources: dict[str, tuple[Resource, WSGIApplication | None]] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class Ownership:
         return self._shared if app is None else _registered_of(app)
 
     @property
-    def _parts(self) -> Parts:
+    def _parts(self) -> Extensions:
         return self._registered.parts
 
     @property
@@ -278,7 +278,7 @@ def _identify(frame: FrameType) -> tuple[int, CodeType]:
 
 
 def _is_closed(app: flask.Flask) -> bool:
-    return app.extensions[EXTENSION].server is not None
+    return app.extensions[EXTENSION].servers is not None
 
 
 def _is_same(before: Any, value: Any) -> bool:

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
 import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, login, pages, routes, storage, uris, urls, users, values, web
+from . import cli, deployment, login, pages, revocation, routes, storage, uris, urls, values, web
+from .assembly import Servers, build
+from .assembly.extensions import Extensions
+from .clients import lookup
 from .endpoints import REVOCATION, TOKEN
 from .errors import ConfigurationError
-from .guard import Guard, demand
-from .offer import Parts
-from .ownership import EXTENSION, Registered
+from .ownership import EXTENSION, Registered, find_caller
 from .processes import Once, cached
-from .protection import Protection, collect_scopes
-from .records import Client, User, find, identify, is_nobody, seconds
-from .registry import Callback, synchronous
-from .server import Server, log
+from .records import AccessToken, Client, User, find, identify, is_nobody, is_user, seconds
+from .registry import Callback, Registry, synchronous
+from .resource.current_token import Owners
+from .resource.guard import Guard
+from .resource.guard_order import GuardedFunctions
+from .resource.protect import Protection, collect_scopes
+from .resource.server_verifier import ServerVerifier
+from .resources import Resource
+from .server import AuthorizationServer
 from .settings import Settings
 from .stores.base import Store
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from flask_sqlalchemy import SQLAlchemy
 
     from .stores.sqlalchemy import Tables
 
-AnyServer = TypeVar("AnyServer", bound=Server)
+log = logging.getLogger("flask_oauth2")
 
 
 @dataclass(slots=True)
@@ -43,11 +51,11 @@ class Installed:
     provider: OAuth2Provider
     app: flask.Flask
     registered: Registered
-    server: Server | None = None
+    servers: Servers | None = None
     building: Once = field(default_factory=Once)
 
 
-class OAuth2Provider(Protection):
+class OAuth2Provider(Registry, Protection):
     """Makes a Flask application an OAuth 2 provider.
 
     :param app: the application; without one, call :meth:`init_app` later, once for each application.
@@ -78,6 +86,10 @@ class OAuth2Provider(Protection):
                 "knows no tables: leave db= out and set OAUTH2_DATABASE_URI, which may name the same database"
             )
         super().__init__()
+        self._guarded = GuardedFunctions()
+        self.owners = Owners(
+            find_user=self._find_user, find_client=self._find_client, find_own_token=self._find_own_token
+        )
         self._db = db
         self._store = store
         self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
@@ -125,7 +137,7 @@ class OAuth2Provider(Protection):
             self._watch_engines(app, self._db)
         app.cli.add_command(cli.oauth2)
         # whatever keeps the provider from starting must keep nobody from signing in
-        login.note_auth_times(app, lambda: (installed.server.clock if installed.server else values.clock)())
+        login.note_auth_times(app, lambda: (installed.servers.first.clock if installed.servers else values.clock)())
 
     def _watch_engines(self, app: flask.Flask, db: SQLAlchemy) -> None:
         """Watch the engines of ``db`` as soon as they exist, so that a forked process shares none of its connections.
@@ -148,7 +160,8 @@ class OAuth2Provider(Protection):
         flask.appcontext_pushed.connect(watch, app, weak=False)
 
     def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
-        super()._took(app, kind, name, before)
+        if kind == "resources" and before is None:
+            self._mount(app, name)
         if kind == "endpoints" and before is None:
             endpoint = app.extensions[EXTENSION].registered.parts.endpoints[name]
             routes.add_endpoint(self, app, self._url_prefix, endpoint)
@@ -160,18 +173,23 @@ class OAuth2Provider(Protection):
         return self.__getattribute__(name)  # raises what it raised before, which may be an error inside a property
 
     @property
-    def server(self) -> Server:
+    def server(self) -> AuthorizationServer:
         """The authorization server of the current application, built with the first use."""
+        return self.verifier.server
+
+    @property
+    def verifier(self) -> ServerVerifier:
+        """The token verifier of the current application."""
         installed: Installed | None = web.current_app().extensions.get(EXTENSION)
         if installed is None:
             raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
-        server = installed.server
-        if server is None:
-            server = installed.building.run(lambda: installed.server, partial(self._install_server, installed))
-        if not server.issuer and flask.has_request_context():
-            app = flask.current_app
-            server = server.at(web.find_issuer(flask.request.environ, app.debug or app.testing))
-        return server
+        servers = installed.servers
+        if servers is None:
+            servers = installed.building.run(lambda: installed.servers, partial(self._install, installed))
+        if servers.has_issuer or not flask.has_request_context():
+            return servers.verifier
+        app = flask.current_app
+        return servers.at(web.find_issuer(flask.request.environ, app.debug or app.testing))
 
     @cached
     def models(self) -> dict[str, Any]:
@@ -191,39 +209,6 @@ class OAuth2Provider(Protection):
         app = web.current_app()
         storage.Storage(self._store, self._db, self._tables).create_tables(app, Settings.load(app.config, warns=False))
 
-    @overload
-    def require_oauth(self, scope: Callback, /) -> Callback: ...
-
-    @overload
-    def require_oauth(
-        self,
-        scope: str | Iterable[str] | None = None,
-        *more: str,
-        any_of: Iterable[str] | None = None,
-        optional: bool = False,
-    ) -> Guard: ...
-
-    def require_oauth(
-        self,
-        scope: str | Iterable[str] | Callable[..., Any] | None = None,
-        *more: str,
-        any_of: Iterable[str] | None = None,
-        optional: bool = False,
-    ) -> Any:
-        """Guard a view, a class of views or a blueprint: :rfc:`6750`.
-
-        :param scope: words that the token must all have: ``"a b"``, a list, or several arguments; the log names the
-            places that pass several, since in flask-oauthlib any of them was enough.
-        :param any_of: in place of that, alternatives, each of one or more words.
-        :param optional: let requests without a token pass; ``current_token`` is then false.
-        """
-        if callable(scope) or isinstance(scope, flask.Blueprint):
-            return Guard(self, (), optional)(scope)
-        if more:
-            self._several[f"{(scope, *more)} in {_caller()}"] = None
-            scope = " ".join([*([scope] if isinstance(scope, str) else scope or ()), *more])
-        return Guard(self, demand(scope, any_of), optional)
-
     def authorize_handler(self, function: Callback) -> Callable[..., Response]:
         """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.
 
@@ -239,11 +224,11 @@ class OAuth2Provider(Protection):
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return further members of a token answer; the view is the token endpoint."""
         self._register("part", "token_handler", synchronous(function))
-        return wraps(function)(routes.view(self, TOKEN, routes.respond))
+        return wraps(function)(routes.view(self, TOKEN))
 
     def revoke_handler(self, function: Callable[..., Any]) -> Callable[..., Response]:
         """The view is the revocation endpoint; the function is not called, as in flask-oauthlib."""
-        return wraps(function)(routes.view(self, REVOCATION, routes.respond))
+        return wraps(function)(routes.view(self, REVOCATION))
 
     def metrics(self) -> flask.Response:
         """A view that answers with what Prometheus scrapes, for ``OAUTH2_METRICS = "prometheus"``.
@@ -297,7 +282,7 @@ class OAuth2Provider(Protection):
         ``user`` is the user, or the user's id. What is issued for an authorization that has begun is covered too, in
         every worker. The user can authorize clients again afterwards; end the user's sessions in your application.
         """
-        users.revoke_user(self.server, identify(user))
+        revocation.revoke_user(self.server, identify(user))
 
     def asking_client(self) -> Client | None:
         """On the login page: the client for which somebody is to sign in, to be named there; None where none asks."""
@@ -326,20 +311,75 @@ class OAuth2Provider(Protection):
         """Whether it is known where users sign in."""
         return bool(self.server.settings.login_view or login.login_view())
 
-    def _install_server(self, installed: Installed) -> Server:
-        server = installed.server = self._build(installed.app)
-        return server
+    def register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
+        """See :meth:`.resource.protect.Protection.register_resource`."""
+        self._register("resources", resource.path, (resource, wsgi_app), f"the resource {resource.path}")
 
-    def _build(self, app: flask.Flask) -> Server:
+    def resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
+        """See :meth:`.resource.protect.Protection.resources_of`."""
+        registered: Registered = app.extensions[EXTENSION].registered
+        return registered.resources
+
+    def check_guard(self, guard: Guard) -> flask.Response | None:
+        """See :meth:`.resource.guard.Guards.check_guard`."""
+        verifier = self.verifier
+        server = verifier.server
+        settings, metrics = server.settings, server.events.metrics
+        how = verifier, settings.token_in_body, settings.client_certificate_header
+        if metrics is None:
+            return guard.run(*how)
+        answer: flask.Response | None = metrics.measure("resource", "", guard.run, *how)
+        return answer
+
+    def note_guarded(self, function: Any, wrapper: Any) -> None:
+        """See :meth:`.resource.guard.Guards.note_guarded`, and :mod:`.resource.guard_order`."""
+        self._guarded.add(function, wrapper, find_caller())
+
+    def _note_several(self, scope: tuple[str, ...]) -> None:
+        self._several[f"{scope} in {_caller()}"] = None
+
+    def find_misplaced_guards(self, app: flask.Flask) -> list[str]:
+        """Return a sentence for each view of an application that was registered without its guard."""
+        return list(self._guarded.find_misplaced(app, self._apps))
+
+    def _check_guards(self) -> None:
+        """Before the first request: raise :exc:`ConfigurationError` if a guard stands above its route."""
+        app = web.current_app()
+        misplaced = self.find_misplaced_guards(app)
+        if misplaced:
+            raise ConfigurationError("; ".join(misplaced))
+        # another list, as other threads may be going through this one
+        hooks = app.before_request_funcs
+        hooks[None] = [hook for hook in hooks[None] if hook != self._check_guards]
+
+    def _find_user(self, access: AccessToken) -> Any:
+        user_id = str(access.user_id)
+        user = None if self.server.callbacks.userloader else find(self._find_own_token(access), "user")
+        return user if is_user(user, user_id) else self.load_user(user_id)
+
+    def _find_client(self, access: AccessToken) -> Any:
+        server = self.server
+        return server.callbacks.find_client(access.client_id) or lookup.find_client(server, access.client_id)
+
+    def _find_own_token(self, access: AccessToken) -> Any:
+        return self.server.callbacks.find_token(access.key)
+
+    def _install(self, installed: Installed) -> Servers:
+        servers = installed.servers = Servers(self._build(installed.app))
+        return servers
+
+    def _build(self, app: flask.Flask) -> AuthorizationServer:
         settings = Settings.load(app.config, warns=False)
-        unseen = flask.has_request_context() and web.find_unseen_mount(settings.issuer, flask.request.script_root)
+        unseen = flask.has_request_context() and deployment.find_unseen_mount(
+            settings.issuer, flask.request.script_root
+        )
         if unseen:
             log.warning("%s", unseen)
         parts = app.extensions[EXTENSION].registered.parts
         chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
         open_store, replica = chosen.choose_store(app, settings), chosen.choose_replica(app, settings)
-        server = self._assemble(Server, app, settings, open_store, parts, replica=replica)
+        server = self.assemble(app, settings, open_store, parts, replica=replica)
         if parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(
                 "a usergetter is registered, but nothing asks it: OAUTH2_GRANT_TYPES does not name password, a grant "
@@ -356,31 +396,28 @@ class OAuth2Provider(Protection):
         self._setup = None
         return server
 
-    def _assemble(
+    def assemble(
         self,
-        kind: type[AnyServer],
         app: flask.Flask,
         settings: Settings,
         open_store: Callable[[], Store],
-        parts: Parts,
+        extensions: Extensions,
         **more: Any,
-    ) -> AnyServer:
-        """A server of this application: what is described, guarded and registered, on a store."""
+    ) -> AuthorizationServer:
+        """Build a server of an application, with its protected resources and guards, on a store."""
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
-        resources = app.extensions[EXTENSION].registered.resources.values()
+        resources = self.resources_of(app).values()
         described, elsewhere, is_open_elsewhere = collect_scopes(app, [resource for resource, _ in resources])
-        return kind(
+        return build(
             settings,
             open_store,
-            parts,
+            extensions,
             described=described,
             elsewhere=elsewhere,
             is_open_elsewhere=is_open_elsewhere,
             url_prefix=self._url_prefix,
             sender=app,
-            find_mistakes=partial(web.find_mistakes, settings.issuer),
-            find_claims=web.find_claims,
             **more,
         )
 

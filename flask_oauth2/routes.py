@@ -13,14 +13,16 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
 from . import pages, web
+from .answering import answer, refuse
 from .endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, Endpoint, cross_origin, metadata
 from .endpoints.base import run
 from .errors import TemporarilyUnavailable
+from .messages import Request
 from .pages.base import show_error
 
 if TYPE_CHECKING:
     from .provider import OAuth2Provider
-    from .server import Server
+    from .server import AuthorizationServer
 
 PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {
     "authorize": (AUTHORIZATION.path, pages.authorize, AUTHORIZATION.methods),
@@ -40,9 +42,9 @@ def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str
     """Let the blueprint answer at every endpoint and page; server metadata is always below the host's root."""
     for endpoint in ENDPOINTS:
         if endpoint.respond is not None:
-            answer = _show_document if endpoint.is_well_known else respond
+            make = document_view if endpoint.is_well_known else view
             path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
-            blueprint.add_url_rule(path, endpoint.name, view(provider, endpoint, answer), methods=_methods(endpoint))
+            blueprint.add_url_rule(path, endpoint.name, make(provider, endpoint), methods=_methods(endpoint))
 
     for name, (path, show, methods) in PAGES.items():
         blueprint.add_url_rule(f"{prefix}{path}", name, page(provider, name, show), methods=methods)
@@ -56,64 +58,70 @@ def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str
 def add_endpoint(provider: OAuth2Provider, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
     """Let an application answer at an endpoint that it has registered."""
     path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
-    app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint, respond), methods=_methods(endpoint))
+    app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint), methods=_methods(endpoint))
 
 
 def _methods(endpoint: Endpoint) -> tuple[str, ...]:
     return (*endpoint.methods, "OPTIONS") if endpoint.cors else endpoint.methods
 
 
-def view(
-    provider: OAuth2Provider, endpoint: Endpoint, respond: Callable[[Server, Endpoint], Response]
-) -> Callable[..., Response]:
-    """The view of an endpoint that programs call."""
+def view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response]:
+    """Return the view of an endpoint that programs call, counted and timed if the settings say so."""
 
-    def answer(**_: str) -> Response:
-        server = provider.server
-        if server.metrics is None:
-            return respond(server, endpoint)
-        return server.metrics.measure(endpoint.name, respond, server, endpoint)
+    def respond(**_: str) -> Response:
+        server = provider.verifier.server
+        request = web.read(server.settings.client_certificate_header)
+        metrics = server.events.metrics
+        if metrics is None:
+            return _respond(server, endpoint, request)
+        grant_type = request.claims.get("grant_type", "") if endpoint.name == "token" else ""
+        offered = grant_type if grant_type in server.capabilities.grants else ""
+        return metrics.measure(endpoint.name, offered, _respond, server, endpoint, request)
 
-    return _named(answer, endpoint.name)
+    return _named(respond, endpoint.name)
+
+
+def document_view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response]:
+    """Return the view of a metadata document, which is sent from memory if it was requested before."""
+    build = view(provider, endpoint)
+
+    def respond(**_: str) -> Response:
+        server = provider.verifier.server
+        request = web.current_request()
+        environ = request.environ
+        text = server.built_metadata.get((environ["PATH_INFO"], environ.get("SCRIPT_NAME", "")))
+        if text is None or request.method == "OPTIONS" or server.events.metrics is not None:
+            return build()
+        return flask.Response(text, 200, _DOCUMENT_HEADERS)
+
+    return _named(respond, endpoint.name)
 
 
 def page(provider: OAuth2Provider, name: str, show: Callable[[OAuth2Provider], Response]) -> Callable[..., Response]:
-    """The view of a page that people see."""
+    """Return the view of a page that users see."""
 
     def answer(*_: Any, **__: Any) -> Response:
-        metrics = provider.server.metrics
-        return show(provider) if metrics is None else metrics.measure(name, show, provider)
+        metrics = provider.server.events.metrics
+        return show(provider) if metrics is None else metrics.measure(name, "", show, provider)
 
     return _named(answer, name)
 
 
-def respond(server: Server, endpoint: Endpoint) -> Response:
-    """What an endpoint answers to the request."""
-    request = web.read()
+def _respond(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Response:
     origin = request.headers.get("Origin", "") if endpoint.cors else ""
     if request.method == "OPTIONS":
         return web.write(cross_origin.answer_preflight(server, endpoint, origin))
-    answer = server.answer(run, server.refuse, server, endpoint, request)
+    response = answer(server, request, run, partial(refuse, server), server, endpoint, request)
     if origin and endpoint.cors == "clients":
-        answer = cross_origin.allow(server, answer, origin)
-    return web.write(answer)
+        response = cross_origin.allow(server, response, request)
+    return web.write(response)
 
 
 _DOCUMENT_HEADERS = tuple(metadata.HEADERS.items())
 
 
-def _show_document(server: Server, endpoint: Endpoint) -> Response:
-    """Metadata, from memory where it was asked for before: such a request costs no more than a view that is static."""
-    request = web.current_request()
-    environ = request.environ
-    text = server.built_metadata.get((environ["PATH_INFO"], environ.get("SCRIPT_NAME", "")))
-    if text is None or request.method == "OPTIONS":
-        return respond(server, endpoint)
-    return flask.Response(text, 200, _DOCUMENT_HEADERS)
-
-
 def _refuse_too_many(provider: OAuth2Provider, error: TooManyRequests) -> Response:
-    """An extension such as Flask-Limiter let nobody through to an endpoint or a page of ours."""
+    """Answer a request that an extension such as Flask-Limiter has rejected."""
     if error.response is not None:  # the application has said what is to be answered
         return cast(Response, error.response)
     server, name = provider.server, (web.current_request().endpoint or "").removeprefix("oauth2.")
@@ -121,16 +129,18 @@ def _refuse_too_many(provider: OAuth2Provider, error: TooManyRequests) -> Respon
         "too many requests", status=429, retry_after=web.find_wait(error), rule="rfc6585 4", came=error.description
     )
 
-    def refuse(*_: object) -> Any:
+    def reject(*_: object) -> Any:
         raise refusal
 
-    def answer() -> Response:
-        if name in PAGES:
-            shown: Response = server.answer(refuse, partial(show_error, server))
-            return shown
-        return respond(server, replace(server.offer.endpoints[name], respond=refuse, authentication="", requires=()))
+    if name not in PAGES:
+        known = server.capabilities.endpoints[name]
+        return view(provider, replace(known, respond=reject, authentication="", requires=frozenset()))()
 
-    return answer() if server.metrics is None else server.metrics.measure(name, answer)
+    def show(_: OAuth2Provider) -> Response:
+        shown: Response = answer(server, web.read(), reject, partial(show_error, server))
+        return shown
+
+    return page(provider, name, show)()
 
 
 def _named(view: Callable[..., Response], name: str) -> Callable[..., Response]:

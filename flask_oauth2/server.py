@@ -1,348 +1,127 @@
-"""One issuer: its settings, its store, its registries, its clock. Errors are raised anywhere; :meth:`Server.answer` is
-where those of a request are caught, logged and rendered.
-"""
+"""An authorization server: the settings, stores, capabilities and clock of one issuer."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass
-from functools import partial
-from secrets import token_hex
-from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
-from blinker import NamedSignal
-
-from . import signals, values
-from .clients import developer, registration
-from .clients.directory import Directory
-from .clients.objects import read_client
-from .errors import ConfigurationError, InvalidClient, OAuth2Error
-from .messages import NO_STORE, Response
-from .metrics import Metrics, open_recorder
-from .offer import Offer, Parts
+from .capabilities import Capabilities
+from .errors import ConfigurationError
+from .events import Events
+from .messages import Request
 from .processes import cached
-from .records import NOBODY, Authorization
+from .records import User
 from .resources import Resource, Resources
 from .scopes import Scope
-from .settings import NO_ISSUER, Settings
+from .settings import Settings
 from .stores.base import (
     ConsentStore,
     DeviceStore,
     OriginStore,
     RegistrationStore,
     Store,
-    find_announcing,
     find_consents,
     find_devices,
     find_origins,
     find_registration,
 )
-from .stores.callbacks import CallbackStore
+from .stores.callbacks import Callbacks
 from .stores.opening import Opening
-from .stores.replica import TokenReader
-from .tokens.cache import TokenCache
-
-log = logging.getLogger("flask_oauth2")
-
-_DAY = 86400
-
-_MOST_MOUNTS = 16
-"""An application is mounted at one place or a few."""
-
-_MCP_LEEWAY = 10
-"""Seconds: MCP clients run several processes that share one refresh token."""
-
-_MOST_ISSUERS = 16
-"""Names and ports under which programs of this machine reach an application."""
-
-_LONGEST_CURE = 1000
-"""Characters of a cure in the log: it may name what a stranger has sent."""
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class LastRevocation:
-    """The last revocation of a user, and the time from which authorizations are later."""
+    """The last revocation of a user by this process."""
 
     first_moment: float = 0.0
+    """The first moment after it. No authorization begins before, even if the clock stands still or is set back."""
 
 
-class Server:
-    """An authorization server, and the resource side of the same application.
+@dataclass(slots=True, kw_only=True)
+class Policies:
+    """Decisions that the application makes."""
 
-    Raises :exc:`ConfigurationError` for options that ask for what is not there.
-    """
+    registration: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
+    developer: Callable[[User], object] | None = None
+    user_is_active: Callable[[str], object] | None = None
 
-    def __init__(
-        self,
-        settings: Settings,
-        open_store: Callable[[], Store],
-        parts: Parts | None = None,
-        *,
-        clock: Callable[[], float] = values.clock,
-        url_prefix: str = "/oauth",
-        sender: object = None,
-        find_mistakes: Callable[[], Iterable[str]] = tuple,
-        find_claims: Callable[[], Mapping[str, str]] = dict,
-        replica: TokenReader | None = None,
-        described: Sequence[Resource] = (),
-        elsewhere: Iterable[str] = (),
-        is_open_elsewhere: bool = False,
-    ) -> None:
-        parts = parts or Parts()
-        self.settings: Settings = settings
-        self.offer: Offer = Offer(settings, parts)
-        self.described = described
-        """The protected resources of the application, which may be none."""
-        self.is_for_mcp = any(resource.is_mcp for resource in described)
-        """Whether clients are expected that nobody has registered."""
-        leeway = settings.refresh_leeway_public
-        self.refresh_leeway_public = leeway if leeway is not None else _MCP_LEEWAY if self.is_for_mcp else 0
-        """Seconds within which a public client may repeat a refresh."""
-        self._elsewhere = frozenset(elsewhere)
-        self._is_open_elsewhere = is_open_elsewhere
-        self._resources: dict[str, Resources] = {}
-        self.built_metadata: dict[tuple[str, str], bytes] = {}
-        """Metadata that was built, by its path and where the application is mounted."""
-        self.callbacks = parts.callbacks
-        """The application's own clients, codes and tokens, where it has them."""
-        self.files_every_token = parts.callbacks.follow_tokens
-        """Whether a token has a row too where it needs none, so that the application can end it."""
-        self.registration: str = registration.choose(settings, parts.callbacks, self.is_for_mcp)
-        """``off``, ``token`` or ``open``."""
-        self.registration_policy = parts.registration_policy
-        self.developer_policy = parts.developer_policy
-        self.user_is_active = parts.user_is_active
-        self.checks_users = parts.user_is_active is not None or parts.callbacks.userloader is not None
-        """Whether the application says which users are active, see :meth:`is_active`."""
-        self.last_revocation = LastRevocation()
-        """Of a user, by this process; shared with the copies that :meth:`at` makes."""
-        """The first moment after the last revocation of a user in this process. No authorization begins before it, also
-        if the clock stands still or is set back."""
-        if settings.guard_checks_user and not (parts.user_is_active or parts.callbacks.userloader):
-            raise ConfigurationError(
-                "OAUTH2_GUARD_CHECKS_USER needs a function that says whether a user is active: decorate one with "
-                "@provider.user_is_active"
-            )
-        self.token_cache = TokenCache(settings.token_cache) if settings.token_cache else None
-        self.opening = Opening(open_store, self._begin, self._stand_before, replica)
-        self.clock = clock
-        self.longest_lifetime = settings.longest_lifetime
-        self.issuer = settings.issuer or ""
-        """Empty if no option names it; :meth:`at` returns the server under the issuer of a request."""
-        self._by_issuer: dict[str, Server] = {}
-        self._url_prefix = url_prefix
-        self.sender = sender
-        """Who sends the signals: the application."""
-        self._find_mistakes = find_mistakes
-        """What is wrong with how the application is deployed, as seen from the request that is being answered."""
-        self.find_claims = find_claims
-        """What that request says of itself, which nobody has verified: ``endpoint``, ``client_id``, ``grant_type``."""
-        self.metrics = Metrics(open_recorder(settings.metrics), sender, self._find_grant) if settings.metrics else None
 
-        self.clients = Directory(self)
-        self._check_scopes()
-        if settings.developer_pages:
-            developer.check_settings(self)
+@dataclass(kw_only=True, eq=False)
+class AuthorizationServer:
+    """Everything that the endpoints of one issuer share. :mod:`flask_oauth2.assembly` builds it."""
 
-    def _check_scopes(self) -> None:
-        settings = self.settings
-        needed = {f"the resource {resource.path}": resource.words for resource in self.described}
-        for what, words in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
-            unknown = [word for word in words if settings.scopes and word not in settings.scopes]
-            if unknown:
-                raise ConfigurationError(
-                    f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
-                )
-
-    def at(self, issuer: str) -> Server:
-        """Return this server under the issuer of a request, if no option names one. It shares all but its URLs."""
-        found = self._by_issuer.get(issuer)
-        if found is None:
-            found = copy(self)
-            found.issuer, found.clock = issuer, lambda: self.clock()
-            found._resources, found.built_metadata = {}, {}
-            found.clients = Directory(found)
-            if len(self._by_issuer) < _MOST_ISSUERS:
-                self._by_issuer[issuer] = found
-        return found
-
-    def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
-        """What ``respond`` says, or what ``refuse`` makes of the error that it raised, with the id that the log has."""
-        try:
-            return respond(*arguments)
-        except OAuth2Error as error:
-            error_id = token_hex(4)
-            reason = values.mask(error.description)
-            if log.isEnabledFor(error.log_level):
-                self._log(error, error_id, reason)
-            if error.log_level > logging.DEBUG:  # a request without a token is asked for one, not refused
-                self._tell_refused(error, error_id, reason)
-            elif self.metrics is not None:
-                self.metrics.note(error.code)
-            return refuse(error, error_id)
-
-    def _tell_refused(self, error: OAuth2Error, error_id: str, reason: str) -> None:
-        if signals.request_refused.has_receivers_for(self.sender) or signals.audit.isEnabledFor(logging.INFO):
-            claims = self.find_claims()
-            self.tell(
-                signals.request_refused,
-                error=error.code,
-                error_id=error_id,
-                reason=reason,
-                rule=error.rule,
-                endpoint=claims.get("endpoint"),
-                client_id=values.mask(claims.get("client_id", "")) or None,
-            )
-
-    def _find_grant(self) -> str:
-        claimed = self.find_claims().get("grant_type", "")
-        return claimed if claimed in self.offer.grants else ""
-
-    def _log(self, error: OAuth2Error, error_id: str, reason: str) -> None:
-        client_id = self.find_claims().get("client_id")
-        log.log(
-            error.log_level,
-            "%s [%s] %s (%s)%s%s%s%s",
-            error.code,
-            error_id,
-            reason,
-            error.rule,
-            f"; client {_printable(client_id)}" if client_id else "",
-            "" if error.expected is None else f"; expected {_printable(error.expected)}",
-            "" if error.came is None else f"; came {_printable(error.came)}",
-            "".join(f"; cure: {values.mask(cure[:_LONGEST_CURE])}" for cure in self.cures(error)),
-        )
-
-    def cures(self, error: OAuth2Error) -> list[str]:
-        """What can be done about an error: for developers, never for strangers."""
-        cure = error.cure
-        if cure and "flask oauth2 client update http" in cure.replace("'", "") and self.clients.documents is not None:
-            cure = (
-                "the client is what the document at its client_id says: correct it there; the scope of all such "
-                "clients is that of the protected resources and OAUTH2_DEFAULT_SCOPE"
-            )
-        elif cure and "flask oauth2 client" in cure and self.callbacks.clientgetter is not None:
-            cure = f"in place of the command change the client where the application's clientgetter finds it: {cure}"
-        return [*([cure] if cure else ()), *self._find_mistakes()]
-
-    def tell(self, signal: NamedSignal, **what: Any) -> None:
-        """Say what happened, to the receivers of the signal and to the audit log. ``what`` holds no secret."""
-        if signal.has_receivers_for(self.sender):
-            signal.send(self.sender, **what)
-        signals.write(signal, what)
-
-    def note_use(self, authorization: Authorization, before: int, now: float) -> None:
-        """Note that a client got something for a consent: the first time of each day (UTC), which people can see."""
-        is_first = authorization.consent_id is not None and before // _DAY != int(now) // _DAY
-        if is_first and authorization.user_id and self.consents is not None:
-            self.consents.use_consent(authorization.user_id, authorization.client_id, int(now))
-
-    def refuse(self, error: OAuth2Error, error_id: str) -> Response:
-        """An error of an endpoint that programs call, :rfc:`6749#section-5.2`."""
-        headers = {**NO_STORE, **error.headers}
-        if isinstance(error, InvalidClient):
-            realm = self.settings.realm
-            headers["WWW-Authenticate"] = ", ".join(
-                f'{scheme.title()} realm="{realm}"' for scheme in self.offer.auth_schemes
-            )
-        return Response(error.status, error.parameters, headers)
-
-    def is_active(self, user_id: str) -> bool:
-        """Return whether a user may still be acted for.
-
-        The application's ``user_is_active`` decides. Without it, a ``userloader`` of the provider must find the user.
-        """
-        if self.user_is_active is not None:
-            return bool(self.user_is_active(user_id))
-        loader = self.callbacks.userloader
-        return loader is None or loader(user_id) not in NOBODY
-
-    def begin_revocation(self, now: float) -> float:
-        """Return the time up to which a revocation covers authorizations. Those that begin from now on are later."""
-        last = max(now, self.last_revocation.first_moment)
-        self.last_revocation.first_moment = (int(last * 1000) + 1.5) / 1000
-        return last
-
-    def end(self, mark: str, now: float) -> None:
-        """Revoke a family, a token or all of a client, for longer than any token that is issued now can live."""
-        self.store.revoke(mark, self.mark_until(now))
-        self.forget(mark)
-
-    def forget(self, mark: str) -> None:
-        """Let guards of this process remember nothing that rests on a mark which was filed."""
-        if self.token_cache is not None:
-            self.token_cache.end(mark)
-
-    def announce(self, mark: str) -> None:
-        """The same in all processes, where the store did not tell them of the mark by itself."""
-        self.forget(mark)
-        announcing = find_announcing(self.store)
-        if announcing is not None:
-            announcing.announce(mark)
-
-    @property
-    def kept_store(self) -> Store:
-        """The store without the application's callbacks before it, which know less than it does."""
-        self.opening.open()
-        return self.opening.kept
-
-    def _end_undelivered(self, family: str, now: float) -> None:
-        self.kept_store.revoke(family, self.mark_until(now))
-        self.forget(family)
-
-    def mark_until(self, now: float) -> int:
-        """When a mark that is filed now may be forgotten."""
-        return int(now) + self.longest_lifetime + 1
-
-    def url(self, endpoint: str, mount: str) -> str:
-        """The public URL of an endpoint of the application, where it is mounted at a path of its host."""
-        return f"{self.origin}{mount}{self._url_prefix}{self.offer.endpoints[endpoint].path}"
-
-    @property
-    def origin(self) -> str:
-        """Scheme and host of the issuer. Raises :exc:`ConfigurationError` if no option and no request names it."""
-        if not self.issuer:
-            raise ConfigurationError(NO_ISSUER)
-        issuer = urlsplit(self.issuer)
-        return f"{issuer.scheme}://{issuer.netloc}"
-
-    def resources(self, mount: str = "") -> Resources:
-        """The protected resources, where the application is mounted at a path of its host."""
-        found = self._resources.get(mount)
-        if found is None:
-            found = Resources(self.described, self.origin, mount, self._elsewhere, self._is_open_elsewhere)
-            if len(self._resources) < _MOST_MOUNTS:
-                self._resources[mount] = found
-        return found
+    settings: Settings
+    issuer: str
+    """Empty if no option names it: the server of a request has the issuer of the request."""
+    capabilities: Capabilities
+    stores: Opening
+    """Opens the store with its first use."""
+    events: Events
+    clock: Callable[[], float]
+    """Returns seconds since the epoch, UTC."""
+    url_prefix: str = "/oauth"
+    callbacks: Callbacks = field(default_factory=Callbacks)
+    policies: Policies = field(default_factory=Policies)
+    registration: str = "off"
+    """Who may register clients: ``off``, ``token`` or ``open``."""
+    described: Sequence[Resource] = ()
+    """The protected resources of the application."""
+    elsewhere: frozenset[str] = frozenset()
+    """The scope values of guards that belong to no protected resource."""
+    is_open_elsewhere: bool = False
+    """Whether a guard that belongs to no protected resource accepts any token."""
+    is_for_mcp: bool = False
+    """Whether clients are expected that nobody has registered."""
+    longest_lifetime: int = 0
+    """Seconds after which nothing that is issued now can still be valid."""
+    refresh_leeway_public: int = 0
+    """Seconds within which a public client may repeat a refresh."""
+    checks_users: bool = False
+    """Whether the application says which users are active."""
+    saves_every_token: bool = False
+    """Whether a self-contained token has a row too, so that the application can revoke it."""
+    documents: Any = None
+    """The clients that are known by the URL of their metadata, :class:`~.clients.document_cache.Documents`."""
+    revocation_listeners: list[Callable[[str], None]] = field(default_factory=list)
+    """Functions that forget what rests on a revoked ID, in this process."""
+    last_revocation: LastRevocation = field(default_factory=LastRevocation)
+    resources_by_mount: dict[str, Resources] = field(default_factory=dict)
+    built_metadata: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Metadata documents that were built, by path and mount."""
 
     @property
     def open_scopes(self) -> Scope:
-        """What clients that nobody vetted may ask for: ``OAUTH2_REGISTRATION_SCOPES``, or the scope of the resources
-        and the default.
-        """
+        """The scope of clients that nobody has verified: ``OAUTH2_REGISTRATION_SCOPES``, or that of the resources."""
         if self.settings.registration_scopes:
             return self.settings.registration_scopes
         words = (word for resource in self.described for word in resource.words)
         return tuple(dict.fromkeys((*words, *self.settings.default_scope)))
 
     @cached
+    def store(self) -> Store:
+        """The store. Raises :exc:`~.errors.TemporarilyUnavailable` if it cannot be opened."""
+        return self.stores.open()
+
+    @cached
+    def own_store(self) -> Store:
+        """The store without the application's callbacks, which know less than it does."""
+        self.stores.open()
+        return self.stores.kept
+
+    @cached
     def consents(self) -> ConsentStore | None:
-        """The store that remembers consent, where one does."""
+        """The store that remembers consent, if there is one."""
         return find_consents(self.store)
 
     @cached
     def client_origins(self) -> OriginStore | None:
-        """The store that knows the origins of the pages of clients, where one does."""
+        """The store that knows the origins of the pages of clients, if there is one."""
         return find_origins(self.store)
 
     @cached
     def devices(self) -> DeviceStore:
-        """The store in which people decide about device codes. Raises :exc:`ConfigurationError` where none does."""
+        """The store in which users decide about device codes. Raises :exc:`ConfigurationError` if there is none."""
         devices = find_devices(self.store)
         if devices is None:
             raise ConfigurationError(
@@ -352,32 +131,5 @@ class Server:
 
     @cached
     def registrations(self) -> RegistrationStore:
-        """The store as one that takes registrations, as it does where anybody but the operator may make some."""
+        """The store in which clients can be registered, which it is if anybody but the operator may register some."""
         return cast(RegistrationStore, find_registration(self.store))
-
-    @cached
-    def store(self) -> Store:
-        """The store, opened with the first use. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
-        return self.opening.open()
-
-    def _begin(self, store: Store) -> None:
-        takes_clients = self.registration != "off" or self.settings.developer_pages
-        if takes_clients and find_registration(store) is None:
-            raise ConfigurationError(
-                "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
-                "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
-            )
-        announcing = find_announcing(store)
-        if self.token_cache is not None and announcing is not None:
-            self.token_cache.follow(partial(announcing.listen, self.token_cache.hear))
-
-    def _stand_before(self, store: Any) -> Any:
-        """What asks the application's callbacks too, where there are any."""
-        if self.callbacks.are_given:
-            return CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
-        return store
-
-
-def _printable(value: object) -> str:
-    """In one line and not too long; a value of ours that came where it does not belong is still a secret."""
-    return repr(values.mask(str(value)[:200]))

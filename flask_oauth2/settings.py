@@ -104,6 +104,13 @@ class Settings:
         "inactive user.",
         "rfc6750 3.1",
     )
+    client_certificate_header: str = _option(
+        "",
+        "The header in which the proxy sends the client certificate of the TLS connection: PEM, percent-encoded or "
+        "not, or as RFC 9440 says. The proxy must delete this header from the requests of clients. Empty: "
+        "SSL_CLIENT_CERT of the WSGI environment.",
+        "rfc8705 6.5",
+    )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     throttle_failures: int = _option(
         10,

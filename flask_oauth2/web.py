@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 import flask
 import werkzeug
@@ -24,7 +24,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.routing import RequestRedirect
 
-from . import messages, uris, urls
+from . import uris, urls
 from .errors import ConfigurationError, InvalidRequest
 from .messages import Request, Response
 from .settings import NO_ISSUER
@@ -41,9 +41,6 @@ MOST_DRAINED = 512 * 1024
 TOKEN = "flask_oauth2.token"
 """Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
 pushed before."""
-
-READ = "flask_oauth2.request"
-"""Where it keeps the :class:`Request` that an endpoint has read."""
 
 BODY = "flask_oauth2.body"
 """Where it keeps the body that a guard has read."""
@@ -63,8 +60,11 @@ current_app: Callable[[], flask.Flask] = cast(Any, flask.current_app)._get_curre
 """The same for the application."""
 
 
-def read() -> Request:
-    """The request that Flask is answering."""
+def read(certificate_header: str = "") -> Request:
+    """Return the request that Flask is answering.
+
+    :param certificate_header: the name of the header in which the proxy sends the client certificate.
+    """
     request = current_request()
     environ = request.environ
     body: bytes | InvalidRequest | None = None
@@ -76,19 +76,30 @@ def read() -> Request:
         body = body or _read_body(request)
     elif request.method == "POST" and _is_empty(environ):
         body = b""  # a form without fields, which clients send as nothing at all
-    found = environ[READ] = Request(
+    return _make_request(request, None if is_json else body, body if is_json else None, certificate_header)
+
+
+def _make_request(
+    request: flask.Request, body: bytes | InvalidRequest | None, document: Any, certificate_header: str
+) -> Request:
+    environ = request.environ
+    return Request(
         request.method,
         request.path,
         request.headers,
         request.query_string,
-        None if is_json else body,
+        body,
         environ.get("SCRIPT_NAME", "").rstrip("/"),
-        body if is_json else None,
+        document,
         request.view_args or {},
         environ.get("REMOTE_ADDR", ""),
         environ.get("HTTP_AUTHORIZATION", ""),
+        request.endpoint or "",
+        environ["wsgi.url_scheme"],
+        environ.get("HTTP_HOST", ""),
+        # from clients this header must not arrive: "stripped" by the proxy
+        request.headers.get(certificate_header, "") if certificate_header else environ.get("SSL_CLIENT_CERT", ""),
     )
-    return found
 
 
 def _read_body(request: flask.Request) -> bytes | InvalidRequest:
@@ -144,7 +155,9 @@ def _is_empty(environ: Mapping[str, Any]) -> bool:
     return not has_length and not environ.get("CONTENT_TYPE") and "HTTP_TRANSFER_ENCODING" not in environ
 
 
-def read_for_guard(request: flask.Request, with_body: bool, must_have_token: bool = True) -> Request:
+def read_for_guard(
+    request: flask.Request, with_body: bool, must_have_token: bool = True, certificate_header: str = ""
+) -> Request:
     """Return the request for a guard, which leaves the body to the view.
 
     With ``with_body``, it has the token of a form, :rfc:`6750#section-2.2`. A form that is longer than an endpoint
@@ -164,9 +177,7 @@ def read_for_guard(request: flask.Request, with_body: bool, must_have_token: boo
             # "entity-body consists entirely of ASCII"
             if form.isascii():
                 body = uris.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
-    return Request(
-        request.method, request.path, request.headers, request.query_string, body, authorization=authorization
-    )
+    return _make_request(request, body, None, certificate_header)
 
 
 def write(response: Response) -> flask.Response:
@@ -266,78 +277,13 @@ def find_wait(error: TooManyRequests) -> int:
     return _SOME_TIME
 
 
-def find_mistakes(issuer: str | None) -> list[str]:
-    """What the request that is being answered shows of a wrong deployment, each as a sentence with the cure."""
-    if not flask.has_request_context():
-        return []
-    environ, mistakes = flask.request.environ, [find_unseen_mount(issuer, flask.request.script_root)]
-    is_proxied = environ.get("HTTP_X_FORWARDED_PROTO", "").lower() == "https"
-    if is_proxied and environ["wsgi.url_scheme"] == "http":
-        mistakes.append(
-            "a proxy says that the request came by https, the application sees http: wrap it in Werkzeug's ProxyFix, "
-            "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)"
-        )
-    host = environ.get("HTTP_X_FORWARDED_HOST") or environ.get("HTTP_HOST", "")
-    if issuer is not None and host and urlsplit(issuer).netloc.lower() != host.lower():
-        mistakes.append(
-            f"the request was sent to the host {host[:100]!r}, but OAUTH2_ISSUER is {issuer}: give clients the "
-            "issuer's own URL, or set OAUTH2_ISSUER to the URL that they use"
-        )
-    return [mistake for mistake in mistakes if mistake]
-
-
 def find_mount(app: flask.Flask) -> str:
     """Return the path below which clients reach the application: that of ``OAUTH2_ISSUER``, or ``APPLICATION_ROOT``.
 
-    This is what is known outside of requests. A request has it in ``SCRIPT_NAME``, see :func:`find_unseen_mount`.
+    This is what is known outside of requests. A request has it in ``SCRIPT_NAME``, see :mod:`.deployment`.
     """
     path = urlsplit(app.config.get("OAUTH2_ISSUER") or "").path
     return (path or str(app.config["APPLICATION_ROOT"] or "")).rstrip("/")
-
-
-def find_unseen_mount(issuer: str | None, seen: str) -> str:
-    """Return what is wrong if the issuer has a path that requests do not have in ``SCRIPT_NAME``; empty if nothing is.
-
-    The server then names endpoints without that path, which no client reaches.
-    """
-    path = urlsplit(issuer or "").path.rstrip("/")
-    if not path or seen.rstrip("/") == path:
-        return ""
-    return (
-        f"OAUTH2_ISSUER has the path {path}, but the application sees {seen or 'no path'} in SCRIPT_NAME, so the URLs "
-        f"of its endpoints lack it: let the proxy send X-Forwarded-Prefix: {path} and wrap the application in "
-        f"Werkzeug's ProxyFix(app.wsgi_app, x_prefix=1), or set SCRIPT_NAME={path} for the WSGI server"
-    )
-
-
-def find_claims() -> dict[str, str]:
-    """What the request that is being answered says of itself, whatever else is wrong with it."""
-    if not flask.has_request_context():
-        return {}
-    request = current_request()
-    environ, found = request.environ, {"endpoint": request.endpoint or ""}
-    read: Request | None = environ.get(READ)
-    # a guard may reject an upload, which nothing reads for this
-    body = environ.get(BODY) if read is None else read.body
-    sent = _parse_claims(request.query_string)
-    if isinstance(body, bytes):
-        sent = _parse_claims(body) | sent
-    try:
-        basic = messages.read_basic(environ.get("HTTP_AUTHORIZATION", ""))
-    except ValueError:
-        basic = None
-    client_id = sent.get("client_id") or (basic[0] if basic else "")
-    if client_id:
-        found["client_id"] = client_id[:255]
-    if "grant_type" in sent:
-        found["grant_type"] = sent["grant_type"]
-    return found
-
-
-def _parse_claims(raw: bytes) -> dict[str, str]:
-    """Return the first value of each parameter, whatever is wrong with them."""
-    text = raw[:MOST_BYTES].decode("utf-8", "replace")
-    return dict(reversed(parse_qsl(text, errors="replace")))
 
 
 def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:

@@ -53,13 +53,17 @@ class Site:
         self.browser = app.test_client()
 
     @property
-    def server(self) -> Any:
+    def verifier(self) -> Any:
         with self.app.app_context():
-            server = self.provider.server
-        server.clock = self.clock
-        if server.token_cache is not None:
-            server.token_cache.clock = self.clock
-        return server
+            verifier = self.provider.verifier
+        verifier.server.clock = self.clock
+        if verifier.cache is not None:
+            verifier.cache.clock = self.clock
+        return verifier
+
+    @property
+    def server(self) -> Any:
+        return self.verifier.server
 
     @property
     def store(self) -> Any:

@@ -333,7 +333,7 @@ def test_an_own_part_of_each() -> None:
     class Format:
         name = "own"
 
-        def mint(self, access: Any) -> tuple[str, bytes]:
+        def generate(self, timestamp: bytes, client: Any, resource: Any) -> str:
             raise NotImplementedError
 
     def create(before: bool) -> flask.Flask:
@@ -347,7 +347,7 @@ def test_an_own_part_of_each() -> None:
 
     for before in (False, True, True, False):
         with create(before).app_context():
-            assert "own" in own.server.offer.formats
+            assert "own" in own.server.capabilities.formats
     with pytest.raises(ConfigurationError, match="opaque is registered already"):
         own.register_token_format(type("Opaque", (Format,), {"name": "opaque"})())
 

@@ -139,12 +139,11 @@ def test_a_body_that_cannot_be_read_is_counted_too(site: Site, counted: Callable
 
 
 def test_an_exception_of_the_applications_own_is_counted(site: Site, counted: Callable[..., float]) -> None:
-    secret = site.add_client()
-
     def fail() -> None:
         raise LookupError
 
-    site.server.token_handler = fail
+    site.provider.token_handler(fail)
+    secret = site.add_client()
     with pytest.raises(LookupError):
         site.token("client_credentials", ("web", secret))
     labels = {"grant_type": "client_credentials", "client": "confidential", "error": "server_error"}
@@ -176,7 +175,7 @@ def test_what_cannot_be_counted_is_answered_all_the_same(site: Site, caplog: pyt
         raise OSError(28, "No space left on device")
 
     secret = site.add_client()
-    site.server.metrics.recorder.record_request = site.server.metrics.recorder.record_event = fail
+    site.server.events.metrics.recorder.record_request = site.server.events.metrics.recorder.record_event = fail
     answer = site.token("client_credentials", ("web", secret))
     assert site.is_alive(answer.get_json()["access_token"])
     assert "a request was not counted" in caplog.text
@@ -202,7 +201,7 @@ def test_the_text_for_prometheus(site: Site) -> None:
 
 def test_without_prometheus_there_is_no_text(new_site: Callable[..., Site]) -> None:
     site = new_site()
-    assert site.server.metrics is None
+    assert site.server.events.metrics is None
     with site.app.test_request_context(), pytest.raises(ConfigurationError, match='set OAUTH2_METRICS = "prometheus"'):
         site.provider.metrics()
 

@@ -13,8 +13,8 @@ from stores.workers import PATIENCE, AsChild
 
 import flask_oauth2
 from flask_oauth2.processes import OfProcess, Once, cached
+from flask_oauth2.resource.token_cache import TokenCache
 from flask_oauth2.testing.samples import new_token
-from flask_oauth2.tokens.cache import TokenCache
 from oauth_site import Site
 
 

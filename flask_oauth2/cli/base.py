@@ -10,19 +10,19 @@ import click
 import flask
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 NO_PROVIDER = "this application has no OAuth2Provider: OAuth2Provider(app)"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def find_server() -> Server:
+def find_server() -> AuthorizationServer:
     """The server of the application that ``flask --app`` names."""
     if "flask_oauth2" not in flask.current_app.extensions:
         raise click.ClickException(NO_PROVIDER)
     try:
-        server: Server = flask.current_app.extensions["flask_oauth2"].provider.server
+        server: AuthorizationServer = flask.current_app.extensions["flask_oauth2"].provider.server
         _ = server.store  # opens it
     except Exception as error:  # whatever it is, a driver's own error too
         reason = one_line(str(error).partition("\n")[0])

@@ -14,7 +14,7 @@ import click
 from blinker import NamedSignal
 from flask.cli import AppGroup
 
-from .. import signals
+from .. import revocation, signals
 from ..clients import registration, rules
 from ..clients.secret import hash_secret
 from ..records import Client
@@ -24,7 +24,7 @@ from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -135,7 +135,7 @@ def create(name: str, client_id: str | None, as_json: bool, **given: Any) -> Non
     if server.store.get_client(client_id) is not None:
         raise click.ClickException(f"there is a client {client_id!r} already: take another id, or change it by update")
     if server.store.revoked(client_id):
-        days = -(-server.settings.longest_lifetime // 86400)
+        days = -(-server.longest_lifetime // 86400)
         raise click.ClickException(
             f"{client_id!r} was the id of a client that was deleted, and all its tokens with it: take another id, or "
             f"run flask oauth2 purge {days} days after the deletion, which frees it"
@@ -210,27 +210,27 @@ def delete(client_id: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
     now = server.clock()
-    server.store.delete_client(client_id, server.mark_until(now))
-    server.forget(client_id)
-    server.tell(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
+    server.store.delete_client(client_id, revocation.expires_at(server, now))
+    revocation.forget(server, client_id)
+    server.events.emit(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 
 
-def _find_server_of_clients() -> Server:
+def _find_server_of_clients() -> AuthorizationServer:
     server = find_server()
     if server.callbacks.clientgetter is not None:
         raise click.ClickException("the application keeps its clients itself: look where its clientgetter finds them")
     return server
 
 
-def _find(server: Server, client_id: str) -> Client:
+def _find(server: AuthorizationServer, client_id: str) -> Client:
     client = server.store.get_client(client_id) if client_id.isprintable() else None
     if client is None:
         raise click.ClickException(f"there is no client {client_id!r}: flask oauth2 client list names those there are")
     return client
 
 
-def _changed(client: Client, server: Server, given: dict[str, Any], clear: Sequence[str] = ()) -> Client:
+def _changed(client: Client, server: AuthorizationServer, given: dict[str, Any], clear: Sequence[str] = ()) -> Client:
     """The client as the options say; what no option names stays."""
     changes = {name: given[name] for name in _FIELDS if given.get(name) not in (None, ())}
     if given["scope"]:
@@ -258,7 +258,7 @@ def _changed(client: Client, server: Server, given: dict[str, Any], clear: Seque
     return replace(client, **changes, metadata=metadata)
 
 
-def _with_default_grants(client: Client, server: Server) -> Client:
+def _with_default_grants(client: Client, server: AuthorizationServer) -> Client:
     wanted: tuple[str, ...] = ()
     if client.redirect_uris:
         wanted = ("authorization_code", "refresh_token")
@@ -266,12 +266,14 @@ def _with_default_grants(client: Client, server: Server) -> Client:
         raise click.UsageError("a public client acts for users only: give it a --redirect-uri, or name a --grant-type")
     elif not client.resource_server:
         wanted = ("client_credentials",)
-    grant_types = tuple(name for name in wanted if name in server.offer.grant_types)
+    grant_types = tuple(name for name in wanted if name in server.capabilities.grant_types)
     response_types = client.response_types or rules.default_response_types(grant_types, server)
     return replace(client, grant_types=grant_types, response_types=response_types)
 
 
-def _keep(server: Server, client: Client, signal: NamedSignal, given: dict[str, Any], as_json: bool) -> None:
+def _keep(
+    server: AuthorizationServer, client: Client, signal: NamedSignal, given: dict[str, Any], as_json: bool
+) -> None:
     """Give the client the secret that it lacks, save it, and print it with the generated secret."""
     made = None
     is_chosen = given["chosen"] or given["secret_file"] is not None
@@ -290,7 +292,7 @@ def _keep(server: Server, client: Client, signal: NamedSignal, given: dict[str, 
     rules.check(client, server)
     server.store.set_client(client)
     told = {} if signal is signals.secret_rotated else {"registered_by": client.registered_by}
-    server.tell(signal, client_id=client.client_id, **told)
+    server.events.emit(signal, client_id=client.client_id, **told)
     _print_client(_describe(client) | ({"client_secret": made} if made else {}), as_json)
     if made:
         click.echo("\nKeep the secret now: it is not shown again, and only a hash of it is kept here.", err=True)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask.cli import AppGroup
 
+from ..clients import lookup
 from ..consents import end_consent
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
     from ..records import Consent
-    from ..server import Server
+    from ..server import AuthorizationServer
     from ..stores.base import ConsentStore
 
 consent_group = AppGroup("consent", help="What people let clients do.")
@@ -57,15 +58,15 @@ def end(user_id: str, client_id: str | None, yes: bool) -> None:
     click.echo(f"{len(ended)} ended, and the tokens with {'it' if len(ended) == 1 else 'them'}.")
 
 
-def _find() -> tuple[Server, ConsentStore]:
+def _find() -> tuple[AuthorizationServer, ConsentStore]:
     server = find_server()
     if server.consents is None:
         raise click.ClickException("this store does not remember what people let clients do")
     return server, server.consents
 
 
-def _describe(server: Server, consent: Consent) -> dict[str, Any]:
-    client = server.clients.find_known(consent.client_id)
+def _describe(server: AuthorizationServer, consent: Consent) -> dict[str, Any]:
+    client = lookup.find_known_client(server, consent.client_id)
     return {
         "client_id": consent.client_id,
         "client_name": client.name if client else "",

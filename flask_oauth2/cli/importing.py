@@ -19,7 +19,7 @@ from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
     from ..stores.sqlalchemy.foreign import ForeignDatabase
 
 _SOURCES = {source.name: source for source in SOURCES}
@@ -126,7 +126,7 @@ def _describe(report: Report) -> dict[str, object]:
     }
 
 
-def _print(report: Report, server: Server, options: Options) -> None:
+def _print(report: Report, server: AuthorizationServer, options: Options) -> None:
     if options.dry_run:
         click.echo("A dry run: nothing was written. This is what would be done.\n")
     counts = {"clients": report.clients, "tokens": report.tokens}
@@ -141,7 +141,7 @@ def _print(report: Report, server: Server, options: Options) -> None:
         click.echo("\nAll was taken.")
 
 
-def _sentences(report: Report, server: Server, options: Options) -> Iterator[str]:
+def _sentences(report: Report, server: AuthorizationServer, options: Options) -> Iterator[str]:
     if report.shortened:
         ends_at = datetime.fromtimestamp(server.clock() + server.longest_lifetime, UTC)
         yield (

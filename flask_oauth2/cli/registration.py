@@ -17,7 +17,7 @@ from . import oauth2
 from .base import find_server, json_option, print_json
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 token_group = AppGroup("registration-token", help="With which others register clients.")
 oauth2.add_command(token_group)
@@ -58,7 +58,7 @@ def revoke() -> None:
     click.echo("The token has ended.")
 
 
-def _find_open_server() -> Server:
+def _find_open_server() -> AuthorizationServer:
     server = find_server()
     if server.registration == "off":
         raise click.ClickException("no clients are registered from outside: set OAUTH2_REGISTRATION to token or open")

@@ -6,7 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from ..records import identify
-from ..users import revoke_user
+from ..revocation import revoke_user
 from . import oauth2
 from .base import find_server, one_line
 

@@ -9,12 +9,13 @@ from .. import signals
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
+from . import lookup
 from .base import ClientAuthMethod, is_vschar, unknown_client
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
 """``none`` is not among them: it is what a request uses that uses no other."""
@@ -22,21 +23,21 @@ METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPo
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
 
-def authenticate(server: Server, request: Request, form: Params, now: float) -> Client:
+def authenticate(server: AuthorizationServer, request: Request, form: Params, now: float) -> Client:
     """The client that a request comes from.
 
     Raises :exc:`InvalidClient` with one answer for all that can be wrong.
     """
     scheme = request.authorization.partition(" ")[0].lower()
-    if scheme and scheme not in server.offer.auth_schemes:
+    if scheme and scheme not in server.capabilities.auth_schemes:
         raise InvalidClient(
             "client authentication failed",
-            expected=f"one of {', '.join(server.offer.auth_schemes)}",
+            expected=f"one of {', '.join(server.capabilities.auth_schemes)}",
             came=f"the scheme {scheme}",
             cure="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
         )
     found = []
-    for method in server.offer.auth_methods:
+    for method in server.capabilities.auth_methods:
         credentials = method.present(request, form)
         if credentials is not None:
             found.append((method, credentials))
@@ -74,7 +75,7 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             came=client_id,
             cure="let the client send its client_id as flask oauth2 client list shows it",
         )
-    client = server.store.get_client(client_id) or server.clients.find_caller(client_id, form)
+    client = server.store.get_client(client_id) or lookup.find_caller(server, client_id, form)
     method.verify(server, client, replace(credentials, address=request.address), now)
     if client is None:
         raise unknown_client(client_id)
@@ -87,6 +88,6 @@ def authenticate(server: Server, request: Request, form: Params, now: float) -> 
             cure=f"let the client authenticate by {client.auth_method}, or register what it does: "
             f"flask oauth2 client update {client.client_id} --auth-method {method.name}",
         )
-    if signals.client_authenticated.has_receivers_for(server.sender):
-        server.tell(signals.client_authenticated, client_id=client.client_id, method=method.name)
+    if signals.client_authenticated.has_receivers_for(server.events.sender):
+        server.events.emit(signals.client_authenticated, client_id=client.client_id, method=method.name)
     return client

@@ -11,7 +11,7 @@ from ..messages import Params, Request
 from ..records import Client
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 is_vschar = re.compile(r"[\x20-\x7e]*").fullmatch
@@ -57,7 +57,7 @@ class ClientAuthMethod(Protocol):
         """The credentials of this method in a request; None where it has none."""
         ...
 
-    def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
+    def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:
         """Raise :exc:`~flask_oauth2.errors.InvalidClient` unless the credentials are those of ``client``.
 
         ``client`` is None where nobody has that id: do the same work, so that neither answer nor time tells.

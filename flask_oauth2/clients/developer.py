@@ -19,7 +19,7 @@ from ..settings import DEVICE_CODE
 from . import registration, rules
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 log = logging.getLogger("flask_oauth2")
 
@@ -54,7 +54,7 @@ class Problem:
     detail: str = ""
 
 
-def check_settings(server: Server) -> None:
+def check_settings(server: AuthorizationServer) -> None:
     """Raise :exc:`ConfigurationError` where ``OAUTH2_DEVELOPER_PAGES`` is on and developers could register nothing."""
     if server.callbacks.clientgetter is not None:
         raise ConfigurationError(
@@ -80,7 +80,7 @@ def kind_of(client: Client) -> str:
     return "native" if client.application_type == "native" else "browser"
 
 
-def choices(client: Client | None, server: Server) -> Scope:
+def choices(client: Client | None, server: AuthorizationServer) -> Scope:
     """The words to choose from: what anybody's client may ask for, and what this one was given beside."""
     known, held = server.settings.scopes, client.scope if client else ()
     withheld = client.withheld.get("scope", ()) if client else ()
@@ -88,20 +88,20 @@ def choices(client: Client | None, server: Server) -> Scope:
     return tuple(word for word in words if (not known or word in known) and word not in withheld)
 
 
-def offered_grants(client: Client | None, server: Server) -> list[str]:
+def offered_grants(client: Client | None, server: AuthorizationServer) -> list[str]:
     """Those in which a person decides, without what the operator has taken from this client."""
     withheld = client.withheld.get("grant_types", ()) if client else ()
     offered = server.settings.grant_types
     return [name for name in registration.OPEN_GRANTS if name in offered and name not in withheld]
 
 
-def field_names(client: Client | None, server: Server) -> list[str]:
+def field_names(client: Client | None, server: AuthorizationServer) -> list[str]:
     """The names of all fields."""
     boxes = [f"scope.{word}" for word in choices(client, server)]
     return ["name", "kind", "redirect_uris", "device", *rules.PAGES, *boxes]
 
 
-def fill(client: Client | None, server: Server) -> dict[str, str]:
+def fill(client: Client | None, server: AuthorizationServer) -> dict[str, str]:
     """What is in the form at first: of a new client, nothing but the default scope."""
     if client is None:
         default = server.settings.default_scope
@@ -112,7 +112,7 @@ def fill(client: Client | None, server: Server) -> dict[str, str]:
     return typed | ({"device": "on"} if DEVICE_CODE in client.grant_types else {})
 
 
-def read(typed: Typed, before: Client, server: Server) -> tuple[Client, dict[str, Problem]]:
+def read(typed: Typed, before: Client, server: AuthorizationServer) -> tuple[Client, dict[str, Problem]]:
     """The client as typed, in place of ``before``, and what is wrong by field; that of no field under no name."""
     problems: dict[str, Problem] = {}
     client = replace(before, name=typed.get("name", "").strip())
@@ -142,7 +142,7 @@ def _lines(typed: Typed) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
-def _with_grants(client: Client, typed: Typed, before: Client, server: Server) -> Client:
+def _with_grants(client: Client, typed: Typed, before: Client, server: AuthorizationServer) -> Client:
     """The grants that go with what was typed, beside those that only the operator gives."""
     asked = {
         "authorization_code": bool(client.redirect_uris),
@@ -159,7 +159,7 @@ def _with_grants(client: Client, typed: Typed, before: Client, server: Server) -
     return replace(client, grant_types=tuple(grants), response_types=tuple(dict.fromkeys(response_types)))
 
 
-def _problems_of_uris(client: Client, server: Server) -> dict[str, Problem]:
+def _problems_of_uris(client: Client, server: AuthorizationServer) -> dict[str, Problem]:
     """Of the first URI that may not be registered; and of none where one is needed."""
     if not client.grant_types:
         has_uris = "authorization_code" in offered_grants(client, server)
@@ -174,7 +174,9 @@ def _problems_of_uris(client: Client, server: Server) -> dict[str, Problem]:
     return {}
 
 
-def _with_those_of_rules(problems: dict[str, Problem], client: Client, server: Server) -> dict[str, Problem]:
+def _with_those_of_rules(
+    problems: dict[str, Problem], client: Client, server: AuthorizationServer
+) -> dict[str, Problem]:
     """Beside what was found already what :mod:`.rules` says; what follows from it only where nothing else is wrong."""
     if client.auth_method in rules.SECRET_METHODS and client.secret is None:
         client = replace(client, secret="made when all is well")

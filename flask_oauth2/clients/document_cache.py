@@ -27,7 +27,7 @@ from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
     from ..fetch import Fetched
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 log = logging.getLogger("flask_oauth2")
 
@@ -106,7 +106,7 @@ class _Fetching:
 class Documents:
     """The clients behind URLs, of one server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: AuthorizationServer) -> None:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
         self._server = server
         self._own_hosts = frozenset(server.settings.client_id_document_hosts)

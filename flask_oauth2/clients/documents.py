@@ -19,7 +19,7 @@ from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, clean_name, is
 
 if TYPE_CHECKING:
     from ..fetch import Fetched
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 RULE = "draft-ietf-oauth-client-id-metadata-document"
 
@@ -103,7 +103,7 @@ def is_own(url: str, own_hosts: Collection[str]) -> bool:
     return any(named in own_hosts for named in (host, f"{host}:{urls.DEFAULT_PORTS.get(scheme)}", any_port))
 
 
-def read(fetched: Fetched, client_id: str, server: Server) -> Client:
+def read(fetched: Fetched, client_id: str, server: AuthorizationServer) -> Client:
     """The client that a document describes, section 4.1. Raises :exc:`InvalidMetadata`."""
     media_type = fetched.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _MEDIA_TYPE.match(media_type):
@@ -140,11 +140,11 @@ def read(fetched: Fetched, client_id: str, server: Server) -> Client:
     return client
 
 
-def _build(document: Mapping[str, Any], client_id: str, server: Server) -> Client:
+def _build(document: Mapping[str, Any], client_id: str, server: AuthorizationServer) -> Client:
     """What the document may decide; the scope is what anybody may ask a person for."""
     redirect_uris = tuple(dict.fromkeys(document["redirect_uris"]))
     wanted = document.get("grant_types", ["authorization_code"])
-    grant_types = tuple(name for name in GRANT_TYPES if name in wanted and name in server.offer.grant_types)
+    grant_types = tuple(name for name in GRANT_TYPES if name in wanted and name in server.capabilities.grant_types)
     if not set(grant_types) - {"refresh_token"}:
         raise InvalidMetadata(
             "grant_types", f"names none that such a client may have here, of {', '.join(GRANT_TYPES)}"

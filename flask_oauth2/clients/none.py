@@ -11,7 +11,7 @@ from .base import Credentials
 from .secret import read_basic
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 class NoAuthentication:
@@ -33,5 +33,5 @@ class NoAuthentication:
             raise InvalidRequest("client_id differs from that of the header", rule="rfc6749 3.2.1")
         return in_header
 
-    def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
+    def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:
         """Nothing was shown, nothing can be wrong."""

@@ -22,7 +22,7 @@ from . import documents, rules
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
     from ..stores.callbacks import Callbacks
 
 log = logging.getLogger("flask_oauth2")
@@ -84,7 +84,7 @@ def withhold(client: Client, before: Client) -> Client:
 
 
 def read(
-    asked: Mapping[str, Any], server: Server, grant_types: Collection[str], scope: Scope | None = None
+    asked: Mapping[str, Any], server: AuthorizationServer, grant_types: Collection[str], scope: Scope | None = None
 ) -> dict[str, Any]:
     """The members that are known, each of its type, with what holds for those that were left out.
 
@@ -99,7 +99,7 @@ def read(
     auth_method = _text(asked, "token_endpoint_auth_method") or "client_secret_basic"
     if auth_method not in METHODS:
         raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
-    offered = [name for name in server.offer.grant_types if name in grant_types]
+    offered = [name for name in server.capabilities.grant_types if name in grant_types]
     if auth_method == "none":
         offered = [name for name in offered if name != "client_credentials"]
     granted = [name for name in _texts(asked, "grant_types") or ["authorization_code"] if name in offered]
@@ -174,11 +174,11 @@ def shared_id(client: Client, scope: Scope, secret_key: bytes, number: int) -> s
     return values.derive(secret_key, f"client_id {number}", json.dumps(said, sort_keys=True))[:16].hex()
 
 
-def _response_types(asked: Mapping[str, Any], server: Server, grant_types: Iterable[str]) -> list[str]:
+def _response_types(asked: Mapping[str, Any], server: AuthorizationServer, grant_types: Iterable[str]) -> list[str]:
     wanted = _texts(asked, "response_types")
     if not wanted:
         return list(rules.default_response_types(tuple(grant_types), server))
-    had = {name for name, known in server.offer.response_types.items() if known.grant_type in grant_types}
+    had = {name for name, known in server.capabilities.response_types.items() if known.grant_type in grant_types}
     left = [text for text in wanted if had.issuperset(text.split(" "))]
     if not left:
         raise InvalidMetadata(

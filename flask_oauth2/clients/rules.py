@@ -18,7 +18,7 @@ from ..settings import Settings
 from .secret import ClientSecretBasic
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 LONGEST_ID = 255
 """Characters of a client_id, which stores keep in a column of that length."""
@@ -87,13 +87,13 @@ def is_line(value: object) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID and value.isprintable()
 
 
-def check(client: Client, server: Server) -> None:
+def check(client: Client, server: AuthorizationServer) -> None:
     """Raise :exc:`InvalidMetadata` for the first rule that the client breaks."""
     _client_id(client, server)
     check_all_but_id(client, server)
 
 
-def check_all_but_id(client: Client, server: Server) -> None:
+def check_all_but_id(client: Client, server: AuthorizationServer) -> None:
     """The same for a client that is registered nowhere, and has its id from where its metadata is."""
     for rule in RULES:
         rule(client, server)
@@ -136,21 +136,21 @@ def new_secret(settings: Settings, now: float) -> str:
     return values.new(settings.prefixes["client_secret"], values.stamp(now))
 
 
-def default_response_types(grant_types: tuple[str, ...], server: Server) -> tuple[str, ...]:
+def default_response_types(grant_types: tuple[str, ...], server: AuthorizationServer) -> tuple[str, ...]:
     """For each grant that begins at the authorization endpoint its first response type, :rfc:`7591#section-2.1`."""
     first: dict[str, str] = {}
-    for response_type in server.offer.response_types.values():
+    for response_type in server.capabilities.response_types.values():
         first.setdefault(response_type.grant_type, response_type.name)
     return tuple(first[grant] for grant in grant_types if grant in first)
 
 
-def _client_id(client: Client, server: Server) -> None:
+def _client_id(client: Client, server: AuthorizationServer) -> None:
     check_client_id(client.client_id)
     if client.auth_method in SECRET_METHODS and set(client.client_id) & set(":+%"):
         raise InvalidMetadata("client_id", "may not hold : or + or %, which clients send in different ways by Basic")
 
 
-def _name(client: Client, server: Server) -> None:
+def _name(client: Client, server: AuthorizationServer) -> None:
     """People decide by it (:rfc:`7591#section-5`), so nothing in it may hide or reorder what they read."""
     name = client.name
     if len(name) > LONGEST_NAME:
@@ -161,20 +161,20 @@ def _name(client: Client, server: Server) -> None:
         raise InvalidMetadata("client_name", "must be of characters that people see")
 
 
-def _application_type(client: Client, server: Server) -> None:
+def _application_type(client: Client, server: AuthorizationServer) -> None:
     """:rfc:`8252#section-8.4`: the kind of the client is recorded."""
     if client.application_type not in APPLICATION_TYPES:
         raise InvalidMetadata("application_type", f"must be {' or '.join(APPLICATION_TYPES)}")
 
 
-def _auth_method(client: Client, server: Server) -> None:
+def _auth_method(client: Client, server: AuthorizationServer) -> None:
     """:rfc:`7591#section-2`: a method that is offered."""
-    known = ["none", *(method.name for method in server.offer.auth_methods)]
+    known = ["none", *(method.name for method in server.capabilities.auth_methods)]
     if client.auth_method not in known:
         raise InvalidMetadata("token_endpoint_auth_method", f"{client.auth_method!r} is none of {', '.join(known)}")
 
 
-def _redirect_uris(client: Client, server: Server) -> None:
+def _redirect_uris(client: Client, server: AuthorizationServer) -> None:
     """Each as :func:`flask_oauth2.uris.check_registration` says."""
     for uri in client.redirect_uris:
         try:
@@ -183,9 +183,9 @@ def _redirect_uris(client: Client, server: Server) -> None:
             raise InvalidMetadata("redirect_uris", f"{uri!r} {error}") from None
 
 
-def _grant_types(client: Client, server: Server) -> None:
+def _grant_types(client: Client, server: AuthorizationServer) -> None:
     """:rfc:`7591#section-2`: grants that are offered, and at least one unless the client only introspects."""
-    offered = server.offer.grant_types
+    offered = server.capabilities.grant_types
     for name in client.grant_types:
         if name not in offered:
             raise InvalidMetadata(
@@ -200,9 +200,9 @@ def _grant_types(client: Client, server: Server) -> None:
         )
 
 
-def _response_types(client: Client, server: Server) -> None:
+def _response_types(client: Client, server: AuthorizationServer) -> None:
     """:rfc:`7591#section-2`: response types that are offered, their words in any order."""
-    offered = server.offer.response_type_sets
+    offered = server.capabilities.response_type_sets
     for text in client.response_types:
         words = text.split(" ")
         if not any(sorted(words) == sorted(known) for known in offered):
@@ -215,10 +215,10 @@ def _response_types(client: Client, server: Server) -> None:
         )
 
 
-def _consistency(client: Client, server: Server) -> None:
+def _consistency(client: Client, server: AuthorizationServer) -> None:
     """The table of :rfc:`7591#section-2.1`: ``code`` goes with ``authorization_code``, ``token`` with ``implicit``."""
     registered = {word for text in client.response_types for word in text.split(" ")}
-    for response_type in server.offer.response_types.values():
+    for response_type in server.capabilities.response_types.values():
         if response_type.name in registered and response_type.grant_type not in client.grant_types:
             raise InvalidMetadata(
                 "response_types",
@@ -226,7 +226,7 @@ def _consistency(client: Client, server: Server) -> None:
                 "add the grant type or take the response type away",
             )
     for grant_type in client.grant_types:
-        names = [known.name for known in server.offer.response_types.values() if known.grant_type == grant_type]
+        names = [known.name for known in server.capabilities.response_types.values() if known.grant_type == grant_type]
         if names and not registered.intersection(names):
             raise InvalidMetadata(
                 "grant_types",
@@ -235,7 +235,7 @@ def _consistency(client: Client, server: Server) -> None:
             )
 
 
-def _scope(client: Client, server: Server) -> None:
+def _scope(client: Client, server: AuthorizationServer) -> None:
     """Words by their grammar, :rfc:`6749#section-3.3`, that the application knows, where it says what it knows."""
     try:
         scopes.parse_option(client.scope)
@@ -249,13 +249,15 @@ def _scope(client: Client, server: Server) -> None:
         )
 
 
-def _token_format(client: Client, server: Server) -> None:
+def _token_format(client: Client, server: AuthorizationServer) -> None:
     """A format that is there, where the client has one of its own."""
-    if client.token_format is not None and client.token_format not in server.offer.formats:
-        raise InvalidMetadata("token_format", f"{client.token_format!r} is none of {', '.join(server.offer.formats)}")
+    if client.token_format is not None and client.token_format not in server.capabilities.formats:
+        raise InvalidMetadata(
+            "token_format", f"{client.token_format!r} is none of {', '.join(server.capabilities.formats)}"
+        )
 
 
-def _public(client: Client, server: Server) -> None:
+def _public(client: Client, server: AuthorizationServer) -> None:
     """What a client cannot do that proves nothing, :rfc:`6749#section-2.1`, :rfc:`8252#section-8.5`."""
     if client.is_confidential:
         return
@@ -271,7 +273,7 @@ def _public(client: Client, server: Server) -> None:
         raise InvalidMetadata("resource_server", f"whoever introspects tokens must authenticate: {cure}")
 
 
-def _secret(client: Client, server: Server) -> None:
+def _secret(client: Client, server: AuthorizationServer) -> None:
     """Who authenticates by a secret has one, and a public client has none, :rfc:`6749#section-2.3.1`."""
     if client.is_public and client.secret is not None:
         raise InvalidMetadata("client_secret", "a public client has none: take it away or give it an auth method")
@@ -279,7 +281,7 @@ def _secret(client: Client, server: Server) -> None:
         raise InvalidMetadata("client_secret", f"is missing: {client.auth_method} needs one")
 
 
-def _metadata(client: Client, server: Server) -> None:
+def _metadata(client: Client, server: AuthorizationServer) -> None:
     """:rfc:`7591#section-2`: pages by https, which lead nowhere by script, and whom to write to."""
     for name, value in client.metadata.items():
         if name in PAGES:
@@ -304,7 +306,7 @@ def is_page(value: object) -> bool:
     return urls.is_https(value) or urls.is_loopback(value)
 
 
-RULES: tuple[Callable[[Client, Server], None], ...] = (
+RULES: tuple[Callable[[Client, AuthorizationServer], None], ...] = (
     _name,
     _application_type,
     _auth_method,

@@ -24,7 +24,7 @@ from .base import Credentials, is_vschar, unknown_client
 from .throttle import Attempt
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 _DIGEST = "sha256$"
 _KEPT = (_DIGEST, "pbkdf2:", "scrypt:", "pbkdf2_sha256$", "argon2", "$argon2", "$2a$", "$2b$", "$2y$", "bcrypt$")
@@ -114,7 +114,7 @@ class ClientSecret:
 
     accepts = _ACCEPTS
 
-    def verify(self, server: Server, client: Client | None, credentials: Credentials, now: float) -> None:
+    def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:
         """Raise :exc:`InvalidClient` for a wrong secret, :exc:`TemporarilyUnavailable` after too many."""
         secret = credentials.proof
         if not is_vschar(secret):

@@ -20,7 +20,7 @@ from .. import values
 from ..errors import TemporarilyUnavailable
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -51,7 +51,7 @@ class Attempt:
 
     def __init__(
         self,
-        server: Server,
+        server: AuthorizationServer,
         kind: str,
         name: str,
         now: float,
@@ -120,7 +120,7 @@ class Quota:
 
     def __init__(
         self,
-        server: Server,
+        server: AuthorizationServer,
         kind: str,
         most: int,
         now: float,
@@ -164,7 +164,7 @@ class Quota:
 
 
 def spend_quota(
-    server: Server,
+    server: AuthorizationServer,
     kind: str,
     most: int,
     now: float,
@@ -190,7 +190,7 @@ def network(address: str) -> str:
 
 
 @contextmanager
-def at_once(server: Server, kind: str, name: str, now: float) -> Iterator[int]:
+def at_once(server: AuthorizationServer, kind: str, name: str, now: float) -> Iterator[int]:
     """How many do this at this moment, who asks included: what is counted first and then added to stays below a limit.
 
     Whoever dies meanwhile counts until the minute is over.

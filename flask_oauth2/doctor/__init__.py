@@ -102,7 +102,7 @@ def _diagnose(
         return
     try:
         _ = examined.server.store  # opens it
-        examined.store = examined.server.kept_store
+        examined.store = examined.server.own_store
     except Exception as reason:
         yield broken("storage.opened", reason)
     for field, checks in CHECKS:

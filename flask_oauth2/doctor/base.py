@@ -13,7 +13,7 @@ from ..settings import Settings
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
     from ..stores.base import Store
 
 LEVELS = ("error", "warning", "note")
@@ -67,7 +67,7 @@ class Examined:
     app: flask.Flask
     provider: OAuth2Provider
     settings: Settings
-    server: Server
+    server: AuthorizationServer
     store: Store | None = None
     url: str | None = None
     clients: list[Client] | None = None

@@ -76,7 +76,7 @@ def find_risks(uri: str, client: Client) -> Iterator[Risk]:
 
 def grants(examined: Examined) -> Iterator[Finding]:
     """Clients that use what :rfc:`9700` advises against."""
-    offered = examined.server.offer.grant_types
+    offered = examined.server.capabilities.grant_types
     for name, rule in (("implicit", "rfc9700 2.1.2"), ("password", "rfc9700 2.4")):
         of = [client.client_id for client in _clients(examined) if name in client.grant_types]
         if of and name in offered:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ..guard import find_guards
+from ..resource.guard import find_guards
 from ..testing.policy import unguarded
 from .base import Examined, Finding, error, note, several
 
 
 def misplaced(examined: Examined) -> Iterator[Finding]:
     """Report views that were registered without their guard, :rfc:`6750#section-2`."""
-    for mistake in examined.provider._find_misplaced_guards(examined.app):
+    for mistake in examined.provider.find_misplaced_guards(examined.app):
         what, _, cure = mistake.partition(": ")
         yield error(what, "rfc6750 2", cure)
 
@@ -24,7 +24,7 @@ def scopes(examined: Examined) -> Iterator[Finding]:
         return
     paths: dict[str, list[str]] = defaultdict(list)
     for path, _, guards in find_guards(examined.app):
-        for word in {word for guard in guards for way in guard.demanded for word in way}:
+        for word in {word for guard in guards for way in guard.required for word in way}:
             if word not in known:
                 paths[word].append(path)
     for word, found in sorted(paths.items()):

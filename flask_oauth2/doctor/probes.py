@@ -12,9 +12,9 @@ from secrets import token_hex
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from .. import resources, web
+from .. import addresses, deployment, resources, web
 from ..endpoints import metadata
-from ..guard import find_guards
+from ..resource.guard import find_guards
 from . import proxy
 from .base import Examined, Finding, error, warning
 from .visit import Answer, Unreachable, Visitor
@@ -36,7 +36,7 @@ def probe(examined: Examined, patience: float, clock: Callable[[], float]) -> It
     if find_spec("httpx") is None:
         yield warning(NEEDS, cure="install flask_oauth2[doctor], or leave this out by --offline")
         return
-    visitor = Visitor(examined.server.origin, examined.url, patience, clock)
+    visitor = Visitor(addresses.find_origin(examined.server), examined.url, patience, clock)
     try:
         yield from _probe(examined, visitor)
     finally:
@@ -54,7 +54,7 @@ def _probe(examined: Examined, visitor: Visitor) -> Iterator[Finding]:
             f"the application cannot be reached under its public URL: {absence.reason}", "rfc8414 3", absence.cure
         )
         return
-    unseen = "" if seen is None else web.find_unseen_mount(examined.settings.issuer, seen)
+    unseen = "" if seen is None else deployment.find_unseen_mount(examined.settings.issuer, seen)
     if unseen:
         what, _, cure = unseen.partition(": ")
         yield error(what, "rfc8414 3", cure)
@@ -73,7 +73,7 @@ def _probe(examined: Examined, visitor: Visitor) -> Iterator[Finding]:
 
 def server_urls(examined: Examined) -> list[str]:
     """Where clients look for server metadata: with the issuer's path behind, and without, :rfc:`8414#section-3.1`."""
-    base = f"{examined.server.origin}{metadata.WELL_KNOWN}"
+    base = f"{addresses.find_origin(examined.server)}{metadata.WELL_KNOWN}"
     path = urlsplit(examined.server.issuer).path.rstrip("/")
     return [f"{base}{path}", base] if path else [base]
 
@@ -83,7 +83,7 @@ def find_mount(examined: Examined, answer: Answer) -> str | None:
     if answer.members is None or "revocation_endpoint" not in answer.members:
         return None
     endpoint = str(answer.members["revocation_endpoint"])
-    own = examined.server.url("revocation", "").removeprefix(examined.server.origin)
+    own = addresses.url_of(examined.server, "revocation", "").removeprefix(addresses.find_origin(examined.server))
     path = urlsplit(endpoint).path
     return path.removesuffix(own) if path.endswith(own) else ""
 
@@ -101,12 +101,12 @@ def server_metadata(examined: Examined, visitor: Visitor, mount: str) -> Iterato
 def resource_metadata(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
     """:rfc:`9728#section-3`, and where clients look that have lost the path."""
     server = examined.server
-    of = server.resources(mount)
+    of = addresses.find_resources(server, mount)
     for resource in of:
         answer = visitor.get(resource.metadata_url, Origin="https://page.example")
         described = metadata.describe_resource(server, resource)
         yield from _document(answer, described, "resource", resource.identifier, "rfc9728 3", error)
-    root, at_root = of.of_root, f"{server.origin}{resources.WELL_KNOWN}"
+    root, at_root = of.of_root, f"{addresses.find_origin(server)}{resources.WELL_KNOWN}"
     if root is not None and root.metadata_url != at_root:
         answer = visitor.get(at_root, Origin="https://page.example")
         described = metadata.describe_resource(server, root)
@@ -116,7 +116,7 @@ def resource_metadata(examined: Examined, visitor: Visitor, mount: str) -> Itera
 def unknown_paths(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
     """Clients try several documents, and take whatever is no 404 for one, or for a failure."""
     for well_known in ("/.well-known/", f"{resources.WELL_KNOWN}/"):
-        answer = visitor.get(f"{examined.server.origin}{well_known}flask-oauth2-doctor-{token_hex(4)}")
+        answer = visitor.get(f"{addresses.find_origin(examined.server)}{well_known}flask-oauth2-doctor-{token_hex(4)}")
         if answer.status not in (404, 410):
             yield warning(
                 f"{answer.url}, a document that nobody has, is answered with {_describe(answer)}, not with 404",
@@ -127,7 +127,7 @@ def unknown_paths(examined: Examined, visitor: Visitor, mount: str) -> Iterator[
 
 def token_endpoint(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
     """:rfc:`6749#section-5.2`: an error comes as JSON, whatever is wrong."""
-    url = examined.server.url("token", mount)
+    url = addresses.url_of(examined.server, "token", mount)
     answer = visitor.post(url, "grant_type=client_credentials", "application/x-www-form-urlencoded")
     yield from _refusal(answer, "the token endpoint", "rfc6749 5.2")
 
@@ -136,7 +136,7 @@ def registration_endpoint(examined: Examined, visitor: Visitor, mount: str) -> I
     """The same, :rfc:`7591#section-3.2.2`. What is sent is no JSON, so nobody is registered."""
     if examined.server.registration == "off":
         return
-    answer = visitor.post(examined.server.url("registration", mount), "{", "application/json")
+    answer = visitor.post(addresses.url_of(examined.server, "registration", mount), "{", "application/json")
     is_challenge = answer.status == 401 and "bearer" in answer.headers.get("www-authenticate", "").lower()
     if not (is_challenge and examined.server.registration == "token"):
         yield from _refusal(answer, "the registration endpoint", "rfc7591 3.2.2")
@@ -159,11 +159,11 @@ def _refusal(answer: Answer, endpoint: str, rule: str) -> Iterator[Finding]:
 def challenges(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
     """A protected resource says where its metadata is, :rfc:`9728#section-5.1`."""
     server = examined.server
-    for resource in server.resources(mount):
+    for resource in addresses.find_resources(server, mount):
         path = resource.path if resource.path != "/" else _find_guarded_path(examined, inside="/")
         if path is None:
             continue
-        answer = visitor.get(f"{server.origin}{mount}{path}")
+        answer = visitor.get(f"{addresses.find_origin(server)}{mount}{path}")
         challenge = answer.headers.get("www-authenticate", "")
         if answer.status != 401:
             yield error(
@@ -185,7 +185,9 @@ def authorization_header(examined: Examined, visitor: Visitor, mount: str) -> It
     path = next(paths, None) or _find_guarded_path(examined)
     if path is None:
         return
-    answer = visitor.get(f"{examined.server.origin}{mount}{path}", Authorization="Bearer flask-oauth2-doctor")
+    answer = visitor.get(
+        f"{addresses.find_origin(examined.server)}{mount}{path}", Authorization="Bearer flask-oauth2-doctor"
+    )
     challenge = answer.headers.get("www-authenticate", "")
     if answer.status == 401 and "bearer" in challenge.lower() and "error=" not in challenge:
         yield error(

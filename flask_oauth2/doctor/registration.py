@@ -37,7 +37,7 @@ def lifetime(examined: Examined) -> Iterator[Finding]:
 def documents(examined: Examined) -> Iterator[Finding]:
     """Clients by the URL of their metadata document."""
     server, settings = examined.server, examined.settings
-    if server.clients.documents is None:
+    if server.documents is None:
         return
     if not server.open_scopes:
         yield warning(

@@ -58,4 +58,4 @@ def login_view(examined: Examined) -> Iterator[Finding]:
 
 
 def _needs_people(examined: Examined) -> bool:
-    return bool(examined.server.offer.response_types) or DEVICE_CODE in examined.server.offer.grants
+    return bool(examined.server.capabilities.response_types) or DEVICE_CODE in examined.server.capabilities.grants

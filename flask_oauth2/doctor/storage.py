@@ -22,7 +22,7 @@ def examination(examined: Examined) -> Iterator[Finding]:
 
 def replica(examined: Examined) -> Iterator[Finding]:
     """Whether guards read what is so."""
-    copy = examined.server.opening.replica
+    copy = examined.server.stores.replica
     if not isinstance(copy, SQLAlchemyStore):
         return
     try:

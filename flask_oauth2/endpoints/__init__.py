@@ -11,19 +11,21 @@ from . import device_authorization, introspection, metadata, registration, revoc
 from .base import Endpoint
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
-def _auth_methods(server: Server, *more: str) -> list[str]:
-    return [*more, *(method.name for method in server.offer.auth_methods)]
+def _auth_methods(server: AuthorizationServer, *more: str) -> list[str]:
+    return [*more, *(method.name for method in server.capabilities.auth_methods)]
 
 
-def _describe_authorization(server: Server, url: str) -> dict[str, Any]:
+def _describe_authorization(server: AuthorizationServer, url: str) -> dict[str, Any]:
     return {
-        "authorization_endpoint": url if server.offer.response_types else None,
-        "response_types_supported": [" ".join(names) for names in server.offer.response_type_sets],
+        "authorization_endpoint": url if server.capabilities.response_types else None,
+        "response_types_supported": [" ".join(names) for names in server.capabilities.response_type_sets],
         "response_modes_supported": list(response_mode.MODES),
-        "code_challenge_methods_supported": list(pkce.METHODS) if "code" in server.offer.response_types else None,
+        "code_challenge_methods_supported": list(pkce.METHODS)
+        if "code" in server.capabilities.response_types
+        else None,
         "authorization_response_iss_parameter_supported": True,
     }
 
@@ -43,10 +45,10 @@ TOKEN = Endpoint(
     specification="RFC 6749 section 3.2",
     respond=token.respond,
     authentication="client",
-    requires=("grant_type",),
+    requires=frozenset({"grant_type"}),
     cors="clients",
     describe=lambda server, url: {
-        "token_endpoint": url if server.offer.grants else None,
+        "token_endpoint": url if server.capabilities.grants else None,
         "token_endpoint_auth_methods_supported": _auth_methods(server, "none"),
     },
 )

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import signals, uris, values
+from .. import addresses, answering, revocation, signals, uris, users, values
 from ..checks import audience as audience_check
 from ..checks import pkce, response_mode
 from ..checks import prompt as prompt_check
 from ..checks import scope as scope_check
+from ..clients import lookup
 from ..clients.base import is_vschar
 from ..clients.documents import find_host, is_elsewhere, is_url
-from ..consents import keep_consent
+from ..consents import keep_consent, record_use
 from ..errors import (
     AccessDenied,
     ConsentRequired,
@@ -42,7 +43,7 @@ from ..tokens.issue import keep
 
 if TYPE_CHECKING:
     from ..grants.base import ResponseType
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Asked:
         return self.allowed is not None and self.answer_id is not None
 
 
-def respond(server: Server, asked: Asked) -> Outcome:
+def respond(server: AuthorizationServer, asked: Asked) -> Outcome:
     """Settle the client, the redirect URI and the mode; then answer there, whatever comes.
 
     Raises an :exc:`OAuth2Error` that the user must see, where the client cannot be trusted with an answer.
@@ -162,21 +163,21 @@ def respond(server: Server, asked: Asked) -> Outcome:
     params = asked.params
     client_id = params.require("client_id")
     client = server.store.get_client(client_id) if is_vschar(client_id) else None
-    if client is None and server.clients.documents is not None and is_url(client_id):
+    if client is None and server.documents is not None and is_url(client_id):
         # a stranger's server is asked for somebody who has signed in, and for nobody else
-        if server.clients.documents.find_kept(client_id) is None and asked.find_user() is None:
+        if server.documents.find_kept(client_id) is None and asked.find_user() is None:
             if prompt_check.is_silent(params):
                 raise LoginRequired(
                     "nobody is signed in, and prompt is none",
                     cure="let the client repeat the request without prompt=none, so that the user can sign in",
                 )
             return _send_to_login(server, params)
-        client = server.clients.find_document(client_id, InvalidRequest)
+        client = lookup.find_document_client(server, client_id, InvalidRequest)
     if client is None:
         raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
     redirect_uri = uris.choose(client, params.get("redirect_uri"))
     user = asked.find_user()
-    types = [server.offer.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
+    types = [server.capabilities.response_types.get(name) for name in (params.once("response_type") or "").split(" ")]
     mode = response_mode.read(params, [known.mode for known in types if known])
 
     def answer(parameters: Mapping[str, str]) -> Answer:
@@ -201,11 +202,11 @@ def respond(server: Server, asked: Asked) -> Outcome:
         decided = _decide(server, asked, client, redirect_uri, user)
         return answer(decided) if isinstance(decided, dict) else decided
 
-    return server.answer(decide, refuse)
+    return answering.answer(server, asked.request, decide, refuse)
 
 
 def _decide(
-    server: Server, asked: Asked, client: Client, redirect_uri: str, user: User | None
+    server: AuthorizationServer, asked: Asked, client: Client, redirect_uri: str, user: User | None
 ) -> dict[str, str] | LoginNeeded | ConsentNeeded:
     params, settings = asked.params, server.settings
     params.refuse_repeated()
@@ -216,7 +217,7 @@ def _decide(
     scope = scope_check.read(params, client, settings)
     resource: tuple[str, ...] = ()
     if server.described:
-        resource = audience_check.read(params, scope, server.resources(asked.request.mount))
+        resource = audience_check.read(params, scope, addresses.find_resources(server, asked.request.mount))
         if any(response_type.name == "token" for response_type in response_types):
             audience_check.refuse_several(resource)
     prompt = prompt_check.read(params)
@@ -246,9 +247,9 @@ def _decide(
             return ConsentNeeded(user, client, shown, before)
     elif not allowed:
         _deny_once(server, asked.answer_id, now)
-        server.tell(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
+        server.events.emit(signals.consent_denied, client_id=client.client_id, user_id=user.id, scope=scope)
         raise AccessDenied("the resource owner said no")
-    if not server.is_active(user.id):
+    if not users.is_active(server, user.id):
         raise AccessDenied("the user is not active", came=f"user {user.id}")
     if asked.kept is not None and asked.kept.used_at is not None:
         return _repeat(server, asked, response_types, now)
@@ -290,21 +291,21 @@ def _decide(
     if issued is None:
         is_gone = asked.answer_id is not None and _find_code(server, asked.answer_id)[1] is None
         if is_gone and consents and consent is None:  # what the user has taken back stays away
-            consents.delete_consent(user.id, client.client_id, server.mark_until(now))
+            consents.delete_consent(user.id, client.client_id, revocation.expires_at(server, now))
         return _repeat(server, asked, response_types, now)
     authorization, answer = issued
     if consent and not allowed:
-        server.note_use(authorization, consent.used_at, now)
+        record_use(server, authorization, consent.used_at, now)
     told = {"client_id": client.client_id, "user_id": user.id, "scope": scope, "authorization_id": authorization.id}
     if allowed:
-        server.tell(signals.consent_given, **told)
+        server.events.emit(signals.consent_given, **told)
     if "access_token" in answer:
-        server.tell(signals.token_issued, **told, grant_type="implicit", token_id=None)
+        server.events.emit(signals.token_issued, **told, grant_type="implicit", token_id=None)
     return answer
 
 
 def _send_to_login(
-    server: Server, params: Params, client: Client | None = None, user: User | None = None
+    server: AuthorizationServer, params: Params, client: Client | None = None, user: User | None = None
 ) -> LoginNeeded:
     return LoginNeeded(client, user, int(server.clock()) if prompt_check.asks_for_login(params) else None)
 
@@ -319,7 +320,7 @@ def _issue_once(answer_id: str | None, issue: Callable[[str | None], Issued | No
     return None  # the form has its answer, which may have been revoked since
 
 
-def _deny_once(server: Server, answer_id: str | None, now: float) -> None:
+def _deny_once(server: AuthorizationServer, answer_id: str | None, now: float) -> None:
     """Let a form that was denied give no code. Raises :exc:`AnsweredBefore` if it has given one."""
     if answer_id is None or _claim(server, answer_id, now):
         return
@@ -327,7 +328,7 @@ def _deny_once(server: Server, answer_id: str | None, now: float) -> None:
         raise AnsweredBefore
 
 
-def _claim(server: Server, answer_id: str, now: float) -> bool:
+def _claim(server: AuthorizationServer, answer_id: str, now: float) -> bool:
     """Save that a form has its answer. Return False if it had one before."""
     try:
         return server.store.issue(None, [_answered(server, answer_id, now)], int(now))
@@ -337,12 +338,14 @@ def _claim(server: Server, answer_id: str, now: float) -> bool:
         return False
 
 
-def _answered(server: Server, answer_id: str, now: float) -> Grant:
+def _answered(server: AuthorizationServer, answer_id: str, now: float) -> Grant:
     """Return a record that takes the key of the code of a form which gives none."""
     return Grant(key=mint_code(server, answer_id, 0)[1], kind=_ANSWERED, expires_at=int(now))
 
 
-def _repeat(server: Server, asked: Asked, response_types: list[ResponseType], now: float) -> dict[str, str]:
+def _repeat(
+    server: AuthorizationServer, asked: Asked, response_types: list[ResponseType], now: float
+) -> dict[str, str]:
     """Return the answer that the same form has had before: a button that is pressed twice gives one code.
 
     Raises :exc:`AnsweredBefore` if the code has been redeemed or has expired, as its repetition would end its family,
@@ -356,19 +359,19 @@ def _repeat(server: Server, asked: Asked, response_types: list[ResponseType], no
     return {"code": code}
 
 
-def _find_code(server: Server, answer_id: str) -> tuple[str, Grant | None]:
+def _find_code(server: AuthorizationServer, answer_id: str) -> tuple[str, Grant | None]:
     """Return the code of a form, and its grant unless it is revoked or was never issued."""
     code, key = mint_code(server, answer_id, 0)
     return code, server.store.get_grant(key, "code")
 
 
-def _has_consented(server: Server, user: User, client: Client) -> bool:
+def _has_consented(server: AuthorizationServer, user: User, client: Client) -> bool:
     """Return whether the user has allowed the client something before, and not taken it back."""
     return server.consents is not None and server.consents.get_consent(user.id, client.client_id) is not None
 
 
 def _respond(
-    server: Server, response_types: list[ResponseType], approval: Approval
+    server: AuthorizationServer, response_types: list[ResponseType], approval: Approval
 ) -> tuple[dict[str, str], list[Grant | Token]]:
     """What each response type answers, and what is to be filed for it."""
     answer: dict[str, str] = {}
@@ -380,9 +383,9 @@ def _respond(
     return answer, filed
 
 
-def _read_response_types(server: Server, client: Client, text: str) -> list[ResponseType]:
+def _read_response_types(server: AuthorizationServer, client: Client, text: str) -> list[ResponseType]:
     """ "the order of response types does not matter", section 3.1.1."""
-    wanted, offer = frozenset(text.split(" ")), server.offer
+    wanted, offer = frozenset(text.split(" ")), server.capabilities
     types = [known for name, known in offer.response_types.items() if name in wanted]
     if len(types) < len(wanted) or tuple(known.name for known in types) not in offer.response_type_sets:
         raise UnsupportedResponseType(

@@ -12,14 +12,14 @@ from ..messages import Params, Request, Response
 from ..records import Client
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 @dataclass(slots=True)
 class Call:
     """A request to an endpoint that programs call."""
 
-    server: Server
+    server: AuthorizationServer
     request: Request
     now: float
     """Seconds since the epoch, UTC."""
@@ -34,11 +34,11 @@ class Call:
         raise AttributeError(name)
 
 
-def _always(_: Server) -> bool:
+def _always(_: AuthorizationServer) -> bool:
     return True
 
 
-def _nothing(_: Server, __: str) -> Mapping[str, Any]:
+def _nothing(_: AuthorizationServer, __: str) -> Mapping[str, Any]:
     return {}
 
 
@@ -64,25 +64,26 @@ class Endpoint:
     respond: Callable[[Call], Response] | None = None
     methods: tuple[str, ...] = ("POST",)
     authentication: str = ""
-    requires: tuple[str, ...] = ()
+    requires: frozenset[str] = frozenset()
     cors: str = ""
     is_well_known: bool = False
-    is_offered: Callable[[Server], bool] = _always
-    describe: Callable[[Server, str], Mapping[str, Any]] = _nothing
+    is_offered: Callable[[AuthorizationServer], bool] = _always
+    describe: Callable[[AuthorizationServer, str], Mapping[str, Any]] = _nothing
 
 
 _NO_FORM = Params()
 
 
-def run(server: Server, endpoint: Endpoint, request: Request) -> Response:
+def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Response:
     """Return what an endpoint answers to a request, after its client has authenticated."""
     respond = cast("Callable[[Call], Response]", endpoint.respond)  # pages have no route that leads here
     now = server.clock()
     if not endpoint.authentication:
         return respond(Call(server, request, now, _NO_FORM))
     form = request.form
-    for name in endpoint.requires:
-        form.require(name)
+    if not endpoint.requires.issubset(form.values):
+        for name in sorted(endpoint.requires):
+            form.require(name)
     client = authenticate(server, request, form, now)
     if endpoint.authentication == "confidential" and not client.is_confidential:
         raise InvalidClient(

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import uris
+from ..clients import lookup
 from ..errors import TemporarilyUnavailable
-from ..messages import Response
+from ..messages import Request, Response
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
     from .base import Endpoint
 
 log = logging.getLogger("flask_oauth2")
@@ -25,7 +26,7 @@ _EXPOSED_HEADERS = "WWW-Authenticate, Retry-After"
 _MOST_AGE = 600
 
 
-def answer_preflight(server: Server, endpoint: Endpoint, origin: str) -> Response:
+def answer_preflight(server: AuthorizationServer, endpoint: Endpoint, origin: str) -> Response:
     """What a browser asks before it sends a request of a page: an origin that may call is told what it may send."""
     headers = {"Vary": "Origin"} if endpoint.cors == "clients" else {}
     if endpoint.cors == "any" or _may_call(server, origin):
@@ -38,15 +39,16 @@ def answer_preflight(server: Server, endpoint: Endpoint, origin: str) -> Respons
     return Response(204, headers=headers)
 
 
-def allow(server: Server, response: Response, origin: str) -> Response:
+def allow(server: AuthorizationServer, response: Response, request: Request) -> Response:
     """The same answer, for a page of an allowed origin to read."""
     headers = {**response.headers, "Vary": "Origin"}
-    if _may_call(server, origin, server.find_claims().get("client_id", "")):
+    origin = request.headers.get("Origin", "")
+    if _may_call(server, origin, request.claims.get("client_id", "")):
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
     return replace(response, headers=headers)
 
 
-def _may_call(server: Server, origin: str, named: str = "") -> bool:
+def _may_call(server: AuthorizationServer, origin: str, named: str = "") -> bool:
     """Whether pages of an origin may; none of a client while the store is away.
 
     :param named: the client that the request names, where it names one.
@@ -62,7 +64,7 @@ def _may_call(server: Server, origin: str, named: str = "") -> bool:
         return False
 
 
-def _is_of_client(server: Server, origin: str, named: str) -> bool:
+def _is_of_client(server: AuthorizationServer, origin: str, named: str) -> bool:
     """Whether the page is one of any client, or of the one that is named where no store knows of others."""
     anywhere = {origin, uris.without_port(origin)}  # a loopback URI without a port stands for those with any
     store = server.client_origins
@@ -70,5 +72,5 @@ def _is_of_client(server: Server, origin: str, named: str) -> bool:
         return True
     if not named:
         return False
-    client = server.clients.find_known(named) if store is None else server.clients.find_kept(named)
+    client = lookup.find_known_client(server, named) if store is None else lookup.find_cached_client(server, named)
     return client is not None and not anywhere.isdisjoint(uris.origins_of(client))

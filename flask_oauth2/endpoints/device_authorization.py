@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import signals, uris, user_codes, values
+from .. import addresses, signals, uris, user_codes, values
 from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..clients.throttle import spend_quota
@@ -16,7 +16,7 @@ from ..settings import DEVICE_CODE
 from .base import Call
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 MOST_CODES = 100_000
 """Codes that public clients may get within an hour, a tenth of them from one network; each is a row."""
@@ -45,11 +45,13 @@ def respond(call: Call) -> Response:
     if not client.is_confidential:  # whom anybody can name, or pass for
         spend_quota(server, "device codes", MOST_CODES, now, address=request.address)
     scope = scope_check.read(form, client, server.settings)
-    resource = audience_check.read(form, scope, server.resources(request.mount)) if server.described else ()
+    resource = (
+        audience_check.read(form, scope, addresses.find_resources(server, request.mount)) if server.described else ()
+    )
     asked = {"client_id": client.client_id, "scope": " ".join(scope), **({"resource": resource} if resource else {})}
     device_code, user_code = _file(server, asked, now)
-    server.tell(signals.device_code_issued, client_id=client.client_id, scope=scope)
-    verification_uri = server.url("device", request.mount)
+    server.events.emit(signals.device_code_issued, client_id=client.client_id, scope=scope)
+    verification_uri = addresses.url_of(server, "device", request.mount)
     members = {
         "device_code": device_code,
         "user_code": user_code,
@@ -61,7 +63,7 @@ def respond(call: Call) -> Response:
     return Response(200, members, NO_STORE)
 
 
-def _file(server: Server, asked: dict[str, Any], now: float) -> tuple[str, str]:
+def _file(server: AuthorizationServer, asked: dict[str, Any], now: float) -> tuple[str, str]:
     """A device code and a user code that no other device has; what is asked for waits with them."""
     settings = server.settings
     for _ in range(_TRIES):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import values
+from .. import users, values
 from ..messages import NO_STORE, Response
 from ..records import AccessToken, Client, Token
 from ..tokens.read import find_token
 from .base import Call
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 def respond(call: Call) -> Response:
@@ -19,7 +19,7 @@ def respond(call: Call) -> Response:
     return Response(200, _describe(call.server, call.client, call.form.require("token"), call.now), NO_STORE)
 
 
-def _describe(server: Server, client: Client, value: str, now: float) -> dict[str, Any]:
+def _describe(server: AuthorizationServer, client: Client, value: str, now: float) -> dict[str, Any]:
     found = find_token(server, value, now)
     if isinstance(found, AccessToken):
         is_visible = found.client_id == client.client_id or client.resource_server
@@ -33,11 +33,11 @@ def _describe(server: Server, client: Client, value: str, now: float) -> dict[st
     return _refresh(server, found) if is_alive else {"active": False}
 
 
-def _is_of_active_user(server: Server, user_id: str | None) -> bool:
-    return user_id is None or server.is_active(user_id)
+def _is_of_active_user(server: AuthorizationServer, user_id: str | None) -> bool:
+    return user_id is None or users.is_active(server, user_id)
 
 
-def _access(server: Server, access: AccessToken) -> dict[str, Any]:
+def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
     members = {
         **access.claims,
         "active": True,
@@ -54,7 +54,7 @@ def _access(server: Server, access: AccessToken) -> dict[str, Any]:
     return _present(members)
 
 
-def _refresh(server: Server, token: Token) -> dict[str, Any]:
+def _refresh(server: AuthorizationServer, token: Token) -> dict[str, Any]:
     """Told to its own client only, and named for what it is, so that nobody takes it for an access token."""
     authorization = token.authorization
     members = {

@@ -8,13 +8,13 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .. import resources
+from .. import addresses, resources
 from ..messages import Response
 from ..resources import Resource
 from .base import Call
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
@@ -31,14 +31,14 @@ MOST = 1000
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def find(server: Server, path: str, mount: str) -> str | None:
+def find(server: AuthorizationServer, path: str, mount: str) -> str | None:
     """The text of the document at a path; None where there is none."""
     if path.startswith(WELL_KNOWN):
         # under the host's root and with the issuer's path behind it, :rfc:`8414#section-3.1`
         issuer_path = urlsplit(server.issuer).path.rstrip("/")
         is_ours = path.removeprefix(WELL_KNOWN).rstrip("/") in ("", issuer_path)
         return _encode(describe(server, mount)) if is_ours else None
-    described = server.resources(mount)
+    described = addresses.find_resources(server, mount)
     rest = path.removeprefix(resources.WELL_KNOWN).rstrip("/")
     below = rest.removeprefix(mount) if mount and f"{rest}/".startswith(f"{mount}/") else rest  # as its URL has it
     by_path = {resource.path.rstrip("/"): resource for resource in described}
@@ -59,32 +59,32 @@ def respond(call: Call) -> Response:
     return Response(200, text, HEADERS)
 
 
-def describe(server: Server, mount: str = "") -> dict[str, Any]:
+def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
     """Return the members of authorization server metadata, without the empty ones, :rfc:`8414#section-3.2`.
 
     Each endpoint that is offered contributes its own.
     """
     members: dict[str, Any] = {"issuer": server.issuer}
-    for endpoint in server.offer.endpoints.values():
+    for endpoint in server.capabilities.endpoints.values():
         if endpoint.is_offered(server):
-            members |= endpoint.describe(server, server.url(endpoint.name, mount))
+            members |= endpoint.describe(server, addresses.url_of(server, endpoint.name, mount))
     members |= {
         "scopes_supported": _scopes(server),
-        "grant_types_supported": list(server.offer.grant_types),
-        "protected_resources": [resource.identifier for resource in server.resources(mount)],
-        "client_id_metadata_document_supported": server.clients.documents is not None,
+        "grant_types_supported": list(server.capabilities.grant_types),
+        "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount)],
+        "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
     }
     # "response_types_supported" is required even if there is none to name
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}
 
 
-def _scopes(server: Server) -> list[str]:
+def _scopes(server: AuthorizationServer) -> list[str]:
     """Those that a client may ask for; where MCP clients are expected, which ask for all of them, what these may."""
     return [word for word in server.settings.scopes if not server.is_for_mcp or word in server.open_scopes]
 
 
-def describe_resource(server: Server, resource: Resource) -> dict[str, Any]:
+def describe_resource(server: AuthorizationServer, resource: Resource) -> dict[str, Any]:
     """The members of protected resource metadata, :rfc:`9728#section-2`; empty ones are left out.
 
     For MCP clients, which ask for all that is named, the scopes are those that each request needs.

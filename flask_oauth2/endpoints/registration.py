@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .. import signals, values
+from .. import addresses, revocation, signals, values
 from ..clients import registration, rules
 from ..clients.rules import InvalidMetadata
 from ..clients.secret import hash_secret, is_secret
@@ -27,7 +27,7 @@ from ..records import Client, Grant
 from .base import Call
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 GRANT_KIND = "registration"
 """Of an initial access token, :rfc:`7591#section-3`, which is spent as a code is."""
@@ -81,7 +81,7 @@ def register(call: Call) -> Response:
     _pay(server, request, grant, now)
     while not server.registrations.add_client(client):
         client = replace(client, client_id=rules.new_client_id())
-    server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
+    server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
     return Response(201, _describe(server, request, client, token, secret), NO_STORE)
 
 
@@ -102,12 +102,14 @@ def configure(call: Call) -> Response:
         changed = replace(changed, registration_key=key)
         if changed == before or server.registrations.change_client(changed, before):
             if asked is not None:
-                server.tell(signals.client_updated, client_id=before.client_id, registered_by=before.registered_by)
+                server.events.emit(
+                    signals.client_updated, client_id=before.client_id, registered_by=before.registered_by
+                )
             return Response(200, _describe(server, request, changed, token, secret), NO_STORE)
     raise TemporarilyUnavailable("the client changes all the time", retry_after=1)
 
 
-def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Client) -> Client:
+def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any], before: Client) -> Client:
     """The client that is asked for, in place of ``before``: first by what may be had, then by the application's policy.
 
     Raises :exc:`InvalidClientMetadata` or :exc:`InvalidRedirectURI`, or whatever the policy does.
@@ -115,10 +117,10 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
     withheld = before.withheld.get("grant_types", ())
-    known = [name for name in server.offer.grant_types if name not in withheld]
+    known = [name for name in server.capabilities.grant_types if name not in withheld]
     offered = {*may_have, *before.grant_types}.intersection(known)
     scope = server.open_scopes if is_new else before.scope
-    policy = server.registration_policy
+    policy = server.policies.registration
     try:
         metadata = registration.read(asked, server, offered, scope)
         decided = None if policy is None else policy(dict(metadata), request)
@@ -132,7 +134,7 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
     return client
 
 
-def _check(client: Client, server: Server) -> None:
+def _check(client: Client, server: AuthorizationServer) -> None:
     try:
         rules.check(client, server)
     except InvalidMetadata as error:
@@ -145,12 +147,12 @@ def _refused(error: InvalidMetadata) -> InvalidClientMetadata | InvalidRedirectU
     return kind(str(error))
 
 
-def _share(server: Server, request: Request, client: Client, now: float) -> Client:
+def _share(server: AuthorizationServer, request: Request, client: Client, now: float) -> Client:
     """The client of all copies of a software. A repetition reads, and seldom writes; it adds no row."""
     client = registration.without_ports(client)
     store, registrations = server.store, server.registrations
     # what a policy says may be for this client alone
-    scope = client.scope if server.registration_policy is not None else ()
+    scope = client.scope if server.policies.registration is not None else ()
     for number in range(_TRIES):
         ids = [registration.shared_id(client, scope, key, number) for key in reversed(server.settings.secret_keys)]
         # by an older key it may be here already
@@ -166,7 +168,7 @@ def _share(server: Server, request: Request, client: Client, now: float) -> Clie
         quota = Quota(server, "registrations", most, now, address=request.address, cure=_MORE)
         if registrations.add_client(client):
             quota.had()
-            server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
+            server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
             return client
         quota.give_back()
         found = store.get_client(client.client_id)
@@ -175,7 +177,7 @@ def _share(server: Server, request: Request, client: Client, now: float) -> Clie
     raise InvalidClientMetadata("this client was taken away here, again and again")
 
 
-def _stays(server: Server, client: Client, now: float) -> bool:
+def _stays(server: AuthorizationServer, client: Client, now: float) -> bool:
     """Push its end on, where half of its time is over. Whether it is there still."""
     lifetime = server.settings.unused_client_lifetime
     if client.expires_at is None or client.expires_at - now >= lifetime / 2:
@@ -189,7 +191,7 @@ def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
     return registration.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
 
 
-def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> None:
+def _pay(server: AuthorizationServer, request: Request, grant: Grant | None, now: float) -> None:
     """What a row of one's own costs. An initial access token is spent first: a crash then costs it, and never gives two
     clients.
     """
@@ -203,7 +205,7 @@ def _pay(server: Server, request: Request, grant: Grant | None, now: float) -> N
         raise _invalid_token(server, "the initial access token was used before")
 
 
-def _find_grant(server: Server, request: Request, value: str, now: float) -> Grant:
+def _find_grant(server: AuthorizationServer, request: Request, value: str, now: float) -> Grant:
     """The initial access token. Raises :exc:`InvalidToken`; guesses are counted by the address they come from."""
     key = values.find_key(value, server.settings.prefixes["initial_access_token"])
     grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
@@ -215,7 +217,7 @@ def _find_grant(server: Server, request: Request, value: str, now: float) -> Gra
     return grant
 
 
-def _authenticate(server: Server, request: Request, value: str, now: float) -> tuple[Client, str, bytes]:
+def _authenticate(server: AuthorizationServer, request: Request, value: str, now: float) -> tuple[Client, str, bytes]:
     """The client that the path names, the next token and its key; by the token that holds, or by the one before it.
 
     Raises :exc:`InvalidToken` for any other, also where there is no such client (:rfc:`7592#section-2.1`).
@@ -236,7 +238,7 @@ def _authenticate(server: Server, request: Request, value: str, now: float) -> t
 
 
 def _change(
-    server: Server, request: Request, asked: Mapping[str, Any], before: Client, now: float
+    server: AuthorizationServer, request: Request, asked: Mapping[str, Any], before: Client, now: float
 ) -> tuple[Client, str | None]:
     """The client as asked for, and its secret where it got one. Nothing is merged: what was left out is taken away."""
     if asked.get("client_id") != before.client_id:
@@ -257,7 +259,7 @@ def _change(
     return client, made
 
 
-def _verify_secret(server: Server, sent: object, before: Client, now: float, address: str) -> None:
+def _verify_secret(server: AuthorizationServer, sent: object, before: Client, now: float, address: str) -> None:
     """The secret of the client, or :exc:`InvalidClientMetadata`. Guesses are counted before they are looked at."""
     attempt = Attempt(server, "client_secret", before.client_id, now, address)
     if not isinstance(sent, str) or not is_secret(sent, before.secret or ""):
@@ -267,20 +269,22 @@ def _verify_secret(server: Server, sent: object, before: Client, now: float, add
     attempt.withdraw()
 
 
-def _delete(server: Server, client: Client, now: float) -> Response:
+def _delete(server: AuthorizationServer, client: Client, now: float) -> Response:
     """The client goes, and all that it has."""
-    if server.store.delete_client(client.client_id, server.mark_until(now)):
-        server.tell(signals.client_deleted, client_id=client.client_id, registered_by=client.registered_by)
-    server.forget(client.client_id)
+    if server.store.delete_client(client.client_id, revocation.expires_at(server, now)):
+        server.events.emit(signals.client_deleted, client_id=client.client_id, registered_by=client.registered_by)
+    revocation.forget(server, client.client_id)
     return Response(204, headers=NO_STORE)
 
 
-def _describe(server: Server, request: Request, client: Client, token: str, secret: str | None) -> dict[str, Any]:
+def _describe(
+    server: AuthorizationServer, request: Request, client: Client, token: str, secret: str | None
+) -> dict[str, Any]:
     """The client information response, :rfc:`7592#section-3`. A secret is told once: only a digest of it is kept."""
     described = registration.describe(client)
     if secret is not None:
         described |= {"client_secret": secret, "client_secret_expires_at": 0}
-    uri = f"{server.url('registration', request.mount)}/{quote(client.client_id, safe='')}"
+    uri = f"{addresses.url_of(server, 'registration', request.mount)}/{quote(client.client_id, safe='')}"
     return described | {"registration_client_uri": uri, "registration_access_token": token}
 
 
@@ -290,12 +294,12 @@ def _bearer(request: Request) -> str | None:
     return credentials.strip() if scheme.lower() == "bearer" else None
 
 
-def _ask(server: Server) -> Response:
+def _ask(server: AuthorizationServer) -> Response:
     """A challenge without an error, as nothing came that could be wrong, :rfc:`6750#section-3.1`."""
     return Response(401, headers={**NO_STORE, "WWW-Authenticate": f'Bearer realm="{server.settings.realm}"'})
 
 
-def _invalid_token(server: Server, description: str) -> InvalidToken:
+def _invalid_token(server: AuthorizationServer, description: str) -> InvalidToken:
     """:rfc:`6750#section-3`, where no guard does it."""
     challenge = f'Bearer realm="{server.settings.realm}", error="invalid_token", error_description="{description}"'
     return InvalidToken(description, headers={"WWW-Authenticate": challenge})

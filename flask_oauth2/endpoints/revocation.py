@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logging import INFO
 
-from .. import signals, values
+from .. import revocation, signals, values
 from ..errors import InvalidGrant
 from ..messages import NO_STORE, Response
 from ..records import Token
@@ -19,7 +19,7 @@ def respond(call: Call) -> Response:
     """
     server, client, now = call.server, call.client, call.now
     # whatever a tokengetter says: what it does not know may still have a family that is alive
-    found = find_token(server, call.form.require("token"), now, server.kept_store)
+    found = find_token(server, call.form.require("token"), now, server.own_store)
     if found is None:
         return Response(200, {}, NO_STORE)
     is_family = isinstance(found, Token)
@@ -29,11 +29,11 @@ def respond(call: Call) -> Response:
             "the token was issued to another client", rule="rfc7009 2.1", cure="let each client revoke its own tokens"
         )
     token_id = None if is_family else values.text(access.key)
-    server.end(token_id or access.authorization_id, now)
+    revocation.revoke(server, token_id or access.authorization_id, now)
     if server.callbacks.tokengetter is not None:
         server.callbacks.delete_token(found)
-    if signals.token_revoked.has_receivers_for(server.sender) or signals.audit.isEnabledFor(INFO):
-        server.tell(
+    if signals.token_revoked.has_receivers_for(server.events.sender) or signals.audit.isEnabledFor(INFO):
+        server.events.emit(
             signals.token_revoked,
             client_id=access.client_id,
             user_id=access.user_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import users
 from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
 from ..messages import NO_STORE, Response
 from ..settings import GRANT_TYPES
@@ -16,7 +17,7 @@ from .base import Call
 def respond(call: Call) -> Response:
     """Answer a token request: proof of possession, then the grant, then the tokens."""
     server, client, now = call.server, call.client, call.now
-    offer, grant_type = server.offer, call.form.require("grant_type")
+    offer, grant_type = server.capabilities, call.form.values["grant_type"]
     grant = offer.grants.get(grant_type)
     if grant is None:
         raise UnsupportedGrantType(
@@ -40,7 +41,7 @@ def respond(call: Call) -> Response:
     request = TokenRequest(call.request, call.form, client, server, now, proof)
     decided = grant.authorize(request)
     user_id = decided.authorization.user_id
-    if user_id is not None and server.checks_users and not server.is_active(user_id):
+    if user_id is not None and server.checks_users and not users.is_active(server, user_id):
         raise reject_inactive(server, decided, now)
     answer = issue(request, decided, grant_type, offer.answer_members)
     return Response(200, answer, {**NO_STORE, **proof.headers} if proof.headers else NO_STORE)

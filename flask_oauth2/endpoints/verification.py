@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import scopes, signals, user_codes, values
+from ..clients import lookup
 from ..clients.throttle import Attempt, network
 from ..consents import keep_consent
 from ..errors import InvalidRequest
@@ -20,7 +21,7 @@ from ..settings import DEVICE_CODE
 from ..stores.base import widened
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 MOST_WRONG = 5
 """Wrong codes of one person, of one browser, and times that one code is tried, in a window: :rfc:`8628#section-5.1`."""
@@ -39,7 +40,7 @@ class Waiting:
     resource: tuple[str, ...]
 
 
-def find(server: Server, text: str, guesser: Mapping[str, str], now: float) -> Waiting | None:
+def find(server: AuthorizationServer, text: str, guesser: Mapping[str, str], now: float) -> Waiting | None:
     """The device whose code somebody typed. None for a code that is wrong, expired, decided about: all look the same.
 
     ``guesser`` says who typed it, and is what wrong codes are counted by: a ``person``, a ``browser``, an ``address``.
@@ -64,7 +65,7 @@ def find(server: Server, text: str, guesser: Mapping[str, str], now: float) -> W
     return found
 
 
-def decide(server: Server, key: bytes, user: User, allowed: bool, now: float) -> Client:
+def decide(server: AuthorizationServer, key: bytes, user: User, allowed: bool, now: float) -> Client:
     """Store the decision of the user about the device of a page that was shown, and return its client.
 
     A decision that comes again, as a button is pressed twice, changes nothing and has the same answer. Raises
@@ -74,7 +75,7 @@ def decide(server: Server, key: bytes, user: User, allowed: bool, now: float) ->
     if waiting is not None and _decide(server, waiting, user, allowed, now):
         return waiting.client
     grant = server.store.get_grant(key, KIND)
-    client = server.clients.find(grant.parameters["client_id"]) if grant else None
+    client = lookup.find_client(server, grant.parameters["client_id"]) if grant else None
     if grant is None or client is None or not _says(grant, user, allowed):
         raise InvalidRequest(
             "this device no longer waits for an answer: begin again on the device", rule="rfc8628 3.3", status=410
@@ -89,14 +90,14 @@ def _says(grant: Grant, user: User, allowed: bool) -> bool:
     return grant.authorization is not None and grant.authorization.user_id == user.id
 
 
-def _decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
+def _decide(server: AuthorizationServer, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
     """Store a decision. Return False if another decision was faster, or the code has expired."""
     client_id = waiting.client.client_id
     told = {"client_id": client_id, "user_id": user.id, "scope": waiting.scope}
     if not allowed:
         if not server.devices.decide(waiting.grant, None, int(now)):
             return False
-        server.tell(signals.consent_denied, **told)
+        server.events.emit(signals.consent_denied, **told)
         return True
     consents, moment = server.consents, max(now, server.last_revocation.first_moment)
 
@@ -108,7 +109,7 @@ def _decide(server: Server, waiting: Waiting, user: User, allowed: bool, now: fl
     authorization = keep_consent(consents, before, make)
     if not server.devices.decide(waiting.grant, authorization, int(now)):
         return False
-    server.tell(signals.consent_given, **told, authorization_id=authorization.id)
+    server.events.emit(signals.consent_given, **told, authorization_id=authorization.id)
     return True
 
 
@@ -124,7 +125,7 @@ def _authorize(waiting: Waiting, user: User, rests_on: Consent | None, now: floa
     )
 
 
-def _count(server: Server, names: Mapping[str, str], now: float) -> list[Attempt]:
+def _count(server: AuthorizationServer, names: Mapping[str, str], now: float) -> list[Attempt]:
     failures = server.settings.throttle_failures
     attempts: list[Attempt] = []
     try:
@@ -139,7 +140,7 @@ def _count(server: Server, names: Mapping[str, str], now: float) -> list[Attempt
     return attempts
 
 
-def _find(server: Server, keys: list[bytes], now: float) -> Waiting | None:
+def _find(server: AuthorizationServer, keys: list[bytes], now: float) -> Waiting | None:
     for key in keys:
         found = _read(server, server.devices.find_device(key), now)
         if found is not None:
@@ -147,12 +148,12 @@ def _find(server: Server, keys: list[bytes], now: float) -> Waiting | None:
     return None
 
 
-def _read(server: Server, grant: Grant | None, now: float) -> Waiting | None:
+def _read(server: AuthorizationServer, grant: Grant | None, now: float) -> Waiting | None:
     """What a grant asks for, while it waits and its client may have it still."""
     if grant is None or grant.is_expired(now) or grant.authorization is not None or grant.is_denied:
         return None
     asked = grant.parameters
-    client = server.clients.find(asked["client_id"])
+    client = lookup.find_client(server, asked["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
     scope = tuple(word for word in scopes.parse(asked["scope"]) if word in client.scope)  # what it may have by now

@@ -13,7 +13,7 @@ from ..tokens.read import explain_missing
 from .base import Approval, TokenGrant, TokenRequest
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 class Code:
@@ -24,7 +24,7 @@ class Code:
     mode = "query"
 
     def respond(
-        self, server: Server, approval: Approval, answer: Mapping[str, str]
+        self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
         """A code, bound to the client, the redirect URI and the challenge."""
         settings = server.settings
@@ -40,7 +40,7 @@ class Code:
         return {"code": value}, (grant,)
 
 
-def mint_code(server: Server, answer_id: str | None, now: float) -> tuple[str, bytes]:
+def mint_code(server: AuthorizationServer, answer_id: str | None, now: float) -> tuple[str, bytes]:
     """Return a code and its key: always the same for the same answer of the user, random if no form was sent.
 
     Browsers send a form twice if its button is pressed twice. The code is derived from the random ID of the form with

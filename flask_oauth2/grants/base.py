@@ -14,7 +14,7 @@ from ..records import Authorization, Client, Grant, Token
 from ..tokens.base import ITSELF, TokenGrant, TokenRequest
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 __all__ = ["ITSELF", "Approval", "GrantType", "ResponseType", "TokenGrant", "TokenRequest"]
 
@@ -56,7 +56,7 @@ class ResponseType(Protocol):
     """The default response mode: ``query`` or ``fragment``."""
 
     def respond(
-        self, server: Server, approval: Approval, answer: Mapping[str, str]
+        self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant | Token, ...]]:
         """Parameters to add to the answer so far, and what is to be filed with them."""
         ...

@@ -12,7 +12,7 @@ from ..tokens.read import explain_missing
 from .base import TokenGrant, TokenRequest
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 KIND = "device_code"
 """The kind of its rows."""
@@ -56,7 +56,7 @@ class DeviceCode:
         return TokenGrant(grant.authorization, spend=grant, refresh=True)
 
 
-def _note_poll(server: Server, grant: Grant, now: int) -> AuthorizationPending | SlowDown:
+def _note_poll(server: AuthorizationServer, grant: Grant, now: int) -> AuthorizationPending | SlowDown:
     """Remember that the client asked. "the interval MUST be increased by 5 seconds for this and all subsequent"."""
     found: Grant | None = grant
     for _ in range(_TRIES):

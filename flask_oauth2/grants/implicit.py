@@ -13,7 +13,7 @@ from ..tokens.issue import generate
 from .base import Approval
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 DISCOURAGED = (
     "the implicit grant hands access tokens through the browser, where they leak and can be injected "
@@ -29,7 +29,7 @@ class ImplicitToken:
     mode = "fragment"
 
     def respond(
-        self, server: Server, approval: Approval, answer: Mapping[str, str]
+        self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Token, ...]]:
         """The members of a token answer, as text."""
         request = TokenRequest(approval.request, approval.params, approval.client, server, approval.now)

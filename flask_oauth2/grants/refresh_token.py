@@ -42,5 +42,7 @@ class RefreshToken:
             drops_others = request.client.is_self_registered
             scope = scopes.narrow(requested, authorization.scope, drops_others=drops_others)
         # "refresh tokens issued to public clients MUST be bound", :rfc:`9449#section-5`; others are by authentication
-        confirmation = token.access.confirmation if request.client.is_public else None
+        confirmation = token.access.confirmation
+        if confirmation and not request.client.is_public:
+            confirmation = None
         return TokenGrant(authorization, spend=token, refresh=True, scope=scope, confirmation=confirmation)

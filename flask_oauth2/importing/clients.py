@@ -8,7 +8,7 @@ from .. import signals, urls
 from ..clients import rules
 from ..clients.objects import DEFAULT_GRANT_TYPES
 from ..records import Client
-from ..server import Server
+from ..server import AuthorizationServer
 from .base import ForeignClient, Row, Source, Unreadable, text
 from .rows import Read, Rows
 from .run import Finding, Options, Report
@@ -17,7 +17,9 @@ from .run import Finding, Options, Report
 class Clients:
     """The clients that a run takes over."""
 
-    def __init__(self, server: Server, source: Source, rows: Rows, options: Options, report: Report) -> None:
+    def __init__(
+        self, server: AuthorizationServer, source: Source, rows: Rows, options: Options, report: Report
+    ) -> None:
         self.rows = rows
         self._server = server
         self._source = source
@@ -51,7 +53,9 @@ class Clients:
             return
         if not self._options.dry_run:
             self._server.store.set_client(client)
-            self._server.tell(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
+            self._server.events.emit(
+                signals.client_created, client_id=client.client_id, registered_by=client.registered_by
+            )
         self._is_here[client.client_id] = True
         count.taken += 1
         self._report.notes.extend(Finding(table, read.identity, note) for note in notes)
@@ -104,33 +108,33 @@ class Clients:
 
 
 def _fit_types(
-    client: ForeignClient, is_confidential: bool, server: Server
+    client: ForeignClient, is_confidential: bool, server: AuthorizationServer
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
     """The grant types and the response types that the client has here, and what was left out, in words.
 
     Those are the types that are offered and that such a client can use: only a confidential client acts for itself, and
     without a redirect URI no user comes back to it.
     """
-    begun = {kind.grant_type for kind in server.offer.response_types.values()}
+    begun = {kind.grant_type for kind in server.capabilities.response_types.values()}
     wanted = DEFAULT_GRANT_TYPES if client.grant_types is None else client.grant_types
     grant_types = tuple(
         name
         for name in wanted
-        if name in server.offer.grant_types
+        if name in server.capabilities.grant_types
         and (is_confidential or name != "client_credentials")
         and (client.redirect_uris or name not in begun)
     )
     if rules.GIVES_NO_REFRESH_TOKEN.issuperset(grant_types):
         grant_types = tuple(name for name in grant_types if name != "refresh_token")
-    offered = [sorted(names) for names in server.offer.response_type_sets]
+    offered = [sorted(names) for names in server.capabilities.response_type_sets]
     response_types = tuple(
         text
         for text in client.response_types
         if sorted(text.split()) in offered
-        and all(server.offer.response_types[word].grant_type in grant_types for word in text.split())
+        and all(server.capabilities.response_types[word].grant_type in grant_types for word in text.split())
     )
     left_out = [name for name in (*wanted, *client.response_types) if name not in (*grant_types, *response_types)]
     notes = [f"without {', '.join(left_out)}: not offered here, or not for such a client"] if left_out else []
-    answered = {server.offer.response_types[word].grant_type for text in response_types for word in text.split()}
+    answered = {server.capabilities.response_types[word].grant_type for text in response_types for word in text.split()}
     others = tuple(name for name in grant_types if name not in answered)
     return grant_types, (*response_types, *rules.default_response_types(others, server)), notes

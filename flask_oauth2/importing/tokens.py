@@ -10,7 +10,7 @@ from .. import scopes, values
 from ..errors import ConfigurationError
 from ..records import AccessToken, Authorization, Token, identify
 from ..scopes import Scope
-from ..server import Server
+from ..server import AuthorizationServer
 from ..stores.base import ConsentStore, find_import, widened
 from ..stores.sqlalchemy.foreign import Change
 from .base import Row, Source, Unreadable
@@ -34,7 +34,13 @@ class Tokens:
     """
 
     def __init__(
-        self, server: Server, source: Source, rows: Rows, options: Options, report: Report, clients: Clients
+        self,
+        server: AuthorizationServer,
+        source: Source,
+        rows: Rows,
+        options: Options,
+        report: Report,
+        clients: Clients,
     ) -> None:
         store = find_import(server.store)
         if store is None:
@@ -104,7 +110,7 @@ class Tokens:
                 )
         if not self._clients.has(found.client_id):
             raise Unreadable(f"its client {found.client_id!r} is not here")
-        token_type = server.offer.token_types.get(found.type.lower() or "bearer")
+        token_type = server.capabilities.token_types.get(found.type.lower() or "bearer")
         if token_type is None:
             raise Unreadable(f"its type {found.type!r} is not offered here")
         longest = now + server.longest_lifetime

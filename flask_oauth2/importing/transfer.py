@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import ConfigurationError
-from ..server import Server
+from ..server import AuthorizationServer
 from ..stores.sqlalchemy.foreign import ForeignDatabase
 from .base import Source
 from .clients import Clients
@@ -21,7 +21,9 @@ from .tokens import Tokens
 class Transfer:
     """One run. Raises :exc:`ConfigurationError` for tables or columns that are not there."""
 
-    def __init__(self, server: Server, source: Source, database: ForeignDatabase, options: Options) -> None:
+    def __init__(
+        self, server: AuthorizationServer, source: Source, database: ForeignDatabase, options: Options
+    ) -> None:
         names = options.tables
         clients = Rows(database, names.client or source.tables.client, source.client_columns, source, options)
         tokens = Rows(database, names.token or source.tables.token, source.token_columns, source, options)

@@ -73,20 +73,21 @@ class Metrics:
 
     :param recorder: what writes them down.
     :param sender: the application, whose signals are listened to.
-    :param find_grant_type: the grant that the request which is being answered names, where it is one that is offered.
     """
 
-    def __init__(self, recorder: Recorder, sender: object, find_grant_type: Callable[[], str]) -> None:
+    def __init__(self, recorder: Recorder, sender: object) -> None:
         self.recorder = recorder
-        self._find_grant_type = find_grant_type
         signals.client_authenticated.connect(self._note_client, sender)
         signals.request_refused.connect(self._note_error, sender)
         self._receivers = [self._count(signal.name) for signal in EVENTS]  # signals keep none alive
         for signal, receiver in zip(EVENTS, self._receivers, strict=True):
             signal.connect(receiver, sender)
 
-    def measure(self, endpoint: str, respond: Callable[..., T], *arguments: Any) -> T:
-        """What ``respond`` answers, counted and timed. An exception of the application's own is ``server_error``."""
+    def measure(self, endpoint: str, grant_type: str, respond: Callable[..., T], *arguments: Any) -> T:
+        """Return what ``respond`` answers, counted and timed. An exception of the application is ``server_error``.
+
+        :param grant_type: the grant of a token request, if it is one that is offered; otherwise empty.
+        """
         seen = _Seen()
         token = _seen.set(seen)
         start = perf_counter()
@@ -98,14 +99,13 @@ class Metrics:
         finally:
             seconds = perf_counter() - start
             _seen.reset(token)
-            self._record(endpoint, seen, seconds)
+            self._record(Labels(endpoint, grant_type, seen.client, seen.error), seconds)
         return answer
 
-    def _record(self, endpoint: str, seen: _Seen, seconds: float) -> None:
-        """What was done is done, and must not be answered with an error because nobody could count it."""
+    def _record(self, labels: Labels, seconds: float) -> None:
+        """Record a request. An error here must not replace the answer."""
         try:
-            grant_type = self._find_grant_type() if endpoint == "token" else ""
-            self.recorder.record_request(Labels(endpoint, grant_type, seen.client, seen.error), seconds)
+            self.recorder.record_request(labels, seconds)
         except Exception:
             log.exception("a request was not counted")
 

@@ -11,6 +11,7 @@ import flask
 from werkzeug.wrappers import Response
 
 from .. import web
+from ..answering import answer
 from ..consents import end_consent
 from ..errors import AccessDenied
 from ..records import Client, Consent
@@ -20,7 +21,7 @@ from .clients import name_of, site_of, vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 _PURPOSE = "applications"
 
@@ -48,10 +49,10 @@ def applications(provider: OAuth2Provider) -> Response:
     """The page by GET; by POST the end of one connection."""
     server = provider.server
     respond = _end if flask.request.method == "POST" else _show
-    return server.answer(respond, partial(show_error, server), provider, server)
+    return answer(server, web.read(), respond, partial(show_error, server), provider, server)
 
 
-def _show(provider: OAuth2Provider, server: Server) -> Response:
+def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
     store = _consents(server)
     if not provider.has_users:
         raise AccessDenied("nobody signs in here, so there is nothing to show", status=404)
@@ -86,7 +87,7 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
     )
 
 
-def _end(provider: OAuth2Provider, server: Server) -> Response:
+def _end(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
     content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
     client_id = content["client_id"]
     if user is not None:
@@ -96,7 +97,7 @@ def _end(provider: OAuth2Provider, server: Server) -> Response:
     return redirect(flask.url_for("oauth2.applications"))
 
 
-def _consents(server: Server) -> ConsentStore:
+def _consents(server: AuthorizationServer) -> ConsentStore:
     store = server.consents
     if store is None:
         raise AccessDenied("this site does not remember what was allowed, so there is nothing to show", status=404)

@@ -14,6 +14,8 @@ from itsdangerous import BadData
 from werkzeug.wrappers import Response
 
 from .. import uris, values, web
+from ..answering import answer
+from ..clients import lookup
 from ..clients.documents import find_host, is_elsewhere
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, AnsweredBefore, Asked, ConsentNeeded, LeaveNeeded, LoginNeeded, Shown
@@ -45,7 +47,7 @@ from .clients import describe_client, vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 KEPT = "flask_oauth2_request"
 """The parameter that names a request which was too long for a URL."""
@@ -78,16 +80,18 @@ def asking_client(provider: OAuth2Provider) -> Client | None:
         return None
     client_id = parse_qs(parts.query).get("client_id", [""])[0]
     is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
-    client = provider.server.clients.find_known(client_id) if is_ours and client_id else None
+    client = lookup.find_known_client(provider.server, client_id) if is_ours and client_id else None
     return None if client is None else vouched(provider.server, client)
 
 
-def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, Server], Asked]) -> Response:
+def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, AuthorizationServer], Asked]) -> Response:
     server = provider.server
-    return server.answer(lambda: _go_on(provider, server, read(provider, server)), partial(show_error, server))
+    return answer(
+        server, web.read(), lambda: _go_on(provider, server, read(provider, server)), partial(show_error, server)
+    )
 
 
-def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
+def _go_on(provider: OAuth2Provider, server: AuthorizationServer, asked: Asked) -> Response:
     """The answer to the client, or the page that is needed first."""
     outcome = authorization.respond(server, asked)
     if isinstance(outcome, Answer):
@@ -112,13 +116,13 @@ def _go_on(provider: OAuth2Provider, server: Server, asked: Asked) -> Response:
     return _go_on(provider, server, replace(asked, allowed=shown, shown=seen))
 
 
-def _read_asked(provider: OAuth2Provider, server: Server) -> Asked:
+def _read_asked(provider: OAuth2Provider, server: AuthorizationServer) -> Asked:
     request = web.read()
     params = request.parameters
     return _take_up(server, Asked(request, params, provider.get_current_user, sent_at=_read_sent_at(server, params)))
 
 
-def _read_sent_at(server: Server, params: Params) -> int | None:
+def _read_sent_at(server: AuthorizationServer, params: Params) -> int | None:
     ticket = params.once(SENT_AT)
     if ticket is None:
         return None
@@ -130,7 +134,7 @@ def _read_sent_at(server: Server, params: Params) -> int | None:
     return int(sent_at) if is_ours else None
 
 
-def _take_up(server: Server, asked: Asked) -> Asked:
+def _take_up(server: AuthorizationServer, asked: Asked) -> Asked:
     """A request that was kept, in place of its name."""
     name = asked.params.get(KEPT)
     if name is None:
@@ -141,7 +145,7 @@ def _take_up(server: Server, asked: Asked) -> Asked:
     return replace(asked, params=Params(kept.parameters["query"].encode()), kept=kept, kept_as=name)
 
 
-def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
+def _read_decision(provider: OAuth2Provider, server: AuthorizationServer) -> Asked:
     request = web.read()
     content, user = read_ticket(provider, _PURPOSE, request.form.require("ticket"))
     decision = request.form.require("decision")
@@ -153,14 +157,14 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Asked:
     return _take_up(server, asked)
 
 
-def _read_own_form(provider: OAuth2Provider, server: Server) -> Asked:
+def _read_own_form(provider: OAuth2Provider, server: AuthorizationServer) -> Asked:
     content, user = own_view.read_form(provider)
     params, shown = Params(content["query"].encode()), Shown(*content["shown"])
     asked = Asked(web.read(), params, lambda: user, is_shown=True, shown=shown, answer_id=content.get("answer_id"))
     return _take_up(server, asked)
 
 
-def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, asked: Asked) -> Response:
+def _hand_off(provider: OAuth2Provider, server: AuthorizationServer, needed: LoginNeeded, asked: Asked) -> Response:
     """To the login page. Who came back from there as they went is told why, or could go round for ever."""
     back = _again(server, replace(asked, sent_at=needed.sent_at))
     client = needed.client
@@ -177,7 +181,7 @@ def _hand_off(provider: OAuth2Provider, server: Server, needed: LoginNeeded, ask
     )
 
 
-def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked: Asked) -> Response:
+def _ask(provider: OAuth2Provider, server: AuthorizationServer, needed: ConsentNeeded, asked: Asked) -> Response:
     """Our own consent page."""
     client, user = needed.client, needed.user
     redirect_uri, scope, resource = needed.shown
@@ -210,7 +214,7 @@ def _ask(provider: OAuth2Provider, server: Server, needed: ConsentNeeded, asked:
     )
 
 
-def _ask_to_leave(server: Server, needed: LeaveNeeded) -> Response:
+def _ask_to_leave(server: AuthorizationServer, needed: LeaveNeeded) -> Response:
     """Where somebody would have been sent whom nobody knows here, to a page that may look like one of this site."""
     answer, is_form = needed.answer, needed.answer.mode == "form_post"
     return page(
@@ -241,7 +245,7 @@ def _locate(answer: Answer) -> str:
     return add(answer.redirect_uri, answer.parameters.items())
 
 
-def _again(server: Server, asked: Asked) -> str:
+def _again(server: AuthorizationServer, asked: Asked) -> str:
     """The URL of the same request."""
     query = _write_query(server, asked, LONGEST_QUERY)
     if asked.sent_at is not None:
@@ -259,7 +263,7 @@ def _digest(query: str) -> str:
     return sha256(query.encode()).hexdigest()
 
 
-def _write_query(server: Server, asked: Asked, longest: int) -> str:
+def _write_query(server: AuthorizationServer, asked: Asked, longest: int) -> str:
     """The request, to be sent again; where it is too long, the name of a row that is filed to keep it."""
     if asked.kept_as is not None:
         return uris.encode([(KEPT, asked.kept_as)])

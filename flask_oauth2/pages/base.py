@@ -10,7 +10,8 @@ import flask
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
-from .. import login, values
+from .. import addresses, login, values, web
+from ..answering import find_hints
 from ..clients.throttle import spend_quota
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import Grant, User
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import Headers
 
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 PATIENCE = 3600
 """Seconds that a person has to sign in and to decide."""
@@ -93,7 +94,7 @@ class ShownError(NamedTuple):
     description: str
 
 
-def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
+def show_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -> Response:
     """The page for what a client must not be told; in debug mode with what its developer wants to know."""
     status = error.status if error.status >= 402 else 400
     shown = page("oauth2/error.html", status, form_action="'none'", **describe_error(server, error, error_id))
@@ -101,7 +102,7 @@ def show_error(server: Server, error: OAuth2Error, error_id: str) -> Response:
     return shown
 
 
-def describe_error(server: Server, error: OAuth2Error, error_id: str) -> dict[str, Any]:
+def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -> dict[str, Any]:
     """What a page says of an error: to everybody, and in debug mode to its developer."""
     diagnosis = None
     if flask.current_app.debug:
@@ -109,12 +110,12 @@ def describe_error(server: Server, error: OAuth2Error, error_id: str) -> dict[st
             "rule": error.rule,
             "expected": _masked(error.expected),
             "came": _masked(error.came),
-            "cures": server.cures(error),
+            "cures": find_hints(server, error, web.read()),
         }
     return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
 
 
-def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) -> str:
+def keep(server: AuthorizationServer, kind: str, parameters: dict[str, Any], address: str) -> str:
     """File what was sent while somebody signs in: the name of the row, which is good for :data:`PATIENCE`.
 
     Raises :exc:`~.errors.TemporarilyUnavailable` (429) where too much came from ``address``: anybody can send it.
@@ -127,12 +128,12 @@ def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) ->
     return name
 
 
-def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:
+def write_ticket(server: AuthorizationServer, purpose: str, user: User, content: dict[str, Any]) -> str:
     """A hidden field that binds a form to the person and the browser that it is shown to."""
     return serializer(server, purpose).dumps({**content, "session": session_id(), "user": user.id})
 
 
-def new_answer_id(server: Server) -> str:
+def new_answer_id(server: AuthorizationServer) -> str:
     """Return a random ID for the answer of the user to a form, see :func:`~.grants.authorization_code.mint_code`."""
     return values.text(values.new_id(server.clock()))
 
@@ -195,18 +196,18 @@ def stale() -> InvalidRequest:
     )
 
 
-def describe(server: Server, scope: tuple[str, ...]) -> list[tuple[str, str]]:
+def describe(server: AuthorizationServer, scope: tuple[str, ...]) -> list[tuple[str, str]]:
     """Each word of a scope with what ``OAUTH2_SCOPES`` says that it allows."""
     return [(word, server.settings.scopes.get(word, word)) for word in scope]
 
 
-def describe_resources(server: Server, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:
+def describe_resources(server: AuthorizationServer, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:
     """The name and the URL of each protected resource."""
-    resources = server.resources(mount) if names else None
+    resources = addresses.find_resources(server, mount) if names else None
     return [(found.name if resources and (found := resources.named(name)) else None, name) for name in names]
 
 
-def serializer(server: Server, purpose: str) -> URLSafeTimedSerializer:
+def serializer(server: AuthorizationServer, purpose: str) -> URLSafeTimedSerializer:
     """What signs values that a browser brings back."""
     return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .. import uris
+from .. import addresses, uris
 from ..clients.documents import find_host, host_of
 from ..clients.rules import PAGES
 from ..records import Client
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 def name_of(client: Client | None, client_id: str) -> str:
@@ -23,7 +23,7 @@ def name_of(client: Client | None, client_id: str) -> str:
     return (client.name if client else "") or host_of(client_id) or client_id
 
 
-def vouched(server: Server, client: Client, redirect_uri: str | None = None) -> Client:
+def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | None = None) -> Client:
     """Return the client with the links and the logo that a page may show.
 
     Of an unverified client a link is left if it leads to the host of the redirect URI in use or, for a client with a
@@ -35,7 +35,7 @@ def vouched(server: Server, client: Client, redirect_uri: str | None = None) -> 
 
     def may_show(name: str, page: Any) -> bool:
         if name == "logo_uri":
-            return client.is_vetted and uris.web_origin(page) == uris.web_origin(server.origin)
+            return client.is_vetted and uris.web_origin(page) == uris.web_origin(addresses.find_origin(server))
         if client.is_vetted:
             return True
         hosts = (redirect_uri, client.client_id if find_host(client) else None)
@@ -50,7 +50,7 @@ def site_of(client: Client) -> str:
     return uris.origin(str(client.metadata.get("client_uri") or "")).removeprefix("https://")
 
 
-def describe_client(server: Server, client: Client, redirect_uri: str | None = None) -> dict[str, Any]:
+def describe_client(server: AuthorizationServer, client: Client, redirect_uri: str | None = None) -> dict[str, Any]:
     """Return the variables of a template that shows a client."""
     shown = vouched(server, client, redirect_uri)
     return {

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import flask
 from werkzeug.wrappers import Response
 
-from .. import signals, values, web
+from .. import revocation, signals, values, web
+from ..answering import answer
 from ..clients import developer as forms
 from ..clients import rules
 from ..clients.developer import REGISTERED_BY, Problem, Typed
@@ -43,7 +44,7 @@ from .base import (
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delete"
 """The purposes of tickets."""
@@ -66,8 +67,8 @@ class Registered:
     registered_at: datetime
 
 
-Page = Callable[["OAuth2Provider", "Server", User], Response]
-Form = Callable[["OAuth2Provider", "Server", Params], Response]
+Page = Callable[["OAuth2Provider", "AuthorizationServer", User], Response]
+Form = Callable[["OAuth2Provider", "AuthorizationServer", Params], Response]
 
 
 def developer(provider: OAuth2Provider) -> Response:
@@ -103,10 +104,10 @@ def _respond(provider: OAuth2Provider, show: Page, take: Form | None = None) -> 
         _require_developer(server, user)
         return show(provider, server, user)
 
-    return server.answer(respond, partial(show_error, server))
+    return answer(server, web.read(), respond, partial(show_error, server))
 
 
-def _require_offer(provider: OAuth2Provider, server: Server) -> None:
+def _require_offer(provider: OAuth2Provider, server: AuthorizationServer) -> None:
     if not server.settings.developer_pages:
         raise AccessDenied(
             "there are no pages for developers here",
@@ -123,8 +124,8 @@ def _require_offer(provider: OAuth2Provider, server: Server) -> None:
         )
 
 
-def _require_developer(server: Server, user: User) -> None:
-    policy = server.developer_policy
+def _require_developer(server: AuthorizationServer, user: User) -> None:
+    policy = server.policies.developer
     if policy is not None and not policy(user):
         raise AccessDenied("you may not register applications here", rule="rfc6749 2", status=403)
 
@@ -135,13 +136,13 @@ def _sign_in(provider: OAuth2Provider, kept: str | None = None) -> Response:
     return send_to_login(provider, flask.url_for(flask.request.endpoint or "", **named))
 
 
-def _owned(server: Server, user: User) -> list[Client]:
+def _owned(server: AuthorizationServer, user: User) -> list[Client]:
     """Those that the user sees to here; one that the operator took over is the operator's."""
     found = server.registrations.list_owned(user.id)
     return [client for client in found if client.registered_by == REGISTERED_BY]
 
 
-def _find(server: Server, user: User, client_id: str) -> Client | None:
+def _find(server: AuthorizationServer, user: User, client_id: str) -> Client | None:
     client = server.store.get_client(client_id)
     is_own = client is not None and client.registered_by == REGISTERED_BY and client.owner_id == user.id
     return client if is_own else None
@@ -158,7 +159,7 @@ def _describe(client: Client) -> Registered:
     )
 
 
-def _list(server: Server, user: User, status: int = 200, done: str | None = None) -> Response:
+def _list(server: AuthorizationServer, user: User, status: int = 200, done: str | None = None) -> Response:
     """The page of all that are the user's."""
     clients = [_describe(client) for client in _owned(server, user)]
     told = flask.session.pop(_DONE, {})
@@ -175,7 +176,7 @@ def _list(server: Server, user: User, status: int = 200, done: str | None = None
     )
 
 
-def _missing(server: Server, user: User) -> Response:
+def _missing(server: AuthorizationServer, user: User) -> Response:
     """The same answer where there is no such client and where it is somebody else's."""
     return _list(server, user, 404, "missing")
 
@@ -189,16 +190,16 @@ def _to_client(client: Client) -> Response:
     return redirect(flask.url_for("oauth2.developer_client", client_id=client.client_id))
 
 
-def _version(server: Server, client: Client) -> str:
+def _version(server: AuthorizationServer, client: Client) -> str:
     """What is another after each change of the client, whoever makes it."""
     return values.text(values.derive(server.settings.secret_keys[-1], "version of a client", repr(client)))
 
 
-def _unheld_key(server: Server, now: float) -> bytes:
+def _unheld_key(server: AuthorizationServer, now: float) -> bytes:
     return values.mint(server.settings.prefixes["registration_access_token"], values.stamp(now))[1]
 
 
-def _show_form(provider: OAuth2Provider, server: Server, user: User) -> Response:
+def _show_form(provider: OAuth2Provider, server: AuthorizationServer, user: User) -> Response:
     request = web.read()
     client_id = request.named.get("client_id")
     client = None if client_id is None else _find(server, user, client_id)
@@ -213,7 +214,7 @@ def _show_form(provider: OAuth2Provider, server: Server, user: User) -> Response
     return _fill_in(server, user, client, forms.fill(client, server), _content(server, client), notice=told.get("done"))
 
 
-def _content(server: Server, client: Client | None) -> dict[str, str]:
+def _content(server: AuthorizationServer, client: Client | None) -> dict[str, str]:
     """What the ticket of the form says: which client, and as it was when the form was filled."""
     if client is None:
         return {"client_id": rules.new_client_id(), "version": ""}
@@ -221,7 +222,7 @@ def _content(server: Server, client: Client | None) -> dict[str, str]:
 
 
 def _fill_in(
-    server: Server,
+    server: AuthorizationServer,
     user: User,
     client: Client | None,
     typed: Typed,
@@ -255,7 +256,7 @@ def _fill_in(
     )
 
 
-def _read_form(provider: OAuth2Provider, server: Server, form: Params) -> Response:
+def _read_form(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
     """What was typed: taken, or shown again with what is in its way."""
     content, user, is_fresh = read_kept_ticket(provider, _FORM, form.require("ticket"))
     content, for_user = {name: content[name] for name in ("client_id", "version")}, str(content["user"])
@@ -284,7 +285,7 @@ def _read_typed(form: Params, names: Iterable[str]) -> dict[str, str]:
     return typed
 
 
-def _create(server: Server, user: User, typed: Typed, content: dict[str, str]) -> Response:
+def _create(server: AuthorizationServer, user: User, typed: Typed, content: dict[str, str]) -> Response:
     now = server.clock()
     blank = Client(
         client_id="",
@@ -306,14 +307,14 @@ def _create(server: Server, user: User, typed: Typed, content: dict[str, str]) -
         is_added = server.registrations.add_client(client)
     if not is_added:  # the same form came twice at once
         return _to_client(client)
-    server.tell(signals.client_created, client_id=client.client_id, registered_by=REGISTERED_BY)
+    server.events.emit(signals.client_created, client_id=client.client_id, registered_by=REGISTERED_BY)
     if secret is not None:
         return _show_secret(user, client, secret, is_new=True)
     _tell("registered", client)
     return _to_client(client)
 
 
-def _change(server: Server, user: User, before: Client, typed: Typed, content: dict[str, str]) -> Response:
+def _change(server: AuthorizationServer, user: User, before: Client, typed: Typed, content: dict[str, str]) -> Response:
     client, problems = forms.read(typed, before, server)
     if problems:
         return _fill_in(server, user, before, typed, content, problems=problems, notice="wrong", status=400)
@@ -324,23 +325,25 @@ def _change(server: Server, user: User, before: Client, typed: Typed, content: d
         if not server.registrations.change_client(changed, before):
             found = _find(server, user, client.client_id)
             return _overtaken(server, user, found, typed) if found else _missing(server, user)
-        server.tell(signals.client_updated, client_id=client.client_id, registered_by=REGISTERED_BY)
+        server.events.emit(signals.client_updated, client_id=client.client_id, registered_by=REGISTERED_BY)
     _tell("saved", client)
     return _to_client(client)
 
 
-def _overtaken(server: Server, user: User, client: Client, typed: Typed) -> Response:
+def _overtaken(server: AuthorizationServer, user: User, client: Client, typed: Typed) -> Response:
     """The client was changed since the form was filled: what was typed is kept, and replaces that when sent again."""
     return _fill_in(server, user, client, typed, _content(server, client), notice="overtaken", status=409)
 
 
-def _keep(server: Server, user_id: str, content: dict[str, str], typed: Typed) -> str:
+def _keep(server: AuthorizationServer, user_id: str, content: dict[str, str], typed: Typed) -> str:
     """File what was typed, for that user alone, while they sign in. The name of the row."""
     parameters = {"user": user_id, "ticket": content, "typed": dict(typed)}
     return keep(server, "form", parameters, web.read().address)
 
 
-def _find_kept(server: Server, user: User, client: Client | None, name: str | None) -> Mapping[str, Any] | None:
+def _find_kept(
+    server: AuthorizationServer, user: User, client: Client | None, name: str | None
+) -> Mapping[str, Any] | None:
     grant = server.store.get_grant(values.key(name), "form") if name else None
     if grant is None or grant.is_expired(server.clock()) or grant.parameters["user"] != user.id:
         return None
@@ -349,7 +352,7 @@ def _find_kept(server: Server, user: User, client: Client | None, name: str | No
     return grant.parameters if is_for_client else None
 
 
-def _ask(purpose: str, provider: OAuth2Provider, server: Server, user: User) -> Response:
+def _ask(purpose: str, provider: OAuth2Provider, server: AuthorizationServer, user: User) -> Response:
     """Whether it is meant."""
     client = _find(server, user, web.read().named["client_id"])
     if client is None:
@@ -370,9 +373,9 @@ def _ask(purpose: str, provider: OAuth2Provider, server: Server, user: User) -> 
 
 def _decide(
     purpose: str,
-    act: Callable[[Server, User, Client, str], Response],
+    act: Callable[[AuthorizationServer, User, Client, str], Response],
     provider: OAuth2Provider,
-    server: Server,
+    server: AuthorizationServer,
     form: Params,
 ) -> Response:
     """It is."""
@@ -391,7 +394,7 @@ def _decide(
     return act(server, user, client, content["version"])
 
 
-def _rotate(server: Server, user: User, client: Client, version: str) -> Response:
+def _rotate(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
     """A new secret in place of the old one; not where the form was sent before, or something else has changed."""
     now = server.clock()
     secret = rules.new_secret(server.settings, now)
@@ -401,7 +404,7 @@ def _rotate(server: Server, user: User, client: Client, version: str) -> Respons
     if not is_same or not server.registrations.change_client(changed, client):
         _tell("changed", client)
         return _to_client(client)
-    server.tell(signals.secret_rotated, client_id=client.client_id)
+    server.events.emit(signals.secret_rotated, client_id=client.client_id)
     return _show_secret(user, changed, secret, is_new=False)
 
 
@@ -418,11 +421,11 @@ def _show_secret(user: User, client: Client, secret: str, *, is_new: bool) -> Re
     )
 
 
-def _delete(server: Server, user: User, client: Client, version: str) -> Response:
+def _delete(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
     """The client goes, and all that it has."""
     client_id = client.client_id
-    if server.store.delete_client(client_id, server.mark_until(server.clock())):
-        server.tell(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
-    server.forget(client_id)
+    if server.store.delete_client(client_id, revocation.expires_at(server, server.clock())):
+        server.events.emit(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
+    revocation.forget(server, client_id)
     _tell("deleted", client)
     return redirect(flask.url_for("oauth2.developer"))

@@ -13,6 +13,7 @@ import flask
 from werkzeug.wrappers import Response
 
 from .. import user_codes, values, web
+from ..answering import answer
 from ..endpoints import verification
 from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
@@ -34,7 +35,7 @@ from .clients import describe_client, name_of
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 _CODE, _DECISION = "user code", "device"
 """The purposes of tickets: of the form for the code, and of the one for the decision."""
@@ -47,10 +48,10 @@ def device(provider: OAuth2Provider) -> Response:
     """By GET the form for the code, or the page at the end; by POST what was typed or decided."""
     server = provider.server
     respond = _read if flask.request.method == "POST" else _show
-    return server.answer(respond, partial(show_error, server), provider, server)
+    return answer(server, web.read(), respond, partial(show_error, server), provider, server)
 
 
-def _show(provider: OAuth2Provider, server: Server) -> Response:
+def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
     _require_offer(provider, server)
     text = web.read().parameters.get("user_code") or ""
     user = provider.get_current_user()
@@ -65,13 +66,13 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
     return _ask_for_code(server, user, text)
 
 
-def _read(provider: OAuth2Provider, server: Server) -> Response:
+def _read(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
     _require_offer(provider, server)
     form = web.read().form
     return _decide(provider, server, form) if form.get("decision") else _find(provider, server, form)
 
 
-def _find(provider: OAuth2Provider, server: Server, form: Params) -> Response:
+def _find(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
     """What was typed: the device that it is the code of, or the form again."""
     _, user = read_ticket(provider, _CODE, form.require("ticket"))
     text = form.get("user_code") or ""
@@ -84,7 +85,7 @@ def _find(provider: OAuth2Provider, server: Server, form: Params) -> Response:
     return _ask(provider, server, user, waiting, text)
 
 
-def _decide(provider: OAuth2Provider, server: Server, form: Params) -> Response:
+def _decide(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
     """What was decided about the device of the page that was shown."""
     content, user = read_ticket(provider, _DECISION, form.require("ticket"))
     decision = form.require("decision")
@@ -102,7 +103,7 @@ def _decide(provider: OAuth2Provider, server: Server, form: Params) -> Response:
     return redirect(_url(""))
 
 
-def _ask_for_code(server: Server, user: User, text: str, is_wrong: bool = False) -> Response:
+def _ask_for_code(server: AuthorizationServer, user: User, text: str, is_wrong: bool = False) -> Response:
     """The form: empty, or with the code of a link, which the user is to compare with that of the device."""
     code = user_codes.read(text)
     return page(
@@ -116,7 +117,7 @@ def _ask_for_code(server: Server, user: User, text: str, is_wrong: bool = False)
     )
 
 
-def _ask(provider: OAuth2Provider, server: Server, user: User, waiting: Waiting, text: str) -> Response:
+def _ask(provider: OAuth2Provider, server: AuthorizationServer, user: User, waiting: Waiting, text: str) -> Response:
     """Whether the client of the device may have what it asks for."""
     client, code = waiting.client, user_codes.show(user_codes.read(text) or "")
     consent = server.consents.get_consent(user.id, client.client_id) if server.consents else None
@@ -141,7 +142,7 @@ def _url(text: str) -> str:
     return flask.url_for("oauth2.device", user_code=text[:100] or None)
 
 
-def _require_offer(provider: OAuth2Provider, server: Server) -> None:
+def _require_offer(provider: OAuth2Provider, server: AuthorizationServer) -> None:
     if DEVICE_CODE not in server.settings.grant_types:
         raise AccessDenied(
             "no device can be connected here",

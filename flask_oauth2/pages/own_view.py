@@ -24,7 +24,7 @@ from .clients import vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 _PURPOSE = "own consent"
 """Of tickets, which our own consent page therefore does not take: a view of the application's own may ask for more."""
@@ -48,7 +48,9 @@ def read_form(provider: OAuth2Provider) -> tuple[dict[str, Any], User | None]:
     return read_ticket(provider, _PURPOSE, flask.request.form["ticket"])
 
 
-def ask(view: Callable[..., Any], server: Server, needed: ConsentNeeded, asked: Asked, query: str) -> Response | bool:
+def ask(
+    view: Callable[..., Any], server: AuthorizationServer, needed: ConsentNeeded, asked: Asked, query: str
+) -> Response | bool:
     """What the view shows, or what it decided about the request of that ``query``."""
     params, user = asked.params, needed.user
     redirect_uri, scope, resource = needed.shown

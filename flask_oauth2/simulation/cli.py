@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from .. import addresses
 from ..settings import DEVICE_CODE
 from .base import ALL_PATHS, Stop, stop_at
 from .exchange import Exchange
@@ -32,7 +33,9 @@ class CommandLine(RegisteredClient):
 
     def sign_in(self) -> str:
         """The browser of somebody who is not signed in; where there are devices alone, at the page for the code."""
-        return self.look_signed_out("" if self.sends_people else self.server.url("device", self.stage.mount))
+        return self.look_signed_out(
+            "" if self.sends_people else addresses.url_of(self.server, "device", self.stage.mount)
+        )
 
     def allow(self) -> str:
         """At another port than is registered; the code is good for who has the verifier alone, :rfc:`7636`."""

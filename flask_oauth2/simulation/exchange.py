@@ -101,7 +101,7 @@ class Caller:
         path = parts.path
         if stage.mount and path.startswith(f"{stage.mount}/"):
             path = path.removeprefix(stage.mount)
-        stage.server.refused.clear()
+        stage.events.refused.clear()
         stage.raised.clear()
         status, answered, body = 500, Headers(), b""
         try:
@@ -127,7 +127,7 @@ class Caller:
             status=status,
             headers=answered,
             body=body,
-            refusal=stage.server.refused[-1] if stage.server.refused else None,
+            refusal=stage.events.refused[-1] if stage.events.refused else None,
             raised="" if raised is None else f"{type(raised).__name__}: {raised}",
         )
         self._exchanges.append(exchange)

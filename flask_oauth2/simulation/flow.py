@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 from werkzeug.datastructures import Headers
 
 from .. import values
+from ..clients import lookup
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked
 from ..grants.base import TokenGrant, TokenRequest
@@ -439,7 +440,7 @@ class Flow(Simulation):
         """A token that the client has no way to get, to see that it is refused."""
         server, stage, now = self.server, self.stage, self.server.clock()
         with stage.app.app_context():
-            client = server.clients.find(self.identity.client_id) or Client(client_id=self.identity.client_id)
+            client = lookup.find_client(server, self.identity.client_id) or Client(client_id=self.identity.client_id)
             decided = TokenGrant(
                 Authorization(
                     id=values.new_family(now),

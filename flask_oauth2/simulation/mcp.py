@@ -9,6 +9,7 @@ import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import addresses
 from ..records import Client
 from ..scopes import Scope
 from .base import Stop, stop_at
@@ -31,7 +32,7 @@ class MCPClient(Flow):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        described = self.server.resources(self.stage.mount)
+        described = addresses.find_resources(self.server, self.stage.mount)
         named = [resource for resource in described if resource.is_mcp] or list(described)
         path = self.wanted_path or (named[0].path if named else "/mcp")
         self.target = self.url(path)
@@ -331,7 +332,7 @@ class MCPClient(Flow):
         needed = tuple(self.challenge.get("scope", "").split())
         if needed:
             self._see_insufficient_scope(needed)
-        described = self.server.resources(self.stage.mount).named(self.resource)
+        described = addresses.find_resources(self.server, self.stage.mount).named(self.resource)
         more = [word for word in (described.words if described else ()) if word not in self.held.scope]
         if not more:
             return "nothing here needs more scope than the client has"

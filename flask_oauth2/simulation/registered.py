@@ -8,11 +8,12 @@ from typing import Any
 
 from werkzeug.exceptions import HTTPException
 
+from .. import addresses
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
-from ..guard import Guard, find_guards
 from ..records import Client
+from ..resource.guard import Guard, find_guards
 from ..scopes import Scope, parse_option
 from .base import stop_at
 from .exchange import Exchange
@@ -42,7 +43,7 @@ class RegisteredClient(Flow):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.view = self._find_view()
-        settings, described = self.server.settings, self.server.resources(self.stage.mount)
+        settings, described = self.server.settings, addresses.find_resources(self.server, self.stage.mount)
         resource = described.at(self.view.path) if self.view else next(iter(described), None)
         self.resource = resource.identifier if resource else None
         if self.wanted_scope is not None:
@@ -57,7 +58,9 @@ class RegisteredClient(Flow):
         secret = None if self.is_public else rules.new_secret(settings, self.server.clock())
         self.identity = Identity("simulated", self.redirect_uri, secret)
         grant_types = tuple(
-            name for name in self.server.offer.grant_types if not (self.is_public and name == "client_credentials")
+            name
+            for name in self.server.capabilities.grant_types
+            if not (self.is_public and name == "client_credentials")
         )
         self.client = Client(
             client_id=self.identity.client_id,
@@ -173,7 +176,7 @@ class RegisteredClient(Flow):
 
     def _views(self) -> Iterator[View]:
         """Those that a GET without arguments reaches and that need a token."""
-        described = self.server.resources(self.stage.mount)
+        described = addresses.find_resources(self.server, self.stage.mount)
         for rule, (path, endpoint, guards) in zip(
             self.stage.app.url_map.iter_rules(), find_guards(self.stage.app), strict=True
         ):
@@ -187,7 +190,7 @@ class RegisteredClient(Flow):
 
     def _demanded(self, path: str, guards: list[Guard]) -> Scope:
         """All the words that a request of the view needs."""
-        resource = self.server.resources(self.stage.mount).at(path)
+        resource = addresses.find_resources(self.server, self.stage.mount).at(path)
         words = list(resource.scopes) if resource else []
-        words += [word for guard in guards for way in guard.demanded[:1] for word in way]
+        words += [word for guard in guards for way in guard.required[:1] for word in way]
         return tuple(dict.fromkeys(words))

@@ -7,7 +7,7 @@ on a server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -16,13 +16,16 @@ import flask
 from blinker import NamedSignal
 from flask.sessions import SecureCookieSessionInterface
 
-from .. import login, values, web
+from .. import addresses, login, values, web
+from ..assembly import Servers
+from ..assembly.extensions import Extensions
 from ..errors import ConfigurationError, OAuth2Error
-from ..offer import Parts
+from ..events import Events
+from ..messages import Request
 from ..ownership import EXTENSION
 from ..provider import Installed, OAuth2Provider
 from ..records import Client, User
-from ..server import Server
+from ..server import AuthorizationServer
 from ..settings import Settings
 from ..stores.memory import MemoryStore
 
@@ -58,31 +61,20 @@ class StageClock:
         self._ahead += seconds
 
 
-class StagedServer(Server):
-    """A server that tells nobody what happens, and keeps what it refused."""
+class StagedEvents(Events):
+    """Sends no signal and writes no log, and keeps what the server rejected."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self) -> None:
+        super().__init__(object())
         self.refused: list[Refusal] = []
-        super().__init__(*arguments, **options)
 
-    def is_active(self, user_id: str) -> bool:
-        """Return true: the person of the simulation is no user of the application."""
-        return True
+    def emit(self, signal: NamedSignal, **facts: Any) -> None:
+        """Do nothing: for the application, nothing of it happened."""
 
-    def tell(self, signal: NamedSignal, **what: Any) -> None:
-        """No signal, no record of the audit log: nothing of it happened."""
-
-    def answer(self, respond: Callable[..., T], refuse: Callable[[OAuth2Error, str], T], *arguments: Any) -> T:
-        """As any server does."""
-
-        def keep(error: OAuth2Error, error_id: str) -> T:
-            self.refused.append(Refusal(values.mask(error.description), error.rule, "; ".join(self.cures(error))))
-            return refuse(error, error_id)
-
-        return super().answer(respond, keep, *arguments)
-
-    def _log(self, error: OAuth2Error, error_id: str, reason: str) -> None:
-        """The simulation says it itself; much of it is asked for."""
+    def report(self, error: OAuth2Error, request: Request, find_hints: Callable[[], Sequence[str]]) -> str:
+        """Keep a rejection for the report of the simulation."""
+        self.refused.append(Refusal(values.mask(error.description), error.rule, "; ".join(find_hints())))
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,8 @@ class Stage:
 
     app: flask.Flask
     provider: OAuth2Provider
-    server: StagedServer
+    server: AuthorizationServer
+    events: StagedEvents
     clock: StageClock
     person: User
     mark: object
@@ -104,7 +97,7 @@ class Stage:
     @property
     def origin(self) -> str:
         """Scheme and host of the issuer."""
-        return self.server.origin
+        return addresses.find_origin(self.server)
 
     @property
     def mount(self) -> str:
@@ -114,7 +107,7 @@ class Stage:
     def add_client(self, client: Client) -> None:
         """File a client of the simulation, also where the application keeps its clients itself."""
         self.filed[client.client_id] = client
-        self.server.kept_store.set_client(client)
+        self.server.own_store.set_client(client)
 
 
 @contextmanager
@@ -130,25 +123,30 @@ def set_stage(app: flask.Flask, user_id: str) -> Iterator[Stage]:
     filed: dict[str, Client] = {}
     parts = _without_setters(installed.registered.parts, filed)
     settings = replace(Settings.load(app.config, warns=False), metrics=None, replica=None)
-    server = provider._assemble(StagedServer, app, settings, MemoryStore, parts, clock=clock)
+    server = provider.assemble(app, settings, MemoryStore, parts, clock=clock)
+    server.events = events = StagedEvents()
+    server.policies.user_is_active = lambda _: True  # the person of the simulation is no user of the application
     server.issuer = server.issuer or _NO_ISSUER
     with app.app_context():
         has_users = provider.has_users
     person = User(id=user_id, name=user_id, auth_time=int(clock()))
     has_own_tokens = installed.registered.parts.callbacks.tokengetter is not None
-    stage = Stage(app, provider, server, clock, person, object(), filed, has_users, has_own_tokens, [])
-    before = installed.server, installed.registered.current_user, app.session_interface
+    stage = Stage(app, provider, server, events, clock, person, object(), filed, has_users, has_own_tokens, [])
+    before = installed.servers, installed.registered.current_user, app.session_interface
 
     def note(_: flask.Flask, exception: BaseException, **__: Any) -> None:
         stage.raised.append(exception)
 
     flask.got_request_exception.connect(note, app)
-    installed.server, installed.registered.current_user = server, _person_or(stage, installed.registered.current_user)
+    installed.servers, installed.registered.current_user = (
+        Servers(server),
+        _person_or(stage, installed.registered.current_user),
+    )
     app.session_interface = SecureCookieSessionInterface()
     try:
         yield stage
     finally:
-        installed.server, installed.registered.current_user, app.session_interface = before
+        installed.servers, installed.registered.current_user, app.session_interface = before
         flask.got_request_exception.disconnect(note, app)
 
 
@@ -163,7 +161,7 @@ def _person_or(stage: Stage, current_user: Callable[[], Any] | None) -> Callable
     return find
 
 
-def _without_setters(parts: Parts, filed: dict[str, Client]) -> Parts:
+def _without_setters(parts: Extensions, filed: dict[str, Client]) -> Extensions:
     """No function that keeps something is called, and none that would look for what was not kept."""
     own = parts.callbacks
     clientgetter = own.clientgetter

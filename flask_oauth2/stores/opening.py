@@ -19,8 +19,6 @@ class Opening:
     """How a store is opened.
 
     :param open_store: opens it. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away.
-    :param begin: is told of the store once, before anybody has it. Raises :exc:`~.errors.ConfigurationError` for one
-        that will not do.
     :param stand_before: what the server asks in its place, or that of the replica: the application, where it has
         callbacks.
     :param clock: seconds that only count up.
@@ -29,13 +27,11 @@ class Opening:
     def __init__(
         self,
         open_store: Callable[[], Store],
-        begin: Callable[[Store], None],
         stand_before: Callable[[Any], Any],
         replica: TokenReader | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._open_store = open_store
-        self._begin = begin
         self._stand_before = stand_before
         self.replica = replica
         """What guards read in place of the store, before it is known whether it is there."""
@@ -43,6 +39,8 @@ class Opening:
         self._once = Once()
         self._away_until = float("-inf")
         self._opened: Store | None = None
+        self.on_open: list[Callable[[Store], None]] = []
+        """Functions that receive the open store once, before anything else uses it. They may raise an error."""
         self.kept: Store
         """The store without the application's callbacks before it, once it is open."""
         self.guards_read: TokenReader | None = None
@@ -62,7 +60,8 @@ class Opening:
         except TemporarilyUnavailable:
             self._away_until = self._clock() + PAUSE
             raise
-        self._begin(store)
+        for function in self.on_open:
+            function(store)
         if self.replica is not None:
             self.guards_read = self._stand_before(ReplicatedReader(store, self.replica))
         opened: Store = self._stand_before(store)

@@ -12,6 +12,7 @@ import flask
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 
+from .. import addresses
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
@@ -21,7 +22,7 @@ from ..ownership import EXTENSION
 from ..provider import OAuth2Provider
 from ..records import Client, find
 from ..scopes import Scope, parse_option
-from ..server import Server
+from ..server import AuthorizationServer
 from ..tokens.issue import issue
 from ..uris import encode
 
@@ -85,7 +86,7 @@ def find_provider(app: flask.Flask) -> OAuth2Provider:
     return provider
 
 
-def find_server(app: flask.Flask) -> Server:
+def find_server(app: flask.Flask) -> AuthorizationServer:
     """The server of an application; built now, if no request has done so."""
     with app.app_context():
         return find_provider(app).server
@@ -126,9 +127,9 @@ def register_client(
         now = server.clock()
         if grant_types is None:
             never = {"client_credentials"} if is_public else set()
-            if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.offer.grant_types):
+            if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.capabilities.grant_types):
                 never.add("refresh_token")
-            grant_types = [name for name in server.offer.grant_types if name not in never]
+            grant_types = [name for name in server.capabilities.grant_types if name not in never]
         secret = None if is_public else rules.new_secret(server.settings, now)
         standard: dict[str, Any] = {
             "client_id": rules.new_client_id(),
@@ -188,7 +189,7 @@ def issue_token(
             raise ValueError(f"lifetime must be from 0 to {settings.access_token_lifetime}, not {lifetime}")
         now = server.clock()
         if resource is not None and resource.startswith("/"):
-            resource = f"{server.origin}{resource}"
+            resource = f"{addresses.find_origin(server)}{resource}"
         form = Params(b"" if resource is None else encode([("resource", resource)]).encode())
         request = TokenRequest(Request("POST", "/", Headers(), b"", b""), form, record, server, now)
         decided = TokenGrant(request.authorization(ITSELF if user is None else user, words), lifetime=lifetime)
@@ -203,7 +204,7 @@ def http_with_token(app: flask.Flask, token: str) -> FlaskClient:
     return client
 
 
-def _find_client(server: Server, client: object) -> Client:
+def _find_client(server: AuthorizationServer, client: object) -> Client:
     if isinstance(client, RegisteredClient):
         return client.client
     if isinstance(client, Client):

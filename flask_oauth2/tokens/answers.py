@@ -10,14 +10,14 @@ from ..messages import Request
 from ..records import AccessToken, Authorization, Client
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     """What is about to be issued: nothing is saved yet, so a function may still reject the request."""
 
-    server: Server
+    server: AuthorizationServer
     request: Request
     client: Client
     authorization: Authorization

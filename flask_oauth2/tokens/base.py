@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .. import scopes, values
+from .. import addresses, scopes, values
 from ..checks import audience as audience_check
 from ..checks import scope as scope_check
 from ..messages import Params, Request
@@ -15,7 +15,7 @@ from ..scopes import Scope
 from .bindings import NO_PROOF, Proof
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 ITSELF = object()
 """In place of a user: the client acts for itself."""
@@ -28,7 +28,7 @@ class TokenRequest:
     request: Request
     form: Params
     client: Client
-    server: Server
+    server: AuthorizationServer
     now: float
     proof: Proof = NO_PROOF
     """What the request has proved about the holder of the tokens."""
@@ -51,7 +51,9 @@ class TokenRequest:
             allowed = scopes.parse_option(scope)
         resource: tuple[str, ...] = ()
         if self.server.described:
-            resource = audience_check.read(self.form, allowed, self.server.resources(self.request.mount))
+            resource = audience_check.read(
+                self.form, allowed, addresses.find_resources(self.server, self.request.mount)
+            )
         return Authorization(
             id=values.new_family(max(self.now, self.server.last_revocation.first_moment)),
             client_id=self.client.client_id,

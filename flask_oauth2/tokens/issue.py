@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from logging import INFO
 from typing import TYPE_CHECKING, Any
 
-from .. import signals, values
+from .. import addresses, consents, revocation, signals, values
 from ..checks import audience as audience_check
 from ..errors import (
     InvalidClient,
@@ -25,7 +25,7 @@ from .base import TokenGrant, TokenRequest
 from .bindings import verify_held
 
 if TYPE_CHECKING:
-    from ..server import Server
+    from ..server import AuthorizationServer
 
 
 def issue(
@@ -66,19 +66,19 @@ def issue(
                 came="a repeated refresh, too often or after its result was used",
                 cure="let the client refresh once at a time and store the answer; nothing was revoked",
             )
-        server.end(authorization.id, now)
-        server.tell(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
+        revocation.revoke(server, authorization.id, now)
+        server.events.emit(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
         raise InvalidGrant(
             "the code or refresh token was used before, so all tokens of this authorization are revoked",
             rule="rfc9700 4.2.4, 4.14.2",
             came="a replay",
             cure="let the client use each code and refresh token once; the user must authorize it again",
         )
-    if signals.token_issued.has_receivers_for(server.sender) or signals.audit.isEnabledFor(INFO):
+    if signals.token_issued.has_receivers_for(server.events.sender) or signals.audit.isEnabledFor(INFO):
         token_id = values.text(access.key)
-        server.tell(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
+        server.events.emit(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
     if isinstance(spend, Token):
-        server.note_use(authorization, spend.access.issued_at, now)
+        consents.record_use(server, authorization, spend.access.issued_at, now)
     return answer
 
 
@@ -121,7 +121,7 @@ def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
     return left
 
 
-def keep(server: Server, client: Client) -> None:
+def keep(server: AuthorizationServer, client: Client) -> None:
     """Let a client stay that is about to get its first token. Raises :exc:`InvalidClient` where purge was as fast."""
     if not server.registrations.keep_client(client.client_id):
         raise InvalidClient(
@@ -137,14 +137,14 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     Changes nothing yet, so everything that can reject the request runs in here or before.
     """
     server, client, proof, authorization = request.server, request.client, request.proof, grant.authorization
-    settings, offer, issued_at = server.settings, server.offer, int(request.now)
+    settings, offer, issued_at = server.settings, server.capabilities, int(request.now)
     lifetime = settings.access_token_lifetime
     if grant.lifetime is not None:
         lifetime = min(grant.lifetime, lifetime)
     scope = authorization.scope if grant.scope is None else grant.scope
     audience, resource = authorization.resource, None
     if server.described:
-        resources = server.resources(request.request.mount)
+        resources = addresses.find_resources(server, request.request.mount)
         audience, scope = audience_check.choose(request.form, authorization, scope, resources)
         resource = resources.named(audience[0]) if audience else None
     if client.withheld and grant.spend is not None:
@@ -182,7 +182,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
         answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], timestamp)
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
-    if reference is None and refresh_key is None and not server.files_every_token:
+    if reference is None and refresh_key is None and not server.saves_every_token:
         return answer, access, ()
     parent = grant.spend.access.key if isinstance(grant.spend, Token) else None
     return (

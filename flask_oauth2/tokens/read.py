@@ -10,11 +10,12 @@ from ..stores.base import Store, find_import
 from ..stores.replica import TokenReader
 
 if TYPE_CHECKING:
-    from ..server import Server
-    from .cache import TokenCache
+    from ..server import AuthorizationServer
 
 
-def find_access(server: Server, value: str, now: float, store: TokenReader | None = None) -> AccessToken | None:
+def find_access(
+    server: AuthorizationServer, value: str, now: float, store: TokenReader | None = None
+) -> AccessToken | None:
     """The access token of a value, expired or not; None where it is unknown, revoked, altered or too old.
 
     Too old is what was issued under longer lifetimes than today's: marks are kept for as long as today's need.
@@ -23,23 +24,13 @@ def find_access(server: Server, value: str, now: float, store: TokenReader | Non
     return access if access and access.issued_at + server.longest_lifetime > now else None
 
 
-def find_for_cache(server: Server, cache: TokenCache, value: str, now: float) -> AccessToken | None:
-    """The same for a guard, which remembers it."""
-    asked_at = cache.clock()
-    access = find_access(server, value, now, server.opening.guards_read)
-    if access is None or cache.has_ended(access):  # which a replica, or who read before, does not know yet
-        return None
-    cache.put(value, access, asked_at)
-    return access
-
-
-def _read_access(server: Server, value: str, store: TokenReader) -> AccessToken | None:
+def _read_access(server: AuthorizationServer, value: str, store: TokenReader) -> AccessToken | None:
     prefix = server.settings.prefixes["access_token"]
     if not value.startswith(f"{prefix}_"):
-        for token_format in server.offer.self_contained_formats.values():
+        for token_format in server.capabilities.self_contained_formats.values():
             access = token_format.read(value)
             if access is not None:
-                if server.files_every_token:
+                if server.saves_every_token:
                     return store.get_access(access.key)
                 marks = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
                 user = None if access.user_id is None else (access.user_id, access.authorization_id)
@@ -48,14 +39,14 @@ def _read_access(server: Server, value: str, store: TokenReader) -> AccessToken 
     return None if key is None else store.get_access(key)
 
 
-def find_refresh(server: Server, value: str, now: float, store: Store | None = None) -> Token | None:
+def find_refresh(server: AuthorizationServer, value: str, now: float, store: Store | None = None) -> Token | None:
     """The row of a refresh token, expired and spent ones too; None as for access tokens."""
     key = values.find_key(value, server.settings.prefixes["refresh_token"])
     token = None if key is None else (store or server.store).get_refresh(key)
     return token if token and token.access.issued_at + server.longest_lifetime > now else None
 
 
-def explain_missing(server: Server, value: str, kind: str) -> tuple[str, str]:
+def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple[str, str]:
     """Explain for the log why no code or token of a kind is found: what was received, and the fix.
 
     :param kind: the name of its prefix, such as ``refresh_token``.
@@ -76,7 +67,7 @@ def explain_missing(server: Server, value: str, kind: str) -> tuple[str, str]:
     key = values.find_key(value, prefixes[kind])
     if key is None:
         return f"a value that was cut or altered: the {what} is longer, or another", "let the client store values whole"
-    tokens = find_import(server.kept_store) if kind == "refresh_token" else None
+    tokens = find_import(server.own_store) if kind == "refresh_token" else None
     if tokens is not None and key in tokens.find_known([key]):
         return f"a {what} that was revoked, or is too old", "let the user authorize the client again"
     return (
@@ -86,7 +77,9 @@ def explain_missing(server: Server, value: str, kind: str) -> tuple[str, str]:
     )
 
 
-def find_token(server: Server, value: str, now: float, store: Store | None = None) -> AccessToken | Token | None:
+def find_token(
+    server: AuthorizationServer, value: str, now: float, store: Store | None = None
+) -> AccessToken | Token | None:
     """Whatever a value is: one with the prefix of refresh tokens is no other, any other may be either.
 
     ``store`` is where to look, if not in the server's.

@@ -222,7 +222,7 @@ def test_no_document_is_a_traceback(
         served.answers[f"/{number}"] = raw
         assert site.ask(client_id=served.url(f"/{number}")).status_code == 400, raw[:40]
     assert raised == []
-    assert server.clients.documents is not None
+    assert server.documents is not None
     json.dumps([record.getMessage() for record in caplog.records])
 
 
@@ -283,31 +283,31 @@ def test_waiting_for_strangers_servers_leaves_threads_for_everybody_else(
 def test_a_document_of_this_very_site_vouches_for_nobody(host: str) -> None:
     """What people have uploaded here would be shown as this site's own client, however the host is spelt."""
     from flask_oauth2 import MemoryStore
+    from flask_oauth2.assembly import build
     from flask_oauth2.clients.document_cache import Failure
     from flask_oauth2.fetch import Fetched
-    from flask_oauth2.server import Server
     from flask_oauth2.settings import Settings
 
     settings = Settings(issuer="https://login.example", client_id_documents=True, default_scope=("profile",))
-    server = Server(settings, MemoryStore)
+    server = build(settings, MemoryStore)
     url = f"https://{host}/uploads/7.json"
     body = json.dumps({"client_id": url, "client_name": "Support", "redirect_uris": ["https://evil.example/cb"]})
-    assert server.clients.documents is not None
-    server.clients.documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())
-    assert isinstance(server.clients.documents.find(url), Failure)
+    assert server.documents is not None
+    server.documents.fetch = lambda *_: Fetched({"content-type": "application/json"}, body.encode())
+    assert isinstance(server.documents.find(url), Failure)
 
 
 def test_nor_does_one_of_the_address_that_the_issuer_follows() -> None:
     """Without ``OAUTH2_ISSUER`` each loopback name has an issuer of its own."""
     from flask_oauth2 import MemoryStore
+    from flask_oauth2.assembly import Servers, build
     from flask_oauth2.clients.document_cache import Failure
     from flask_oauth2.fetch import Fetched
-    from flask_oauth2.server import Server
     from flask_oauth2.settings import Settings
 
     hosts = ("localhost:5000", "localhost:8000")
     settings = Settings(client_id_documents=True, client_id_document_hosts=hosts, default_scope=("profile",))
-    documents = Server(settings, MemoryStore).at("http://localhost:5000").clients.documents
+    documents = Servers(build(settings, MemoryStore)).at("http://localhost:5000").server.documents
     assert documents is not None
     found = []
     for host in hosts:

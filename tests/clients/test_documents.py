@@ -14,6 +14,7 @@ import pytest
 from document_server import JSON, DocumentServer, client_tls, serve_documents, server_tls
 
 from flask_oauth2 import Client, ConfigurationError, MemoryStore, current_token, values
+from flask_oauth2.assembly import build
 from flask_oauth2.clients import document_cache, documents
 from flask_oauth2.clients.document_cache import (
     FAILED_FOR,
@@ -31,7 +32,6 @@ from flask_oauth2.clients.rules import InvalidMetadata
 from flask_oauth2.errors import FetchError, TemporarilyUnavailable
 from flask_oauth2.fetch import Fetched, fetch
 from flask_oauth2.resources import Resource
-from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
 from flask_oauth2.testing.samples import filed, new_authorization, new_grant
 from oauth_site import NOW, Site, answer_of, make_site
@@ -184,7 +184,7 @@ def site(new_site: Any) -> Site:
 def open_site(new_site: Any, **options: Any) -> Site:
     options = {"OAUTH2_DEFAULT_SCOPE": "profile mail write", **options}
     site: Site = new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True, **options)
-    assert site.server.clients.documents is not None  # built, with the clock of the test
+    assert site.server.documents is not None  # built, with the clock of the test
     return site
 
 
@@ -239,7 +239,7 @@ def test_the_device_grant_where_it_is_offered(site: Site) -> None:
     wish = document(grant_types=[device], response_types=[])
     with pytest.raises(InvalidMetadata, match="grant_types"):
         read_document(site, wish)
-    site.server.offer.grant_types = (*site.server.offer.grant_types, device)
+    site.server.capabilities.grant_types = (*site.server.capabilities.grant_types, device)
     client = read_document(site, wish)
     assert client.grant_types == (device,)
     assert client.response_types == ()
@@ -445,7 +445,7 @@ def there(new_site: Any, secure: DocumentServer) -> Site:
     def fetch_there(url: str, may_be_own: bool) -> Fetched:
         return fetch(url, may_be_own=may_be_own, deadline=5, resolve=lambda *_: ["127.0.0.1"], tls=client_tls())
 
-    site.server.clients.documents.fetch = fetch_there
+    site.server.documents.fetch = fetch_there
     return site
 
 
@@ -476,7 +476,7 @@ def settle(site: Site) -> None:
     for thread in threading.enumerate():
         if thread.name == "flask_oauth2 document":
             thread.join(300)
-    assert site.server.clients.documents._under_way == {}
+    assert site.server.documents._under_way == {}
 
 
 @pytest.mark.spec("client-id-metadata-document", "3")
@@ -510,12 +510,12 @@ MCP = [Resource(path="/mcp", is_mcp=True)]
 
 
 def test_a_server_may_want_them_by_itself_and_the_option_decides() -> None:
-    def build(**options: Any) -> Server:
-        return Server(Settings.load({"SECRET_KEY": "x", **options}), MemoryStore, described=MCP)
+    def build_with(**options: Any) -> Any:
+        return build(Settings.load({"SECRET_KEY": "x", **options}), MemoryStore, described=MCP)
 
-    assert build().clients.documents is not None
-    assert build(OAUTH2_CLIENT_ID_DOCUMENTS=True).clients.documents is not None
-    assert build(OAUTH2_CLIENT_ID_DOCUMENTS=False).clients.documents is None
+    assert build_with().documents is not None
+    assert build_with(OAUTH2_CLIENT_ID_DOCUMENTS=True).documents is not None
+    assert build_with(OAUTH2_CLIENT_ID_DOCUMENTS=False).documents is None
 
 
 def test_what_is_not_installed_is_missed_at_start(
@@ -524,9 +524,9 @@ def test_what_is_not_installed_is_missed_at_start(
     monkeypatch.setattr(document_cache, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"OAUTH2_CLIENT_ID_DOCUMENTS needs .* flask_oauth2\[documents\]"):
         new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True)
-    assert new_site().server.clients.documents is None
+    assert new_site().server.documents is None
     with caplog.at_level("INFO", "flask_oauth2"):
-        assert Server(Settings.load({"SECRET_KEY": "x"}), MemoryStore, described=MCP).clients.documents is None
+        assert build(Settings.load({"SECRET_KEY": "x"}), MemoryStore, described=MCP).documents is None
     assert "install flask_oauth2[documents]" in caplog.text
 
 
@@ -790,7 +790,7 @@ def test_many_who_ask_at_once_cause_one_fetch(
 ) -> None:
     monkeypatch.setattr(document_cache, "MOST_WAITING", 20)
     url = served.put()
-    found, served.gate = here.server.clients.documents, threading.Event()
+    found, served.gate = here.server.documents, threading.Event()
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(found.find, url) for _ in range(20)]
         served.await_requests(1)
@@ -807,7 +807,7 @@ def test_many_who_ask_at_once_cause_one_fetch(
 def test_only_so_many_are_fetched_at_once(here: Site, served: DocumentServer) -> None:
     urls = [served.put(f"/{number}") for number in range(MOST_AT_ONCE + 1)]
     old = served.put("/old", headers={"Cache-Control": "max-age=300"})
-    found = here.server.clients.documents
+    found = here.server.documents
     assert found.find(old).name == "Agent"
     here.clock.forward(300)
     served.gate = threading.Event()
@@ -847,7 +847,7 @@ def test_no_host_is_flooded_through_here(here: Site, served: DocumentServer) -> 
 
 def fill(site: Site, answer: Callable[[str], Fetched]) -> Documents:
     """Documents that come from no server."""
-    found: Documents = site.server.clients.documents
+    found: Documents = site.server.documents
     found.fetch = lambda url, may_be_own: answer(url)
     return found
 
@@ -895,7 +895,7 @@ def test_who_waits_for_a_resolver_does_not_wait_for_ever(site: Site, monkeypatch
 def test_few_requests_wait_long(here: Site, served: DocumentServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_cache, "MOMENT", 0)
     monkeypatch.setattr(document_cache, "MOST_WAITING", 0)
-    found, served.gate = here.server.clients.documents, threading.Event()
+    found, served.gate = here.server.documents, threading.Event()
     with pytest.raises(TemporarilyUnavailable):
         found.find(served.put())
     served.gate.set()
@@ -909,13 +909,13 @@ def test_a_system_without_threads_says_so(site: Site, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(TemporarilyUnavailable):
-        site.server.clients.documents.find(URL)
-    assert site.server.clients.documents._under_way == {}
+        site.server.documents.find(URL)
+    assert site.server.documents._under_way == {}
 
 
 def test_a_process_that_forks_while_something_is_fetched(here: Site, served: DocumentServer) -> None:
     url = served.put()
-    found, served.gate = here.server.clients.documents, threading.Event()
+    found, served.gate = here.server.documents, threading.Event()
     waiting = threading.Thread(target=found.find, args=(url,))
     waiting.start()
     served.await_requests(1)
@@ -974,7 +974,7 @@ def test_a_view_asks_for_the_client_of_its_token(here: Site, served: DocumentSer
     token = here.redeem(code, client_id=url, redirect_uri="http://127.0.0.1/back").get_json()["access_token"]
     assert here.call(token, "/api/client").get_json() == {"name": "Agent"}
     del served.answers["/client.json"]
-    here.server.clients.documents = Documents(here.server)
+    here.server.documents = Documents(here.server)
     assert here.call(token, "/api/client").get_json() == {"name": None}
 
 

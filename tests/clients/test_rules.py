@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from flask_oauth2 import Client, MemoryStore, values
+from flask_oauth2.assembly import build
+from flask_oauth2.assembly.extensions import Extensions
 from flask_oauth2.clients import rules
 from flask_oauth2.clients.none import NoAuthentication
 from flask_oauth2.clients.rules import InvalidMetadata
 from flask_oauth2.grants.implicit import ImplicitToken
-from flask_oauth2.offer import Parts
-from flask_oauth2.server import Server
+from flask_oauth2.server import AuthorizationServer
 from flask_oauth2.settings import Settings
 
 CLIENT = Client(
@@ -51,9 +52,9 @@ class Ticket(ImplicitToken):
 
 
 @pytest.fixture
-def server() -> Server:
+def server() -> AuthorizationServer:
     settings = Settings(grant_types=("authorization_code", "client_credentials", "refresh_token", "implicit"))
-    return Server(settings, MemoryStore, Parts(auth_methods={"private_key_jwt": PrivateKey()}))
+    return build(settings, MemoryStore, Extensions(auth_methods={"private_key_jwt": PrivateKey()}))
 
 
 def changed(base: Client, **fields: Any) -> Any:
@@ -73,11 +74,11 @@ def changed(base: Client, **fields: Any) -> Any:
         }.items()
     ],
 )
-def test_common_clients_pass(server: Server, client: Client) -> None:
+def test_common_clients_pass(server: AuthorizationServer, client: Client) -> None:
     rules.check(client, server)
 
 
-def test_the_error_names_the_field_and_the_reason(server: Server) -> None:
+def test_the_error_names_the_field_and_the_reason(server: AuthorizationServer) -> None:
     with pytest.raises(ValueError, match=r"\Ascope: ") as caught:
         rules.check(replace(CLIENT, scope=('a"b',)), server)
     assert isinstance(caught.value, InvalidMetadata)
@@ -85,7 +86,7 @@ def test_the_error_names_the_field_and_the_reason(server: Server) -> None:
     assert "RFC 6749 section 3.3" in caught.value.reason
 
 
-def refused(server: Server, client: Client) -> InvalidMetadata:
+def refused(server: AuthorizationServer, client: Client) -> InvalidMetadata:
     with pytest.raises(InvalidMetadata) as caught:
         rules.check(client, server)
     return caught.value
@@ -93,13 +94,13 @@ def refused(server: Server, client: Client) -> InvalidMetadata:
 
 @pytest.mark.spec("rfc6749", "A.1")
 @pytest.mark.parametrize("client_id", ["a", "~ !\\\"'", "x" * 255])
-def test_client_ids_of_visible_characters_pass(server: Server, client_id: str) -> None:
+def test_client_ids_of_visible_characters_pass(server: AuthorizationServer, client_id: str) -> None:
     rules.check(replace(CLIENT, client_id=client_id), server)
 
 
 @pytest.mark.spec("client-id-metadata-document", "6.9")
 @pytest.mark.parametrize("client_id", ["https://client.example/c", "HTTPS://client.example", "https://"])
-def test_nobody_registers_an_id_that_looks_like_that_of_a_document(server: Server, client_id: str) -> None:
+def test_nobody_registers_an_id_that_looks_like_that_of_a_document(server: AuthorizationServer, client_id: str) -> None:
     assert refused(server, replace(PUBLIC, client_id=client_id)).field == "client_id"
     with pytest.raises(InvalidMetadata, match="https://"):
         rules.check_client_id(client_id)
@@ -108,7 +109,9 @@ def test_nobody_registers_an_id_that_looks_like_that_of_a_document(server: Serve
 
 @pytest.mark.spec("rfc6749", "2.3.1")
 @pytest.mark.parametrize("client_id", ["urn:client", "a+b", "100%"])
-def test_ids_that_clients_garble_by_basic_are_for_those_without_a_secret(server: Server, client_id: str) -> None:
+def test_ids_that_clients_garble_by_basic_are_for_those_without_a_secret(
+    server: AuthorizationServer, client_id: str
+) -> None:
     assert refused(server, replace(CLIENT, client_id=client_id)).field == "client_id"
     public = replace(CLIENT, client_id=client_id, auth_method="none", secret=None)
     if "client_credentials" in public.grant_types:
@@ -118,35 +121,35 @@ def test_ids_that_clients_garble_by_basic_are_for_those_without_a_secret(server:
 
 @pytest.mark.spec("rfc6749", "A.1")
 @pytest.mark.parametrize("client_id", ["", "x" * 256, "é", "a\n", "a\tb", "\x7f"])
-def test_other_client_ids_are_refused(server: Server, client_id: str) -> None:
+def test_other_client_ids_are_refused(server: AuthorizationServer, client_id: str) -> None:
     assert refused(server, replace(CLIENT, client_id=client_id)).field == "client_id"
 
 
 @pytest.mark.spec("rfc7591", "2")
 @pytest.mark.parametrize("name", ["", "Photo Album", "Ærøskøbing 写真", "x" * 100])
-def test_names_that_people_can_read_pass(server: Server, name: str) -> None:
+def test_names_that_people_can_read_pass(server: AuthorizationServer, name: str) -> None:
     rules.check(replace(CLIENT, name=name), server)
 
 
 @pytest.mark.spec("rfc7591", "5")
 @pytest.mark.parametrize("name", ["x" * 101, "a\nb", "a\x1b[31m", "safe\u202eelpmaxe", " padded", "   "])
-def test_names_that_hide_something_are_refused(server: Server, name: str) -> None:
+def test_names_that_hide_something_are_refused(server: AuthorizationServer, name: str) -> None:
     assert refused(server, replace(CLIENT, name=name)).field == "client_name"
 
 
 @pytest.mark.spec("rfc8252", "8.4")
-def test_an_application_is_web_or_native(server: Server) -> None:
+def test_an_application_is_web_or_native(server: AuthorizationServer) -> None:
     assert refused(server, replace(CLIENT, application_type="desktop")).field == "application_type"
 
 
 @pytest.mark.spec("rfc7591", "2")
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt"])
-def test_methods_that_are_offered_pass(server: Server, method: str) -> None:
+def test_methods_that_are_offered_pass(server: AuthorizationServer, method: str) -> None:
     rules.check(replace(CLIENT, auth_method=method), server)
 
 
 @pytest.mark.spec("rfc7591", "2")
-def test_another_method_is_refused(server: Server) -> None:
+def test_another_method_is_refused(server: AuthorizationServer) -> None:
     error = refused(server, replace(CLIENT, auth_method="tls_client_auth"))
     assert error.field == "token_endpoint_auth_method"
     assert "none, client_secret_basic, client_secret_post, private_key_jwt" in error.reason
@@ -163,7 +166,7 @@ def test_another_method_is_refused(server: Server) -> None:
         changed(PUBLIC, redirect_uris=("view-source:https://client.example/",)),
     ],
 )
-def test_redirect_uris_that_lead_astray_are_refused(server: Server, client: Client) -> None:
+def test_redirect_uris_that_lead_astray_are_refused(server: AuthorizationServer, client: Client) -> None:
     error = refused(server, client)
     assert error.field == "redirect_uris"
     assert repr(client.redirect_uris[-1]) in error.reason
@@ -171,20 +174,20 @@ def test_redirect_uris_that_lead_astray_are_refused(server: Server, client: Clie
 
 @pytest.mark.spec("rfc7591", "5")
 @pytest.mark.parametrize("client", [CLIENT, PUBLIC, IMPLICIT])
-def test_whoever_has_a_response_type_needs_a_redirect_uri(server: Server, client: Client) -> None:
+def test_whoever_has_a_response_type_needs_a_redirect_uri(server: AuthorizationServer, client: Client) -> None:
     error = refused(server, replace(client, redirect_uris=()))
     assert error.field == "redirect_uris"
     assert "at least one" in error.reason
 
 
 @pytest.mark.spec("rfc7591", "2")
-def test_a_grant_that_is_not_offered_is_refused(server: Server) -> None:
+def test_a_grant_that_is_not_offered_is_refused(server: AuthorizationServer) -> None:
     error = refused(server, replace(CLIENT, grant_types=("authorization_code", "password")))
     assert error.field == "grant_types"
     assert "'password'" in error.reason
 
 
-def test_a_client_without_a_grant_only_introspects(server: Server) -> None:
+def test_a_client_without_a_grant_only_introspects(server: AuthorizationServer) -> None:
     idle = replace(SERVICE, grant_types=())
     rules.check(replace(idle, resource_server=True), server)
     assert refused(server, idle).field == "grant_types"
@@ -192,7 +195,7 @@ def test_a_client_without_a_grant_only_introspects(server: Server) -> None:
 
 @pytest.mark.spec("rfc6749", "6")
 @pytest.mark.parametrize("others", [(), ("client_credentials",), ("implicit",)])
-def test_refresh_needs_a_grant_that_gives_refresh_tokens(server: Server, others: tuple[str, ...]) -> None:
+def test_refresh_needs_a_grant_that_gives_refresh_tokens(server: AuthorizationServer, others: tuple[str, ...]) -> None:
     types = ("token",) if "implicit" in others else ()
     client = replace(CLIENT, grant_types=(*others, "refresh_token"), response_types=types)
     error = refused(server, client)
@@ -204,21 +207,21 @@ def test_refresh_needs_a_grant_that_gives_refresh_tokens(server: Server, others:
 
 @pytest.mark.spec("rfc7591", "2")
 @pytest.mark.parametrize("text", ["code token", "token code"])
-def test_response_types_are_sets_of_words(server: Server, text: str) -> None:
+def test_response_types_are_sets_of_words(server: AuthorizationServer, text: str) -> None:
     grants = ("authorization_code", "implicit")
     rules.check(replace(CLIENT, grant_types=grants, response_types=(text,)), server)
 
 
 @pytest.mark.spec("rfc7591", "2")
 @pytest.mark.parametrize("text", ["", "id_token", "code id_token", "code code", "code  token", "Code"])
-def test_other_response_types_are_refused(server: Server, text: str) -> None:
+def test_other_response_types_are_refused(server: AuthorizationServer, text: str) -> None:
     error = refused(server, replace(CLIENT, response_types=(text,)))
     assert error.field == "response_types"
     assert "code, token, code token" in error.reason
 
 
 def test_where_no_response_type_is_offered_none_is_named() -> None:
-    server = Server(Settings(grant_types=("client_credentials",)), MemoryStore)
+    server = build(Settings(grant_types=("client_credentials",)), MemoryStore)
     rules.check(SERVICE, server)
     assert "take it away" in refused(server, replace(SERVICE, response_types=("code",))).reason
 
@@ -236,7 +239,7 @@ def test_where_no_response_type_is_offered_none_is_named() -> None:
     ],
 )
 def test_contradicting_grant_and_response_types_are_refused(
-    server: Server, grant_types: tuple[str, ...], response_types: tuple[str, ...], field: str
+    server: AuthorizationServer, grant_types: tuple[str, ...], response_types: tuple[str, ...], field: str
 ) -> None:
     error = refused(server, replace(CLIENT, grant_types=grant_types, response_types=response_types))
     assert error.field == field
@@ -246,27 +249,29 @@ def test_contradicting_grant_and_response_types_are_refused(
 @pytest.mark.parametrize(
     "grant_types", [("authorization_code",), ("implicit",), ("implicit", "authorization_code"), ("client_credentials",)]
 )
-def test_the_default_response_types_agree_with_the_grants(server: Server, grant_types: tuple[str, ...]) -> None:
+def test_the_default_response_types_agree_with_the_grants(
+    server: AuthorizationServer, grant_types: tuple[str, ...]
+) -> None:
     response_types = rules.default_response_types(grant_types, server)
     rules.check(replace(CLIENT, grant_types=grant_types, response_types=response_types), server)
 
 
 def test_a_grant_has_one_response_type_by_default() -> None:
-    parts = Parts(response_types={"picture": Picture(), "ticket": Ticket()})
-    server = Server(Settings(grant_types=("implicit", "client_credentials")), MemoryStore, parts)
+    parts = Extensions(response_types={"picture": Picture(), "ticket": Ticket()})
+    server = build(Settings(grant_types=("implicit", "client_credentials")), MemoryStore, parts)
     assert rules.default_response_types(("implicit",), server) == ("token",)
     rules.check(replace(IMPLICIT, response_types=("picture",)), server)
 
 
 @pytest.mark.spec("rfc6749", "3.3")
 @pytest.mark.parametrize("word", ["", "a b", 'a"b', "a\\b", "é"])
-def test_scope_words_follow_the_grammar(server: Server, word: str) -> None:
+def test_scope_words_follow_the_grammar(server: AuthorizationServer, word: str) -> None:
     assert refused(server, replace(CLIENT, scope=(word,))).field == "scope"
 
 
 @pytest.mark.spec("rfc6749", "3.3")
 def test_scope_words_are_known_where_the_application_says_what_it_knows() -> None:
-    server = Server(Settings(scopes={"profile": "Your name", "mail": "Your mail"}), MemoryStore)
+    server = build(Settings(scopes={"profile": "Your name", "mail": "Your mail"}), MemoryStore)
     rules.check(replace(CLIENT, scope=("mail", "profile")), server)
     error = refused(server, replace(CLIENT, scope=("mail", "everything")))
     assert error.field == "scope"
@@ -274,7 +279,7 @@ def test_scope_words_are_known_where_the_application_says_what_it_knows() -> Non
     assert "OAUTH2_SCOPES" in error.reason
 
 
-def test_a_token_format_is_one_that_is_there(server: Server) -> None:
+def test_a_token_format_is_one_that_is_there(server: AuthorizationServer) -> None:
     rules.check(replace(CLIENT, token_format="opaque"), server)
     error = refused(server, replace(CLIENT, token_format="jwe"))
     assert error.field == "token_format"
@@ -282,7 +287,7 @@ def test_a_token_format_is_one_that_is_there(server: Server) -> None:
 
 
 @pytest.mark.spec("rfc6749", "4.4")
-def test_client_credentials_is_for_confidential_clients(server: Server) -> None:
+def test_client_credentials_is_for_confidential_clients(server: AuthorizationServer) -> None:
     rules.check(SERVICE, server)
     assert refused(server, replace(SERVICE, auth_method="none", secret=None)).field == "grant_types"
     assert "in every copy" in refused(server, replace(SERVICE, application_type="native")).reason
@@ -291,7 +296,7 @@ def test_client_credentials_is_for_confidential_clients(server: Server) -> None:
 
 @pytest.mark.spec("rfc9700", "2.1.1")
 @pytest.mark.spec("oauth-v2-1", "8.1")
-def test_a_public_client_is_not_excused_from_pkce(server: Server) -> None:
+def test_a_public_client_is_not_excused_from_pkce(server: AuthorizationServer) -> None:
     rules.check(replace(CLIENT, pkce_required=False), server)
     rules.check(replace(PUBLIC, pkce_required=True), server)
     assert refused(server, replace(PUBLIC, pkce_required=False)).field == "pkce_required"
@@ -299,14 +304,14 @@ def test_a_public_client_is_not_excused_from_pkce(server: Server) -> None:
 
 
 @pytest.mark.spec("rfc7662", "2.1")
-def test_a_public_client_does_not_introspect(server: Server) -> None:
+def test_a_public_client_does_not_introspect(server: AuthorizationServer) -> None:
     rules.check(replace(CLIENT, resource_server=True), server)
     assert refused(server, replace(PUBLIC, resource_server=True)).field == "resource_server"
     assert refused(server, replace(SHIPPED, resource_server=True)).field == "resource_server"
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")
-def test_a_secret_is_there_where_one_is_needed_and_nowhere_else(server: Server) -> None:
+def test_a_secret_is_there_where_one_is_needed_and_nowhere_else(server: AuthorizationServer) -> None:
     rules.check(replace(CLIENT, auth_method="private_key_jwt", secret=None), server)
     assert refused(server, replace(CLIENT, secret=None)).field == "client_secret"
     assert refused(server, replace(CLIENT, secret="")).field == "client_secret"
@@ -316,7 +321,7 @@ def test_a_secret_is_there_where_one_is_needed_and_nowhere_else(server: Server) 
 @pytest.mark.spec("rfc7591", "2")
 @pytest.mark.parametrize("name", rules.PAGES)
 @pytest.mark.parametrize("page", ["https://client.example/a?b=c#d", "http://localhost:5000/", "http://[::1]/logo.png"])
-def test_pages_by_https_pass(server: Server, name: str, page: str) -> None:
+def test_pages_by_https_pass(server: AuthorizationServer, name: str, page: str) -> None:
     rules.check(replace(CLIENT, metadata={name: page}), server)
 
 
@@ -341,19 +346,19 @@ def test_pages_by_https_pass(server: Server, name: str, page: str) -> None:
         7,
     ],
 )
-def test_other_pages_are_refused(server: Server, name: str, page: Any) -> None:
+def test_other_pages_are_refused(server: AuthorizationServer, name: str, page: Any) -> None:
     assert refused(server, replace(CLIENT, metadata={name: page})).field == name
 
 
 @pytest.mark.spec("rfc7591", "2")
-def test_contacts_are_lines(server: Server) -> None:
+def test_contacts_are_lines(server: AuthorizationServer) -> None:
     rules.check(replace(CLIENT, metadata={"contacts": ["ada@client.example", "+44 20 7946 0000"]}), server)
     for contacts in ("ada@client.example", ["a\nb"], [""], [7], ["x" * 256], None):
         assert refused(server, replace(CLIENT, metadata={"contacts": contacts})).field == "contacts"
 
 
 @pytest.mark.spec("rfc7591", "2")
-def test_unknown_metadata_is_refused(server: Server) -> None:
+def test_unknown_metadata_is_refused(server: AuthorizationServer) -> None:
     error = refused(server, replace(CLIENT, metadata={"client_url": "https://client.example/"}))
     assert error.field == "client_url"
     assert "client_uri" in error.reason

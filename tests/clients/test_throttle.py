@@ -9,7 +9,7 @@ import pytest
 
 from flask_oauth2 import TemporarilyUnavailable, values
 from flask_oauth2.clients.throttle import Attempt, network, spend_quota
-from flask_oauth2.server import Server
+from flask_oauth2.server import AuthorizationServer
 from oauth_site import NOW, Site
 
 
@@ -130,7 +130,7 @@ def test_names_that_programs_send_are_compared_however_they_are_spelled(new_site
     assert not is_refused(lambda: Attempt(server, "user_code person", "ada", NOW, is_guess=True))
 
 
-def has_quota(server: Server, address: str, most: int = 20) -> bool:
+def has_quota(server: AuthorizationServer, address: str, most: int = 20) -> bool:
     try:
         spend_quota(server, "things", most, NOW, address=address)
     except TemporarilyUnavailable:

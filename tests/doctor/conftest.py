@@ -100,8 +100,8 @@ def new_patient(tmp_path: Path) -> Iterator[NewPatient]:
 
     yield new
     for patient in made:
-        server = patient.app.extensions["flask_oauth2"].server
-        store = server.__dict__.get("store") if server else None
+        servers = patient.app.extensions["flask_oauth2"].servers
+        store = servers.first.__dict__.get("store") if servers else None
         while store is not None:
             if hasattr(store, "engine"):
                 store.engine.dispose()

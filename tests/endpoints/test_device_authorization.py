@@ -259,11 +259,11 @@ def test_a_store_without_device_codes_is_named(tmp_path: Any, new_site: Any) -> 
 
 
 def test_without_a_secret_key_there_is_no_such_grant() -> None:
-    from flask_oauth2.server import Server
+    from flask_oauth2.assembly import build
     from flask_oauth2.settings import Settings
 
     settings = Settings.load({"OAUTH2_GRANT_TYPES": ["device_code"]})
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):
-        Server(settings, MemoryStore)
+        build(settings, MemoryStore)
     keyed = Settings.load({"OAUTH2_GRANT_TYPES": ["device_code"], "SECRET_KEY": "x"})
-    assert list(Server(keyed, MemoryStore, clock=lambda: NOW).offer.grants) == [DEVICE_CODE]
+    assert list(build(keyed, MemoryStore, clock=lambda: NOW).capabilities.grants) == [DEVICE_CODE]

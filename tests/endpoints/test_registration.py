@@ -19,10 +19,10 @@ from flask_oauth2 import (
     signals,
     values,
 )
+from flask_oauth2.assembly import build
 from flask_oauth2.clients.registration import OPEN_GRANTS
 from flask_oauth2.records import Grant
 from flask_oauth2.resources import Resource
-from flask_oauth2.server import Server
 from flask_oauth2.settings import Settings
 from flask_oauth2.stores.base import find_listing, find_registration
 from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
@@ -131,7 +131,7 @@ class TestOff:
     def test_a_part_of_the_application_may_want_it(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "flask_oauth2"):
             settings = Settings.load({"SECRET_KEY": "x"})
-            assert Server(settings, MemoryStore, described=MCP).registration == "open"
+            assert build(settings, MemoryStore, described=MCP).registration == "open"
         assert len(caplog.records) == 1
         assert "OAUTH2_REGISTRATION = 'token' or 'off' closes that" in caplog.text
 
@@ -139,7 +139,7 @@ class TestOff:
     def test_but_the_option_decides(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
         settings = Settings.load({"SECRET_KEY": "x", "OAUTH2_REGISTRATION": chosen})
         with caplog.at_level(logging.INFO, "flask_oauth2"):
-            assert Server(settings, MemoryStore, described=MCP).registration == chosen
+            assert build(settings, MemoryStore, described=MCP).registration == chosen
         assert not caplog.records
 
     def test_an_application_that_keeps_its_clients_itself_cannot_have_it(self, new_site: Callable[..., Site]) -> None:
@@ -158,12 +158,12 @@ class TestOff:
         assert new_site(OAUTH2_GRANT_TYPES=[grant, "authorization_code"], **options).server
 
     def test_nor_is_it_opened_there_by_a_part(self) -> None:
-        from flask_oauth2.offer import Parts
+        from flask_oauth2.assembly.extensions import Extensions
 
-        parts = Parts()
+        parts = Extensions()
         parts.callbacks.clientgetter = lambda client_id: None
         settings = Settings.load({"SECRET_KEY": "x"})
-        assert Server(settings, MemoryStore, parts, described=MCP).registration == "off"
+        assert build(settings, MemoryStore, parts, described=MCP).registration == "off"
 
     def test_nothing_is_added_behind_its_back(self) -> None:
         for callbacks, is_found in ((Callbacks(clientgetter=lambda client_id: None), False), (Callbacks(), True)):
@@ -186,7 +186,7 @@ class TestOff:
 
     def test_it_needs_a_secret_key(self) -> None:
         with pytest.raises(ConfigurationError, match="SECRET_KEY"):
-            Server(Settings.load({"OAUTH2_REGISTRATION": "open"}), MemoryStore)
+            build(Settings.load({"OAUTH2_REGISTRATION": "open"}), MemoryStore)
 
 
 class TestAnswer:

@@ -380,7 +380,7 @@ def test_a_confirmation_that_no_binding_verifies_rejects_the_token(
         confirmation={"jkt": "thumbprint"},
     )
     if token_format == "signed":
-        formats = site.provider.server.offer.self_contained_formats
+        formats = site.provider.server.capabilities.self_contained_formats
         value = formats["signed"].write(record, Client(client_id="web"), None)
     else:
         value = values.new("oat", values.stamp(NOW))
@@ -451,7 +451,7 @@ class TestEndpoint:
                 specification="example",
                 respond=lambda call: Response(200, {"client": call.client.client_id, "text": call.form.get("text")}),
                 authentication="confidential",
-                requires=("text",),
+                requires=frozenset({"text"}),
                 cors="clients",
                 describe=lambda server, url: {"echo_endpoint": url},
             )

@@ -148,7 +148,7 @@ class TestWhoMay:
             asked.append(user)
             return user.id == "ada"
 
-        house.server.developer_policy = policy
+        house.server.policies.developer = policy
         ada = Developer(house)
         client_id, _ = ada.register()
         pages = ada.open(path.format(client_id))
@@ -161,7 +161,7 @@ class TestWhoMay:
         client_id, _ = ada.register()
         pages = {path: ada.open(path) for path in (f"/{client_id}", f"/{client_id}/secret", f"/{client_id}/delete")}
         before = ada.client(client_id)
-        house.server.developer_policy = lambda user: False
+        house.server.policies.developer = lambda user: False
         for path, page in pages.items():
             assert ada.send(path, page, **TYPED | {"name": "Other"}).status_code == 403
         assert ada.client(client_id) == before

@@ -12,6 +12,7 @@ import pytest
 from flask.sessions import SecureCookieSessionInterface
 
 from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, current_token, signals
+from flask_oauth2.clients import lookup
 from flask_oauth2.simulation import PROFILES, set_stage
 from flask_oauth2.simulation.stage import StagedServer
 from oauth_site import Site
@@ -48,7 +49,7 @@ def test_no_store_is_opened(mcp_site: NewSite, profile: str) -> None:
     site = mcp_site()
     notes_of(play(site.app, profile))
     assert not Path(site.app.instance_path).exists()
-    assert site.app.extensions["flask_oauth2"].server is None
+    assert site.app.extensions["flask_oauth2"].servers is None
 
 
 def test_nobody_is_told(mcp_site: NewSite, caplog: pytest.LogCaptureFixture) -> None:
@@ -128,7 +129,7 @@ def test_no_callback_of_codes_and_tokens_is_called(new_app: NewSite, profile: st
     site = own_clients(new_app)
     assert notes_of(play(site.app, profile)) == ""
     with set_stage(site.app, "eve") as stage:
-        assert stage.server.clients.find("own") == Client(client_id="own")
+        assert lookup.find_client(stage.server, "own") == Client(client_id="own")
 
 
 def test_pages_of_clients_that_cannot_be_listed(new_app: NewSite) -> None:

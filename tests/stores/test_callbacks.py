@@ -627,7 +627,7 @@ def test_what_is_not_decorated_falls_through_to_the_store(site: Site) -> None:
 def test_device_codes_are_ours_and_what_comes_of_them_is_told(moved: Site, own: Own) -> None:
     """The application's functions know codes of the authorization endpoint, and no others."""
     moved.app.config["OAUTH2_GRANT_TYPES"] = ["device_code", "refresh_token"]
-    moved.app.extensions["flask_oauth2"].server = None  # built anew, by the option
+    moved.app.extensions["flask_oauth2"].servers = None  # built anew, by the option
     own.clients["tv"] = Client(client_id="tv", auth_method="none", grant_types=(DEVICE_CODE,), scope=("profile",))
     device = Device(moved)
     assert device.error() == "authorization_pending"

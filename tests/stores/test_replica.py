@@ -49,9 +49,9 @@ def make(tmp_path: Path, postgresql_url: str) -> Iterator[Callable[..., Site]]:
 
     yield make
     for site in sites:
-        site.server.kept_store.engine.dispose()
-        if site.server.opening.replica is not None:
-            site.server.opening.replica.engine.dispose()
+        site.server.own_store.engine.dispose()
+        if site.server.stores.replica is not None:
+            site.server.stores.replica.engine.dispose()
 
 
 def is_active(site: Site, secret: str, token: str) -> bool:

@@ -15,8 +15,8 @@ from stores.workers import PATIENCE
 
 from flask_oauth2 import values
 from flask_oauth2.records import AccessToken
-from flask_oauth2.tokens import cache
-from flask_oauth2.tokens.cache import TokenCache
+from flask_oauth2.resource import token_cache as cache
+from flask_oauth2.resource.token_cache import TokenCache
 from oauth_site import NOW, Clock, Site, Statements, make_site
 
 SECONDS = 5
@@ -266,7 +266,7 @@ def test_the_clock_on_the_wall_may_be_set_back(site: Site) -> None:
     secret = site.add_client()
     tokens, others = site.tokens(secret), [site.tokens(secret) for _ in range(2)]
     clock = Clock()
-    cache = site.server.token_cache
+    cache = site.verifier.cache
     site.clock.forward(600)
     cache.clock = clock
     assert site.http.get("/api/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}).status_code == 200
@@ -317,7 +317,7 @@ def test_a_replica_that_lags_brings_nothing_back_in_the_process_that_ended_it(si
     secret = site.add_client()
     tokens = site.tokens(secret)
     value = tokens["access_token"]
-    site.server.opening.guards_read = Lagging(site.store.get_access(values.key(value)))
+    site.server.stores.guards_read = Lagging(site.store.get_access(values.key(value)))
     assert site.is_alive(value)
     revoke_token(site, secret, tokens)
     assert not site.is_alive(value)
@@ -329,8 +329,8 @@ def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Sit
     sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE=SECONDS, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
     for other in sites:
         ready = Event()
-        cleared = other.server.token_cache.clear
-        other.server.token_cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
+        cleared = other.verifier.cache.clear
+        other.verifier.cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
         assert other.store
         assert ready.wait(PATIENCE)  # it has begun to listen
     yield sites[0], sites[1]

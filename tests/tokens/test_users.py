@@ -23,6 +23,7 @@ from flask_oauth2 import (
     User,
     current_token,
     signals,
+    users,
 )
 from flask_oauth2.records import identify
 from flask_oauth2.settings import DEVICE_CODE
@@ -51,7 +52,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         return TokenGrant(request.authorization(request.form.require("user")), refresh=True)
 
     yield site
-    kept = site.server.kept_store
+    kept = site.server.own_store
     if request.param == "redis":
         kept.close()
         kept = kept.behind
@@ -146,7 +147,7 @@ def test_the_user_may_come_back_at_once_without_an_issuer(tmp_path: Path) -> Non
 def test_what_counts_as_active(tmp_path: Path, answer: object, is_active: bool) -> None:
     site = make_site(tmp_path, store=MemoryStore())
     site.provider.user_is_active(lambda user_id: answer)
-    assert site.server.is_active("ada") is is_active
+    assert users.is_active(site.server, "ada") is is_active
 
 
 def test_the_user_may_come_back_at_once_under_any_name_of_this_machine(new_site: NewSite) -> None:
@@ -224,8 +225,8 @@ def test_other_processes_are_told(redis_url: str, tmp_path: Path) -> None:
 
     sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE=60, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
     for other in sites:
-        ready, cleared = Event(), other.server.token_cache.clear
-        other.server.token_cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
+        ready, cleared = Event(), other.verifier.cache.clear
+        other.verifier.cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
         assert other.store
         assert ready.wait(60)
     here, there = sites

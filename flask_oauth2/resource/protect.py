@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import flask
 
-from . import web
-from .errors import ConfigurationError
-from .guard import MARK, Guard, find_guards
-from .guard_order import GuardedFunctions
-from .ownership import EXTENSION, find_caller
-from .registry import Registry
-from .resources import Resource, innermost
-from .scopes import parse_option
+from .. import web
+from ..errors import ConfigurationError
+from ..resources import Resource, innermost
+from ..scopes import parse_option
+from .guard import MARK, Guard, Guards, find_guards
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-    from .provider import OAuth2Provider
 
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*\Z")
 """A path that is its own encoding, so that its URL is written in one way."""
 
 
-class Protection(Registry):
-    """Takes descriptions of protected resources until the first request."""
+class Protection(Guards):
+    """Describes parts of an application as protected resources, and guards them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._guarded = GuardedFunctions()
+    @abstractmethod
+    def register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
+        """Register a protected resource, and what is mounted there."""
+
+    @abstractmethod
+    def resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
+        """Return the protected resources of an application by path."""
 
     def protect_resource(
         self,
@@ -109,32 +109,11 @@ class Protection(Registry):
             raise ConfigurationError(
                 f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
             )
-        self._register("resources", path, (resource, wsgi_app), f"the resource {path}")
-
-    def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
-        if kind == "resources" and before is None:
-            self._mount(app, name)
-
-    def _note_guarded(self, function: Any, wrapper: Any) -> None:
-        """Remember what a guard was given and has returned, see :mod:`flask_oauth2.guard_order`."""
-        self._guarded.add(function, wrapper, find_caller())
-
-    def _find_misplaced_guards(self, app: flask.Flask) -> list[str]:
-        """Return a sentence for each view of an application that was registered without its guard."""
-        return list(self._guarded.find_misplaced(app, self._apps))
-
-    def _check_guards(self) -> None:
-        """Before the first request: raise :exc:`ConfigurationError` if a guard stands above its route."""
-        app = web.current_app()
-        misplaced = self._find_misplaced_guards(app)
-        if misplaced:
-            raise ConfigurationError("; ".join(misplaced))
-        # another list, as other threads may be going through this one
-        hooks = app.before_request_funcs
-        hooks[None] = [hook for hook in hooks[None] if hook != self._check_guards]
+        self.register_resource(resource, wsgi_app)
 
     def _mount(self, app: flask.Flask, path: str) -> None:
-        resource, wsgi_app = app.extensions[EXTENSION].registered.resources[path]
+        """Guard a resource of an application, and let what is mounted there answer."""
+        resource, wsgi_app = self.resources_of(app)[path]
         hooks = app.before_request_funcs.setdefault(None, [])
         if self._guard_resources not in hooks:
             hooks.append(self._guard_resources)
@@ -144,7 +123,7 @@ class Protection(Registry):
     def _guard_resources(self) -> flask.Response | None:
         """Before each request: what is in a protected resource needs a token."""
         request = web.current_request()
-        resources = web.current_app().extensions[EXTENSION].registered.resources
+        resources = self.resources_of(web.current_app())
         endpoint = request.endpoint or ""
         described = innermost([resource for resource, _ in resources.values()], request.path)
         if described is None or described.path == "/" or endpoint.startswith("oauth2."):
@@ -157,7 +136,7 @@ class Protection(Registry):
 
     def _guard_of(self, resource: Resource, optional: bool = False) -> Guard:
         """What every request to the resource needs."""
-        return Guard(cast("OAuth2Provider", self), (resource.scopes,) if resource.scopes else (), optional)
+        return Guard(self, (resource.scopes,) if resource.scopes else (), optional)
 
 
 def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str], bool]:
@@ -172,7 +151,7 @@ def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[lis
     for path, _, guards in find_guards(app):
         owner = innermost(described, path)
         words = elsewhere if owner is None else found[owner.path]
-        words += [word for guard in guards for way in guard.demanded for word in way]
-        is_open_elsewhere |= owner is None and any(not guard.demanded for guard in guards)
+        words += [word for guard in guards for way in guard.required for word in way]
+        is_open_elsewhere |= owner is None and any(not guard.required for guard in guards)
     collected = [replace(resource, further=(*resource.further, *found[resource.path])) for resource in described]
     return collected, set(elsewhere), is_open_elsewhere

@@ -1,0 +1,163 @@
+"""Builds an authorization server from settings and extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from .. import revocation, values
+from ..clients import developer, registration
+from ..clients.lookup import open_documents
+from ..clients.objects import read_client
+from ..errors import ConfigurationError
+from ..events import Events
+from ..metrics import Metrics, open_recorder
+from ..resource.server_verifier import ServerVerifier
+from ..resource.token_cache import TokenCache
+from ..resources import Resource
+from ..server import AuthorizationServer, Policies
+from ..settings import Settings
+from ..stores.base import Store, find_announcing, find_registration
+from ..stores.callbacks import CallbackStore
+from ..stores.opening import Opening
+from ..stores.replica import TokenReader
+from .capabilities import collect
+from .extensions import Extensions
+
+_MCP_LEEWAY = 10
+"""Seconds: MCP clients run several processes that share one refresh token."""
+
+_MAX_ISSUERS = 16
+"""Names and ports under which programs of this machine reach an application."""
+
+
+def build(
+    settings: Settings,
+    open_store: Callable[[], Store],
+    extensions: Extensions | None = None,
+    *,
+    clock: Callable[[], float] = values.clock,
+    url_prefix: str = "/oauth",
+    sender: object = None,
+    replica: TokenReader | None = None,
+    described: Sequence[Resource] = (),
+    elsewhere: Iterable[str] = (),
+    is_open_elsewhere: bool = False,
+) -> AuthorizationServer:
+    """Return a server. Its store opens with the first use.
+
+    Raises :exc:`ConfigurationError` for settings that ask for what is not there.
+    """
+    extensions = extensions or Extensions()
+    callbacks = extensions.callbacks
+    is_for_mcp = any(resource.is_mcp for resource in described)
+    leeway = settings.refresh_leeway_public
+    checks_users = extensions.user_is_active is not None or callbacks.userloader is not None
+    if settings.guard_checks_user and not checks_users:
+        raise ConfigurationError(
+            "OAUTH2_GUARD_CHECKS_USER needs a function that says whether a user is active: decorate one with "
+            "@provider.user_is_active"
+        )
+    _check_scopes(settings, described)
+    server: AuthorizationServer
+    server = AuthorizationServer(
+        settings=settings,
+        issuer=settings.issuer or "",
+        capabilities=collect(settings, extensions),
+        stores=Opening(open_store, lambda store: _put_callbacks_before(server, store), replica),
+        events=Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
+        clock=clock,
+        url_prefix=url_prefix,
+        callbacks=callbacks,
+        policies=Policies(
+            registration=extensions.registration_policy,
+            developer=extensions.developer_policy,
+            user_is_active=extensions.user_is_active,
+        ),
+        registration=registration.choose(settings, callbacks, is_for_mcp),
+        described=described,
+        elsewhere=frozenset(elsewhere),
+        is_open_elsewhere=is_open_elsewhere,
+        is_for_mcp=is_for_mcp,
+        longest_lifetime=settings.longest_lifetime,
+        refresh_leeway_public=leeway if leeway is not None else _MCP_LEEWAY if is_for_mcp else 0,
+        checks_users=checks_users,
+        saves_every_token=callbacks.follow_tokens,
+    )
+    server.stores.on_open.append(partial(_check_store, server))
+    server.documents = open_documents(server)
+    if settings.developer_pages:
+        developer.check_settings(server)
+    return server
+
+
+class Servers:
+    """The authorization server of an application, and its copies under the issuers of requests.
+
+    A copy shares everything but its URLs. There are copies if no option names the issuer.
+    """
+
+    def __init__(self, server: AuthorizationServer) -> None:
+        seconds = server.settings.token_cache
+        cache = TokenCache(seconds) if seconds else None
+        self.first = server
+        self.verifier = ServerVerifier(server, cache)
+        self.has_issuer = bool(server.issuer)
+        self._by_issuer: dict[str, ServerVerifier] = {}
+        if cache is not None:
+            server.revocation_listeners.append(cache.end)
+            server.stores.on_open.append(partial(_follow, cache))
+
+    def at(self, issuer: str) -> ServerVerifier:
+        """Return the server under the issuer of a request."""
+        found = self._by_issuer.get(issuer)
+        if found is None:
+            first = self.first
+            server = replace(
+                first, issuer=issuer, clock=lambda: first.clock(), resources_by_mount={}, built_metadata={}
+            )
+            server.documents = open_documents(server)
+            found = ServerVerifier(server, self.verifier.cache)
+            if len(self._by_issuer) < _MAX_ISSUERS:
+                self._by_issuer[issuer] = found
+        return found
+
+
+def _follow(cache: TokenCache, store: Store) -> None:
+    """Let a cache learn of revocations in other processes."""
+    announcing = find_announcing(store)
+    if announcing is not None:
+        cache.follow(partial(announcing.listen, cache.hear))
+
+
+def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
+    needed = {f"the resource {resource.path}": resource.words for resource in described}
+    for what, words in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
+        unknown = [word for word in words if settings.scopes and word not in settings.scopes]
+        if unknown:
+            raise ConfigurationError(
+                f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
+            )
+
+
+def _check_store(server: AuthorizationServer, store: Store) -> None:
+    takes_clients = server.registration != "off" or server.settings.developer_pages
+    if takes_clients and find_registration(store) is None:
+        raise ConfigurationError(
+            "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
+            "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
+        )
+
+
+def _put_callbacks_before(server: AuthorizationServer, store: Any) -> Any:
+    """Return the store behind the application's callbacks, if there are any."""
+    if not server.callbacks.are_given:
+        return store
+
+    def revoke_undelivered(family: str, now: float) -> None:
+        server.own_store.revoke(family, revocation.expires_at(server, now))
+        revocation.forget(server, family)
+
+    return CallbackStore(store, server.callbacks, read_client, revoke_undelivered)

@@ -1,0 +1,38 @@
+"""What an application adds to the tables of the package, and its callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..clients.base import ClientAuthMethod
+from ..endpoints.base import Endpoint
+from ..grants.base import GrantType, ResponseType
+from ..messages import Request
+from ..records import User
+from ..stores.callbacks import Callbacks
+from ..tokens.answers import AnswerMembers
+from ..tokens.bindings.base import Binding
+from ..tokens.formats.base import TokenFormat
+from ..tokens.types import TokenType
+
+
+@dataclass(slots=True)
+class Extensions:
+    """Registered parts by name, and callbacks."""
+
+    grants: dict[str, GrantType] = field(default_factory=dict)
+    response_types: dict[str, ResponseType] = field(default_factory=dict)
+    token_types: dict[str, TokenType] = field(default_factory=dict)
+    token_formats: dict[str, TokenFormat] = field(default_factory=dict)
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    answer_members: dict[str, AnswerMembers] = field(default_factory=dict)
+    auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    usergetter: Callable[..., Any] | None = None
+    token_handler: Callable[[], Mapping[str, Any] | None] | None = None
+    registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
+    user_is_active: Callable[[str], object] | None = None
+    developer_policy: Callable[[User], object] | None = None
+    callbacks: Callbacks = field(default_factory=Callbacks)

@@ -1,0 +1,100 @@
+"""Where clients are found: in the store, or behind the URL that is their client_id."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import cast
+
+from .. import values
+from ..errors import InvalidClient, OAuth2Error
+from ..messages import Params
+from ..records import Client
+from ..server import AuthorizationServer
+from .document_cache import Documents, can_fetch
+from .documents import is_url
+
+log = logging.getLogger("flask_oauth2")
+
+
+def find_client(server: AuthorizationServer, client_id: str, refusal: type[OAuth2Error] | None = None) -> Client | None:
+    """Return the client of the store, or the one behind its URL; None if there is none.
+
+    :param refusal: the error to raise, with the reason, if the document behind the URL is not valid.
+
+    Raises :exc:`~.errors.TemporarilyUnavailable` if too many documents are being fetched.
+    """
+    return server.store.get_client(client_id) or find_document_client(server, client_id, refusal)
+
+
+def find_document_client(
+    server: AuthorizationServer, client_id: str, refusal: type[OAuth2Error] | None = None
+) -> Client | None:
+    """Return the client behind its URL, for a ``client_id`` that the store does not have."""
+    if server.documents is None or not is_url(client_id):
+        return None
+    found = server.documents.find(client_id)
+    if isinstance(found, Client):
+        return found
+    if refusal is None:
+        return None
+    raise refusal(found.reason, rule=found.rule, came=found.came, cure=found.cure)
+
+
+def find_caller(server: AuthorizationServer, client_id: str, form: Params) -> Client | None:
+    """Return the client behind its URL for an endpoint that programs call, to which anybody may send any client_id.
+
+    A document is fetched only if the code or token in the request was issued to that client, because a user has signed
+    in for it. Otherwise the client is taken at its word: it can receive nothing but a device code, whose user comes
+    later.
+    """
+    documents: Documents | None = server.documents
+    if documents is None or not is_url(client_id):
+        return None
+    if documents.find_kept(client_id) is None and client_id not in _find_holders(server, form):
+        return documents.presume(client_id)
+    return find_document_client(server, client_id, InvalidClient)
+
+
+def _find_holders(server: AuthorizationServer, form: Params) -> Iterator[str]:
+    """Yield the clients that the codes and tokens of a request were issued to, even if they were consumed."""
+    store = server.store
+    for kind in ("code", "device_code"):  # the name of the parameter, too
+        value = form.once(kind)
+        grant = store.get_grant(values.key(value), kind) if value else None
+        if grant is not None and grant.authorization is not None:
+            yield grant.authorization.client_id
+    for value in filter(None, (form.once("refresh_token"), form.once("token"))):
+        key = values.key(value)
+        token = store.get_refresh(key)
+        access = token.access if token is not None else store.get_access(key)
+        for token_format in server.capabilities.self_contained_formats.values():
+            access = access or token_format.read(value)
+        if access is not None:
+            yield access.client_id
+
+
+def find_known_client(server: AuthorizationServer, client_id: str) -> Client | None:
+    """Return a client for a page that only shows which one it is: nothing is fetched."""
+    return server.store.get_client(client_id) or find_cached_client(server, client_id)
+
+
+def find_cached_client(server: AuthorizationServer, client_id: str) -> Client | None:
+    """Return the client behind its URL if its document is in memory. The store is not read."""
+    return None if server.documents is None else cast("Client | None", server.documents.find_kept(client_id))
+
+
+def open_documents(server: AuthorizationServer) -> Documents | None:
+    """Return the clients behind URLs if the server accepts them.
+
+    It does if ``OAUTH2_CLIENT_ID_DOCUMENTS`` says so, or if MCP clients are expected and documents can be fetched.
+    """
+    chosen = server.settings.client_id_documents
+    if chosen is None and server.is_for_mcp:
+        chosen = can_fetch()
+        if not chosen:
+            log.info(
+                "MCP clients that are known by the URL of a document have to register here: install "
+                "flask_oauth2[documents], or set OAUTH2_CLIENT_ID_DOCUMENTS = False to be told no more"
+            )
+    return Documents(server) if chosen else None

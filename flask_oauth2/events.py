@@ -1,0 +1,82 @@
+"""What happens: signals, the audit log, and errors with an ID that the client and the log share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from typing import Any
+
+from blinker import NamedSignal
+
+from . import signals, values
+from .errors import OAuth2Error
+from .messages import Request
+from .metrics.base import Metrics
+
+log = logging.getLogger("flask_oauth2")
+
+_MAX_HINT = 1000
+"""Characters of a hint in the log: it may contain text of the request."""
+
+_MAX_VALUE = 200
+
+
+class Events:
+    """Sends signals and writes logs for one application.
+
+    :param sender: the application, which sends the signals.
+    """
+
+    def __init__(self, sender: object, metrics: Metrics | None = None) -> None:
+        self.sender = sender
+        self.metrics = metrics
+
+    def emit(self, signal: NamedSignal, **facts: Any) -> None:
+        """Send a signal to its receivers and the audit log. The facts hold no secret."""
+        if signal.has_receivers_for(self.sender):
+            signal.send(self.sender, **facts)
+        signals.write(signal, facts)
+
+    def report(self, error: OAuth2Error, request: Request, find_hints: Callable[[], Sequence[str]]) -> str:
+        """Log an error and send the signal of a rejected request. Return the ID that the log has."""
+        error_id = token_hex(4)
+        reason = values.mask(error.description)
+        claims = request.claims
+        if log.isEnabledFor(error.log_level):
+            self._log(error, error_id, reason, claims.get("client_id"), find_hints())
+        if error.log_level > logging.DEBUG:  # a request without a token is challenged, not rejected
+            self._emit_refused(error, error_id, reason, request)
+        elif self.metrics is not None:
+            self.metrics.note(error.code)
+        return error_id
+
+    def _emit_refused(self, error: OAuth2Error, error_id: str, reason: str, request: Request) -> None:
+        self.emit(
+            signals.request_refused,
+            error=error.code,
+            error_id=error_id,
+            reason=reason,
+            rule=error.rule,
+            endpoint=request.endpoint or None,
+            client_id=values.mask(request.claims.get("client_id", "")) or None,
+        )
+
+    def _log(self, error: OAuth2Error, error_id: str, reason: str, client_id: str | None, hints: Sequence[str]) -> None:
+        log.log(
+            error.log_level,
+            "%s [%s] %s (%s)%s%s%s%s",
+            error.code,
+            error_id,
+            reason,
+            error.rule,
+            f"; client {_printable(client_id)}" if client_id else "",
+            "" if error.expected is None else f"; expected {_printable(error.expected)}",
+            "" if error.came is None else f"; came {_printable(error.came)}",
+            "".join(f"; cure: {values.mask(hint[:_MAX_HINT])}" for hint in hints),
+        )
+
+
+def _printable(value: object) -> str:
+    """Return a value in one line and not too long. A token in the wrong place is still a secret."""
+    return repr(values.mask(str(value)[:_MAX_VALUE]))

@@ -1,0 +1,144 @@
+"""The resource side: which token a request has, whether it is valid, and the challenge if it is not, :rfc:`6750`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
+from ..messages import Request, Response
+from ..records import AccessToken
+from ..resources import Resource
+from ..scopes import Scope
+from ..tokens.types import Bearer, TokenType
+
+Alternatives: TypeAlias = tuple[Scope, ...]
+"""What a guard requires: all scope values of any one of these."""
+
+
+class NoToken(OAuth2Error):
+    """The request has no token: a challenge without an error, :rfc:`6750#section-3.1`."""
+
+    code = "no_token"
+    status = 401
+    rule = "rfc6750 3.1"
+    log_level = logging.DEBUG
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The valid access token of a request."""
+
+    access: AccessToken
+    resource: Resource | None = None
+    """The protected resource that the request is for, if it is described."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers for the response."""
+
+
+class TokenVerifier(Protocol):
+    """What a guard asks: an authorization server of the same application, or whatever else verifies tokens."""
+
+    def verify(self, request: Request) -> Verified:
+        """Return the valid token of a request, whatever its scope.
+
+        Raises :exc:`NoToken` or :exc:`~flask_oauth2.InvalidToken`.
+        """
+        ...
+
+    def refuse(self, error: OAuth2Error, request: Request, required: Sequence[Alternatives]) -> Response:
+        """Return the answer to a request that is rejected, such as that of :func:`challenge`.
+
+        :param required: what each guard of the view requires.
+        """
+        ...
+
+
+_BEARER: Mapping[str, TokenType] = {"bearer": Bearer()}
+
+
+def read_value(request: Request, token_types: Mapping[str, TokenType] = _BEARER) -> tuple[str, str]:
+    """Return the scheme, in lower case, and the value of the one token of a request.
+
+    Raises :exc:`NoToken` if there is none, :exc:`InvalidRequest` for several, :exc:`InvalidToken` for a malformed one.
+    """
+    scheme, _, credentials = request.authorization.partition(" ")
+    name = scheme.lower()
+    token_type = token_types.get(name)
+    # "Clients MUST NOT use more than one method to transmit the token in each request", RFC 6750 section 2
+    value = None if request.body is None else request.form.get("access_token")
+    if token_type is None:
+        if value is None:
+            raise NoToken("no token came")
+        return "bearer", token_types["bearer"].read(value)
+    if value is not None:
+        raise InvalidRequest(
+            "the token came by more than one method",
+            rule="rfc6750 2",
+            cure="let the client send the token in the Authorization header alone",
+        )
+    return name, token_type.read(credentials.strip())
+
+
+def verify_audience(access: AccessToken, resource: Resource | None) -> None:
+    """Raise :exc:`InvalidToken` unless a token is for a resource; None is what belongs to no described resource.
+
+    "[The] protected resource MUST validate [...] that the access token was issued for it", oauth-v2-1 section 5.2.
+    """
+    wanted = () if resource is None else (resource.identifier,)
+    if access.audience == wanted or (resource is not None and resource.identifier in access.audience):
+        return
+    raise InvalidToken(
+        "the token is for another resource",
+        rule="rfc8707 2",
+        expected=f"a token for {resource.identifier}" if resource else "a token for no resource in particular",
+        came=" ".join(access.audience) or "one for no resource in particular",
+        cure="let the client name the resource by the parameter resource, in its authorization and token requests",
+    )
+
+
+def verify_scope(access: AccessToken, required: Alternatives) -> None:
+    """Raise :exc:`InsufficientScope` unless a token has all scope values of one of the alternatives."""
+    held = access.scope
+    for scope in required:
+        if set(scope).issubset(held):
+            return
+    if required:
+        raise InsufficientScope(
+            "the token lacks scope for this",
+            expected=" or ".join(map(" ".join, required)),
+            came=" ".join(held),
+            cure="let the client request the missing scope values, and register them for the client",
+        )
+
+
+def challenge(
+    error: OAuth2Error,
+    required: Iterable[Alternatives],
+    *,
+    realm: str = "oauth2",
+    schemes: Iterable[str] = ("Bearer",),
+    metadata_url: str | None = None,
+) -> Response:
+    """Return the challenge of :rfc:`6750#section-3` for each scheme, and the error as JSON.
+
+    :param required: what each guard requires: the challenge names the scope that the request needs in all.
+    :param metadata_url: the URL of the resource's metadata, :rfc:`9728#section-5.1`.
+    """
+    wanted = " ".join(dict.fromkeys(value for guard in required for scope in guard[:1] for value in scope))
+    # "the resource server SHOULD NOT include an error code or other error information"
+    parameters = {} if isinstance(error, NoToken) else error.parameters
+    members = {"realm": realm, **parameters}
+    if wanted and error.status != 400:
+        members["scope"] = wanted
+    if metadata_url is not None:
+        members["resource_metadata"] = metadata_url
+    text = ", ".join(f'{name}="{value}"' for name, value in members.items())
+    headers = {
+        "WWW-Authenticate": ", ".join(f"{scheme} {text}" for scheme in schemes),
+        "Cache-Control": "no-store",
+        **error.headers,
+    }
+    return Response(error.status, parameters or "", headers)
