@@ -31,10 +31,12 @@ from .messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Token, User
 from .resource.current_token import current_token
+from .resource.guard import ResourceServer
+from .resource.verify import NoToken, TokenVerifier, Verified, challenge, read_value
 from .resources import Resource
 from .stores.memory import MemoryStore
 from .tokens.answers import Issued
-from .tokens.bindings.base import ProofContext
+from .tokens.bindings.base import Binding, ProofContext
 from .values import hash_token
 
 __version__ = "0.1.0"
@@ -45,6 +47,7 @@ __all__ = [
     "Approval",
     "Authorization",
     "AuthorizationPending",
+    "Binding",
     "Call",
     "Client",
     "ConfigurationError",
@@ -66,23 +69,29 @@ __all__ = [
     "Issued",
     "LoginRequired",
     "MemoryStore",
+    "NoToken",
     "OAuth2Error",
     "OAuth2Provider",
     "Params",
     "ProofContext",
     "Request",
     "Resource",
+    "ResourceServer",
     "Response",
     "SlowDown",
     "TemporarilyUnavailable",
     "Token",
     "TokenGrant",
     "TokenRequest",
+    "TokenVerifier",
     "UnauthorizedClient",
     "UnsupportedGrantType",
     "UnsupportedResponseType",
     "User",
+    "Verified",
+    "challenge",
     "current_token",
     "hash_secret",
     "hash_token",
+    "read_value",
 ]

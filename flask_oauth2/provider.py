@@ -87,7 +87,7 @@ class OAuth2Provider(Registry, Protection):
             )
         super().__init__()
         self._guarded = GuardedFunctions()
-        self.owners = Owners(
+        self._owners = Owners(
             find_user=self._find_user, find_client=self._find_client, find_own_token=self._find_own_token
         )
         self._db = db
@@ -311,17 +311,17 @@ class OAuth2Provider(Registry, Protection):
         """Whether it is known where users sign in."""
         return bool(self.server.settings.login_view or login.login_view())
 
-    def register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
-        """See :meth:`.resource.protect.Protection.register_resource`."""
+    def _register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
+        """See :meth:`.resource.protect.Protection._register_resource`."""
         self._register("resources", resource.path, (resource, wsgi_app), f"the resource {resource.path}")
 
-    def resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
-        """See :meth:`.resource.protect.Protection.resources_of`."""
+    def _resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
+        """See :meth:`.resource.protect.Protection._resources_of`."""
         registered: Registered = app.extensions[EXTENSION].registered
         return registered.resources
 
-    def check_guard(self, guard: Guard) -> flask.Response | None:
-        """See :meth:`.resource.guard.Guards.check_guard`."""
+    def _check_guard(self, guard: Guard) -> flask.Response | None:
+        """See :meth:`.resource.guard.Guards._check_guard`."""
         verifier = self.verifier
         server = verifier.server
         settings, metrics = server.settings, server.events.metrics
@@ -331,21 +331,21 @@ class OAuth2Provider(Registry, Protection):
         answer: flask.Response | None = metrics.measure("resource", "", guard.run, *how)
         return answer
 
-    def note_guarded(self, function: Any, wrapper: Any) -> None:
-        """See :meth:`.resource.guard.Guards.note_guarded`, and :mod:`.resource.guard_order`."""
+    def _note_guarded(self, function: Any, wrapper: Any) -> None:
+        """See :meth:`.resource.guard.Guards._note_guarded`, and :mod:`.resource.guard_order`."""
         self._guarded.add(function, wrapper, find_caller())
 
     def _note_several(self, scope: tuple[str, ...]) -> None:
         self._several[f"{scope} in {_caller()}"] = None
 
-    def find_misplaced_guards(self, app: flask.Flask) -> list[str]:
+    def _find_misplaced_guards(self, app: flask.Flask) -> list[str]:
         """Return a sentence for each view of an application that was registered without its guard."""
         return list(self._guarded.find_misplaced(app, self._apps))
 
     def _check_guards(self) -> None:
         """Before the first request: raise :exc:`ConfigurationError` if a guard stands above its route."""
         app = web.current_app()
-        misplaced = self.find_misplaced_guards(app)
+        misplaced = self._find_misplaced_guards(app)
         if misplaced:
             raise ConfigurationError("; ".join(misplaced))
         # another list, as other threads may be going through this one
@@ -379,7 +379,7 @@ class OAuth2Provider(Registry, Protection):
         chosen = storage.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
         open_store, replica = chosen.choose_store(app, settings), chosen.choose_replica(app, settings)
-        server = self.assemble(app, settings, open_store, parts, replica=replica)
+        server = self._assemble(app, settings, open_store, parts, replica=replica)
         if parts.usergetter is not None and "password" not in settings.grant_types:
             log.warning(
                 "a usergetter is registered, but nothing asks it: OAUTH2_GRANT_TYPES does not name password, a grant "
@@ -396,7 +396,7 @@ class OAuth2Provider(Registry, Protection):
         self._setup = None
         return server
 
-    def assemble(
+    def _assemble(
         self,
         app: flask.Flask,
         settings: Settings,
@@ -407,7 +407,7 @@ class OAuth2Provider(Registry, Protection):
         """Build a server of an application, with its protected resources and guards, on a store."""
         if not settings.secret_keys:
             raise ConfigurationError("flask_oauth2 needs the application's SECRET_KEY, for its consent page: set one")
-        resources = self.resources_of(app).values()
+        resources = self._resources_of(app).values()
         described, elsewhere, is_open_elsewhere = collect_scopes(app, [resource for resource, _ in resources])
         return build(
             settings,

@@ -369,6 +369,12 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+def _header(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9-]*", value):
+        raise ConfigurationError(f"{name} must be the name of a header, such as X-Client-Cert, not {value!r}")
+    return value
+
+
 def _uri(name: str, value: Any) -> str:
     if not isinstance(value, str):  # the text of SQLAlchemy's URL has no password
         raise ConfigurationError(f"{name} must be text, such as postgresql+psycopg://user@host/name")
@@ -450,6 +456,7 @@ _CHECKS: dict[str, Any] = {
     "token_cache": _seconds(0, 60),
     "token_in_body": _flag,
     "guard_checks_user": _flag,
+    "client_certificate_header": _header,
     "realm": _text,
     "throttle_failures": _seconds(1, 1_000_000),
     "throttle_window": _seconds(1, _TEN_YEARS),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from typing import Any
+from urllib.parse import quote
+
 import pytest
 
-from flask_oauth2 import InvalidRequest
+from flask_oauth2 import InvalidRequest, Request
 from flask_oauth2.messages import MOST_PARAMETERS, Params
 
 
@@ -72,3 +76,59 @@ def test_a_long_name_is_not_repeated_in_the_answer() -> None:
     with pytest.raises(InvalidRequest) as caught:
         Params(name + b"=1&" + name + b"=2").refuse_repeated()
     assert len(caught.value.description) < 100
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\nAgME\n-----END CERTIFICATE-----\n"
+
+
+def make_request(certificate_text: str = "", path: str = "/token") -> Request:
+    return Request(
+        "POST", path, {}, b"", None, "/eu", scheme="https", host="login.example", certificate_text=certificate_text
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [("/token", "https://login.example/eu/token"), ("/a b/é", "https://login.example/eu/a%20b/%C3%A9")],
+)
+def test_a_request_has_its_url(path: str, url: str) -> None:
+    assert make_request(path=path).url == url
+
+
+@pytest.mark.parametrize("text", [PEM, quote(PEM), PEM.replace("\n", " "), ":MIIBAgME:"])
+def test_a_request_has_the_certificate_of_its_client(text: str) -> None:
+    assert make_request(text).certificate == b64decode("MIIBAgME")
+    assert make_request().certificate is None
+
+
+@pytest.mark.parametrize(
+    "text", ["MIIBAgME", ":MII\u00e9:", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"]
+)
+def test_text_that_is_no_certificate_is_rejected(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be read"):
+        _ = make_request(text).certificate
+
+
+@pytest.mark.parametrize(
+    ("option", "environ", "seen"),
+    [
+        (None, {"SSL_CLIENT_CERT": PEM}, True),
+        (None, {"HTTP_X_CERT": ":MIIBAgME:"}, False),
+        ("X-Cert", {"HTTP_X_CERT": ":MIIBAgME:"}, True),
+        ("X-Cert", {"SSL_CLIENT_CERT": PEM}, False),
+    ],
+)
+def test_the_certificate_is_of_the_environment_or_of_one_header(
+    new_site: Any, option: str | None, environ: dict[str, str], seen: bool
+) -> None:
+    site = new_site(**({"OAUTH2_CLIENT_CERTIFICATE_HEADER": option} if option else {}))
+    certificates = []
+
+    @site.provider.register_answer_members
+    def note(issued: Any) -> None:
+        certificates.append(issued.request.certificate)
+
+    auth = ("web", site.add_client())
+    form = {"grant_type": "client_credentials"}
+    assert site.http.post("/oauth/token", data=form, auth=auth, environ_overrides=environ).status_code == 200
+    assert certificates == [b64decode("MIIBAgME") if seen else None]

@@ -12,7 +12,7 @@ from .base import Examined, Finding, error, note, several
 
 def misplaced(examined: Examined) -> Iterator[Finding]:
     """Report views that were registered without their guard, :rfc:`6750#section-2`."""
-    for mistake in examined.provider.find_misplaced_guards(examined.app):
+    for mistake in examined.provider._find_misplaced_guards(examined.app):
         what, _, cure = mistake.partition(": ")
         yield error(what, "rfc6750 2", cure)
 

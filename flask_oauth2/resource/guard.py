@@ -29,7 +29,7 @@ _NOTHING: tuple[None, None] = (None, None)
 class Guards(ABC):
     """Makes guards that use one verifier. :class:`ResourceServer` has one of its own."""
 
-    owners = Owners()
+    _owners = Owners()
 
     @property
     @abstractmethod
@@ -69,11 +69,11 @@ class Guards(ABC):
             self._note_several(scope)
         return Guard(self, parse_requirement(scope, any_of), optional)
 
-    def check_guard(self, guard: Guard) -> flask.Response | None:
+    def _check_guard(self, guard: Guard) -> flask.Response | None:
         """Run a guard for the current request. Return the answer if it rejects the request."""
         return guard.run(self.verifier)
 
-    def note_guarded(self, function: Any, wrapper: Any) -> None:  # noqa: B027  optional
+    def _note_guarded(self, function: Any, wrapper: Any) -> None:  # noqa: B027  optional
         """Remember a function and what a guard has made of it."""
 
     def _note_several(self, scope: tuple[str, ...]) -> None:  # noqa: B027  optional
@@ -112,7 +112,7 @@ class Guard:
             guarded.decorators = [*guarded.decorators, self]
             return guarded
         view = cast("Callable[..., Any]", guarded)
-        check = partial(self._guards.check_guard, self)
+        check = partial(self._guards._check_guard, self)
 
         if iscoroutinefunction(view):
 
@@ -129,12 +129,12 @@ class Guard:
                 return view(*args, **kwargs) if refused is None else refused
 
         setattr(wrapper, MARK, self)
-        self._guards.note_guarded(view, wrapper)
+        self._guards._note_guarded(view, wrapper)
         return cast("Guarded", wrapper)
 
     def check(self) -> flask.Response | None:
         """Set ``current_token``. Return the answer if the request is rejected."""
-        return self._guards.check_guard(self)
+        return self._guards._check_guard(self)
 
     def check_unless_options(self) -> flask.Response | None:
         """Check the request unless Flask itself answers it: browsers send OPTIONS without a token."""
@@ -183,7 +183,7 @@ class Guard:
                 raise
             request.environ[web.TOKEN] = verifier, None
             return None
-        token = CurrentToken(verified, verifier, sent, self._guards.owners)
+        token = CurrentToken(verified, verifier, sent, self._guards._owners)
         request.environ[web.TOKEN] = verifier, token
         if verified.headers:
             flask.after_this_request(partial(_add_headers, verified.headers))
@@ -221,5 +221,5 @@ def guards_before(app: flask.Flask, endpoint: str) -> list[Guard]:
     parts = endpoint.split(".")[:-1]
     names = [None, *(".".join(parts[: size + 1]) for size in range(len(parts)))]
     functions = (function for name in names for function in app.before_request_funcs.get(name, ()))
-    owners = (getattr(function, "__self__", None) for function in functions)
+    _owners = (getattr(function, "__self__", None) for function in functions)
     return [owner for owner in owners if isinstance(owner, Guard)]

@@ -27,11 +27,11 @@ class Protection(Guards):
     """Describes parts of an application as protected resources, and guards them."""
 
     @abstractmethod
-    def register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
+    def _register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
         """Register a protected resource, and what is mounted there."""
 
     @abstractmethod
-    def resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
+    def _resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
         """Return the protected resources of an application by path."""
 
     def protect_resource(
@@ -109,11 +109,11 @@ class Protection(Guards):
             raise ConfigurationError(
                 f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
             )
-        self.register_resource(resource, wsgi_app)
+        self._register_resource(resource, wsgi_app)
 
     def _mount(self, app: flask.Flask, path: str) -> None:
         """Guard a resource of an application, and let what is mounted there answer."""
-        resource, wsgi_app = self.resources_of(app)[path]
+        resource, wsgi_app = self._resources_of(app)[path]
         hooks = app.before_request_funcs.setdefault(None, [])
         if self._guard_resources not in hooks:
             hooks.append(self._guard_resources)
@@ -123,7 +123,7 @@ class Protection(Guards):
     def _guard_resources(self) -> flask.Response | None:
         """Before each request: what is in a protected resource needs a token."""
         request = web.current_request()
-        resources = self.resources_of(web.current_app())
+        resources = self._resources_of(web.current_app())
         endpoint = request.endpoint or ""
         described = innermost([resource for resource, _ in resources.values()], request.path)
         if described is None or described.path == "/" or endpoint.startswith("oauth2."):

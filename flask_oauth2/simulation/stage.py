@@ -123,7 +123,7 @@ def set_stage(app: flask.Flask, user_id: str) -> Iterator[Stage]:
     filed: dict[str, Client] = {}
     parts = _without_setters(installed.registered.parts, filed)
     settings = replace(Settings.load(app.config, warns=False), metrics=None, replica=None)
-    server = provider.assemble(app, settings, MemoryStore, parts, clock=clock)
+    server = provider._assemble(app, settings, MemoryStore, parts, clock=clock)
     server.events = events = StagedEvents()
     server.policies.user_is_active = lambda _: True  # the person of the simulation is no user of the application
     server.issuer = server.issuer or _NO_ISSUER
