@@ -61,9 +61,12 @@ class Client:
     withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
-    def is_vetted(self) -> bool:
-        """Whether somebody who answers for this site has registered it."""
-        return not self.registered_by
+    def is_unverified(self) -> bool:
+        """Return whether the client registered itself, or a developer or a metadata document describes it.
+
+        The operator of the application has registered and thereby verified all others.
+        """
+        return bool(self.registered_by)
 
     @property
     def is_self_registered(self) -> bool:

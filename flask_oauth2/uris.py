@@ -1,19 +1,17 @@
-"""Redirect URIs: which may be registered, which a request may name, and how an answer is added to one.
+"""Redirect URIs: which ones clients may register, and how the parameters of an answer are added to one.
 
-Matching is by exact string (:rfc:`9700#section-2.1`); only the port of a native application's loopback URI is free
-(:rfc:`8252#section-7.3`). As RFC 9700 and current clients do, the name ``localhost`` counts as loopback.
+As in RFC 9700 and in current clients, the name ``localhost`` counts as loopback.
+:mod:`flask_oauth2.checks.redirect_uri` matches the URI of a request.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, quote
 
 from . import urls
-from .errors import InvalidGrant, InvalidRequest, update_client
-from .records import Client, Grant
+from .records import Client
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
 _LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)", re.IGNORECASE)
@@ -125,45 +123,6 @@ def opens_application(uri: str) -> bool:
     return bool(urls.scheme_of(uri)) and not urls.is_web(uri)
 
 
-def choose(client: Client, requested: str | None) -> str:
-    """The URI that an answer goes to. Raises :exc:`InvalidRequest`, to be shown to the user and never redirected."""
-    registered = client.redirect_uris
-    if requested is None:
-        if len(registered) == 1:
-            return registered[0]
-        raise InvalidRequest(
-            "redirect_uri is missing",
-            rule="rfc6749 3.1.2.3",
-            expected=f"one of {len(registered)} registered URIs",
-            cure="let the client send the redirect URI that it has registered",
-        )
-    if requested in registered or (client.application_type == "native" and _differs_by_port(requested, registered)):
-        return requested
-    raise InvalidRequest(
-        "redirect_uri is not registered for this client",
-        rule="rfc9700 2.1",
-        expected=" or ".join(registered) or "a registered URI; the client has none",
-        came=requested,
-        cure=_cure(client, requested),
-    )
-
-
-def verify_redirect(grant: Grant, redirect_uri: str | None) -> None:
-    """The token request names the URI of the authorization request, :rfc:`6749#section-4.1.3`.
-
-    It may be left out where PKCE binds the code, oauth-v2-1 section 10.2.
-    """
-    if redirect_uri is None and grant.challenge is not None:
-        return
-    if redirect_uri != grant.redirect_uri:
-        raise InvalidGrant(
-            "redirect_uri differs from that of the authorization request",
-            rule="rfc6749 4.1.3",
-            expected=grant.redirect_uri or "none, as none was sent before",
-            came=redirect_uri,
-        )
-
-
 def add_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
     """``uri`` with parameters added to its query, which is kept as it is."""
     separator = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
@@ -215,40 +174,13 @@ def is_interceptable(uri: str) -> bool:
     return not urls.is_https(uri)
 
 
-def _cure(client: Client, requested: str) -> str:
-    """What to do about a URI that is not registered: how it differs from the nearest that is."""
-    known = "".join(f"--redirect-uri {shlex.quote(uri)} " for uri in client.redirect_uris)
-    register = f"{update_client(client.client_id, f'{known}--redirect-uri URI')}, if URI is one of the client"
-    for uri in client.redirect_uris:
-        difference = _difference(requested, uri)
-        if difference:
-            return f"the URI that came differs from {uri} by {difference}; let the client send that one, or {register}"
-    return f"register it: {register}"
-
-
-def _difference(requested: str, registered: str) -> str | None:
-    """By what alone two URIs differ, in words."""
-    if requested.rstrip("/") == registered.rstrip("/"):
-        return "a slash at the end"
-    if requested.lower() == registered.lower():
-        return "upper and lower case"
-    one, other = urls.parse(requested), urls.parse(registered)
-    if one is None or other is None:
-        return None
-    if one.hostname == other.hostname and one._replace(netloc="") == other._replace(netloc=""):
-        return "its port; only the loopback URIs of native applications (--native) may have any"
-    for part, name in (("scheme", "its scheme"), ("query", "its query"), ("netloc", "its host")):
-        if one._replace(**{part: ""}) == other._replace(**{part: ""}):
-            return name
-    return None
-
-
-def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:
+def differs_by_port(requested: str, registered: Sequence[str]) -> bool:
+    """Return whether a loopback URI differs from one of the registered URIs in its port at most."""
     if not _LOOPBACK.match(requested) or urls.parse(requested) is None:
         return False
     return without_port(requested) in [without_port(uri) for uri in registered if _LOOPBACK.match(uri)]
 
 
 def without_port(uri: str) -> str:
-    """The same without its port, where it is a loopback URI."""
+    """Return a loopback URI without its port, and any other URI as it is."""
     return _LOOPBACK.sub(r"\1", uri)

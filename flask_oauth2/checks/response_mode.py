@@ -1,24 +1,30 @@
-"""How an authorization response travels: query, fragment or form_post."""
+"""The ``response_mode`` parameter: how an authorization response travels, by query, fragment or form_post."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidRequest
-from ..messages import Params
+from .request import AuthorizationRequest
+
+if TYPE_CHECKING:
+    from ..server import Server
 
 MODES = ("query", "fragment", "form_post")
 
 
-def read(params: Params, defaults: Iterable[str]) -> str:
-    """The mode of all answers to a request, errors too (Multiple Response Types, section 2.1).
+def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
+    """Read the mode of all answers to the request, of errors too (Multiple Response Types, section 2.1).
 
-    ``defaults`` are those of the response types; where one is ``fragment``, ``query`` would leak what it carries
-    (section 3). Raises :exc:`InvalidRequest`, to be shown to the user: the client could not be told.
+    The default is that of the response types. Raise :exc:`InvalidRequest`, which the user sees, as the client could not
+    receive it.
     """
-    default = "fragment" if "fragment" in defaults else "query"
-    mode = params.get("response_mode") or default
-    if mode not in MODES or (mode == "query" and default == "fragment"):
+    offered, names = server.offer.response_types, (draft.params.once("response_type") or "").split(" ")
+    is_fragment = any(name in offered and offered[name].mode == "fragment" for name in names)
+    default = "fragment" if is_fragment else "query"
+    mode = draft.params.get("response_mode") or default
+    # for response types whose default is the fragment, "the query encoding MUST NOT be used", section 5
+    if mode not in MODES or (mode == "query" and is_fragment):
         raise InvalidRequest(
             "response_mode is not supported here",
             rule="oauth-v2-multiple-response-types-1_0 2.1",
@@ -26,4 +32,4 @@ def read(params: Params, defaults: Iterable[str]) -> str:
             came=mode,
             cure="let the client leave out response_mode, or send one that the metadata document names",
         )
-    return mode
+    return draft._replace(response_mode=mode)

@@ -1,32 +1,32 @@
-"""The device authorization endpoint, :rfc:`8628#section-3.1`: a device asks for two codes."""
+"""The device authorization endpoint, :rfc:`8628#section-3.1`: a device requests a device code and a user code."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from .. import signals, uris, user_codes, values
-from ..checks import audience as audience_check
-from ..checks import scope as scope_check
+from ..checks.request import AuthorizationRequest
 from ..clients import authenticate
 from ..clients.throttle import spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Request, Response
-from ..records import Grant
+from ..records import Client, Grant
 from ..settings import DEVICE_CODE
+from .authorization.checks import GRANT_CHECKS, run
 
 if TYPE_CHECKING:
     from ..server import Server
 
 MOST_CODES = 100_000
-"""Codes that public clients may get within an hour, a tenth of them from one network; each is a row."""
+"""Codes that public clients may receive within an hour, a tenth of them in one network. Each is a row."""
 
 _TRIES = 5
-"""How often a user code is drawn that another device may have."""
+"""How often a user code is generated that another device has already."""
 
 
 def respond(server: Server, request: Request) -> Response:
-    """Who is it, what do they want: the codes, and where the user is to go."""
+    """Authenticate the client, check what it asks for, and return the codes and the page that the user must visit."""
     if DEVICE_CODE not in server.settings.grant_types:
         raise UnsupportedGrantType(
             "the device authorization grant is not offered",
@@ -35,21 +35,12 @@ def respond(server: Server, request: Request) -> Response:
         )
     form, now = request.form, server.clock()
     client = authenticate(server, request, form, now)
-    if DEVICE_CODE not in client.grant_types:
-        options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
-        raise UnauthorizedClient(
-            "the client may not use the device authorization grant",
-            rule="rfc8628 3.1",
-            expected=f"one of {', '.join(client.grant_types)}",
-            cure=f"name all that it may use: {update_client(client.client_id, options)}",
-        )
-    if not client.is_confidential:  # whom anybody can name, or pass for
+    _check_grant_type(client)
+    if not client.is_confidential:  # anyone can send the client_id of a public client
         spend_quota(server, "device codes", MOST_CODES, now, address=request.address)
-    scope = scope_check.read(form, client, server.settings)
-    resource = audience_check.read(form, scope, server.resources(request.mount)) if server.described else ()
-    asked = {"client_id": client.client_id, "scope": " ".join(scope), **({"resource": resource} if resource else {})}
-    device_code, user_code = _file(server, asked, now)
-    server.tell(signals.device_code_issued, client_id=client.client_id, scope=scope)
+    asked = run(GRANT_CHECKS, AuthorizationRequest(form, request, client=client), server)
+    device_code, user_code = _issue_codes(server, asked, now)
+    server.tell(signals.device_code_issued, client_id=client.client_id, scope=asked.scope)
     verification_uri = server.url("device", request.mount)
     members = {
         "device_code": device_code,
@@ -62,9 +53,24 @@ def respond(server: Server, request: Request) -> Response:
     return Response(200, members, NO_STORE)
 
 
-def _file(server: Server, asked: dict[str, Any], now: float) -> tuple[str, str]:
-    """A device code and a user code that no other device has; what is asked for waits with them."""
+def _check_grant_type(client: Client) -> None:
+    if DEVICE_CODE in client.grant_types:
+        return
+    options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
+    raise UnauthorizedClient(
+        "the client may not use the device authorization grant",
+        rule="rfc8628 3.1",
+        expected=f"one of {', '.join(client.grant_types)}",
+        cure=f"name all that it may use: {update_client(client.client_id, options)}",
+    )
+
+
+def _issue_codes(server: Server, asked: AuthorizationRequest, now: float) -> tuple[str, str]:
+    """Return a device code and a user code that no other device has, saved together with the request."""
     settings = server.settings
+    parameters: dict[str, Any] = {"client_id": asked.client.client_id, "scope": " ".join(asked.scope)}
+    if asked.resource:
+        parameters["resource"] = asked.resource
     for _ in range(_TRIES):
         device_code, key = values.mint(settings.prefixes["device_code"], values.stamp(now))
         code = user_codes.new()
@@ -72,7 +78,7 @@ def _file(server: Server, asked: dict[str, Any], now: float) -> tuple[str, str]:
         grant = Grant(
             key=key,
             kind=KIND,
-            parameters=asked,
+            parameters=parameters,
             expires_at=int(now) + settings.device_code_lifetime,
             user_code_key=user_code_key,
             interval=settings.device_interval,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import scopes, values
-from ..checks import audience as audience_check
+from ..checks import resource as resource_check
 from ..checks import scope as scope_check
+from ..checks.request import AuthorizationRequest
 from ..messages import Params, Request
 from ..records import Authorization, Claims, Client, Grant, Token, identify
 from ..scopes import Scope
@@ -51,7 +52,7 @@ class TokenRequest:
             allowed = scopes.parse_option(scope)
         resource: tuple[str, ...] = ()
         if self.server.described:
-            resource = audience_check.read(self.form, allowed, self.server.resources(self.request.mount))
+            resource = resource_check.read(self.form, allowed, self.server.resources(self.request.mount))
         return Authorization(
             id=values.new_family(max(self.now, self.server.last_revocation.first_moment)),
             client_id=self.client.client_id,
@@ -96,26 +97,22 @@ class GrantType(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An authorization request that the user allowed."""
+    """An authorization request that the user has allowed."""
 
-    request: Request
-    params: Params
-    client: Client
-    redirect_uri: str
-    challenge: str | None
+    request: AuthorizationRequest
     authorization: Authorization
     now: float
     answer_id: str | None = None
-    """Names the answer of the user, so that a form that is sent twice gets one code; None without a form."""
+    """The random ID of the form that the user has sent, so that a form that is sent twice gives one code."""
 
 
 class ResponseType(Protocol):
-    """What the authorization endpoint answers with, :rfc:`6749#section-3.1.1`."""
+    """A part of the answer of the authorization endpoint, :rfc:`6749#section-3.1.1`."""
 
     name: str
 
     grant_type: str
-    """The grant that a client must have to ask for it."""
+    """The grant type that a client must be registered for."""
 
     mode: str
     """The default response mode: ``query`` or ``fragment``."""
@@ -123,5 +120,5 @@ class ResponseType(Protocol):
     def respond(
         self, server: Server, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant | Token, ...]]:
-        """Parameters to add to the answer so far, and what is to be filed with them."""
+        """Return the parameters that it adds to the ``answer`` so far, and the rows to save with them."""
         ...

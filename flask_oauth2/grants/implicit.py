@@ -1,5 +1,6 @@
-"""The implicit grant, :rfc:`6749#section-4.2`: an access token in the fragment. :rfc:`9700#section-2.1.2` advises
-against it, so it is there only where ``OAUTH2_GRANT_TYPES`` names it.
+"""The implicit grant, :rfc:`6749#section-4.2`: an access token in the fragment.
+
+:rfc:`9700#section-2.1.2` advises against it, so the server offers it only if ``OAUTH2_GRANT_TYPES`` names it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ DISCOURAGED = (
 
 
 class ImplicitToken:
-    """An answer with an access token and no refresh token, section 4.2.2."""
+    """The response type ``token``: an access token and no refresh token, section 4.2.2."""
 
     name = "token"
     grant_type = "implicit"
@@ -30,7 +31,8 @@ class ImplicitToken:
     def respond(
         self, server: Server, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Token, ...]]:
-        """The members of a token answer, as text."""
-        issue = Issue(approval.authorization)
-        members, _, filed = mint(server, approval.request, approval.params, approval.client, issue, approval.now)
-        return {name: str(value) for name, value in members.items()}, filed
+        """Return the members of a token response, as text."""
+        request, issue = approval.request, Issue(approval.authorization)
+        members, _, rows = mint(server, request.http, request.params, request.client, issue, approval.now)
+        # "The authorization server MUST NOT issue a refresh token": Issue.refresh is false
+        return {name: str(value) for name, value in members.items()}, rows

@@ -69,7 +69,7 @@ def _show(provider: OAuth2Provider, server: Server) -> Response:
             uri=metadata.get("client_uri"),
             site=site_of(shown) if shown else "",
             logo_uri=metadata.get("logo_uri"),
-            is_unverified=client is None or not client.is_vetted,
+            is_unverified=client is None or client.is_unverified,
             scopes=describe(server, consent.scope),
             granted_at=datetime.fromtimestamp(consent.granted_at, UTC),
             used_at=datetime.fromtimestamp(consent.used_at, UTC),

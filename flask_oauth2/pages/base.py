@@ -11,9 +11,9 @@ from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from .. import login, values
-from ..clients.throttle import spend_quota
+from ..endpoints.authorization.saved import PATIENCE
 from ..errors import InvalidRequest, OAuth2Error
-from ..records import Grant, User
+from ..records import User
 from . import translations
 
 if TYPE_CHECKING:
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     from ..provider import OAuth2Provider
     from ..server import Server
-
-PATIENCE = 3600
-"""Seconds that a person has to sign in and to decide."""
-
-MOST_KEPT = 10_000
-"""Requests and forms of visitors that are saved within an hour, at most a tenth of them of one network."""
-
-LONGEST_KEPT = 16 * 1024
-"""Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
 
 _SESSION_KEY = "_flask_oauth2"
 
@@ -112,19 +103,6 @@ def describe_error(server: Server, error: OAuth2Error, error_id: str) -> dict[st
             "cures": server.cures(error),
         }
     return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
-
-
-def keep(server: Server, kind: str, parameters: dict[str, Any], address: str) -> str:
-    """File what was sent while somebody signs in: the name of the row, which is good for :data:`PATIENCE`.
-
-    Raises :exc:`~.errors.TemporarilyUnavailable` (429) where too much came from ``address``: anybody can send it.
-    """
-    now = server.clock()
-    spend_quota(server, "kept requests", MOST_KEPT, now, address=address)
-    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
-    kept = Grant(key=key, kind=kind, parameters=parameters, expires_at=int(now) + PATIENCE)
-    server.store.issue(None, [kept], int(now))
-    return name
 
 
 def write_ticket(server: Server, purpose: str, user: User, content: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Clients as pages show them: what an unverified client says about itself is shown as far as its host stands for it.
+"""Clients as pages show them: of an unverified client only what its host vouches for.
 
 Dynamic registration, metadata documents and developers write names, links and logos that nobody has verified. "The
 authorization server [...] MUST treat all client metadata as self-asserted", :rfc:`7591#section-5`.
@@ -35,8 +35,8 @@ def vouched(server: Server, client: Client, redirect_uri: str | None = None) -> 
 
     def may_show(name: str, page: Any) -> bool:
         if name == "logo_uri":
-            return client.is_vetted and uris.web_origin(page) == uris.web_origin(server.origin)
-        if client.is_vetted:
+            return not client.is_unverified and uris.web_origin(page) == uris.web_origin(server.origin)
+        if not client.is_unverified:
             return True
         hosts = (redirect_uri, client.client_id if find_host(client) else None)
         return any(host is not None and uris.is_of_host(page, host) for host in hosts)
@@ -58,7 +58,7 @@ def describe_client(server: Server, client: Client, redirect_uri: str | None = N
         "client_name": name_of(client, client.client_id),
         "client_host": find_host(client),
         "client_site": site_of(shown),
-        "is_unverified": not client.is_vetted,
+        "is_unverified": client.is_unverified,
         "place": uris.host_and_port(redirect_uri or ""),
         "opens_application": redirect_uri is not None and uris.opens_application(redirect_uri),
     }

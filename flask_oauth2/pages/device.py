@@ -96,7 +96,7 @@ def _decide(provider: OAuth2Provider, server: Server, form: Params) -> Response:
     client = verification.decide(server, values.from_text(content["key"]), user, is_allowed, now)
     flask.session[_DECIDED] = {
         "client_name": name_of(client, client.client_id),
-        "is_unverified": not client.is_vetted,
+        "is_unverified": client.is_unverified,
         "is_allowed": is_allowed,
     }
     return redirect(_url(""))

@@ -9,7 +9,7 @@ from logging import INFO
 from typing import TYPE_CHECKING, Any
 
 from .. import signals, values
-from ..checks import audience as audience_check
+from ..checks import resource as resource_check
 from ..errors import (
     ConfigurationError,
     InvalidClient,
@@ -123,7 +123,7 @@ def mint(
     scope = authorization.scope if issue.scope is None else issue.scope
     audience = authorization.resource
     if server.described:
-        audience, scope = audience_check.choose(params, authorization, scope, server.resources(request.mount))
+        audience, scope = resource_check.choose(params, authorization, scope, server.resources(request.mount))
     if client.withheld and issue.spend is not None:
         scope = _left(scope, client, issue.spend)
     fields: dict[str, Any] = {

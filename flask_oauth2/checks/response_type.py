@@ -1,0 +1,40 @@
+"""The ``response_type`` parameter, :rfc:`6749#section-3.1.1`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import UnauthorizedClient, UnsupportedResponseType, update_client
+from .request import AuthorizationRequest
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+
+def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
+    """Read the response types, in the order in which the server issues them.
+
+    Raise :exc:`~flask_oauth2.errors.InvalidRequest` if the parameter is missing, :exc:`UnsupportedResponseType` for a
+    type or a combination that the server does not offer, :exc:`UnauthorizedClient` for one that is not the client's.
+    """
+    text, client, offer = draft.params.require("response_type"), draft.client, server.offer
+    # "the order of response types does not matter"
+    wanted = frozenset(text.split(" "))
+    types = tuple(name for name in offer.response_types if name in wanted)
+    if len(types) < len(wanted) or types not in offer.response_type_sets:
+        raise UnsupportedResponseType(
+            "response_type is not supported",
+            expected=f"one of {', '.join(map(' '.join, offer.response_type_sets))}",
+            came=text,
+            cure="let the client send response_type=code",
+        )
+    has_grants = all(offer.response_types[name].grant_type in client.grant_types for name in types)
+    if not has_grants or wanted not in [frozenset(allowed.split(" ")) for allowed in client.response_types]:
+        raise UnauthorizedClient(
+            "the client may not use this response_type",
+            rule="rfc6749 4.1.2.1",
+            expected=f"one of {', '.join(client.response_types)}, with the grant of each",
+            came=text,
+            cure=update_client(client.client_id, "--response-type … --grant-type …, with all"),
+        )
+    return draft._replace(response_types=types)
