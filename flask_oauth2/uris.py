@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from urllib.parse import parse_qsl, quote
+from urllib.parse import SplitResult, parse_qsl, quote
 
 from . import urls
 from .records import Client
@@ -83,12 +83,20 @@ def check_registration(uri: str) -> None:
     if _ANSWER_PARAMETERS & {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
         raise ValueError(f"has a query parameter that answers use: {', '.join(sorted(_ANSWER_PARAMETERS))}")
     if parts.scheme in urls.WEB_SCHEMES:
-        fault = urls.find_host_fault(uri)
-        if fault is not None:
-            raise ValueError(fault)
-        if not urls.is_https(uri) and not urls.is_loopback(uri):
-            raise ValueError("must begin with https://; http is for loopback addresses only")
-        return
+        _check_web(uri)
+    else:
+        _check_private_use(parts)
+
+
+def _check_web(uri: str) -> None:
+    fault = urls.find_host_fault(uri)
+    if fault is not None:
+        raise ValueError(fault)
+    if not urls.is_https(uri) and not urls.is_loopback(uri):
+        raise ValueError("must begin with https://; http is for loopback addresses only")
+
+
+def _check_private_use(parts: SplitResult) -> None:
     if "@" in parts.netloc:
         raise ValueError("holds user information before the host")
     if "%" in parts.netloc:
@@ -135,12 +143,13 @@ def add_fragment(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
 
 
 def encode(parameters: Iterable[tuple[str, str]]) -> str:
-    """Parameters percent-encoded, spaces too, which every parser reads."""
-    return "&".join([f"{_encode(name)}={_encode(value)}" for name, value in parameters])
-
-
-def _encode(text: str) -> str:
-    return text if _UNRESERVED(text) else quote(text, safe="")
+    """Return the parameters percent-encoded, spaces too, as every parser reads them."""
+    encoded = []
+    for name, value in parameters:
+        if not _UNRESERVED(name):
+            name = quote(name, safe="")
+        encoded.append(f"{name}={value if _UNRESERVED(value) else quote(value, safe='')}")
+    return "&".join(encoded)
 
 
 origin = urls.origin

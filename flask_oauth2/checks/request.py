@@ -35,6 +35,9 @@ class AuthorizationRequest(NamedTuple):
     saved: Grant | None = None
     """The saved request that ``request_uri`` names. The answer consumes it."""
 
+    request_uri: str | None = None
+    """The name of a saved request, or the URI of a request object."""
+
     redirect_uri: str = ""
     """The URI that the answer goes to, also if the request names none."""
 

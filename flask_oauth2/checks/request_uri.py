@@ -40,7 +40,7 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
             cure="let the client push the parameters themselves",
         )
     if not uri.startswith(PREFIX):
-        return draft  # see check_support: the client receives that error
+        return draft._replace(request_uri=uri)  # see check_support: the client receives that error
     saved = server.store.get_grant(values.key(uri.removeprefix(PREFIX)), KIND)
     # "The request URI value MUST be bound to the client that posted the authorization request", section 2.2
     if saved is None or saved.parameters["client_id"] != draft.client.client_id:
@@ -58,7 +58,7 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
         )
     # "MUST only use the parameters in the Request Object, even if the same parameter is provided in the query",
     # :rfc:`9101#section-6.3`
-    return draft._replace(params=Params(saved.parameters["query"].encode()), saved=saved)
+    return draft._replace(params=Params(saved.parameters["query"].encode()), saved=saved, request_uri=uri)
 
 
 def is_saved(params: Params) -> bool:
@@ -68,12 +68,11 @@ def is_saved(params: Params) -> bool:
 
 def check_support(draft: AuthorizationRequest, _: Server) -> AuthorizationRequest:
     """Raise :exc:`RequestURINotSupported` for the URI of a request object, which the client has written itself."""
-    uri = None if draft.saved else draft.params.get("request_uri")
-    if uri is not None:
+    if draft.request_uri is not None and draft.saved is None:
         raise RequestURINotSupported(
             "request_uri must name a request that this server has saved",
             expected=f"{PREFIX}…",
-            came=uri,
+            came=draft.request_uri,
             cure="let the client send the parameters themselves",
         )
     return draft

@@ -20,11 +20,13 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
     receive it.
     """
     offered, names = server.offer.response_types, (draft.params.once("response_type") or "").split(" ")
-    is_fragment = any(name in offered and offered[name].mode == "fragment" for name in names)
-    default = "fragment" if is_fragment else "query"
+    default = "query"
+    for name in names:
+        if name in offered and offered[name].mode == "fragment":
+            default = "fragment"
     mode = draft.params.get("response_mode") or default
     # for response types whose default is the fragment, "the query encoding MUST NOT be used", section 5
-    if mode not in MODES or (mode == "query" and is_fragment):
+    if mode not in MODES or (mode == "query" and default == "fragment"):
         raise InvalidRequest(
             "response_mode is not supported here",
             rule="oauth-v2-multiple-response-types-1_0 2.1",

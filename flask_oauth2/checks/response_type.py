@@ -20,7 +20,7 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
     text, client, offer = draft.params.require("response_type"), draft.client, server.offer
     # "the order of response types does not matter"
     wanted = frozenset(text.split(" "))
-    types = tuple(name for name in offer.response_types if name in wanted)
+    types = tuple(filter(wanted.__contains__, offer.response_types))
     if len(types) < len(wanted) or types not in offer.response_type_sets:
         raise UnsupportedResponseType(
             "response_type is not supported",
@@ -28,8 +28,8 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
             came=text,
             cure="let the client send response_type=code",
         )
-    has_grants = all(offer.response_types[name].grant_type in client.grant_types for name in types)
-    if not has_grants or wanted not in [frozenset(allowed.split(" ")) for allowed in client.response_types]:
+    has_type = text in client.response_types or wanted in [set(known.split(" ")) for known in client.response_types]
+    if not has_type or not {offer.response_types[name].grant_type for name in types}.issubset(client.grant_types):
         raise UnauthorizedClient(
             "the client may not use this response_type",
             rule="rfc6749 4.1.2.1",

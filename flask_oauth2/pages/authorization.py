@@ -65,7 +65,7 @@ _PURPOSE = "consent"
 
 def authorize(provider: OAuth2Provider) -> Response:
     """Answer a request to the authorization endpoint."""
-    is_own_form = provider.consent_view is not None and custom_consent.is_form()
+    is_own_form = custom_consent.is_form() and provider.consent_view is not None
     return _respond(provider, _read_custom_form if is_own_form else _read_submission)
 
 
@@ -129,14 +129,13 @@ def _ask_by_view(
 def _read_submission(provider: OAuth2Provider, server: Server) -> Submission:
     http = web.read()
     params = http.parameters
-    return Submission(http, params, provider.get_current_user, sent_at=_read_sent_at(server, params))
-
-
-def _read_sent_at(server: Server, params: Params) -> int | None:
-    """Return when this request sent the user of this browser to the login page."""
     ticket = params.once(SENT_AT)
-    if ticket is None:
-        return None
+    sent_at = None if ticket is None else _read_sent_at(server, params, ticket)
+    return Submission(http, params, provider.get_current_user, sent_at=sent_at)
+
+
+def _read_sent_at(server: Server, params: Params, ticket: str) -> int | None:
+    """Return when this request sent the user of this browser to the login page."""
     try:
         session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
     except BadData:

@@ -24,6 +24,7 @@ from .interaction import ConsentNeeded, Decision, LoginNeeded, Submission, inter
 from .respond import Answer, address
 
 if TYPE_CHECKING:
+    from ...clients.document_cache import Documents
     from ...server import Server
 
 
@@ -50,7 +51,7 @@ def authorize(server: Server, submission: Submission) -> Outcome:
     Raise an :exc:`OAuth2Error` that the user must see, if no client can receive it.
     """
     draft = AuthorizationRequest(submission.params, submission.http)
-    if _is_fetched_for_stranger(server, submission):
+    if server.clients.documents is not None and _is_fetched_for_stranger(server, server.clients.documents, submission):
         known = draft._replace(client=Client(client_id=submission.params.require("client_id")))
         return request_login(server, request_uri.check(known, server).params)
     draft = run(CHECKS[:ADDRESSED], draft, server)
@@ -101,13 +102,13 @@ def _is_trusted(server: Server, submission: Submission, client: Client, user: Us
     return consents.get_consent(user.id, client.client_id) is not None
 
 
-def _is_fetched_for_stranger(server: Server, submission: Submission) -> bool:
+def _is_fetched_for_stranger(server: Server, documents: Documents, submission: Submission) -> bool:
     """Return whether a metadata document would be fetched for a visitor who has not signed in.
 
     The server sends requests to servers of strangers only for users who have signed in.
     """
-    documents, client_id = server.clients.documents, submission.params.once("client_id")
-    if documents is None or client_id is None or not is_url(client_id) or documents.find_kept(client_id) is not None:
+    client_id = submission.params.once("client_id")
+    if client_id is None or not is_url(client_id) or documents.find_kept(client_id) is not None:
         return False
     is_registered = is_vschar(client_id) and server.store.get_client(client_id) is not None
     return not is_registered and submission.find_user() is None
