@@ -16,13 +16,13 @@ from .records import Client
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
 _LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[0-9]+(?:[/?]|\Z)")
-"""Looks like a URI whose scheme is a host name, and is a URL without a scheme."""
+"""A URL without a scheme, whose host name looks like one."""
 _WEB_ORIGIN = re.compile(r"https?://[!-~]+\Z")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z").match
-"""Text that is its own encoding, :rfc:`3986#section-2.3`, as most is: names, codes, states."""
+"""Text that needs no encoding, :rfc:`3986#section-2.3`, as most names, codes and states."""
 
 LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
-"""Characters: no host has more than 253."""
+"""Characters of an origin: no host name has more than 253."""
 
 _BROWSER_SCHEMES = frozenset(
     {
@@ -46,7 +46,7 @@ _BROWSER_SCHEMES = frozenset(
         *("ms-cxh", "ms-cxh-full", "ie.http", "disk", "disks", "afp", "unknown"),
     }
 )
-"""Schemes that a browser executes, reads itself, resolves to one of its own pages or blocks as part of the system."""
+"""Schemes that a browser executes, reads, resolves to one of its own pages or blocks as part of the system."""
 
 _OTHER_PROTOCOLS = frozenset(
     {
@@ -54,10 +54,10 @@ _OTHER_PROTOCOLS = frozenset(
         *("mailto", "tel", "sms", "urn", "tag", "cap", "ipfs", "magnet"),
     }
 )
-"""Schemes of registered protocols, which no application owns and which take no authorization response."""
+"""Schemes of registered protocols, which no application owns and which accept no authorization response."""
 
 _LOOK_ALIKES = ("http+", "http-", "http.", "https+", "https-", "https.")
-"""What a scheme begins with that looks like a web address and is none."""
+"""Beginnings of schemes that look like web addresses and are none."""
 
 _ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
 
@@ -69,6 +69,7 @@ def check_registration(uri: str) -> None:
     clients register them beside ``https`` and loopback URIs. :rfc:`6749#section-3.1.2`, :rfc:`8252#section-7.1`,
     :rfc:`9700#section-2.6`, :rfc:`9207#section-2`.
     """
+    # it "MUST be an absolute URI" and "MUST NOT include a fragment component", :rfc:`6749#section-3.1.2`
     if "*" in uri:
         raise ValueError("has a wildcard; register each URI in full")
     if "#" in uri:
@@ -106,9 +107,9 @@ def _check_private_use(parts: SplitResult) -> None:
 
 
 def is_harmless(uri: str) -> bool:
-    """Return whether an absolute URI executes nothing in the name of this site and names the host that it shows.
+    """Return whether an absolute URI executes nothing on behalf of this site and leads to the host that it shows.
 
-    This is the least that every redirect URI must fulfill, wherever it comes from.
+    Every redirect URI must fulfill this, also one that the application stores itself.
     """
     scheme = urls.scheme_of(uri) if _CHARACTERS.match(uri) else ""
     if not scheme or scheme in _BROWSER_SCHEMES:
@@ -132,13 +133,13 @@ def opens_application(uri: str) -> bool:
 
 
 def add_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """``uri`` with parameters added to its query, which is kept as it is."""
+    """Return ``uri`` with parameters added to its query, which stays as it is."""
     separator = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
     return uri + separator + encode(parameters)
 
 
 def add_fragment(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """``uri`` with parameters as its fragment."""
+    """Return ``uri`` with parameters as its fragment."""
     return f"{uri}#{encode(parameters)}"
 
 
@@ -168,18 +169,18 @@ def web_origin(uri: str) -> str:
 
 
 def is_web_origin(text: str) -> bool:
-    """Whether a web page may have that origin; ``null`` is said of those that have none."""
+    """Return whether a web page may have that origin. ``null`` stands for pages that have none."""
     return len(text) <= LONGEST_ORIGIN and _WEB_ORIGIN.match(text) is not None
 
 
 def origins_of(client: Client) -> set[str]:
-    """The origins of the pages of a client; none of one that has a secret to keep."""
+    """Return the origins of the pages of a client. One that has credentials has none, as pages cannot hold them."""
     redirect_uris = client.redirect_uris if client.is_public else ()
     return {web_origin(uri) for uri in redirect_uris} - {""}
 
 
 def is_interceptable(uri: str) -> bool:
-    """Whether another program on the device may receive what is sent there, :rfc:`8252#section-8.6`."""
+    """Return whether another program on the device may receive the answer, :rfc:`8252#section-8.6`."""
     return not urls.is_https(uri)
 
 

@@ -83,7 +83,7 @@ def _cure(client: Client, requested: str) -> str:
 
 
 def _find_difference(requested: str, registered: str) -> str | None:
-    """Return the one part in which two URIs differ, in words; None if they differ in more."""
+    """Return the name of the one part in which two URIs differ; None if they differ in more."""
     if requested.rstrip("/") == registered.rstrip("/"):
         return "a slash at the end"
     if requested.lower() == registered.lower():

@@ -1,6 +1,6 @@
-"""What a grant is: it turns a credential into an :class:`Issue`, and changes nothing.
+"""The protocols of grants and response types. A grant turns a credential into an :class:`Issue` and changes nothing.
 
-A flow that begins in the browser has a second half, its response type, in the same file.
+A flow that begins in the browser also has a response type, in the file of its grant.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 ITSELF = object()
-"""In place of a user: the client acts for itself."""
+"""Instead of a user: the client acts for itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A token request whose client is known to be who it says."""
+    """A token request whose client has authenticated."""
 
     request: Request
     form: Params
@@ -38,13 +38,11 @@ class TokenRequest:
     def authorization(
         self, user_id: object = ITSELF, scope: Scope | str | None = None, claims: Claims | None = None
     ) -> Authorization:
-        """A new authorization for this client: of a user, or of the client itself.
+        """Return a new authorization of this client, for the protected resources of the request or else of its scope.
 
-        :param user_id: the user, or the id; left out where the client acts for itself. None raises :exc:`TypeError`.
-        :param scope: in place of the scope that is asked for; it may go beyond what the client is registered for.
-        :param claims: what is to be carried along, fit for JSON.
-
-        It is for the protected resources that the request names, or those that its scope is of.
+        :param user_id: the user or their ID. Leave it out if the client acts for itself. None raises :exc:`TypeError`.
+        :param scope: replaces the requested scope. It may have values that the client is not registered for.
+        :param claims: facts to save with the authorization, as JSON values.
         """
         if scope is None:
             allowed = scope_check.read(self.form, self.client, self.server.settings)
@@ -65,15 +63,15 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """What a grant decided; :mod:`flask_oauth2.tokens.issue` carries it out.
+    """The result of a grant. :mod:`flask_oauth2.tokens.issue` issues the tokens.
 
-    :param authorization: who let the client do what.
-    :param spend: what is used up for it.
-    :param refresh: whether a refresh token may go with it, if the client has that grant too.
-    :param scope: the scope of the access token, where it is narrower than that of the authorization.
-    :param lifetime: seconds that the access token lives, where that is less than ``OAUTH2_ACCESS_TOKEN_LIFETIME``.
-    :param format: the name of the token format, in place of the client's or the global one.
-    :param answer: further members of the answer.
+    :param authorization: the user, the client and the scope.
+    :param spend: the code or the refresh token that is consumed.
+    :param refresh: whether a refresh token may be issued, if the client is registered for that grant type too.
+    :param scope: the scope of the access token, if it is narrower than that of the authorization.
+    :param lifetime: seconds until the access token expires, if less than ``OAUTH2_ACCESS_TOKEN_LIFETIME``.
+    :param format: the name of the token format, instead of the client's or the global one.
+    :param answer: further members of the token response.
     """
 
     authorization: Authorization
@@ -91,7 +89,7 @@ class GrantType(Protocol):
     name: str
 
     def authorize(self, request: TokenRequest) -> Issue:
-        """What may be issued for the request. Raises an :exc:`~flask_oauth2.errors.OAuth2Error` to refuse."""
+        """Return what to issue. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` to reject the request."""
         ...
 
 

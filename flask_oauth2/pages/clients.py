@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def name_of(client: Client | None, client_id: str) -> str:
-    """Return what users call a client; for a client that is known by a URL alone, the host of the URL."""
+    """Return the name of a client; for a client without a name whose ID is a URL, the host of the URL."""
     return (client.name if client else "") or host_of(client_id) or client_id
 
 

@@ -89,7 +89,7 @@ def _reject(
 
 
 def _is_trusted(server: Server, submission: Submission, client: Client, user: User | None, error: OAuth2Error) -> bool:
-    """Return whether an error goes to the client without a word to the user.
+    """Return whether an error goes to the client without a page that warns the user.
 
     An unverified client receives one only from a user who has seen its name on a page or has allowed it before. A
     silent request is no exception.
