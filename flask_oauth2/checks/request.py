@@ -30,6 +30,9 @@ class AuthorizationRequest(NamedTuple):
     is_pushed: bool = False
     """Whether the client sends the request itself and has authenticated, :rfc:`9126#section-2.1`."""
 
+    is_resumed: bool = False
+    """Whether a signed ticket proves that this browser began with a saved request before it expired."""
+
     client: Client = UNKNOWN
 
     saved: Grant | None = None

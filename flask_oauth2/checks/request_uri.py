@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .. import values
 from ..errors import InvalidRequest, InvalidRequestURI, RequestURINotSupported
 from ..messages import Params
+from ..records import Grant
 from .request import AuthorizationRequest
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 KIND = "request_uri"
 """The kind of the grants that hold saved requests."""
+
+PATIENCE = 3600
+"""Seconds that a user has to sign in and to decide."""
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 """The beginning of each ``request_uri`` that the server issues, :rfc:`9126#section-2.2`."""
@@ -49,7 +53,7 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
             came="one of another client" if saved else "an unknown one",
             cure="let the client begin again with a new request",
         )
-    if saved.is_expired(server.clock()):
+    if saved.is_expired(server.clock()) and not (draft.is_resumed and _is_in_time(saved, server.clock())):
         # "An expired "request_uri" MUST be rejected as invalid", section 4
         raise InvalidRequestURI(
             "this request has expired: go back to the application and begin again",
@@ -59,6 +63,11 @@ def check(draft: AuthorizationRequest, server: Server) -> AuthorizationRequest:
     # "MUST only use the parameters in the Request Object, even if the same parameter is provided in the query",
     # :rfc:`9101#section-6.3`
     return draft._replace(params=Params(saved.parameters["query"].encode()), saved=saved, request_uri=uri)
+
+
+def _is_in_time(saved: Grant, now: float) -> bool:
+    """Return whether a user who began in time may still sign in and decide, although the request has expired since."""
+    return values.second(saved.key) <= now < values.second(saved.key) + PATIENCE
 
 
 def is_saved(params: Params) -> bool:

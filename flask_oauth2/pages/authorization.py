@@ -14,7 +14,7 @@ from itsdangerous import BadData
 from werkzeug.wrappers import Response
 
 from .. import uris, web
-from ..checks.request_uri import is_saved
+from ..checks.request_uri import PATIENCE, is_saved
 from ..clients.documents import find_host, is_cross_host
 from ..endpoints import authorization
 from ..endpoints.authorization import (
@@ -26,7 +26,7 @@ from ..endpoints.authorization import (
     LoginNeeded,
     Submission,
 )
-from ..endpoints.authorization.saved import LONGEST_SAVED, PATIENCE, save_for_browser
+from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_browser
 from ..errors import InvalidRequest, TemporarilyUnavailable
 from ..messages import Params
 from ..records import Client
@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from ..server import Server
 
 SENT_AT = "flask_oauth2_sent_at"
-"""The parameter that says when the request sent the user to the login page because of ``prompt``."""
+"""The parameter with the ticket of a request that returns from the login page: it was sent by this browser before, and
+when, if ``prompt`` asks for a login."""
 
 LONGEST_QUERY = 2000
 """Characters of a query that every browser, proxy and server accepts."""
@@ -129,18 +130,20 @@ def _ask_by_view(
 def _read_submission(provider: OAuth2Provider, server: Server) -> Submission:
     http = web.read()
     params = http.parameters
+    submission = Submission(http, params, provider.get_current_user)
     ticket = params.once(SENT_AT)
-    sent_at = None if ticket is None else _read_sent_at(server, params, ticket)
-    return Submission(http, params, provider.get_current_user, sent_at=sent_at)
+    return submission if ticket is None else _read_sent_at(server, submission, ticket)
 
 
-def _read_sent_at(server: Server, params: Params, ticket: str) -> int | None:
-    """Return when this request sent the user of this browser to the login page."""
+def _read_sent_at(server: Server, submission: Submission, ticket: str) -> Submission:
+    """Return the submission as its ticket describes it, if the ticket is of this browser and request."""
     try:
         session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
     except BadData:
-        return None
-    return int(sent_at) if is_of_session(session) and digest == _digest(_encode(params)) else None
+        return submission
+    if not is_of_session(session) or digest != _digest(_encode(submission.params)):
+        return submission
+    return replace(submission, is_resumed=True, sent_at=sent_at)
 
 
 def _read_decision(provider: OAuth2Provider, server: Server) -> Submission:
@@ -153,6 +156,7 @@ def _read_decision(provider: OAuth2Provider, server: Server) -> Submission:
         http,
         Params(content["query"].encode()),
         lambda: user,
+        is_resumed=True,
         is_allowed=decision == "allow",
         shown=ConsentPrompt(*content["shown"]),
         answer_id=content.get("answer_id"),
@@ -165,6 +169,7 @@ def _read_custom_form(provider: OAuth2Provider, _: Server) -> Submission:
         web.read(),
         Params(content["query"].encode()),
         lambda: user,
+        is_resumed=True,
         is_shown=True,
         shown=ConsentPrompt(*content["shown"]),
         answer_id=content.get("answer_id"),
@@ -248,9 +253,9 @@ def _send(answer: Answer) -> Response:
 
 
 def _url_of(server: Server, submission: Submission, sent_at: int | None = None) -> str:
-    """Return the URL of the same request. ``sent_at`` is when the browser leaves it for the login page."""
+    """Return the URL of the same request. ``sent_at`` is when it sends the user to the login page because of prompt."""
     query = _write_query(server, submission, LONGEST_QUERY)
-    if sent_at is not None:
+    if sent_at is not None or is_saved(submission.params):
         ticket = serializer(server, SENT_AT).dumps([session_id(), _digest(query), sent_at])
         query = f"{query}&{SENT_AT}={ticket}"
     return f"{flask.url_for('oauth2.authorize')}?{query}"

@@ -11,7 +11,7 @@ from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from .. import login, values
-from ..endpoints.authorization.saved import PATIENCE
+from ..checks.request_uri import PATIENCE
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import User
 from . import translations

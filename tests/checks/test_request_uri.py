@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -53,6 +55,12 @@ def push(site: Site, secret: str = "", client_id: str = "web", **parameters: Any
     return site.http.post("/par", data=form, auth=(client_id, secret) if secret else None)
 
 
+def form_of(page: Any) -> dict[str, str]:
+    found = re.search(r'name="ticket" value="([^"]+)"', page.text)
+    assert found is not None
+    return {"ticket": unescape(found[1]), "decision": "allow"}
+
+
 def visit(site: Site, request_uri: str, client_id: str | None = "web", **more: str) -> Any:
     query = {"client_id": client_id, "request_uri": request_uri, **more}
     return site.browser.get("/oauth/authorize", query_string={name: value for name, value in query.items() if value})
@@ -81,9 +89,34 @@ class TestPushed:
     def test_it_survives_the_login_page(self, site: Site) -> None:
         uri = push(site, site.add_client()).get_json()["request_uri"]
         back = parse_qs(urlsplit(visit(site, uri, scope="write").location).query)["next"][0]
-        assert dict(parse_qsl(urlsplit(back).query)) == {"client_id": "web", "request_uri": uri}
+        query = dict(parse_qsl(urlsplit(back).query))
+        assert query.pop("flask_oauth2_sent_at")
+        assert query == {"client_id": "web", "request_uri": uri}
         site.sign_in()
         assert "code" in answer_of(site.allow(site.browser.get(back)))
+
+    def test_who_began_in_time_has_time_to_sign_in_and_to_decide(self, site: Site) -> None:
+        uri = push(site, site.add_client()).get_json()["request_uri"]
+        back = parse_qs(urlsplit(visit(site, uri).location).query)["next"][0]
+        site.clock.forward(1800)
+        site.sign_in()
+        page = site.browser.get(back)
+        site.clock.forward(1799)
+        assert "this request has expired" in visit(site, uri).text, "it is begun anew"
+        other = site.app.test_client()
+        site.sign_in(browser=other)
+        other.get("/oauth/applications")
+        assert site.ask(other).status_code == 200, "the session has its ID"
+        assert "this request has expired" in other.get(back).text, "in another browser"
+        assert "this request has expired" in site.browser.get(back.replace("sent_at=", "sent_at=A")).text
+        assert "code" in answer_of(site.allow(page))
+
+    def test_but_not_for_ever(self, site: Site) -> None:
+        uri = push(site, site.add_client()).get_json()["request_uri"]
+        site.sign_in()
+        page = visit(site, uri)
+        site.clock.forward(3600)
+        assert "this request has expired" in site.browser.post("/oauth/consent", data=form_of(page)).text
 
     def test_only_the_pushed_parameters_count(self, site: Site) -> None:
         secret = site.add_client()

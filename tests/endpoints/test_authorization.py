@@ -704,3 +704,51 @@ def test_the_way_back_has_no_body_and_says_so(site: Site) -> None:
     site.authorize()
     answer = site.ask()
     assert (answer.status_code, answer.data, answer.headers["Content-Length"]) == (303, b"", "0")
+
+
+class Full(MemoryStore):
+    """A store that has no room for grants."""
+
+    is_full = False
+
+    def issue(self, spend: Any, filed: Any, now: int, leeway: int = 0) -> bool:
+        if self.is_full:
+            raise RuntimeError("the disk is full")
+        return super().issue(spend, filed, now, leeway)
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_an_error_of_the_store_is_not_taken_for_an_earlier_answer(new_site: Any, decision: str) -> None:
+    site = new_site(store=Full())
+    site.add_client()
+    site.sign_in()
+    page = site.ask()
+    site.store.is_full = True
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        site.allow(page, decision)
+    site.store.is_full = False
+    answer = answer_of(site.allow(page, decision))
+    assert ("code" in answer) is (decision == "allow")
+    assert ("error" in answer) is (decision == "deny")
+
+
+class Slow(MemoryStore):
+    """A store in which another browser is faster to answer a saved request."""
+
+    def issue(self, spend: Any, filed: Any, now: int, leeway: int = 0) -> bool:
+        if spend is not None and spend.kind == "request_uri":
+            super().issue(spend, [], now)
+        return super().issue(spend, filed, now, leeway)
+
+
+def test_of_two_browsers_with_one_saved_request_one_is_answered(new_site: Any) -> None:
+    site = new_site(store=Slow())
+    site.add_client()
+    site.authorize()
+    long = {"response_type": "code", "client_id": "web", "scope": "profile", "state": "s" * 5000}
+    long |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+    stranger = site.app.test_client()
+    back = parse_qs(urlsplit(stranger.post("/oauth/authorize", data=long).location).query)["next"][0]
+    answer = site.browser.get(back)
+    assert (answer.status_code, answer.location) == (400, None)
+    assert "this request was answered before" in answer.text

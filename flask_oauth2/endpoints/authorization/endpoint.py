@@ -50,7 +50,7 @@ def authorize(server: Server, submission: Submission) -> Outcome:
 
     Raise an :exc:`OAuth2Error` that the user must see, if no client can receive it.
     """
-    draft = AuthorizationRequest(submission.params, submission.http)
+    draft = AuthorizationRequest(submission.params, submission.http, is_resumed=submission.is_resumed)
     if server.clients.documents is not None and _is_fetched_for_stranger(server, server.clients.documents, submission):
         known = draft._replace(client=Client(client_id=submission.params.require("client_id")))
         return request_login(server, request_uri.check(known, server).params)

@@ -44,6 +44,9 @@ class Submission:
     find_user: Callable[[], User | None]
     """Return the user who is signed in. It is called once the client and the redirect URI are verified."""
 
+    is_resumed: bool = False
+    """Whether a signed ticket proves that the browser returns with the request from a login or a consent page."""
+
     is_allowed: bool | None = None
     """The decision of the user on a consent page; None without one."""
 

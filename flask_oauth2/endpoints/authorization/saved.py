@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ... import uris, values
-from ...checks.request_uri import KIND, PREFIX
+from ...checks.request_uri import KIND, PATIENCE, PREFIX
 from ...clients.throttle import spend_quota
 from ...errors import InvalidRequest
 from ...messages import Params
@@ -17,9 +17,6 @@ from ...records import Grant
 
 if TYPE_CHECKING:
     from ...server import Server
-
-PATIENCE = 3600
-"""Seconds that a user has to sign in and to decide."""
 
 MOST_SAVED = 10_000
 """Requests and forms of visitors that the server saves within an hour, at most a tenth of them for one network."""
