@@ -66,8 +66,8 @@ _PURPOSE = "consent"
 
 def authorize(provider: OAuth2Provider) -> Response:
     """Answer a request to the authorization endpoint."""
-    is_own_form = custom_consent.is_form() and provider.consent_view is not None
-    return _respond(provider, _read_custom_form if is_own_form else _read_submission)
+    is_custom_form = custom_consent.is_form() and provider.consent_view is not None
+    return _respond(provider, _read_custom_form if is_custom_form else _read_submission)
 
 
 def decide(provider: OAuth2Provider) -> Response:

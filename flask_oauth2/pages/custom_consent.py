@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..provider import OAuth2Provider
     from ..server import Server
 
-_PURPOSE = "own consent"
+_PURPOSE = "custom consent"
 """The purpose of its tickets. The built-in page does not accept them, as a custom view may ask the user for more."""
 
 _VALUE = r"""(?:[^>"']|"[^"]*"|'[^']*')*"""

@@ -16,6 +16,7 @@ from ...checks.prompt import is_prompt_none
 from ...checks.request import AuthorizationRequest
 from ...clients.base import is_vschar
 from ...clients.documents import is_url
+from ...clients.rules import LONGEST_ID
 from ...errors import OAuth2Error, TemporarilyUnavailable
 from ...records import Client, User
 from .checks import ADDRESSED, CHECKS, run
@@ -108,7 +109,9 @@ def _is_fetched_for_stranger(server: Server, documents: Documents, submission: S
     The server sends requests to servers of strangers only for users who have signed in.
     """
     client_id = submission.params.once("client_id")
-    if client_id is None or not is_url(client_id) or documents.find_kept(client_id) is not None:
+    if client_id is None or not is_url(client_id) or len(client_id) > LONGEST_ID:
+        return False
+    if documents.find_kept(client_id) is not None:
         return False
     is_registered = is_vschar(client_id) and server.store.get_client(client_id) is not None
     return not is_registered and submission.find_user() is None
