@@ -122,6 +122,48 @@ def test_other_errors_go_to_the_client_with_state_and_issuer(site: Site, paramet
     assert set(answer) <= {"shop", "error", "error_description", "state", "iss"}
 
 
+WRONG: dict[str, Any] = {
+    "client_id": "nobody",
+    "redirect_uri": "https://evil.example/",
+    "response_mode": "web_message",
+    "nonce": ["1", "2"],
+    "request_uri": "https://client.example/request",
+    "response_type": "nonsense",
+    "code_challenge": "short",
+    "scope": "unknown",
+    "prompt": "odd",
+}
+"""A request in which everything is wrong, in the order in which the checks find it."""
+
+FOUND = [
+    "client_id is unknown",
+    "redirect_uri is not registered for this client",
+    "response_mode is not supported here",
+    "nonce came more than once",
+    "request_uri must name a request that this server has saved",
+    "response_type is not supported",
+    "code_challenge is not an S256 challenge",
+    "scope unknown may not be granted here",
+    "prompt is not supported",
+]
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.parametrize("right", range(3))
+def test_the_user_sees_the_first_mistake_before_an_answer_has_an_address(site: Site, right: int) -> None:
+    site.sign_in()
+    page = site.ask(**dict(list(WRONG.items())[right:]))
+    assert (page.status_code, page.location) == (400, None)
+    assert FOUND[right] in page.text
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.parametrize("right", range(3, len(WRONG)))
+def test_the_client_receives_the_first_mistake_afterwards(site: Site, right: int) -> None:
+    site.sign_in()
+    assert FOUND[right] in answer_of(site.ask(**dict(list(WRONG.items())[right:])))["error_description"]
+
+
 @pytest.mark.spec("rfc9700", "4.11.2")
 @pytest.mark.parametrize(("parameters", "code"), ERRORS)
 def test_a_strangers_browser_is_sent_to_sign_in_and_not_to_the_client(

@@ -57,7 +57,7 @@ def save_for_visitor(server: Server, kind: str, parameters: dict[str, Any], addr
 
 
 def _spend_quota(server: Server, address: str) -> None:
-    spend_quota(server, "kept requests", MOST_SAVED, server.clock(), address=address)
+    spend_quota(server, "saved requests", MOST_SAVED, server.clock(), address=address)
 
 
 def _save(server: Server, kind: str, parameters: dict[str, Any], lifetime: int) -> str:
