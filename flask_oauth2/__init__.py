@@ -15,18 +15,20 @@ from .errors import (
     InvalidGrant,
     InvalidRedirectURI,
     InvalidRequest,
+    InvalidRequestURI,
     InvalidScope,
     InvalidTarget,
     InvalidToken,
     LoginRequired,
     OAuth2Error,
+    RequestURINotSupported,
     SlowDown,
     TemporarilyUnavailable,
     UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
 )
-from .grants.base import Approval, TokenGrant, TokenRequest
+from .grants.base import Approval
 from .messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Token, User
@@ -36,6 +38,7 @@ from .resource.verify import NoToken, TokenVerifier, Verified, challenge, read_v
 from .resources import Resource
 from .stores.memory import MemoryStore
 from .tokens.answers import Issued
+from .tokens.base import TokenGrant, TokenRequest
 from .tokens.bindings.base import Binding, ProofContext
 from .values import hash_token
 
@@ -63,6 +66,7 @@ __all__ = [
     "InvalidGrant",
     "InvalidRedirectURI",
     "InvalidRequest",
+    "InvalidRequestURI",
     "InvalidScope",
     "InvalidTarget",
     "InvalidToken",
@@ -75,6 +79,7 @@ __all__ = [
     "Params",
     "ProofContext",
     "Request",
+    "RequestURINotSupported",
     "Resource",
     "ResourceServer",
     "Response",

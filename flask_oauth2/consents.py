@@ -1,42 +1,78 @@
-"""Consent as it is kept: what a user allows is added to what they allowed before, whoever else writes meanwhile."""
+"""Consents and the authorizations that rest on them.
+
+A user's new permission adds to what the user allowed the client before, even if another request writes the same consent
+at the same time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import NamedTuple, TypeVar
 
-from . import revocation, signals
+from . import revocation, signals, values
 from .errors import TemporarilyUnavailable
 from .records import Authorization, Consent
-from .stores.base import ConsentStore
-
-if TYPE_CHECKING:
-    from .server import AuthorizationServer
+from .scopes import Scope
+from .server import AuthorizationServer
+from .stores.base import ConsentStore, widened
 
 _TRIES = 5
-"""How often a consent is written that others write at the same time."""
+"""How often a consent is saved that other requests change at the same time."""
 
 Made = TypeVar("Made")
 
 
-def keep_consent(
-    consents: ConsentStore | None, before: Consent | None, make: Callable[[Consent | None], tuple[Made, Consent | None]]
-) -> Made:
-    """What ``make`` makes of the consent before, once the consent that it rests on is kept.
+class Permission(NamedTuple):
+    """The scope that a user allows a client at protected resources."""
 
-    That is done when nothing can refuse any more, and anew where somebody else has changed it or taken it back
-    meanwhile. ``consents`` is None where nothing new was said.
+    user_id: str
+    client_id: str
+    scope: Scope
+    resource: tuple[str, ...]
+
+
+def authorize(
+    server: AuthorizationServer,
+    permission: Permission,
+    consent: Consent | None,
+    make: Callable[[Authorization], Made],
+    now: float,
+    *,
+    is_new: bool = True,
+) -> Made:
+    """Return what ``make`` returns for the new authorization, once the consent that it rests on is saved.
+
+    ``make`` runs before that, so that nothing can fail afterwards, and again if another request has changed the consent
+    or withdrawn it meanwhile. Raise :exc:`TemporarilyUnavailable` if that happens too often.
+
+    :param consent: the consent of that user and client that the store has.
+    :param is_new: whether the user has just given the permission. If not, it rests on ``consent``.
     """
+    consents = server.consents if is_new else None
+    moment = max(now, server.last_revocation.first_moment)  # later than each revocation of the user
     for _ in range(_TRIES):
-        made, rests_on = make(before)
-        if consents is None or rests_on is None or consents.set_consent(rests_on, before):
+        basis = consent
+        if consents is not None:
+            basis = widened(
+                consent, permission.user_id, permission.client_id, permission.scope, moment, permission.resource
+            )
+        authorization = Authorization(
+            id=values.new_family(moment),
+            client_id=permission.client_id,
+            user_id=permission.user_id,
+            scope=permission.scope,
+            consent_id=basis.id if basis else None,
+            resource=permission.resource,
+        )
+        made = make(authorization)
+        if consents is None or basis is None or consents.set_consent(basis, consent):
             return made
-        before = consents.get_consent(rests_on.user_id, rests_on.client_id)
+        consent = consents.get_consent(permission.user_id, permission.client_id)
     raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
 
 
 def end_consent(server: AuthorizationServer, consents: ConsentStore, user_id: str, client_id: str) -> bool:
-    """End what a user let a client do, with all that came of it. Whether there was anything."""
+    """Delete a consent and revoke everything that rests on it. Return whether it existed."""
     consent = consents.get_consent(user_id, client_id)
     if consent is None or not consents.delete_consent(
         user_id, client_id, revocation.expires_at(server, server.clock())

@@ -11,6 +11,8 @@
     ├── UnsupportedResponseType   400  RFC 6749 section 4.1.2.1
     ├── InvalidScope              400
     ├── InvalidTarget             400  RFC 8707 section 2
+    ├── InvalidRequestURI         400  RFC 9101 section 7
+    ├── RequestURINotSupported    400
     ├── InvalidRedirectURI        400  RFC 7591 section 3.2.2
     ├── InvalidClientMetadata     400
     ├── AccessDenied              400
@@ -159,6 +161,20 @@ class InvalidTarget(OAuth2Error):
 
     code = "invalid_target"
     rule = "rfc8707 2"
+
+
+class InvalidRequestURI(OAuth2Error):
+    """The ``request_uri`` names no authorization request of the client, or one that has expired."""
+
+    code = "invalid_request_uri"
+    rule = "rfc9126 4"
+
+
+class RequestURINotSupported(OAuth2Error):
+    """The ``request_uri`` is the URI of a request object, which the server does not fetch."""
+
+    code = "request_uri_not_supported"
+    rule = "rfc9101 7"
 
 
 class InvalidRedirectURI(OAuth2Error):

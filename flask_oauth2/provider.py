@@ -245,7 +245,8 @@ class OAuth2Provider(Registry, Protection):
 
     def get_current_user(self) -> User | None:
         """Who is signed in."""
-        user = (self._current_user or login.current_user)()
+        find_user = self._current_user
+        user = (find_user or login.current_user)()
         is_proxy = isinstance(user, LocalProxy)  # such as Flask-Login's current_user
         if is_proxy:
             user = user._get_current_object()
@@ -256,7 +257,7 @@ class OAuth2Provider(Registry, Protection):
         user_id = identify(user)
         name = user_id if isinstance(user, str | int) else find(user, "name", "username") or user_id
         auth_time = None if isinstance(user, str | int) else seconds(find(user, "auth_time"))
-        if auth_time is None and (is_proxy or self._current_user is None):
+        if auth_time is None and (is_proxy or find_user is None):
             auth_time = login.auth_time()
         return User(id=user_id, name=str(name), auth_time=auth_time)
 

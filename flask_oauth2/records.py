@@ -61,9 +61,12 @@ class Client:
     withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
-    def is_vetted(self) -> bool:
-        """Whether somebody who answers for this site has registered it."""
-        return not self.registered_by
+    def is_unverified(self) -> bool:
+        """Return whether the client registered itself, or a developer or a metadata document describes it.
+
+        The operator of the application has registered and thereby verified all others.
+        """
+        return bool(self.registered_by)
 
     @property
     def is_self_registered(self) -> bool:
@@ -193,8 +196,12 @@ class Consent:
     by_resource: Mapping[str, Scope] = field(default_factory=dict, hash=False)
 
     def covers(self, scope: Scope, resource: tuple[str, ...]) -> bool:
-        """Whether all of the scope was allowed at each of the resources."""
-        return self.at_each.keys() >= set(resource or ("",)) and set(scope).issubset(self.allowed_at(resource))
+        """Return whether the user has allowed all of the scope at each of the resources."""
+        at_each = self.at_each
+        for name in resource or ("",):
+            if name not in at_each or not set(scope).issubset(at_each[name]):
+                return False
+        return set(scope).issubset(self.scope)
 
     def allowed_at(self, resource: tuple[str, ...]) -> Scope:
         """What was allowed at each of the resources."""

@@ -16,10 +16,11 @@ import flask
 from .clients.base import ClientAuthMethod
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import ConfigurationError
-from .grants.base import ResponseType, TokenGrant, TokenRequest
+from .grants.base import ResponseType
 from .grants.extension import ExtensionGrant
 from .ownership import Ownership
 from .parts import check_part
+from .tokens.base import TokenGrant, TokenRequest
 from .tokens.bindings.base import Binding
 from .tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
 from .tokens.types import TokenType

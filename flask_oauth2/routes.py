@@ -19,10 +19,10 @@ from .endpoints.base import run
 from .errors import TemporarilyUnavailable
 from .messages import Request
 from .pages.base import show_error
+from .server import AuthorizationServer
 
 if TYPE_CHECKING:
     from .provider import OAuth2Provider
-    from .server import AuthorizationServer
 
 PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {
     "authorize": (AUTHORIZATION.path, pages.authorize, AUTHORIZATION.methods),

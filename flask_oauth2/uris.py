@@ -1,30 +1,28 @@
-"""Redirect URIs: which may be registered, which a request may name, and how an answer is added to one.
+"""Redirect URIs: which ones clients may register, and how the parameters of an answer are added to one.
 
-Matching is by exact string (:rfc:`9700#section-2.1`); only the port of a native application's loopback URI is free
-(:rfc:`8252#section-7.3`). As RFC 9700 and current clients do, the name ``localhost`` counts as loopback.
+As in RFC 9700 and in current clients, the name ``localhost`` counts as loopback.
+:mod:`flask_oauth2.checks.redirect_uri` matches the URI of a request.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
-from urllib.parse import parse_qsl, quote
+from urllib.parse import SplitResult, parse_qsl, quote
 
 from . import urls
-from .errors import InvalidGrant, InvalidRequest, update_client
-from .records import Client, Grant
+from .records import Client
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()+,;=%]+\Z")
 _LOOPBACK = re.compile(r"\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(?=[/?]|\Z)", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[0-9]+(?:[/?]|\Z)")
-"""Looks like a URI whose scheme is a host name, and is a URL without a scheme."""
+"""A URL without a scheme, whose host name looks like one."""
 _WEB_ORIGIN = re.compile(r"https?://[!-~]+\Z")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z").match
-"""Text that is its own encoding, :rfc:`3986#section-2.3`, as most is: names, codes, states."""
+"""Text that needs no encoding, :rfc:`3986#section-2.3`, as most names, codes and states."""
 
 LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
-"""Characters: no host has more than 253."""
+"""Characters of an origin: no host name has more than 253."""
 
 _BROWSER_SCHEMES = frozenset(
     {
@@ -48,7 +46,7 @@ _BROWSER_SCHEMES = frozenset(
         *("ms-cxh", "ms-cxh-full", "ie.http", "disk", "disks", "afp", "unknown"),
     }
 )
-"""Schemes that a browser executes, reads itself, resolves to one of its own pages or blocks as part of the system."""
+"""Schemes that a browser executes, reads, resolves to one of its own pages or blocks as part of the system."""
 
 _OTHER_PROTOCOLS = frozenset(
     {
@@ -56,10 +54,10 @@ _OTHER_PROTOCOLS = frozenset(
         *("mailto", "tel", "sms", "urn", "tag", "cap", "ipfs", "magnet"),
     }
 )
-"""Schemes of registered protocols, which no application owns and which take no authorization response."""
+"""Schemes of registered protocols, which no application owns and which accept no authorization response."""
 
 _LOOK_ALIKES = ("http+", "http-", "http.", "https+", "https-", "https.")
-"""What a scheme begins with that looks like a web address and is none."""
+"""Beginnings of schemes that look like web addresses and are none."""
 
 _ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
 
@@ -71,6 +69,7 @@ def check_registration(uri: str) -> None:
     clients register them beside ``https`` and loopback URIs. :rfc:`6749#section-3.1.2`, :rfc:`8252#section-7.1`,
     :rfc:`9700#section-2.6`, :rfc:`9207#section-2`.
     """
+    # it "MUST be an absolute URI" and "MUST NOT include a fragment component", :rfc:`6749#section-3.1.2`
     if "*" in uri:
         raise ValueError("has a wildcard; register each URI in full")
     if "#" in uri:
@@ -85,12 +84,20 @@ def check_registration(uri: str) -> None:
     if _ANSWER_PARAMETERS & {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
         raise ValueError(f"has a query parameter that answers use: {', '.join(sorted(_ANSWER_PARAMETERS))}")
     if parts.scheme in urls.WEB_SCHEMES:
-        fault = urls.find_host_fault(uri)
-        if fault is not None:
-            raise ValueError(fault)
-        if not urls.is_https(uri) and not urls.is_loopback(uri):
-            raise ValueError("must begin with https://; http is for loopback addresses only")
-        return
+        _check_web(uri)
+    else:
+        _check_private_use(parts)
+
+
+def _check_web(uri: str) -> None:
+    fault = urls.find_host_fault(uri)
+    if fault is not None:
+        raise ValueError(fault)
+    if not urls.is_https(uri) and not urls.is_loopback(uri):
+        raise ValueError("must begin with https://; http is for loopback addresses only")
+
+
+def _check_private_use(parts: SplitResult) -> None:
     if "@" in parts.netloc:
         raise ValueError("holds user information before the host")
     if "%" in parts.netloc:
@@ -100,9 +107,9 @@ def check_registration(uri: str) -> None:
 
 
 def is_harmless(uri: str) -> bool:
-    """Return whether an absolute URI executes nothing in the name of this site and names the host that it shows.
+    """Return whether an absolute URI executes nothing on behalf of this site and leads to the host that it shows.
 
-    This is the least that every redirect URI must fulfill, wherever it comes from.
+    Every redirect URI must fulfill this, also one that the application stores itself.
     """
     scheme = urls.scheme_of(uri) if _CHARACTERS.match(uri) else ""
     if not scheme or scheme in _BROWSER_SCHEMES:
@@ -125,63 +132,25 @@ def opens_application(uri: str) -> bool:
     return bool(urls.scheme_of(uri)) and not urls.is_web(uri)
 
 
-def choose(client: Client, requested: str | None) -> str:
-    """The URI that an answer goes to. Raises :exc:`InvalidRequest`, to be shown to the user and never redirected."""
-    registered = client.redirect_uris
-    if requested is None:
-        if len(registered) == 1:
-            return registered[0]
-        raise InvalidRequest(
-            "redirect_uri is missing",
-            rule="rfc6749 3.1.2.3",
-            expected=f"one of {len(registered)} registered URIs",
-            cure="let the client send the redirect URI that it has registered",
-        )
-    if requested in registered or (client.application_type == "native" and _differs_by_port(requested, registered)):
-        return requested
-    raise InvalidRequest(
-        "redirect_uri is not registered for this client",
-        rule="rfc9700 2.1",
-        expected=" or ".join(registered) or "a registered URI; the client has none",
-        came=requested,
-        cure=_cure(client, requested),
-    )
-
-
-def verify_redirect(grant: Grant, redirect_uri: str | None) -> None:
-    """The token request names the URI of the authorization request, :rfc:`6749#section-4.1.3`.
-
-    It may be left out where PKCE binds the code, oauth-v2-1 section 10.2.
-    """
-    if redirect_uri is None and grant.challenge is not None:
-        return
-    if redirect_uri != grant.redirect_uri:
-        raise InvalidGrant(
-            "redirect_uri differs from that of the authorization request",
-            rule="rfc6749 4.1.3",
-            expected=grant.redirect_uri or "none, as none was sent before",
-            came=redirect_uri,
-        )
-
-
 def add_query(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """``uri`` with parameters added to its query, which is kept as it is."""
+    """Return ``uri`` with parameters added to its query, which stays as it is."""
     separator = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
     return uri + separator + encode(parameters)
 
 
 def add_fragment(uri: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """``uri`` with parameters as its fragment."""
+    """Return ``uri`` with parameters as its fragment."""
     return f"{uri}#{encode(parameters)}"
 
 
 def encode(parameters: Iterable[tuple[str, str]]) -> str:
-    """Parameters percent-encoded, spaces too, which every parser reads."""
-    return "&".join([f"{_encode(name)}={_encode(value)}" for name, value in parameters])
-
-
-def _encode(text: str) -> str:
-    return text if _UNRESERVED(text) else quote(text, safe="")
+    """Return the parameters percent-encoded, spaces too, as every parser reads them."""
+    encoded = []
+    for name, value in parameters:
+        if not _UNRESERVED(name):
+            name = quote(name, safe="")
+        encoded.append(f"{name}={value if _UNRESERVED(value) else quote(value, safe='')}")
+    return "&".join(encoded)
 
 
 origin = urls.origin
@@ -200,55 +169,28 @@ def web_origin(uri: str) -> str:
 
 
 def is_web_origin(text: str) -> bool:
-    """Whether a web page may have that origin; ``null`` is said of those that have none."""
+    """Return whether a web page may have that origin. ``null`` stands for pages that have none."""
     return len(text) <= LONGEST_ORIGIN and _WEB_ORIGIN.match(text) is not None
 
 
 def origins_of(client: Client) -> set[str]:
-    """The origins of the pages of a client; none of one that has a secret to keep."""
+    """Return the origins of the pages of a client. One that has credentials has none, as pages cannot hold them."""
     redirect_uris = client.redirect_uris if client.is_public else ()
     return {web_origin(uri) for uri in redirect_uris} - {""}
 
 
 def is_interceptable(uri: str) -> bool:
-    """Whether another program on the device may receive what is sent there, :rfc:`8252#section-8.6`."""
+    """Return whether another program on the device may receive the answer, :rfc:`8252#section-8.6`."""
     return not urls.is_https(uri)
 
 
-def _cure(client: Client, requested: str) -> str:
-    """What to do about a URI that is not registered: how it differs from the nearest that is."""
-    known = "".join(f"--redirect-uri {shlex.quote(uri)} " for uri in client.redirect_uris)
-    register = f"{update_client(client.client_id, f'{known}--redirect-uri URI')}, if URI is one of the client"
-    for uri in client.redirect_uris:
-        difference = _difference(requested, uri)
-        if difference:
-            return f"the URI that came differs from {uri} by {difference}; let the client send that one, or {register}"
-    return f"register it: {register}"
-
-
-def _difference(requested: str, registered: str) -> str | None:
-    """By what alone two URIs differ, in words."""
-    if requested.rstrip("/") == registered.rstrip("/"):
-        return "a slash at the end"
-    if requested.lower() == registered.lower():
-        return "upper and lower case"
-    one, other = urls.parse(requested), urls.parse(registered)
-    if one is None or other is None:
-        return None
-    if one.hostname == other.hostname and one._replace(netloc="") == other._replace(netloc=""):
-        return "its port; only the loopback URIs of native applications (--native) may have any"
-    for part, name in (("scheme", "its scheme"), ("query", "its query"), ("netloc", "its host")):
-        if one._replace(**{part: ""}) == other._replace(**{part: ""}):
-            return name
-    return None
-
-
-def _differs_by_port(requested: str, registered: Sequence[str]) -> bool:
+def differs_by_port(requested: str, registered: Sequence[str]) -> bool:
+    """Return whether a loopback URI differs from one of the registered URIs in its port at most."""
     if not _LOOPBACK.match(requested) or urls.parse(requested) is None:
         return False
     return without_port(requested) in [without_port(uri) for uri in registered if _LOOPBACK.match(uri)]
 
 
 def without_port(uri: str) -> str:
-    """The same without its port, where it is a loopback URI."""
+    """Return a loopback URI without its port, and any other URI as it is."""
     return _LOOPBACK.sub(r"\1", uri)

@@ -67,7 +67,7 @@ FORMS: list[bytes] = [
     *(b"grant_type=client_credentials&client_id=web&client_secret=%s" % value for value in VALUES[:4]),
     *(b"token=%s&client_id=app" % value for value in VALUES),
     *(b"ticket=%s&decision=allow" % value for value in VALUES),
-    *(b"flask_oauth2_request=%s" % value for value in VALUES),
+    *(b"client_id=web&request_uri=urn:ietf:params:oauth:request_uri:%s" % value for value in VALUES),
     *(b"client_id=%s" % value for value in VALUES),
     *(b"client_id=web&redirect_uri=%s" % value for value in VALUES),
     *(b"client_id=web&state=%s&response_type=code" % value for value in VALUES),

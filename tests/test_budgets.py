@@ -42,6 +42,7 @@ def test_statements_and_commits(
         ("introspection", 40),
         ("revocation", 40),
         ("guard", 26),
+        ("authorize", 97),
     ],
 )
 def test_calls_inside_the_package(works: dict[str, Callable[[], Any]], work: str, most: int) -> None:
@@ -57,5 +58,5 @@ def test_calls_inside_the_package(works: dict[str, Callable[[], Any]], work: str
         answer = works[work]()
     finally:
         sys.setprofile(None)
-    assert answer.status_code == 200
+    assert answer.status_code in (200, 303)
     assert 0 < len(calls) <= most, "\n".join(calls)

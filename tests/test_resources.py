@@ -349,7 +349,7 @@ class TestMistakes:
             site.http.get("/mcp")
 
     def test_scopes_by_their_grammar(self, site: Site) -> None:
-        with pytest.raises(ValueError, match="no scope word"):
+        with pytest.raises(ValueError, match="is not a scope value"):
             site.provider.protect_resource("/files", ['a"b'])
 
 

@@ -1,4 +1,4 @@
-"""Scope words."""
+"""Scope values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask_oauth2 import InvalidScope, scopes
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-def test_words_are_case_sensitive_and_kept_once_in_order() -> None:
+def test_values_are_case_sensitive_and_kept_once_in_order() -> None:
     assert scopes.parse("b a b A") == ("b", "a", "A")
     assert scopes.parse("!#[]~") == ("!#[]~",)
     assert scopes.parse(None) == ()
@@ -46,5 +46,5 @@ def test_values_beyond_are_dropped_while_one_remains() -> None:
 def test_what_programmers_write() -> None:
     assert scopes.parse_option("a b") == scopes.parse_option(["a", "b"]) == ("a", "b")
     for wrong in (["a b"], ['"'], [""]):
-        with pytest.raises(ValueError, match="no scope word"):
+        with pytest.raises(ValueError, match="is not a scope value"):
             scopes.parse_option(wrong)

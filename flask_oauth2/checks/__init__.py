@@ -1,1 +1,5 @@
-"""Parameters that refine a request, one specification each: plain functions that read and refuse."""
+"""One request parameter each: functions that read it and raise if it is wrong.
+
+``check(draft, server)`` returns the draft with one more field. :mod:`flask_oauth2.endpoints.authorization` lists these
+functions in order.
+"""

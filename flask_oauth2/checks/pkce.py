@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange, :rfc:`7636`. S256 is the one method: ``plain`` would protect nothing."""
+"""Proof Key for Code Exchange, :rfc:`7636`. The only method is S256, as ``plain`` protects nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hashlib import sha256
 from ..errors import InvalidGrant, InvalidRequest, update_client
 from ..messages import Params
 from ..records import Client, Grant
+from ..server import AuthorizationServer
 from ..settings import Settings
+from .request import AuthorizationRequest
 
 METHODS = ("S256",)
 
@@ -18,8 +20,14 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}\Z")
 
 
-def read_challenge(params: Params, client: Client, settings: Settings) -> str | None:
-    """The challenge of an authorization request, section 4.3. Raises :exc:`InvalidRequest`, section 4.4.1."""
+def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
+    """Read the code challenge of a request for a code, section 4.3. Raise :exc:`InvalidRequest`, section 4.4.1."""
+    if "code" not in draft.response_types:
+        return draft
+    return draft._replace(challenge=_read_challenge(draft.params, draft.client, server.settings))
+
+
+def _read_challenge(params: Params, client: Client, settings: Settings) -> str | None:
     challenge, method = params.get("code_challenge"), params.get("code_challenge_method")
     if challenge is None:
         if method is not None:
@@ -29,13 +37,16 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
                 cure="let the client send code_challenge as well",
             )
         if is_required(client, settings):
+            # "If the server requires PKCE [...], the authorization endpoint MUST return the authorization error
+            # response with the "error" value set to "invalid_request"", section 4.4.1
             raise InvalidRequest(
                 "code_challenge is missing: PKCE is required",
                 rule="rfc7636 4.4.1",
-                cure="switch PKCE with S256 on in the client" + _let_off(client),
+                cure="switch PKCE with S256 on in the client" + _exempt(client),
             )
         return None
     if method != "S256":
+        # the default is "plain", section 4.3, and "clients SHOULD use [...] S256", :rfc:`9700#section-2.1.1`
         raise InvalidRequest(
             "code_challenge_method must be S256",
             rule="rfc7636 4.4.1",
@@ -44,7 +55,7 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
         )
     if not _CHALLENGE.match(challenge):
         raise InvalidRequest(
-            "code_challenge is no S256 challenge: 43 characters of base64url",
+            "code_challenge is not an S256 challenge: 43 characters of base64url",
             rule="rfc7636 4.2",
             cure="let the client send BASE64URL(SHA256(code_verifier)) without padding",
         )
@@ -52,17 +63,22 @@ def read_challenge(params: Params, client: Client, settings: Settings) -> str | 
 
 
 def is_required(client: Client, settings: Settings) -> bool:
-    """Public clients always; others as they or the settings say, :rfc:`9700#section-2.1.1`."""
+    """Return whether the client must use PKCE: a public one always, others by their registration or the settings."""
+    # "Public clients MUST use PKCE", :rfc:`9700#section-2.1.1`
     if not client.is_confidential:
         return True
     return settings.pkce_required == "all" if client.pkce_required is None else client.pkce_required
 
 
 def verify(grant: Grant, verifier: str | None) -> None:
-    """Section 4.6: what was hashed before must be shown now. Raises :exc:`InvalidGrant`."""
+    """Verify the code verifier of a token request against the challenge of the code, section 4.6.
+
+    Raise :exc:`InvalidGrant` if it is missing or wrong, :exc:`InvalidRequest` if the code has no challenge.
+    """
     if grant.challenge is None:
         if verifier is not None:
-            # a downgrade: :rfc:`9700#section-4.8.2`
+            # "a token request containing a code_verifier parameter is accepted only if a code_challenge parameter was
+            # present in the authorization request", :rfc:`9700#section-4.8.2`
             raise InvalidRequest(
                 "code_verifier for a code without code_challenge",
                 rule="oauth-v2-1 3.2.4",
@@ -81,7 +97,8 @@ def verify(grant: Grant, verifier: str | None) -> None:
             rule="rfc7636 4.1",
             cure="let the client draw the verifier from A-Z a-z 0-9 - . _ ~, as secrets.token_urlsafe(48) does",
         )
-    challenge = urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]  # S256, section 4.2
+    # "If the values are not equal, an error response indicating "invalid_grant" [...] MUST be returned"
+    challenge = urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]
     if not hmac.compare_digest(challenge, grant.challenge.encode("ascii")):
         raise InvalidGrant(
             "code_verifier does not match",
@@ -92,7 +109,7 @@ def verify(grant: Grant, verifier: str | None) -> None:
 
 
 def _cure(verifier: str, challenge: str) -> str:
-    """What a client did that sends a verifier which is not that of its challenge."""
+    """Return the likely mistake of a client whose verifier does not match."""
     if verifier == challenge:
         return (
             "the client sent code_verifier itself as code_challenge (plain): it must send BASE64URL(SHA256(verifier))"
@@ -103,7 +120,7 @@ def _cure(verifier: str, challenge: str) -> str:
     return "let the client keep one verifier for each request, and send that of the request that the code came from"
 
 
-def _let_off(client: Client) -> str:
+def _exempt(client: Client) -> str:
     if not client.is_confidential:
         return ""
-    return f"; one that cannot and has a secret may be let off: {update_client(client.client_id, '--no-pkce')}"
+    return f"; to exempt a client that has a secret and cannot: {update_client(client.client_id, '--no-pkce')}"

@@ -5,48 +5,56 @@ from __future__ import annotations
 from ..errors import InvalidRequest, LoginRequired
 from ..messages import Params
 from ..records import User
+from ..server import AuthorizationServer
+from .request import AuthorizationRequest
 
 VALUES = frozenset({"none", "login", "consent", "select_account"})
 
 _RULE = "openid-connect-core-1_0 3.1.2.1"
 
 
-def read(params: Params) -> frozenset[str]:
-    """The words of the parameter. Raises :exc:`InvalidRequest` for an unknown one, and for ``none`` beside another."""
-    words = frozenset((params.get("prompt") or "").split())
-    if not words <= VALUES:
+def check(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationRequest:
+    """Read the values. Raise :exc:`InvalidRequest` for an unknown one, and for ``none`` together with another."""
+    text = draft.params.get("prompt")
+    if text is None:
+        return draft
+    prompt = frozenset(text.split())
+    if not prompt <= VALUES:
         raise InvalidRequest(
             "prompt is not supported",
             rule=_RULE,
             expected=" ".join(sorted(VALUES)),
-            came=" ".join(words),
+            came=" ".join(prompt),
             cure="let the client leave out prompt, or send one that is supported",
         )
-    if "none" in words and len(words) > 1:
-        raise InvalidRequest("prompt is none and something else", rule=_RULE, came=" ".join(words))
-    return words
+    # "If this parameter contains none with any other value, an error is returned"
+    if "none" in prompt and len(prompt) > 1:
+        raise InvalidRequest("prompt is none and something else", rule=_RULE, came=" ".join(prompt))
+    return draft._replace(prompt=prompt)
 
 
-def is_silent(params: Params) -> bool:
-    """Whether the client wants an answer at once, whoever is there."""
+def is_prompt_none(params: Params) -> bool:
+    """Return whether the client wants an answer at once and no page, whatever else is wrong with the request."""
     return (params.once("prompt") or "").split() == ["none"]
 
 
 def asks_for_login(params: Params) -> bool:
-    """Whether it must be seen that the request was at the login page; whatever else it asks is looked at later."""
+    """Return whether the server must find out that the user was at the login page, whatever else is wrong."""
     return not {"login", "select_account"}.isdisjoint((params.once("prompt") or "").split())
 
 
 def must_sign_in(prompt: frozenset[str], user: User, sent_at: int | None) -> bool:
-    """Whether the user must (again) go to the login page first.
+    """Return whether the user must go to the login page (again).
 
-    ``sent_at`` is when this request sent somebody there, None where it did not. Raises :exc:`LoginRequired` where
-    nobody could tell afterwards whether the user did sign in.
+    ``sent_at`` is when this request sent the user there, None if it did not. Raise :exc:`LoginRequired` if the
+    application does not say when its users sign in, so that the server could not tell afterwards whether they did.
     """
     if "login" in prompt:
+        # "login: The Authorization AuthorizationServer SHOULD prompt the End-User for reauthentication"
         if user.auth_time is not None:
             return sent_at is None or user.auth_time < sent_at
         if sent_at is None:
+            # "If it cannot reauthenticate the End-User, it MUST return an error, typically login_required"
             raise LoginRequired(
                 "the user cannot be asked to sign in again here",
                 rule="openid-connect-core-1_0 3.1.2.3",

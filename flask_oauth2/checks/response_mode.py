@@ -1,23 +1,27 @@
-"""How an authorization response travels: query, fragment or form_post."""
+"""The ``response_mode`` parameter: how an authorization response travels, by query, fragment or form_post."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ..errors import InvalidRequest
-from ..messages import Params
+from ..server import AuthorizationServer
+from .request import AuthorizationRequest
 
 MODES = ("query", "fragment", "form_post")
 
 
-def read(params: Params, defaults: Iterable[str]) -> str:
-    """The mode of all answers to a request, errors too (Multiple Response Types, section 2.1).
+def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
+    """Read the mode of all answers to the request, of errors too (Multiple Response Types, section 2.1).
 
-    ``defaults`` are those of the response types; where one is ``fragment``, ``query`` would leak what it carries
-    (section 3). Raises :exc:`InvalidRequest`, to be shown to the user: the client could not be told.
+    The default is that of the response types. Raise :exc:`InvalidRequest`, which the user sees, as the client could not
+    receive it.
     """
-    default = "fragment" if "fragment" in defaults else "query"
-    mode = params.get("response_mode") or default
+    offered, names = server.capabilities.response_types, (draft.params.once("response_type") or "").split(" ")
+    default = "query"
+    for name in names:
+        if name in offered and offered[name].mode == "fragment":
+            default = "fragment"
+    mode = draft.params.get("response_mode") or default
+    # for response types whose default is the fragment, "the query encoding MUST NOT be used", section 5
     if mode not in MODES or (mode == "query" and default == "fragment"):
         raise InvalidRequest(
             "response_mode is not supported here",
@@ -26,4 +30,4 @@ def read(params: Params, defaults: Iterable[str]) -> str:
             came=mode,
             cure="let the client leave out response_mode, or send one that the metadata document names",
         )
-    return mode
+    return draft._replace(response_mode=mode)

@@ -9,15 +9,22 @@ from ..errors import InvalidScope, update_client
 from ..messages import Params
 from ..records import Client
 from ..scopes import Scope
+from ..server import AuthorizationServer
 from ..settings import Settings
+from .request import AuthorizationRequest
+
+
+def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
+    """Read the scope, see :func:`read`."""
+    return draft._replace(scope=read(draft.params, draft.client, server.settings))
 
 
 def read(params: Params, client: Client, settings: Settings) -> Scope:
-    """What the request asks for, within what the client may have and the application knows.
+    """Return the scope values that the request asks for, if the client is registered for them.
 
-    A request that names no scope gets ``OAUTH2_DEFAULT_SCOPE``, or all that the client may have where that is not set.
-    Raises :exc:`~flask_oauth2.errors.InvalidScope` for a value beyond. For a client that registered itself or is known
-    by a metadata document, values beyond are dropped as long as one remains: nobody can correct what such a client
+    A request without scope gets ``OAUTH2_DEFAULT_SCOPE``, or the client's whole scope if that option is empty. Raise
+    :exc:`~flask_oauth2.errors.InvalidScope` for a value beyond. For a client that registered itself or is known by a
+    metadata document, drop the values beyond as long as one remains: the operator cannot correct what such a client
     sends, and the ``scope`` of the token response says what was granted.
     """
     allowed = client.scope
@@ -35,7 +42,8 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
         return allowed
     default = tuple(filter(settings.default_scope.__contains__, allowed))
     if not default:
-        # "either process the request using a pre-defined default value or fail the request"
+        # "the authorization server MUST either process the request using a pre-defined default value or fail the
+        # request indicating an invalid scope"
         raise InvalidScope(
             "scope is missing, and the client may have nothing of the default",
             cure="let the client send scope, or name its scope in OAUTH2_DEFAULT_SCOPE",
@@ -44,7 +52,7 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
 
 
 def _cure(beyond: list[str], client: Client, settings: Settings) -> str:
-    unknown = [word for word in beyond if settings.scopes and word not in settings.scopes]
+    unknown = [value for value in beyond if settings.scopes and value not in settings.scopes]
     if unknown:
         return f"add {' '.join(unknown)} to OAUTH2_SCOPES, or correct what the client asks for"
     scope = " ".join((*client.scope, *beyond))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import click
 import flask
 
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
+from ..server import AuthorizationServer
 
 NO_PROVIDER = "this application has no OAuth2Provider: OAuth2Provider(app)"
 

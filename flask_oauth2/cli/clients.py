@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from blinker import NamedSignal
@@ -18,13 +18,11 @@ from .. import revocation, signals
 from ..clients import registration, rules
 from ..clients.secret import hash_secret
 from ..records import Client
+from ..server import AuthorizationServer
 from ..settings import full_grant_type
 from ..stores.base import find_listing
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

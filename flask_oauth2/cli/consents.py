@@ -13,12 +13,12 @@ from flask.cli import AppGroup
 
 from ..clients import lookup
 from ..consents import end_consent
+from ..server import AuthorizationServer
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
     from ..records import Consent
-    from ..server import AuthorizationServer
     from ..stores.base import ConsentStore
 
 consent_group = AppGroup("consent", help="What people let clients do.")

@@ -15,11 +15,11 @@ from ..importing import SOURCES
 from ..importing.base import Tables
 from ..importing.run import Count, Finding, Options, Report
 from ..importing.transfer import Transfer
+from ..server import AuthorizationServer
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..server import AuthorizationServer
     from ..stores.sqlalchemy.foreign import ForeignDatabase
 
 _SOURCES = {source.name: source for source in SOURCES}

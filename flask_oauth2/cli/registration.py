@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 from flask.cli import AppGroup
 
 from .. import values
 from ..endpoints.registration import GRANT_KIND
 from ..records import Grant
+from ..server import AuthorizationServer
 from . import oauth2
 from .base import find_server, json_option, print_json
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 token_group = AppGroup("registration-token", help="With which others register clients.")
 oauth2.add_command(token_group)

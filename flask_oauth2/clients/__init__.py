@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from .. import signals
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
+from ..server import AuthorizationServer
 from . import lookup
 from .base import ClientAuthMethod, is_vschar, unknown_client
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
 """``none`` is not among them: it is what a request uses that uses no other."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..errors import InvalidClient
 from ..messages import Params, Request
 from ..records import Client
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
-
+from ..server import AuthorizationServer
 
 is_vschar = re.compile(r"[\x20-\x7e]*").fullmatch
 """Match a client_id or a client secret: ``*VSCHAR``, :rfc:`6749#appendix-A`.

@@ -9,17 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from .. import uris
 from ..errors import ConfigurationError
 from ..records import Client
 from ..scopes import Scope
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from . import registration, rules
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 log = logging.getLogger("flask_oauth2")
 

@@ -22,12 +22,12 @@ from .. import uris, urls, values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
 from ..processes import OfProcess
 from ..records import Client
+from ..server import AuthorizationServer
 from .documents import GRANT_TYPES, ORIGIN, RULE, find_fault, is_own, read
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
     from ..fetch import Fetched
-    from ..server import AuthorizationServer
 
 log = logging.getLogger("flask_oauth2")
 

@@ -15,11 +15,11 @@ from urllib.parse import unquote
 
 from .. import uris, urls
 from ..records import Client
+from ..server import AuthorizationServer
 from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, clean_name, is_page
 
 if TYPE_CHECKING:
     from ..fetch import Fetched
-    from ..server import AuthorizationServer
 
 RULE = "draft-ietf-oauth-client-id-metadata-document"
 
@@ -56,8 +56,8 @@ def find_host(client: Client) -> str | None:
     return host_of(client.client_id) if client.registered_by == ORIGIN else None
 
 
-def is_elsewhere(client: Client, uri: str) -> bool:
-    """Whether ``uri`` leads to another host than the one that vouches for the client, where one does."""
+def is_cross_host(client: Client, uri: str) -> bool:
+    """Return whether ``uri`` leads to another host than the one that vouches for the client, if one does."""
     return client.registered_by == ORIGIN and uris.origin(uri) != uris.origin(client.client_id)
 
 
@@ -167,7 +167,7 @@ def _build(document: Mapping[str, Any], client_id: str, server: AuthorizationSer
     )
     # a link from here would vouch for where it leads, so it leads to the host that people are shown
     pages = {name: document[name] for name in _SHOWN if is_page(document.get(name))}
-    return replace(client, metadata={name: page for name, page in pages.items() if not is_elsewhere(client, page)})
+    return replace(client, metadata={name: page for name, page in pages.items() if not is_cross_host(client, page)})
 
 
 def _parse(body: bytes) -> dict[str, Any]:

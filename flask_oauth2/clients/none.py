@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
+from ..server import AuthorizationServer
 from .base import Credentials
 from .secret import read_basic
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 
 class NoAuthentication:

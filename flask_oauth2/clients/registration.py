@@ -17,12 +17,12 @@ from .. import scopes, uris, values
 from ..errors import ConfigurationError
 from ..records import Client
 from ..scopes import Scope
+from ..server import AuthorizationServer
 from ..settings import Settings
 from . import documents, rules
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
-    from ..server import AuthorizationServer
     from ..stores.callbacks import Callbacks
 
 log = logging.getLogger("flask_oauth2")

@@ -10,15 +10,12 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from .. import scopes, uris, urls, values
 from ..records import Client
+from ..server import AuthorizationServer
 from ..settings import Settings
 from .secret import ClientSecretBasic
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 LONGEST_ID = 255
 """Characters of a client_id, which stores keep in a column of that length."""

@@ -12,7 +12,6 @@ import hmac
 import re
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -20,11 +19,9 @@ from .. import messages, values
 from ..errors import InvalidClient, InvalidRequest
 from ..messages import Params, Request
 from ..records import Client
+from ..server import AuthorizationServer
 from .base import Credentials, is_vschar, unknown_client
 from .throttle import Attempt
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 _DIGEST = "sha256$"
 _KEPT = (_DIGEST, "pbkdf2:", "scrypt:", "pbkdf2_sha256$", "argon2", "$argon2", "$2a$", "$2b$", "$2y$", "bcrypt$")

@@ -13,14 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from .. import values
 from ..errors import TemporarilyUnavailable
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
+from ..server import AuthorizationServer
 
 _MINUTE, _HOUR = 60, 3600
 

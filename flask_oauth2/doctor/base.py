@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import flask
 
 from ..records import Client
+from ..server import AuthorizationServer
 from ..settings import Settings
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import AuthorizationServer
     from ..stores.base import Store
 
 LEVELS = ("error", "warning", "note")

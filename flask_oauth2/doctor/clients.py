@@ -132,7 +132,9 @@ def names(examined: Examined) -> Iterator[Finding]:
             "rfc7591 2",
             "flask oauth2 client update ID --name …",
         )
-    unknown = [client.client_id for client in seen if not client.metadata.get("client_uri") and client.is_vetted]
+    unknown = [
+        client.client_id for client in seen if not client.metadata.get("client_uri") and not client.is_unverified
+    ]
     if unknown:
         yield note(
             f"people cannot look up who is behind {several(unknown)}",

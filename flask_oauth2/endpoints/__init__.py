@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import resources
 from ..checks import pkce, response_mode
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from . import device_authorization, introspection, metadata, registration, revocation, token
 from .base import Endpoint
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 
 def _auth_methods(server: AuthorizationServer, *more: str) -> list[str]:

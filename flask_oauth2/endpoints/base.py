@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ..clients import authenticate
 from ..errors import InvalidClient
 from ..messages import Params, Request, Response
 from ..records import Client
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
+from ..server import AuthorizationServer
 
 
 @dataclass(slots=True)

@@ -14,9 +14,9 @@ from .. import uris
 from ..clients import lookup
 from ..errors import TemporarilyUnavailable
 from ..messages import Request, Response
+from ..server import AuthorizationServer
 
 if TYPE_CHECKING:
-    from ..server import AuthorizationServer
     from .base import Endpoint
 
 log = logging.getLogger("flask_oauth2")

@@ -1,32 +1,30 @@
-"""The device authorization endpoint, :rfc:`8628#section-3.1`: a device asks for two codes."""
+"""The device authorization endpoint, :rfc:`8628#section-3.1`: a device requests a device code and a user code."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import addresses, signals, uris, user_codes, values
-from ..checks import audience as audience_check
-from ..checks import scope as scope_check
+from ..checks.request import AuthorizationRequest
 from ..clients.throttle import spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants.device_code import KIND
 from ..messages import NO_STORE, Response
-from ..records import Grant
+from ..records import Client, Grant
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
+from .authorization.checks import GRANT_CHECKS, run
 from .base import Call
 
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
-
 MOST_CODES = 100_000
-"""Codes that public clients may get within an hour, a tenth of them from one network; each is a row."""
+"""Codes that public clients may receive within an hour, a tenth of them in one network. Each is a row."""
 
 _TRIES = 5
-"""How often a user code is drawn that another device may have."""
+"""How often a user code is generated that another device has already."""
 
 
 def respond(call: Call) -> Response:
-    """Return a device code, a user code and where the user enters it."""
+    """Check what the client asks for, and return the codes and the page that the user must visit."""
     server, request, form, client, now = call.server, call.request, call.form, call.client, call.now
     if DEVICE_CODE not in server.settings.grant_types:
         raise UnsupportedGrantType(
@@ -34,23 +32,12 @@ def respond(call: Call) -> Response:
             rule="rfc8628 3.1",
             cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
         )
-    if DEVICE_CODE not in client.grant_types:
-        options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
-        raise UnauthorizedClient(
-            "the client may not use the device authorization grant",
-            rule="rfc8628 3.1",
-            expected=f"one of {', '.join(client.grant_types)}",
-            cure=f"name all that it may use: {update_client(client.client_id, options)}",
-        )
-    if not client.is_confidential:  # whom anybody can name, or pass for
+    _check_grant_type(client)
+    if not client.is_confidential:  # anyone can send the client_id of a public client
         spend_quota(server, "device codes", MOST_CODES, now, address=request.address)
-    scope = scope_check.read(form, client, server.settings)
-    resource = (
-        audience_check.read(form, scope, addresses.find_resources(server, request.mount)) if server.described else ()
-    )
-    asked = {"client_id": client.client_id, "scope": " ".join(scope), **({"resource": resource} if resource else {})}
-    device_code, user_code = _file(server, asked, now)
-    server.events.emit(signals.device_code_issued, client_id=client.client_id, scope=scope)
+    asked = run(GRANT_CHECKS, AuthorizationRequest(form, request, client=client), server)
+    device_code, user_code = _issue_codes(server, asked, now)
+    server.events.emit(signals.device_code_issued, client_id=client.client_id, scope=asked.scope)
     verification_uri = addresses.url_of(server, "device", request.mount)
     members = {
         "device_code": device_code,
@@ -63,9 +50,24 @@ def respond(call: Call) -> Response:
     return Response(200, members, NO_STORE)
 
 
-def _file(server: AuthorizationServer, asked: dict[str, Any], now: float) -> tuple[str, str]:
-    """A device code and a user code that no other device has; what is asked for waits with them."""
+def _check_grant_type(client: Client) -> None:
+    if DEVICE_CODE in client.grant_types:
+        return
+    options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, "device_code"))
+    raise UnauthorizedClient(
+        "the client may not use the device authorization grant",
+        rule="rfc8628 3.1",
+        expected=f"one of {', '.join(client.grant_types)}",
+        cure=f"name all that it may use: {update_client(client.client_id, options)}",
+    )
+
+
+def _issue_codes(server: AuthorizationServer, asked: AuthorizationRequest, now: float) -> tuple[str, str]:
+    """Return a device code and a user code that no other device has, saved together with the request."""
     settings = server.settings
+    parameters: dict[str, Any] = {"client_id": asked.client.client_id, "scope": " ".join(asked.scope)}
+    if asked.resource:
+        parameters["resource"] = asked.resource
     for _ in range(_TRIES):
         device_code, key = values.mint(settings.prefixes["device_code"], values.stamp(now))
         code = user_codes.new()
@@ -73,7 +75,7 @@ def _file(server: AuthorizationServer, asked: dict[str, Any], now: float) -> tup
         grant = Grant(
             key=key,
             kind=KIND,
-            parameters=asked,
+            parameters=parameters,
             expires_at=int(now) + settings.device_code_lifetime,
             user_code_key=user_code_key,
             interval=settings.device_interval,

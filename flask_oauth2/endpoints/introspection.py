@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import users, values
 from ..messages import NO_STORE, Response
 from ..records import AccessToken, Client, Token
+from ..server import AuthorizationServer
 from ..tokens.read import find_token
 from .base import Call
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 
 def respond(call: Call) -> Response:

@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from .. import addresses, resources
 from ..messages import Response
 from ..resources import Resource
+from ..server import AuthorizationServer
 from .base import Call
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from .. import addresses, revocation, signals, values
@@ -24,10 +24,8 @@ from ..clients.throttle import Attempt, Quota, network, spend_quota
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
 from ..messages import NO_STORE, Request, Response
 from ..records import Client, Grant
+from ..server import AuthorizationServer
 from .base import Call
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 GRANT_KIND = "registration"
 """Of an initial access token, :rfc:`7591#section-3`, which is spent as a code is."""

@@ -1,38 +1,35 @@
-"""The verification URI, :rfc:`8628#section-3.3`: what a user code stands for, and what its user decides.
+"""The verification URI, :rfc:`8628#section-3.3`: find the device of a user code, and save what its user decides.
 
-Nothing here speaks HTML, :mod:`flask_oauth2.pages.device` does.
+No HTML is written here; :mod:`flask_oauth2.pages.device` shows the pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from .. import scopes, signals, user_codes, values
+from .. import consents, scopes, signals, user_codes, values
 from ..clients import lookup
 from ..clients.throttle import Attempt, network
-from ..consents import keep_consent
+from ..consents import Permission
 from ..errors import InvalidRequest
 from ..grants.device_code import KIND
-from ..records import Authorization, Client, Consent, Grant, User
+from ..records import Authorization, Client, Grant, User
 from ..scopes import Scope
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from ..stores.base import widened
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 MOST_WRONG = 5
-"""Wrong codes of one person, of one browser, and times that one code is tried, in a window: :rfc:`8628#section-5.1`."""
+"""Wrong codes of one user or one browser, and wrong uses of one code, in a window: :rfc:`8628#section-5.1`."""
 
 _MOST = {"address": 10, "site": 100}
-"""How many times ``OAUTH2_THROTTLE_FAILURES`` may come from one address, which many may share, and from everywhere."""
+"""How many times ``OAUTH2_THROTTLE_FAILURES`` may come from one address, which many users may share, and in total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A device that waits for its user: which client it is, what it asks for."""
+    """A device that waits for its user: its client, and what it asks for."""
 
     grant: Grant
     client: Client
@@ -41,14 +38,14 @@ class Waiting:
 
 
 def find(server: AuthorizationServer, text: str, guesser: Mapping[str, str], now: float) -> Waiting | None:
-    """The device whose code somebody typed. None for a code that is wrong, expired, decided about: all look the same.
+    """Return the device whose code the user typed; None for a code that is wrong, expired or already decided about.
 
-    ``guesser`` says who typed it, and is what wrong codes are counted by: a ``person``, a ``browser``, an ``address``.
-    Raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable` (429) after too many.
+    ``guesser`` says who typed it, as wrong codes count by ``person``, ``browser`` and ``address``. Raise
+    :exc:`~flask_oauth2.errors.TemporarilyUnavailable` (429) after too many.
     """
     code = user_codes.read(text)
     if code is None:
-        return None  # no guess: no device has such a code
+        return None  # not a guess: no device has such a code
     keys = [user_codes.key(code, secret) for secret in reversed(server.settings.secret_keys)]
     attempts = _count(server, {**guesser, "code": values.text(keys[0]), "site": ""}, now)
     try:
@@ -66,9 +63,9 @@ def find(server: AuthorizationServer, text: str, guesser: Mapping[str, str], now
 
 
 def decide(server: AuthorizationServer, key: bytes, user: User, allowed: bool, now: float) -> Client:
-    """Store the decision of the user about the device of a page that was shown, and return its client.
+    """Save the decision of the user about the device of a page that was shown, and return its client.
 
-    A decision that comes again, as a button is pressed twice, changes nothing and has the same answer. Raises
+    A decision that is sent again, as a button is pressed twice, changes nothing and has the same answer. Raise
     :exc:`InvalidRequest` if the code has expired or another decision was faster.
     """
     waiting = _read(server, server.store.get_grant(key, KIND), now)
@@ -76,53 +73,39 @@ def decide(server: AuthorizationServer, key: bytes, user: User, allowed: bool, n
         return waiting.client
     grant = server.store.get_grant(key, KIND)
     client = lookup.find_client(server, grant.parameters["client_id"]) if grant else None
-    if grant is None or client is None or not _says(grant, user, allowed):
+    if grant is None or client is None or not _has_decision(grant, user, allowed):
         raise InvalidRequest(
             "this device no longer waits for an answer: begin again on the device", rule="rfc8628 3.3", status=410
         )
     return client
 
 
-def _says(grant: Grant, user: User, allowed: bool) -> bool:
-    """Return whether a device code is decided about in the same way."""
+def _has_decision(grant: Grant, user: User, allowed: bool) -> bool:
+    """Return whether this user has decided about a device code in this way."""
     if not allowed:
         return grant.is_denied
     return grant.authorization is not None and grant.authorization.user_id == user.id
 
 
 def _decide(server: AuthorizationServer, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
-    """Store a decision. Return False if another decision was faster, or the code has expired."""
-    client_id = waiting.client.client_id
-    told = {"client_id": client_id, "user_id": user.id, "scope": waiting.scope}
+    """Save a decision. Return False if another decision was faster, or the code has expired."""
+    permission = Permission(user.id, waiting.client.client_id, waiting.scope, waiting.resource)
+    said: dict[str, Any] = {"client_id": permission.client_id, "user_id": user.id, "scope": waiting.scope}
     if not allowed:
         if not server.devices.decide(waiting.grant, None, int(now)):
             return False
-        server.events.emit(signals.consent_denied, **told)
+        server.events.emit(signals.consent_denied, **said)
         return True
-    consents, moment = server.consents, max(now, server.last_revocation.first_moment)
-
-    def make(before: Consent | None) -> tuple[Authorization, Consent | None]:
-        rests_on = widened(before, user.id, client_id, waiting.scope, moment, waiting.resource) if consents else None
-        return _authorize(waiting, user, rests_on, moment), rests_on
-
-    before = consents.get_consent(user.id, client_id) if consents else None
-    authorization = keep_consent(consents, before, make)
+    consent = server.consents.get_consent(user.id, permission.client_id) if server.consents else None
+    authorization = consents.authorize(server, permission, consent, _return, now)
     if not server.devices.decide(waiting.grant, authorization, int(now)):
         return False
-    server.events.emit(signals.consent_given, **told, authorization_id=authorization.id)
+    server.events.emit(signals.consent_given, **said, authorization_id=authorization.id)
     return True
 
 
-def _authorize(waiting: Waiting, user: User, rests_on: Consent | None, now: float) -> Authorization:
-    """What the user lets the device do: the one place where it is said."""
-    return Authorization(
-        id=values.new_family(now),
-        client_id=waiting.client.client_id,
-        user_id=user.id,
-        scope=waiting.scope,
-        consent_id=rests_on.id if rests_on else None,
-        resource=waiting.resource,
-    )
+def _return(authorization: Authorization) -> Authorization:
+    return authorization
 
 
 def _count(server: AuthorizationServer, names: Mapping[str, str], now: float) -> list[Attempt]:
@@ -149,12 +132,12 @@ def _find(server: AuthorizationServer, keys: list[bytes], now: float) -> Waiting
 
 
 def _read(server: AuthorizationServer, grant: Grant | None, now: float) -> Waiting | None:
-    """What a grant asks for, while it waits and its client may have it still."""
+    """Return what a device asks for, if it waits for a decision and its client may still have some of it."""
     if grant is None or grant.is_expired(now) or grant.authorization is not None or grant.is_denied:
         return None
     asked = grant.parameters
     client = lookup.find_client(server, asked["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
-    scope = tuple(word for word in scopes.parse(asked["scope"]) if word in client.scope)  # what it may have by now
+    scope = tuple(value for value in scopes.parse(asked["scope"]) if value in client.scope)
     return Waiting(grant, client, scope, tuple(asked.get("resource", ()))) if scope else None

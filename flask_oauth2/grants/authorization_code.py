@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from .. import uris, values
-from ..checks import pkce
+from .. import values
+from ..checks import pkce, redirect_uri
 from ..errors import InvalidGrant
 from ..records import CLOCKS_DIFFER, Grant
+from ..server import AuthorizationServer
+from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.read import explain_missing
-from .base import Approval, TokenGrant, TokenRequest
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
+from .base import Approval
 
 
 class Code:
-    """The first half: an answer with a code, section 4.1.2."""
+    """The response type ``code``, section 4.1.2."""
 
     name = "code"
     grant_type = "authorization_code"
@@ -26,25 +24,27 @@ class Code:
     def respond(
         self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
-        """A code, bound to the client, the redirect URI and the challenge."""
-        settings = server.settings
-        value, key = mint_code(server, approval.answer_id, approval.now)
+        """Return a code that is bound to the client, the redirect URI and the challenge."""
+        request = approval.request
+        value, key = generate_code(server, approval.answer_id, approval.now)
+        # "The authorization code MUST expire shortly after it is issued", section 4.1.2
+        expires_at = int(approval.now) + server.settings.code_lifetime
         grant = Grant(
             key=key,
             kind="code",
             authorization=approval.authorization,
-            redirect_uri=approval.params.get("redirect_uri"),
-            challenge=approval.challenge,
-            expires_at=int(approval.now) + settings.code_lifetime,
+            redirect_uri=request.params.get("redirect_uri"),
+            challenge=request.challenge,
+            expires_at=expires_at,
         )
         return {"code": value}, (grant,)
 
 
-def mint_code(server: AuthorizationServer, answer_id: str | None, now: float) -> tuple[str, bytes]:
-    """Return a code and its key: always the same for the same answer of the user, random if no form was sent.
+def generate_code(server: AuthorizationServer, answer_id: str | None, now: float) -> tuple[str, bytes]:
+    """Return a code and its key: always the same for the same form, random if the user has sent no form.
 
-    Browsers send a form twice if its button is pressed twice. The code is derived from the random ID of the form with
-    ``SECRET_KEY``, so that both requests get one code without anything stored for it.
+    Browsers send a form twice if its button is pressed twice. The code is derived from the random ID of the form and
+    ``SECRET_KEY``, so that both requests get one code and nothing is stored in addition.
     """
     prefix = server.settings.prefixes["code"]
     if answer_id is None:
@@ -54,12 +54,12 @@ def mint_code(server: AuthorizationServer, answer_id: str | None, now: float) ->
 
 
 class AuthorizationCode:
-    """The second half: a code is turned into what it stands for, once, section 4.1.3."""
+    """The grant type ``authorization_code``: the client redeems a code once, section 4.1.3."""
 
     name = "authorization_code"
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """Binding first; nothing is spent here."""
+        """Return the authorization of the code, which :mod:`flask_oauth2.tokens.issue` consumes."""
         server = request.server
         code = request.form.require("code")
         key = values.find_key(code, server.settings.prefixes["code"])
@@ -67,6 +67,8 @@ class AuthorizationCode:
         if grant is None or grant.authorization is None:
             came, cure = explain_missing(server, code, "code")
             raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3", came=came, cure=cure)
+        # "ensure that the authorization code was issued to the authenticated confidential client, or [...] to
+        # "client_id" in the request", section 4.1.3
         if grant.authorization.client_id != request.client.client_id:
             raise InvalidGrant(
                 "the code was issued to another client",
@@ -74,7 +76,8 @@ class AuthorizationCode:
                 came=f"one of client {grant.authorization.client_id}",
                 cure="let the client that sent the user redeem the code, with the same client_id",
             )
-        # a spent code goes on, however old: its replay ends the family
+        # "The client MUST NOT use the authorization code more than once", section 4.1.2: a used code passes, however
+        # old, as issue() then revokes the authorization
         is_of_future = int.from_bytes(grant.key[:6], "big") > 1000 * (request.now + CLOCKS_DIFFER)
         if grant.used_at is None and (grant.expires_at <= request.now or is_of_future):  # see Grant.is_expired
             server.store.issue(grant, [], int(request.now))  # it stays expired if the clock is set back
@@ -83,6 +86,6 @@ class AuthorizationCode:
                 rule="rfc6749 4.1.2",
                 cure="let the client redeem the code at once; OAUTH2_CODE_LIFETIME sets the lifetime",
             )
-        uris.verify_redirect(grant, request.form.get("redirect_uri"))
+        redirect_uri.verify(grant, request.form.get("redirect_uri"))
         pkce.verify(grant, request.form.get("code_verifier"))
         return TokenGrant(grant.authorization, spend=grant, refresh=True)

@@ -1,22 +1,19 @@
-"""What a grant is: it turns a credential into a :class:`~.tokens.base.TokenGrant`, and changes nothing.
+"""The protocols of grants and response types.
 
-A flow that begins in the browser has a second half, its response type, in the same file.
+A grant turns a credential into a :class:`~.tokens.base.TokenGrant`, and changes nothing. A flow that begins in the
+browser also has a response type, in the file of its grant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ..messages import Params, Request
-from ..records import Authorization, Client, Grant, Token
-from ..tokens.base import ITSELF, TokenGrant, TokenRequest
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
-
-__all__ = ["ITSELF", "Approval", "GrantType", "ResponseType", "TokenGrant", "TokenRequest"]
+from ..checks.request import AuthorizationRequest
+from ..records import Authorization, Grant, Token
+from ..server import AuthorizationServer
+from ..tokens.base import TokenGrant, TokenRequest
 
 
 class GrantType(Protocol):
@@ -25,32 +22,28 @@ class GrantType(Protocol):
     name: str
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """What may be issued for the request. Raises an :exc:`~flask_oauth2.errors.OAuth2Error` to refuse."""
+        """Return what to issue. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` to reject the request."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An authorization request that the user allowed."""
+    """An authorization request that the user has allowed."""
 
-    request: Request
-    params: Params
-    client: Client
-    redirect_uri: str
-    challenge: str | None
+    request: AuthorizationRequest
     authorization: Authorization
     now: float
     answer_id: str | None = None
-    """Names the answer of the user, so that a form that is sent twice gets one code; None without a form."""
+    """The random ID of the form that the user has sent, so that a form that is sent twice gives one code."""
 
 
 class ResponseType(Protocol):
-    """What the authorization endpoint answers with, :rfc:`6749#section-3.1.1`."""
+    """A part of the answer of the authorization endpoint, :rfc:`6749#section-3.1.1`."""
 
     name: str
 
     grant_type: str
-    """The grant that a client must have to ask for it."""
+    """The grant type that a client must be registered for."""
 
     mode: str
     """The default response mode: ``query`` or ``fragment``."""
@@ -58,5 +51,5 @@ class ResponseType(Protocol):
     def respond(
         self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant | Token, ...]]:
-        """Parameters to add to the answer so far, and what is to be filed with them."""
+        """Return the parameters that it adds to the ``answer`` so far, and the rows to save with them."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UnauthorizedClient
-from .base import TokenGrant, TokenRequest
+from ..tokens.base import TokenGrant, TokenRequest
 
 
 class ClientCredentials:

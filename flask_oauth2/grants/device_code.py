@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import values
 from ..errors import AccessDenied, AuthorizationPending, ExpiredToken, InvalidGrant, SlowDown
 from ..records import Grant
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
+from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.read import explain_missing
-from .base import TokenGrant, TokenRequest
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 KIND = "device_code"
 """The kind of its rows."""

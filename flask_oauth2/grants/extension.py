@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .base import TokenGrant, TokenRequest
+from ..tokens.base import TokenGrant, TokenRequest
 
 
 @dataclass(frozen=True, slots=True)

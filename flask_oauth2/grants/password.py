@@ -11,7 +11,7 @@ from typing import Any
 from ..clients.throttle import Attempt
 from ..errors import InvalidGrant, InvalidRequest
 from ..records import is_nobody
-from .base import TokenGrant, TokenRequest
+from ..tokens.base import TokenGrant, TokenRequest
 
 _UNICODECHARNOCRLF = re.compile("[\t\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*\\Z")
 """:rfc:`6749#appendix-A`."""

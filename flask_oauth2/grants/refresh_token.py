@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import scopes
 from ..errors import InvalidGrant
+from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.read import explain_missing, find_refresh
-from .base import TokenGrant, TokenRequest
 
 
 class RefreshToken:

@@ -15,13 +15,13 @@ from ..answering import answer
 from ..consents import end_consent
 from ..errors import AccessDenied
 from ..records import Client, Consent
+from ..server import AuthorizationServer
 from ..stores.base import ConsentStore
 from .base import describe, page, read_ticket, redirect, send_to_login, show_error, write_ticket
 from .clients import name_of, site_of, vouched
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import AuthorizationServer
 
 _PURPOSE = "applications"
 
@@ -70,7 +70,7 @@ def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
             uri=metadata.get("client_uri"),
             site=site_of(shown) if shown else "",
             logo_uri=metadata.get("logo_uri"),
-            is_unverified=client is None or not client.is_vetted,
+            is_unverified=client is None or client.is_unverified,
             scopes=describe(server, consent.scope),
             granted_at=datetime.fromtimestamp(consent.granted_at, UTC),
             used_at=datetime.fromtimestamp(consent.used_at, UTC),

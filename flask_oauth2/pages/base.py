@@ -1,4 +1,4 @@
-"""What all pages share: how they are protected, what their forms are bound to, and the page for what went wrong."""
+"""Shared by all pages: security headers, the tickets of forms, and the error page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response
 
 from .. import addresses, login, values, web
 from ..answering import find_hints
-from ..clients.throttle import spend_quota
+from ..checks.request_uri import PATIENCE
 from ..errors import InvalidRequest, OAuth2Error
-from ..records import Grant, User
+from ..records import User
 from . import translations
 
 if TYPE_CHECKING:
@@ -24,29 +24,20 @@ if TYPE_CHECKING:
     from ..provider import OAuth2Provider
     from ..server import AuthorizationServer
 
-PATIENCE = 3600
-"""Seconds that a person has to sign in and to decide."""
-
-MOST_KEPT = 10_000
-"""Requests and forms of visitors that are saved within an hour, at most a tenth of them of one network."""
-
-LONGEST_KEPT = 16 * 1024
-"""Characters of a request that is kept for a person who has to sign in first; anybody can send one."""
-
 _SESSION_KEY = "_flask_oauth2"
 
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-"""On whatever holds what nobody else is to read; on what people see there are more."""
+"""Headers of every answer that holds private data. Pages have more, see :data:`HEADERS`."""
 
 HEADERS = {**_PRIVATE, "Pragma": "no-cache", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff"}
 
 
 def page(template: str, status: int = 200, *, form_action: str | None, **context: Any) -> Response:
-    """Return a page that no other site can frame, that runs no script but ours and loads no image of another site.
+    """Render a template as a page that other sites cannot frame and that loads scripts and images of this site only.
 
-    :param form_action: where the policy lets forms lead; None for anywhere. Chromium applies the directive to all
-        redirects that follow a form, so a page whose form leads to a client cannot have it: nobody knows where the
-        callback of the client leads on to.
+    :param form_action: the ``form-action`` directive of the content security policy; None for no directive. Chromium
+        applies it to all redirects that follow a form, so a page whose form leads to a client cannot have it: the
+        callback of the client may redirect anywhere.
     """
     text = {"t": translations.translate, "locale": translations.locale, "format_date": translations.format_date}
     response = flask.make_response(flask.render_template(template, **text, **context), status)
@@ -60,26 +51,26 @@ def page(template: str, status: int = 200, *, form_action: str | None, **context
 
 
 def protect(response: Response) -> Response:
-    """A page of the application's own: it may have headers of its own, which stay."""
+    """Add the security headers to a page of the application, which may have set its own."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 
 
 def redirect(location: str) -> Response:
-    """To ``location``, by GET."""
-    # "SHOULD use HTTP status code 303", :rfc:`9700#section-4.12`; 307 would send a form on
+    """Redirect to ``location`` using GET."""
+    # "SHOULD use HTTP status code 303", :rfc:`9700#section-4.12`; 307 would send the form again
     return Response(status=303, headers={**_PRIVATE, "Location": location})
 
 
 class ClientRedirect(flask.Response):
-    """The same to a client: its URI is encoded already, so Werkzeug need not take it apart once more."""
+    """A redirect to a client. Its URI is encoded already, so Werkzeug need not parse it again."""
 
     def __init__(self, location: str) -> None:
         super().__init__(status=303, headers={**_PRIVATE, "Location": location})
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """As they are, unless the URI is none, or the application has made another answer of this one."""
+        """Return the headers unchanged, unless the URI is not ASCII or the application has changed the response."""
         if self.response or not self.headers.get("Location", "é").isascii():
             return super().get_wsgi_headers(environ)
         self.headers["Content-Length"] = "0"
@@ -87,7 +78,7 @@ class ClientRedirect(flask.Response):
 
 
 class ShownError(NamedTuple):
-    """An error without the text of the request that it may hold."""
+    """An error as a page shows it, without text of the request."""
 
     code: str
     status: int
@@ -95,7 +86,7 @@ class ShownError(NamedTuple):
 
 
 def show_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -> Response:
-    """The page for what a client must not be told; in debug mode with what its developer wants to know."""
+    """Return the page for an error that no client receives; in debug mode with a diagnosis for its developer."""
     status = error.status if error.status >= 402 else 400
     shown = page("oauth2/error.html", status, form_action="'none'", **describe_error(server, error, error_id))
     shown.headers.update(error.headers)
@@ -103,7 +94,7 @@ def show_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -
 
 
 def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -> dict[str, Any]:
-    """What a page says of an error: to everybody, and in debug mode to its developer."""
+    """Return the variables of a template that shows an error. The diagnosis is None unless in debug mode."""
     diagnosis = None
     if flask.current_app.debug:
         diagnosis = {
@@ -115,42 +106,32 @@ def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: st
     return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
 
 
-def keep(server: AuthorizationServer, kind: str, parameters: dict[str, Any], address: str) -> str:
-    """File what was sent while somebody signs in: the name of the row, which is good for :data:`PATIENCE`.
-
-    Raises :exc:`~.errors.TemporarilyUnavailable` (429) where too much came from ``address``: anybody can send it.
-    """
-    now = server.clock()
-    spend_quota(server, "kept requests", MOST_KEPT, now, address=address)
-    name, key = values.mint(server.settings.prefixes["request"], values.stamp(now))
-    kept = Grant(key=key, kind=kind, parameters=parameters, expires_at=int(now) + PATIENCE)
-    server.store.issue(None, [kept], int(now))
-    return name
-
-
 def write_ticket(server: AuthorizationServer, purpose: str, user: User, content: dict[str, Any]) -> str:
-    """A hidden field that binds a form to the person and the browser that it is shown to."""
+    """Return the value of a hidden field that binds a form to the user and the browser that it is shown to."""
     return serializer(server, purpose).dumps({**content, "session": session_id(), "user": user.id})
 
 
 def new_answer_id(server: AuthorizationServer) -> str:
-    """Return a random ID for the answer of the user to a form, see :func:`~.grants.authorization_code.mint_code`."""
+    """Return a random ID for a form, from which :func:`~.grants.authorization_code.generate_code` derives the code."""
     return values.text(values.new_id(server.clock()))
 
 
 def session_id() -> str:
-    """What tells the browser from others; made where it has none yet."""
+    """Return the random ID of the browser's session, generated if it has none."""
     found: str = flask.session.setdefault(_SESSION_KEY, secrets.token_urlsafe(16))
     return found
 
 
-def is_of_session(name: str) -> bool:
-    """Whether the browser is in the session of that name; or in one without a name, as a login page may begin."""
-    return hmac.compare_digest(name, flask.session.get(_SESSION_KEY, name))
+def is_of_session(found: str) -> bool:
+    """Return whether the browser is in the session of that ID, or in one without ID, as a login page may begin."""
+    return hmac.compare_digest(found, flask.session.get(_SESSION_KEY, found))
 
 
 def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
-    """What a form was made for, and who is signed in. Raises :exc:`InvalidRequest` for a form of somebody else's."""
+    """Return the content of a ticket, and the user who is signed in.
+
+    Raise :exc:`InvalidRequest` for the form of another user or browser, and for one that has expired.
+    """
     content, user, is_fresh = read_kept_ticket(provider, purpose, ticket)
     if not is_fresh:
         raise stale()
@@ -158,9 +139,10 @@ def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[di
 
 
 def read_kept_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None, bool]:
-    """The same for a form that may have waited long, or outlived its session: whether what it asks for may be done.
+    """Return what :func:`read_ticket` returns, and whether the form is still valid.
 
-    Where it may not, the form can be shown again to the person that it was made for, and to nobody else.
+    A form that has expired or outlived its session can be shown again to its user. Raise :exc:`InvalidRequest` for the
+    form of another user.
     """
     signer, is_late = serializer(provider.server, purpose), False
     try:
@@ -188,7 +170,7 @@ def send_to_login(provider: OAuth2Provider, back: str) -> Response:
 
 
 def stale() -> InvalidRequest:
-    """The error of a form that is not, or no longer, for this person and browser."""
+    """Return the error of a form that is not (or no longer) valid for this user and browser."""
     return InvalidRequest(
         "this page is no longer valid: go back to the application and begin again",
         rule="rfc6749 10.12",
@@ -197,21 +179,21 @@ def stale() -> InvalidRequest:
 
 
 def describe(server: AuthorizationServer, scope: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Each word of a scope with what ``OAUTH2_SCOPES`` says that it allows."""
-    return [(word, server.settings.scopes.get(word, word)) for word in scope]
+    """Return each scope value with its description in ``OAUTH2_SCOPES``."""
+    return [(value, server.settings.scopes.get(value, value)) for value in scope]
 
 
 def describe_resources(server: AuthorizationServer, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:
-    """The name and the URL of each protected resource."""
+    """Return the name and the URL of each protected resource."""
     resources = addresses.find_resources(server, mount) if names else None
     return [(found.name if resources and (found := resources.named(name)) else None, name) for name in names]
 
 
 def serializer(server: AuthorizationServer, purpose: str) -> URLSafeTimedSerializer:
-    """What signs values that a browser brings back."""
+    """Return the serializer that signs values which a browser returns."""
     return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}")
 
 
 def _masked(value: object) -> str | None:
-    """As the log has it: a value of ours that came where it does not belong is still a secret."""
+    """Return a value as the log shows it: a token or code in the wrong place is still a secret."""
     return None if value is None else values.mask(str(value)[:200]).encode("utf-8", "replace").decode()

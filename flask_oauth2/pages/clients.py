@@ -1,4 +1,4 @@
-"""Clients as pages show them: what an unverified client says about itself is shown as far as its host stands for it.
+"""Clients as pages show them: of an unverified client only what its host vouches for.
 
 Dynamic registration, metadata documents and developers write names, links and logos that nobody has verified. "The
 authorization server [...] MUST treat all client metadata as self-asserted", :rfc:`7591#section-5`.
@@ -7,19 +7,17 @@ authorization server [...] MUST treat all client metadata as self-asserted", :rf
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import addresses, uris
 from ..clients.documents import find_host, host_of
 from ..clients.rules import PAGES
 from ..records import Client
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
+from ..server import AuthorizationServer
 
 
 def name_of(client: Client | None, client_id: str) -> str:
-    """Return what users call a client; for a client that is known by a URL alone, the host of the URL."""
+    """Return the name of a client; for a client without a name whose ID is a URL, the host of the URL."""
     return (client.name if client else "") or host_of(client_id) or client_id
 
 
@@ -35,8 +33,8 @@ def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | Non
 
     def may_show(name: str, page: Any) -> bool:
         if name == "logo_uri":
-            return client.is_vetted and uris.web_origin(page) == uris.web_origin(addresses.find_origin(server))
-        if client.is_vetted:
+            return not client.is_unverified and uris.web_origin(page) == uris.web_origin(addresses.find_origin(server))
+        if not client.is_unverified:
             return True
         hosts = (redirect_uri, client.client_id if find_host(client) else None)
         return any(host is not None and uris.is_of_host(page, host) for host in hosts)
@@ -58,7 +56,7 @@ def describe_client(server: AuthorizationServer, client: Client, redirect_uri: s
         "client_name": name_of(client, client.client_id),
         "client_host": find_host(client),
         "client_site": site_of(shown),
-        "is_unverified": not client.is_vetted,
+        "is_unverified": client.is_unverified,
         "place": uris.host_and_port(redirect_uri or ""),
         "opens_application": redirect_uri is not None and uris.opens_application(redirect_uri),
     }

@@ -25,14 +25,14 @@ from ..clients import rules
 from ..clients.developer import REGISTERED_BY, Problem, Typed
 from ..clients.secret import hash_secret
 from ..clients.throttle import at_once
+from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_visitor
 from ..errors import AccessDenied, InvalidRequest
 from ..messages import Params
 from ..records import Client, User
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from .base import (
-    LONGEST_KEPT,
     describe,
-    keep,
     page,
     read_kept_ticket,
     redirect,
@@ -44,7 +44,6 @@ from .base import (
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import AuthorizationServer
 
 _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delete"
 """The purposes of tickets."""
@@ -280,8 +279,8 @@ def _read_form(provider: OAuth2Provider, server: AuthorizationServer, form: Para
 
 def _read_typed(form: Params, names: Iterable[str]) -> dict[str, str]:
     typed = {name: value for name in names if (value := form.get(name)) is not None}
-    if sum(map(len, typed.values())) > LONGEST_KEPT:
-        raise InvalidRequest("the form is too long", expected=f"at most {LONGEST_KEPT} characters", status=413)
+    if sum(map(len, typed.values())) > LONGEST_SAVED:
+        raise InvalidRequest("the form is too long", expected=f"at most {LONGEST_SAVED} characters", status=413)
     return typed
 
 
@@ -338,7 +337,7 @@ def _overtaken(server: AuthorizationServer, user: User, client: Client, typed: T
 def _keep(server: AuthorizationServer, user_id: str, content: dict[str, str], typed: Typed) -> str:
     """File what was typed, for that user alone, while they sign in. The name of the row."""
     parameters = {"user": user_id, "ticket": content, "typed": dict(typed)}
-    return keep(server, "form", parameters, web.read().address)
+    return save_for_visitor(server, "form", parameters, web.read().address)
 
 
 def _find_kept(

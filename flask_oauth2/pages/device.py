@@ -1,7 +1,7 @@
-"""The verification URI as a person meets it, :rfc:`8628#section-3.3`: sign in, say which device, decide, go back to it.
+"""The pages of the verification URI, :rfc:`8628#section-3.3`: the user signs in, names the device, and decides.
 
-Somebody may be led here with the code of a device that is not theirs (section 5.4). So each page says what it would
-mean, none of them is skipped, and what was allowed at another time decides nothing.
+An attacker may lead a user here with the code of the attacker's device (section 5.4). So each page says what the
+decision means, no page is skipped, and no earlier consent replaces a decision.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
 from ..messages import Params
 from ..records import User
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from .base import (
     describe,
@@ -35,17 +36,16 @@ from .clients import describe_client, name_of
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider
-    from ..server import AuthorizationServer
 
 _CODE, _DECISION = "user code", "device"
-"""The purposes of tickets: of the form for the code, and of the one for the decision."""
+"""The purposes of the tickets of the two forms: for the code, and for the decision."""
 
 _DECIDED = "_flask_oauth2_decided"
-"""Where the session keeps what was decided about which client, until the page says so."""
+"""The key of the session under which the decision waits for the page that confirms it."""
 
 
 def device(provider: OAuth2Provider) -> Response:
-    """By GET the form for the code, or the page at the end; by POST what was typed or decided."""
+    """Show the form for the code or the confirmation (GET), or read the code or the decision (POST)."""
     server = provider.server
     respond = _read if flask.request.method == "POST" else _show
     return answer(server, web.read(), respond, partial(show_error, server), provider, server)
@@ -62,7 +62,7 @@ def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
         return page(
             "oauth2/device_done.html", form_action="'none'", can_end=server.consents is not None, user=user, **decided
         )
-    # a code in a link is shown and not looked at: any site can make a browser follow one, as often as it likes
+    # the code of a link is shown and not looked up: any site can make a browser follow links, as often as it likes
     return _ask_for_code(server, user, text)
 
 
@@ -73,7 +73,7 @@ def _read(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
 
 
 def _find(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
-    """What was typed: the device that it is the code of, or the form again."""
+    """Look up the code that the user typed. Return the consent page of its device, or the form again."""
     _, user = read_ticket(provider, _CODE, form.require("ticket"))
     text = form.get("user_code") or ""
     if user is None:
@@ -86,7 +86,7 @@ def _find(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -
 
 
 def _decide(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
-    """What was decided about the device of the page that was shown."""
+    """Save the decision about the device of the page that was shown."""
     content, user = read_ticket(provider, _DECISION, form.require("ticket"))
     decision = form.require("decision")
     if decision not in ("allow", "deny"):
@@ -97,14 +97,14 @@ def _decide(provider: OAuth2Provider, server: AuthorizationServer, form: Params)
     client = verification.decide(server, values.from_text(content["key"]), user, is_allowed, now)
     flask.session[_DECIDED] = {
         "client_name": name_of(client, client.client_id),
-        "is_unverified": not client.is_vetted,
+        "is_unverified": client.is_unverified,
         "is_allowed": is_allowed,
     }
     return redirect(_url(""))
 
 
 def _ask_for_code(server: AuthorizationServer, user: User, text: str, is_wrong: bool = False) -> Response:
-    """The form: empty, or with the code of a link, which the user is to compare with that of the device."""
+    """Return the form, empty or with the code of a link, which the user compares with that of the device."""
     code = user_codes.read(text)
     return page(
         "oauth2/device.html",
@@ -118,7 +118,7 @@ def _ask_for_code(server: AuthorizationServer, user: User, text: str, is_wrong: 
 
 
 def _ask(provider: OAuth2Provider, server: AuthorizationServer, user: User, waiting: Waiting, text: str) -> Response:
-    """Whether the client of the device may have what it asks for."""
+    """Return the consent page of a device."""
     client, code = waiting.client, user_codes.show(user_codes.read(text) or "")
     consent = server.consents.get_consent(user.id, client.client_id) if server.consents else None
     allowed_before = consent.allowed_at(waiting.resource) if consent else ()

@@ -221,5 +221,5 @@ def guards_before(app: flask.Flask, endpoint: str) -> list[Guard]:
     parts = endpoint.split(".")[:-1]
     names = [None, *(".".join(parts[: size + 1]) for size in range(len(parts)))]
     functions = (function for name in names for function in app.before_request_funcs.get(name, ()))
-    _owners = (getattr(function, "__self__", None) for function in functions)
+    owners = (getattr(function, "__self__", None) for function in functions)
     return [owner for owner in owners if isinstance(owner, Guard)]

@@ -16,11 +16,11 @@ from werkzeug.datastructures import Headers
 from .. import values
 from ..clients import lookup
 from ..endpoints import authorization
-from ..endpoints.authorization import Answer, Asked
-from ..grants.base import TokenGrant, TokenRequest
+from ..endpoints.authorization import Answer, Submission
 from ..messages import Params, Request
 from ..records import Authorization, Client
 from ..scopes import Scope
+from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.issue import issue
 from .base import ALL_PATHS, Simulation, Stop, stop_at
 from .exchange import Exchange
@@ -286,14 +286,14 @@ class Flow(Simulation):
         """What the endpoint answers to who allowed, without a page."""
         stage = self.stage
         path = urlsplit(self.metadata["authorization_endpoint"]).path.removeprefix(stage.mount)
-        asked = Asked(
+        submission = Submission(
             Request("GET", path, Headers(), query.encode(), None, stage.mount),
             Params(query.encode()),
             lambda: stage.person,
-            allowed=True,
+            is_allowed=True,
         )
         with stage.app.test_request_context(path, base_url=f"{stage.origin}{stage.mount}/"):
-            outcome = authorization.respond(self.server, asked)
+            outcome = authorization.authorize(self.server, submission)
         return dict(outcome.parameters) if isinstance(outcome, Answer) else {}
 
     def _read_answer(self, answer: Exchange) -> dict[str, str]:

@@ -16,13 +16,13 @@ from .. import addresses
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
-from ..grants.base import ITSELF, TokenGrant, TokenRequest
 from ..messages import Params, Request
 from ..ownership import EXTENSION
 from ..provider import OAuth2Provider
 from ..records import Client, find
 from ..scopes import Scope, parse_option
 from ..server import AuthorizationServer
+from ..tokens.base import ITSELF, TokenGrant, TokenRequest
 from ..tokens.issue import issue
 from ..uris import encode
 

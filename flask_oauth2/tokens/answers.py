@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ..messages import Request
 from ..records import AccessToken, Authorization, Client
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
+from ..server import AuthorizationServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import addresses, scopes, values
-from ..checks import audience as audience_check
+from ..checks import resource as resource_check
 from ..checks import scope as scope_check
 from ..messages import Params, Request
 from ..records import Authorization, Claims, Client, Grant, Token, identify
 from ..scopes import Scope
+from ..server import AuthorizationServer
 from .bindings import NO_PROOF, Proof
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 ITSELF = object()
 """In place of a user: the client acts for itself."""
@@ -51,7 +49,7 @@ class TokenRequest:
             allowed = scopes.parse_option(scope)
         resource: tuple[str, ...] = ()
         if self.server.described:
-            resource = audience_check.read(
+            resource = resource_check.read(
                 self.form, allowed, addresses.find_resources(self.server, self.request.mount)
             )
         return Authorization(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from logging import INFO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import addresses, consents, revocation, signals, values
-from ..checks import audience as audience_check
+from ..checks import resource as resource_check
 from ..errors import (
     InvalidClient,
     InvalidGrant,
@@ -20,12 +20,10 @@ from ..errors import (
 )
 from ..records import AccessToken, Authorization, Client, Grant, Token
 from ..scopes import Scope
+from ..server import AuthorizationServer
 from .answers import AnswerMembers, Issued
 from .base import TokenGrant, TokenRequest
 from .bindings import verify_held
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 
 def issue(
@@ -145,7 +143,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     audience, resource = authorization.resource, None
     if server.described:
         resources = addresses.find_resources(server, request.request.mount)
-        audience, scope = audience_check.choose(request.form, authorization, scope, resources)
+        audience, scope = resource_check.choose(request.form, authorization, scope, resources)
         resource = resources.named(audience[0]) if audience else None
     if client.withheld and grant.spend is not None:
         scope = _left(scope, client, grant.spend)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import values
 from ..records import AccessToken, Token
+from ..server import AuthorizationServer
 from ..stores.base import Store, find_import
 from ..stores.replica import TokenReader
-
-if TYPE_CHECKING:
-    from ..server import AuthorizationServer
 
 
 def find_access(

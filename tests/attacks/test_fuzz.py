@@ -54,7 +54,7 @@ NAMES = [
         "ticket",
         "decision",
         "access_token",
-        "flask_oauth2_request",
+        "request_uri",
     ),
     *("flask_oauth2_sent_at", "token_type_hint", "max_age", "\xe9", "a[b]", "client_id%00"),
 ]

@@ -30,7 +30,7 @@ REQUEST = {
 NAMES = (
     *REQUEST,
     *("response_mode", "prompt", "resource", "nonce", "max_age", "request", "request_uri", "login_hint", "claims"),
-    *("flask_oauth2_request", "flask_oauth2_sent_at", "flask_oauth2_form", "ticket", "decision", "user_code", "next"),
+    *("flask_oauth2_sent_at", "flask_oauth2_form", "ticket", "decision", "user_code", "next"),
     *("error", "error_description", "error_uri", "client_name", "name", "kind", "redirect_uris", "code", "iss"),
 )
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from document_server import JSON, DocumentServer, client_tls, serve_documents, server_tls
 
-from flask_oauth2 import Client, ConfigurationError, MemoryStore, current_token, values
+from flask_oauth2 import Client, ConfigurationError, MemoryStore, User, current_token, values
 from flask_oauth2.assembly import build
 from flask_oauth2.clients import document_cache, documents
 from flask_oauth2.clients.document_cache import (
@@ -1031,3 +1032,31 @@ def test_a_client_id_of_any_length_fits_the_database(tmp_path: Path, served: Doc
     assert site.call(token).get_json()["client"] == url
     assert site.ask(client_id=url + "c").status_code == 400
     site.store.engine.dispose()
+
+
+@pytest.mark.parametrize("prompt", [None, "login"])
+def test_a_request_too_long_for_a_url_survives_the_login_that_comes_before_the_document(
+    here: Site, served: DocumentServer, prompt: str | None
+) -> None:
+    url, back = served.put(), "http://127.0.0.1/back"
+    signed_in_at = [0]
+    here.provider._current_user = lambda: User(id="ada", auth_time=signed_in_at[0]) if signed_in_at[0] else None
+    login = ask(here, url, back, state="s" * 3000, prompt=prompt)
+    path = parse_qs(urlsplit(login.location).query)["next"][0]
+    assert parse_qs(urlsplit(path).query)["client_id"] == [url]
+    assert len(path) < 500
+    assert urlsplit(here.browser.get(path).location).path == "/login", "it is sent there again"
+    assert served.asked == []
+    here.clock.forward(5)
+    signed_in_at[0] = int(here.clock.now)
+    page = here.browser.get(path)
+    assert "<h1>Allow Agent?</h1>" in page.text
+    assert answer_of(here.allow(page))["state"] == "s" * 3000
+
+
+def test_a_client_id_that_is_too_long_is_rejected_before_the_login(here: Site, served: DocumentServer) -> None:
+    page = ask(here, served.put() + "x" * 3000, "http://127.0.0.1/back")
+    assert (page.status_code, page.location) == (400, None)
+    assert served.asked == []
+    here.add_client(registered := "https://agent.example/" + "x" * 300, secret=None)
+    assert here.ask(client_id=registered).location.startswith("/login?next=")

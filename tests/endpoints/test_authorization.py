@@ -122,6 +122,48 @@ def test_other_errors_go_to_the_client_with_state_and_issuer(site: Site, paramet
     assert set(answer) <= {"shop", "error", "error_description", "state", "iss"}
 
 
+WRONG: dict[str, Any] = {
+    "client_id": "nobody",
+    "redirect_uri": "https://evil.example/",
+    "response_mode": "web_message",
+    "nonce": ["1", "2"],
+    "request_uri": "https://client.example/request",
+    "response_type": "nonsense",
+    "code_challenge": "short",
+    "scope": "unknown",
+    "prompt": "odd",
+}
+"""A request in which everything is wrong, in the order in which the checks find it."""
+
+FOUND = [
+    "client_id is unknown",
+    "redirect_uri is not registered for this client",
+    "response_mode is not supported here",
+    "nonce came more than once",
+    "request_uri must name a request that this server has saved",
+    "response_type is not supported",
+    "code_challenge is not an S256 challenge",
+    "scope unknown may not be granted here",
+    "prompt is not supported",
+]
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.parametrize("right", range(3))
+def test_the_user_sees_the_first_mistake_before_an_answer_has_an_address(site: Site, right: int) -> None:
+    site.sign_in()
+    page = site.ask(**dict(list(WRONG.items())[right:]))
+    assert (page.status_code, page.location) == (400, None)
+    assert FOUND[right] in page.text
+
+
+@pytest.mark.spec("rfc6749", "4.1.2.1")
+@pytest.mark.parametrize("right", range(3, len(WRONG)))
+def test_the_client_receives_the_first_mistake_afterwards(site: Site, right: int) -> None:
+    site.sign_in()
+    assert FOUND[right] in answer_of(site.ask(**dict(list(WRONG.items())[right:])))["error_description"]
+
+
 @pytest.mark.spec("rfc9700", "4.11.2")
 @pytest.mark.parametrize(("parameters", "code"), ERRORS)
 def test_a_strangers_browser_is_sent_to_sign_in_and_not_to_the_client(
@@ -364,7 +406,7 @@ def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
 
 @pytest.mark.spec("rfc6819", "4.4.1.11")
 def test_so_many_are_kept_for_one_address_and_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_oauth2.pages.base.MOST_KEPT", 100)
+    monkeypatch.setattr("flask_oauth2.endpoints.authorization.saved.MOST_SAVED", 100)
     form = {"response_type": "code", "client_id": "web", "state": "s" * 2000}
 
     def keep(address: str = "192.0.2.1") -> int:
@@ -384,7 +426,6 @@ def test_a_kept_request_expires(site: Site) -> None:
     site.clock.forward(3600)
     site.sign_in()
     assert site.browser.get(back).status_code == 400
-    assert site.browser.get("/oauth/authorize?flask_oauth2_request=nonsense").status_code == 400
 
 
 def test_a_stranger_is_sent_to_sign_in_and_back(site: Site) -> None:
@@ -705,3 +746,51 @@ def test_the_way_back_has_no_body_and_says_so(site: Site) -> None:
     site.authorize()
     answer = site.ask()
     assert (answer.status_code, answer.data, answer.headers["Content-Length"]) == (303, b"", "0")
+
+
+class Full(MemoryStore):
+    """A store that has no room for grants."""
+
+    is_full = False
+
+    def issue(self, spend: Any, filed: Any, now: int, leeway: int = 0) -> bool:
+        if self.is_full:
+            raise RuntimeError("the disk is full")
+        return super().issue(spend, filed, now, leeway)
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_an_error_of_the_store_is_not_taken_for_an_earlier_answer(new_site: Any, decision: str) -> None:
+    site = new_site(store=Full())
+    site.add_client()
+    site.sign_in()
+    page = site.ask()
+    site.store.is_full = True
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        site.allow(page, decision)
+    site.store.is_full = False
+    answer = answer_of(site.allow(page, decision))
+    assert ("code" in answer) is (decision == "allow")
+    assert ("error" in answer) is (decision == "deny")
+
+
+class Slow(MemoryStore):
+    """A store in which another browser is faster to answer a saved request."""
+
+    def issue(self, spend: Any, filed: Any, now: int, leeway: int = 0) -> bool:
+        if spend is not None and spend.kind == "request_uri":
+            super().issue(spend, [], now)
+        return super().issue(spend, filed, now, leeway)
+
+
+def test_of_two_browsers_with_one_saved_request_one_is_answered(new_site: Any) -> None:
+    site = new_site(store=Slow())
+    site.add_client()
+    site.authorize()
+    long = {"response_type": "code", "client_id": "web", "scope": "profile", "state": "s" * 5000}
+    long |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+    stranger = site.app.test_client()
+    back = parse_qs(urlsplit(stranger.post("/oauth/authorize", data=long).location).query)["next"][0]
+    answer = site.browser.get(back)
+    assert (answer.status_code, answer.location) == (400, None)
+    assert "this request was answered before" in answer.text

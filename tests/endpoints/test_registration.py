@@ -247,7 +247,7 @@ class TestAnswer:
         assert content["client_id"] != "mine"
         assert content["client_secret"] != "mine"
         (client,) = clients(site)
-        assert (client.registered_by, client.owner_id, client.is_vetted) == ("open", None, False)
+        assert (client.registered_by, client.owner_id, client.is_unverified) == ("open", None, True)
         assert not content["client_id"].startswith("https://")
 
     @pytest.mark.spec("rfc7591", "2")
@@ -869,7 +869,7 @@ class TestInitialAccessTokens:
         content = register(site, CODE, token)
         assert content["registration_access_token"].startswith("ora_")
         (client,) = clients(site)
-        assert (client.registered_by, client.is_vetted, client.expires_at) == ("token", False, NOW + 7 * 86400)
+        assert (client.registered_by, client.is_unverified, client.expires_at) == ("token", True, NOW + 7 * 86400)
         assert heard == [("client_created", {"client_id": client.client_id, "registered_by": "token"})]
         answer = send(site, CODE, token)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")

@@ -168,7 +168,7 @@ def test_a_demand_that_every_token_would_meet_is_refused(site: Site) -> None:
         require("a", any_of=["b"])
     with pytest.raises(TypeError, match="list of alternatives"):
         require(any_of="admin superuser")
-    with pytest.raises(ValueError, match="no scope word"):
+    with pytest.raises(ValueError, match="is not a scope value"):
         require('"')
     for empty in ({"scope": ""}, {"scope": []}, {"any_of": []}, {"any_of": ["a", ""]}):
         with pytest.raises(ValueError, match="empty scope"):

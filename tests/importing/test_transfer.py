@@ -90,7 +90,7 @@ def test_bad_rows_keep_no_other_out(sql_site: Site, old: str, run_import: Import
         "2": "its type 'mac' is not offered here",
         "3": "its access_token begins with oat_",
         "4": "its refresh_token begins with ort_",
-        "5": "is no scope word",
+        "5": "is not a scope value",
         "6": "its client 'nobody' is not here",
     }.items():
         assert reason in left.pop(row)

@@ -233,7 +233,7 @@ class TestRegister:
         assert (client.grant_types, client.response_types) == (("authorization_code", "refresh_token"), ("code",))
         assert client.scope == ("profile",)
         assert client.metadata == metadata
-        assert (client.registered_by, client.owner_id, client.is_vetted) == ("developer", "ada", False)
+        assert (client.registered_by, client.owner_id, client.is_unverified) == ("developer", "ada", True)
         assert (client.created_at, client.expires_at) == (int(NOW), None)
         assert heard == [("client_created", {"client_id": client.client_id, "registered_by": "developer"})]
         (secret,) = set(SECRET.findall(answer.text))

@@ -88,7 +88,7 @@ BLOCKS = {
     "error": ["title", "main", "heading", "reason", "advice", "details", "diagnosis"],
     "applications": ["title", "main", "heading", "ended", "account", "connections"],
     "sign_in": ["title", "main", "heading", "reason", "account", "advice", "warning", "actions"],
-    "leave": ["title", "main", "heading", "warning", "reason", "actions", "details", "diagnosis"],
+    "redirect_warning": ["title", "main", "heading", "warning", "reason", "actions", "details", "diagnosis"],
     "device": ["title", "main", "heading", "warning", "question", "wrong", "form", "account"],
     "device_consent": ["warning", "host", "actions"],
     "device_done": ["title", "main", "heading", "outcome", "account", "warning", "notes"],

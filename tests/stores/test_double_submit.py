@@ -35,7 +35,7 @@ def ask(site: Site, **parameters: str) -> TestResponse:
     site.browser.delete_cookie("session")
     login = site.ask(**parameters)
     back = parse_qs(urlsplit(login.location).query)["next"][0]
-    assert ("flask_oauth2_request=" in back) is ("state" in parameters)
+    assert ("request_uri=" in back) is ("state" in parameters)
     site.sign_in()
     page = site.browser.get(back)
     assert page.status_code == 200

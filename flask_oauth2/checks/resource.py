@@ -5,27 +5,40 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .. import addresses
 from ..errors import InvalidScope, InvalidTarget
 from ..messages import Params
 from ..resources import Resources, split
 from ..scopes import Scope
+from ..server import AuthorizationServer
+from .request import AuthorizationRequest
 
 if TYPE_CHECKING:
     from ..records import Authorization
 
 MOST = 10
-"""How many resources a request may name; each is kept with the codes and tokens that come of it."""
+"""How many resources a request may name. The server saves them with each code and token."""
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+\Z")
-"""Those of a URI without a fragment, :rfc:`3986#section-2`."""
+"""The characters of a URI without a fragment, :rfc:`3986#section-2`."""
+
+
+def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
+    """Read the protected resources, see :func:`read`. Only one may be named if the answer has an access token."""
+    if not server.described:
+        return draft
+    resource = read(draft.params, draft.scope, addresses.find_resources(server, draft.http.mount))
+    if "token" in draft.response_types:
+        reject_several(resource)
+    return draft._replace(resource=resource)
 
 
 def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
     """Return the resources that an authorization is for: those that the request names, or else those of its scope.
 
-    A request that names none gets the one resource that knows its scope, and none if views outside of all resources
-    know it too. Raises :exc:`InvalidTarget` for a resource that is unknown or malformed (section 2) and if several
-    resources know the scope or share it, :exc:`InvalidScope` if no view accepts a token without scope.
+    A request that names none is for the one resource that knows its scope, and for none if views outside of all
+    resources know it too. Raise :exc:`InvalidTarget` for a resource that is unknown or malformed (section 2) and if
+    several resources know the scope or share it, :exc:`InvalidScope` if no view accepts a token without scope.
     """
     requested = _named(params, resources)
     if requested:
@@ -39,21 +52,21 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
             cure="let the client send the parameter resource",
         )
     if not known and not resources.opens_elsewhere(scope):
-        _refuse_useless(scope, resources)
+        _reject_useless(scope, resources)
     return tuple(resource.identifier for resource in known)
 
 
-def _refuse_useless(scope: Scope, resources: Resources) -> None:
-    """Refuse a request whose token every protected resource would reject."""
+def _reject_useless(scope: Scope, resources: Resources) -> None:
+    """Raise the error of a request whose token every protected resource would reject."""
     names = [resource.identifier for resource in resources]
-    if any(word in resource.words for resource in resources for word in scope):
+    if any(value in resource.words for resource in resources for value in scope):
         raise InvalidTarget(
             "no single resource knows all of this scope: name one or several by resource",
             expected=f"some of {' '.join(names)}",
             came="no resource",
             cure="let the client send the parameter resource, or ask for the scope of one resource alone",
         )
-    needed = " ".join(dict.fromkeys(word for resource in resources for word in resource.scopes))
+    needed = " ".join(dict.fromkeys(value for resource in resources for value in resource.scopes))
     raise InvalidScope(
         "a token of this scope opens no protected resource",
         expected=f"some of {needed}",
@@ -65,11 +78,11 @@ def _refuse_useless(scope: Scope, resources: Resources) -> None:
 def choose(
     params: Params, authorization: Authorization, scope: Scope, resources: Resources
 ) -> tuple[tuple[str, ...], Scope]:
-    """The audience of an access token, one resource, and what of the scope is for it, section 2.2.
+    """Return the audience of an access token (one resource) and the part of the scope that is for it, section 2.2.
 
-    Raises :exc:`InvalidTarget` for what was not granted, and where several were and the request names none of them.
+    Raise :exc:`InvalidTarget` for a resource that was not granted, and if several were and the request names none.
     """
-    # what was granted before the resource was described is for the one that its scope is of
+    # an authorization that is older than the description of the resource is for the one that its scope belongs to
     known = () if authorization.resource else resources.of_scope(authorization.scope)
     granted = authorization.resource or (tuple(resource.identifier for resource in known) if len(known) == 1 else ())
     requested = _named(params, resources) or granted
@@ -82,14 +95,14 @@ def choose(
             came=beyond[0],
             cure="let the client name a resource that its authorization request named",
         )
-    refuse_several(requested)
+    reject_several(requested)
     if len(granted) > 1:
         scope = resources.scope_at(requested[0], scope, granted)
     return requested, scope
 
 
-def refuse_several(resource: tuple[str, ...]) -> None:
-    """Raise :exc:`InvalidTarget` where one token would be for several, section 3."""
+def reject_several(resource: tuple[str, ...]) -> None:
+    """Raise :exc:`InvalidTarget` if one token would be for several resources, section 3."""
     if len(resource) > 1:
         raise InvalidTarget(
             "a token is for one resource: name one by resource",
@@ -101,7 +114,7 @@ def refuse_several(resource: tuple[str, ...]) -> None:
 
 
 def _named(params: Params, resources: Resources) -> tuple[str, ...]:
-    """The identifiers of the resources that a request names; where there are none here, what it names is ignored."""
+    """Return the identifiers of the resources that a request names. An application without resources ignores them."""
     if not len(resources):
         return ()
     named = params.every("resource")
@@ -111,6 +124,7 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
     for uri in named:
         parts = split(uri) if _CHARACTERS.match(uri) else None
         if parts is None or not parts.scheme or not (parts.netloc or parts.path):
+            # "Its value MUST be an absolute URI", and "MUST NOT include a fragment component", section 2
             raise InvalidTarget(
                 "resource must be an absolute URI without a fragment",
                 came=uri,

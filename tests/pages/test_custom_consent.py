@@ -1,4 +1,4 @@
-"""A consent page of the application's own: ``authorize_handler``, new ones and those written for flask-oauthlib."""
+"""A custom consent page: ``authorize_handler``, new ones and those written for flask-oauthlib."""
 
 from __future__ import annotations
 
@@ -347,5 +347,5 @@ def test_several_scopes_are_called_out_at_start(site: Site, caplog: pytest.LogCa
     secret = site.add_client()
     assert caplog.text.count("demands all of these scopes") == 1
     assert "require_oauth('profile', 'mail') in " in caplog.text
-    assert "test_own_consent.py:" in caplog.text
+    assert "test_custom_consent.py:" in caplog.text
     assert site.call(site.tokens(secret)["access_token"], "/both").status_code == 403

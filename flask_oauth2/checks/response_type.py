@@ -1,0 +1,36 @@
+"""The ``response_type`` parameter, :rfc:`6749#section-3.1.1`."""
+
+from __future__ import annotations
+
+from ..errors import UnauthorizedClient, UnsupportedResponseType, update_client
+from ..server import AuthorizationServer
+from .request import AuthorizationRequest
+
+
+def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
+    """Read the response types, in the order in which the server issues them.
+
+    Raise :exc:`~flask_oauth2.errors.InvalidRequest` if the parameter is missing, :exc:`UnsupportedResponseType` for a
+    type or a combination that the server does not offer, :exc:`UnauthorizedClient` for one that is not the client's.
+    """
+    text, client, offer = draft.params.require("response_type"), draft.client, server.capabilities
+    # "the order of response types does not matter"
+    wanted = frozenset(text.split(" "))
+    types = tuple(filter(wanted.__contains__, offer.response_types))
+    if len(types) < len(wanted) or types not in offer.response_type_sets:
+        raise UnsupportedResponseType(
+            "response_type is not supported",
+            expected=f"one of {', '.join(map(' '.join, offer.response_type_sets))}",
+            came=text,
+            cure="let the client send response_type=code",
+        )
+    has_type = text in client.response_types or wanted in [set(known.split(" ")) for known in client.response_types]
+    if not has_type or not {offer.response_types[name].grant_type for name in types}.issubset(client.grant_types):
+        raise UnauthorizedClient(
+            "the client may not use this response_type",
+            rule="rfc6749 4.1.2.1",
+            expected=f"one of {', '.join(client.response_types)}, with the grant of each",
+            came=text,
+            cure=update_client(client.client_id, "--response-type … --grant-type …, with all"),
+        )
+    return draft._replace(response_types=types)
