@@ -143,7 +143,10 @@ class Ownership:
         app = web.current_app() if flask.has_app_context() else None
         if app is None or app not in self._apps:
             app = self._last
-        return self._shared if app is None else _registered_of(app)
+        if app is None:
+            return self._shared
+        registered: Registered = app.extensions[EXTENSION].registered
+        return registered
 
     @property
     def _parts(self) -> Extensions:

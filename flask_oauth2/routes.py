@@ -101,7 +101,7 @@ def page(provider: OAuth2Provider, name: str, show: Callable[[OAuth2Provider], R
     """Return the view of a page that users see."""
 
     def answer(*_: Any, **__: Any) -> Response:
-        metrics = provider.server.events.metrics
+        metrics = provider.verifier.server.events.metrics
         return show(provider) if metrics is None else metrics.measure(name, "", show, provider)
 
     return _named(answer, name)

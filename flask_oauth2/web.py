@@ -42,6 +42,11 @@ TOKEN = "flask_oauth2.token"
 """Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
 pushed before."""
 
+READ = "flask_oauth2.request"
+"""Where it keeps the :class:`Request` that was made of a request of Flask, and that request."""
+
+_NOTHING: tuple[None, None] = (None, None)
+
 BODY = "flask_oauth2.body"
 """Where it keeps the body that a guard has read."""
 
@@ -61,12 +66,15 @@ current_app: Callable[[], flask.Flask] = cast(Any, flask.current_app)._get_curre
 
 
 def read(certificate_header: str = "") -> Request:
-    """Return the request that Flask is answering.
+    """Return the request that Flask is answering, which is parsed once.
 
     :param certificate_header: the name of the header in which the proxy sends the client certificate.
     """
     request = current_request()
     environ = request.environ
+    reader, found = environ.get(READ, _NOTHING)
+    if reader is request:
+        return cast(Request, found)
     body: bytes | InvalidRequest | None = None
     is_json = request.mimetype == _JSON and request.method in ("POST", "PUT")
     if is_json or (request.method == "POST" and request.mimetype == _FORM):
@@ -76,7 +84,9 @@ def read(certificate_header: str = "") -> Request:
         body = body or _read_body(request)
     elif request.method == "POST" and _is_empty(environ):
         body = b""  # a form without fields, which clients send as nothing at all
-    return _make_request(request, None if is_json else body, body if is_json else None, certificate_header)
+    found = _make_request(request, None if is_json else body, body if is_json else None, certificate_header)
+    environ[READ] = request, found
+    return found
 
 
 def _make_request(

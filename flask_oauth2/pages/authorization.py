@@ -30,7 +30,7 @@ from ..endpoints.authorization import (
 )
 from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_browser
 from ..errors import InvalidRequest, TemporarilyUnavailable
-from ..messages import Params
+from ..messages import Params, Request
 from ..records import Client
 from ..server import AuthorizationServer
 from . import custom_consent
@@ -89,10 +89,16 @@ def asking_client(provider: OAuth2Provider) -> Client | None:
     return None if client is None else vouched(provider.server, client)
 
 
-def _respond(provider: OAuth2Provider, read: Callable[[OAuth2Provider, AuthorizationServer], Submission]) -> Response:
-    server = provider.server
+def _respond(
+    provider: OAuth2Provider, read: Callable[[OAuth2Provider, AuthorizationServer, Request], Submission]
+) -> Response:
+    server = provider.verifier.server
     request = web.read(server.settings.client_certificate_header)
-    return answer(server, request, lambda: _show(provider, server, read(provider, server)), partial(show_error, server))
+
+    def respond() -> Response:
+        return _show(provider, server, read(provider, server, request))
+
+    return answer(server, request, respond, partial(show_error, server))
 
 
 def _show(provider: OAuth2Provider, server: AuthorizationServer, submission: Submission) -> Response:
@@ -134,8 +140,7 @@ def _ask_by_view(
     return _show(provider, server, replace(submission, is_allowed=shown, shown=seen))
 
 
-def _read_submission(provider: OAuth2Provider, server: AuthorizationServer) -> Submission:
-    http = web.read()
+def _read_submission(provider: OAuth2Provider, server: AuthorizationServer, http: Request) -> Submission:
     params = http.parameters
     submission = Submission(http, params, provider.get_current_user)
     ticket = params.once(SENT_AT)
@@ -153,8 +158,7 @@ def _read_sent_at(server: AuthorizationServer, submission: Submission, ticket: s
     return replace(submission, is_resumed=True, sent_at=sent_at)
 
 
-def _read_decision(provider: OAuth2Provider, server: AuthorizationServer) -> Submission:
-    http = web.read()
+def _read_decision(provider: OAuth2Provider, server: AuthorizationServer, http: Request) -> Submission:
     content, user = read_ticket(provider, _PURPOSE, http.form.require("ticket"))
     decision = http.form.require("decision")
     if decision not in ("allow", "deny"):
@@ -170,10 +174,10 @@ def _read_decision(provider: OAuth2Provider, server: AuthorizationServer) -> Sub
     )
 
 
-def _read_custom_form(provider: OAuth2Provider, _: AuthorizationServer) -> Submission:
+def _read_custom_form(provider: OAuth2Provider, _: AuthorizationServer, http: Request) -> Submission:
     content, user = custom_consent.read_form(provider)
     return Submission(
-        web.read(),
+        http,
         Params(content["query"].encode()),
         lambda: user,
         is_resumed=True,

@@ -112,7 +112,7 @@ class Guard:
             guarded.decorators = [*guarded.decorators, self]
             return guarded
         view = cast("Callable[..., Any]", guarded)
-        check = partial(self._guards._check_guard, self)
+        check = self.check
 
         if iscoroutinefunction(view):
 

@@ -12,27 +12,37 @@ from ..stores.replica import TokenReader
 def find_access(
     server: AuthorizationServer, value: str, now: float, store: TokenReader | None = None
 ) -> AccessToken | None:
-    """The access token of a value, expired or not; None where it is unknown, revoked, altered or too old.
+    """Return the access token of a value, expired or not; None if it is unknown, revoked, altered or too old.
 
-    Too old is what was issued under longer lifetimes than today's: marks are kept for as long as today's need.
+    It is too old if it was issued under longer lifetimes than today's: revocations are saved for as long as today's
+    lifetimes need.
     """
-    access = _read_access(server, value, store or server.store)
+    store = store or server.store
+    prefix = server.settings.prefixes["access_token"]
+    access = None if value.startswith(f"{prefix}_") else _read_self_contained(server, value)
+    if access is None:
+        key = values.find_key(value, prefix)
+        access = None if key is None else store.get_access(key)
+    elif server.saves_every_token:
+        access = store.get_access(access.key)
+    elif _is_revoked(access, store):
+        return None
     return access if access and access.issued_at + server.longest_lifetime > now else None
 
 
-def _read_access(server: AuthorizationServer, value: str, store: TokenReader) -> AccessToken | None:
-    prefix = server.settings.prefixes["access_token"]
-    if not value.startswith(f"{prefix}_"):
-        for token_format in server.capabilities.self_contained_formats.values():
-            access = token_format.read(value)
-            if access is not None:
-                if server.saves_every_token:
-                    return store.get_access(access.key)
-                marks = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
-                user = None if access.user_id is None else (access.user_id, access.authorization_id)
-                return None if store.revoked(*filter(None, marks), user=user) else access
-    key = values.find_key(value, prefix)
-    return None if key is None else store.get_access(key)
+def _read_self_contained(server: AuthorizationServer, value: str) -> AccessToken | None:
+    for token_format in server.capabilities.self_contained_formats.values():
+        access: AccessToken | None = token_format.read(value)
+        if access is not None:
+            return access
+    return None
+
+
+def _is_revoked(access: AccessToken, store: TokenReader) -> bool:
+    """Return whether a self-contained token is revoked."""
+    ids = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
+    user = None if access.user_id is None else (access.user_id, access.authorization_id)
+    return store.revoked(*filter(None, ids), user=user)
 
 
 def find_refresh(server: AuthorizationServer, value: str, now: float, store: Store | None = None) -> Token | None:

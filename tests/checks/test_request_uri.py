@@ -7,12 +7,10 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-import flask
 import pytest
 
-from flask_oauth2 import Authorization, Grant, MemoryStore, OAuth2Error, values, web
+from flask_oauth2 import Authorization, Call, Endpoint, Grant, MemoryStore, OAuth2Error, Response, values, web
 from flask_oauth2.checks.request_uri import PREFIX
-from flask_oauth2.clients import authenticate
 from flask_oauth2.endpoints.authorization import CHECKS, AuthorizationRequest, save, validate
 from flask_oauth2.messages import Params
 from oauth_site import CALLBACK, CHALLENGE, NOW, VERIFIER, Site, answer_of, make_site
@@ -33,26 +31,26 @@ def site(tmp_path: Any) -> Site:
     """A site with an endpoint for pushed authorization requests, as an application could write it."""
     site = make_site(tmp_path, store=MemoryStore())
 
-    def push(http: Any) -> Any:
-        server, form = site.server, http.form
-        client = authenticate(server, http, form, server.clock())
-        request = validate(server, form, http, client)
-        return {"request_uri": save(server, request.params, 60), "expires_in": 60}, 201
+    def push(call: Call) -> Response:
+        request = validate(call.server, call.form, call.request, call.client)
+        return Response(201, {"request_uri": save(call.server, request.params, 60), "expires_in": 60})
 
-    def reject(error: OAuth2Error, _: str) -> Any:
-        return error.parameters, error.status
-
-    @site.app.post("/par")
-    def par() -> Any:
-        body, status = site.server.answer(push, reject, web.read())
-        return flask.jsonify(body), status
-
+    site.provider.register_endpoint(
+        Endpoint(
+            name="pushed_authorization_request",
+            path="/oauth/par",
+            specification="RFC 9126",
+            respond=push,
+            authentication="client",
+            describe=lambda _, url: {"pushed_authorization_request_endpoint": url},
+        )
+    )
     return site
 
 
 def push(site: Site, secret: str = "", client_id: str = "web", **parameters: Any) -> Any:
     form = {name: value for name, value in (PUSHED | {"client_id": client_id} | parameters).items() if value}
-    return site.http.post("/par", data=form, auth=(client_id, secret) if secret else None)
+    return site.http.post("/oauth/par", data=form, auth=(client_id, secret) if secret else None)
 
 
 def form_of(page: Any) -> dict[str, str]:
@@ -160,7 +158,7 @@ class TestPushed:
     ) -> None:
         secret = site.add_client()
         answer = site.http.post(
-            "/par",
+            "/oauth/par",
             data={name: value for name, value in (PUSHED | parameters).items() if value},
             auth=("web", secret),
         )
@@ -176,7 +174,7 @@ class TestPushed:
         secret = site.add_client()
         site.add_client("other")
         form = {name: value for name, value in PUSHED.items() if name != "client_id"}
-        assert site.http.post("/par", data=form, auth=("web", secret)).get_json()["error"] == "invalid_request"
+        assert site.http.post("/oauth/par", data=form, auth=("web", secret)).get_json()["error"] == "invalid_request"
         with site.app.test_request_context(method="POST", data=PUSHED):
             http = web.read()
             other = site.store.get_client("other")
@@ -186,7 +184,7 @@ class TestPushed:
 
     def test_a_secret_is_not_saved_with_the_request(self, site: Site) -> None:
         secret = site.add_client(auth_method="client_secret_post")
-        uri = site.http.post("/par", data=PUSHED | {"client_secret": secret}).get_json()["request_uri"]
+        uri = site.http.post("/oauth/par", data=PUSHED | {"client_secret": secret}).get_json()["request_uri"]
         saved = site.store.get_grant(values.key(uri.removeprefix(PREFIX)), "request_uri")
         assert dict(parse_qsl(saved.parameters["query"])) == PUSHED
         assert saved.parameters["client_id"] == "web"

@@ -79,7 +79,7 @@ def test_no_purge_brings_back_what_was_revoked(site: Site, secret: str, end: Any
 def test_what_is_revoked_stays_so_when_lifetimes_shrink(site: Site, secret: str) -> None:
     """A mark is kept for as long as today's lifetimes need; what was issued under longer ones ends by today's."""
     old = site.tokens(secret)
-    site.server.settings.longest_lifetime = 3600
+    site.server.longest_lifetime = 3600
     site.post("/revoke", ("web", secret), token=old["refresh_token"])
     site.clock.forward(7200)
     list(site.store.purge(int(site.clock())))
