@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -59,8 +60,8 @@ class CurrentToken:
 
     @property
     def claims(self) -> Claims:
-        """What the grant wanted carried along."""
-        return self._access.claims
+        """A copy of the claims that the grant carries along."""
+        return deepcopy(dict(self._access.context.claims))
 
     @property
     def scopes(self) -> list[str]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any
 
+from .context import EMPTY, Context
 from .scopes import Scope
 
 log = logging.getLogger("flask_oauth2")
@@ -87,20 +88,18 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """Who let which client do what. ``id`` names the family: all codes and tokens that were born of it.
+    """What a user allowed a client to do. ``id`` names the family: all codes and tokens issued for it.
 
-    ``user_id`` is None where a client acts for itself. ``claims`` is what a grant wants carried along, JSON.
-    ``consent_id`` is that of the consent it rests on, where the user was asked: who withdraws that ends all of it.
-    ``resource`` names the protected resources that it is for, :rfc:`8707`.
+    ``user_id`` is None if the client acts for itself. ``consent_id`` names the consent of the user, if there is one;
+    deleting that consent revokes the authorization. ``context`` holds all other facts.
     """
 
     id: str
     client_id: str
     user_id: str | None
     scope: Scope
-    claims: Claims = field(default_factory=dict, hash=False)
     consent_id: str | None = None
-    resource: tuple[str, ...] = ()
+    context: Context = EMPTY
 
 
 CLOCKS_DIFFER = 60
@@ -138,10 +137,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """What an access token says: what a format writes, and the slim view that a guard reads.
+    """The content of an access token: what a token format writes and what a guard reads.
 
-    ``type`` is the token type, such as ``Bearer``; ``confirmation`` is what binds it to its holder. ``audience`` names
-    the protected resources that may take it, :rfc:`8707#section-2`; where it is empty, those that have no name.
+    ``type`` is the token type, such as ``Bearer``; ``confirmation`` binds the token to its holder. ``audience`` names
+    the protected resources that accept the token, :rfc:`8707#section-2`; an empty one stands for resources without an
+    identifier. ``context`` is that of the authorization.
     """
 
     key: bytes
@@ -152,10 +152,10 @@ class AccessToken:
     type: str
     issued_at: int
     expires_at: int
-    claims: Claims = field(default_factory=dict, hash=False)
     confirmation: Claims | None = field(default=None, hash=False)
     consent_id: str | None = None
     audience: tuple[str, ...] = ()
+    context: Context = EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,8 +70,9 @@ def choose(
     Raises :exc:`InvalidTarget` for what was not granted, and where several were and the request names none of them.
     """
     # what was granted before the resource was described is for the one that its scope is of
-    known = () if authorization.resource else resources.of_scope(authorization.scope)
-    granted = authorization.resource or (tuple(resource.identifier for resource in known) if len(known) == 1 else ())
+    allowed = authorization.context.resource
+    known = () if allowed else resources.of_scope(authorization.scope)
+    granted = allowed or (tuple(resource.identifier for resource in known) if len(known) == 1 else ())
     requested = _named(params, resources) or granted
     beyond = [name for name in requested if name not in granted]
     if beyond:

@@ -21,6 +21,7 @@ from ..checks import scope as scope_check
 from ..clients.base import is_vschar
 from ..clients.documents import find_host, is_elsewhere, is_url
 from ..consents import keep_consent
+from ..context import Context
 from ..errors import (
     AccessDenied,
     ConsentRequired,
@@ -265,7 +266,7 @@ def _decide(
             user_id=user.id,
             scope=scope,
             consent_id=rests_on.id if rests_on else None,
-            resource=resource,
+            context=Context(resource=resource),
         )
         approval = Approval(
             asked.request, params, client, redirect_uri, challenge, authorization, now, answer_id=answer_id

@@ -49,7 +49,7 @@ def _is_of_active_user(server: Server, user_id: str | None) -> bool:
 
 def _access(server: Server, access: AccessToken) -> dict[str, Any]:
     members = {
-        **access.claims,
+        **access.context.claims,
         "active": True,
         "scope": " ".join(access.scope),
         "client_id": access.client_id,

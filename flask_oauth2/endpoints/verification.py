@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import scopes, signals, user_codes, values
 from ..clients.throttle import Attempt, network
 from ..consents import keep_consent
+from ..context import Context
 from ..errors import InvalidRequest
 from ..grants.device_code import KIND
 from ..records import Authorization, Client, Consent, Grant, User
@@ -120,7 +121,7 @@ def _authorize(waiting: Waiting, user: User, rests_on: Consent | None, now: floa
         user_id=user.id,
         scope=waiting.scope,
         consent_id=rests_on.id if rests_on else None,
-        resource=waiting.resource,
+        context=Context(resource=waiting.resource),
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 from werkzeug.datastructures import Headers
 
 from .. import values
+from ..context import Context
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Asked
 from ..grants.base import Issue
@@ -446,7 +447,7 @@ class Flow(Simulation):
                     client_id=client.client_id,
                     user_id=stage.person.id,
                     scope=scope,
-                    resource=resource,
+                    context=Context(resource=resource),
                 )
             )
             request = Request("POST", "/", Headers(), b"", b"", stage.mount)

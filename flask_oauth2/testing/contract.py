@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from .. import uris, values
+from ..context import Context
 from ..records import Client, Grant, Token
 from ..stores.base import (
     GRANT_MEMORY,
@@ -33,6 +34,7 @@ from .samples import (
     new_authorization,
     new_client,
     new_consent,
+    new_context,
     new_device,
     new_grant,
     new_key,
@@ -383,13 +385,44 @@ class TestOrigins:
         assert origins.has_origin(PAGE), "it may come again"
 
 
+EACH_FACT = pytest.mark.parametrize("fact", [field.name for field in fields(Context)])
+
+
+class TestContext:
+    """Every fact about an authorization comes back from every place that saves it."""
+
+    @EACH_FACT
+    def test_that_of_a_code(self, store: Store, fact: str) -> None:
+        grant = filed(store, new_grant(new_authorization(context=new_context(fact))))
+        assert store.get_grant(grant.key, "code") == grant
+
+    @EACH_FACT
+    def test_that_of_an_access_token_and_of_a_refresh_token(self, store: Store, fact: str) -> None:
+        token = filed(store, new_token(new_authorization(context=new_context(fact))))
+        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_key) == token
+
+    @EACH_FACT
+    def test_that_of_a_device_code(self, store: Store, fact: str) -> None:
+        devices = _devices(store)
+        device, owner = filed(store, new_device()), new_authorization(context=new_context(fact))
+        assert devices.decide(device, owner, NOW)
+        assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner)
+
+    def test_all_facts_at_once(self, store: Store) -> None:
+        owner = new_authorization(context=new_context(*(field.name for field in fields(Context))))
+        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        assert store.get_grant(grant.key, "code") == grant
+        assert store.get_refresh(token.refresh_key) == token
+
+
 class TestGrants:
     """:rfc:`6749#section-4.1.2`."""
 
     def test_every_field_comes_back(self, store: Store) -> None:
         grant = new_grant(
             new_authorization(
-                claims={"nonce": "n", "list": [1, {"a": None}]}, consent_id="consent", resource=("https://a.example/é",)
+                consent_id="consent", context=Context(claims={"nonce": "n"}, resource=("https://a.example/é",))
             ),
             redirect_uri="https://client.example/back?a=b&c=%20",
             challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
@@ -442,9 +475,10 @@ class TestTokens:
     def test_every_field_comes_back(self, store: Store) -> None:
         token = new_token(
             new_authorization(
-                claims={"act": {"sub": "é☕"}},
                 consent_id="consent",
-                resource=("https://a.example/mcp", "https://b.example"),
+                context=Context(
+                    claims={"act": {"sub": "é☕"}}, resource=("https://a.example/mcp", "https://b.example")
+                ),
             ),
             scope=("read",),
             confirmation={"jkt": "thumbprint"},
@@ -465,7 +499,7 @@ class TestTokens:
     def test_one_access_token_may_be_for_less_than_was_allowed(
         self, store: Store, audience: tuple[str, ...] | None
     ) -> None:
-        owner = new_authorization(resource=("https://a.example/mcp", "https://b.example"))
+        owner = new_authorization(context=Context(resource=("https://a.example/mcp", "https://b.example")))
         token = new_token(owner)
         if audience is not None:
             token = replace(token, access=replace(token.access, audience=audience))
@@ -1087,7 +1121,8 @@ class TestDevices:
         devices = _devices(store)
         device = filed(store, new_device())
         owner = new_authorization(
-            claims={"nonce": "é☕"}, consent_id="consent", resource=("https://a.example/mcp", "https://b.example")
+            consent_id="consent",
+            context=Context(claims={"nonce": "é☕"}, resource=("https://a.example/mcp", "https://b.example")),
         )
         assert devices.decide(device, owner, NOW)
         approved = replace(device, authorization=owner)
@@ -1317,6 +1352,7 @@ class StoreContract:
     TestClients = TestClients
     TestRegistration = TestRegistration
     TestOrigins = TestOrigins
+    TestContext = TestContext
     TestGrants = TestGrants
     TestTokens = TestTokens
     TestRevocation = TestRevocation

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, get_type_hints
 
 from .. import values
+from ..context import Context
 from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Token
 from ..stores.base import Store
 
@@ -66,6 +67,18 @@ def new_authorization(**fields: Any) -> Authorization:
     return Authorization(**standard | fields)
 
 
+def new_context(*names: str) -> Context:
+    """Return a context whose named fields have a value made for their type."""
+    kinds = get_type_hints(Context)
+    return Context(**{name: _sample(str(kinds[name])) for name in names})
+
+
+def _sample(kind: str) -> Any:
+    """Return a value of a type hint that JSON must not change."""
+    samples = {"tuple[": ("https://a.example/é", "b"), "Mapping[": {"é☕": [1, {"a": None}]}, "int": NOW, "bool": True}
+    return next((value for part, value in samples.items() if part in kind), "text é☕")
+
+
 def new_grant(authorization: Authorization | None = None, **fields: Any) -> Grant:
     """A code."""
     standard: dict[str, Any] = {
@@ -113,10 +126,10 @@ def new_token(
         type="Bearer",
         issued_at=now,
         expires_at=now + 3600,
-        claims=owner.claims,
+        context=owner.context,
         confirmation=confirmation,
         consent_id=owner.consent_id,
-        audience=owner.resource,
+        audience=owner.context.resource,
     )
     standard: dict[str, Any] = {"refresh_key": new_key(now), "refresh_expires_at": now + 86400 * 30}
     return Token(access=access, authorization=owner, **standard | fields)

@@ -121,7 +121,7 @@ def mint(
         else min(issue.lifetime, settings.access_token_lifetime)
     )
     scope = authorization.scope if issue.scope is None else issue.scope
-    audience = authorization.resource
+    audience = authorization.context.resource
     if server.described:
         audience, scope = audience_check.choose(params, authorization, scope, server.resources(request.mount))
     if client.withheld and issue.spend is not None:
@@ -134,7 +134,7 @@ def mint(
         "type": token_type.name,
         "issued_at": issued_at,
         "expires_at": issued_at + lifetime,
-        "claims": authorization.claims,
+        "context": authorization.context,
         "confirmation": confirmation or None,
         "consent_id": authorization.consent_id,
         "audience": audience,

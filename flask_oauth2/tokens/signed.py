@@ -11,6 +11,7 @@ from hashlib import sha256
 from itsdangerous import BadData, URLSafeSerializer
 
 from .. import values
+from ..context import decode_context, encode_context
 from ..records import AccessToken
 
 
@@ -36,7 +37,7 @@ class Signed:
             "type": access.type,
             "iat": access.issued_at,
             "exp": access.expires_at,
-            "claims": access.claims or None,
+            "context": encode_context(access.context),
             "cnf": access.confirmation or None,
             "consent": access.consent_id,
             "aud": list(access.audience) or None,
@@ -61,8 +62,8 @@ class Signed:
             type=content["type"],
             issued_at=content["iat"],
             expires_at=content["exp"],
-            claims=content.get("claims", {}),
             confirmation=content.get("cnf"),
             consent_id=content.get("consent"),
             audience=tuple(content.get("aud", ())),
+            context=decode_context(content.get("context")),
         )

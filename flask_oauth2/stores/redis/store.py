@@ -21,6 +21,7 @@ from typing import Any, TypeGuard
 import redis as redis_py
 
 from ... import values
+from ...context import decode_context, encode_context
 from ...errors import TemporarilyUnavailable
 from ...records import AccessToken, Authorization, Client, Grant, Token
 from ..base import GRANT_MEMORY, LASTING, Fault, Store
@@ -268,10 +269,22 @@ def _write_authorization(owner: Authorization | None) -> dict[str, Any] | None:
         "client_id": owner.client_id,
         "user_id": owner.user_id,
         "scope": owner.scope,
-        "claims": dict(owner.claims),
         "consent_id": owner.consent_id,
-        "resource": owner.resource,
+        "context": encode_context(owner.context),
     }
+
+
+def _read_authorization(members: dict[str, Any] | None) -> Authorization | None:
+    if members is None:
+        return None
+    return Authorization(
+        id=members["id"],
+        client_id=members["client_id"],
+        user_id=members["user_id"],
+        scope=tuple(members["scope"]),
+        consent_id=members["consent_id"],
+        context=decode_context(members.get("context")),
+    )
 
 
 def _read_grant(
@@ -291,6 +304,6 @@ def _read_grant(
         members["is_denied"] = owner is None
     if polled is not None:
         members["polled_at"], members["interval"] = map(int, polled.split())
-    lists = owner and {name: tuple(owner.get(name, ())) for name in ("scope", "resource")}
-    authorization = None if owner is None else Authorization(**owner | lists)
-    return Grant(key=key, authorization=authorization, used_at=None if used_at is None else int(used_at), **members)
+    return Grant(
+        key=key, authorization=_read_authorization(owner), used_at=None if used_at is None else int(used_at), **members
+    )

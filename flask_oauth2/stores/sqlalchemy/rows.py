@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from ...context import EMPTY, dump_context, load_context
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 
 
@@ -75,8 +76,8 @@ def write_client(client: Client) -> dict[str, Any]:
 
 def read_grant(row: Any, key: bytes, kind: str) -> Grant:
     """The grant of a row."""
-    (family, consent_id, client_id, user_id, scope, claims, redirect_uri, challenge, parameters) = row[:9]
-    (expires_at, used_at, resource, user_code_key, is_denied, interval, polled_at) = row[9:]
+    (family, consent_id, client_id, user_id, scope, context, redirect_uri, challenge, parameters) = row[:9]
+    (expires_at, used_at, user_code_key, is_denied, interval, polled_at) = row[9:]
     authorization = None
     if family is not None:
         authorization = Authorization(
@@ -84,9 +85,8 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
             client_id=client_id,
             user_id=user_id,
             scope=tuple(scope.split()),
-            claims=json.loads(claims) if claims else {},
             consent_id=consent_id,
-            resource=tuple(resource.split()) if resource else (),
+            context=EMPTY if context is None else load_context(context),
         )
     return Grant(
         key=key,
@@ -106,37 +106,37 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
 
 def read_access(row: Any, key: bytes) -> AccessToken:
     """The slim view of a row of tokens."""
-    family, consent_id, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at, audience = row
+    family, consent_id, client_id, user_id, scope, context, type_, confirmation, issued_at, expires_at, audience = row
+    about = EMPTY if context is None else load_context(context)
     return AccessToken(
         key=key,
         authorization_id=family,
         client_id=client_id,
         user_id=user_id,
         scope=tuple(scope.split()),
-        claims=json.loads(claims) if claims else {},
         type=type_,
         confirmation=json.loads(confirmation) if confirmation else None,
         issued_at=issued_at,
         expires_at=expires_at,
         consent_id=consent_id,
-        audience=tuple(audience.split()) if audience else (),
+        audience=about.resource if audience is None else tuple(audience.split()),
+        context=about,
     )
 
 
 def read_token(row: Any, refresh_key: bytes) -> Token:
     """The token of a row."""
-    (access_key, parent, family, consent_id, client_id, user_id, scope, access_scope, claims, type_, confirmation) = (
+    (access_key, parent, family, consent_id, client_id, user_id, scope, access_scope, context, type_, confirmation) = (
         row[:11]
     )
-    (issued_at, expires_at, refresh_expires_at, used_at, resource, audience) = row[11:]
+    (issued_at, expires_at, refresh_expires_at, used_at, audience) = row[11:]
     authorization = Authorization(
         id=family,
         client_id=client_id,
         user_id=user_id,
         scope=tuple(scope.split()),
-        claims=json.loads(claims) if claims else {},
         consent_id=consent_id,
-        resource=tuple(resource.split()) if resource else (),
+        context=EMPTY if context is None else load_context(context),
     )
     return Token(
         access=AccessToken(
@@ -145,13 +145,13 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
             client_id=client_id,
             user_id=user_id,
             scope=authorization.scope if access_scope is None else tuple(access_scope.split()),
-            claims=authorization.claims,
             type=type_,
             confirmation=json.loads(confirmation) if confirmation else None,
             issued_at=issued_at,
             expires_at=expires_at,
             consent_id=consent_id,
-            audience=authorization.resource if audience is None else tuple(audience.split()),
+            audience=authorization.context.resource if audience is None else tuple(audience.split()),
+            context=authorization.context,
         ),
         authorization=authorization,
         refresh_key=refresh_key,
@@ -174,15 +174,14 @@ def write_token(token: Token) -> dict[str, Any]:
         "user_id": authorization.user_id,
         "scope": " ".join(authorization.scope),
         "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
-        "claims": json.dumps(dict(authorization.claims)) if authorization.claims else None,
+        "context": None if authorization.context is EMPTY else dump_context(authorization.context),
         "type": access.type,
         "confirmation": json.dumps(dict(access.confirmation)) if access.confirmation else None,
         "issued_at": access.issued_at,
         "expires_at": access.expires_at,
         "refresh_expires_at": token.refresh_expires_at,
         "used_at": token.used_at,
-        "resource": " ".join(authorization.resource) or None,
-        "audience": None if access.audience == authorization.resource else " ".join(access.audience),
+        "audience": None if access.audience == authorization.context.resource else " ".join(access.audience),
     }
 
 
@@ -197,13 +196,12 @@ def write_grant(grant: Grant) -> dict[str, Any]:
         "client_id": authorization and authorization.client_id,
         "user_id": authorization and authorization.user_id,
         "scope": authorization and " ".join(authorization.scope),
-        "claims": json.dumps(dict(authorization.claims)) if authorization and authorization.claims else None,
+        "context": dump_context(authorization.context) if authorization else None,
         "redirect_uri": grant.redirect_uri,
         "challenge": grant.challenge,
         "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
         "expires_at": grant.expires_at,
         "used_at": grant.used_at,
-        "resource": (" ".join(authorization.resource) or None) if authorization else None,
         "user_code_key": grant.user_code_key,
         "is_denied": grant.is_denied,
         "interval": grant.interval,

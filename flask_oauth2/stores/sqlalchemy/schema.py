@@ -1,13 +1,14 @@
 """The tables of the SQLAlchemy store, and their forward steps.
 
-Keys begin with a time, so inserts append to the index. ``claims``, ``confirmation`` and the lists of a client are JSON
+Keys begin with a time, so inserts append to the index. ``context``, ``confirmation`` and the lists of a client are JSON
 text; scopes are words with spaces between.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -28,6 +29,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 
 from ... import uris
+from ...context import Context, dump_context
 from ...errors import ConfigurationError
 from ...records import Client
 
@@ -147,13 +149,12 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("client_id", client_id),
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT),
-            Column("claims", LONG_TEXT, info=JSON),
+            Column("context", LONG_TEXT, info=JSON),
             Column("redirect_uri", LONG_TEXT),
             Column("challenge", String(128)),
             Column("parameters", LONG_TEXT, info=JSON),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
-            Column("resource", LONG_TEXT),
             Column("user_code_key", KEY),
             Column("is_denied", Boolean, nullable=False, server_default=_False()),
             Column("interval", Integer),
@@ -174,7 +175,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT, nullable=False),
             Column("access_scope", LONG_TEXT),
-            Column("claims", LONG_TEXT, info=JSON),
+            Column("context", LONG_TEXT, info=JSON),
             Column("type", String(64), nullable=False),
             Column("confirmation", LONG_TEXT, info=JSON),
             Column("issued_at", BigInteger, nullable=False),
@@ -182,7 +183,6 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("refresh_expires_at", BigInteger),
             Column("used_at", BigInteger),
             Column("siblings", Integer, nullable=False, server_default="0"),
-            Column("resource", LONG_TEXT),
             Column("audience", LONG_TEXT),
             indexed("token", "refresh_key", unique=True),
             indexed("token", "parent"),
@@ -282,19 +282,30 @@ def _add_column(connection: Connection, table: str, name: str, kind: str) -> Non
 
 def _add_resources_and_registration(connection: Connection) -> None:
     """Columns of what a token is for, of device codes, and of clients that register themselves; origins of clients."""
-    dialect = connection.dialect
     tables = declare(MetaData())
     for table in tables:
         table.create(connection, checkfirst=True)
-        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                name = dialect.identifier_preparer.format_table(table)
-                definition = sa.schema.CreateColumn(column).compile(dialect=dialect)
-                connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+        _add_columns(connection, table)
         for index in table.indexes:
             index.create(connection, checkfirst=True)
     _file_origins(connection, tables)
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    """Add the columns that a table lacks."""
+    there = _columns_of(connection, table)
+    for column in table.columns:
+        if column.name not in there:
+            connection.execute(sa.text(_adding(column, connection.dialect)))
+
+
+def _columns_of(connection: Connection, table: Table) -> set[str]:
+    return {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+
+
+def _adding(column: Column[Any], dialect: sa.Dialect) -> str:
+    definition = sa.schema.CreateColumn(column).compile(dialect=dialect)
+    return f"ALTER TABLE {dialect.identifier_preparer.format_table(column.table)} ADD COLUMN {definition}"
 
 
 def _add_user_revocations(connection: Connection) -> None:
@@ -321,11 +332,52 @@ def _file_origins(connection: Connection, tables: Tables) -> None:
         last = clients[-1].client_id
 
 
+def _add_contexts(connection: Connection) -> None:
+    """Move the claims and the resources of authorizations to one column."""
+    tables = declare(MetaData())
+    for table in (tables.grant, tables.token):
+        _add_columns(connection, table)
+        former = sorted(_columns_of(connection, table).intersection(("claims", "resource")))
+        if former:
+            _move_to_context(connection, table, former)
+            for name in former:
+                _drop_column(connection, table, name)
+
+
+def _move_to_context(connection: Connection, table: Table, former: list[str]) -> None:
+    """Save the values of former columns as the context of their rows, a batch at a time."""
+    (key,) = table.primary_key
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in former]
+    given = sa.or_(*(column.is_not(None) for column in columns))
+    listed = sa.select(key, *columns).select_from(table).where(given, table.c.context.is_(None))
+    batches = listed.order_by(key).limit(_BATCH)
+    save = sa.update(table).where(key == sa.bindparam("of_key")).values(context=sa.bindparam("of_context"))
+    last = b""
+    while batch := connection.execute(batches.where(key > last)).mappings().all():
+        connection.execute(save, [{"of_key": row[key.name], "of_context": _former_context(row)} for row in batch])
+        last = bytes(batch[-1][key.name])
+
+
+def _former_context(row: Mapping[Any, Any]) -> str | None:
+    claims, resource = row.get("claims"), row.get("resource")
+    return dump_context(
+        Context(claims=json.loads(claims) if claims else {}, resource=tuple(resource.split()) if resource else ())
+    )
+
+
+def _drop_column(connection: Connection, table: Table, name: str) -> None:
+    """Drop a column that nothing reads. SQLite can since 3.35; before, it stays."""
+    if connection.dialect.name != "sqlite" or sqlite3.sqlite_version_info >= (3, 35):
+        quoted = connection.dialect.identifier_preparer.format_table(table)
+        connection.execute(sa.text(f"ALTER TABLE {quoted} DROP COLUMN {name}"))
+
+
 STEPS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _give_consents_an_id,
     _add_resources_and_registration,
     _add_user_revocations,
+    _add_contexts,
 )
 """One step per version of the schema: the first makes the newest, each further one brings an older one forward.
 
@@ -367,9 +419,7 @@ def add_missing(tables: Tables, missing: dict[str, list[str]], dialect: sa.Diale
         if not missing[table.name]:
             yield " ".join(str(sa.schema.CreateTable(table).compile(dialect=dialect)).split())
             yield from (str(sa.schema.CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
-        for name in missing[table.name]:
-            definition = sa.schema.CreateColumn(table.columns[name]).compile(dialect=dialect)
-            yield f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD COLUMN {definition}"
+        yield from (_adding(table.columns[name], dialect) for name in missing[table.name])
 
 
 def is_current(connection: Connection) -> bool:

@@ -39,7 +39,7 @@ ORIGINS = ("first", "second")
 KEYS = 20
 """How many keys one statement of ``find_known`` asks for."""
 
-DECISION = ("authorization_id", "consent_id", "client_id", "user_id", "scope", "claims", "resource", "is_denied")
+DECISION = ("authorization_id", "consent_id", "client_id", "user_id", "scope", "context", "is_denied")
 """The columns of a grant that say what a user decided."""
 
 FURTHER = ("last_id",)
@@ -176,12 +176,12 @@ class Statements:
                 token.c.client_id,
                 token.c.user_id,
                 func.coalesce(token.c.access_scope, token.c.scope),
-                token.c.claims,
+                token.c.context,
                 token.c.type,
                 token.c.confirmation,
                 token.c.issued_at,
                 token.c.expires_at,
-                func.coalesce(token.c.audience, token.c.resource),
+                token.c.audience,
             ).where(token.c.access_key == key, *of_second),
             token,
             token.c.authorization_id,
