@@ -37,8 +37,8 @@ class Client:
     who develops it. ``registration_key`` is the key of its registration access token, :rfc:`7592#section-3`. One that
     has got no token by ``expires_at`` is taken away.
 
-    ``withheld`` names, by ``scope`` and ``grant_types``, what the operator has taken from it: whoever else sees to the
-    client cannot take that again, and what was granted before gives no scope of it.
+    ``denied`` holds the values that the operator has denied, by ``scope`` and ``grant_types``: no other party can give
+    them to the client again, and an earlier authorization gives no scope of them.
     """
 
     client_id: str
@@ -59,7 +59,7 @@ class Client:
     owner_id: str | None = None
     registration_key: bytes | None = None
     expires_at: int | None = None
-    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def is_vetted(self) -> bool:
@@ -108,13 +108,14 @@ CLOCKS_DIFFER = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Something that is spent once: a code, a device code, or an authorization request that was too long for a URL.
+    """A credential that is spent once: a code, a device code, or an authorization request too long for a URL.
 
-    ``redirect_uri`` is the one that was sent, None if none was, :rfc:`6749#section-4.1.3`. ``challenge`` is the PKCE
-    challenge, by S256. ``authorization`` is None while nobody has decided, and where somebody refused: ``is_denied``.
+    ``redirect_uri`` is the one of the request, or None, :rfc:`6749#section-4.1.3`. ``challenge`` is the PKCE challenge,
+    with S256. ``authorization`` is None until the user has decided, and stays None if the user denied: ``is_denied``.
+    ``confirmation`` names the key that the client must prove to hold when it spends the grant, :rfc:`9449#section-10`.
 
-    Of a device code, :rfc:`8628`: ``user_code_key`` is the key of the code that people type, ``interval`` the seconds
-    between two polls, ``polled_at`` when the client last did.
+    The fields of a device code, :rfc:`8628`: ``user_code_key`` is the key of the code that users type, ``interval`` the
+    seconds between two polls, ``polled_at`` the time of the last poll.
     """
 
     key: bytes
@@ -129,6 +130,7 @@ class Grant:
     is_denied: bool = False
     interval: int | None = None
     polled_at: int | None = None
+    confirmation: Claims | None = field(default=None, hash=False)
 
     def is_expired(self, now: float) -> bool:
         """Return whether the grant has expired, or the clock was set back to a time before it was issued."""
@@ -205,6 +207,43 @@ class Consent:
     def at_each(self) -> Mapping[str, Scope]:
         """What was allowed at each resource, under the empty text what is for none."""
         return self.by_resource or {"": self.scope}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A signing key of an issuer.
+
+    ``id`` is its ``kid``, :rfc:`7517#section-4.5`. ``number`` counts the keys of an ``algorithm``. ``encrypted`` is the
+    private key, encrypted with a key derived from ``SECRET_KEY``.
+
+    The times say in which state the key is: published from ``created_at``, signing from ``activates_at`` to
+    ``retires_at``, and removed at ``expires_at``. None means never.
+    """
+
+    id: str
+    algorithm: str
+    number: int
+    encrypted: bytes = field(repr=False)
+    created_at: int
+    activates_at: int
+    retires_at: int | None = None
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session of a user agent at the authorization server.
+
+    ``id`` is its ``sid``, OpenID Connect Front-Channel Logout 1.0 section 3: not a secret. ``auth_time`` is the time of
+    the last authentication. ``ended_at`` is set once, when the user signs out.
+    """
+
+    id: str
+    user_id: str
+    auth_time: int
+    created_at: int
+    expires_at: int
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

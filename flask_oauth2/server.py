@@ -29,20 +29,9 @@ from .records import NOBODY, Authorization
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import NO_ISSUER, Settings
-from .stores.base import (
-    ConsentStore,
-    DeviceStore,
-    OriginStore,
-    RegistrationStore,
-    Store,
-    find_announcing,
-    find_consents,
-    find_devices,
-    find_origins,
-    find_registration,
-)
+from .stores.base import ConsentStore, DeviceStore, OriginStore, RegistrationStore, Store, Stores
 from .stores.callbacks import CallbackStore
-from .stores.opening import Opening
+from .stores.lazy import LazyStore
 from .stores.replica import TokenReader
 from .tokens.cache import TokenCache
 
@@ -131,7 +120,7 @@ class Server:
                 "@provider.user_is_active"
             )
         self.token_cache = TokenCache(settings.token_cache) if settings.token_cache else None
-        self.opening = Opening(open_store, self._begin, self._stand_before, replica)
+        self.opening = LazyStore(open_store, self._begin, self._wrap_store, replica)
         self.clock = clock
         self.longest_lifetime = settings.longest_lifetime
         self.issuer = settings.issuer or ""
@@ -283,18 +272,17 @@ class Server:
     def announce(self, mark: str) -> None:
         """The same in all processes, where the store did not tell them of the mark by itself."""
         self.forget(mark)
-        announcing = find_announcing(self.store)
-        if announcing is not None:
-            announcing.announce(mark)
+        if self.stores.pubsub is not None:
+            self.stores.pubsub.publish(mark)
 
     @property
     def kept_store(self) -> Store:
-        """The store without the application's callbacks before it, which know less than it does."""
+        """The store without the callbacks of the application, which know less than it does."""
         self.opening.open()
-        return self.opening.kept
+        return self.opening.unwrapped
 
-    def _end_undelivered(self, family: str, now: float) -> None:
-        self.kept_store.revoke(family, self.mark_until(now))
+    def _revoke_undelivered(self, store: Store, family: str, now: float) -> None:
+        store.revoke(family, self.mark_until(now))
         self.forget(family)
 
     def mark_until(self, now: float) -> int:
@@ -334,18 +322,18 @@ class Server:
 
     @cached
     def consents(self) -> ConsentStore | None:
-        """The store that remembers consent, where one does."""
-        return find_consents(self.store)
+        """The store that remembers consent, if there is one."""
+        return self.stores.consents
 
     @cached
     def client_origins(self) -> OriginStore | None:
-        """The store that knows the origins of the pages of clients, where one does."""
-        return find_origins(self.store)
+        """The store that finds the origins of the pages of clients, if there is one."""
+        return self.stores.origins
 
     @cached
     def devices(self) -> DeviceStore:
-        """The store in which people decide about device codes. Raises :exc:`ConfigurationError` where none does."""
-        devices = find_devices(self.store)
+        """The store for device codes. Raises :exc:`ConfigurationError` if there is none."""
+        devices = self.stores.devices
         if devices is None:
             raise ConfigurationError(
                 "OAUTH2_GRANT_TYPES names device_code, and the store has no device codes: let it be a DeviceStore too"
@@ -354,29 +342,34 @@ class Server:
 
     @cached
     def registrations(self) -> RegistrationStore:
-        """The store as one that takes registrations, as it does where anybody but the operator may make some."""
-        return cast(RegistrationStore, find_registration(self.store))
+        """The store for registrations. There is one if any party but the operator may register clients."""
+        return cast(RegistrationStore, self.stores.registration)
+
+    @cached
+    def stores(self) -> Stores:
+        """The store and its capabilities, opened on first use."""
+        self.opening.open()
+        return self.opening.stores
 
     @cached
     def store(self) -> Store:
         """The store, opened with the first use. Raises :exc:`~.errors.TemporarilyUnavailable` where it is away."""
         return self.opening.open()
 
-    def _begin(self, store: Store) -> None:
+    def _begin(self, stores: Stores) -> None:
         takes_clients = self.registration != "off" or self.settings.developer_pages
-        if takes_clients and find_registration(store) is None:
+        if takes_clients and stores.registration is None:
             raise ConfigurationError(
                 "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
                 "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
             )
-        announcing = find_announcing(store)
-        if self.token_cache is not None and announcing is not None:
-            self.token_cache.follow(partial(announcing.listen, self.token_cache.hear))
+        if self.token_cache is not None and stores.pubsub is not None:
+            self.token_cache.follow(partial(stores.pubsub.subscribe, self.token_cache.hear))
 
-    def _stand_before(self, store: Any) -> Any:
-        """What asks the application's callbacks too, where there are any."""
+    def _wrap_store(self, store: Any) -> Any:
+        """Wrap the store in the callbacks of the application, if any are registered."""
         if self.callbacks.are_given:
-            return CallbackStore(store, self.callbacks, read_client, self._end_undelivered)
+            return CallbackStore(store, self.callbacks, read_client, self._revoke_undelivered)
         return store
 
 

@@ -113,8 +113,8 @@ def _read(server: Server, request: Request, asked: Mapping[str, Any], before: Cl
     """
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
-    withheld = before.withheld.get("grant_types", ())
-    known = [name for name in server.offer.grant_types if name not in withheld]
+    denied = before.denied.get("grant_types", ())
+    known = [name for name in server.offer.grant_types if name not in denied]
     offered = {*may_have, *before.grant_types}.intersection(known)
     scope = server.open_scopes if is_new else before.scope
     policy = server.registration_policy

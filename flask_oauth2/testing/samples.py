@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from .. import values
 from ..context import Context
-from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Token
+from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Session, SigningKey, Token
 from ..stores.base import Store
 
 NOW = 1_800_000_000
@@ -46,7 +46,7 @@ def new_client(**fields: Any) -> Client:
         "owner_id": "ada",
         "registration_key": new_key(),
         "expires_at": NOW + 86400,
-        "withheld": {"scope": ("admin",), "grant_types": ("password",)},
+        "denied": {"scope": ("admin",), "grant_types": ("password",)},
     }
     return Client(**standard | fields)
 
@@ -147,6 +147,31 @@ def new_consent(**fields: Any) -> Consent:
         "by_resource": {"": ("read",), "https://resource.example/mcp": ("read",)},
     }
     return Consent(**standard | fields)
+
+
+def new_signing_key(**fields: Any) -> SigningKey:
+    """Return the first key of an algorithm."""
+    standard: dict[str, Any] = {
+        "id": f"key-{next(_numbers)}",
+        "algorithm": "RS256",
+        "number": 1,
+        "encrypted": b"\x00\xff encrypted",
+        "created_at": NOW,
+        "activates_at": NOW + 3600,
+    }
+    return SigningKey(**standard | fields)
+
+
+def new_session(**fields: Any) -> Session:
+    """Return a session that has not ended."""
+    standard: dict[str, Any] = {
+        "id": f"session-{next(_numbers)}",
+        "user_id": "user",
+        "auth_time": NOW - 60,
+        "created_at": NOW,
+        "expires_at": NOW + 86400,
+    }
+    return Session(**standard | fields)
 
 
 def filed(store: Store, record: Any, now: int = NOW) -> Any:

@@ -77,8 +77,8 @@ def issue(
 
 def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
     """What is given of a scope that was granted before: nothing that the operator has taken from the client since."""
-    withheld = client.withheld.get("scope", ())
-    left = tuple(word for word in scope if word not in withheld)
+    denied = client.denied.get("scope", ())
+    left = tuple(word for word in scope if word not in denied)
     if scope and not left and spend.used_at is None:  # what is spent goes on, as its replay ends the family
         raise InvalidScope(
             "all of the scope was taken from the client",
@@ -124,7 +124,7 @@ def mint(
     audience = authorization.context.resource
     if server.described:
         audience, scope = audience_check.choose(params, authorization, scope, server.resources(request.mount))
-    if client.withheld and issue.spend is not None:
+    if client.denied and issue.spend is not None:
         scope = _left(scope, client, issue.spend)
     fields: dict[str, Any] = {
         "authorization_id": authorization.id,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import values
 from ..records import AccessToken, Token
-from ..stores.base import Store, find_import
+from ..stores.base import Store
 from ..stores.replica import TokenReader
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def explain_missing(server: Server, value: str, kind: str) -> tuple[str, str]:
     key = values.find_key(value, prefixes[kind])
     if key is None:
         return f"a value that was cut or altered: the {what} is longer, or another", "let the client store values whole"
-    tokens = find_import(server.kept_store) if kind == "refresh_token" else None
+    tokens = server.stores.imports if kind == "refresh_token" else None
     if tokens is not None and key in tokens.find_known([key]):
         return f"a {what} that was revoked, or is too old", "let the user authorize the client again"
     return (

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from ...errors import ConfigurationError, TemporarilyUnavailable
-from ..base import Fault
+from ..base import HealthIssue
 from .scripts import Script
 
 log = logging.getLogger("flask_oauth2")
@@ -93,19 +93,19 @@ class Connection:
         with self._reached():
             self.client.publish(channel, text.encode("utf-8", "surrogatepass"))
 
-    def examine(self) -> Iterator[Fault]:
-        """Why the server may forget what it was given."""
+    def check_health(self) -> Iterator[HealthIssue]:
+        """Return the reasons for which the server may lose data."""
         with self._reached():
             try:
                 info = self.client.info()
             except ResponseError as error:
                 if is_absence(error):
                     raise
-                yield Fault("note", f"{_SAYS_NOTHING} ({type(error).__name__})", "allow the command INFO")
+                yield HealthIssue("note", f"{_SAYS_NOTHING} ({type(error).__name__})", "allow the command INFO")
                 return
-            yield from find_faults(info)
+            yield from find_issues(info)
             if not info.get("aof_enabled"):
-                yield Fault(
+                yield HealthIssue(
                     "note",
                     "the Redis server keeps no log of what it was given: after a crash it brings back codes that were "
                     "spent, or has lost those that were not",
@@ -156,15 +156,15 @@ def verify(info: Mapping[str, Any]) -> None:
             f"the Redis server of OAUTH2_REDIS_URL is {version}, which is too old: flask_oauth2 needs "
             f"{'.'.join(map(str, _LEAST_VERSION))} or newer"
         )
-    for fault in find_faults(info):
-        log.warning("%s: %s", fault.what, fault.cure)
+    for issue in find_issues(info):
+        log.warning("%s: %s", issue.what, issue.cure)
 
 
-def find_faults(info: Mapping[str, Any]) -> Iterator[Fault]:
-    """Why a server may drop what it was given, as it says of itself."""
+def find_issues(info: Mapping[str, Any]) -> Iterator[HealthIssue]:
+    """Return the reasons for which a server with this INFO may lose data."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        yield Fault(
+        yield HealthIssue(
             "error",
             f"the Redis server may drop what it was given (maxmemory-policy is {policy}), and a spent code or a "
             "counter that is gone can be used again",
