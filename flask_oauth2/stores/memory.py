@@ -116,8 +116,8 @@ class MemoryStore:
         """See :meth:`.base.HealthCheckStore.check_health`."""
         yield HealthIssue(
             "warning",
-            "clients and tokens are in the memory of one process: they go with it, and no other worker knows them",
-            "leave store= out, or give OAuth2Provider a database by db=",
+            "clients and tokens are in the memory of one process: they are lost with it, and no other worker sees them",
+            "leave store= out, or give OAuth2Provider a database with db=",
         )
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:

@@ -1,4 +1,4 @@
-"""Records for the tests of stores, each with fields of the test's own."""
+"""Records for the tests of stores, each with the fields that a test names."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant
 from ..stores.base import Store
 
 NOW = 1_800_000_000
-"""The time at which things happen, unless a test says otherwise."""
+"""The time of a test, unless it uses another."""
 
 FAR = NOW + 10_000_000
-"""When a mark may be forgotten."""
+"""When a revocation may be purged."""
 
 _numbers = count(1)
 
 
 def new_key(now: int = NOW) -> bytes:
-    """A key that was not there before."""
+    """Return a new key."""
     return values.key(values.new("oat", values.stamp(now)))
 
 
 def new_client(**fields: Any) -> Client:
-    """A client with everything set."""
+    """Return a client with a value for every field."""
     standard: dict[str, Any] = {
         "client_id": f"client-{next(_numbers)}",
         "name": "Café ☕",
@@ -52,12 +52,12 @@ def new_client(**fields: Any) -> Client:
 
 
 def new_spa(*redirect_uris: str, **fields: Any) -> Client:
-    """A public client, which has pages."""
+    """Return a public client with redirect URIs on pages."""
     return new_client(**{"auth_method": "none", "secret": None, "redirect_uris": redirect_uris} | fields)
 
 
 def new_authorization(**fields: Any) -> Authorization:
-    """An authorization, which is a family of its own."""
+    """Return an authorization of a new family."""
     standard: dict[str, Any] = {
         "id": values.new_family(NOW),
         "client_id": "client",
@@ -80,7 +80,7 @@ def _sample(kind: str) -> Any:
 
 
 def new_grant(authorization: Authorization | None = None, **fields: Any) -> Grant:
-    """A code."""
+    """Return an authorization code."""
     standard: dict[str, Any] = {
         "key": new_key(),
         "kind": "code",
@@ -91,7 +91,7 @@ def new_grant(authorization: Authorization | None = None, **fields: Any) -> Gran
 
 
 def new_device(**fields: Any) -> Grant:
-    """A device code that nobody has decided about."""
+    """Return a device code that awaits a decision."""
     standard: dict[str, Any] = {
         "key": new_key(),
         "kind": "device_code",
@@ -112,7 +112,7 @@ def new_token(
     confirmation: Claims | None = None,
     **fields: Any,
 ) -> Token:
-    """A bearer token with a refresh token; a child of ``parent`` if there is one."""
+    """Return a bearer token with a refresh token; a child of ``parent`` if it is given."""
     if parent is not None:
         authorization = parent.authorization
         fields["parent"] = parent.access.key
@@ -136,7 +136,7 @@ def new_token(
 
 
 def new_consent(**fields: Any) -> Consent:
-    """What a user let a client have."""
+    """Return the consent of a user."""
     standard: dict[str, Any] = {
         "id": values.new_family(NOW),
         "user_id": "user",
@@ -175,17 +175,17 @@ def new_session(**fields: Any) -> Session:
 
 
 def filed(store: Store, record: Any, now: int = NOW) -> Any:
-    """File a record, and return it."""
+    """Save a record in a store, and return it."""
     assert store.issue(None, [record], now)
     return record
 
 
 def refreshed(store: Store, parent: Token, now: int = NOW, leeway: int = 0) -> Token | None:
-    """The child that a refresh gives, None where the refresh token was spent."""
+    """Return the child of a refresh, or None if the refresh token was spent before."""
     child = new_token(parent=parent, now=now)
     return child if store.issue(parent, [child], now, leeway) else None
 
 
 def spent(record: Any, now: int = NOW) -> Any:
-    """The record as it is once it was spent."""
+    """Return a record after it was spent."""
     return replace(record, used_at=now)

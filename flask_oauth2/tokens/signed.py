@@ -1,6 +1,6 @@
-"""Signed: the value says it all and bears a signature of the application's secret key, by itsdangerous.
+"""Signed access tokens: the value holds the content of the token and a signature with ``SECRET_KEY``, by itsdangerous.
 
-Whoever holds one can read it, but not change it. ``SECRET_KEY_FALLBACKS`` are honoured.
+The holder can read it, but not change it. ``SECRET_KEY_FALLBACKS`` are honoured.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ..records import AccessToken
 
 
 class Signed:
-    """A self-contained format that needs no key but the application's own."""
+    """A self-contained format that needs no other key than ``SECRET_KEY``."""
 
     name = "signed"
 
     def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None) -> None:
         self._prefix = f"{prefix}_"
-        # another issuer with the same secret key signs differently
+        # another issuer with the same SECRET_KEY has other signatures
         salt = f"flask_oauth2.signed {issuer or ''}"
         self._serializer = URLSafeSerializer(list(secret_keys), salt=salt, signer_kwargs={"digest_method": sha256})
 
     def mint(self, access: AccessToken) -> tuple[str, bytes]:
-        """All of ``access``, signed with the newest key."""
+        """Return the content of an access token, signed with the newest key, and its key."""
         content = {
             "jti": values.text(access.key),
             "family": access.authorization_id,
@@ -46,7 +46,7 @@ class Signed:
         return f"{self._prefix}{self._serializer.dumps(present)}", access.key
 
     def read(self, value: str) -> AccessToken | None:
-        """What a value with a good signature says, by any of the keys."""
+        """Return the content of a value whose signature one of the keys verifies, or None."""
         if not value.startswith(self._prefix):
             return None
         try:

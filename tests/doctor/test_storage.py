@@ -185,7 +185,7 @@ def test_rows_that_nobody_takes_away(patient: Patient) -> None:
     patient.store.issue(None, [new_token(now=now - 40 * DAY, refresh_expires_at=now - 9 * DAY)], now)
     (finding,) = patient.found("storage.examination")
     assert finding.level == "warning"
-    assert "issued 40 days ago and ended 9 days ago" in finding.what
+    assert "issued 40 days ago and expired 9 days ago" in finding.what
     for _ in patient.store.purge(now):
         pass
     assert patient.diagnose() == []

@@ -51,7 +51,7 @@ def _indexes(engine: Engine, tables: Tables) -> Iterator[HealthIssue]:
             if column not in is_unique:
                 yield HealthIssue(
                     "error",
-                    f"the index of {column} of the table {table.name} is missing: whoever looks for one row there "
+                    f"the index of {column} of the table {table.name} is missing: a request for one row "
                     "reads all of them",
                     # in a table that is cut, an index that is unique needs the column by which it is
                     _create(index, engine) if not is_cut else "make it as docs/howto/partitions.rst says",
@@ -86,8 +86,8 @@ def _age(connection: Connection, tables: Tables, now: int) -> Iterator[HealthIss
         issued = (now - values.second(bytes(key))) // DAY
         yield HealthIssue(
             "warning",
-            f"the oldest token was issued {issued} days ago and ended {(now - ended) // DAY} days ago: nobody takes "
-            "away what has expired",
+            f"the oldest token was issued {issued} days ago and expired {(now - ended) // DAY} days ago: "
+            "expired rows are not deleted",
             "run flask oauth2 purge once a day",
         )
 
@@ -96,8 +96,8 @@ def _sqlite(connection: Connection, tables: Tables) -> Iterator[HealthIssue]:
     if is_in_memory(connection.engine.url):
         yield HealthIssue(
             "warning",
-            "the database is in the memory of one process: clients and tokens go with it, and no other worker knows "
-            "them",
+            "the database is in the memory of one process: clients and tokens are lost with it, and no other "
+            "worker sees them",
             "set OAUTH2_DATABASE_URI to a file or a server",
         )
         return
@@ -106,7 +106,7 @@ def _sqlite(connection: Connection, tables: Tables) -> Iterator[HealthIssue]:
     if mode & 0o077:
         yield HealthIssue(
             "warning",
-            f"others than its owner may open the database {path} (mode {mode:04o})",
+            f"other users than its owner may open the database {path} (mode {mode:04o})",
             f"chmod 600 {path}",
             "rfc6819 5.1.4.1.1",
         )
@@ -114,7 +114,7 @@ def _sqlite(connection: Connection, tables: Tables) -> Iterator[HealthIssue]:
     if str(journal).lower() != "wal":
         yield HealthIssue(
             "note",
-            f"the database {path} is not in WAL mode, so that readers wait for whoever writes",
+            f"the database {path} is not in WAL mode, so that readers wait for writers",
             f"sqlite3 {path} 'PRAGMA journal_mode = WAL'",
         )
 
@@ -130,7 +130,7 @@ def _postgresql(connection: Connection, tables: Tables) -> Iterator[HealthIssue]
         if row is not None and max(row[0], row[1]) > _MANY and row[2] is None and row[3] is None:
             yield HealthIssue(
                 "warning",
-                f"PostgreSQL has never looked at what is in the table {table.name}, so it guesses how to read it",
+                f"PostgreSQL has never analyzed the table {table.name}, so it guesses how to read it",
                 f"ANALYZE {quote(table)}, and turn autovacuum on",
             )
     invalid = sa.text(
@@ -141,7 +141,7 @@ def _postgresql(connection: Connection, tables: Tables) -> Iterator[HealthIssue]
         for name in connection.scalars(invalid, {"table": quote(table)}):
             yield HealthIssue(
                 "error",
-                f"the index {name} of the table {table.name} was never finished, and nothing reads it",
+                f"the index {name} of the table {table.name} was never completed, and no statement uses it",
                 f"REINDEX INDEX CONCURRENTLY {name}",
             )
 
@@ -160,8 +160,8 @@ def check_replica(replica: Engine, primary: Engine, tables: Tables, now: int) ->
     if lacks:
         yield HealthIssue(
             "error",
-            f"OAUTH2_REPLICA lacks a token that is more than {_LAG} seconds old: guards accept what has been revoked",
-            "see whether it is a copy of the same database and why it lags behind, or leave the option out",
+            f"OAUTH2_REPLICA lacks a token that is more than {_LAG} seconds old: guards accept revoked tokens",
+            "check that it is a replica of the same database and why it lags behind, or leave the option out",
             "rfc7009 2.1",
         )
 
