@@ -37,6 +37,10 @@ GRANT_MEMORY = 86400
 """Seconds for which a spent or expired code stays, so that a late replay still revokes its family."""
 
 
+LONGEST_ISSUER_ID = 64
+"""Characters that the ID of an issuer may have."""
+
+
 class Store(Protocol):
     """The core, which every store has."""
 
@@ -134,9 +138,15 @@ class IssuerStore(Protocol):
         """Return a view that sees and changes the rows of one issuer only, and shares connections with this store.
 
         It has the same capabilities. ``purge``, ``purgeable`` and health checks are those of all issuers. Views are
-        cheap, so that an application may have thousands. An ID has up to 64 characters.
+        cheap, so that an application may have thousands. Raises :exc:`ValueError` like :func:`verify_issuer_id`.
         """
         ...
+
+
+def verify_issuer_id(issuer_id: str) -> None:
+    """Raise :exc:`ValueError` for an ID of an issuer that not every store can save."""
+    if len(issuer_id) > LONGEST_ISSUER_ID or not (issuer_id.isascii() and issuer_id.isprintable()):
+        raise ValueError(f"the ID of an issuer must have at most {LONGEST_ISSUER_ID} printable ASCII characters")
 
 
 @runtime_checkable

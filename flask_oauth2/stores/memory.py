@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .. import uris, values
 from ..processes import OfProcess
 from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token
-from .base import GRANT_MEMORY, SIBLINGS, HealthIssue
+from .base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 
 
 class MemoryStore:
@@ -47,6 +47,7 @@ class MemoryStore:
 
     def for_issuer(self, issuer_id: str) -> MemoryStore:
         """See :meth:`.base.IssuerStore.for_issuer`."""
+        verify_issuer_id(issuer_id)
         with self._lock:
             view = self._issuers.get(issuer_id)
             if view is None:

@@ -1425,6 +1425,13 @@ class TestIssuers:
         store.set_client(replace(client, name="of the store"))
         assert issuers.for_issuer("").get_client(client.client_id) == replace(client, name="of the store")
 
+    @pytest.mark.parametrize("issuer_id", ["x" * 65, "a\0b", "é", "a\n"])
+    def test_an_id_that_a_store_cannot_save_is_rejected(self, store: Store, issuer_id: str) -> None:
+        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        with pytest.raises(ValueError, match="64 printable ASCII"):
+            issuers.for_issuer(issuer_id)
+        issuers.for_issuer("x" * 64).count(b"a", FAR)
+
     def test_a_view_has_the_capabilities_of_its_store(self, store: Store, pair: tuple[Store, Store]) -> None:
         whole, view = collect(store), collect(pair[1])
         for field in fields(Stores):

@@ -50,11 +50,11 @@ def test_an_extension_grant(site: Site) -> None:
     assert ask(site, api_key="k1", scope="unknown").get_json()["error"] == "invalid_scope"
 
 
-@pytest.mark.parametrize("format", ["opaque", "signed"])
-def test_a_view_that_changes_the_claims_changes_no_other_request(site: Site, format: str) -> None:
+@pytest.mark.parametrize("token_format", ["opaque", "signed"])
+def test_a_view_that_changes_the_claims_changes_no_other_request(site: Site, token_format: str) -> None:
     @site.provider.grant_type("urn:example:api-key")
     def api_key(request: TokenRequest) -> Issue:
-        return Issue(request.authorization(user_id="ada", claims={"tenants": [7]}), format=format)
+        return Issue(request.authorization(user_id="ada", claims={"tenants": [7]}), format=token_format)
 
     seen = []
 

@@ -28,6 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from ... import uris
 from ...errors import ConfigurationError
+from ..base import LONGEST_ISSUER_ID
 
 COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
 """By dialect: the collation of the tables. The other collations treat "ada", "Ada" and "ada " as equal."""
@@ -109,7 +110,9 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     def issuer(*, is_key: bool = False) -> Column[str]:
         """Return the column of the issuer, the first of a primary key whose rest two issuers may share."""
         empty = sa.text("''")
-        return Column("issuer_id", String(64), primary_key=is_key, nullable=False, default="", server_default=empty)
+        return Column(
+            "issuer_id", String(LONGEST_ISSUER_ID), primary_key=is_key, nullable=False, default="", server_default=empty
+        )
 
     def indexed(table: str, name: str, *, unique: bool = False) -> Index:
         """Leave rows without a value out of the index, so that a token without a refresh token costs less."""

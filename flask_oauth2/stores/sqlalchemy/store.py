@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from ... import uris, values
 from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
-from ..base import GRANT_MEMORY, SIBLINGS, HealthIssue
+from ..base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 from . import rows, schema, steps
 from .absence import absence, repeated
 from .connect import connect
@@ -125,6 +125,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
     def for_issuer(self, issuer_id: str) -> SQLAlchemyStore:
         """See :meth:`.base.IssuerStore.for_issuer`."""
+        verify_issuer_id(issuer_id)
         view = copy(self)
         view._issuer_id = issuer_id
         return view
