@@ -89,7 +89,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """What a user allowed a client to do. ``id`` names the family: all codes and tokens issued for it.
+    """The permission of a user for a client. ``id`` names the family: all codes and tokens issued for it.
 
     ``user_id`` is None if the client acts for itself. ``consent_id`` names the consent of the user, if there is one;
     deleting that consent revokes the authorization. ``context`` holds all other facts.

@@ -74,7 +74,7 @@ class Store(Protocol):
         """
         ...
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """Spend a grant or a refresh token and save what is issued for it: both or neither. Return whether it was done.
 
         Spend nothing twice, and then save nothing. One exception: a refresh token that was spent less than ``leeway``

@@ -201,17 +201,17 @@ class CallbackStore:
         scope = tuple(value for value in token.authorization.scope if value not in lost)
         return replace(token, authorization=replace(token.authorization, scope=scope))
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """Spend and save in the store, then call the setters of the application.
 
         If a setter raises, the client receives nothing, so everything that was saved is revoked at once.
         """
-        records = list(filed)
+        saved = list(records)
         spent = self._find_spent(spend)
-        if not self.behind.issue(spend, records, now, leeway):
+        if not self.behind.issue(spend, saved, now, leeway):
             return False
         try:
-            for record in records:
+            for record in saved:
                 if isinstance(record, Token):
                     self._set_token(record, spent)
                 elif record.authorization is not None and record.kind == "code":
@@ -219,7 +219,7 @@ class CallbackStore:
             if isinstance(spend, Grant):
                 _delete(spent)
         except BaseException:
-            for family in {record.authorization.id for record in records if record.authorization is not None}:
+            for family in {record.authorization.id for record in saved if record.authorization is not None}:
                 self._revoke(self.behind, family, now)
             raise
         return True

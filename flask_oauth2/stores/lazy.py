@@ -22,7 +22,7 @@ class LazyStore:
     :param begin: receives the store and its capabilities once, before any other code does. Raises
         :exc:`~.errors.ConfigurationError` for a store that does not fit.
     :param wrap: returns the store that the server uses instead, such as one with the callbacks of the application.
-    :param replica: what guards read instead of the store.
+    :param replica: the reader for guards instead of the store.
     :param clock: seconds of a monotonic clock.
     """
 
@@ -38,7 +38,7 @@ class LazyStore:
         self._begin = begin
         self._wrap = wrap
         self.replica = replica
-        """What guards read instead of the store, before it is open."""
+        """The reader for guards instead of the store, before it is open."""
         self._clock = clock
         self._once = Once()
         self._away_until = float("-inf")
@@ -48,10 +48,10 @@ class LazyStore:
         self.stores: Stores
         """The store that the server uses, with its capabilities, once it is open."""
         self.guards_read: TokenReader | None = None
-        """What guards read instead of the store, once it is open."""
+        """The reader for guards instead of the store, once it is open."""
 
     def open(self) -> Store:
-        """Return the open store. Raises :exc:`~.errors.TemporarilyUnavailable` if it is away."""
+        """Return the open store. Raises :exc:`~.errors.TemporarilyUnavailable` if it is unavailable."""
         if self._opened is not None:
             return self._opened
         return self._once.run(lambda: self._opened, self._open)

@@ -141,19 +141,19 @@ class MemoryStore:
             token = None if access_key is None else self._tokens[access_key]
         return None if token is None or self._is_authorization_revoked(token.authorization) else token
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
-        records = list(filed)
+        saved = list(records)
         with self._lock:
             if spend is not None and not self._may_spend(spend, now, leeway):
                 return False
-            self._check_new(records)
+            self._check_new(saved)
             if isinstance(spend, Grant):
                 self._grants[spend.key] = replace(self._grants[spend.key], used_at=now)
             elif isinstance(spend, Token):
                 token = self._tokens[spend.access.key]
                 self._tokens[spend.access.key] = replace(token, used_at=now if token.used_at is None else token.used_at)
-            for record in records:
+            for record in saved:
                 if isinstance(record, Token):
                     self._save_token(record)
                     continue

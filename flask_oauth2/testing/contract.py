@@ -1,4 +1,4 @@
-"""What every store does: each rule of :mod:`flask_oauth2.stores.base`, with its refused twin."""
+"""Tests for every store: each rule of :mod:`flask_oauth2.stores.base`, with its rejected twin."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ from .samples import (
 )
 
 EVERYTHING = 10**12
-"""A time at which all has expired."""
+"""A time at which everything has expired."""
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def spec(document: str, section: str) -> Callable[[Test], Test]:
-    """The requirement that a test holds. No mark of pytest, as a project may refuse marks that it does not know."""
+    """Name the requirement of a test. It is no mark of pytest, since a project may reject unknown marks."""
 
     def decorator(test: Test) -> Test:
         vars(test)["spec"] = document, section
@@ -63,36 +63,36 @@ def spec(document: str, section: str) -> Callable[[Test], Test]:
 
 
 def _consents(store: Store) -> ConsentStore:
-    return collect(store).consents or pytest.skip("the store does not remember consent")
+    return collect(store).consents or pytest.skip("the store is no ConsentStore")
 
 
 def _devices(store: Store) -> DeviceStore:
-    return collect(store).devices or pytest.skip("the store has no device codes")
+    return collect(store).devices or pytest.skip("the store is no DeviceStore")
 
 
 def _listing(store: Store) -> ListingStore:
-    return collect(store).listing or pytest.skip("the store does not list its clients")
+    return collect(store).listing or pytest.skip("the store is no ListingStore")
 
 
 def _registration(store: Store) -> RegistrationStore:
-    return collect(store).registration or pytest.skip("the store takes no registrations")
+    return collect(store).registration or pytest.skip("the store is no RegistrationStore")
 
 
 def _origins(store: Store) -> OriginStore:
-    return collect(store).origins or pytest.skip("the store does not know the origins of clients")
+    return collect(store).origins or pytest.skip("the store is no OriginStore")
 
 
 def _keys(store: Store) -> KeyStore:
-    return collect(store).keys or pytest.skip("the store has no signing keys")
+    return collect(store).keys or pytest.skip("the store is no KeyStore")
 
 
 def _sessions(store: Store) -> SessionStore:
-    return collect(store).sessions or pytest.skip("the store has no sessions")
+    return collect(store).sessions or pytest.skip("the store is no SessionStore")
 
 
 def _require_purge(store: Store) -> None:
     if isinstance(store, ExpiringStore) and store.expires_by_itself:
-        pytest.skip("grants and counters of the store end by themselves")
+        pytest.skip("grants and counters of the store expire by themselves")
 
 
 class TestClients:
@@ -156,7 +156,7 @@ class TestClients:
 
 
 class TestRegistration:
-    """Clients that come from outside, :rfc:`7591` and :rfc:`7592`."""
+    """Clients that other parties register, :rfc:`7591` and :rfc:`7592`."""
 
     def test_every_field_of_one_that_is_added_comes_back(self, store: Store) -> None:
         client = new_client()
@@ -276,7 +276,7 @@ PAGE = "https://spa.example"
 
 
 class TestOrigins:
-    """Whose pages may call: those of clients that have no secret."""
+    """Origins of the pages of public clients."""
 
     @spec("oauth-v2-1", "3.2")
     def test_those_of_a_public_client_are_known(self, store: Store) -> None:
@@ -567,7 +567,7 @@ class TestTokens:
 
 
 class TestRevocation:
-    """:rfc:`7009`: a mark, which every read looks at."""
+    """:rfc:`7009`: a record that every read checks."""
 
     @spec("rfc7009", "2.1")
     def test_a_family_ends_with_all_that_came_of_it(self, store: Store) -> None:
@@ -655,7 +655,7 @@ class TestRevocation:
 
 
 class TestUsers:
-    """The revocation of a user: one record that every read looks at."""
+    """The revocation of a user: one record that every read checks."""
 
     LAST = values.last_family(NOW)
 
@@ -785,7 +785,7 @@ class TestUsers:
 
 
 class TestIssue:
-    """What is spent and what is issued for it go together."""
+    """Spending and saving happen together."""
 
     @spec("rfc6749", "4.1.2")
     def test_a_code_is_spent_once(self, store: Store) -> None:
@@ -882,7 +882,7 @@ class TestIssue:
 
 
 class TestLeeway:
-    """A client that lost the answer to a refresh may ask again, :rfc:`9700#section-4.14.2`."""
+    """A client that lost the response to a refresh may repeat it, :rfc:`9700#section-4.14.2`."""
 
     @spec("oauth-v2-1", "4.3.1")
     def test_none_means_never(self, store: Store) -> None:
@@ -949,7 +949,7 @@ class TestLeeway:
 
 
 class TestCounters:
-    """What throttling counts with."""
+    """Counters, which throttling uses."""
 
     def test_a_counter_begins_at_zero(self, store: Store) -> None:
         assert [store.count(b"a", FAR) for _ in range(3)] == [1, 2, 3]
@@ -980,7 +980,7 @@ class TestCounters:
 
 
 class TestConsents:
-    """What a user let a client have."""
+    """Consents of users for clients."""
 
     def test_it_is_remembered(self, store: Store) -> None:
         consents = _consents(store)
@@ -1099,7 +1099,7 @@ class TestConsents:
 
 
 class TestDevices:
-    """:rfc:`8628`: people decide about a code while its client polls."""
+    """:rfc:`8628`: users decide about a code while its client polls."""
 
     @spec("rfc8628", "3.3")
     def test_one_is_found_by_its_user_code(self, store: Store) -> None:
@@ -1638,7 +1638,7 @@ class TestIssuers:
 
 
 class TestPurge:
-    """What has expired goes; what has not stays."""
+    """Expired rows are deleted; all others stay."""
 
     def test_an_empty_store_has_nothing_to_purge(self, store: Store) -> None:
         assert store.purgeable(EVERYTHING) == 0
@@ -1731,7 +1731,7 @@ class TestPurge:
 
 
 class StoreContract:
-    """What every store does. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
+    """The tests for every store. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
 
     The fixture returns an empty store of yours, for each test::
 

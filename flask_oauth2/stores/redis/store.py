@@ -144,14 +144,14 @@ class RedisStore:
         """See :meth:`.base.Store.get_refresh`."""
         return self.behind.get_refresh(key)
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """Spend and save grants in Redis, then everything else in the store behind.
 
         If that store refuses, undo the first half. If it is lost, nobody knows what it did, and the grant stays spent.
         """
         grants: list[Grant] = []
         tokens: list[Grant | Token] = []
-        for record in filed:
+        for record in records:
             if _is_short_lived(record):
                 grants.append(record)
             else:

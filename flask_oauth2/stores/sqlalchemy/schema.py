@@ -31,7 +31,7 @@ from ...errors import ConfigurationError
 from ..base import LONGEST_ISSUER_ID
 
 COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
-"""By dialect: the collation of the tables. The other collations treat "ada", "Ada" and "ada " as equal."""
+"""The collation of the tables, by dialect. The other collations treat "ada", "Ada" and "ada " as equal."""
 
 KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), *COLLATIONS)
 """A key; MariaDB and MySQL have no index over a BLOB."""

@@ -30,7 +30,7 @@ _RANDOM_ID = {
     "postgresql": "left(md5(random()::text || user_id || client_id), 22)",
     **dict.fromkeys(COLLATIONS, "left(sha2(concat(rand(), uuid(), user_id, client_id), 256), 22)"),
 }
-"""By dialect: 22 random characters."""
+"""An expression for 22 random characters, by dialect."""
 
 
 def _give_consents_an_id(connection: Connection) -> None:

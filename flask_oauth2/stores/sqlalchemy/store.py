@@ -267,11 +267,11 @@ class SQLAlchemyStore(KeyTable, SessionTables):
             found = self._database.fetch(self._sql.get_refresh, key=key, issuer_id=issuer_id)
         return rows.read_token(found[0], key) if found else None
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
         sql, run, issuer_id = self._sql, self._database.run, self._issuer_id
         files = []
-        for record in filed:
+        for record in records:
             if isinstance(record, Token):
                 files.append(Step(sql.add_token, rows.write_token(record, issuer_id)))
             else:
