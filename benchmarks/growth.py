@@ -18,7 +18,7 @@ from typing import Any
 
 from flask_oauth2 import values
 from flask_oauth2.records import AccessToken, Authorization, Token
-from flask_oauth2.stores.sqlalchemy import rows, schema
+from flask_oauth2.stores.sqlalchemy import rows, steps
 from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
 
 from . import contest
@@ -43,7 +43,7 @@ def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, works: Iterab
     entries = {}
     for name, size in zip(names, sizes, strict=True):
         folder = BUILD / "growth" / str(size)
-        made_for = [len(schema.STEPS), size, OPTIONS]
+        made_for = [len(steps.STEPS), size, OPTIONS]
         made = folder / "made.json"
         if size < _KEPT_FROM or not made.exists() or json.loads(made.read_text()) != made_for:
             say(f"{name}: filling")
@@ -81,7 +81,7 @@ def fill(folder: Path, size: int) -> None:
     consent = {"client_id": CLIENT_ID, "scope": SCOPE, "granted_at": int(now - MONTH), "used_at": int(now - MONTH)}
     _insert(connection, "consent", ({**consent, "user_id": _user(i), "id": _consent(i)} for i in range(users)))
     marks = (values.new_family(now - MONTH * random.random()) for _ in range(size // 100))
-    _insert(connection, "revocation", ({"mark": mark, "expires_at": int(now + MONTH)} for mark in marks))
+    _insert(connection, "revocation", ({"revoked_id": mark, "expires_at": int(now + MONTH)} for mark in marks))
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from . import revocation, signals, values
+from .context import EMPTY, Context
 from .errors import TemporarilyUnavailable
 from .records import Authorization, Consent
 from .scopes import Scope
@@ -62,7 +63,7 @@ def authorize(
             user_id=permission.user_id,
             scope=permission.scope,
             consent_id=basis.id if basis else None,
-            resource=permission.resource,
+            context=Context(resource=permission.resource) if permission.resource else EMPTY,
         )
         made = make(authorization)
         if consents is None or basis is None or consents.set_consent(basis, consent):

@@ -1,5 +1,5 @@
-"""What is known about clients, authorizations, grants, tokens and consents: frozen records, no behaviour but reading;
-and how an application's own objects are read.
+"""Clients, authorizations, grants, tokens, consents, keys and sessions as frozen records, and readers of an
+application's own objects.
 
 Times are whole seconds since the epoch, UTC. Keys come from :func:`flask_oauth2.values.key`.
 """
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any
 
+from .context import EMPTY, Context
 from .scopes import Scope
 
 log = logging.getLogger("flask_oauth2")
@@ -20,24 +21,24 @@ log = logging.getLogger("flask_oauth2")
 Claims = Mapping[str, Any]
 
 _PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
-"""Values of no class of an application's own: an empty one is no row."""
+"""Built-in types: an empty value of one is no row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """An application that asks for tokens, :rfc:`6749#section-2`. Names are those of :rfc:`7591#section-2`.
+    """An application that requests tokens, :rfc:`6749#section-2`. Names are those of :rfc:`7591#section-2`.
 
-    ``secret`` is what :mod:`flask_oauth2.clients.secret` made of the secret, never the secret itself. ``token_format``
-    and ``pkce_required`` are the client's own answer where it differs from the settings. ``resource_server`` says that
-    the client may introspect tokens of others, :rfc:`7662#section-2.1`. ``metadata`` holds what people are shown:
-    ``client_uri``, ``logo_uri``, ``policy_uri``, ``tos_uri``, ``contacts``; and ``software_id``, ``software_version``.
+    ``secret`` is a digest of the secret, see :mod:`flask_oauth2.clients.secret`. ``token_format`` and ``pkce_required``
+    override the settings for this client. A ``resource_server`` may introspect tokens of other clients,
+    :rfc:`7662#section-2.1`. ``metadata`` holds the members that pages show: ``client_uri``, ``logo_uri``,
+    ``policy_uri``, ``tos_uri``, ``contacts``; and ``software_id``, ``software_version``.
 
-    ``registered_by`` says how it came here: empty for one that the operator has registered. ``owner_id`` is the user
-    who develops it. ``registration_key`` is the key of its registration access token, :rfc:`7592#section-3`. One that
-    has got no token by ``expires_at`` is taken away.
+    ``registered_by`` names the way of its registration; it is empty if the operator has registered the client.
+    ``owner_id`` is the developer. ``registration_key`` is the key of its registration access token,
+    :rfc:`7592#section-3`. A client that has received no token by ``expires_at`` is deleted.
 
-    ``withheld`` names, by ``scope`` and ``grant_types``, what the operator has taken from it: whoever else sees to the
-    client cannot take that again, and what was granted before gives no scope of it.
+    ``denied`` holds the values that the operator has denied, by ``scope`` and ``grant_types``: no other party can give
+    them to the client again, and an earlier authorization gives no scope of them.
     """
 
     client_id: str
@@ -58,7 +59,7 @@ class Client:
     owner_id: str | None = None
     registration_key: bytes | None = None
     expires_at: int | None = None
-    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def is_unverified(self) -> bool:
@@ -70,19 +71,20 @@ class Client:
 
     @property
     def is_self_registered(self) -> bool:
-        """Return whether software registered it: by dynamic registration or a metadata document, and no person."""
+        """Return whether software registered the client, by dynamic registration or with a metadata document."""
         return self.registered_by in ("open", "token", "document")
 
     @property
     def is_public(self) -> bool:
-        """Whether the client has no credentials, :rfc:`6749#section-2.1`."""
+        """Return whether the client has no credentials, :rfc:`6749#section-2.1`."""
         return self.auth_method == "none"
 
     @property
     def is_confidential(self) -> bool:
-        """Whether its credentials prove who it is, which what every copy of a native application has does not.
+        """Return whether its credentials prove the identity of the client.
 
-        :rfc:`8252#section-8.5`; a copy that registered itself has credentials of its own (section 8.4).
+        A secret that every copy of a native application contains does not, :rfc:`8252#section-8.5`. A copy that
+        registered itself has credentials of its own (section 8.4).
         """
         is_shipped = self.application_type == "native" and self.registered_by not in ("open", "token")
         return self.auth_method != "none" and not is_shipped
@@ -90,20 +92,18 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """Who let which client do what. ``id`` names the family: all codes and tokens that were born of it.
+    """The permission of a user for a client. ``id`` names the family: all codes and tokens issued for it.
 
-    ``user_id`` is None where a client acts for itself. ``claims`` is what a grant wants carried along, JSON.
-    ``consent_id`` is that of the consent it rests on, where the user was asked: who withdraws that ends all of it.
-    ``resource`` names the protected resources that it is for, :rfc:`8707`.
+    ``user_id`` is None if the client acts for itself. ``consent_id`` names the consent of the user, if there is one;
+    deleting that consent revokes the authorization. ``context`` holds all other facts.
     """
 
     id: str
     client_id: str
     user_id: str | None
     scope: Scope
-    claims: Claims = field(default_factory=dict, hash=False)
     consent_id: str | None = None
-    resource: tuple[str, ...] = ()
+    context: Context = EMPTY
 
 
 CLOCKS_DIFFER = 60
@@ -112,13 +112,14 @@ CLOCKS_DIFFER = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Something that is spent once: a code, a device code, or an authorization request that was too long for a URL.
+    """A credential that is spent once: a code, a device code, or an authorization request too long for a URL.
 
-    ``redirect_uri`` is the one that was sent, None if none was, :rfc:`6749#section-4.1.3`. ``challenge`` is the PKCE
-    challenge, by S256. ``authorization`` is None while nobody has decided, and where somebody refused: ``is_denied``.
+    ``redirect_uri`` is the one of the request, or None, :rfc:`6749#section-4.1.3`. ``challenge`` is the PKCE challenge,
+    with S256. ``authorization`` is None until the user has decided, and stays None if the user denied: ``is_denied``.
+    ``confirmation`` names the key that the client must prove to hold when it spends the grant, :rfc:`9449#section-10`.
 
-    Of a device code, :rfc:`8628`: ``user_code_key`` is the key of the code that people type, ``interval`` the seconds
-    between two polls, ``polled_at`` when the client last did.
+    The fields of a device code, :rfc:`8628`: ``user_code_key`` is the key of the code that users type, ``interval`` the
+    seconds between two polls, ``polled_at`` the time of the last poll.
     """
 
     key: bytes
@@ -133,6 +134,7 @@ class Grant:
     is_denied: bool = False
     interval: int | None = None
     polled_at: int | None = None
+    confirmation: Claims | None = field(default=None, hash=False)
 
     def is_expired(self, now: float) -> bool:
         """Return whether the grant has expired, or the clock was set back to a time before it was issued."""
@@ -141,10 +143,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """What an access token says: what a format writes, and the slim view that a guard reads.
+    """The content of an access token: what a token format writes and what a guard reads.
 
-    ``type`` is the token type, such as ``Bearer``; ``confirmation`` is what binds it to its holder. ``audience`` names
-    the protected resources that may take it, :rfc:`8707#section-2`; where it is empty, those that have no name.
+    ``type`` is the token type, such as ``Bearer``; ``confirmation`` binds the token to its holder. ``audience`` names
+    the protected resources that accept the token, :rfc:`8707#section-2`; an empty one stands for resources without an
+    identifier. ``context`` is that of the authorization.
     """
 
     key: bytes
@@ -155,19 +158,19 @@ class AccessToken:
     type: str
     issued_at: int
     expires_at: int
-    claims: Claims = field(default_factory=dict, hash=False)
     confirmation: Claims | None = field(default=None, hash=False)
     consent_id: str | None = None
     audience: tuple[str, ...] = ()
+    context: Context = EMPTY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """An access token and the refresh token that was issued with it: one row.
+    """An access token and the refresh token issued with it: one row.
 
-    The scope of ``access`` may be narrower than that of ``authorization``, which the refresh token keeps,
-    :rfc:`6749#section-6`. ``parent`` is the access key of the row whose refresh token was spent for this one,
-    ``used_at`` when the refresh token of this row was spent.
+    The scope of ``access`` may be narrower than that of ``authorization``, which is the scope of the refresh token,
+    :rfc:`6749#section-6`. ``parent`` is the access key of the row whose refresh token was spent for this one.
+    ``used_at`` is the time at which the refresh token of this row was spent.
     """
 
     access: AccessToken
@@ -180,11 +183,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What a user let a client have, so as not to be asked again, and so as to end it.
+    """The consent of a user for a client, which users are not asked for again and which they can withdraw.
 
-    ``id`` is the mark that ends all that rests on it. ``used_at`` is when the client last got something for it, to the
-    day. ``scope`` is all that was allowed anywhere, ``by_resource`` what of it at which protected resource, under the
-    empty text what is for none of them; it is empty where all is for none.
+    Revoking ``id`` revokes everything issued for the consent. ``used_at`` is the day on which the client last received
+    something for it. ``scope`` is the whole scope, ``by_resource`` the part for each protected resource; the empty text
+    stands for no resource. ``by_resource`` is empty if everything is for no resource.
     """
 
     id: str
@@ -204,21 +207,58 @@ class Consent:
         return set(scope).issubset(self.scope)
 
     def allowed_at(self, resource: tuple[str, ...]) -> Scope:
-        """What was allowed at each of the resources."""
+        """Return the scope that the user has allowed at each of the resources."""
         held = self.at_each
-        return tuple(word for word in self.scope if all(word in held.get(name, ()) for name in resource or ("",)))
+        return tuple(one for one in self.scope if all(one in held.get(name, ()) for name in resource or ("",)))
 
     @property
     def at_each(self) -> Mapping[str, Scope]:
-        """What was allowed at each resource, under the empty text what is for none."""
+        """The scope at each resource. The empty text stands for no resource."""
         return self.by_resource or {"": self.scope}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """Who is signed in: the id under which authorizations are filed, and the name that pages show.
+class SigningKey:
+    """A signing key of an issuer.
 
-    ``auth_time`` is when they last showed who they are, seconds since the epoch, UTC; None where nobody knows.
+    ``id`` is its ``kid``, :rfc:`7517#section-4.5`. ``number`` counts the keys of an ``algorithm``. ``encrypted`` is the
+    private key, encrypted with a key derived from ``SECRET_KEY``.
+
+    The times say in which state the key is: published from ``created_at``, signing from ``activates_at`` to
+    ``retires_at``, and removed at ``expires_at``. None means never.
+    """
+
+    id: str
+    algorithm: str
+    number: int
+    encrypted: bytes = field(repr=False)
+    created_at: int
+    activates_at: int
+    retires_at: int | None = None
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session of a user agent at the authorization server.
+
+    ``id`` is its ``sid``, OpenID Connect Front-Channel Logout 1.0 section 3: not a secret. ``auth_time`` is the time of
+    the last authentication. ``ended_at`` is set once, when the user signs out.
+    """
+
+    id: str
+    user_id: str
+    auth_time: int
+    created_at: int
+    expires_at: int
+    ended_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """The user who is signed in: the ID that authorizations name, and the name that pages show.
+
+    ``auth_time`` is the time of the last authentication, seconds since the epoch, UTC; None if it is unknown.
     """
 
     id: str
@@ -245,7 +285,7 @@ def identify(user: Any) -> str:
 
 
 _warned: set[type] = set()
-"""The classes of users whose ``get_id()`` a warning was about."""
+"""The classes of users for whose ``get_id()`` a warning was logged."""
 
 
 def _stable_id(user: Any) -> Any:
@@ -276,14 +316,14 @@ def _primary_key(user: Any) -> Any:
 
 
 def is_user(found: Any, user_id: str) -> bool:
-    """Whether a user that an application's row names is the one of that id: rows may say anything."""
+    """Return whether the user of an application's row is the one with this ID: rows may name any user."""
     return found is not None and identify(found) == user_id
 
 
 def is_missing(found: Any) -> bool:
-    """Whether a getter said that there is no such client, code or token: None, False, or nothing at all.
+    """Return whether a getter has found no client, code or token: it returned None, False or an empty value.
 
-    Raises :exc:`TypeError` for what would have to be awaited, which would pass for something.
+    Raises :exc:`TypeError` for an awaitable, which would count as found.
     """
     if isawaitable(found):
         raise TypeError("a getter returned what must be awaited: register the asynchronous function itself")
@@ -291,16 +331,16 @@ def is_missing(found: Any) -> bool:
 
 
 NOBODY = (None, False, "")
-"""What a callback answers if there is no such user."""
+"""Values that a callback returns if there is no such user."""
 
 
 def is_nobody(user: Any) -> bool:
-    """Whether a callback said that there is no such user: None, False, or nothing at all."""
+    """Return whether a callback has found no user: it returned None, False or an empty text."""
     return user is None or user is False or user == ""
 
 
 def find(found: Any, *names: str) -> Any:
-    """The first of the attributes, or keys of a mapping, that is there and not None; None where there is none."""
+    """Return the first of the attributes, or keys of a mapping, that is not None; or None."""
     for name in names:
         value = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
         if value is not None:
@@ -309,14 +349,14 @@ def find(found: Any, *names: str) -> Any:
 
 
 def words(value: Any) -> tuple[str, ...]:
-    """Words of a list, or of text with white space between."""
+    """Return the words of a list, or of a text with white space between them."""
     if value is None:
         return ()
     return tuple(dict.fromkeys(value.split() if isinstance(value, str) else map(str, value)))
 
 
 def seconds(value: Any) -> int | None:
-    """A time as seconds since the epoch, UTC; a datetime that names no zone is taken as UTC."""
+    """Return a time as seconds since the epoch, UTC. A datetime without a time zone is UTC."""
     if isinstance(value, datetime):
         return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
     return None if value is None else int(value)

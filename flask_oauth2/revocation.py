@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from . import signals, values
 from .server import AuthorizationServer
-from .stores.base import find_announcing
 
 
 def revoke(server: AuthorizationServer, revoked_id: str, now: float) -> None:
@@ -26,9 +25,8 @@ def forget(server: AuthorizationServer, revoked_id: str) -> None:
 def publish(server: AuthorizationServer, revoked_id: str) -> None:
     """Let the guards of all processes forget what rests on a revoked ID, if the store did not publish it itself."""
     forget(server, revoked_id)
-    announcing = find_announcing(server.store)
-    if announcing is not None:
-        announcing.announce(revoked_id)
+    if server.stores.pubsub is not None:
+        server.stores.pubsub.publish(revoked_id)
 
 
 def expires_at(server: AuthorizationServer, now: float) -> int:

@@ -15,19 +15,9 @@ from .records import User
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import Settings
-from .stores.base import (
-    ConsentStore,
-    DeviceStore,
-    OriginStore,
-    RegistrationStore,
-    Store,
-    find_consents,
-    find_devices,
-    find_origins,
-    find_registration,
-)
+from .stores.base import ConsentStore, DeviceStore, OriginStore, RegistrationStore, Store, Stores
 from .stores.callbacks import Callbacks
-from .stores.opening import Opening
+from .stores.lazy import LazyStore
 
 
 @dataclass(slots=True)
@@ -55,7 +45,7 @@ class AuthorizationServer:
     issuer: str
     """Empty if no option names it: the server of a request has the issuer of the request."""
     capabilities: Capabilities
-    stores: Opening
+    opening: LazyStore
     """Opens the store with its first use."""
     events: Events
     clock: Callable[[], float]
@@ -101,28 +91,34 @@ class AuthorizationServer:
     @cached
     def store(self) -> Store:
         """The store. Raises :exc:`~.errors.TemporarilyUnavailable` if it cannot be opened."""
-        return self.stores.open()
+        return self.opening.open()
+
+    @cached
+    def stores(self) -> Stores:
+        """The store and its capabilities."""
+        self.opening.open()
+        return self.opening.stores
 
     @cached
     def own_store(self) -> Store:
         """The store without the application's callbacks, which know less than it does."""
-        self.stores.open()
-        return self.stores.kept
+        self.opening.open()
+        return self.opening.unwrapped
 
     @cached
     def consents(self) -> ConsentStore | None:
         """The store that remembers consent, if there is one."""
-        return find_consents(self.store)
+        return self.stores.consents
 
     @cached
     def client_origins(self) -> OriginStore | None:
-        """The store that knows the origins of the pages of clients, if there is one."""
-        return find_origins(self.store)
+        """The store that finds the origins of the pages of clients, if there is one."""
+        return self.stores.origins
 
     @cached
     def devices(self) -> DeviceStore:
-        """The store in which users decide about device codes. Raises :exc:`ConfigurationError` if there is none."""
-        devices = find_devices(self.store)
+        """The store for device codes. Raises :exc:`ConfigurationError` if there is none."""
+        devices = self.stores.devices
         if devices is None:
             raise ConfigurationError(
                 "OAUTH2_GRANT_TYPES names device_code, and the store has no device codes: let it be a DeviceStore too"
@@ -131,5 +127,5 @@ class AuthorizationServer:
 
     @cached
     def registrations(self) -> RegistrationStore:
-        """The store in which clients can be registered, which it is if anybody but the operator may register some."""
-        return cast(RegistrationStore, find_registration(self.store))
+        """The store for registrations. There is one if any party but the operator may register clients."""
+        return cast(RegistrationStore, self.stores.registration)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flask_oauth2 import MemoryStore, TemporarilyUnavailable
-from flask_oauth2.stores.opening import PAUSE
+from flask_oauth2.stores.lazy import PAUSE
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from oauth_site import Site, make_site
 

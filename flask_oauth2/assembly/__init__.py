@@ -19,9 +19,9 @@ from ..resource.token_cache import TokenCache
 from ..resources import Resource
 from ..server import AuthorizationServer, Policies
 from ..settings import Settings
-from ..stores.base import Store, find_announcing, find_registration
+from ..stores.base import Store, Stores
 from ..stores.callbacks import CallbackStore
-from ..stores.opening import Opening
+from ..stores.lazy import LazyStore
 from ..stores.replica import TokenReader
 from .capabilities import collect
 from .extensions import Extensions
@@ -66,7 +66,7 @@ def build(
         settings=settings,
         issuer=settings.issuer or "",
         capabilities=collect(settings, extensions),
-        stores=Opening(open_store, lambda store: _put_callbacks_before(server, store), replica),
+        opening=LazyStore(open_store, lambda store: _wrap(server, store), replica),
         events=Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
         clock=clock,
         url_prefix=url_prefix,
@@ -86,7 +86,7 @@ def build(
         checks_users=checks_users,
         saves_every_token=callbacks.follow_tokens,
     )
-    server.stores.on_open.append(partial(_check_store, server))
+    server.opening.on_open.append(partial(_check_store, server))
     server.documents = open_documents(server)
     if settings.developer_pages:
         developer.check_settings(server)
@@ -108,7 +108,7 @@ class Servers:
         self._by_issuer: dict[str, ServerVerifier] = {}
         if cache is not None:
             server.revocation_listeners.append(cache.end)
-            server.stores.on_open.append(partial(_follow, cache))
+            server.opening.on_open.append(partial(_follow, cache))
 
     def at(self, issuer: str) -> ServerVerifier:
         """Return the server under the issuer of a request."""
@@ -125,11 +125,10 @@ class Servers:
         return found
 
 
-def _follow(cache: TokenCache, store: Store) -> None:
+def _follow(cache: TokenCache, stores: Stores) -> None:
     """Let a cache learn of revocations in other processes."""
-    announcing = find_announcing(store)
-    if announcing is not None:
-        cache.follow(partial(announcing.listen, cache.hear))
+    if stores.pubsub is not None:
+        cache.follow(partial(stores.pubsub.subscribe, cache.hear))
 
 
 def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
@@ -142,22 +141,22 @@ def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
             )
 
 
-def _check_store(server: AuthorizationServer, store: Store) -> None:
+def _check_store(server: AuthorizationServer, stores: Stores) -> None:
     takes_clients = server.registration != "off" or server.settings.developer_pages
-    if takes_clients and find_registration(store) is None:
+    if takes_clients and stores.registration is None:
         raise ConfigurationError(
             "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
             "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
         )
 
 
-def _put_callbacks_before(server: AuthorizationServer, store: Any) -> Any:
-    """Return the store behind the application's callbacks, if there are any."""
+def _wrap(server: AuthorizationServer, store: Any) -> Any:
+    """Wrap the store in the application's callbacks, if any are registered."""
     if not server.callbacks.are_given:
         return store
 
-    def revoke_undelivered(family: str, now: float) -> None:
-        server.own_store.revoke(family, revocation.expires_at(server, now))
+    def revoke_undelivered(own: Store, family: str, now: float) -> None:
+        own.revoke(family, revocation.expires_at(server, now))
         revocation.forget(server, family)
 
     return CallbackStore(store, server.callbacks, read_client, revoke_undelivered)

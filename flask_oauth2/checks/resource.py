@@ -83,8 +83,9 @@ def choose(
     Raise :exc:`InvalidTarget` for a resource that was not granted, and if several were and the request names none.
     """
     # an authorization that is older than the description of the resource is for the one that its scope belongs to
-    known = () if authorization.resource else resources.of_scope(authorization.scope)
-    granted = authorization.resource or (tuple(resource.identifier for resource in known) if len(known) == 1 else ())
+    allowed = authorization.context.resource
+    known = () if allowed else resources.of_scope(authorization.scope)
+    granted = allowed or (tuple(resource.identifier for resource in known) if len(known) == 1 else ())
     requested = _named(params, resources) or granted
     beyond = [name for name in requested if name not in granted]
     if beyond:

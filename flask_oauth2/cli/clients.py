@@ -20,7 +20,6 @@ from ..clients.secret import hash_secret
 from ..records import Client
 from ..server import AuthorizationServer
 from ..settings import full_grant_type
-from ..stores.base import find_listing
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
@@ -148,7 +147,7 @@ def create(name: str, client_id: str | None, as_json: bool, **given: Any) -> Non
 @json_option
 def list_clients(as_json: bool) -> None:
     """List the clients, the oldest first."""
-    store = find_listing(_find_server_of_clients().store)
+    store = _find_server_of_clients().stores.listing
     if store is None:
         raise click.ClickException("this store cannot list its clients: show them one by one by their id")
     described = [_describe(client) for client in store.list_clients()]
@@ -318,7 +317,7 @@ def _describe(client: Client) -> dict[str, Any]:
         "resource_server": client.resource_server,
         "registered_by": client.registered_by,
         "expires_at": client.expires_at,
-        "withheld": {name: " ".join(words) for name, words in client.withheld.items()} or None,
+        "withheld": {name: " ".join(words) for name, words in client.denied.items()} or None,
     }
 
 

@@ -20,7 +20,7 @@ from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..stores.sqlalchemy.foreign import ForeignDatabase
+    from ..stores.sqlalchemy.foreign_tables import ForeignDatabase
 
 _SOURCES = {source.name: source for source in SOURCES}
 
@@ -99,7 +99,7 @@ def _split(column: str) -> tuple[str, str]:
 
 
 def _find_database(uri: str | None) -> ForeignDatabase:
-    from ..stores.sqlalchemy.foreign import ForeignDatabase
+    from ..stores.sqlalchemy.foreign_tables import ForeignDatabase
 
     if uri is not None:
         database = ForeignDatabase.open(uri)

@@ -80,16 +80,16 @@ def kind_of(client: Client) -> str:
 def choices(client: Client | None, server: AuthorizationServer) -> Scope:
     """The words to choose from: what anybody's client may ask for, and what this one was given beside."""
     known, held = server.settings.scopes, client.scope if client else ()
-    withheld = client.withheld.get("scope", ()) if client else ()
+    denied = client.denied.get("scope", ()) if client else ()
     words = dict.fromkeys((*server.open_scopes, *held))
-    return tuple(word for word in words if (not known or word in known) and word not in withheld)
+    return tuple(word for word in words if (not known or word in known) and word not in denied)
 
 
 def offered_grants(client: Client | None, server: AuthorizationServer) -> list[str]:
     """Those in which a person decides, without what the operator has taken from this client."""
-    withheld = client.withheld.get("grant_types", ()) if client else ()
+    denied = client.denied.get("grant_types", ()) if client else ()
     offered = server.settings.grant_types
-    return [name for name in registration.OPEN_GRANTS if name in offered and name not in withheld]
+    return [name for name in registration.OPEN_GRANTS if name in offered and name not in denied]
 
 
 def field_names(client: Client | None, server: AuthorizationServer) -> list[str]:

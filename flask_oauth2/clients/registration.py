@@ -74,13 +74,13 @@ def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
 
 def withhold(client: Client, before: Client) -> Client:
     """The client as the operator wants it. What is taken away comes back only when the operator gives it again."""
-    withheld = {}
+    denied = {}
     for name in ("scope", "grant_types"):
-        had = {*before.withheld.get(name, ()), *getattr(before, name)}
+        had = {*before.denied.get(name, ()), *getattr(before, name)}
         taken = had.difference(getattr(client, name))
         if taken:
-            withheld[name] = tuple(sorted(taken))
-    return replace(client, withheld=withheld)
+            denied[name] = tuple(sorted(taken))
+    return replace(client, denied=denied)
 
 
 def read(
@@ -126,7 +126,7 @@ def read(
 
 def apply(metadata: Mapping[str, Any], client: Client) -> Client:
     """The client as :func:`read` says, without what the operator has taken from it."""
-    withheld = client.withheld.get("scope", ())
+    denied = client.denied.get("scope", ())
     return replace(
         client,
         name=metadata.get("client_name", ""),
@@ -135,7 +135,7 @@ def apply(metadata: Mapping[str, Any], client: Client) -> Client:
         redirect_uris=tuple(metadata.get("redirect_uris", ())),
         grant_types=tuple(metadata["grant_types"]),
         response_types=tuple(metadata["response_types"]),
-        scope=tuple(word for word in metadata["scope"].split() if word not in withheld),
+        scope=tuple(word for word in metadata["scope"].split() if word not in denied),
         metadata={name: metadata[name] for name in (*rules.PAGES, "contacts", *rules.SOFTWARE) if name in metadata},
     )
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from .. import uris
 from ..clients import rules
 from ..records import Client
-from ..stores.base import find_listing
+from ..stores.base import collect
 from ..urls import LOOPBACK_HOSTS
 from .base import Examined, Finding, error, note, several, warning
 
@@ -25,7 +25,7 @@ def listed(examined: Examined) -> Iterator[Finding]:
             "the clients are the application's own, by its clientgetter: nobody has looked at them",
             cure="give flask_oauth2.clients.rules.check one after the other, in a test of your own",
         )
-    elif examined.store is not None and find_listing(examined.store) is None:
+    elif examined.store is not None and collect(examined.store).listing is None:
         yield note("this store cannot list its clients: nobody has looked at them")
 
 
@@ -165,7 +165,7 @@ def _clients(examined: Examined) -> Iterable[Client]:
     if examined.store is None or examined.server.callbacks.clientgetter is not None:
         return ()
     if examined.clients is None:
-        listing = find_listing(examined.store)
+        listing = collect(examined.store).listing
         examined.clients = list(listing.list_clients()) if listing else []
     return examined.clients
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import ConfigurationError, TemporarilyUnavailable
-from ..stores.base import Fault, find_examined
+from ..stores.base import HealthCheckStore, HealthIssue, collect
 from ..stores.sqlalchemy import SQLAlchemyStore
 from .base import Examined, Finding, error, warning
 
@@ -14,15 +14,14 @@ _MANY = 10_000
 
 
 def examination(examined: Examined) -> Iterator[Finding]:
-    """What each store says of what it rests on."""
-    for store in find_examined(examined.store):
-        for fault in store.examine(examined.now):
-            yield _found(fault)
+    """Return the problems of the databases and servers of the store."""
+    for store in _health_checks(examined):
+        yield from map(_found, store.check_health(examined.now))
 
 
 def replica(examined: Examined) -> Iterator[Finding]:
     """Whether guards read what is so."""
-    copy = examined.server.stores.replica
+    copy = examined.server.opening.replica
     if not isinstance(copy, SQLAlchemyStore):
         return
     try:
@@ -35,13 +34,17 @@ def replica(examined: Examined) -> Iterator[Finding]:
             "OAUTH2_REPLICA cannot be reached, so guards ask the database itself", cure="see whether it runs there"
         )
         return
-    for store in find_examined(examined.store):
+    for store in _health_checks(examined):
         if isinstance(store, SQLAlchemyStore):
-            yield from map(_found, store.examine_copy(copy, examined.now))
+            yield from map(_found, store.check_replica(copy, examined.now))
 
 
-def _found(fault: Fault) -> Finding:
-    return Finding(level=fault.level, what=fault.what, rule=fault.rule, cure=fault.cure)
+def _health_checks(examined: Examined) -> tuple[HealthCheckStore, ...]:
+    return () if examined.store is None else collect(examined.store).health
+
+
+def _found(issue: HealthIssue) -> Finding:
+    return Finding(level=issue.level, what=issue.what, rule=issue.rule, cure=issue.cure)
 
 
 def expired(examined: Examined) -> Iterator[Finding]:

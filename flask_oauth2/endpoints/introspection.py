@@ -37,7 +37,7 @@ def _is_of_active_user(server: AuthorizationServer, user_id: str | None) -> bool
 
 def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
     members = {
-        **access.claims,
+        **access.context.claims,
         "active": True,
         "scope": " ".join(access.scope),
         "client_id": access.client_id,

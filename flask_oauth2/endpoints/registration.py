@@ -114,8 +114,8 @@ def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any
     """
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
-    withheld = before.withheld.get("grant_types", ())
-    known = [name for name in server.capabilities.grant_types if name not in withheld]
+    denied = before.denied.get("grant_types", ())
+    known = [name for name in server.capabilities.grant_types if name not in denied]
     offered = {*may_have, *before.grant_types}.intersection(known)
     scope = server.open_scopes if is_new else before.scope
     policy = server.policies.registration

@@ -88,4 +88,4 @@ class AuthorizationCode:
             )
         redirect_uri.verify(grant, request.form.get("redirect_uri"))
         pkce.verify(grant, request.form.get("code_verifier"))
-        return TokenGrant(grant.authorization, spend=grant, refresh=True)
+        return TokenGrant(grant.authorization, spend=grant, refresh=True, confirmation=grant.confirmation)

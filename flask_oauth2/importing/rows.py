@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
-from ..stores.sqlalchemy.foreign import Change, ForeignDatabase, ForeignTable
+from ..stores.sqlalchemy.foreign_tables import Change, ForeignDatabase, ForeignTable
 from .base import Columns, Row, Source
 from .run import Options
 

@@ -11,8 +11,8 @@ from ..errors import ConfigurationError
 from ..records import AccessToken, Authorization, Token, identify
 from ..scopes import Scope
 from ..server import AuthorizationServer
-from ..stores.base import ConsentStore, find_import, widened
-from ..stores.sqlalchemy.foreign import Change
+from ..stores.base import ConsentStore, widened
+from ..stores.sqlalchemy.foreign_tables import Change
 from .base import Row, Source, Unreadable
 from .clients import Clients
 from .rows import Read, Rows
@@ -42,7 +42,7 @@ class Tokens:
         report: Report,
         clients: Clients,
     ) -> None:
-        store = find_import(server.store)
+        store = server.stores.imports
         if store is None:
             raise ConfigurationError("this store cannot tell which tokens it has: it needs find_known(keys)")
         if options.in_place:

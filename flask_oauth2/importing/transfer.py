@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ..errors import ConfigurationError
 from ..server import AuthorizationServer
-from ..stores.sqlalchemy.foreign import ForeignDatabase
+from ..stores.sqlalchemy.foreign_tables import ForeignDatabase
 from .base import Source
 from .clients import Clients
 from .rows import Rows

@@ -67,7 +67,7 @@ class CurrentToken:
     @property
     def claims(self) -> Claims:
         """The facts that the grant saved with the authorization."""
-        return self._access.claims
+        return self._access.context.claims
 
     @property
     def scopes(self) -> list[str]:

@@ -36,7 +36,7 @@ class ServerVerifier:
         scheme, value = read_value(request, server.capabilities.token_types)
         now = server.clock()
         if self.cache is None:
-            access = find_access(server, value, now, server.stores.guards_read)
+            access = find_access(server, value, now, server.opening.guards_read)
         else:
             access = self.cache.get(value) or self._find_and_remember(self.cache, value, now)
         if access is None:
@@ -71,7 +71,7 @@ class ServerVerifier:
 
     def _find_and_remember(self, cache: TokenCache, value: str, now: float) -> AccessToken | None:
         asked_at = cache.clock()
-        access = find_access(self.server, value, now, self.server.stores.guards_read)
+        access = find_access(self.server, value, now, self.server.opening.guards_read)
         if access is None or cache.has_ended(access):  # a replica, or who read before, does not know it yet
             return None
         cache.put(value, access, asked_at)

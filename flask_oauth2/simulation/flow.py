@@ -15,6 +15,7 @@ from werkzeug.datastructures import Headers
 
 from .. import values
 from ..clients import lookup
+from ..context import Context
 from ..endpoints import authorization
 from ..endpoints.authorization import Answer, Submission
 from ..messages import Params, Request
@@ -447,7 +448,7 @@ class Flow(Simulation):
                     client_id=client.client_id,
                     user_id=stage.person.id,
                     scope=scope,
-                    resource=resource,
+                    context=Context(resource=resource),
                 )
             )
             request = Request("POST", "/", Headers(), b"", b"", stage.mount)

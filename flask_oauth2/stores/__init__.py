@@ -1,1 +1,1 @@
-"""Where clients, grants and tokens are kept."""
+"""Stores for clients, grants and tokens."""

@@ -1,172 +1,224 @@
-"""What a store must do: a core small enough to write for a new database in an afternoon.
+"""The protocols of stores: a core that can be written for a new database in an afternoon, and capabilities.
 
-Every store passes :class:`flask_oauth2.testing.StoreContract`, and ours its races of threads and processes. Its rules:
+Every store passes :class:`flask_oauth2.testing.StoreContract`. The rules:
 
-* A store never sees a secret: everything is filed under keys (:mod:`flask_oauth2.values`).
-* ``issue`` is the one place where something is spent, and it spends and files in one step.
-* Revocation is a mark, which every read of a grant or a token looks at. A mark is the id of an authorization (the
-  family), the text of an access key (one token), the id of a consent (all that a user let a client have), or a
-  client_id (all that the client has).
-* The revocation of a user is another such record. It names the last authorization that it covers: ids of authorizations
-  and consents (:func:`flask_oauth2.values.new_family`) sort by time. A user who signs in again gets later ones.
-* What was acknowledged survives the death of the process, where the store claims to be lasting.
+* A store never sees a secret: it finds everything by digests (:mod:`flask_oauth2.values`).
+* ``issue`` is the only method that spends anything. It spends and saves in one step.
+* A revocation is a record that every read of a grant or a token looks at. It names the ID of an authorization (the
+  family), the text of an access key (one token), the ID of a consent (everything issued for it), or a client_id
+  (everything issued to the client).
+* The revocation of a user is another such record. It names the last authorization that it covers: IDs of
+  authorizations and consents (:func:`flask_oauth2.values.new_family`) sort by time. A user who signs in again gets
+  later ones.
+* A store that is called lasting does not lose what it has acknowledged when the process dies.
 
 A store that cannot be reached raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are seconds since the
-epoch, UTC, and always passed in.
+epoch, UTC, and always arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .. import values
-from ..records import AccessToken, Authorization, Client, Consent, Grant, Token
+from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token
 from ..scopes import Scope
 
 SIBLINGS = 2
-"""How many further tokens one refresh token may give within the leeway."""
+"""The number of further tokens that one refresh token may give within the grace period."""
 
 LASTING = frozenset({"registration"})
 """Kinds of grants that live for days or years: initial access tokens. A store for short-lived grants leaves them to the
 store behind it."""
 
 GRANT_MEMORY = 86400
-"""Seconds that a spent or expired code is remembered, so that a late replay still ends its family."""
+"""Seconds for which a spent or expired code stays, so that a late replay still revokes its family."""
+
+
+LONGEST_ISSUER_ID = 64
+"""Characters that the ID of an issuer may have."""
 
 
 class Store(Protocol):
-    """The core."""
+    """The core, which every store has."""
 
     def get_client(self, client_id: str) -> Client | None:
-        """The client of that id."""
+        """Return the client with this ID, or None."""
         ...
 
     def set_client(self, client: Client) -> None:
-        """Add a client, or replace the one of its id."""
+        """Add a client, or replace the one with its ID."""
         ...
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
-        """Take a client away together with all it has: its id is marked until ``expires_at``. Whether it was there."""
+        """Delete a client and revoke everything issued to it. Return whether the client existed.
+
+        :param expires_at: when the revocation may be purged.
+        """
         ...
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
-        """The grant of that key and kind, spent and expired ones too; None where it is revoked."""
+        """Return the grant with this key and kind, also a spent or expired one. Return None if it is revoked."""
         ...
 
     def get_access(self, key: bytes) -> AccessToken | None:
-        """The access token of that key, expired ones too; None where it is revoked."""
+        """Return the access token with this key, also an expired one. Return None if it is revoked."""
         ...
 
     def get_refresh(self, key: bytes) -> Token | None:
-        """The row whose refresh token has that key, spent and expired ones too; None where it is revoked."""
-        ...
+        """Return the token whose refresh token has this key, also a spent or expired one.
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend a grant or a refresh token and file what is issued for it, both or neither. Whether that was done.
-
-        What was spent before is not spent again, and nothing is filed; but a refresh token that was spent less than
-        ``leeway`` seconds before ``now`` (or after it: clocks differ and are set back) gives up to :data:`SIBLINGS`
-        siblings more, as long as no child of it has been spent.
-        A key that is taken already is an error, which leaves all as it was.
+        Return None if it is revoked.
         """
         ...
 
-    def revoke(self, mark: str, expires_at: int) -> None:
-        """File a mark; it is looked at until ``expires_at``, which must outlive every token that it ends."""
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        """Spend a grant or a refresh token and save what is issued for it: both or neither. Return whether it was done.
+
+        Spend nothing twice, and then save nothing. One exception: a refresh token that was spent less than ``leeway``
+        seconds before ``now``, or after it (clocks differ and are set back), gives up to :data:`SIBLINGS` further
+        tokens, until one of its children is spent. A duplicate key raises an error, which leaves everything as it was.
+        """
+        ...
+
+    def revoke(self, revoked_id: str, expires_at: int) -> None:
+        """Revoke an authorization, a token, a client or a consent.
+
+        :param expires_at: when the revocation may be purged. It must outlive every token that it covers.
+        """
         ...
 
     def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
-        """Revoke all grants and tokens of a user whose authorization has an id up to ``last_id``, and such consents.
+        """Revoke the grants, tokens and consents of a user whose authorization or consent has an ID up to ``last_id``.
 
-        Every read of a grant, a token or a consent looks at it until ``expires_at``. The later ``last_id`` holds.
+        Every read of them looks at the record until ``expires_at``. Of two records the later ``last_id`` holds.
         """
         ...
 
-    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
-        """Whether any of the marks is filed: for tokens that have no row.
+    def revoked(self, *ids: str, user: tuple[str, str] | None = None) -> bool:
+        """Return whether any of the IDs is revoked, for tokens that have no row.
 
-        :param user: the user of the token and the id of its authorization, for :meth:`revoke_user`.
+        :param user: the user of the token and the ID of its authorization, see :meth:`revoke_user`.
         """
         ...
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
-        """Add to the counter of that key, which begins at zero and ends at ``expires_at``. The new count."""
+        """Add to the counter with this key, which begins at zero and expires at ``expires_at``. Return the new count.
+
+        Keys of counters and those of :meth:`remember` are different: derive them for different purposes.
+        """
+        ...
+
+    def remember(self, key: bytes, expires_at: int) -> bool:
+        """Remember a key until ``expires_at``. Return True the first time only, however many ask at once.
+
+        The replay memory of proofs and assertions, such as the ``jti`` of :rfc:`9449#section-11.1`.
+        """
         ...
 
     def purge(self, now: int) -> Iterator[int]:
-        """Take away what has expired, in small batches. Yields how many rows each batch took."""
+        """Delete expired rows of all issuers, in small batches. Yield the number of rows of each batch."""
         ...
 
     def purgeable(self, now: int) -> int:
-        """How many rows :meth:`purge` would take now."""
+        """Return the number of rows that :meth:`purge` would delete now."""
         ...
 
 
 @runtime_checkable
+class IssuerStore(Protocol):
+    """A store that keeps the rows of several issuers apart.
+
+    The store itself is that of the issuer whose ID is empty.
+    """
+
+    def for_issuer(self, issuer_id: str) -> Store:
+        """Return a view that sees and changes the rows of one issuer only, and shares connections with this store.
+
+        It has the same capabilities. ``purge``, ``purgeable`` and health checks are those of all issuers. Views are
+        cheap, so that an application may have thousands. Raises :exc:`ValueError` like :func:`verify_issuer_id`.
+        """
+        ...
+
+
+def verify_issuer_id(issuer_id: str) -> None:
+    """Raise :exc:`ValueError` for an ID of an issuer that not every store can save."""
+    if len(issuer_id) > LONGEST_ISSUER_ID or not (issuer_id.isascii() and issuer_id.isprintable()):
+        raise ValueError(f"the ID of an issuer must have at most {LONGEST_ISSUER_ID} printable ASCII characters")
+
+
+@runtime_checkable
 class ConsentStore(Protocol):
-    """A store that remembers consent. With another, users are asked each time."""
+    """A store that remembers consent. Without one, users are asked each time."""
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
-        """What the user let the client have."""
+        """Return the consent of a user for a client, or None."""
         ...
 
     def list_consents(self, user_id: str) -> Iterator[Consent]:
-        """All that the user let clients have, the last used first."""
+        """Return the consents of a user, the last used first."""
         ...
 
     def set_consent(self, consent: Consent, before: Consent | None) -> bool:
-        """Remember a consent in place of ``before``, whose id it keeps; None: where there is none yet.
+        """Save a consent in place of ``before``, whose ID it has. None means that there is none yet.
 
-        Whether that was done; it is not where somebody else has changed it or taken it away meanwhile.
+        Return whether it was saved: not if somebody else has changed or deleted the consent meanwhile.
         """
         ...
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:
-        """Note that the client got something for it."""
+        """Record that the client received something for the consent."""
         ...
 
     def delete_consent(self, user_id: str, client_id: str, expires_at: int) -> bool:
-        """Forget a consent, and end what rests on it: its id is marked until ``expires_at``. Whether it was there."""
+        """Delete a consent and revoke everything issued for it. Return whether the consent existed.
+
+        :param expires_at: when the revocation may be purged.
+        """
         ...
 
 
 @runtime_checkable
 class DeviceStore(Protocol):
-    """A store whose device codes people decide about while clients poll, :rfc:`8628`.
+    """A store for device codes, which users decide about while clients poll, :rfc:`8628`.
 
-    A user code is filed with its grant, in the same step; where another grant has its key that is an error.
+    A user code is saved with its grant, in the same step. A user code that another grant has is a duplicate key.
     """
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
-        """The grant of that user code; one that is decided, spent, expired or revoked too."""
+        """Return the grant with this user code, also one that is decided, spent, expired or revoked."""
         ...
 
     def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
-        """Say what the user decided; None: no. Whether that was done: what is decided, spent or expired stays so."""
+        """Save the decision of the user; None denies. Return whether it was saved.
+
+        A grant that is decided, spent or expired does not change any more.
+        """
         ...
 
     def poll(self, grant: Grant, now: int, interval: int) -> bool:
-        """Note that the client polled, and the interval from now on.
+        """Record a poll of the client, and the interval from now on. Return whether it was recorded.
 
-        Whether that was done; it is not where another poll has changed ``polled_at`` or ``interval`` meanwhile.
+        It is not if another poll has changed ``polled_at`` or ``interval`` meanwhile.
         """
         ...
 
 
 @runtime_checkable
 class ListingStore(Protocol):
-    """A store whose clients can be listed."""
+    """A store that lists its clients."""
 
     def list_clients(self) -> Iterator[Client]:
-        """All clients, the oldest first."""
+        """Return all clients, the oldest first."""
         ...
 
 
-class Fault(NamedTuple):
-    """What is wrong with the database or the server that a store rests on.
+class HealthIssue(NamedTuple):
+    """A problem of the database or server that a store uses.
 
-    ``level`` is ``error``, ``warning`` or ``note``; ``rule`` the section that asks for it, where one does.
+    ``level`` is ``error``, ``warning`` or ``note``; ``rule`` is the section that requires otherwise, if one does.
     """
 
     level: str
@@ -176,95 +228,206 @@ class Fault(NamedTuple):
 
 
 @runtime_checkable
-class ExaminedStore(Protocol):
-    """A store that ``flask oauth2 doctor`` can ask how it is."""
+class HealthCheckStore(Protocol):
+    """A store whose health ``flask oauth2 doctor`` checks."""
 
-    def examine(self, now: int) -> Iterator[Fault]:
-        """What is wrong with what it rests on. Nothing is changed."""
+    def check_health(self, now: int) -> Iterator[HealthIssue]:
+        """Return the problems of the database or server. Change nothing."""
         ...
 
 
 @runtime_checkable
 class RegistrationStore(Protocol):
-    """A store in which clients can be registered from outside, at the same time from several sides.
+    """A store in which several parties register clients at the same time.
 
-    Its ``purge`` takes clients away whose ``expires_at`` has come, with what users let them have, and leaves no mark:
-    they never got a token. One that was kept meanwhile stays.
+    Its ``purge`` deletes clients whose ``expires_at`` has passed, with their consents. It leaves no revocation, since
+    such a client never received a token. A client that :meth:`keep_client` has kept meanwhile stays.
     """
 
     def add_client(self, client: Client) -> bool:
-        """Add a client, unless there is one of its id. Whether that was done."""
+        """Add a client, unless its ID is taken. Return whether the client was added."""
         ...
 
     def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
-        """Let a client stay for good, or at least until ``expires_at``. Whether it is there."""
+        """Keep a client for good, or at least until ``expires_at``. Return whether the client exists."""
         ...
 
     def change_client(self, client: Client, before: Client) -> bool:
-        """Change all of a client but ``expires_at``, which :meth:`keep_client` alone changes. Whether that was done.
+        """Replace all of a client but ``expires_at``, which :meth:`keep_client` changes. Return whether it was done.
 
-        It is not where the client is gone, or has another ``registration_key``, ``secret``, ``scope`` or other
+        It is not if the client is gone, or has another ``registration_key``, ``secret``, ``scope`` or other
         ``grant_types`` than ``before``.
         """
         ...
 
     def list_owned(self, owner_id: str) -> Iterator[Client]:
-        """The clients that a user develops, the oldest first."""
+        """Return the clients of a developer, the oldest first."""
         ...
 
 
 @runtime_checkable
 class OriginStore(Protocol):
-    """A store that knows the origins of the pages of clients without a look at each client.
+    """A store that finds the origins of the pages of clients without reading each client.
 
-    Those of a client are what ``flask_oauth2.uris.origins_of`` says, and are filed, changed and taken away with it, in
-    the same step. With another store, a page may call where the request names its client.
+    ``flask_oauth2.uris.origins_of`` defines the origins of a client. The store saves, changes and deletes them with the
+    client, in the same step. Without such a store, a page may call only if its request names the client.
     """
 
     def has_origin(self, *origins: str) -> bool:
-        """Whether any of them is one of a client."""
+        """Return whether any of the origins is one of a client."""
         ...
 
 
 @runtime_checkable
 class ImportStore(Store, Protocol):
-    """A store in which tokens of another provider can be filed, however often that is tried."""
+    """A store to which tokens of another provider can be imported repeatedly."""
 
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Those of the keys that an access or a refresh token has, revoked and expired ones too."""
+        """Return those of the keys that an access or a refresh token has, also a revoked or expired one."""
         ...
 
 
 @runtime_checkable
 class ExpiringStore(Protocol):
-    """A store whose grants and counters end by themselves, so that ``purge`` need not take them."""
+    """A store whose grants and counters expire by themselves, so that ``purge`` need not delete them."""
 
-    ends_by_itself: bool
+    expires_by_itself: bool
 
 
 @runtime_checkable
-class AnnouncingStore(Protocol):
-    """A store that tells all processes what has ended, so that none of them need ask it about what it remembers.
+class PubSubStore(Protocol):
+    """A store that tells all processes about revocations, so that none of them reads again what it remembers.
 
-    ``revoke``, ``revoke_user`` and ``delete_client`` announce by themselves.
+    ``revoke``, ``revoke_user`` and ``delete_client`` publish by themselves.
     """
 
-    def announce(self, mark: str) -> None:
-        """Tell those who listen that a mark was filed. Where they cannot be told, that is no error."""
+    def publish(self, revoked_id: str) -> None:
+        """Tell the subscribers of all processes about a revocation. It is no error if they cannot be told."""
         ...
 
-    def listen(self, hear: Callable[[str | None], None]) -> None:
-        """Call ``hear``, in a thread of its own, with each mark that is announced from now on.
+    def subscribe(self, on_revoked: Callable[[str | None], None]) -> None:
+        """Call ``on_revoked``, in another thread, with each ID that is revoked from now on.
 
-        It is called with None when some may have been missed: at first, and when the connection has come back.
+        It is called with None when revocations may have been missed: at first, and after a lost connection.
         """
         ...
+
+
+@runtime_checkable
+class KeyStore(Protocol):
+    """A store for signing keys. A removed key is purged.
+
+    Every worker derives the state of a key from the times in its row, so that workers need not coordinate.
+    """
+
+    def list_keys(self) -> list[SigningKey]:
+        """Return all keys, by algorithm and number."""
+        ...
+
+    def add_key(self, key: SigningKey) -> bool:
+        """Add a key, unless its algorithm has a key with that number. Return whether it was added.
+
+        Two workers that both find no key add the same number, so one of them fails and reads the key of the other.
+        """
+        ...
+
+    def change_key(self, key: SigningKey, before: SigningKey) -> bool:
+        """Change the times of a key. Return whether it was done: not if the key is gone or has other times."""
+        ...
+
+    def delete_key(self, key: SigningKey) -> bool:
+        """Delete a key. Return whether it existed."""
+        ...
+
+
+@runtime_checkable
+class SessionStore(Protocol):
+    """A store for the sessions of users at the authorization server and the clients that each signed in to.
+
+    A session and its clients are purged when it expires. They outlive the end of the session until then.
+    """
+
+    def add_session(self, session: Session) -> None:
+        """Add a session. A duplicate ID raises an error."""
+        ...
+
+    def get_session(self, session_id: str) -> Session | None:
+        """Return the session with this ID (``sid``), also an ended or expired one."""
+        ...
+
+    def list_sessions(self, user_id: str) -> list[Session]:
+        """Return the sessions of a user, the oldest first, also ended and expired ones."""
+        ...
+
+    def end_session(self, session_id: str, now: int) -> bool:
+        """End a session. Return True exactly once, so that one of several ends notifies the clients."""
+        ...
+
+    def add_session_client(self, session_id: str, client_id: str) -> None:
+        """Record that a session signed in to a client."""
+        ...
+
+    def list_session_clients(self, session_id: str) -> list[str]:
+        """Return the IDs of the clients that a session signed in to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """A store and its capabilities, collected once. A missing capability is None.
+
+    ``health`` are the stores of the chain that have a health check.
+    """
+
+    core: Store
+    consents: ConsentStore | None
+    devices: DeviceStore | None
+    listing: ListingStore | None
+    registration: RegistrationStore | None
+    origins: OriginStore | None
+    imports: ImportStore | None
+    pubsub: PubSubStore | None
+    keys: KeyStore | None
+    sessions: SessionStore | None
+    issuers: IssuerStore | None
+    health: tuple[HealthCheckStore, ...]
+
+
+def collect(store: Store) -> Stores:
+    """Return a store with its capabilities. A store that lacks one leaves it to the store ``behind`` it, if any."""
+    chain: list[Any] = []
+    behind: Any = store
+    while behind is not None:
+        chain.append(behind)
+        behind = getattr(behind, "behind", None)
+
+    def find(capability: Any) -> Any:
+        return next((one for one in chain if isinstance(one, capability)), None)
+
+    has_own_clients = getattr(store, "has_own_clients", False)
+    return Stores(
+        core=store,
+        consents=find(ConsentStore),
+        devices=find(DeviceStore),
+        listing=find(ListingStore),
+        registration=None if has_own_clients else find(RegistrationStore),
+        origins=None if has_own_clients else find(OriginStore),
+        imports=find(ImportStore),
+        pubsub=find(PubSubStore),
+        keys=find(KeyStore),
+        sessions=find(SessionStore),
+        issuers=find(IssuerStore) if all(isinstance(one, IssuerStore) for one in chain) else None,
+        health=tuple(one for one in chain if isinstance(one, HealthCheckStore)),
+    )
 
 
 def widened(
     before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float, resource: tuple[str, ...] = ()
 ) -> Consent:
-    """What a user lets a client have from now on; it keeps its id and its first day, so that one ending ends all."""
+    """Return the consent that a user gives in addition to the one before.
+
+    It keeps the ID and the first day of that one, so that one revocation covers both.
+    """
     held = before.at_each if before else {}
     at_each = {**held, **{name: _union(held.get(name, ()), scope) for name in resource or ("",)}}
     return Consent(
@@ -280,63 +443,3 @@ def widened(
 
 def _union(one: Scope, other: Scope) -> Scope:
     return tuple(dict.fromkeys((*one, *other)))
-
-
-def find_consents(store: object) -> ConsentStore | None:
-    """The store, or the one behind it, that remembers consent."""
-    found: ConsentStore | None = _find(store, ConsentStore)
-    return found
-
-
-def find_devices(store: object) -> DeviceStore | None:
-    """The store, or the one behind it, whose device codes can be decided about."""
-    found: DeviceStore | None = _find(store, DeviceStore)
-    return found
-
-
-def find_listing(store: object) -> ListingStore | None:
-    """The store, or the one behind it, whose clients can be listed."""
-    found: ListingStore | None = _find(store, ListingStore)
-    return found
-
-
-def find_registration(store: object) -> RegistrationStore | None:
-    """The store, or the one behind it, in which clients can be registered; None where the application keeps its own."""
-    if getattr(store, "has_own_clients", False):
-        return None
-    found: RegistrationStore | None = _find(store, RegistrationStore)
-    return found
-
-
-def find_origins(store: object) -> OriginStore | None:
-    """The store, or the one behind it, that knows the origins of clients; None where the application keeps its own."""
-    if getattr(store, "has_own_clients", False):
-        return None
-    found: OriginStore | None = _find(store, OriginStore)
-    return found
-
-
-def find_examined(store: object) -> Iterator[ExaminedStore]:
-    """The store and those behind it, as far as they can say how they are."""
-    while store is not None:
-        if isinstance(store, ExaminedStore):
-            yield store
-        store = getattr(store, "behind", None)
-
-
-def find_import(store: object) -> ImportStore | None:
-    """The store, or the one behind it, that takes tokens of another provider."""
-    found: ImportStore | None = _find(store, ImportStore)
-    return found
-
-
-def find_announcing(store: object) -> AnnouncingStore | None:
-    """The store, or the one behind it, that tells all processes what has ended."""
-    found: AnnouncingStore | None = _find(store, AnnouncingStore)
-    return found
-
-
-def _find(store: object, capability: Any) -> Any:
-    while store is not None and not isinstance(store, capability):
-        store = getattr(store, "behind", None)
-    return store

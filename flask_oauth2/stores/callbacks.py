@@ -1,14 +1,14 @@
-"""An application's own clients, codes and tokens, before a store that keeps what security rests on.
+"""The callbacks of an application for its own clients, codes and tokens, before a store for security-critical data.
 
-The callbacks are the application's view. They are called with keys (base64url text) in place of values, setters after
-our commit. Family, challenge, binding and whether something was spent stay in a row of the store behind, whatever the
-callbacks do. A getter that returns None ends what it was asked for; one that returns less scope or an earlier end
-narrows it.
+Callbacks receive keys (base64url text) instead of values, and setters run after the commit of the store. The family,
+the challenge, the binding and the time of spending stay in a row of the store behind, whatever a callback returns. A
+getter that returns None makes a code or token invalid; one that returns less scope or an earlier expiry narrows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from .. import values
 from ..errors import ConfigurationError
 from ..processes import cached
 from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, is_user, seconds, words
-from .base import Store
+from .base import IssuerStore, Store
 
 Narrowed = TypeVar("Narrowed", AccessToken, Authorization)
 
@@ -32,25 +32,25 @@ class Callbacks:
     tokensetter: Callable[..., Any] | None = None
     userloader: Callable[[str], Any] | None = None
     load_user: Callable[[str], Any] = str
-    """The ``userloader``, or what else finds users."""
+    """The ``userloader``, or another function that finds users."""
 
     @property
     def are_given(self) -> bool:
-        """Whether any of them stands before the store."""
+        """Return whether any of them wraps the store."""
         return any((self.clientgetter, self.grantgetter, self.grantsetter, self.tokengetter, self.tokensetter))
 
     @property
     def follow_tokens(self) -> bool:
-        """Whether the application wants to see every token, those too that need no row."""
+        """Return whether the application receives every token, also those that need no row."""
         return self.tokengetter is not None or self.tokensetter is not None
 
     def find_client(self, client_id: str) -> Any:
-        """The application's own client, None where it has none."""
+        """Return the client of the application, or None."""
         found = self.clientgetter(client_id) if self.clientgetter else None
         return None if is_missing(found) else found
 
     def find_token(self, access_key: bytes | None = None, refresh_key: bytes | None = None) -> Any:
-        """The application's own token, None where it has none."""
+        """Return the token of the application, or None."""
         key = access_key if refresh_key is None else refresh_key
         if self.tokengetter is None or key is None:
             return None
@@ -59,22 +59,22 @@ class Callbacks:
         return None if is_missing(found) or find(found, "revoked", f"{kind}_revoked_at") else found
 
     def find_grant(self, grant: Grant) -> Any:
-        """The application's own code, None where it has none."""
+        """Return the code of the application, or None."""
         if self.grantgetter is None or grant.authorization is None or grant.kind != "code":
             return None
         found = self.grantgetter(client_id=grant.authorization.client_id, code=values.text(grant.key))
         return None if is_missing(found) else found
 
-    def delete_token(self, ended: AccessToken | Token) -> None:
-        """Call ``delete()`` of the application's own token, where it has such a method."""
-        if isinstance(ended, Token):
-            _delete(self.find_token(refresh_key=ended.refresh_key))
+    def delete_token(self, revoked: AccessToken | Token) -> None:
+        """Call ``delete()`` of the token of the application, if it has such a method."""
+        if isinstance(revoked, Token):
+            _delete(self.find_token(refresh_key=revoked.refresh_key))
         else:
-            _delete(self.find_token(ended.key))
+            _delete(self.find_token(revoked.key))
 
 
 class SetterRequest:
-    """What a setter is told beside the code or the token: names as in flask-oauthlib."""
+    """The request that a setter receives with the code or the token. Its names are those of flask-oauthlib."""
 
     def __init__(
         self, callbacks: Callbacks, store: Store, owner: Authorization, spent: Any, grant: Grant | None
@@ -89,14 +89,14 @@ class SetterRequest:
 
     @cached
     def client(self) -> Any:
-        """The client: the application's own, where it has a ``clientgetter``."""
+        """The client of the application if it has a ``clientgetter``, or else of the store."""
         return self._callbacks.find_client(self.client_id) or self._store.get_client(self.client_id)
 
     @cached
     def user(self) -> Any:
-        """The user: that of the code or token that was spent, or by the ``userloader``.
+        """The user of the code or token that was spent, or the one that the ``userloader`` finds.
 
-        Where a client acts for itself, its own ``user``, if it has one.
+        If the client acts for itself, its own ``user``, if it has one.
         """
         if self.user_id is None:
             return find(self.client, "user")
@@ -105,11 +105,11 @@ class SetterRequest:
 
 
 class CallbackStore:
-    """A :class:`~.base.Store` that asks the application first.
+    """A :class:`~.base.Store` that calls the application first.
 
-    :param behind: the store that keeps the rest.
-    :param read_client: makes our record of the application's own client.
-    :param end: ends a family.
+    :param behind: the store for everything else.
+    :param read_client: converts a client of the application to a record.
+    :param revoke: revokes a family in a store.
     """
 
     def __init__(
@@ -117,20 +117,28 @@ class CallbackStore:
         behind: Store,
         callbacks: Callbacks,
         read_client: Callable[[Any, str], Client | None],
-        end: Callable[[str, float], None],
+        revoke: Callable[[Store, str, float], None],
     ) -> None:
         self.behind = behind
         self._callbacks = callbacks
         self._read_client = read_client
-        self._end = end
+        self._revoke = revoke
+
+    def for_issuer(self, issuer_id: str) -> CallbackStore:
+        """See :meth:`.base.IssuerStore.for_issuer`. Raises :exc:`TypeError` if the store behind has no views."""
+        if not isinstance(self.behind, IssuerStore):
+            raise TypeError("the store behind the callbacks is of one issuer only")
+        view = copy(self)
+        view.behind = self.behind.for_issuer(issuer_id)
+        return view
 
     @property
     def has_own_clients(self) -> bool:
-        """Whether clients come from the ``clientgetter``, so that none can be registered in the store."""
+        """Return whether clients come from the ``clientgetter``, so that none can be registered in the store."""
         return self._callbacks.clientgetter is not None
 
     def get_client(self, client_id: str) -> Client | None:
-        """By the ``clientgetter``, or from the store."""
+        """Return the client of the ``clientgetter`` if there is one, or else of the store."""
         if self._callbacks.clientgetter is None:
             return self.behind.get_client(client_id)
         is_vschar = client_id.isascii() and client_id.isprintable()  # the grammar of :rfc:`6749#appendix-A`
@@ -138,23 +146,23 @@ class CallbackStore:
         return None if found is None else self._read_client(found, client_id)
 
     def set_client(self, client: Client) -> None:
-        """Refused with a ``clientgetter``: the application keeps its clients itself."""
-        self._refuse_with_clientgetter()
+        """Add or replace a client, unless there is a ``clientgetter``: the application stores its clients itself."""
+        self._require_no_clientgetter()
         self.behind.set_client(client)
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
-        """Refused with a ``clientgetter``: its mark would outlive the client that the application still has."""
-        self._refuse_with_clientgetter()
+        """Delete a client, unless there is a ``clientgetter``: the application would still have the client."""
+        self._require_no_clientgetter()
         return self.behind.delete_client(client_id, expires_at)
 
-    def _refuse_with_clientgetter(self) -> None:
+    def _require_no_clientgetter(self) -> None:
         if self._callbacks.clientgetter is not None:
             raise ConfigurationError(
-                "clients come from the application's clientgetter: add, change or take them away there"
+                "clients come from the application's clientgetter: add, change or delete them there"
             )
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
-        """A spent code is not asked for: its replay ends the family, whatever the application remembers."""
+        """Return the code if the application has it too, or if it is spent: its replay revokes the family."""
         grant = self.behind.get_grant(key, kind)
         if grant is None or kind != "code" or grant.used_at is not None or self._callbacks.grantgetter is None:
             return grant
@@ -169,7 +177,7 @@ class CallbackStore:
         )
 
     def get_access(self, key: bytes) -> AccessToken | None:
-        """By the row of the store and the ``tokengetter``."""
+        """Return the access token of the store, narrowed by that of the ``tokengetter``."""
         access = self.behind.get_access(key)
         if access is None or self._callbacks.tokengetter is None:
             return access
@@ -181,7 +189,7 @@ class CallbackStore:
         return narrowed if ends_at is None or ends_at >= access.expires_at else replace(narrowed, expires_at=ends_at)
 
     def get_refresh(self, key: bytes) -> Token | None:
-        """A spent one is not asked for, as a spent code is not."""
+        """Return the refresh token of the store, narrowed by that of the ``tokengetter``, like :meth:`get_grant`."""
         token = self.behind.get_refresh(key)
         if token is None or token.used_at is not None or self._callbacks.tokengetter is None:
             return token
@@ -190,20 +198,20 @@ class CallbackStore:
             return None
         # the row has the scope of the access token, which may be less than that of the refresh token
         lost = set(token.access.scope).difference(_narrow(token.access, found).scope)
-        scope = tuple(word for word in token.authorization.scope if word not in lost)
+        scope = tuple(value for value in token.authorization.scope if value not in lost)
         return replace(token, authorization=replace(token.authorization, scope=scope))
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend and file in the store; then tell the application what it may keep.
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        """Spend and save in the store, then call the setters of the application.
 
-        Where one of its functions raises, the client gets nothing, so what was filed ends at once.
+        If a setter raises, the client receives nothing, so everything that was saved is revoked at once.
         """
-        records = list(filed)
+        saved = list(records)
         spent = self._find_spent(spend)
-        if not self.behind.issue(spend, records, now, leeway):
+        if not self.behind.issue(spend, saved, now, leeway):
             return False
         try:
-            for record in records:
+            for record in saved:
                 if isinstance(record, Token):
                     self._set_token(record, spent)
                 elif record.authorization is not None and record.kind == "code":
@@ -211,33 +219,37 @@ class CallbackStore:
             if isinstance(spend, Grant):
                 _delete(spent)
         except BaseException:
-            for owner in {record.authorization.id for record in records if record.authorization is not None}:
-                self._end(owner, now)
+            for family in {record.authorization.id for record in saved if record.authorization is not None}:
+                self._revoke(self.behind, family, now)
             raise
         return True
 
-    def revoke(self, mark: str, expires_at: int) -> None:
-        """In the store."""
-        self.behind.revoke(mark, expires_at)
+    def revoke(self, revoked_id: str, expires_at: int) -> None:
+        """See :meth:`.base.Store.revoke`."""
+        self.behind.revoke(revoked_id, expires_at)
 
     def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
-        """In the store. The application's own codes and tokens rest on rows there."""
+        """See :meth:`.base.Store.revoke_user`. Codes and tokens of the application rest on rows of the store."""
         self.behind.revoke_user(user_id, last_id, expires_at)
 
-    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
-        """In the store."""
-        return self.behind.revoked(*marks, user=user)
+    def revoked(self, *ids: str, user: tuple[str, str] | None = None) -> bool:
+        """See :meth:`.base.Store.revoked`."""
+        return self.behind.revoked(*ids, user=user)
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
-        """In the store."""
+        """See :meth:`.base.Store.count`."""
         return self.behind.count(key, expires_at, by)
 
+    def remember(self, key: bytes, expires_at: int) -> bool:
+        """See :meth:`.base.Store.remember`."""
+        return self.behind.remember(key, expires_at)
+
     def purge(self, now: int) -> Iterator[int]:
-        """In the store; what the application keeps is its own to take away."""
+        """See :meth:`.base.Store.purge`. The application deletes its own rows itself."""
         return self.behind.purge(now)
 
     def purgeable(self, now: int) -> int:
-        """In the store."""
+        """See :meth:`.base.Store.purgeable`."""
         return self.behind.purgeable(now)
 
     def _find_spent(self, spend: Grant | Token | None) -> Any:
@@ -267,11 +279,11 @@ class CallbackStore:
 
 
 def _narrow(held: Narrowed, found: Any) -> Narrowed:
-    """What is left of the scope, where the application's object says one."""
+    """Remove the scope values that the object of the application lacks, if it has a scope."""
     scope = find(found, "scopes", "scope")
     if scope is None:
         return held
-    return replace(held, scope=tuple(word for word in held.scope if word in words(scope)))
+    return replace(held, scope=tuple(value for value in held.scope if value in words(scope)))
 
 
 def _delete(found: Any) -> None:

@@ -45,7 +45,9 @@ def __getattr__(name: str) -> Any:
         raise ImportError(f"flask_oauth2.testing.{name} needs pytest: pip install pytest")
     import pytest
 
-    pytest.register_assert_rewrite("flask_oauth2.testing.contract")  # so that a failure shows what came
+    pytest.register_assert_rewrite(
+        "flask_oauth2.testing.contract", "flask_oauth2.testing.races"
+    )  # to show the values of failed assertions
     from .contract import StoreContract
 
     return StoreContract

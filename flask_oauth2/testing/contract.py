@@ -1,4 +1,4 @@
-"""What every store does: each rule of :mod:`flask_oauth2.stores.base`, with its refused twin."""
+"""Tests for every store: each rule of :mod:`flask_oauth2.stores.base`, with its rejected twin."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any, TypeVar
 import pytest
 
 from .. import uris, values
-from ..records import Client, Grant, Token
+from ..context import Context
+from ..records import Client, Grant, Session, SigningKey, Token
 from ..stores.base import (
     GRANT_MEMORY,
     SIBLINGS,
     ConsentStore,
     DeviceStore,
     ExpiringStore,
+    KeyStore,
     ListingStore,
     OriginStore,
     RegistrationStore,
+    SessionStore,
     Store,
-    find_consents,
-    find_devices,
-    find_listing,
-    find_origins,
-    find_registration,
+    Stores,
+    collect,
 )
+from .races import TestRaces
 from .samples import (
     FAR,
     NOW,
@@ -33,9 +34,12 @@ from .samples import (
     new_authorization,
     new_client,
     new_consent,
+    new_context,
     new_device,
     new_grant,
     new_key,
+    new_session,
+    new_signing_key,
     new_spa,
     new_token,
     refreshed,
@@ -43,13 +47,13 @@ from .samples import (
 )
 
 EVERYTHING = 10**12
-"""A time at which all has expired."""
+"""A time at which everything has expired."""
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def spec(document: str, section: str) -> Callable[[Test], Test]:
-    """The requirement that a test holds. No mark of pytest, as a project may refuse marks that it does not know."""
+    """Name the requirement of a test. It is no mark of pytest, since a project may reject unknown marks."""
 
     def decorator(test: Test) -> Test:
         vars(test)["spec"] = document, section
@@ -59,28 +63,36 @@ def spec(document: str, section: str) -> Callable[[Test], Test]:
 
 
 def _consents(store: Store) -> ConsentStore:
-    return find_consents(store) or pytest.skip("the store does not remember consent")
+    return collect(store).consents or pytest.skip("the store is no ConsentStore")
 
 
 def _devices(store: Store) -> DeviceStore:
-    return find_devices(store) or pytest.skip("the store has no device codes")
+    return collect(store).devices or pytest.skip("the store is no DeviceStore")
 
 
 def _listing(store: Store) -> ListingStore:
-    return find_listing(store) or pytest.skip("the store does not list its clients")
+    return collect(store).listing or pytest.skip("the store is no ListingStore")
 
 
 def _registration(store: Store) -> RegistrationStore:
-    return find_registration(store) or pytest.skip("the store takes no registrations")
+    return collect(store).registration or pytest.skip("the store is no RegistrationStore")
 
 
 def _origins(store: Store) -> OriginStore:
-    return find_origins(store) or pytest.skip("the store does not know the origins of clients")
+    return collect(store).origins or pytest.skip("the store is no OriginStore")
+
+
+def _keys(store: Store) -> KeyStore:
+    return collect(store).keys or pytest.skip("the store is no KeyStore")
+
+
+def _sessions(store: Store) -> SessionStore:
+    return collect(store).sessions or pytest.skip("the store is no SessionStore")
 
 
 def _require_purge(store: Store) -> None:
-    if isinstance(store, ExpiringStore) and store.ends_by_itself:
-        pytest.skip("grants and counters of the store end by themselves")
+    if isinstance(store, ExpiringStore) and store.expires_by_itself:
+        pytest.skip("grants and counters of the store expire by themselves")
 
 
 class TestClients:
@@ -144,7 +156,7 @@ class TestClients:
 
 
 class TestRegistration:
-    """Clients that come from outside, :rfc:`7591` and :rfc:`7592`."""
+    """Clients that other parties register, :rfc:`7591` and :rfc:`7592`."""
 
     def test_every_field_of_one_that_is_added_comes_back(self, store: Store) -> None:
         client = new_client()
@@ -264,7 +276,7 @@ PAGE = "https://spa.example"
 
 
 class TestOrigins:
-    """Whose pages may call: those of clients that have no secret."""
+    """Origins of the pages of public clients."""
 
     @spec("oauth-v2-1", "3.2")
     def test_those_of_a_public_client_are_known(self, store: Store) -> None:
@@ -383,13 +395,44 @@ class TestOrigins:
         assert origins.has_origin(PAGE), "it may come again"
 
 
+EACH_FACT = pytest.mark.parametrize("fact", [field.name for field in fields(Context)])
+
+
+class TestContext:
+    """Every fact about an authorization comes back from every place that saves it."""
+
+    @EACH_FACT
+    def test_that_of_a_code(self, store: Store, fact: str) -> None:
+        grant = filed(store, new_grant(new_authorization(context=new_context(fact))))
+        assert store.get_grant(grant.key, "code") == grant
+
+    @EACH_FACT
+    def test_that_of_an_access_token_and_of_a_refresh_token(self, store: Store, fact: str) -> None:
+        token = filed(store, new_token(new_authorization(context=new_context(fact))))
+        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_key) == token
+
+    @EACH_FACT
+    def test_that_of_a_device_code(self, store: Store, fact: str) -> None:
+        devices = _devices(store)
+        device, owner = filed(store, new_device()), new_authorization(context=new_context(fact))
+        assert devices.decide(device, owner, NOW)
+        assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner)
+
+    def test_all_facts_at_once(self, store: Store) -> None:
+        owner = new_authorization(context=new_context(*(field.name for field in fields(Context))))
+        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        assert store.get_grant(grant.key, "code") == grant
+        assert store.get_refresh(token.refresh_key) == token
+
+
 class TestGrants:
     """:rfc:`6749#section-4.1.2`."""
 
     def test_every_field_comes_back(self, store: Store) -> None:
         grant = new_grant(
             new_authorization(
-                claims={"nonce": "n", "list": [1, {"a": None}]}, consent_id="consent", resource=("https://a.example/é",)
+                consent_id="consent", context=Context(claims={"nonce": "n"}, resource=("https://a.example/é",))
             ),
             redirect_uri="https://client.example/back?a=b&c=%20",
             challenge="E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
@@ -399,6 +442,7 @@ class TestGrants:
             is_denied=True,
             interval=5,
             polled_at=NOW,
+            confirmation={"jkt": "thumbprint"},
         )
         assert all(getattr(grant, field.name) != field.default for field in fields(Grant)), "a field is not tested"
         filed(store, grant)
@@ -442,9 +486,10 @@ class TestTokens:
     def test_every_field_comes_back(self, store: Store) -> None:
         token = new_token(
             new_authorization(
-                claims={"act": {"sub": "é☕"}},
                 consent_id="consent",
-                resource=("https://a.example/mcp", "https://b.example"),
+                context=Context(
+                    claims={"act": {"sub": "é☕"}}, resource=("https://a.example/mcp", "https://b.example")
+                ),
             ),
             scope=("read",),
             confirmation={"jkt": "thumbprint"},
@@ -465,7 +510,7 @@ class TestTokens:
     def test_one_access_token_may_be_for_less_than_was_allowed(
         self, store: Store, audience: tuple[str, ...] | None
     ) -> None:
-        owner = new_authorization(resource=("https://a.example/mcp", "https://b.example"))
+        owner = new_authorization(context=Context(resource=("https://a.example/mcp", "https://b.example")))
         token = new_token(owner)
         if audience is not None:
             token = replace(token, access=replace(token.access, audience=audience))
@@ -522,7 +567,7 @@ class TestTokens:
 
 
 class TestRevocation:
-    """:rfc:`7009`: a mark, which every read looks at."""
+    """:rfc:`7009`: a record that every read checks."""
 
     @spec("rfc7009", "2.1")
     def test_a_family_ends_with_all_that_came_of_it(self, store: Store) -> None:
@@ -610,7 +655,7 @@ class TestRevocation:
 
 
 class TestUsers:
-    """The revocation of a user: one record that every read looks at."""
+    """The revocation of a user: one record that every read checks."""
 
     LAST = values.last_family(NOW)
 
@@ -740,7 +785,7 @@ class TestUsers:
 
 
 class TestIssue:
-    """What is spent and what is issued for it go together."""
+    """Spending and saving happen together."""
 
     @spec("rfc6749", "4.1.2")
     def test_a_code_is_spent_once(self, store: Store) -> None:
@@ -837,7 +882,7 @@ class TestIssue:
 
 
 class TestLeeway:
-    """A client that lost the answer to a refresh may ask again, :rfc:`9700#section-4.14.2`."""
+    """A client that lost the response to a refresh may repeat it, :rfc:`9700#section-4.14.2`."""
 
     @spec("oauth-v2-1", "4.3.1")
     def test_none_means_never(self, store: Store) -> None:
@@ -904,7 +949,7 @@ class TestLeeway:
 
 
 class TestCounters:
-    """What throttling counts with."""
+    """Counters, which throttling uses."""
 
     def test_a_counter_begins_at_zero(self, store: Store) -> None:
         assert [store.count(b"a", FAR) for _ in range(3)] == [1, 2, 3]
@@ -935,7 +980,7 @@ class TestCounters:
 
 
 class TestConsents:
-    """What a user let a client have."""
+    """Consents of users for clients."""
 
     def test_it_is_remembered(self, store: Store) -> None:
         consents = _consents(store)
@@ -1054,7 +1099,7 @@ class TestConsents:
 
 
 class TestDevices:
-    """:rfc:`8628`: people decide about a code while its client polls."""
+    """:rfc:`8628`: users decide about a code while its client polls."""
 
     @spec("rfc8628", "3.3")
     def test_one_is_found_by_its_user_code(self, store: Store) -> None:
@@ -1087,7 +1132,8 @@ class TestDevices:
         devices = _devices(store)
         device = filed(store, new_device())
         owner = new_authorization(
-            claims={"nonce": "é☕"}, consent_id="consent", resource=("https://a.example/mcp", "https://b.example")
+            consent_id="consent",
+            context=Context(claims={"nonce": "é☕"}, resource=("https://a.example/mcp", "https://b.example")),
         )
         assert devices.decide(device, owner, NOW)
         approved = replace(device, authorization=owner)
@@ -1210,8 +1256,389 @@ class TestDevices:
         assert devices.find_device(device.user_code_key) == second
 
 
+class TestReplayMemory:
+    """A proof or an assertion is accepted once."""
+
+    def test_a_key_is_new_once(self, store: Store) -> None:
+        assert [store.remember(b"a", FAR) for _ in range(3)] == [True, False, False]
+        assert store.remember(b"b", FAR) is True
+        assert store.remember(b"a", FAR) is False
+
+    def test_it_is_purged(self, store: Store) -> None:
+        _require_purge(store)
+        assert store.remember(b"a", NOW)
+        assert store.remember(b"b", NOW + 1)
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert store.remember(b"a", FAR) is True
+        assert store.remember(b"b", FAR) is False
+
+
+class TestKeys:
+    """Signing keys, whose state follows from their times."""
+
+    def test_every_field_comes_back(self, store: Store) -> None:
+        keys = _keys(store)
+        key = new_signing_key(number=2, retires_at=NOW + 7200, expires_at=NOW + 9000)
+        assert all(getattr(key, field.name) != field.default for field in fields(SigningKey))
+        assert keys.add_key(key) is True
+        assert keys.list_keys() == [key]
+
+    def test_they_are_listed_by_algorithm_and_number(self, store: Store) -> None:
+        keys = _keys(store)
+        assert keys.list_keys() == []
+        added = [new_signing_key(algorithm=name, number=number) for name in ("ES256", "RS256") for number in (2, 10)]
+        assert all(keys.add_key(key) for key in reversed(added))
+        assert keys.list_keys() == added
+
+    def test_a_number_is_taken_once_for_each_algorithm(self, store: Store) -> None:
+        keys, key = _keys(store), new_signing_key()
+        assert keys.add_key(key) is True
+        assert keys.add_key(new_signing_key()) is False
+        assert keys.add_key(new_signing_key(algorithm="ES256")) is True
+        assert keys.add_key(new_signing_key(number=2)) is True
+        assert key in keys.list_keys()
+
+    def test_its_times_change_once(self, store: Store) -> None:
+        keys, key, other = _keys(store), new_signing_key(), new_signing_key(number=2)
+        keys.add_key(key)
+        keys.add_key(other)
+        changed = replace(key, activates_at=NOW, retires_at=NOW + 1, expires_at=NOW + 2)
+        assert keys.change_key(changed, key) is True
+        assert keys.change_key(replace(key, retires_at=NOW + 9), key) is False
+        assert keys.list_keys() == [changed, other]
+        assert keys.change_key(changed, changed) is True
+        assert keys.change_key(key, changed) is True
+        assert keys.list_keys() == [key, other]
+
+    def test_an_unknown_one_does_not_change(self, store: Store) -> None:
+        keys, key = _keys(store), new_signing_key()
+        assert keys.change_key(key, key) is False
+        keys.add_key(key)
+        same_number = new_signing_key(retires_at=NOW)
+        assert keys.change_key(same_number, replace(same_number, retires_at=None)) is False
+        assert keys.delete_key(same_number) is False
+        assert keys.list_keys() == [key]
+
+    def test_a_deleted_one_is_gone(self, store: Store) -> None:
+        keys, key, other = _keys(store), new_signing_key(), new_signing_key(number=2)
+        keys.add_key(key)
+        keys.add_key(other)
+        assert keys.delete_key(key) is True
+        assert keys.delete_key(key) is False
+        assert keys.list_keys() == [other]
+
+    def test_a_removed_one_is_purged(self, store: Store) -> None:
+        keys = _keys(store)
+        stays, later = new_signing_key(), new_signing_key(number=2, expires_at=NOW + 1)
+        for key in (stays, later, new_signing_key(number=3, expires_at=NOW)):
+            keys.add_key(key)
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert store.purgeable(NOW) == 0
+        assert keys.list_keys() == [stays, later]
+
+
+class TestSessions:
+    """OpenID Connect Front-Channel Logout 1.0 section 3: the sessions of users, and the clients of each."""
+
+    def test_every_field_comes_back(self, store: Store) -> None:
+        sessions, session = _sessions(store), new_session(ended_at=NOW + 5)
+        assert all(getattr(session, field.name) != field.default for field in fields(Session))
+        sessions.add_session(session)
+        assert sessions.get_session(session.id) == session
+
+    @pytest.mark.parametrize("session_id", ["", "SESSION", "session ", "session\0", "é", "x" * 10_000])
+    def test_another_id_finds_none(self, store: Store, session_id: str) -> None:
+        sessions = _sessions(store)
+        sessions.add_session(new_session(id="session"))
+        assert sessions.get_session(session_id) is None
+
+    def test_an_id_is_taken_once(self, store: Store) -> None:
+        sessions, session = _sessions(store), new_session()
+        sessions.add_session(session)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            sessions.add_session(replace(session, user_id="other"))
+        assert sessions.get_session(session.id) == session
+
+    def test_those_of_a_user_are_listed_the_oldest_first(self, store: Store) -> None:
+        sessions = _sessions(store)
+        assert sessions.list_sessions("user") == []
+        second, first = new_session(created_at=NOW), new_session(created_at=NOW - 1)
+        for session in (second, first, new_session(user_id="other")):
+            sessions.add_session(session)
+        assert sessions.list_sessions("user") == [first, second]
+
+    def test_it_ends_once(self, store: Store) -> None:
+        sessions, session, other = _sessions(store), new_session(), new_session()
+        sessions.add_session(session)
+        sessions.add_session(other)
+        assert sessions.end_session(session.id, NOW + 1) is True
+        assert sessions.end_session(session.id, NOW + 2) is False
+        assert sessions.end_session("unknown", NOW) is False
+        assert sessions.get_session(session.id) == replace(session, ended_at=NOW + 1)
+        assert sessions.get_session(other.id) == other
+
+    def test_its_clients_are_known_also_after_its_end(self, store: Store) -> None:
+        sessions, session, other = _sessions(store), new_session(), new_session()
+        sessions.add_session(session)
+        sessions.add_session(other)
+        for client_id in ("b", "a", "b"):
+            sessions.add_session_client(session.id, client_id)
+        sessions.add_session_client(other.id, "c")
+        assert sessions.list_session_clients(session.id) == ["a", "b"]
+        assert sessions.end_session(session.id, NOW)
+        assert sessions.list_session_clients(session.id) == ["a", "b"]
+        assert sessions.list_session_clients(other.id) == ["c"]
+        assert sessions.list_session_clients("unknown") == []
+
+    def test_it_is_purged_with_its_clients(self, store: Store) -> None:
+        sessions, gone, stays = _sessions(store), new_session(expires_at=NOW), new_session(expires_at=NOW + 1)
+        for session in (gone, stays):
+            sessions.add_session(session)
+            sessions.add_session_client(session.id, "client")
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert store.purgeable(NOW) == 0
+        assert sessions.get_session(gone.id) is None
+        assert sessions.list_session_clients(gone.id) == []
+        assert sessions.get_session(stays.id) == stays
+        assert sessions.list_session_clients(stays.id) == ["client"]
+
+
+class TestIssuers:
+    """Everything of one issuer is unknown to another."""
+
+    @pytest.fixture(params=["of two views", "of the store and a view"])
+    def pair(self, request: pytest.FixtureRequest, store: Store) -> tuple[Store, Store]:
+        """Return the stores of two issuers."""
+        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        other = issuers.for_issuer("other")
+        return (store if request.param == "of the store and a view" else issuers.for_issuer("one"), other)
+
+    def test_a_view_sees_what_another_view_of_its_issuer_saves(self, store: Store) -> None:
+        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        client = new_client()
+        issuers.for_issuer("one").set_client(client)
+        assert issuers.for_issuer("one").get_client(client.client_id) == client
+        assert store.get_client(client.client_id) is None
+        store.set_client(replace(client, name="of the store"))
+        assert issuers.for_issuer("").get_client(client.client_id) == replace(client, name="of the store")
+
+    @pytest.mark.parametrize("issuer_id", ["x" * 65, "a\0b", "é", "a\n"])
+    def test_an_id_that_a_store_cannot_save_is_rejected(self, store: Store, issuer_id: str) -> None:
+        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        with pytest.raises(ValueError, match="64 printable ASCII"):
+            issuers.for_issuer(issuer_id)
+        issuers.for_issuer("x" * 64).count(b"a", FAR)
+
+    def test_a_view_has_the_capabilities_of_its_store(self, store: Store, pair: tuple[Store, Store]) -> None:
+        whole, view = collect(store), collect(pair[1])
+        for field in fields(Stores):
+            assert type(getattr(view, field.name)) is type(getattr(whole, field.name))
+
+    def test_a_client(self, pair: tuple[Store, Store]) -> None:
+        one, other = pair
+        client = new_client()
+        one.set_client(client)
+        assert other.get_client(client.client_id) is None
+        namesake = replace(client, name="namesake")
+        other.set_client(namesake)
+        assert one.get_client(client.client_id) == client
+        assert other.get_client(client.client_id) == namesake
+        assert one.delete_client(client.client_id, FAR)
+        assert other.get_client(client.client_id) == namesake
+        assert not other.revoked(client.client_id)
+
+    def test_clients_that_are_listed(self, pair: tuple[Store, Store]) -> None:
+        client, (one, other) = new_client(), pair
+        one.set_client(client)
+        assert list(_listing(one).list_clients()) == [client]
+        assert list(_listing(other).list_clients()) == []
+
+    def test_a_registered_client(self, pair: tuple[Store, Store]) -> None:
+        one, other = map(_registration, pair)
+        client, changed = new_client(), new_client()
+        assert one.add_client(client)
+        assert not other.keep_client(client.client_id)
+        assert not other.change_client(replace(client, name="new"), client)
+        assert list(other.list_owned("ada")) == []
+        assert other.add_client(replace(client, name="namesake"))
+        changed = replace(client, name="changed", expires_at=None)
+        assert one.keep_client(client.client_id)
+        assert one.change_client(changed, client)
+        assert list(one.list_owned("ada")) == [changed]
+        assert pair[1].get_client(client.client_id) == replace(client, name="namesake")
+
+    @spec("oauth-v2-1", "3.2")
+    def test_an_origin(self, pair: tuple[Store, Store]) -> None:
+        client = new_spa(f"{PAGE}/back")
+        for store in pair:
+            store.set_client(client)
+        one, other = map(_origins, pair)
+        assert pair[0].delete_client(client.client_id, FAR)
+        assert not one.has_origin(PAGE)
+        assert other.has_origin(PAGE)
+
+    @spec("rfc6749", "4.1.2")
+    def test_a_code(self, pair: tuple[Store, Store]) -> None:
+        one, other = pair
+        grant = filed(one, new_grant())
+        assert other.get_grant(grant.key, "code") is None
+        assert not other.issue(grant, [new_token(grant.authorization)], NOW)
+        assert one.get_grant(grant.key, "code") == grant
+        assert one.issue(grant, [], NOW)
+
+    @spec("rfc8628", "3.3")
+    def test_a_device_code(self, pair: tuple[Store, Store]) -> None:
+        one, other = map(_devices, pair)
+        device = filed(pair[0], new_device())
+        assert pair[1].get_grant(device.key, "device_code") is None
+        assert other.find_device(device.user_code_key) is None
+        assert not other.decide(device, new_authorization(), NOW)
+        assert not other.poll(device, NOW, 5)
+        assert one.find_device(device.user_code_key) == device
+
+    @spec("rfc6749", "6")
+    def test_a_token(self, pair: tuple[Store, Store]) -> None:
+        one, other = pair
+        token = filed(one, new_token())
+        assert other.get_access(token.access.key) is None
+        assert other.get_refresh(token.refresh_key) is None
+        for leeway in (0, 30):
+            assert refreshed(other, token, NOW, leeway) is None
+        child = refreshed(one, token, NOW, 30)
+        assert child is not None
+        assert refreshed(other, token, NOW, 30) is None
+        assert one.get_access(child.access.key) == child.access
+        assert other.get_access(child.access.key) is None
+
+    def test_a_known_key(self, pair: tuple[Store, Store]) -> None:
+        one, other = (collect(store).imports or pytest.skip("the store imports nothing") for store in pair)
+        token = filed(pair[0], new_token())
+        assert one.find_known([token.access.key]) == {token.access.key}
+        assert other.find_known([token.access.key, token.refresh_key]) == set()
+
+    @spec("rfc7009", "2.1")
+    def test_a_revocation(self, pair: tuple[Store, Store]) -> None:
+        """The same IDs at two issuers are those of two authorizations."""
+        one, other = pair
+        owner = new_authorization(consent_id="consent")
+        grants = [filed(store, new_grant(owner)) for store in pair]
+        tokens = [filed(store, new_token(owner)) for store in pair]
+        for revoked_id in (owner.id, owner.client_id, "consent", values.text(tokens[1].access.key)):
+            one.revoke(revoked_id, FAR)
+        assert one.revoked(owner.id, owner.client_id)
+        assert not other.revoked(owner.id, owner.client_id, "consent", user=("user", owner.id))
+        assert one.get_grant(grants[0].key, "code") is None
+        assert one.get_access(tokens[0].access.key) is None
+        assert other.get_grant(grants[1].key, "code") == grants[1]
+        assert other.get_access(tokens[1].access.key) == tokens[1].access
+        assert other.get_refresh(tokens[1].refresh_key) == tokens[1]
+
+    @spec("rfc7009", "2.1")
+    def test_the_revocation_of_a_user(self, pair: tuple[Store, Store]) -> None:
+        one, other = pair
+        consents = [_consents(store) for store in pair]
+        owner, consent = new_authorization(), new_consent()
+        tokens = [filed(store, new_token(owner)) for store in pair]
+        grants = [filed(store, new_grant(owner)) for store in pair]
+        for store in consents:
+            assert store.set_consent(consent, None)
+        one.revoke_user("user", TestUsers.LAST, FAR)
+        assert one.get_access(tokens[0].access.key) is None
+        assert consents[0].get_consent("user", "client") is None
+        assert other.get_access(tokens[1].access.key) == tokens[1].access
+        assert other.get_grant(grants[1].key, "code") == grants[1]
+        assert consents[1].get_consent("user", "client") == consent
+        assert not other.revoked(user=("user", owner.id))
+
+    def test_a_consent(self, pair: tuple[Store, Store]) -> None:
+        one, other = map(_consents, pair)
+        consent, namesake = new_consent(), new_consent(scope=("write",))
+        assert one.set_consent(consent, None)
+        assert other.get_consent("user", "client") is None
+        assert list(other.list_consents("user")) == []
+        assert not other.set_consent(replace(consent, scope=("more",)), consent)
+        assert not other.delete_consent("user", "client", FAR)
+        assert other.set_consent(namesake, None)
+        other.use_consent("user", "client", NOW + 9)
+        assert one.get_consent("user", "client") == consent
+        assert one.delete_consent("user", "client", FAR)
+        assert other.get_consent("user", "client") == replace(namesake, used_at=NOW + 9)
+
+    def test_consents_of_a_deleted_client(self, pair: tuple[Store, Store]) -> None:
+        consent = new_consent()
+        for store in pair:
+            assert _consents(store).set_consent(consent, None)
+        pair[0].delete_client("client", FAR)
+        assert _consents(pair[0]).get_consent("user", "client") is None
+        assert _consents(pair[1]).get_consent("user", "client") == consent
+
+    def test_a_counter_and_a_remembered_key(self, pair: tuple[Store, Store]) -> None:
+        one, other = pair
+        assert [store.count(b"key", FAR) for store in (one, one, other)] == [1, 2, 1]
+        assert [store.remember(b"seen", FAR) for store in (one, other, one, other)] == [True, True, False, False]
+
+    def test_a_signing_key(self, pair: tuple[Store, Store]) -> None:
+        one, other = map(_keys, pair)
+        key = new_signing_key()
+        assert one.add_key(key)
+        assert other.list_keys() == []
+        assert not other.delete_key(key)
+        assert not other.change_key(replace(key, retires_at=NOW), key)
+        assert other.add_key(new_signing_key())
+        assert one.list_keys() == [key]
+
+    def test_a_session(self, pair: tuple[Store, Store]) -> None:
+        one, other = map(_sessions, pair)
+        session = new_session()
+        one.add_session(session)
+        one.add_session_client(session.id, "client")
+        assert other.get_session(session.id) is None
+        assert other.list_sessions("user") == []
+        assert other.list_session_clients(session.id) == []
+        assert not other.end_session(session.id, NOW)
+        other.add_session(replace(session, user_id="namesake"))
+        assert one.get_session(session.id) == session
+
+    def test_purge_is_of_all_issuers(self, store: Store, pair: tuple[Store, Store]) -> None:
+        """The expired rows of each go, from any of the stores, and the namesakes that live stay."""
+        one, other = pair
+        for number, view in enumerate(pair):
+            view.revoke("id", NOW + number)
+            view.revoke_user("user", TestUsers.LAST, NOW + number)
+            _registration(view).add_client(new_client(client_id="same", expires_at=NOW + number))
+            _sessions(view).add_session(new_session(id="same", expires_at=NOW + number))
+            _sessions(view).add_session_client("same", "client")
+            _keys(view).add_key(new_signing_key(expires_at=NOW + number))
+            filed(view, new_token(now=NOW - 10**8 if number == 0 else NOW))
+        assert store.purgeable(NOW) == other.purgeable(NOW) == 6
+        assert sum(other.purge(NOW)) == 6
+        assert one.purgeable(NOW) == 0
+        assert not one.revoked("id", user=("user", values.new_family(NOW - 1)))
+        assert other.revoked("id")
+        assert other.revoked(user=("user", values.new_family(NOW - 1)))
+        assert (one.get_client("same"), other.get_client("same") is None) == (None, False)
+        assert (_sessions(one).get_session("same"), _keys(one).list_keys()) == (None, [])
+        assert _sessions(one).list_session_clients("same") == []
+        assert _sessions(other).list_session_clients("same") == ["client"]
+        assert len(_keys(other).list_keys()) == 1
+
+    def test_many_of_each_are_purged(self, pair: tuple[Store, Store]) -> None:
+        """More than two batches, with those that live between."""
+        one, other = pair
+        for number in range(350):
+            for view in (one, other):
+                view.revoke(f"id-{number}", NOW if number % 2 else NOW + 1)
+        assert one.purgeable(NOW) == 350
+        assert sum(one.purge(NOW)) == 350
+        for view in (one, other):
+            assert [view.revoked(f"id-{number}") for number in range(350)] == [number % 2 == 0 for number in range(350)]
+
+
 class TestPurge:
-    """What has expired goes; what has not stays."""
+    """Expired rows are deleted; all others stay."""
 
     def test_an_empty_store_has_nothing_to_purge(self, store: Store) -> None:
         assert store.purgeable(EVERYTHING) == 0
@@ -1304,7 +1731,7 @@ class TestPurge:
 
 
 class StoreContract:
-    """What every store does. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
+    """The tests for every store. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
 
     The fixture returns an empty store of yours, for each test::
 
@@ -1317,6 +1744,7 @@ class StoreContract:
     TestClients = TestClients
     TestRegistration = TestRegistration
     TestOrigins = TestOrigins
+    TestContext = TestContext
     TestGrants = TestGrants
     TestTokens = TestTokens
     TestRevocation = TestRevocation
@@ -1326,4 +1754,9 @@ class StoreContract:
     TestCounters = TestCounters
     TestConsents = TestConsents
     TestDevices = TestDevices
+    TestReplayMemory = TestReplayMemory
+    TestKeys = TestKeys
+    TestSessions = TestSessions
+    TestIssuers = TestIssuers
     TestPurge = TestPurge
+    TestRaces = TestRaces

@@ -1,31 +1,32 @@
-"""Records for the tests of stores, each with fields of the test's own."""
+"""Records for the tests of stores, each with the fields that a test names."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, get_type_hints
 
 from .. import values
-from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Token
+from ..context import Context
+from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Session, SigningKey, Token
 from ..stores.base import Store
 
 NOW = 1_800_000_000
-"""The time at which things happen, unless a test says otherwise."""
+"""The time of a test, unless it uses another."""
 
 FAR = NOW + 10_000_000
-"""When a mark may be forgotten."""
+"""When a revocation may be purged."""
 
 _numbers = count(1)
 
 
 def new_key(now: int = NOW) -> bytes:
-    """A key that was not there before."""
+    """Return a new key."""
     return values.key(values.new("oat", values.stamp(now)))
 
 
 def new_client(**fields: Any) -> Client:
-    """A client with everything set."""
+    """Return a client with a value for every field."""
     standard: dict[str, Any] = {
         "client_id": f"client-{next(_numbers)}",
         "name": "Café ☕",
@@ -45,18 +46,18 @@ def new_client(**fields: Any) -> Client:
         "owner_id": "ada",
         "registration_key": new_key(),
         "expires_at": NOW + 86400,
-        "withheld": {"scope": ("admin",), "grant_types": ("password",)},
+        "denied": {"scope": ("admin",), "grant_types": ("password",)},
     }
     return Client(**standard | fields)
 
 
 def new_spa(*redirect_uris: str, **fields: Any) -> Client:
-    """A public client, which has pages."""
+    """Return a public client with redirect URIs on pages."""
     return new_client(**{"auth_method": "none", "secret": None, "redirect_uris": redirect_uris} | fields)
 
 
 def new_authorization(**fields: Any) -> Authorization:
-    """An authorization, which is a family of its own."""
+    """Return an authorization of a new family."""
     standard: dict[str, Any] = {
         "id": values.new_family(NOW),
         "client_id": "client",
@@ -66,8 +67,20 @@ def new_authorization(**fields: Any) -> Authorization:
     return Authorization(**standard | fields)
 
 
+def new_context(*names: str) -> Context:
+    """Return a context whose named fields have a value made for their type."""
+    kinds = get_type_hints(Context)
+    return Context(**{name: _sample(str(kinds[name])) for name in names})
+
+
+def _sample(kind: str) -> Any:
+    """Return a value of a type hint that JSON must not change."""
+    samples = {"tuple[": ("https://a.example/é", "b"), "Mapping[": {"é☕": [1, {"a": None}]}, "int": NOW, "bool": True}
+    return next((value for part, value in samples.items() if part in kind), "text é☕")
+
+
 def new_grant(authorization: Authorization | None = None, **fields: Any) -> Grant:
-    """A code."""
+    """Return an authorization code."""
     standard: dict[str, Any] = {
         "key": new_key(),
         "kind": "code",
@@ -78,7 +91,7 @@ def new_grant(authorization: Authorization | None = None, **fields: Any) -> Gran
 
 
 def new_device(**fields: Any) -> Grant:
-    """A device code that nobody has decided about."""
+    """Return a device code that awaits a decision."""
     standard: dict[str, Any] = {
         "key": new_key(),
         "kind": "device_code",
@@ -99,7 +112,7 @@ def new_token(
     confirmation: Claims | None = None,
     **fields: Any,
 ) -> Token:
-    """A bearer token with a refresh token; a child of ``parent`` if there is one."""
+    """Return a bearer token with a refresh token; a child of ``parent`` if it is given."""
     if parent is not None:
         authorization = parent.authorization
         fields["parent"] = parent.access.key
@@ -113,17 +126,17 @@ def new_token(
         type="Bearer",
         issued_at=now,
         expires_at=now + 3600,
-        claims=owner.claims,
+        context=owner.context,
         confirmation=confirmation,
         consent_id=owner.consent_id,
-        audience=owner.resource,
+        audience=owner.context.resource,
     )
     standard: dict[str, Any] = {"refresh_key": new_key(now), "refresh_expires_at": now + 86400 * 30}
     return Token(access=access, authorization=owner, **standard | fields)
 
 
 def new_consent(**fields: Any) -> Consent:
-    """What a user let a client have."""
+    """Return the consent of a user."""
     standard: dict[str, Any] = {
         "id": values.new_family(NOW),
         "user_id": "user",
@@ -136,18 +149,43 @@ def new_consent(**fields: Any) -> Consent:
     return Consent(**standard | fields)
 
 
+def new_signing_key(**fields: Any) -> SigningKey:
+    """Return the first key of an algorithm."""
+    standard: dict[str, Any] = {
+        "id": f"key-{next(_numbers)}",
+        "algorithm": "RS256",
+        "number": 1,
+        "encrypted": b"\x00\xff encrypted",
+        "created_at": NOW,
+        "activates_at": NOW + 3600,
+    }
+    return SigningKey(**standard | fields)
+
+
+def new_session(**fields: Any) -> Session:
+    """Return a session that has not ended."""
+    standard: dict[str, Any] = {
+        "id": f"session-{next(_numbers)}",
+        "user_id": "user",
+        "auth_time": NOW - 60,
+        "created_at": NOW,
+        "expires_at": NOW + 86400,
+    }
+    return Session(**standard | fields)
+
+
 def filed(store: Store, record: Any, now: int = NOW) -> Any:
-    """File a record, and return it."""
+    """Save a record in a store, and return it."""
     assert store.issue(None, [record], now)
     return record
 
 
 def refreshed(store: Store, parent: Token, now: int = NOW, leeway: int = 0) -> Token | None:
-    """The child that a refresh gives, None where the refresh token was spent."""
+    """Return the child of a refresh, or None if the refresh token was spent before."""
     child = new_token(parent=parent, now=now)
     return child if store.issue(parent, [child], now, leeway) else None
 
 
 def spent(record: Any, now: int = NOW) -> Any:
-    """The record as it is once it was spent."""
+    """Return a record after it was spent."""
     return replace(record, used_at=now)

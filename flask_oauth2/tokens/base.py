@@ -9,6 +9,7 @@ from typing import Any
 from .. import addresses, scopes, values
 from ..checks import resource as resource_check
 from ..checks import scope as scope_check
+from ..context import EMPTY, Context
 from ..messages import Params, Request
 from ..records import Authorization, Claims, Client, Grant, Token, identify
 from ..scopes import Scope
@@ -57,8 +58,7 @@ class TokenRequest:
             client_id=self.client.client_id,
             user_id=None if user_id is ITSELF else identify(user_id),
             scope=allowed,
-            claims=claims or {},
-            resource=resource,
+            context=Context(claims=claims or {}, resource=resource) if claims or resource else EMPTY,
         )
 
 

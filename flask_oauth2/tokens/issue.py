@@ -108,8 +108,8 @@ def _complete(
 
 def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
     """What is given of a scope that was granted before: nothing that the operator has taken from the client since."""
-    withheld = client.withheld.get("scope", ())
-    left = tuple(word for word in scope if word not in withheld)
+    denied = client.denied.get("scope", ())
+    left = tuple(word for word in scope if word not in denied)
     if scope and not left and spend.used_at is None:  # what is spent goes on, as its replay ends the family
         raise InvalidScope(
             "all of the scope was taken from the client",
@@ -140,12 +140,12 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     if grant.lifetime is not None:
         lifetime = min(grant.lifetime, lifetime)
     scope = authorization.scope if grant.scope is None else grant.scope
-    audience, resource = authorization.resource, None
+    audience, resource = authorization.context.resource, None
     if server.described:
         resources = addresses.find_resources(server, request.request.mount)
         audience, scope = resource_check.choose(request.form, authorization, scope, resources)
         resource = resources.named(audience[0]) if audience else None
-    if client.withheld and grant.spend is not None:
+    if client.denied and grant.spend is not None:
         scope = _left(scope, client, grant.spend)
     name = grant.format or client.token_format or settings.access_token_format
     reference, timestamp = offer.reference_formats.get(name), int(request.now * 1000).to_bytes(6, "big")
@@ -165,7 +165,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         type=proof.token_type,
         issued_at=issued_at,
         expires_at=issued_at + lifetime,
-        claims=authorization.claims,
+        context=authorization.context,
         confirmation=proof.confirmation,
         consent_id=authorization.consent_id,
         audience=audience,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import values
 from ..records import AccessToken, Token
 from ..server import AuthorizationServer
-from ..stores.base import Store, find_import
+from ..stores.base import Store
 from ..stores.replica import TokenReader
 
 
@@ -73,7 +73,7 @@ def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple
     key = values.find_key(value, prefixes[kind])
     if key is None:
         return f"a value that was cut or altered: the {what} is longer, or another", "let the client store values whole"
-    tokens = find_import(server.own_store) if kind == "refresh_token" else None
+    tokens = server.stores.imports if kind == "refresh_token" else None
     if tokens is not None and key in tokens.find_known([key]):
         return f"a {what} that was revoked, or is too old", "let the user authorize the client again"
     return (

@@ -136,7 +136,7 @@ def test_clients_of_the_applications_own(new_patient: NewPatient) -> None:
 def test_a_store_that_cannot_list(new_patient: NewPatient) -> None:
     class Closed(Forgetful):
         def __getattr__(self, name: str) -> Any:
-            if name in ("list_clients", "examine"):
+            if name in ("list_clients", "check_health"):
                 raise AttributeError(name)
             return super().__getattr__(name)
 

@@ -93,7 +93,8 @@ def test_tables_that_are_missing(new_patient: NewPatient, tmp_path: Path) -> Non
     assert finding.level == "error"
     assert finding.what == (
         "the database lacks the tables oauth2_client, oauth2_grant, oauth2_token, oauth2_revocation, oauth2_consent, "
-        "oauth2_counter, oauth2_origin, oauth2_user_revocation: run your migrations (flask db migrate, flask db "
+        "oauth2_counter, oauth2_origin, oauth2_user_revocation, oauth2_signing_key, oauth2_session, "
+        "oauth2_session_client: run your migrations (flask db migrate, flask db "
         "upgrade) or create them with provider.create_tables() (flask oauth2 create-tables)"
     )
 
@@ -164,7 +165,8 @@ def test_a_table_that_postgresql_has_never_looked_at(of_postgresql: Patient) -> 
     execute(
         patient,
         "ALTER TABLE oauth2_counter SET (autovacuum_enabled = false)",
-        "INSERT INTO oauth2_counter SELECT decode(md5(n::text), 'hex'), 1, 4000000000 FROM generate_series(1, 10050) n",
+        "INSERT INTO oauth2_counter SELECT '', decode(md5(n::text), 'hex'), 1, 4000000000 "
+        "FROM generate_series(1, 10050) n",
         "SELECT pg_stat_force_next_flush()",
     )
     patient.store.engine.dispose()
@@ -183,7 +185,7 @@ def test_rows_that_nobody_takes_away(patient: Patient) -> None:
     patient.store.issue(None, [new_token(now=now - 40 * DAY, refresh_expires_at=now - 9 * DAY)], now)
     (finding,) = patient.found("storage.examination")
     assert finding.level == "warning"
-    assert "issued 40 days ago and ended 9 days ago" in finding.what
+    assert "issued 40 days ago and expired 9 days ago" in finding.what
     for _ in patient.store.purge(now):
         pass
     assert patient.diagnose() == []

@@ -24,7 +24,7 @@ from flask_oauth2.clients.registration import OPEN_GRANTS
 from flask_oauth2.records import Grant
 from flask_oauth2.resources import Resource
 from flask_oauth2.settings import Settings
-from flask_oauth2.stores.base import find_listing, find_registration
+from flask_oauth2.stores.base import collect
 from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
 from oauth_site import CALLBACK, NOW, Site, Statements, make_site
 
@@ -92,7 +92,7 @@ def refused(site: Site, metadata: Any, error: str = "invalid_client_metadata", *
 
 
 def clients(site: Site) -> list[Any]:
-    listing = find_listing(site.store)
+    listing = collect(site.store).listing
     assert listing is not None
     return list(listing.list_clients())
 
@@ -168,7 +168,7 @@ class TestOff:
     def test_nothing_is_added_behind_its_back(self) -> None:
         for callbacks, is_found in ((Callbacks(clientgetter=lambda client_id: None), False), (Callbacks(), True)):
             store = CallbackStore(MemoryStore(), callbacks, lambda found, client_id: None, lambda mark, now: None)
-            assert (find_registration(store) is not None) is is_found
+            assert (collect(store).registration is not None) is is_found
 
     def test_a_protected_mcp_server_wants_it(self, new_site: Callable[..., Site]) -> None:
         site = new_site()

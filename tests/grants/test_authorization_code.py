@@ -170,6 +170,6 @@ def test_no_refresh_token_without_the_grant(site: Site, secret: str) -> None:
 
 def test_a_code_gives_nothing_that_the_operator_has_taken_since(site: Site, secret: str) -> None:
     code, other = (site.authorize(scope=scope)["code"] for scope in ("profile mail", "mail"))
-    site.change_client(scope=("profile",), withheld={"scope": ("mail",)})
+    site.change_client(scope=("profile",), denied={"scope": ("mail",)})
     assert site.redeem(code, ("web", secret)).get_json()["scope"] == "profile"
     assert refusal(site.redeem(other, ("web", secret))) == (400, "invalid_scope")

@@ -296,5 +296,5 @@ def test_a_code_that_ends_between_two_readings_is_one_that_came_too_soon(site: S
 def test_a_device_gets_nothing_that_the_operator_has_taken_since(site: Site) -> None:
     device = Device(site, scope="profile mail")
     Person(site).decide(device.user_code)
-    site.change_client("tv", scope=("profile",), withheld={"scope": ("mail",)})
+    site.change_client("tv", scope=("profile",), denied={"scope": ("mail",)})
     assert device.poll().get_json()["scope"] == "profile"

@@ -28,6 +28,7 @@ from flask_oauth2 import (
     Token,
     TokenGrant,
     TokenRequest,
+    current_token,
     values,
 )
 from oauth_site import CALLBACK, NOW, VERIFIER, Site, answer_of
@@ -59,6 +60,29 @@ def test_an_extension_grant(site: Site) -> None:
         answer = ask(site, **form)
         assert (answer.status_code, answer.get_json()["error"]) == (400, code)
     assert ask(site, api_key="k1", scope="unknown").get_json()["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize("token_format", ["opaque", "signed"])
+def test_a_view_that_changes_the_claims_changes_no_other_request(site: Site, token_format: str) -> None:
+    @site.provider.grant_type("urn:example:api-key")
+    def api_key(request: TokenRequest) -> Issue:
+        return Issue(request.authorization(user_id="ada", claims={"tenants": [7]}), format=token_format)
+
+    seen = []
+
+    @site.app.get("/changing")
+    @site.provider.require_oauth()
+    def view() -> str:
+        claims: Any = current_token.claims
+        seen.append(str(claims))
+        claims["tenants"].append(8)
+        claims["admin"] = True
+        return ""
+
+    tokens = ask(site).get_json()
+    for _ in range(2):
+        assert site.call(tokens["access_token"], "/changing").status_code == 200
+    assert seen == ["{'tenants': [7]}"] * 2
 
 
 def test_a_client_needs_the_grant(site: Site) -> None:

@@ -15,7 +15,7 @@ from flask_oauth2.cli import importing
 from flask_oauth2.importing import FlaskOAuthlib
 from flask_oauth2.importing.run import Options
 from flask_oauth2.importing.transfer import Transfer
-from flask_oauth2.stores.sqlalchemy.foreign import BATCH, ForeignDatabase
+from flask_oauth2.stores.sqlalchemy.foreign_tables import BATCH, ForeignDatabase
 from oauth_site import CALLBACK, Site
 
 Import = Callable[..., Any]

@@ -249,7 +249,9 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         yield MemoryStore()
     elif request.param == "callbacks":
         memory = MemoryStore()
-        yield CallbackStore(memory, faithful_callbacks(), read_client, lambda mark, now: memory.revoke(mark, 10**12))
+        yield CallbackStore(
+            memory, faithful_callbacks(), read_client, lambda store, family, now: store.revoke(family, 10**12)
+        )
     elif request.param == "redis-memory":
         store = RedisStore(MemoryStore(), request.getfixturevalue("redis_url"))
         yield store

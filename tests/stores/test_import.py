@@ -8,14 +8,14 @@ from importing.tables import SECRET, Mixed, Old, User, fill, mixed_client, mixed
 from sqlalchemy import create_engine, text
 
 from flask_oauth2 import values
-from flask_oauth2.stores.base import Store, find_import
+from flask_oauth2.stores.base import Store, collect
 from flask_oauth2.testing.samples import FAR, filed, new_grant, new_key, new_token
 from oauth_site import make_site
 
 
 def test_the_keys_of_all_tokens_are_known(store: Store) -> None:
     """Whatever became of them, so that none is filed again."""
-    importing = find_import(store)
+    importing = collect(store).imports
     assert importing is not None
     tokens = [filed(store, new_token()) for _ in range(30)]
     alone = filed(store, new_token(refresh_key=None, refresh_expires_at=None))

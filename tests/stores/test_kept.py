@@ -143,8 +143,8 @@ def test_an_interrupt_in_a_transaction_leaves_nothing_behind(store: SQLAlchemySt
     statements = store._sql
     with pytest.raises(KeyboardInterrupt):
         store._database.run(
-            Step(statements.set_mark, {"mark": "half", "expires_at": FAR}),
-            Step(statements.set_mark, Interrupted(mark="other", expires_at=FAR)),
+            Step(statements.revoke, {"revoked_id": "half", "expires_at": FAR, "issuer_id": ""}),
+            Step(statements.revoke, Interrupted(revoked_id="other", expires_at=FAR, issuer_id="")),
         )
     assert not store.revoked("half")
     assert filed(store, token)

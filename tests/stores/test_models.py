@@ -71,7 +71,7 @@ def test_models_of_a_declarative_base(base: Any, engine: sa.Engine) -> None:
     with Session(engine) as session:
         found: Any = session.scalars(sa.select(models["OAuth2Client"])).one()
         assert (found.client_id, found.grant_types) == (client.client_id, list(client.grant_types))
-        assert (found.withheld["scope"], found.pkce_required) == (["admin"], False)
+        assert (found.denied["scope"], found.pkce_required) == (["admin"], False)
 
 
 @pytest.mark.parametrize("kind", [Identified, Named])

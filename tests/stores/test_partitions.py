@@ -103,7 +103,7 @@ class TestContract(StoreContract):
     def store(self, kept: SQLAlchemyStore) -> Iterator[SQLAlchemyStore]:
         before = names(kept)
         assert len(before) == 3
-        assert kept._by_time
+        assert kept._layout.by_time
         yield kept
         for table in kept.tables:
             with kept.engine.begin() as connection:
@@ -114,16 +114,16 @@ class TestContract(StoreContract):
 
 def test_what_the_doctor_sees_of_its_indexes(whole: SQLAlchemyStore, store: SQLAlchemyStore) -> None:
     is_postgresql = store.engine.dialect.name == "postgresql"
-    assert list(store.examine(NOW)) == []
+    assert list(store.check_health(NOW)) == []
     for table in ("oauth2_token", "oauth2_client"):
         name = "parent" if table == "oauth2_token" else "owner_id"
         execute(store, f"DROP INDEX ix_{table}_{name}" + ("" if is_postgresql else f" ON {table}"))
-    client, token = store.examine(NOW)
+    client, token = store.check_health(NOW)
     assert client.what.startswith("the index of owner_id of the table oauth2_client is missing")
     assert token.what.startswith("the index of parent of the table oauth2_token is missing")
     assert "partitions" in token.cure
     execute(store, client.cure.replace(" CONCURRENTLY", ""))
-    assert list(store.examine(NOW)) == [token]
+    assert list(store.check_health(NOW)) == [token]
 
 
 class TestRecipe:
@@ -224,16 +224,16 @@ class TestLookUps:
 
     def test_by_key_one_partition_is_touched(self, store: SQLAlchemyStore) -> None:
         token = filed(store, new_token(now=FIRST_END + 5))
-        sql, plain = store._by_time, store._sql
+        sql, plain = store._layout.by_time, store._sql
         assert sql is not None
-        key = {"key": token.access.key, "issued_at": token.access.issued_at}
-        mark, now = {"mark": values.text(token.access.key)}, {"now": NOW}
-        refresh = {"key": token.refresh_key, "issued_at": token.access.issued_at}
+        key = {"key": token.access.key, "issued_at": token.access.issued_at, "issuer_id": ""}
+        mark, now = {"token_id": values.text(token.access.key)}, {"now": NOW}
+        refresh = {"key": token.refresh_key, "issued_at": token.access.issued_at, "issuer_id": ""}
         only = {names(store)[1]}
         assert touched(store, sql.get_access, key | mark) == only
         assert touched(store, sql.get_refresh, refresh) == only
         assert touched(store, sql.spend_token, key | now) == only
-        assert touched(store, sql.expired[0][1][2], key | now) == only
+        assert touched(store, sql.expired[0].deletions[0], key | now) == only
         assert touched(store, plain.get_access, key | mark) == set(names(store))
 
     def test_requests_ask_for_that_partition(self, store: SQLAlchemyStore) -> None:
@@ -247,7 +247,7 @@ class TestLookUps:
         store.get_refresh(token.refresh_key)
         assert refreshed(store, token)
         assert refreshed(store, token, NOW, 30)
-        sql = store._by_time
+        sql = store._layout.by_time
         assert sql is not None
         assert {sql.get_access, sql.get_refresh, sql.spend_token, sql.add_sibling} < set(sent)
         assert len(sent) == 2 + 2 + 4
@@ -272,14 +272,14 @@ class TestLookUps:
     def test_a_store_that_nobody_checked_looks_by_itself(self, store: SQLAlchemyStore) -> None:
         token = filed(store, new_token())
         attached = SQLAlchemyStore.attach(store.engine.url.render_as_string(hide_password=False))
-        assert attached._by_time is None
+        assert attached._layout.by_time is None
         assert attached.get_access(token.access.key) == token.access
-        assert attached._by_time is not None
+        assert attached._layout.by_time is not None
         attached.engine.dispose()
 
     def test_a_whole_flow(self, store: SQLAlchemyStore, tmp_path: Path) -> None:
         site = make_site(tmp_path, OAUTH2_DATABASE_URI=store.engine.url.render_as_string(hide_password=False))
-        assert site.store._by_time is not None
+        assert site.store._layout.by_time is not None
         secret = site.add_client()
         tokens = site.tokens(secret)
         assert site.is_alive(tokens["access_token"])
@@ -302,9 +302,9 @@ class TestPurge:
         assert sum(store.purge(FIRST_END)) == 0
         assert [span.until for span in parts(store)] == ends
         token = filed(store, new_token(now=FIRST_END + 2 * DAY + 5))
-        assert store._by_time is not None
-        key = {"key": token.access.key, "issued_at": token.access.issued_at, "mark": ""}
-        assert touched(store, store._by_time.get_access, key) == {names(store)[3]}
+        assert store._layout.by_time is not None
+        key = {"key": token.access.key, "issued_at": token.access.issued_at, "token_id": "", "issuer_id": ""}
+        assert touched(store, store._layout.by_time.get_access, key) == {names(store)[3]}
         assert store.get_refresh(token.refresh_key) == token
 
     def test_after_a_long_time_without_a_purge(self, store: SQLAlchemyStore) -> None:

@@ -32,11 +32,7 @@ from flask_oauth2.stores.base import (
     OriginStore,
     RegistrationStore,
     Store,
-    find_consents,
-    find_devices,
-    find_listing,
-    find_origins,
-    find_registration,
+    collect,
 )
 from flask_oauth2.testing.samples import (
     NOW,
@@ -276,7 +272,7 @@ def test_eight_that_write_and_purge_at_once_wait_for_one_another(race: Race) -> 
 
 
 def test_what_many_allow_at_once_is_all_kept_and_ends_as_one(race: Race) -> None:
-    consents = find_consents(race.store)
+    consents = collect(race.store).consents
     assert consents is not None
     keys = race.run([(allow, f"word-{number}") for number in range(MANY)])
     consent = consents.get_consent("user", "client")
@@ -289,7 +285,7 @@ def test_what_many_allow_at_once_is_all_kept_and_ends_as_one(race: Race) -> None
 
 @pytest.mark.spec("rfc6819", "5.1.3")
 def test_what_is_taken_back_beside_it_leaves_no_token_that_cannot_be_ended(race: Race) -> None:
-    consents = find_consents(race.store)
+    consents = collect(race.store).consents
     assert consents is not None
     competitors = [(allow, f"word-{number}") for number in range(MANY // 2)] + [(withdraw,)] * (MANY // 2)
     keys = race.run(competitors)[: MANY // 2]
@@ -333,7 +329,7 @@ def test_of_many_decisions_about_a_device_one_stands(race: Race) -> None:
 def test_of_many_polls_of_an_approved_device_one_wins_and_the_losers_take_nothing_from_it(race: Race) -> None:
     client, value, device = add_device(race.store)
     owner = new_authorization(client_id=client.client_id, scope=("read",))
-    devices = find_devices(race.store)
+    devices = collect(race.store).devices
     assert devices is not None
     assert devices.decide(device, owner, NOW)
 
@@ -381,7 +377,7 @@ def test_of_many_devices_with_one_user_code_one_is_filed(race: Race) -> None:
     answers = race.run([(file_device, user_code_key)] * MANY)
 
     (key,) = filter(None, answers)
-    devices = find_devices(race.store)
+    devices = collect(race.store).devices
     assert devices is not None
     found = devices.find_device(user_code_key)
     assert found is not None
@@ -389,7 +385,7 @@ def test_of_many_devices_with_one_user_code_one_is_filed(race: Race) -> None:
 
 
 def registration_of(store: Store) -> RegistrationStore:
-    registration = find_registration(store)
+    registration = collect(store).registration
     assert registration is not None
     return registration
 
@@ -404,7 +400,7 @@ def test_of_many_that_register_one_id_at_once_one_is_added(race: Race) -> None:
 
 
 def origins_of(store: Store) -> OriginStore:
-    origins = find_origins(store)
+    origins = collect(store).origins
     assert origins is not None
     return origins
 
@@ -458,7 +454,7 @@ def test_a_change_beside_a_deletion_brings_nothing_back(race: Race) -> None:
 @pytest.mark.spec("rfc7591", "5")
 def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(race: Race) -> None:
     """Each client is kept and stays, or is gone with its consents and its page and cannot be kept."""
-    registration, consents = registration_of(race.store), find_consents(race.store)
+    registration, consents = registration_of(race.store), collect(race.store).consents
     assert consents is not None
     clients = [new_spa(f"https://page-{number}.example/", expires_at=NOW - number) for number in range(60)]
     for client in clients:
@@ -481,7 +477,7 @@ METADATA = {"redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_metho
 
 
 def clients_of(store: Store) -> list[Client]:
-    listing = find_listing(store)
+    listing = collect(store).listing
     assert listing is not None
     return list(listing.list_clients())
 

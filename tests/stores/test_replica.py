@@ -265,12 +265,12 @@ def test_a_purge_between_two_questions_is_no_lag(tmp_path: Path) -> None:
     primary, replica = (SQLAlchemyStore.open(f"sqlite:///{tmp_path / name}.sqlite") for name in ("one", "two"))
     filed(primary, new_token())
     late = NOW + 10**8
-    assert len(list(primary.examine_copy(replica, late))) == 1
+    assert len(list(primary.check_replica(replica, late))) == 1
 
     @sa.event.listens_for(replica.engine, "before_cursor_execute")
     def purge(*_: Any) -> None:
         list(primary.purge(late))
 
-    assert list(primary.examine_copy(replica, late)) == []
+    assert list(primary.check_replica(replica, late)) == []
     for store in (primary, replica):
         store.engine.dispose()

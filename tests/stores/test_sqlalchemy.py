@@ -26,7 +26,7 @@ from stores.workers import PATIENCE, in_processes
 from stores.workers import open_store as opens
 
 from flask_oauth2 import ConfigurationError, TemporarilyUnavailable, Token
-from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map_tables, schema
+from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map_tables, schema, steps
 from flask_oauth2.testing.samples import (
     FAR,
     NOW,
@@ -121,19 +121,19 @@ class TestSchema:
             return list(connection.scalars(sa.text("SELECT version FROM oauth2_schema")))
 
     def test_an_empty_database_gets_the_newest(self, lasting: SQLAlchemyStore) -> None:
-        assert self.versions(lasting) == [len(schema.STEPS)]
+        assert self.versions(lasting) == [len(steps.STEPS)]
         lasting.check()
 
     def test_to_open_it_again_changes_nothing(self, url: str, open_store: OpenStore) -> None:
         token = filed(open_store(url), new_token())
         again = open_store(url)
-        assert self.versions(again) == [len(schema.STEPS)]
+        assert self.versions(again) == [len(steps.STEPS)]
         assert again.get_access(token.access.key) == token.access
 
     def test_many_processes_that_open_it_at_once_make_it_once(self, url: str, open_store: OpenStore) -> None:
         in_processes([(opens, url)] * 8)
         store = open_store(url)
-        assert self.versions(store) == [len(schema.STEPS)]
+        assert self.versions(store) == [len(steps.STEPS)]
         store.check()
 
     def test_a_newer_one_is_refused(self, url: str, open_store: OpenStore) -> None:
@@ -152,13 +152,13 @@ class TestSchema:
             for statement in (
                 "ALTER TABLE oauth2_token DROP COLUMN siblings",
                 "ALTER TABLE oauth2_token DROP COLUMN audience",
-                "ALTER TABLE oauth2_client DROP COLUMN withheld",
+                "ALTER TABLE oauth2_client DROP COLUMN denied",
                 "DROP TABLE oauth2_origin",
             ):
                 connection.execute(sa.text(statement))
         store.engine.dispose()
         lacks = (
-            r"lacks the table oauth2_origin and the column withheld of oauth2_client and "
+            r"lacks the table oauth2_origin and the column denied of oauth2_client and "
             r"the columns audience, siblings of oauth2_token: .*Back it up and run: (.*)"
         )
         with pytest.raises(ConfigurationError, match=lacks) as caught:
@@ -178,10 +178,10 @@ class TestSchema:
         def add_note(connection: sa.Connection) -> None:
             connection.execute(sa.text("ALTER TABLE oauth2_client ADD COLUMN note VARCHAR(9)"))
 
-        monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, add_note))
+        monkeypatch.setattr(steps, "STEPS", (*steps.STEPS, add_note))
         for _ in range(2):
             store = open_store(url)
-            assert max(self.versions(store)) == len(schema.STEPS)
+            assert max(self.versions(store)) == len(steps.STEPS)
             columns = {column["name"] for column in sa.inspect(store.engine).get_columns("oauth2_client")}
             assert "note" in columns
             assert store.get_access(before.access.key) == before.access
@@ -195,8 +195,8 @@ class TestSchema:
             connection.execute(sa.text("ALTER TABLE oauth2_client ADD COLUMN note VARCHAR(9)"))
             raise ZeroDivisionError
 
-        known = len(schema.STEPS)
-        monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, fail))
+        known = len(steps.STEPS)
+        monkeypatch.setattr(steps, "STEPS", (*steps.STEPS, fail))
         with pytest.raises(ZeroDivisionError):
             open_store(url)
         assert max(self.versions(store)) == known
@@ -273,7 +273,7 @@ class TestFirstSchema:
         assert store.get_client("kept") is not None
         with store.engine.connect() as connection:
             assert connection.scalar(sa.text("SELECT count(*) FROM oauth2_token")) == 1
-            assert connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) == len(schema.STEPS)
+            assert connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) == len(steps.STEPS)
 
     def test_the_origins_of_its_clients_are_known_now(self, old: str, open_store: OpenStore) -> None:
         store = open_store(old)
@@ -794,7 +794,7 @@ class TestModels:
         models = map_tables(db.Model)
         store.set_client(new_client(client_id="client"))
         assert store.get_client("client") is not None
-        found: Any = db.session.get(models["OAuth2Client"], "client")
+        found: Any = db.session.get(models["OAuth2Client"], ("", "client"))
         found.redirect_uris = ["https://new.example/back"]
         found.client_metadata = {"logo_uri": "https://new.example/☕"}
         db.session.commit()

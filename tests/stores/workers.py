@@ -16,7 +16,7 @@ from typing import Any
 import flask
 
 from flask_oauth2 import Client, Grant, OAuth2Provider
-from flask_oauth2.stores.base import Store, find_consents, find_devices, find_registration
+from flask_oauth2.stores.base import Store, collect
 from flask_oauth2.stores.redis import RedisStore
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing.samples import (
@@ -188,7 +188,7 @@ def revoke_user(store: Store, user_id: str, last_id: str) -> Callable[[], None]:
 
 def decide(store: Store, device: Grant, user_id: str | None) -> Callable[[], bool]:
     """A user lets a device in, or None: somebody refuses. Whether that was done."""
-    devices = find_devices(store)
+    devices = collect(store).devices
     assert devices is not None
     owner = new_authorization(client_id=device.parameters["client_id"], user_id=user_id) if user_id else None
     return lambda: devices.decide(device, owner, NOW)
@@ -212,7 +212,7 @@ def file_device(store: Store, user_code_key: bytes) -> Callable[[], bytes | None
 
 def add(store: Store, name: str) -> Callable[[], tuple[str, bool]]:
     """Registers the client of one id, by a name of one's own: that, and whether it was added."""
-    registration = find_registration(store)
+    registration = collect(store).registration
     assert registration is not None
     client = new_client(client_id="shared", name=name)
     return lambda: (name, registration.add_client(client))
@@ -220,7 +220,7 @@ def add(store: Store, name: str) -> Callable[[], tuple[str, bool]]:
 
 def change(store: Store, before: Client, name: str) -> Callable[[], tuple[str, bool]]:
     """Changes it by what was read before: the new name, which a page has too, and whether that was done."""
-    registration = find_registration(store)
+    registration = collect(store).registration
     assert registration is not None
     redirect_uris = (f"https://{name}.example/",)
     client = replace(before, name=name, redirect_uris=redirect_uris, registration_key=new_key())
@@ -235,7 +235,7 @@ def set_page(store: Store, client_id: str, page: str) -> Callable[[], None]:
 
 def keep(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
     """Keeps clients, one after the other: for each whether it was there."""
-    registration = find_registration(store)
+    registration = collect(store).registration
     assert registration is not None
     return lambda: [registration.keep_client(client_id) for client_id in client_ids]
 
@@ -249,7 +249,7 @@ def allow(store: Store, word: str) -> Callable[[], bytes]:
     """A user lets a client have one word more, and the client gets a token for it: its key."""
 
     def act() -> bytes:
-        consents = find_consents(store)
+        consents = collect(store).consents
         assert consents is not None
         for _ in range(1000):
             before = consents.get_consent("user", "client")
@@ -266,7 +266,7 @@ def allow(store: Store, word: str) -> Callable[[], bytes]:
 
 def withdraw(store: Store) -> Callable[[], bool]:
     """The user takes it back."""
-    consents = find_consents(store)
+    consents = collect(store).consents
     assert consents is not None
     return lambda: consents.delete_consent("user", "client", FAR)
 

@@ -317,7 +317,7 @@ def test_a_replica_that_lags_brings_nothing_back_in_the_process_that_ended_it(si
     secret = site.add_client()
     tokens = site.tokens(secret)
     value = tokens["access_token"]
-    site.server.stores.guards_read = Lagging(site.store.get_access(values.key(value)))
+    site.server.opening.guards_read = Lagging(site.store.get_access(values.key(value)))
     assert site.is_alive(value)
     revoke_token(site, secret, tokens)
     assert not site.is_alive(value)

@@ -1,4 +1,4 @@
-"""Codes, kept requests and counters in Redis, before a store that keeps the rest. Needs ``flask_oauth2[redis]``."""
+"""Short-lived data in Redis, before a store for everything else. Needs ``flask_oauth2[redis]``."""
 
 from .store import RedisStore
 

@@ -1,4 +1,4 @@
-"""A Redis server, as its store needs it: few connections, none waited for long, and one name for its absence."""
+"""Connections to a Redis server: a few, with short timeouts, and one error for an unavailable server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from ...errors import ConfigurationError, TemporarilyUnavailable
-from ..base import Fault
+from ..base import HealthIssue
 from .scripts import Script
 
 log = logging.getLogger("flask_oauth2")
@@ -24,11 +24,11 @@ _PATIENCE = 2.0
 """Seconds to wait for a connection, and for an answer."""
 
 _MOST_CONNECTIONS = 50
-"""Of one process. Whoever comes when all are in use waits."""
+"""The most connections of one process. If all are in use, a thread waits."""
 
 _LEAST_VERSION = 5, 0
 
-_SAYS_NOTHING = "the Redis server does not say what it is, so nobody has looked whether it keeps what it was given"
+_SAYS_NOTHING = "the Redis server does not answer INFO, so nobody has checked whether it may lose data"
 
 _ABSENCES = (
     exceptions.ConnectionError,
@@ -40,14 +40,14 @@ _ABSENCES = (
     exceptions.TryAgainError,
 )
 _ABSENCES_WITHOUT_CLASS = "BUSY", "MISCONF", "NOREPLICAS"
-"""The first word of further answers of a server that cannot do its work for now."""
+"""The first word of further errors of a server that is unavailable for now."""
 
 
 def connect(url: str) -> redis.Redis:
-    """A client for a URL; it connects when it is first needed, and anew in each forked process.
+    """Return a client for a URL. It connects on first use, and again in each forked process.
 
-    Nothing is sent twice by itself: a script whose answer was lost may have been run. Raises
-    :exc:`ConfigurationError` for what is no URL of a Redis server.
+    It repeats no command: a script whose answer was lost may have run. Raises :exc:`ConfigurationError` for text that
+    is no URL of a Redis server.
     """
     try:
         pool = redis.BlockingConnectionPool.from_url(
@@ -61,26 +61,26 @@ def connect(url: str) -> redis.Redis:
         )
     except (ValueError, TypeError) as error:  # its message may hold the password
         raise ConfigurationError(
-            "OAUTH2_REDIS_URL is no URL that redis-py knows: say redis://host:6379/0, rediss://… or unix://…"
+            "OAUTH2_REDIS_URL is no URL that redis-py knows: use redis://host:6379/0, rediss://… or unix://…"
         ) from error
     return redis.Redis(connection_pool=pool)
 
 
 class Connection:
-    """What is asked of the server, each a round trip. Raises :exc:`TemporarilyUnavailable` where it is away."""
+    """Commands to the server, each one round trip. Raises :exc:`TemporarilyUnavailable` if it is unavailable."""
 
     def __init__(self, client: redis.Redis) -> None:
         self.client: Any = client
         self._is_known = False
 
     def read(self, name: str, *fields: str) -> Sequence[Any]:
-        """The fields of a hash."""
+        """Return the fields of a hash."""
         with self._reached():
             found: Sequence[Any] = self.client.hmget(name, fields)
         return found
 
     def run(self, script: Script, names: Sequence[str], *arguments: Any) -> int:
-        """What a script returns."""
+        """Run a script and return its result."""
         with self._reached():
             try:
                 result = self.client.evalsha(script.digest, len(names), *names, *arguments)
@@ -89,31 +89,31 @@ class Connection:
         return int(result)
 
     def publish(self, channel: str, text: str) -> None:
-        """Tell those who have subscribed."""
+        """Publish a message to the subscribers."""
         with self._reached():
             self.client.publish(channel, text.encode("utf-8", "surrogatepass"))
 
-    def examine(self) -> Iterator[Fault]:
-        """Why the server may forget what it was given."""
+    def check_health(self) -> Iterator[HealthIssue]:
+        """Return the reasons for which the server may lose data."""
         with self._reached():
             try:
                 info = self.client.info()
             except ResponseError as error:
                 if is_absence(error):
                     raise
-                yield Fault("note", f"{_SAYS_NOTHING} ({type(error).__name__})", "allow the command INFO")
+                yield HealthIssue("note", f"{_SAYS_NOTHING} ({type(error).__name__})", "allow the command INFO")
                 return
-            yield from find_faults(info)
+            yield from find_issues(info)
             if not info.get("aof_enabled"):
-                yield Fault(
+                yield HealthIssue(
                     "note",
-                    "the Redis server keeps no log of what it was given: after a crash it brings back codes that were "
-                    "spent, or has lost those that were not",
+                    "the Redis server has no append-only file: after a crash it brings back spent codes, or has lost "
+                    "unspent ones",
                     "set appendonly to yes, and appendfsync to always",
                 )
 
     def get_to_know(self) -> None:
-        """See whether the server will do, if that was not done."""
+        """Check the server, unless that was done."""
         with self._reached():
             pass
 
@@ -143,12 +143,12 @@ class Connection:
 
 
 def is_absence(error: RedisError) -> bool:
-    """Whether the server is away, or cannot do its work for now."""
+    """Return whether an error says that the server is unavailable for now."""
     return isinstance(error, _ABSENCES) or str(error).split(" ")[0] in _ABSENCES_WITHOUT_CLASS
 
 
 def verify(info: Mapping[str, Any]) -> None:
-    """Refuse a server that is too old, and warn of one that may drop what it was given."""
+    """Raise :exc:`ConfigurationError` for a server that is too old. Log a warning for one that may lose data."""
     version = str(info.get("redis_version", ""))
     numbers = tuple(int(number) for number in version.split(".")[:2] if number.isdecimal())
     if numbers and numbers < _LEAST_VERSION:
@@ -156,18 +156,18 @@ def verify(info: Mapping[str, Any]) -> None:
             f"the Redis server of OAUTH2_REDIS_URL is {version}, which is too old: flask_oauth2 needs "
             f"{'.'.join(map(str, _LEAST_VERSION))} or newer"
         )
-    for fault in find_faults(info):
-        log.warning("%s: %s", fault.what, fault.cure)
+    for issue in find_issues(info):
+        log.warning("%s: %s", issue.what, issue.cure)
 
 
-def find_faults(info: Mapping[str, Any]) -> Iterator[Fault]:
-    """Why a server may drop what it was given, as it says of itself."""
+def find_issues(info: Mapping[str, Any]) -> Iterator[HealthIssue]:
+    """Return the reasons for which a server with this INFO may lose data."""
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        yield Fault(
+        yield HealthIssue(
             "error",
-            f"the Redis server may drop what it was given (maxmemory-policy is {policy}), and a spent code or a "
-            "counter that is gone can be used again",
+            f"the Redis server may evict keys (maxmemory-policy is {policy}), and a spent code or a counter that is "
+            "gone can be used again",
             "set maxmemory-policy to noeviction, or use a server of its own",
             "rfc6749 4.1.2",
         )

@@ -1,4 +1,4 @@
-"""Lua that the server runs as one step. Times are whole seconds."""
+"""Lua scripts that the server runs atomically. Times are whole seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hashlib import sha1
 
 
 class Script:
-    """A script, and the digest that the server knows it by."""
+    """A script, and the digest by which the server finds it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -14,9 +14,9 @@ class Script:
 
 
 SPENT, DONE, TAKEN = 0, 1, -1
-"""What ``SPEND_AND_FILE`` answers: spent before or unknown; spent and filed; a key is taken, so nothing was done."""
+"""The results of ``SPEND_AND_SAVE``: spent before or unknown; spent and saved; a duplicate key, so nothing is done."""
 
-SPEND_AND_FILE = Script("""
+SPEND_AND_SAVE = Script("""
 local used_at, first = ARGV[1], 1
 if used_at ~= '' then
   first = 2
@@ -34,10 +34,10 @@ for i = first, #KEYS do
 end
 return 1
 """)
-"""Keys: what is spent, if ``used_at`` says so, then what is filed. Arguments: ``used_at``, and for each that is
-filed its content, its own ``used_at`` and how long it is kept."""
+"""Keys: the grant to spend, if ``used_at`` is given, then the grants to save. Arguments: ``used_at``, and for each
+saved grant its content, its own ``used_at`` and the seconds for which it stays."""
 
-TAKE_BACK = Script("""
+UNDO = Script("""
 local first = 1
 if ARGV[1] ~= '' then
   first = 2
@@ -46,13 +46,13 @@ end
 for i = first, #KEYS do redis.call('DEL', KEYS[i]) end
 return 1
 """)
-"""The reverse, with the same keys and ``used_at``."""
+"""The reverse of ``SPEND_AND_SAVE``, with the same keys and ``used_at``."""
 
 DECIDE = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'used_at') == 1 then return 0 end
 return redis.call('HSETNX', KEYS[1], 'decision', ARGV[1])
 """)
-"""Argument: the authorization, or nothing for a no."""
+"""Argument: the authorization, or an empty text if the user denied."""
 
 POLL = Script("""
 local polled = redis.call('HGET', KEYS[1], 'polled')
@@ -60,8 +60,8 @@ if redis.call('EXISTS', KEYS[1]) == 0 or (polled and polled ~= ARGV[1]) then ret
 redis.call('HSET', KEYS[1], 'polled', ARGV[2])
 return 1
 """)
-"""Arguments: when it was polled and the interval, as they were before and as they are from now on. A grant that was
-never polled has no such field, and is as it was filed."""
+"""Arguments: the time of the poll and the interval, before and from now on. A grant that was never polled has no such
+field."""
 
 COUNT = Script("""
 local count = redis.call('INCRBY', KEYS[1], ARGV[1])
@@ -72,4 +72,13 @@ if redis.call('TTL', KEYS[1]) == -1 then
 end
 return count
 """)
-"""Arguments: how many, when the counter ends, and for how much longer it is kept."""
+"""Arguments: the number to add, when the counter expires, and the seconds for which it stays longer."""
+
+REMEMBER = Script("""
+if redis.call('SETNX', KEYS[1], '') == 0 then return 0 end
+local now = tonumber(redis.call('TIME')[1])
+local ends_at = math.max(tonumber(ARGV[1]), now) + tonumber(ARGV[2])
+redis.call('EXPIREAT', KEYS[1], string.format('%.0f', ends_at))
+return 1
+""")
+"""Arguments: when the key expires, and the seconds for which it stays longer."""

@@ -1,13 +1,12 @@
-"""The short-lived things in Redis, for many workers on many machines: grants, counters, and word of what has ended.
+"""Short-lived data in Redis, for many workers on many machines: grants, counters, replay memory and revocations.
 
-Two stores have no common transaction. What is short-lived is spent first, by one script of the server, and then the
-store behind files what is issued for it. Where that store is lost between the two, the code is spent for nothing; it is
-never spent twice.
+Two stores have no common transaction. One script of the server spends the short-lived grant first, and then the store
+behind saves the tokens issued for it. If that store is lost between the two, the code is spent for nothing; it is never
+spent twice.
 
-A grant is kept for as long as it lives, and :data:`~flask_oauth2.stores.base.GRANT_MEMORY` longer, counted from the
-moment at which it is filed, so that no clock but that of whoever files it decides. A counter ends at a time that only
-its caller's clock knows: the server keeps it five minutes longer, by which the two clocks may differ. So nothing need
-be purged here.
+A grant stays until :data:`~flask_oauth2.stores.base.GRANT_MEMORY` seconds after its expiry, counted from the moment at
+which it is saved, so that only the clock of the worker that saves it decides. A counter expires at a time of its
+caller's clock: the server keeps it five minutes longer, by which the two clocks may differ. Nothing needs a purge.
 """
 
 from __future__ import annotations
@@ -16,33 +15,35 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from typing import Any, TypeGuard
 
 import redis as redis_py
 
 from ... import values
+from ...context import decode_context, encode_context
 from ...errors import TemporarilyUnavailable
 from ...records import AccessToken, Authorization, Client, Grant, Token
-from ..base import GRANT_MEMORY, LASTING, Fault, Store
-from .announcements import Announcements
+from ..base import GRANT_MEMORY, LASTING, HealthIssue, IssuerStore, Store
 from .connection import Connection, connect
-from .scripts import COUNT, DECIDE, POLL, SPEND_AND_FILE, SPENT, TAKE_BACK, TAKEN
+from .pubsub import PubSub
+from .scripts import COUNT, DECIDE, POLL, REMEMBER, SPEND_AND_SAVE, SPENT, TAKEN, UNDO
 
 log = logging.getLogger("flask_oauth2")
 
 _CLOCKS_DIFFER = 300
-"""Seconds that a counter is kept longer than it was said to last."""
+"""Seconds for which a counter stays after its expiry."""
 
 
 class RedisStore:
-    """A :class:`~.base.Store` whose grants and counters are in Redis.
+    """A :class:`~.base.Store` whose grants, counters and replay memory are in Redis.
 
-    :param behind: the store that keeps the rest, and the marks of what was revoked.
-    :param redis: the URL of the server, or a client of redis-py, whose timeouts are then its own.
-    :param prefix: what the names of its keys and of its channel begin with.
+    :param behind: the store for everything else, revocations too.
+    :param redis: the URL of the server, or a client of redis-py with timeouts of its own.
+    :param prefix: the prefix of the names of its keys and of its channel.
     """
 
-    ends_by_itself = True
+    expires_by_itself = True
     """See :class:`.base.ExpiringStore`."""
 
     def __init__(self, behind: Store, redis: str | redis_py.Redis, prefix: str = "oauth2:") -> None:
@@ -51,45 +52,53 @@ class RedisStore:
         self.behind = behind
         self._prefix = prefix
         self._redis = Connection(client)
-        self._channel = f"{prefix}ended"
-        self._announcements = Announcements(client, self._channel)
+        self._issuer_id = ""
+        self._pubsub = PubSub(client, f"{prefix}ended")
 
     @classmethod
     def open(cls, open_behind: Callable[[], Store], url: str, prefix: str = "oauth2:") -> RedisStore:
-        """A store before the one that ``open_behind`` opens. A server that is away may come later.
+        """Open a store before the one that ``open_behind`` opens. The server may be unavailable until later.
 
         Raises :exc:`ConfigurationError` for a server that is too old, and warns of one that may drop keys.
         """
         client = connect(url)
         store = cls(open_behind(), client, prefix)
         store._is_own = True
-        with suppress(TemporarilyUnavailable):  # whoever needs it is told, and it is looked at then
+        with suppress(TemporarilyUnavailable):  # the first request that needs it looks at it
             store._redis.get_to_know()
         return store
 
     def close(self) -> None:
-        """End the thread that listens, and the connections, but for those of a client that was given."""
-        self._announcements.close()
+        """Stop the thread of the subscriptions, and close the connections unless the application opened them."""
+        self._pubsub.close()
         if self._is_own:
             self._redis.client.close()
             self._redis.client.connection_pool.disconnect()
 
-    def examine(self, now: int) -> Iterator[Fault]:
-        """See :meth:`.base.ExaminedStore.examine`."""
-        return self._redis.examine()
+    def for_issuer(self, issuer_id: str) -> RedisStore:
+        """See :meth:`.base.IssuerStore.for_issuer`. Raises :exc:`TypeError` if the store behind has no views."""
+        if not isinstance(self.behind, IssuerStore):
+            raise TypeError("the store behind Redis is of one issuer only")
+        view = copy(self)
+        view._issuer_id, view.behind = issuer_id, self.behind.for_issuer(issuer_id)
+        return view
+
+    def check_health(self, now: int) -> Iterator[HealthIssue]:
+        """See :meth:`.base.HealthCheckStore.check_health`."""
+        return self._redis.check_health()
 
     def get_client(self, client_id: str) -> Client | None:
-        """From the store behind."""
+        """See :meth:`.base.Store.get_client`."""
         return self.behind.get_client(client_id)
 
     def set_client(self, client: Client) -> None:
-        """In the store behind."""
+        """See :meth:`.base.Store.set_client`."""
         self.behind.set_client(client)
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
-        """In the store behind; and all are told."""
+        """Delete the client in the store behind, and publish it."""
         was_there = self.behind.delete_client(client_id, expires_at)
-        self.announce(client_id)
+        self.publish(client_id)
         return was_there
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
@@ -100,9 +109,11 @@ class RedisStore:
         if grant is None or grant.kind != kind:
             return None
         owner = grant.authorization
-        marks = filter(None, (owner.id, owner.client_id, owner.consent_id)) if owner else ()
-        user = (owner.user_id, owner.id) if owner and owner.user_id is not None else None
-        return None if owner and self.behind.revoked(*marks, user=user) else grant
+        if owner is None:
+            return grant
+        user = None if owner.user_id is None else (owner.user_id, owner.id)
+        ids = filter(None, (owner.id, owner.client_id, owner.consent_id))
+        return None if self.behind.revoked(*ids, user=user) else grant
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
         """See :meth:`.base.DeviceStore.find_device`."""
@@ -112,7 +123,7 @@ class RedisStore:
     def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
         """See :meth:`.base.DeviceStore.decide`."""
         if grant.expires_at <= now or grant.authorization is not None or grant.is_denied:
-            return False  # none of these changes back
+            return False  # none of these is ever undone
         decision = json.dumps(_write_authorization(authorization), separators=(",", ":"))
         return bool(self._redis.run(DECIDE, [self._name("grant", grant.key)], decision))
 
@@ -126,21 +137,21 @@ class RedisStore:
         return None if content is None else _read_grant(key, content, *changes)
 
     def get_access(self, key: bytes) -> AccessToken | None:
-        """From the store behind."""
+        """See :meth:`.base.Store.get_access`."""
         return self.behind.get_access(key)
 
     def get_refresh(self, key: bytes) -> Token | None:
-        """From the store behind."""
+        """See :meth:`.base.Store.get_refresh`."""
         return self.behind.get_refresh(key)
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend and file grants here, then what the store behind keeps there.
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        """Spend and save grants in Redis, then everything else in the store behind.
 
-        What that one refuses is taken back here. Where it is lost nobody knows what it did, and the grant stays spent.
+        If that store refuses, undo the first half. If it is lost, nobody knows what it did, and the grant stays spent.
         """
         grants: list[Grant] = []
         tokens: list[Grant | Token] = []
-        for record in filed:
+        for record in records:
             if _is_short_lived(record):
                 grants.append(record)
             else:
@@ -151,7 +162,7 @@ class RedisStore:
         names = [self._name("grant", grant.key) for grant in ([spend, *grants] if _is_short_lived(spend) else grants)]
         names += [self._name("user_code", grant.user_code_key) for grant in grants if grant.user_code_key]
         used_at = str(now) if is_ours else ""
-        if not self._spend_and_file(names, used_at, grants, now):
+        if not self._spend_and_save(names, used_at, grants, now):
             return False
         if not tokens and (is_ours or spend is None):
             return True
@@ -160,14 +171,14 @@ class RedisStore:
         except TemporarilyUnavailable:
             raise
         except Exception:
-            if not self._is_filed(tokens):
-                self._take_back(names, used_at)
+            if not self._is_saved(tokens):
+                self._undo(names, used_at)
             raise
         if not is_done:
-            self._take_back(names, used_at)
+            self._undo(names, used_at)
         return is_done
 
-    def _spend_and_file(self, names: Sequence[str], used_at: str, grants: Sequence[Grant], now: int) -> bool:
+    def _spend_and_save(self, names: Sequence[str], used_at: str, grants: Sequence[Grant], now: int) -> bool:
         contents: list[Any] = []
         user_codes: list[Any] = []
         for grant in grants:
@@ -178,13 +189,13 @@ class RedisStore:
         contents += user_codes
         result = TAKEN
         if len(set(names)) == len(names):
-            result = self._redis.run(SPEND_AND_FILE, names, used_at, *contents)
+            result = self._redis.run(SPEND_AND_SAVE, names, used_at, *contents)
         if result == TAKEN:
             raise ValueError("a duplicate key")
         return result != SPENT
 
-    def _is_filed(self, tokens: Iterable[Grant | Token]) -> bool:
-        """Whether they are there after all, or that cannot be seen. They are filed together or not at all."""
+    def _is_saved(self, tokens: Iterable[Grant | Token]) -> bool:
+        """Return whether the records exist after all, or that is unknown. They are saved together or not at all."""
         try:
             return all(
                 self.behind.get_access(record.access.key)
@@ -195,49 +206,55 @@ class RedisStore:
         except Exception:
             return True
 
-    def _take_back(self, names: Sequence[str], used_at: str) -> None:
+    def _undo(self, names: Sequence[str], used_at: str) -> None:
         with suppress(TemporarilyUnavailable):  # then it stays spent
-            self._redis.run(TAKE_BACK, names, used_at)
+            self._redis.run(UNDO, names, used_at)
 
-    def revoke(self, mark: str, expires_at: int) -> None:
-        """In the store behind; and all are told."""
-        self.behind.revoke(mark, expires_at)
-        self.announce(mark)
+    def revoke(self, revoked_id: str, expires_at: int) -> None:
+        """Revoke an ID in the store behind, and publish it."""
+        self.behind.revoke(revoked_id, expires_at)
+        self.publish(revoked_id)
 
     def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
-        """In the store behind; and all are told."""
+        """Revoke a user in the store behind, and publish it."""
         self.behind.revoke_user(user_id, last_id, expires_at)
-        self.announce(values.user_mark(user_id, last_id))
+        self.publish(values.user_mark(user_id, last_id))
 
-    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
-        """In the store behind."""
-        return self.behind.revoked(*marks, user=user)
+    def revoked(self, *ids: str, user: tuple[str, str] | None = None) -> bool:
+        """See :meth:`.base.Store.revoked`."""
+        return self.behind.revoked(*ids, user=user)
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
         return self._redis.run(COUNT, [self._name("count", key)], by, expires_at, _CLOCKS_DIFFER)
 
+    def remember(self, key: bytes, expires_at: int) -> bool:
+        """See :meth:`.base.Store.remember`."""
+        return bool(self._redis.run(REMEMBER, [self._name("seen", key)], expires_at, _CLOCKS_DIFFER))
+
     def purge(self, now: int) -> Iterator[int]:
-        """In the store behind."""
+        """See :meth:`.base.Store.purge`. Only the store behind needs it."""
         return self.behind.purge(now)
 
     def purgeable(self, now: int) -> int:
-        """In the store behind."""
+        """See :meth:`.base.Store.purgeable`."""
         return self.behind.purgeable(now)
 
-    def announce(self, mark: str) -> None:
-        """See :meth:`.base.AnnouncingStore.announce`. Where the server is away, nobody is told: the mark is filed."""
+    def publish(self, revoked_id: str) -> None:
+        """See :meth:`.base.PubSubStore.publish`. An unavailable server is no error: the revocation is saved."""
         try:
-            self._redis.publish(self._channel, mark)
+            self._redis.publish(self._pubsub.channel, self._pubsub.write(self._issuer_id, revoked_id))
         except TemporarilyUnavailable as error:
-            log.warning("nobody was told of a revocation, as the Redis server is away (%s)", error.came)
+            log.warning("no process was told of a revocation, as the Redis server is unavailable (%s)", error.came)
 
-    def listen(self, hear: Callable[[str | None], None]) -> None:
-        """See :meth:`.base.AnnouncingStore.listen`."""
-        self._announcements.listen(hear)
+    def subscribe(self, on_revoked: Callable[[str | None], None]) -> None:
+        """See :meth:`.base.PubSubStore.subscribe`."""
+        self._pubsub.subscribe(on_revoked, self._issuer_id)
 
     def _name(self, kind: str, key: bytes) -> str:
-        return f"{self._prefix}{kind}:{values.text(key)}"
+        """Return the name of a Redis key. No text of a key has a colon, so no two issuers share a name."""
+        suffix = f":{self._issuer_id}" if self._issuer_id else ""
+        return f"{self._prefix}{kind}:{values.text(key)}{suffix}"
 
 
 def _is_short_lived(record: Grant | Token | None) -> TypeGuard[Grant]:
@@ -255,6 +272,7 @@ def _write_grant(grant: Grant) -> str:
         "is_denied": grant.is_denied,
         "interval": grant.interval,
         "polled_at": grant.polled_at,
+        "confirmation": grant.confirmation and dict(grant.confirmation),
         "authorization": _write_authorization(grant.authorization),
     }
     return json.dumps(members, separators=(",", ":"))
@@ -268,10 +286,22 @@ def _write_authorization(owner: Authorization | None) -> dict[str, Any] | None:
         "client_id": owner.client_id,
         "user_id": owner.user_id,
         "scope": owner.scope,
-        "claims": dict(owner.claims),
         "consent_id": owner.consent_id,
-        "resource": owner.resource,
+        "context": encode_context(owner.context),
     }
+
+
+def _read_authorization(members: dict[str, Any] | None) -> Authorization | None:
+    if members is None:
+        return None
+    return Authorization(
+        id=members["id"],
+        client_id=members["client_id"],
+        user_id=members["user_id"],
+        scope=tuple(members["scope"]),
+        consent_id=members["consent_id"],
+        context=decode_context(members.get("context")),
+    )
 
 
 def _read_grant(
@@ -281,7 +311,7 @@ def _read_grant(
     decision: bytes | str | None,
     polled: bytes | str | None,
 ) -> Grant:
-    """The grant as it was filed, and what has become of it."""
+    """Return a grant as it was saved, with the changes since."""
     members = json.loads(content)
     owner, user_code_key = members.pop("authorization"), members.pop("user_code_key", None)
     if user_code_key is not None:
@@ -291,6 +321,6 @@ def _read_grant(
         members["is_denied"] = owner is None
     if polled is not None:
         members["polled_at"], members["interval"] = map(int, polled.split())
-    lists = owner and {name: tuple(owner.get(name, ())) for name in ("scope", "resource")}
-    authorization = None if owner is None else Authorization(**owner | lists)
-    return Grant(key=key, authorization=authorization, used_at=None if used_at is None else int(used_at), **members)
+    return Grant(
+        key=key, authorization=_read_authorization(owner), used_at=None if used_at is None else int(used_at), **members
+    )

@@ -1,4 +1,4 @@
-"""Mapped classes for the application's own queries and admin pages; nothing here runs on a hot path."""
+"""Mapped classes of the tables for queries and admin pages of the application. The store does not use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between rows and records: what the columns of :mod:`.schema` hold."""
+"""Convert rows of the tables of :mod:`.schema` to records, and records to rows of an issuer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
+from ...context import EMPTY, dump_context, load_context
+from ...records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token
 
 
 @lru_cache(maxsize=1024)
 def read_client(row: tuple[Any, ...]) -> Client:
-    """The client of a row; the same row is the same client, so its JSON is read once."""
+    """Return the client of a row. Equal rows give the same object, so that their JSON is parsed once."""
     (
         client_id,
         name,
@@ -24,7 +25,7 @@ def read_client(row: tuple[Any, ...]) -> Client:
         scope,
     ) = row[:9]
     (token_format, pkce_required, resource_server, metadata, created_at) = row[9:14]
-    (registered_by, owner_id, registration_key, expires_at, withheld) = row[14:]
+    (registered_by, owner_id, registration_key, expires_at, denied) = row[14:]
     return Client(
         client_id=client_id,
         name=name,
@@ -44,12 +45,12 @@ def read_client(row: tuple[Any, ...]) -> Client:
         owner_id=owner_id,
         registration_key=registration_key and bytes(registration_key),
         expires_at=expires_at,
-        withheld={name: tuple(words) for name, words in json.loads(withheld).items()} if withheld else {},
+        denied={name: tuple(values) for name, values in json.loads(denied).items()} if denied else {},
     )
 
 
-def write_client(client: Client) -> dict[str, Any]:
-    """The row of a client."""
+def write_client(client: Client, issuer_id: str = "") -> dict[str, Any]:
+    """Return the row of a client."""
     return {
         "client_id": client.client_id,
         "name": client.name,
@@ -69,14 +70,15 @@ def write_client(client: Client) -> dict[str, Any]:
         "owner_id": client.owner_id,
         "registration_key": client.registration_key,
         "expires_at": client.expires_at,
-        "withheld": json.dumps(dict(client.withheld)) if client.withheld else None,
+        "denied": json.dumps(dict(client.denied)) if client.denied else None,
+        "issuer_id": issuer_id,
     }
 
 
 def read_grant(row: Any, key: bytes, kind: str) -> Grant:
-    """The grant of a row."""
-    (family, consent_id, client_id, user_id, scope, claims, redirect_uri, challenge, parameters) = row[:9]
-    (expires_at, used_at, resource, user_code_key, is_denied, interval, polled_at) = row[9:]
+    """Return the grant of a row."""
+    (family, consent_id, client_id, user_id, scope, context, redirect_uri, challenge, parameters) = row[:9]
+    (expires_at, used_at, user_code_key, is_denied, interval, polled_at, confirmation) = row[9:]
     authorization = None
     if family is not None:
         authorization = Authorization(
@@ -84,9 +86,8 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
             client_id=client_id,
             user_id=user_id,
             scope=tuple(scope.split()),
-            claims=json.loads(claims) if claims else {},
             consent_id=consent_id,
-            resource=tuple(resource.split()) if resource else (),
+            context=EMPTY if context is None else load_context(context),
         )
     return Grant(
         key=key,
@@ -101,42 +102,43 @@ def read_grant(row: Any, key: bytes, kind: str) -> Grant:
         is_denied=bool(is_denied),
         interval=interval,
         polled_at=polled_at,
+        confirmation=json.loads(confirmation) if confirmation else None,
     )
 
 
 def read_access(row: Any, key: bytes) -> AccessToken:
-    """The slim view of a row of tokens."""
-    family, consent_id, client_id, user_id, scope, claims, type_, confirmation, issued_at, expires_at, audience = row
+    """Return the access token of a row."""
+    family, consent_id, client_id, user_id, scope, context, type_, confirmation, issued_at, expires_at, audience = row
+    about = EMPTY if context is None else load_context(context)
     return AccessToken(
         key=key,
         authorization_id=family,
         client_id=client_id,
         user_id=user_id,
         scope=tuple(scope.split()),
-        claims=json.loads(claims) if claims else {},
         type=type_,
         confirmation=json.loads(confirmation) if confirmation else None,
         issued_at=issued_at,
         expires_at=expires_at,
         consent_id=consent_id,
-        audience=tuple(audience.split()) if audience else (),
+        audience=about.resource if audience is None else tuple(audience.split()),
+        context=about,
     )
 
 
 def read_token(row: Any, refresh_key: bytes) -> Token:
-    """The token of a row."""
-    (access_key, parent, family, consent_id, client_id, user_id, scope, access_scope, claims, type_, confirmation) = (
+    """Return the token of a row."""
+    (access_key, parent, family, consent_id, client_id, user_id, scope, access_scope, context, type_, confirmation) = (
         row[:11]
     )
-    (issued_at, expires_at, refresh_expires_at, used_at, resource, audience) = row[11:]
+    (issued_at, expires_at, refresh_expires_at, used_at, audience) = row[11:]
     authorization = Authorization(
         id=family,
         client_id=client_id,
         user_id=user_id,
         scope=tuple(scope.split()),
-        claims=json.loads(claims) if claims else {},
         consent_id=consent_id,
-        resource=tuple(resource.split()) if resource else (),
+        context=EMPTY if context is None else load_context(context),
     )
     return Token(
         access=AccessToken(
@@ -145,13 +147,13 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
             client_id=client_id,
             user_id=user_id,
             scope=authorization.scope if access_scope is None else tuple(access_scope.split()),
-            claims=authorization.claims,
             type=type_,
             confirmation=json.loads(confirmation) if confirmation else None,
             issued_at=issued_at,
             expires_at=expires_at,
             consent_id=consent_id,
-            audience=authorization.resource if audience is None else tuple(audience.split()),
+            audience=authorization.context.resource if audience is None else tuple(audience.split()),
+            context=authorization.context,
         ),
         authorization=authorization,
         refresh_key=refresh_key,
@@ -161,8 +163,8 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
     )
 
 
-def write_token(token: Token) -> dict[str, Any]:
-    """The row of a token."""
+def write_token(token: Token, issuer_id: str = "") -> dict[str, Any]:
+    """Return the row of a token."""
     access, authorization = token.access, token.authorization
     return {
         "access_key": access.key,
@@ -174,20 +176,20 @@ def write_token(token: Token) -> dict[str, Any]:
         "user_id": authorization.user_id,
         "scope": " ".join(authorization.scope),
         "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
-        "claims": json.dumps(dict(authorization.claims)) if authorization.claims else None,
+        "context": None if authorization.context is EMPTY else dump_context(authorization.context),
         "type": access.type,
         "confirmation": json.dumps(dict(access.confirmation)) if access.confirmation else None,
         "issued_at": access.issued_at,
         "expires_at": access.expires_at,
         "refresh_expires_at": token.refresh_expires_at,
         "used_at": token.used_at,
-        "resource": " ".join(authorization.resource) or None,
-        "audience": None if access.audience == authorization.resource else " ".join(access.audience),
+        "audience": None if access.audience == authorization.context.resource else " ".join(access.audience),
+        "issuer_id": issuer_id,
     }
 
 
-def write_grant(grant: Grant) -> dict[str, Any]:
-    """The row of a grant."""
+def write_grant(grant: Grant, issuer_id: str = "") -> dict[str, Any]:
+    """Return the row of a grant."""
     authorization = grant.authorization
     return {
         "key": grant.key,
@@ -197,22 +199,23 @@ def write_grant(grant: Grant) -> dict[str, Any]:
         "client_id": authorization and authorization.client_id,
         "user_id": authorization and authorization.user_id,
         "scope": authorization and " ".join(authorization.scope),
-        "claims": json.dumps(dict(authorization.claims)) if authorization and authorization.claims else None,
+        "context": dump_context(authorization.context) if authorization else None,
         "redirect_uri": grant.redirect_uri,
         "challenge": grant.challenge,
         "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
         "expires_at": grant.expires_at,
         "used_at": grant.used_at,
-        "resource": (" ".join(authorization.resource) or None) if authorization else None,
         "user_code_key": grant.user_code_key,
         "is_denied": grant.is_denied,
         "interval": grant.interval,
         "polled_at": grant.polled_at,
+        "confirmation": json.dumps(dict(grant.confirmation)) if grant.confirmation else None,
+        "issuer_id": issuer_id,
     }
 
 
 def read_consent(row: Any, user_id: str) -> Consent:
-    """The consent of a row."""
+    """Return the consent of a row."""
     client_id, consent_id, scope, granted_at, used_at, by_resource = row
     return Consent(
         id=consent_id,
@@ -225,8 +228,8 @@ def read_consent(row: Any, user_id: str) -> Consent:
     )
 
 
-def write_consent(consent: Consent) -> dict[str, Any]:
-    """The row of a consent."""
+def write_consent(consent: Consent, issuer_id: str = "") -> dict[str, Any]:
+    """Return the row of a consent."""
     return {
         "user_id": consent.user_id,
         "client_id": consent.client_id,
@@ -235,9 +238,66 @@ def write_consent(consent: Consent) -> dict[str, Any]:
         "granted_at": consent.granted_at,
         "used_at": consent.used_at,
         "by_resource": write_by_resource(consent),
+        "issuer_id": issuer_id,
     }
 
 
 def write_by_resource(consent: Consent) -> str:
-    """What was allowed at which resource, always in the same order; empty where all is for none of them."""
+    """Return the scope of each resource, always in the same order, or an empty text if none has its own."""
     return json.dumps(dict(consent.by_resource), sort_keys=True) if consent.by_resource else ""
+
+
+def read_key(row: Any) -> SigningKey:
+    """Return the signing key of a row."""
+    algorithm, number, key_id, encrypted, created_at, activates_at, retires_at, expires_at = row
+    return SigningKey(
+        id=key_id,
+        algorithm=algorithm,
+        number=number,
+        encrypted=bytes(encrypted),
+        created_at=created_at,
+        activates_at=activates_at,
+        retires_at=retires_at,
+        expires_at=expires_at,
+    )
+
+
+def write_key(key: SigningKey, issuer_id: str = "") -> dict[str, Any]:
+    """Return the row of a signing key."""
+    return {
+        "algorithm": key.algorithm,
+        "number": key.number,
+        "id": key.id,
+        "encrypted": key.encrypted,
+        "created_at": key.created_at,
+        "activates_at": key.activates_at,
+        "retires_at": key.retires_at,
+        "expires_at": key.expires_at,
+        "issuer_id": issuer_id,
+    }
+
+
+def read_session(row: Any) -> Session:
+    """Return the session of a row."""
+    session_id, user_id, auth_time, created_at, expires_at, ended_at = row
+    return Session(
+        id=session_id,
+        user_id=user_id,
+        auth_time=auth_time,
+        created_at=created_at,
+        expires_at=expires_at,
+        ended_at=ended_at,
+    )
+
+
+def write_session(session: Session, issuer_id: str = "") -> dict[str, Any]:
+    """Return the row of a session."""
+    return {
+        "id": session.id,
+        "user_id": session.user_id,
+        "auth_time": session.auth_time,
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+        "ended_at": session.ended_at,
+        "issuer_id": issuer_id,
+    }

@@ -1,13 +1,11 @@
-"""The tables of the SQLAlchemy store, and their forward steps.
+"""The tables of the SQLAlchemy store.
 
-Keys begin with a time, so inserts append to the index. ``claims``, ``confirmation`` and the lists of a client are JSON
-text; scopes are words with spaces between.
+Keys begin with a time, so inserts append to the index. Every row names its issuer; the ID of the only one is empty.
+``context``, ``confirmation`` and the lists of a client are JSON text; a scope is its values with spaces between.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Engine,
     Index,
     Integer,
     LargeBinary,
@@ -29,10 +28,10 @@ from sqlalchemy.ext.compiler import compiles
 
 from ... import uris
 from ...errors import ConfigurationError
-from ...records import Client
+from ..base import LONGEST_ISSUER_ID
 
 COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
-"""By dialect: the collation of the tables. The other collations treat "ada", "Ada" and "ada " as equal."""
+"""The collation of the tables, by dialect. The other collations treat "ada", "Ada" and "ada " as equal."""
 
 KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), *COLLATIONS)
 """A key; MariaDB and MySQL have no index over a BLOB."""
@@ -61,7 +60,7 @@ def _compile_zero(*_: Any, **options: Any) -> str:
 
 
 class Tables(NamedTuple):
-    """The tables, by what they hold."""
+    """The tables, by the records that they hold."""
 
     client: Table
     grant: Table
@@ -71,13 +70,16 @@ class Tables(NamedTuple):
     counter: Table
     origin: Table
     user_revocation: Table
+    signing_key: Table
+    session: Table
+    session_client: Table
 
 
 DEFAULT_PREFIX = "oauth2_"
-"""What the names of the tables begin with."""
+"""The prefix of the names of the tables."""
 
 _OURS = {"flask_oauth2": True}
-"""Tells our tables from an application's own of the same name."""
+"""Distinguishes the tables from tables of the application with the same name."""
 
 _MYSQL_OPTIONS = {
     f"{dialect}_{option}": value
@@ -90,14 +92,14 @@ _MYSQL_OPTIONS = {
 def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     """Add the tables to ``metadata``, or find them there.
 
-    Raises :exc:`ConfigurationError` where the application has a table of the same name.
+    Raises :exc:`ConfigurationError` if the application has a table with the same name.
     """
     start = f"{metadata.schema}.{prefix}" if metadata.schema else prefix
     found = [metadata.tables[start + name] for name in Tables._fields if start + name in metadata.tables]
     taken = [table.name for table in found if table.info != _OURS]
     if taken:
         raise ConfigurationError(
-            f"the application has a table {taken[0]} of its own: choose other names for those of flask_oauth2, by "
+            f"the application has a table {taken[0]} of its own: choose other names for those of flask_oauth2 with "
             'OAuth2Provider(app, db=db, table_prefix="provider_")'
         )
     if found:
@@ -105,8 +107,15 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     client_id = String(255)
     options: dict[str, Any] = {**_MYSQL_OPTIONS, "info": _OURS}
 
+    def issuer(*, is_key: bool = False) -> Column[str]:
+        """Return the column of the issuer, the first of a primary key whose rest two issuers may share."""
+        empty = sa.text("''")
+        return Column(
+            "issuer_id", String(LONGEST_ISSUER_ID), primary_key=is_key, nullable=False, default="", server_default=empty
+        )
+
     def indexed(table: str, name: str, *, unique: bool = False) -> Index:
-        """Where there is no value there is nothing to index, so that a token without a refresh token costs less."""
+        """Leave rows without a value out of the index, so that a token without a refresh token costs less."""
         given = sa.text(f"{name} IS NOT NULL")
         return Index(f"ix_{prefix}{table}_{name}", name, unique=unique, sqlite_where=given, postgresql_where=given)
 
@@ -114,6 +123,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         client=Table(
             f"{prefix}client",
             metadata,
+            issuer(is_key=True),
             Column("client_id", client_id, primary_key=True),
             Column("name", LONG_TEXT, nullable=False),
             Column("secret", LONG_TEXT),
@@ -132,7 +142,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("owner_id", String(255)),
             Column("registration_key", KEY),
             Column("expires_at", BigInteger),
-            Column("withheld", LONG_TEXT, info=JSON),
+            Column("denied", LONG_TEXT, info=JSON),
             indexed("client", "owner_id"),
             indexed("client", "expires_at"),
             **options,
@@ -147,17 +157,18 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("client_id", client_id),
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT),
-            Column("claims", LONG_TEXT, info=JSON),
+            Column("context", LONG_TEXT, info=JSON),
             Column("redirect_uri", LONG_TEXT),
             Column("challenge", String(128)),
             Column("parameters", LONG_TEXT, info=JSON),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
-            Column("resource", LONG_TEXT),
             Column("user_code_key", KEY),
             Column("is_denied", Boolean, nullable=False, server_default=_False()),
             Column("interval", Integer),
             Column("polled_at", BigInteger),
+            Column("confirmation", LONG_TEXT, info=JSON),
+            issuer(),
             indexed("grant", "user_code_key", unique=True),
             sqlite_with_rowid=False,
             **options,
@@ -174,7 +185,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255)),
             Column("scope", LONG_TEXT, nullable=False),
             Column("access_scope", LONG_TEXT),
-            Column("claims", LONG_TEXT, info=JSON),
+            Column("context", LONG_TEXT, info=JSON),
             Column("type", String(64), nullable=False),
             Column("confirmation", LONG_TEXT, info=JSON),
             Column("issued_at", BigInteger, nullable=False),
@@ -182,8 +193,8 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("refresh_expires_at", BigInteger),
             Column("used_at", BigInteger),
             Column("siblings", Integer, nullable=False, server_default="0"),
-            Column("resource", LONG_TEXT),
             Column("audience", LONG_TEXT),
+            issuer(),
             indexed("token", "refresh_key", unique=True),
             indexed("token", "parent"),
             sqlite_with_rowid=False,
@@ -192,7 +203,8 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         revocation=Table(
             f"{prefix}revocation",
             metadata,
-            Column("mark", String(255), primary_key=True),
+            issuer(is_key=True),
+            Column("revoked_id", String(255), primary_key=True),
             Column("expires_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
             **options,
@@ -200,6 +212,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         consent=Table(
             f"{prefix}consent",
             metadata,
+            issuer(is_key=True),
             Column("user_id", String(255), primary_key=True),
             Column("client_id", client_id, primary_key=True),
             Column("id", String(32)),
@@ -214,6 +227,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         counter=Table(
             f"{prefix}counter",
             metadata,
+            issuer(is_key=True),
             Column("key", KEY, primary_key=True),
             Column("count", Integer, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
@@ -223,6 +237,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         origin=Table(
             f"{prefix}origin",
             metadata,
+            issuer(is_key=True),
             Column("origin", String(uris.LONGEST_ORIGIN), primary_key=True),
             Column("client_id", client_id, primary_key=True),
             Index(f"ix_{prefix}origin_client_id", "client_id"),
@@ -232,168 +247,146 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         user_revocation=Table(
             f"{prefix}user_revocation",
             metadata,
+            issuer(is_key=True),
             Column("user_id", String(255), primary_key=True),
             Column("last_id", String(32), nullable=False),
             Column("expires_at", BigInteger, nullable=False),
             sqlite_with_rowid=False,
             **options,
         ),
+        signing_key=Table(
+            f"{prefix}signing_key",
+            metadata,
+            issuer(is_key=True),
+            Column("algorithm", String(32), primary_key=True),
+            Column("number", Integer, primary_key=True, autoincrement=False),
+            Column("id", String(64), nullable=False),
+            Column("encrypted", LargeBinary, nullable=False),
+            Column("created_at", BigInteger, nullable=False),
+            Column("activates_at", BigInteger, nullable=False),
+            Column("retires_at", BigInteger),
+            Column("expires_at", BigInteger),
+            sqlite_with_rowid=False,
+            **options,
+        ),
+        session=Table(
+            f"{prefix}session",
+            metadata,
+            issuer(is_key=True),
+            Column("id", String(64), primary_key=True),
+            Column("user_id", String(255), nullable=False),
+            Column("auth_time", BigInteger, nullable=False),
+            Column("created_at", BigInteger, nullable=False),
+            Column("expires_at", BigInteger, nullable=False),
+            Column("ended_at", BigInteger),
+            Index(f"ix_{prefix}session_user_id", "user_id"),
+            sqlite_with_rowid=False,
+            **options,
+        ),
+        session_client=Table(
+            f"{prefix}session_client",
+            metadata,
+            issuer(is_key=True),
+            Column("session_id", String(64), primary_key=True),
+            Column("client_id", client_id, primary_key=True),
+            sqlite_with_rowid=False,
+            **options,
+        ),
     )
 
 
-def _create(connection: Connection) -> None:
-    tables = declare(MetaData())
-    tables.client.metadata.create_all(connection)
-    for table in tables:
-        for index in table.indexes:  # where a server without transactions for tables stopped between the two
-            index.create(connection, checkfirst=True)
+class Difference(NamedTuple):
+    """A table of the database that is not as declared, and the statements that mend it.
+
+    ``columns`` are those that it lacks; ``key`` is its primary key if that is a wrong one. A table that is missing has
+    neither.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    statements: tuple[str, ...]
 
 
-_RANDOM_ID = {
-    "sqlite": "lower(hex(randomblob(11)))",
-    "postgresql": "left(md5(random()::text || user_id || client_id), 22)",
-    **dict.fromkeys(COLLATIONS, "left(sha2(concat(rand(), uuid(), user_id, client_id), 256), 22)"),
-}
-"""By dialect: 22 characters that are not drawn twice."""
+FORMER_NAMES = {"revoked_id": "mark", "denied": "withheld"}
+"""Names that columns had before version 0.1.0."""
 
 
-def _give_consents_an_id(connection: Connection) -> None:
-    """What was allowed before gets an id, and so do the codes and tokens that rest on it, so that it can be ended."""
-
-    def run(statement: str) -> None:
-        connection.execute(sa.text(statement))
-
-    _add_column(connection, "oauth2_consent", "id", "VARCHAR(32)")
-    _add_column(connection, "oauth2_consent", "used_at", "BIGINT")
-    random_id = _RANDOM_ID[connection.dialect.name]
-    run(f"UPDATE oauth2_consent SET id = {random_id}, used_at = granted_at WHERE id IS NULL")  # noqa: S608
-    for name in ("grant", "token"):
-        _add_column(connection, f"oauth2_{name}", "consent_id", "VARCHAR(32)")
-        run(
-            f"UPDATE oauth2_{name} SET consent_id = (SELECT id FROM oauth2_consent WHERE "  # noqa: S608
-            f"oauth2_consent.user_id = oauth2_{name}.user_id AND oauth2_consent.client_id = oauth2_{name}.client_id)"
-        )
-
-
-def _add_column(connection: Connection, table: str, name: str, kind: str) -> None:
-    if name not in {column["name"] for column in sa.inspect(connection).get_columns(table)}:
-        connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
-
-
-def _add_resources_and_registration(connection: Connection) -> None:
-    """Columns of what a token is for, of device codes, and of clients that register themselves; origins of clients."""
-    dialect = connection.dialect
-    tables = declare(MetaData())
-    for table in tables:
-        table.create(connection, checkfirst=True)
-        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                name = dialect.identifier_preparer.format_table(table)
-                definition = sa.schema.CreateColumn(column).compile(dialect=dialect)
-                connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
-    _file_origins(connection, tables)
-
-
-def _add_user_revocations(connection: Connection) -> None:
-    """The table of users whose grants and tokens were revoked."""
-    declare(MetaData()).user_revocation.create(connection, checkfirst=True)
-
-
-_BATCH = 500
-
-
-def _file_origins(connection: Connection, tables: Tables) -> None:
-    """Those of the clients that are there."""
-    client, last = tables.client.c, ""
-    connection.execute(sa.delete(tables.origin))
-    listed = sa.select(client.client_id, client.auth_method, client.redirect_uris).order_by(client.client_id)
-    batches = listed.where(client.auth_method == "none").limit(_BATCH)
-    while batch := connection.execute(batches.where(client.client_id > last)).all():
-        clients = [
-            Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(json.loads(row[2]))) for row in batch
-        ]
-        filed = [{"origin": origin, "client_id": one.client_id} for one in clients for origin in uris.origins_of(one)]
-        if filed:
-            connection.execute(sa.insert(tables.origin), filed)
-        last = clients[-1].client_id
-
-
-STEPS: tuple[Callable[[Connection], None], ...] = (
-    _create,
-    _give_consents_an_id,
-    _add_resources_and_registration,
-    _add_user_revocations,
-)
-"""One step per version of the schema: the first makes the newest, each further one brings an older one forward.
-
-MariaDB and MySQL commit each change of a table at once, so a step must do what is left where it was stopped half-way
-before.
-"""
-
-
-def find_missing(engine: sa.Engine, tables: Tables) -> dict[str, list[str]]:
-    """Return the columns that the database lacks, by table name; none are listed for a table that is missing."""
-    inspector = sa.inspect(engine)
-    missing: dict[str, list[str]] = {}
+def compare(bind: Engine | Connection, tables: Tables) -> list[Difference]:
+    """Return the tables that differ from the declared ones by more than an index, :mod:`.health`."""
+    inspector, found = sa.inspect(bind), []
     for table in tables:
         if not inspector.has_table(table.name, schema=table.schema):
-            missing[table.name] = []
+            found.append(Difference(table, (), (), tuple(_creating(table, bind.dialect))))
             continue
         there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
-        lacking = [column.name for column in table.columns if column.name not in there]
-        if lacking:
-            missing[table.name] = lacking
-    return missing
+        lacking = [column for column in table.columns if column.name not in there]
+        held = inspector.get_pk_constraint(table.name, schema=table.schema)
+        key = tuple(held["constrained_columns"])
+        # a partitioned token table has the column by which it is partitioned in its key too
+        is_right = set(key) == set(table.primary_key.columns.keys()) or (table is tables.token and "access_key" in key)
+        if lacking or not is_right:
+            statements = [change_column(column, there, bind.dialect) for column in lacking]
+            if not is_right:
+                indexes = [str(index["name"]) for index in inspector.get_indexes(table.name, schema=table.schema)]
+                statements += _changing_key(table, held["name"], indexes, bind.dialect)
+            names = tuple(column.name for column in lacking)
+            found.append(Difference(table, names, () if is_right else key, tuple(statements)))
+    return found
 
 
-def describe_missing(missing: dict[str, list[str]]) -> str:
-    """Name the tables and columns that :func:`find_missing` has found."""
-    tables = [table for table, columns in missing.items() if not columns]
+def describe(differences: list[Difference]) -> str:
+    """Name the tables, the columns and the primary keys that :func:`compare` has found."""
+    tables = [table.name for table, columns, key, _ in differences if not (columns or key)]
     named = [f"the table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"] if tables else []
-    for table, columns in missing.items():
+    for table, columns, key, _ in differences:
         if columns:
-            named.append(f"the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))} of {table}")
+            named.append(f"the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))} of {table.name}")
+        if key:
+            right = ", ".join(table.primary_key.columns.keys())
+            named.append(f"the primary key ({right}) of {table.name}, which has ({', '.join(key)})")
     return " and ".join(named)
 
 
-def add_missing(tables: Tables, missing: dict[str, list[str]], dialect: sa.Dialect) -> Iterator[str]:
-    """Return the statements that add the tables and columns that :func:`find_missing` has found."""
-    for table in tables:
-        if table.name not in missing:
-            continue
-        if not missing[table.name]:
-            yield " ".join(str(sa.schema.CreateTable(table).compile(dialect=dialect)).split())
-            yield from (str(sa.schema.CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)
-        for name in missing[table.name]:
-            definition = sa.schema.CreateColumn(table.columns[name]).compile(dialect=dialect)
-            yield f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD COLUMN {definition}"
+def change_column(column: Column[Any], there: set[str], dialect: sa.Dialect) -> str:
+    """Return the statement that adds a column, or renames the one that had another name in a database without it."""
+    name = dialect.identifier_preparer.format_table(column.table)
+    definition = sa.schema.CreateColumn(column).compile(dialect=dialect)
+    former = FORMER_NAMES.get(column.name)
+    if former not in there:
+        return f"ALTER TABLE {name} ADD COLUMN {definition}"
+    if dialect.name in COLLATIONS:  # MariaDB knows RENAME COLUMN since 10.5 only
+        return f"ALTER TABLE {name} CHANGE COLUMN {former} {definition}"
+    return f"ALTER TABLE {name} RENAME COLUMN {former} TO {column.name}"
 
 
-def is_current(connection: Connection) -> bool:
-    """Whether a database of our own needs no step: looked at without a lock."""
-    return sa.inspect(connection).has_table("oauth2_schema") and _version(connection) == len(STEPS)
+def _creating(table: Table, dialect: sa.Dialect) -> list[str]:
+    statements: list[sa.schema.DDLElement] = [
+        sa.schema.CreateTable(table),
+        *(sa.schema.CreateIndex(index) for index in _sorted_indexes(table)),
+    ]
+    return [" ".join(str(statement.compile(dialect=dialect)).split()) for statement in statements]
 
 
-def advance(connection: Connection) -> None:
-    """Bring a database of our own to the newest version, inside the transaction of ``connection``.
-
-    Raises :exc:`ConfigurationError` where the database is newer than this release.
-    """
-    connection.execute(sa.text("CREATE TABLE IF NOT EXISTS oauth2_schema (version INTEGER NOT NULL PRIMARY KEY)"))
-    version = _version(connection)
-    if version > len(STEPS):
-        raise ConfigurationError(
-            f"the database of flask_oauth2 has schema {version}, this release knows {len(STEPS)}: upgrade flask_oauth2"
-        )
-    for step in STEPS[version:] if version else STEPS[:1]:
-        step(connection)
-    if version < len(STEPS):
-        insert = sa.text("INSERT INTO oauth2_schema (version) VALUES (:version)")
-        connection.execute(insert, {"version": len(STEPS)})
+def _sorted_indexes(table: Table) -> list[Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))
 
 
-def _version(connection: Connection) -> int:
-    return connection.scalar(sa.text("SELECT max(version) FROM oauth2_schema")) or 0
+def _changing_key(table: Table, key_name: str | None, indexes: list[str], dialect: sa.Dialect) -> list[str]:
+    """Return the statements that give a table its primary key. SQLite needs a new table for that."""
+    quote = dialect.identifier_preparer
+    name = quote.format_table(table)
+    columns = ", ".join(quote.quote(column.name) for column in table.primary_key)
+    if dialect.name == "sqlite":
+        former, all_columns = f"{table.name}_former", ", ".join(quote.quote(column.name) for column in table.columns)
+        create, *create_indexes = _creating(table, dialect)
+        return [
+            *(f"DROP INDEX {quote.quote(index)}" for index in indexes),
+            f"ALTER TABLE {name} RENAME TO {former}",
+            create,
+            f"INSERT INTO {name} ({all_columns}) SELECT {all_columns} FROM {former}",  # noqa: S608
+            f"DROP TABLE {former}",
+            *create_indexes,
+        ]
+    drop = "DROP PRIMARY KEY" if dialect.name in COLLATIONS else f"DROP CONSTRAINT {quote.quote(key_name or '')}"
+    return [f"ALTER TABLE {name} {drop}, ADD PRIMARY KEY ({columns})"]

@@ -1,14 +1,15 @@
 """The default store: SQLite, PostgreSQL with psycopg, and MariaDB and MySQL with PyMySQL.
 
-Statements are built and compiled once, then handed to the driver with their parameters. Reads run in autocommit, each
-write is one short transaction (SQLite: ``BEGIN IMMEDIATE``), on connections of the engine's pool that are never those
-of the application's session.
+Statements are built and compiled once, then sent to the driver with their parameters. Reads run in autocommit, each
+write is one short transaction (SQLite: ``BEGIN IMMEDIATE``), on connections of the engine's pool. The store never uses
+those of the application's session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from copy import copy
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,22 +19,33 @@ from sqlalchemy import Engine
 from ... import uris, values
 from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
-from ..base import GRANT_MEMORY, SIBLINGS, Fault
-from . import rows, schema
+from ..base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
+from . import rows, schema, steps
 from .absence import absence, repeated
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness, verify_server
+from .keys import KeyTable
 from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
-from .statements import DECISION, FURTHER, KEYS, MARKS, ORIGINS, Statements
+from .sessions import SessionTables
+from .statements import DECISION, KEYS, ORIGINS, REVOKED_IDS, Statements
 
 
-class SQLAlchemyStore:
+@dataclass(slots=True)
+class _Layout:
+    """The layout of the token table, which the views of all issuers share."""
+
+    is_known: bool
+    by_time: Statements | None = None
+    """The statements for a table with partitions."""
+
+
+class SQLAlchemyStore(KeyTable, SessionTables):
     """Clients, grants and tokens in the database of an engine.
 
-    :param engine: the engine, whose pool is shared with whoever else uses it.
-    :param tables: the tables, where they are part of an application's own metadata.
+    :param engine: the engine, whose pool the store shares with the application.
+    :param tables: the tables, if they are part of the metadata of an application.
     """
 
     def __init__(self, engine: Engine, tables: schema.Tables | None = None) -> None:
@@ -41,15 +53,15 @@ class SQLAlchemyStore:
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
-        self._by_time: Statements | None = None
-        self._has_looked = engine.dialect.name == "sqlite"
+        self._layout = _Layout(is_known=engine.dialect.name == "sqlite")
         self._database = connect(engine)
+        self._issuer_id = ""
 
     @classmethod
     def open(cls, uri: str, options: Mapping[str, Any] = MappingProxyType({})) -> SQLAlchemyStore:
-        """A store with a database of its own, made or brought forward where that is needed.
+        """Open a database of our own. Create or advance its tables if needed.
 
-        ``options`` are further arguments of ``sqlalchemy.create_engine``. An SQLite file is made with mode 0600, in
+        ``options`` are further arguments of ``sqlalchemy.create_engine``. An SQLite file is created with mode 0600, in
         WAL mode with ``synchronous=NORMAL``. Raises :exc:`ConfigurationError` for a database that a newer release has
         written.
         """
@@ -59,10 +71,10 @@ class SQLAlchemyStore:
         try:
             repeated(engine, lambda: verify_server(engine))
             with absence(engine), engine.connect() as connection:
-                is_current = schema.is_current(connection)
+                is_current = steps.is_current(connection)
             if not is_current:
                 with absence(engine), alone(engine) as connection:
-                    schema.advance(connection)
+                    steps.advance(connection)
             repeated(engine, store._check_own)
             store._find_partitions()
         except BaseException:
@@ -74,7 +86,7 @@ class SQLAlchemyStore:
     def attach(
         cls, uri: str, tables: schema.Tables | None = None, options: Mapping[str, Any] = MappingProxyType({})
     ) -> SQLAlchemyStore:
-        """A store that reads a copy of a database, ``OAUTH2_REPLICA``, and makes nothing there."""
+        """Open a store that reads a replica, ``OAUTH2_REPLICA``, and creates nothing there."""
         return cls(create_engine(uri, "OAUTH2_REPLICA", options), tables)
 
     def adopt(self) -> None:
@@ -83,103 +95,116 @@ class SQLAlchemyStore:
         tune_application(self.engine)
 
     def check(self) -> None:
-        """Raise :exc:`ConfigurationError` where tables or columns are missing."""
+        """Raise :exc:`ConfigurationError` if tables, columns or primary keys are missing."""
         repeated(self.engine, self._check)
 
     def _check(self) -> None:
         verify_server(self.engine)
-        missing = schema.find_missing(self.engine, self.tables)
-        if missing:
-            # create_all() adds tables, and no columns to those that are there
+        differences = schema.compare(self.engine, self.tables)
+        if differences:
             cure = "run your migrations (flask db migrate, flask db upgrade)"
-            if all(not columns for columns in missing.values()):
+            if any(one.key for one in differences):  # no migration finds it by itself
+                statements = "; ".join(statement for one in differences for statement in one.statements)
+                cure = f"back it up and let a migration run: {statements}"
+            elif not any(one.columns for one in differences):  # create_all() adds no columns to an existing table
                 cure += " or create them with provider.create_tables() (flask oauth2 create-tables)"
-            raise ConfigurationError(f"the database lacks {schema.describe_missing(missing)}: {cure}")
+            raise ConfigurationError(f"the database lacks {schema.describe(differences)}: {cure}")
         if self.engine.dialect.name in schema.COLLATIONS:
             verify_exactness(self.engine, [table.name for table in self.tables])
         self._find_partitions()
 
     def _check_own(self) -> None:
-        """Raise :exc:`ConfigurationError` if a database of our own lacks what its version says that it has."""
-        missing = schema.find_missing(self.engine, self.tables)
-        if missing:
-            statements = "; ".join(schema.add_missing(self.tables, missing, self.engine.dialect))
+        """Raise :exc:`ConfigurationError` if a database of our own lacks a part of its version."""
+        differences = schema.compare(self.engine, self.tables)
+        if differences:
+            statements = "; ".join(statement for one in differences for statement in one.statements)
             raise ConfigurationError(
                 f"the database of flask_oauth2 ({self.engine.url.render_as_string()}) lacks "
-                f"{schema.describe_missing(missing)}: an unreleased version made it. Back it up and run: {statements}"
+                f"{schema.describe(differences)}: an unreleased version made it. Back it up and run: {statements}"
             )
 
-    def examine(self, now: int) -> Iterator[Fault]:
-        """See :meth:`.base.ExaminedStore.examine`."""
-        from .examination import examine  # seldom needed, so not loaded with the store
+    def for_issuer(self, issuer_id: str) -> SQLAlchemyStore:
+        """See :meth:`.base.IssuerStore.for_issuer`."""
+        verify_issuer_id(issuer_id)
+        view = copy(self)
+        view._issuer_id = issuer_id
+        return view
+
+    def check_health(self, now: int) -> Iterator[HealthIssue]:
+        """See :meth:`.base.HealthCheckStore.check_health`."""
+        from .health import check_health  # seldom needed, so not loaded with the store
 
         self.check()
         with absence(self.engine):
-            yield from examine(self.engine, self.tables, now)
+            yield from check_health(self.engine, self.tables, now)
 
-    def examine_copy(self, replica: SQLAlchemyStore, now: int) -> Iterator[Fault]:
-        """What is wrong with a replica whose tables are there."""
-        from .examination import examine_copy
+    def check_replica(self, replica: SQLAlchemyStore, now: int) -> Iterator[HealthIssue]:
+        """Return the problems of a replica whose tables exist."""
+        from .health import check_replica
 
         with absence(self.engine), absence(replica.engine):
-            yield from examine_copy(replica.engine, self.engine, self.tables, now)
+            yield from check_replica(replica.engine, self.engine, self.tables, now)
 
     def _find_partitions(self) -> Partitions | None:
-        """Those of the token table. What names one token looks in one of them from now on."""
+        """Return the partitions of the token table. Statements that find one token name its partition from now on."""
         partitions = find_partitions(self.engine, self.tables.token)
         if partitions is None:
-            self._by_time = None
-        elif self._by_time is None:
-            self._by_time = Statements(self.tables, self.engine.dialect, by_time=True)
-        self._has_looked = True
+            self._layout.by_time = None
+        elif self._layout.by_time is None:
+            self._layout.by_time = Statements(self.tables, self.engine.dialect, by_time=True)
+        self._layout.is_known = True
         return partitions
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""
         if "\0" in client_id:  # a character that PostgreSQL's text cannot hold
             return None
-        found = self._database.fetch(self._sql.get_client, client_id=client_id)
+        found = self._database.fetch(self._sql.get_client, client_id=client_id, issuer_id=self._issuer_id)
         return rows.read_client(tuple(found[0])) if found else None
 
     def set_client(self, client: Client) -> None:
         """See :meth:`.base.Store.set_client`."""
-        self._database.run(Step(self._sql.set_client, rows.write_client(client)), *self._replace_origins(client))
+        self._database.run(
+            Step(self._sql.set_client, rows.write_client(client, self._issuer_id)), *self._replace_origins(client)
+        )
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.Store.delete_client`."""
+        row = {"client_id": client_id, "key": client_id, "issuer_id": self._issuer_id}
         results = self._database.run(
-            Step(self._sql.set_mark, {"mark": client_id, "expires_at": expires_at}),
-            Step(self._sql.delete_consents, {"client_id": client_id}),
-            Step(self._sql.delete_client, {"client_id": client_id}),
-            Step(self._sql.delete_left_origins, {"key": client_id}),
+            self._revoking(client_id, expires_at),
+            Step(self._sql.delete_consents, row),
+            Step(self._sql.delete_client, row),
+            Step(self._sql.delete_left_origins, row),
         )
         return bool(results and results[2])
 
     def list_clients(self) -> Iterator[Client]:
         """See :meth:`.base.ListingStore.list_clients`."""
-        return (rows.read_client(tuple(row)) for row in self._database.fetch(self._sql.list_clients))
+        return (
+            rows.read_client(tuple(row))
+            for row in self._database.fetch(self._sql.list_clients, issuer_id=self._issuer_id)
+        )
 
     def add_client(self, client: Client) -> bool:
         """See :meth:`.base.RegistrationStore.add_client`."""
         try:
-            add = Step(self._sql.add_client, rows.write_client(client), 1)
-            return self._database.run(add, *self._file_origins(client)) is not None
-        except self.engine.dialect.loaded_dbapi.IntegrityError:  # how MariaDB and MySQL report an existing key
+            add = Step(self._sql.add_client, rows.write_client(client, self._issuer_id), 1)
+            return self._database.run(add, *self._add_origins(client)) is not None
+        except self.engine.dialect.loaded_dbapi.IntegrityError:  # MariaDB and MySQL report an existing key with it
             return False
 
     def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
         """See :meth:`.base.RegistrationStore.keep_client`."""
-        if expires_at is None:
-            step = Step(self._sql.keep_client, {"client_id": client_id})
-        else:
-            step = Step(self._sql.keep_client_until, {"client_id": client_id, "expires_at": expires_at})
-        return self._database.run(step) == [1]
+        row = {"client_id": client_id, "expires_at": expires_at, "issuer_id": self._issuer_id}
+        sql = self._sql.keep_client if expires_at is None else self._sql.keep_client_until
+        return self._database.run(Step(sql, row)) == [1]
 
     def change_client(self, client: Client, before: Client) -> bool:
         """See :meth:`.base.RegistrationStore.change_client`."""
-        row = rows.write_client(client)
+        row = rows.write_client(client, self._issuer_id)
         del row["expires_at"]
-        row_before = rows.write_client(before)
+        row_before = rows.write_client(before, self._issuer_id)
         row |= {
             "key_before": before.registration_key,
             "secret_before": before.secret,
@@ -190,17 +215,18 @@ class SQLAlchemyStore:
 
     def list_owned(self, owner_id: str) -> Iterator[Client]:
         """See :meth:`.base.RegistrationStore.list_owned`."""
-        found = self._database.fetch(self._sql.list_owned, owner_id=owner_id)
+        found = self._database.fetch(self._sql.list_owned, owner_id=owner_id, issuer_id=self._issuer_id)
         return (rows.read_client(tuple(row)) for row in found)
 
     def _replace_origins(self, client: Client) -> Iterator[Step]:
-        """After the row of the client, which others who write it wait for."""
-        yield Step(self._sql.delete_origins, {"client_id": client.client_id})
-        yield from self._file_origins(client)
+        """Follow the change of the client's row, for which others who change it wait."""
+        yield Step(self._sql.delete_origins, {"client_id": client.client_id, "issuer_id": self._issuer_id})
+        yield from self._add_origins(client)
 
-    def _file_origins(self, client: Client) -> Iterator[Step]:
+    def _add_origins(self, client: Client) -> Iterator[Step]:
         for origin in sorted(uris.origins_of(client)):
-            yield Step(self._sql.file_origin, {"origin": origin, "client_id": client.client_id})
+            row = {"origin": origin, "client_id": client.client_id, "issuer_id": self._issuer_id}
+            yield Step(self._sql.add_origin, row)
 
     def has_origin(self, *origins: str) -> bool:
         """See :meth:`.base.OriginStore.has_origin`."""
@@ -208,52 +234,56 @@ class SQLAlchemyStore:
         for start in range(0, len(asked), len(ORIGINS)):
             batch = asked[start : start + len(ORIGINS)]
             named = dict.fromkeys(ORIGINS) | dict(zip(ORIGINS, batch, strict=False))
-            (found,) = self._database.fetch(self._sql.find_origins, **named)
+            (found,) = self._database.fetch(self._sql.find_origins, **named, issuer_id=self._issuer_id)
             if not set(batch).isdisjoint(found):
                 return True
         return False
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
         """See :meth:`.base.Store.get_grant`."""
-        found = self._database.fetch(self._sql.get_grant, key=key, kind=kind)
+        found = self._database.fetch(self._sql.get_grant, key=key, kind=kind, issuer_id=self._issuer_id)
         return rows.read_grant(found[0], key, kind) if found else None
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
-        if not self._has_looked:
+        if not self._layout.is_known:
             repeated(self.engine, lambda: verify_server(self.engine))
             self._find_partitions()
-        if self._by_time and not key.startswith(values.NO_STAMP):
-            named = {"key": key, "issued_at": values.second(key), "mark": values.text(key)}
-            found = self._database.fetch(self._by_time.get_access, **named)
+        by_time, issuer_id = self._layout.by_time, self._issuer_id
+        if by_time and not key.startswith(values.NO_STAMP):
+            named = {"key": key, "issued_at": values.second(key), "token_id": values.text(key), "issuer_id": issuer_id}
+            found = self._database.fetch(by_time.get_access, **named)
         else:
-            found = self._database.fetch(self._sql.get_access, key=key, mark=values.text(key))
+            found = self._database.fetch(self._sql.get_access, key=key, token_id=values.text(key), issuer_id=issuer_id)
         return rows.read_access(found[0], key) if found else None
 
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
-        if self._by_time and not key.startswith(values.NO_STAMP):
-            found = self._database.fetch(self._by_time.get_refresh, key=key, issued_at=values.second(key))
+        by_time, issuer_id = self._layout.by_time, self._issuer_id
+        if by_time and not key.startswith(values.NO_STAMP):
+            issued_at = values.second(key)
+            found = self._database.fetch(by_time.get_refresh, key=key, issued_at=issued_at, issuer_id=issuer_id)
         else:
-            found = self._database.fetch(self._sql.get_refresh, key=key)
+            found = self._database.fetch(self._sql.get_refresh, key=key, issuer_id=issuer_id)
         return rows.read_token(found[0], key) if found else None
 
-    def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
-        sql, run = self._sql, self._database.run
+        sql, run, issuer_id = self._sql, self._database.run, self._issuer_id
         files = []
-        for record in filed:
+        for record in records:
             if isinstance(record, Token):
-                files.append(Step(sql.file_token, rows.write_token(record)))
+                files.append(Step(sql.add_token, rows.write_token(record, issuer_id)))
             else:
-                files.append(Step(sql.file_grant, rows.write_grant(record)))
+                files.append(Step(sql.add_grant, rows.write_grant(record, issuer_id)))
         if spend is None:
             return run(*files) is not None
         if isinstance(spend, Grant):
-            return run(Step(sql.spend_grant, {"key": spend.key, "now": now}, 1), *files) is not None
-        row: dict[str, Any] = {"key": spend.access.key}
-        if self._by_time:
-            sql, row = self._by_time, {**row, "issued_at": spend.access.issued_at}
+            row: dict[str, Any] = {"key": spend.key, "now": now, "issuer_id": issuer_id}
+            return run(Step(sql.spend_grant, row, 1), *files) is not None
+        row = {"key": spend.access.key, "issuer_id": issuer_id}
+        if self._layout.by_time:
+            sql, row = self._layout.by_time, {**row, "issued_at": spend.access.issued_at}
         if run(Step(sql.spend_token, {**row, "now": now}, 1), *files) is not None:
             return True
         if not leeway:
@@ -263,7 +293,7 @@ class SQLAlchemyStore:
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
         """See :meth:`.base.DeviceStore.find_device`."""
-        found = self._database.fetch(self._sql.find_device, key=user_code_key)
+        found = self._database.fetch(self._sql.find_device, key=user_code_key, issuer_id=self._issuer_id)
         if not found:
             return None
         key, kind, *rest = found[0]
@@ -271,111 +301,122 @@ class SQLAlchemyStore:
 
     def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
         """See :meth:`.base.DeviceStore.decide`."""
-        row = rows.write_grant(replace(grant, authorization=authorization, is_denied=authorization is None))
-        decision = {name: row[name] for name in DECISION}
-        return self._database.run(Step(self._sql.decide, {"key": grant.key, "now": now, **decision}, 1)) is not None
+        decided = replace(grant, authorization=authorization, is_denied=authorization is None)
+        row = rows.write_grant(decided, self._issuer_id)
+        decision = {name: row[name] for name in (*DECISION, "key", "issuer_id")}
+        return self._database.run(Step(self._sql.decide, {"now": now, **decision}, 1)) is not None
 
     def poll(self, grant: Grant, now: int, interval: int) -> bool:
         """See :meth:`.base.DeviceStore.poll`."""
         before = {"polled_before": grant.polled_at or 0, "interval_before": grant.interval or 0}
-        row = {"key": grant.key, "now": now, "interval": interval, **before}
+        row = {"key": grant.key, "now": now, "interval": interval, "issuer_id": self._issuer_id, **before}
         return self._database.run(Step(self._sql.poll, row, 1)) is not None
 
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
         """See :meth:`.base.ImportStore.find_known`."""
-        asked = list(keys)
+        wanted = list(keys)
         known: set[bytes] = set()
-        for start in range(0, len(asked), KEYS):
-            batch = asked[start : start + KEYS]
-            named = dict.fromkeys(self._sql.keys) | dict(zip(self._sql.keys, batch, strict=False))
-            known.update(bytes(row[0]) for row in self._database.fetch(self._sql.find_known, **named))
+        for start in range(0, len(wanted), KEYS):
+            batch = wanted[start : start + KEYS]
+            named: dict[str, Any] = dict.fromkeys(self._sql.keys) | dict(zip(self._sql.keys, batch, strict=False))
+            found = self._database.fetch(self._sql.find_known, **named, issuer_id=self._issuer_id)
+            known.update(bytes(row[0]) for row in found)
         return known
 
-    def revoke(self, mark: str, expires_at: int) -> None:
+    def revoke(self, revoked_id: str, expires_at: int) -> None:
         """See :meth:`.base.Store.revoke`."""
-        self._database.run(Step(self._sql.set_mark, {"mark": mark, "expires_at": expires_at}))
+        self._database.run(self._revoking(revoked_id, expires_at))
+
+    def _revoking(self, revoked_id: str, expires_at: int) -> Step:
+        row = {"revoked_id": revoked_id, "expires_at": expires_at, "issuer_id": self._issuer_id}
+        return Step(self._sql.revoke, row)
 
     def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
         """See :meth:`.base.Store.revoke_user`."""
-        row = {"user_id": user_id, "last_id": last_id}
-        self._database.run(
-            Step(self._sql.revoke_user, {**row, "expires_at": expires_at}),
-            Step(self._sql.delete_consents_of_user, row),
-        )
+        row = {"user_id": user_id, "last_id": last_id, "expires_at": expires_at, "issuer_id": self._issuer_id}
+        self._database.run(Step(self._sql.revoke_user, row), Step(self._sql.delete_consents_of_user, row))
 
-    def revoked(self, *marks: str, user: tuple[str, str] | None = None) -> bool:
+    def revoked(self, *ids: str, user: tuple[str, str] | None = None) -> bool:
         """See :meth:`.base.Store.revoked`."""
-        nothing: dict[str, str | None] = dict.fromkeys(MARKS)
-        sql = self._sql.get_marks
+        named: dict[str, str | None] = {**dict.fromkeys(REVOKED_IDS), "issuer_id": self._issuer_id}
+        sql, size = self._sql.find_revoked, len(REVOKED_IDS)
         if user is not None:
-            sql = self._sql.get_marks_of_user
-            nothing |= {"user_id": user[0], "authorization_id": user[1]}
+            sql = self._sql.find_revoked_of_user
+            named |= {"user_id": user[0], "authorization_id": user[1]}
         return any(
-            self._database.fetch(sql, **nothing | dict(zip(MARKS, batch, strict=False)))
-            for batch in (
-                marks[start : start + len(MARKS)] for start in range(0, len(marks) or (user is not None), len(MARKS))
-            )
+            self._database.fetch(sql, **named | dict(zip(REVOKED_IDS, ids[start : start + size], strict=False)))
+            for start in range(0, len(ids) or (user is not None), size)
         )
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
-        row = {"key": key, "expires_at": expires_at, "by": by}
+        row = {"key": key, "expires_at": expires_at, "by": by, "issuer_id": self._issuer_id}
         results = self._database.run(*(Step(sql, row) for sql in self._sql.count))
         return int(results[-1][0][0]) if results else 0
 
+    def remember(self, key: bytes, expires_at: int) -> bool:
+        """See :meth:`.base.Store.remember`."""
+        row = {"key": key, "expires_at": expires_at, "by": 1, "issuer_id": self._issuer_id}
+        try:
+            return self._database.run(Step(self._sql.remember, row, 1)) is not None
+        except self.engine.dialect.loaded_dbapi.IntegrityError:  # MariaDB and MySQL report an existing key with it
+            return False
+
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """See :meth:`.base.ConsentStore.get_consent`."""
-        found = self._database.fetch(self._sql.get_consent, user_id=user_id, client_id=client_id)
+        found = self._database.fetch(
+            self._sql.get_consent, user_id=user_id, client_id=client_id, issuer_id=self._issuer_id
+        )
         return rows.read_consent(found[0], user_id) if found else None
 
     def list_consents(self, user_id: str) -> Iterator[Consent]:
         """See :meth:`.base.ConsentStore.list_consents`."""
-        return (
-            rows.read_consent(row, user_id) for row in self._database.fetch(self._sql.list_consents, user_id=user_id)
-        )
+        found = self._database.fetch(self._sql.list_consents, user_id=user_id, issuer_id=self._issuer_id)
+        return (rows.read_consent(row, user_id) for row in found)
 
     def set_consent(self, consent: Consent, before: Consent | None) -> bool:
         """See :meth:`.base.ConsentStore.set_consent`."""
-        row = rows.write_consent(consent)
+        row = rows.write_consent(consent, self._issuer_id)
         if before is None:
             add = [Step(sql, row, must) for sql, must in self._sql.add_consent]
             if self._database.run(*add) is not None:
                 return True
-            of_both = {"user_id": consent.user_id, "client_id": consent.client_id}
-            is_revoked = self._database.run(Step(self._sql.delete_revoked_consent, of_both, 1)) is not None
+            is_revoked = self._database.run(Step(self._sql.delete_revoked_consent, row, 1)) is not None
             return is_revoked and self._database.run(*add) is not None
         row |= {"before": " ".join(before.scope), "before_by_resource": rows.write_by_resource(before)}
         return self._database.run(Step(self._sql.change_consent, row, 1)) is not None
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:
         """See :meth:`.base.ConsentStore.use_consent`."""
-        self._database.run(Step(self._sql.use_consent, {"user_id": user_id, "client_id": client_id, "now": now}))
+        row = {"user_id": user_id, "client_id": client_id, "now": now, "issuer_id": self._issuer_id}
+        self._database.run(Step(self._sql.use_consent, row))
 
     def delete_consent(self, user_id: str, client_id: str, expires_at: int) -> bool:
         """See :meth:`.base.ConsentStore.delete_consent`."""
         while consent := self.get_consent(user_id, client_id):
-            mark = Step(self._sql.set_mark, {"mark": consent.id, "expires_at": expires_at})
-            # by its id, so that none is taken away that was not marked
-            gone = Step(self._sql.delete_consent, {"user_id": user_id, "client_id": client_id, "id": consent.id}, 1)
-            if self._database.run(mark, gone) is not None:
+            row = rows.write_consent(consent, self._issuer_id)
+            # it names the ID, so that no consent is deleted that was not revoked
+            delete = Step(self._sql.delete_consent, row, 1)
+            if self._database.run(self._revoking(consent.id, expires_at), delete) is not None:
                 return True
         return False
 
     def purge(self, now: int) -> Iterator[int]:
-        """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
+        """See :meth:`.base.Store.purge`. Read keys first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
         pace = Pace(REST if self.engine.dialect.name == "sqlite" else 0)
         if partitions:
             yield from self._purge_partitions(partitions, now, pace)
-        for after, (_, list_batch, *deletions) in self._sql.expired[1 if partitions else 0 :]:
-            while batch := self._database.fetch(list_batch, after=after, **times):
-                named = [{"key": row[0], **dict(zip(FURTHER, row[1:-1], strict=False)), **times} for row in batch]
-                yield from self._delete(deletions, named, pace)
-                after = batch[-1][-1]
+        for expired in self._sql.expired[1 if partitions else 0 :]:
+            position = expired.start
+            while batch := self._database.fetch(expired.batch, **position, **times):
+                named = [{**dict(zip(expired.columns, row, strict=True)), **times} for row in batch]
+                yield from self._delete(expired.deletions, named, pace)
+                position = {name: named[-1][column] for name, column in expired.position.items()}
 
     def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], pace: Pace) -> Iterator[int]:
-        """Delete each row and what goes with it. Yields how many rows there were, a few at a time."""
+        """Delete rows and what belongs to each. Yield the number of rows, a few at a time."""
 
         def delete(few: Sequence[dict[str, Any]]) -> int:
             taken = self._database.run(*(Step(sql, list(few)) for sql in deletions)) or [0]
@@ -386,7 +427,7 @@ class SQLAlchemyStore:
     def _purge_partitions(self, partitions: Partitions, now: int, pace: Pace) -> Iterator[int]:
         partitions.add_ahead(now)
         yield from partitions.drop_dead(now)
-        _, (_, _, *deletions) = (self._by_time or self._sql).expired[0]
+        deletions = (self._layout.by_time or self._sql).expired[0].deletions
         for batch in partitions.list_expired(now):
             named = [{"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch]
             yield from self._delete(deletions, named, pace)
@@ -396,5 +437,5 @@ class SQLAlchemyStore:
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
         expired = self._sql.expired[1 if partitions else 0 :]
-        others = sum(int(self._database.fetch(count, **times)[0][0]) for _, (count, *_) in expired)
+        others = sum(int(self._database.fetch(one.total, **times)[0][0]) for one in expired)
         return others + (partitions.count_expired(now) if partitions else 0)

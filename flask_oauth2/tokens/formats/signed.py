@@ -1,6 +1,6 @@
-"""Signed: the value says it all and bears a signature of the application's secret key, by itsdangerous.
+"""Signed access tokens: the value holds the content of the token and a signature with ``SECRET_KEY``, by itsdangerous.
 
-Whoever holds one can read it, but not change it. ``SECRET_KEY_FALLBACKS`` are honoured.
+The holder can read it, but not change it. ``SECRET_KEY_FALLBACKS`` are honoured.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from hashlib import sha256
 from itsdangerous import BadData, URLSafeSerializer
 
 from ... import values
+from ...context import decode_context, encode_context
 from ...records import AccessToken, Client
 from ...resources import Resource
 
 
 class Signed:
-    """A self-contained format that needs no key but the application's own."""
+    """A self-contained format that needs no other key than ``SECRET_KEY``."""
 
     name = "signed"
 
     def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None) -> None:
         self._prefix = f"{prefix}_"
-        # another issuer with the same secret key signs differently
+        # another issuer with the same SECRET_KEY has other signatures
         salt = f"flask_oauth2.signed {issuer or ''}"
         self._serializer = URLSafeSerializer(list(secret_keys), salt=salt, signer_kwargs={"digest_method": sha256})
 
@@ -37,7 +38,7 @@ class Signed:
             "type": access.type,
             "iat": access.issued_at,
             "exp": access.expires_at,
-            "claims": access.claims or None,
+            "context": encode_context(access.context),
             "cnf": access.confirmation or None,
             "consent": access.consent_id,
             "aud": list(access.audience) or None,
@@ -46,7 +47,7 @@ class Signed:
         return f"{self._prefix}{self._serializer.dumps(present)}"
 
     def read(self, value: str) -> AccessToken | None:
-        """What a value with a good signature says, by any of the keys."""
+        """Return the content of a value whose signature one of the keys verifies, or None."""
         if not value.startswith(self._prefix):
             return None
         try:
@@ -62,8 +63,8 @@ class Signed:
             type=content["type"],
             issued_at=content["iat"],
             expires_at=content["exp"],
-            claims=content.get("claims", {}),
             confirmation=content.get("cnf"),
             consent_id=content.get("consent"),
             audience=tuple(content.get("aud", ())),
+            context=decode_context(content.get("context")),
         )

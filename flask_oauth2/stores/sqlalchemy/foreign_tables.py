@@ -1,6 +1,6 @@
-"""Tables of another library, as they are: found by name, read in batches by their primary key.
+"""Tables of another library: found by name, and read in batches in the order of their primary key.
 
-Columns have no types here: what the driver says is what comes, so that one odd value spoils no batch.
+Columns have no types: values are those of the driver, so that one odd value spoils no batch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ...errors import ConfigurationError
 from .absence import absence
 
 BATCH = 500
-"""How many rows are read, and filed, at a time."""
+"""The number of rows of a batch."""
 
 
 class Change(NamedTuple):
-    """New values of columns in the row of a key, as long as it has the old ones."""
+    """New values of columns in the row with a key, if it still has the old ones."""
 
     key: tuple[Any, ...]
     old: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ForeignTable:
-    """A table: its name, its columns with their lengths (None: no limit), the columns of its primary key if any."""
+    """A table: its name, its columns with their lengths (None: no limit), and the columns of its primary key."""
 
     name: str
     columns: Mapping[str, int | None]
@@ -39,14 +39,14 @@ class ForeignTable:
 
 
 class ForeignDatabase:
-    """The database of an engine, which may be of any kind that SQLAlchemy knows."""
+    """The database of an engine of any dialect of SQLAlchemy."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     @classmethod
     def open(cls, uri: str) -> ForeignDatabase:
-        """The database of a URI. Raises :exc:`ConfigurationError` for one that is not there."""
+        """Open the database of a URI. Raises :exc:`ConfigurationError` if it does not exist."""
         try:
             url = sa.make_url(uri)
             engine = sa.create_engine(url)
@@ -62,7 +62,7 @@ class ForeignDatabase:
         return cls(engine)
 
     def find(self, name: str) -> ForeignTable | None:
-        """The table of that name, which may begin with a schema and a dot; None where there is none."""
+        """Return the table with this name, which may begin with a schema and a dot, or None."""
         schema, table = _split(name)
         with _plain_errors(self.engine):
             inspector = sa.inspect(self.engine)
@@ -76,17 +76,17 @@ class ForeignDatabase:
         return ForeignTable(name, columns, tuple(key))
 
     def list_names(self) -> list[str]:
-        """The tables that are there."""
+        """Return the names of the tables."""
         with _plain_errors(self.engine):
             return sorted(sa.inspect(self.engine).get_table_names())
 
     def count(self, table: ForeignTable) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         with _plain_errors(self.engine), self.engine.connect() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).select_from(_clause(table))) or 0)
 
     def read(self, table: ForeignTable) -> Iterator[list[dict[str, Any]]]:
-        """The rows of a table with a primary key, in batches; nothing is held open between two of them."""
+        """Yield the rows of a table with a primary key, in batches. Hold no connection between two of them."""
         clause = _clause(table)
         key = [clause.c[name] for name in table.key]
         first = sa.select(*clause.c).order_by(*key).limit(BATCH)
@@ -101,7 +101,7 @@ class ForeignDatabase:
             statement = first.where(sa.tuple_(*key) > sa.tuple_(*last) if key[1:] else key[0] > last[0])
 
     def rewrite(self, table: ForeignTable, changes: Iterable[Change]) -> int:
-        """Make the changes in one transaction. How many rows had the old values still."""
+        """Make changes in one transaction. Return the number of rows that still had the old values."""
         clause, rewritten = _clause(table), 0
         with _plain_errors(self.engine), self.engine.begin() as connection:
             for key, old, new in changes:
@@ -123,7 +123,7 @@ def _split(name: str) -> tuple[str | None, str]:
 
 @contextmanager
 def _plain_errors(engine: Engine) -> Iterator[None]:
-    """An error in one line of the driver's own: SQLAlchemy's would show the values of the rows."""
+    """Raise errors with one line of the driver: those of SQLAlchemy show the values of the rows."""
     try:
         with absence(engine):
             yield
