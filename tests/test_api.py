@@ -109,4 +109,5 @@ def test_public_methods_of_the_provider() -> None:
         "user_is_active",
         "usergetter",
         "userloader",
+        "verifier",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -66,8 +67,8 @@ class CurrentToken:
 
     @property
     def claims(self) -> Claims:
-        """The facts that the grant saved with the authorization."""
-        return self._access.context.claims
+        """A copy of the facts that the grant saved with the authorization."""
+        return deepcopy(dict(self._access.context.claims))
 
     @property
     def scopes(self) -> list[str]:

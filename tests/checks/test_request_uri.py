@@ -38,7 +38,7 @@ def site(tmp_path: Any) -> Site:
     site.provider.register_endpoint(
         Endpoint(
             name="pushed_authorization_request",
-            path="/oauth/par",
+            path="/par",
             specification="RFC 9126",
             respond=push,
             authentication="client",

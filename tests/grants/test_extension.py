@@ -65,8 +65,8 @@ def test_an_extension_grant(site: Site) -> None:
 @pytest.mark.parametrize("token_format", ["opaque", "signed"])
 def test_a_view_that_changes_the_claims_changes_no_other_request(site: Site, token_format: str) -> None:
     @site.provider.grant_type("urn:example:api-key")
-    def api_key(request: TokenRequest) -> Issue:
-        return Issue(request.authorization(user_id="ada", claims={"tenants": [7]}), format=token_format)
+    def api_key(request: TokenRequest) -> TokenGrant:
+        return TokenGrant(request.authorization(user_id="ada", claims={"tenants": [7]}), format=token_format)
 
     seen = []
 
@@ -404,13 +404,13 @@ def test_a_confirmation_that_no_binding_verifies_rejects_the_token(
         confirmation={"jkt": "thumbprint"},
     )
     if token_format == "signed":
-        formats = site.provider.server.capabilities.self_contained_formats
+        formats = site.server.capabilities.self_contained_formats
         value = formats["signed"].write(record, Client(client_id="web"), None)
     else:
         value = values.new("oat", values.stamp(NOW))
         authorization = Authorization(id=record.authorization_id, client_id="web", user_id=None, scope=("profile",))
         row = Token(access=replace(record, key=values.key(value)), authorization=authorization)
-        site.provider.server.store.issue(None, [row], int(NOW))
+        site.server.store.issue(None, [row], int(NOW))
     answer = site.http.get("/api/me", headers={"Authorization": f"Bearer {value}"})
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
     assert "a binding for jkt" in caplog.text

@@ -199,7 +199,9 @@ def write_grant(grant: Grant, issuer_id: str = "") -> dict[str, Any]:
         "client_id": authorization and authorization.client_id,
         "user_id": authorization and authorization.user_id,
         "scope": authorization and " ".join(authorization.scope),
-        "context": dump_context(authorization.context) if authorization else None,
+        "context": dump_context(authorization.context)
+        if authorization and authorization.context is not EMPTY
+        else None,
         "redirect_uri": grant.redirect_uri,
         "challenge": grant.challenge,
         "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
