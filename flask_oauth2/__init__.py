@@ -29,7 +29,7 @@ from .errors import (
     UnsupportedResponseType,
 )
 from .grants.base import Approval
-from .messages import Params, Request, Response
+from .http.messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Token, User
 from .resource.current_token import current_token

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from .deployment import find_mistakes
 from .errors import InvalidClient, OAuth2Error
-from .messages import NO_STORE, Request, Response
+from .http.deployment import find_mistakes
+from .http.messages import NO_STORE, Request, Response
 from .server import AuthorizationServer
 
 T = TypeVar("T")

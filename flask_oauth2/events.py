@@ -11,7 +11,7 @@ from blinker import NamedSignal
 
 from . import signals, values
 from .errors import OAuth2Error
-from .messages import Request
+from .http.messages import Request
 from .metrics.base import Metrics
 
 log = logging.getLogger("flask_oauth2")

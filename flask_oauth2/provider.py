@@ -15,16 +15,15 @@ import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, deployment, login, pages, revocation, routes, storage, uris, urls, values, web
+from . import cli, pages, revocation, values, web
 from .assembly import Servers, build
 from .assembly.extensions import Extensions
 from .clients import lookup
 from .endpoints import REVOCATION, TOKEN
 from .errors import ConfigurationError
-from .ownership import EXTENSION, Registered, find_caller
+from .http import deployment, urls
 from .processes import Once, cached
 from .records import AccessToken, Client, User, find, identify, is_nobody, is_user, seconds
-from .registry import Callback, Registry, synchronous
 from .resource.current_token import Owners
 from .resource.guard import Guard
 from .resource.guard_order import GuardedFunctions
@@ -34,6 +33,9 @@ from .resources import Resource
 from .server import AuthorizationServer
 from .settings import Settings
 from .stores.base import Store
+from .web import choose_store, login, routes
+from .web.ownership import EXTENSION, Registered, find_caller
+from .web.registry import Callback, Registry, synchronous
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -117,7 +119,7 @@ class OAuth2Provider(Registry, Protection):
                 "this application has host_matching=True, where no route without a host is found, such as those of the "
                 "endpoints: give the provider an application of its own, or match subdomains by SERVER_NAME"
             )
-        storage.check(Settings.load(app.config), self._db is None and self._store is None)
+        choose_store.check(Settings.load(app.config), self._db is None and self._store is None)
         blueprint = flask.Blueprint(
             "oauth2",
             __name__,
@@ -147,7 +149,7 @@ class OAuth2Provider(Registry, Protection):
         pid = os.getpid()
         if app.extensions.get("sqlalchemy") is db:
             with app.app_context():  # a database that does not work is refused at once
-                storage.watch(db, pid)
+                choose_store.watch(db, pid)
             return
 
         def watch(_: object, **more: Any) -> None:
@@ -155,7 +157,7 @@ class OAuth2Provider(Registry, Protection):
                 flask.appcontext_pushed.disconnect(watch, app)
                 # an error in here would leave the context pushed; the store raises it when it opens
                 with suppress(Exception):
-                    storage.watch(db, pid)
+                    choose_store.watch(db, pid)
 
         flask.appcontext_pushed.connect(watch, app, weak=False)
 
@@ -207,7 +209,9 @@ class OAuth2Provider(Registry, Protection):
         adds no columns to tables that exist: use Flask-Migrate for this. Call it in an application context.
         """
         app = web.current_app()
-        storage.Storage(self._store, self._db, self._tables).create_tables(app, Settings.load(app.config, warns=False))
+        choose_store.Storage(self._store, self._db, self._tables).create_tables(
+            app, Settings.load(app.config, warns=False)
+        )
 
     def authorize_handler(self, function: Callback) -> Callable[..., Response]:
         """Register ``f(**asked)`` as the application's own consent page: it returns the page, or True or False.
@@ -299,7 +303,7 @@ class OAuth2Provider(Registry, Protection):
             )
         login.remember_next(back)
         if view.startswith("/") or urls.is_web(view):
-            return uris.add_query(view, [("next", back)])
+            return urls.add_query(view, [("next", back)])
         return flask.url_for(view, next=back)
 
     @property
@@ -377,7 +381,7 @@ class OAuth2Provider(Registry, Protection):
         if unseen:
             log.warning("%s", unseen)
         parts = app.extensions[EXTENSION].registered.parts
-        chosen = storage.Storage(self._store, self._db, self._tables)
+        chosen = choose_store.Storage(self._store, self._db, self._tables)
         # the store opens with the first request that needs it: where the database is away, that one is told so
         open_store, replica = chosen.choose_store(app, settings), chosen.choose_replica(app, settings)
         server = self._assemble(app, settings, open_store, parts, replica=replica)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import SplitResult, urlsplit
 
+from .http import urls
 from .scopes import Scope
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -19,8 +19,6 @@ _NO_PERMISSION = frozenset({"offline_access"})
 """Scope values that open nothing: they ask how long the client may act, OpenID Connect Core 1.0 section 11."""
 
 _SLASHES = re.compile("//+")
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,20 +150,8 @@ class Resources:
 
 def _canonical(uri: str) -> str:
     """A name by which two spellings of one URI are the same: :rfc:`3986#section-6.2.3`, and no slash at the end."""
-    parts = split(uri)
+    parts = urls.parse(uri)
     if parts is None or not parts.hostname or "@" in parts.netloc or uri.endswith("?"):
         return uri
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
     query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}{query}"
-
-
-def split(uri: str) -> SplitResult | None:
-    """The parts of a URI; None where it is none."""
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port  # reading the port checks it
-    except ValueError:
-        return None
-    return parts
+    return f"{urls.origin(uri)}{parts.path.rstrip('/')}{query}"

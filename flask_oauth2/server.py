@@ -9,7 +9,7 @@ from typing import Any, cast
 from .capabilities import Capabilities
 from .errors import ConfigurationError
 from .events import Events
-from .messages import Request
+from .http.messages import Request
 from .processes import cached
 from .records import User
 from .resources import Resource, Resources

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 
-from . import metrics, scopes, urls
+from . import metrics, scopes
 from .errors import ConfigurationError
+from .http import urls
 from .scopes import Scope
 
 NO_ISSUER = (

@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from flask_oauth2 import current_token
-from flask_oauth2.simulation import PROFILES, Step, set_stage
+from flask_oauth2.tools.simulation import PROFILES, Step, set_stage
 
 Play = Callable[..., list[Step]]
 

@@ -18,7 +18,7 @@ from document_server import HOST, JSON, DocumentServer, client_tls, serve_docume
 from servers import PATIENCE
 
 from flask_oauth2.errors import FetchError
-from flask_oauth2.fetch import MOST_BYTES, Fetched, _GuardedStream, check_address, fetch, resolve
+from flask_oauth2.http.fetch import MOST_BYTES, Fetched, _GuardedStream, check_address, fetch, resolve
 
 SPECIAL = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.5", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.9.9.9"),

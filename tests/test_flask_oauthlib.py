@@ -12,7 +12,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, ForeignKey, Integer, String, Text
 
 from flask_oauth2 import ConfigurationError, OAuth2Provider, current_token, values
-from flask_oauth2.flask_oauthlib import bind_sqlalchemy
+from flask_oauth2.tools.flask_oauthlib import bind_sqlalchemy
 from oauth_site import CALLBACK, Clock, Site, answer_of
 
 SECRET = "a long secret that was drawn at random: 0123456789"

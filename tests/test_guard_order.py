@@ -14,7 +14,7 @@ import pytest
 from flask.views import MethodView, View
 
 from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider
-from flask_oauth2.doctor import diagnose
+from flask_oauth2.tools.doctor import diagnose
 
 Made = tuple[flask.Flask, OAuth2Provider]
 

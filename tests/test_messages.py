@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from flask_oauth2 import InvalidRequest, Request
-from flask_oauth2.messages import MOST_PARAMETERS, Params
+from flask_oauth2.http.messages import MOST_PARAMETERS, Params
 
 
 @pytest.mark.spec("rfc6749", "B")

@@ -233,7 +233,7 @@ def test_on_loopback_a_token_is_for_the_host_that_the_client_named(tmp_path: Pat
 
 def test_many_names_of_this_machine_are_not_kept(tmp_path: Path) -> None:
     app = new_app(tmp_path)
-    provider = OAuth2Provider(app, store=MemoryStore())
+    OAuth2Provider(app, store=MemoryStore())
     for port in range(5000, 5100):
         document = app.test_client().get(WELL_KNOWN, base_url=f"http://localhost:{port}").get_json()
         assert document["issuer"] == f"http://localhost:{port}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flask_oauth2 import Client, uris
+from flask_oauth2 import Client
+from flask_oauth2.http import redirects, urls
 
 
 def client(*redirect_uris: str, application_type: str = "native") -> Client:
@@ -39,7 +40,7 @@ def client(*redirect_uris: str, application_type: str = "native") -> Client:
     ],
 )
 def test_registrable(uri: str) -> None:
-    uris.check_registration(uri)
+    redirects.check_registration(uri)
 
 
 @pytest.mark.spec("rfc6749", "3.1.2")
@@ -135,7 +136,7 @@ def test_registrable(uri: str) -> None:
 )
 def test_not_registrable(uri: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        uris.check_registration(uri)
+        redirects.check_registration(uri)
 
 
 @pytest.mark.spec("rfc6749", "3.1.2")
@@ -150,7 +151,7 @@ def test_not_registrable(uri: str, reason: str) -> None:
     ],
 )
 def test_the_query_is_kept_when_parameters_are_added(uri: str, expected: str) -> None:
-    assert uris.add_query(uri, [("code", "a b")]) == expected
+    assert urls.add_query(uri, [("code", "a b")]) == expected
 
 
 @pytest.mark.parametrize(
@@ -172,10 +173,10 @@ def test_the_query_is_kept_when_parameters_are_added(uri: str, expected: str) ->
 def test_what_is_concluded_from_a_uri_does_not_depend_on_case(
     uri: str, is_interceptable: bool, is_on_device: bool, opens_application: bool, host: str
 ) -> None:
-    assert uris.is_interceptable(uri) is is_interceptable
-    assert uris.is_on_device(uri) is is_on_device
-    assert uris.opens_application(uri) is opens_application
-    assert uris.host_and_port(uri) == host
+    assert redirects.is_interceptable(uri) is is_interceptable
+    assert redirects.is_on_device(uri) is is_on_device
+    assert redirects.opens_application(uri) is opens_application
+    assert redirects.host_and_port(uri) == host
 
 
 @pytest.mark.spec("rfc7591", "5")
@@ -192,7 +193,7 @@ def test_what_is_concluded_from_a_uri_does_not_depend_on_case(
     ],
 )
 def test_a_page_is_of_the_host_of_a_uri(page: str, uri: str, is_of_host: bool) -> None:
-    assert uris.is_of_host(page, uri) is is_of_host
+    assert redirects.is_of_host(page, uri) is is_of_host
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_a_page_is_of_the_host_of_a_uri(page: str, uri: str, is_of_host: bool) -
     ],
 )
 def test_the_least_that_a_redirect_uri_must_fulfill(uri: str, is_harmless: bool) -> None:
-    assert uris.is_harmless(uri) is is_harmless
+    assert redirects.is_harmless(uri) is is_harmless
 
 
 @pytest.mark.spec("oauth-v2-1", "3.2")
@@ -237,15 +238,15 @@ def test_the_least_that_a_redirect_uri_must_fulfill(uri: str, is_harmless: bool)
     ],
 )
 def test_the_origin_of_a_page_is_as_browsers_write_it(uri: str, origin: str) -> None:
-    assert uris.web_origin(uri) == origin
-    assert uris.is_web_origin(origin) is bool(origin)
-    assert uris.origins_of(Client(client_id="spa", auth_method="none", redirect_uris=(uri,))) == {origin} - {""}
-    assert uris.origins_of(Client(client_id="web", redirect_uris=(uri,))) == set()
+    assert redirects.web_origin(uri) == origin
+    assert redirects.is_web_origin(origin) is bool(origin)
+    assert redirects.origins_of(Client(client_id="spa", auth_method="none", redirect_uris=(uri,))) == {origin} - {""}
+    assert redirects.origins_of(Client(client_id="web", redirect_uris=(uri,))) == set()
 
 
 def test_origin_is_what_people_recognize() -> None:
-    assert uris.origin("https://a.example:8443/cb?x=1") == "https://a.example:8443"
-    assert uris.origin("HTTPS://A.Example:443/cb?x=1") == "https://a.example"
-    assert uris.origin("com.trails.app:/done") == "com.trails.app:"
-    assert uris.origin("Cursor://Anysphere/cb") == "cursor://Anysphere"
-    assert uris.origin("nonsense") == ""
+    assert urls.origin("https://a.example:8443/cb?x=1") == "https://a.example:8443"
+    assert urls.origin("HTTPS://A.Example:443/cb?x=1") == "https://a.example"
+    assert urls.origin("com.trails.app:/done") == "com.trails.app:"
+    assert urls.origin("Cursor://Anysphere/cb") == "cursor://Anysphere"
+    assert urls.origin("nonsense") == ""

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from flask_oauth2 import user_codes
+from flask_oauth2.grants import user_codes
 
 
 @pytest.mark.spec("rfc8628", "5.1")

@@ -9,7 +9,7 @@ from typing import Any
 from ..clients.base import ClientAuthMethod
 from ..endpoints.base import Endpoint
 from ..grants.base import GrantType, ResponseType
-from ..messages import Request
+from ..http.messages import Request
 from ..records import User
 from ..stores.callbacks import Callbacks
 from ..tokens.answers import AnswerMembers

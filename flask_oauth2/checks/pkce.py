@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 from ..errors import InvalidGrant, InvalidRequest, update_client
-from ..messages import Params
+from ..http.messages import Params
 from ..records import Client, Grant
 from ..server import AuthorizationServer
 from ..settings import Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InvalidRequest, LoginRequired
-from ..messages import Params
+from ..http.messages import Params
 from ..records import User
 from ..server import AuthorizationServer
 from .request import AuthorizationRequest

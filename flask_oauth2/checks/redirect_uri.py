@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shlex
 
-from .. import uris, urls
 from ..errors import InvalidGrant, InvalidRequest, update_client
+from ..http import redirects, urls
 from ..records import Client, Grant
 from ..server import AuthorizationServer
 from .request import AuthorizationRequest
@@ -39,7 +39,7 @@ def choose(client: Client, requested: str | None) -> str:
     # "authorization servers MUST utilize exact string matching except for port numbers in localhost redirection URIs
     # of native apps", :rfc:`9700#section-2.1`
     is_native = client.application_type == "native"
-    if requested in registered or (is_native and uris.differs_by_port(requested, registered)):
+    if requested in registered or (is_native and redirects.differs_by_port(requested, registered)):
         return requested
     raise InvalidRequest(
         "redirect_uri is not registered for this client",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..messages import Params, Request
+from ..http.messages import Params, Request
 from ..records import Client, Grant
 from ..scopes import Scope
 

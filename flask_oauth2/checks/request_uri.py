@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .. import values
 from ..errors import InvalidRequest, InvalidRequestURI, RequestURINotSupported
-from ..messages import Params
+from ..http.messages import Params
 from ..records import Grant
 from ..server import AuthorizationServer
 from .request import AuthorizationRequest

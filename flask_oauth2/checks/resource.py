@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from .. import addresses
 from ..errors import InvalidScope, InvalidTarget
-from ..messages import Params
-from ..resources import Resources, split
+from ..http import urls
+from ..http.messages import Params
+from ..resources import Resources
 from ..scopes import Scope
 from ..server import AuthorizationServer
 from .request import AuthorizationRequest
@@ -123,7 +124,7 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
         raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", came=len(named))
     found = []
     for uri in named:
-        parts = split(uri) if _CHARACTERS.match(uri) else None
+        parts = urls.parse(uri) if _CHARACTERS.match(uri) else None
         if parts is None or not parts.scheme or not (parts.netloc or parts.path):
             # "Its value MUST be an absolute URI", and "MUST NOT include a fragment component", section 2
             raise InvalidTarget(

@@ -6,7 +6,7 @@ from shlex import quote
 
 from .. import scopes
 from ..errors import InvalidScope, update_client
-from ..messages import Params
+from ..http.messages import Params
 from ..records import Client
 from ..scopes import Scope
 from ..server import AuthorizationServer

@@ -12,7 +12,7 @@ import click
 from flask.cli import AppGroup
 
 from ..clients import lookup
-from ..consents import end_consent
+from ..people.consents import end_consent
 from ..server import AuthorizationServer
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table

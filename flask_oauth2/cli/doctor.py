@@ -14,7 +14,7 @@ from . import oauth2
 from .base import json_option, one_line, print_json
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
+    from ..tools.doctor import Finding
 
 
 def _check_url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -45,7 +45,7 @@ def doctor(context: click.Context, url: str | None, offline: bool, timeout: floa
     It is asked for its documents under its public URL, as clients do. Nothing is changed. The command fails where
     there is an error.
     """
-    from ..doctor import broken, diagnose
+    from ..tools.doctor import broken, diagnose
 
     try:
         app: flask.Flask = context.ensure_object(ScriptInfo).load_app()

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 import flask
 
-from ..importing import SOURCES
-from ..importing.base import Tables
-from ..importing.run import Count, Finding, Options, Report
-from ..importing.transfer import Transfer
 from ..server import AuthorizationServer
+from ..tools.importing import SOURCES
+from ..tools.importing.base import Tables
+from ..tools.importing.run import Count, Finding, Options, Report
+from ..tools.importing.transfer import Transfer
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from .. import urls, web
+from .. import web
+from ..http import urls
 from ..scopes import parse_option
-from ..simulation import PROFILES, Simulation, Step, set_stage
+from ..tools.simulation import PROFILES, Simulation, Step, set_stage
 from . import oauth2
 from .base import json_option, one_line, print_json
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .. import signals
 from ..errors import InvalidClient, InvalidRequest
-from ..messages import Params, Request
+from ..http.messages import Params, Request
 from ..records import Client
 from ..server import AuthorizationServer
 from . import lookup

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..errors import InvalidClient
-from ..messages import Params, Request
+from ..http.messages import Params, Request
 from ..records import Client
 from ..server import AuthorizationServer
 

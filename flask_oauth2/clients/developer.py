@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .. import uris
 from ..errors import ConfigurationError
+from ..http import redirects
 from ..records import Client
 from ..scopes import Scope
 from ..server import AuthorizationServer
@@ -165,7 +165,7 @@ def _problems_of_uris(client: Client, server: AuthorizationServer) -> dict[str, 
         return {"redirect_uris": Problem("many")}
     for uri in client.redirect_uris:
         try:
-            uris.check_registration(uri)
+            redirects.check_registration(uri)
         except ValueError as error:
             return {"redirect_uris": Problem("uri", f"{uri} {error}")}
     return {}

@@ -1,4 +1,4 @@
-"""Client ID metadata documents, fetched by :mod:`flask_oauth2.fetch` in threads of their own, and kept for a while.
+"""Client ID metadata documents, fetched by :mod:`.http.fetch` in threads of their own, and kept for a while.
 
 Whoever asks for a document that is being fetched waits for the one answer. A copy that has grown stale still serves
 while a new one is fetched, draft-ietf-oauth-client-id-metadata-document section 4.4.
@@ -18,8 +18,9 @@ from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 
-from .. import uris, urls, values
+from .. import values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
+from ..http import redirects, urls
 from ..processes import OfProcess
 from ..records import Client
 from ..server import AuthorizationServer
@@ -27,7 +28,7 @@ from .documents import GRANT_TYPES, ORIGIN, RULE, find_fault, is_own, read
 from .rules import InvalidMetadata
 
 if TYPE_CHECKING:
-    from ..fetch import Fetched
+    from ..http.fetch import Fetched
 
 log = logging.getLogger("flask_oauth2")
 
@@ -170,7 +171,7 @@ class Documents:
         fault = find_fault(client_id, self._own_hosts)
         if fault is not None:
             return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
-        if uris.web_origin(client_id) == uris.web_origin(self._server.issuer):
+        if redirects.web_origin(client_id) == redirects.web_origin(self._server.issuer):
             reason = "client_id is a document of this very site, which may hold what others have brought here"
             return Failure(reason, f"{RULE} 6", came=client_id)
         return None
@@ -263,7 +264,7 @@ class Documents:
 
 
 def _fetch(url: str, may_be_own: bool) -> Fetched:
-    from ..fetch import fetch  # needs httpcore, which other applications need not have
+    from ..http.fetch import fetch  # needs httpcore, which other applications need not have
 
     return fetch(url, may_be_own=may_be_own, deadline=DEADLINE)
 

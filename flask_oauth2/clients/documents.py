@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from .. import uris, urls
+from ..http import redirects, urls
 from ..records import Client
 from ..server import AuthorizationServer
 from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, clean_name, is_page
 
 if TYPE_CHECKING:
-    from ..fetch import Fetched
+    from ..http.fetch import Fetched
 
 RULE = "draft-ietf-oauth-client-id-metadata-document"
 
@@ -58,7 +58,7 @@ def find_host(client: Client) -> str | None:
 
 def is_cross_host(client: Client, uri: str) -> bool:
     """Return whether ``uri`` leads to another host than the one that vouches for the client, if one does."""
-    return client.registered_by == ORIGIN and uris.origin(uri) != uris.origin(client.client_id)
+    return client.registered_by == ORIGIN and urls.origin(uri) != urls.origin(client.client_id)
 
 
 def find_fault(url: str, own_hosts: Collection[str] = ()) -> str | None:
@@ -157,7 +157,7 @@ def _build(document: Mapping[str, Any], client_id: str, server: AuthorizationSer
         name=clean_name(document["client_name"]),
         auth_method="none",
         # any port will do where programs of this computer are sent back to, whatever else the document names
-        application_type="native" if any(map(uris.is_interceptable, redirect_uris)) else "web",
+        application_type="native" if any(map(redirects.is_interceptable, redirect_uris)) else "web",
         redirect_uris=redirect_uris,
         grant_types=grant_types,
         response_types=("code",) if has_code else (),

@@ -8,7 +8,7 @@ from typing import cast
 
 from .. import values
 from ..errors import InvalidClient, OAuth2Error
-from ..messages import Params
+from ..http.messages import Params
 from ..records import Client
 from ..server import AuthorizationServer
 from .document_cache import Documents, can_fetch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InvalidRequest
-from ..messages import Params, Request
+from ..http.messages import Params, Request
 from ..records import Client
 from ..server import AuthorizationServer
 from .base import Credentials

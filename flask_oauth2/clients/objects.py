@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .. import uris
 from ..errors import ConfigurationError
+from ..http import redirects
 from ..records import Client, find, seconds, words
 from .rules import LONGEST_NAME, PAGES, is_page
 from .secret import keep_plain
@@ -71,7 +71,7 @@ def _harmless(client: Client) -> Client:
     """The client without what nobody has checked and people would see or follow."""
     name = "".join(filter(str.isprintable, client.name))[:LONGEST_NAME].strip()
     metadata = {name: value for name, value in client.metadata.items() if name not in PAGES or is_page(value)}
-    redirect_uris = tuple(filter(uris.is_harmless, client.redirect_uris))
+    redirect_uris = tuple(filter(redirects.is_harmless, client.redirect_uris))
     return replace(client, name=name, metadata=metadata, redirect_uris=redirect_uris)
 
 

@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .. import scopes, uris, values
+from .. import scopes, values
 from ..errors import ConfigurationError
+from ..http import redirects
 from ..records import Client
 from ..scopes import Scope
 from ..server import AuthorizationServer
@@ -108,7 +109,7 @@ def read(
     redirect_uris = _texts(asked, "redirect_uris")
     # an editor may register a page of its own in addition to loopback and private-use URIs; its ports must be free,
     # whatever application_type it sends
-    is_native = any(map(uris.is_on_device, redirect_uris))
+    is_native = any(map(redirects.is_on_device, redirect_uris))
     known = {
         "redirect_uris": redirect_uris,
         "token_endpoint_auth_method": auth_method,
@@ -160,7 +161,7 @@ def without_ports(client: Client) -> Client:
     """The client that all its copies share, whatever port each listens at: those of native clients are free."""
     if client.application_type != "native":
         return client
-    return replace(client, redirect_uris=tuple(dict.fromkeys(map(uris.without_port, client.redirect_uris))))
+    return replace(client, redirect_uris=tuple(dict.fromkeys(map(redirects.without_port, client.redirect_uris))))
 
 
 def shared_id(client: Client, scope: Scope, secret_key: bytes, number: int) -> str:
@@ -205,7 +206,7 @@ def _page(asked: Mapping[str, Any], name: str, redirect_uris: Iterable[str]) -> 
     page = asked.get(name)
     if not isinstance(page, str) or len(page) > _LONGEST or not rules.is_page(page):
         return ""
-    return page if any(uris.is_of_host(page, uri) for uri in redirect_uris) else ""
+    return page if any(redirects.is_of_host(page, uri) for uri in redirect_uris) else ""
 
 
 def _name(asked: Mapping[str, Any]) -> str:

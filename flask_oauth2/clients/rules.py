@@ -11,7 +11,8 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 
-from .. import scopes, uris, urls, values
+from .. import scopes, values
+from ..http import redirects, urls
 from ..records import Client
 from ..server import AuthorizationServer
 from ..settings import Settings
@@ -172,10 +173,10 @@ def _auth_method(client: Client, server: AuthorizationServer) -> None:
 
 
 def _redirect_uris(client: Client, server: AuthorizationServer) -> None:
-    """Each as :func:`flask_oauth2.uris.check_registration` says."""
+    """Each as :func:`flask_oauth2.http.redirects.check_registration` says."""
     for uri in client.redirect_uris:
         try:
-            uris.check_registration(uri)
+            redirects.check_registration(uri)
         except ValueError as error:
             raise InvalidMetadata("redirect_uris", f"{uri!r} {error}") from None
 

@@ -15,9 +15,10 @@ from hashlib import sha256
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from .. import messages, values
+from .. import values
 from ..errors import InvalidClient, InvalidRequest
-from ..messages import Params, Request
+from ..http import messages
+from ..http.messages import Params, Request
 from ..records import Client
 from ..server import AuthorizationServer
 from .base import Credentials, is_vschar, unknown_client

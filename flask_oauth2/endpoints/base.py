@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ..clients import authenticate
 from ..errors import InvalidClient
-from ..messages import Params, Request, Response
+from ..http.messages import Params, Request, Response
 from ..records import Client
 from ..server import AuthorizationServer
 

@@ -10,10 +10,10 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import uris
 from ..clients import lookup
 from ..errors import TemporarilyUnavailable
-from ..messages import Request, Response
+from ..http import redirects
+from ..http.messages import Request, Response
 from ..server import AuthorizationServer
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _may_call(server: AuthorizationServer, origin: str, named: str = "") -> bool
     """
     if origin in server.settings.browser_origins:
         return True
-    if not uris.is_web_origin(origin):
+    if not redirects.is_web_origin(origin):
         return False
     try:
         return _is_of_client(server, origin, named)
@@ -66,11 +66,11 @@ def _may_call(server: AuthorizationServer, origin: str, named: str = "") -> bool
 
 def _is_of_client(server: AuthorizationServer, origin: str, named: str) -> bool:
     """Whether the page is one of any client, or of the one that is named where no store knows of others."""
-    anywhere = {origin, uris.without_port(origin)}  # a loopback URI without a port stands for those with any
+    anywhere = {origin, redirects.without_port(origin)}  # a loopback URI without a port stands for those with any
     store = server.client_origins
     if store is not None and store.has_origin(*anywhere):
         return True
     if not named:
         return False
     client = lookup.find_known_client(server, named) if store is None else lookup.find_cached_client(server, named)
-    return client is not None and not anywhere.isdisjoint(uris.origins_of(client))
+    return client is not None and not anywhere.isdisjoint(redirects.origins_of(client))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import addresses, signals, uris, user_codes, values
+from .. import addresses, signals, values
 from ..checks.request import AuthorizationRequest
 from ..clients.throttle import spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
+from ..grants import user_codes
 from ..grants.device_code import KIND
-from ..messages import NO_STORE, Response
+from ..http import urls
+from ..http.messages import NO_STORE, Response
 from ..records import Client, Grant
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
@@ -43,7 +45,7 @@ def respond(call: Call) -> Response:
         "device_code": device_code,
         "user_code": user_code,
         "verification_uri": verification_uri,
-        "verification_uri_complete": uris.add_query(verification_uri, [("user_code", user_code)]),
+        "verification_uri_complete": urls.add_query(verification_uri, [("user_code", user_code)]),
         "expires_in": server.settings.device_code_lifetime,
         "interval": server.settings.device_interval,
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import users, values
-from ..messages import NO_STORE, Response
+from .. import values
+from ..http.messages import NO_STORE, Response
+from ..people import users
 from ..records import AccessToken, Client, Token
 from ..server import AuthorizationServer
 from ..tokens.read import find_token

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import addresses, resources
-from ..messages import Response
+from ..http.messages import Response
 from ..resources import Resource
 from ..server import AuthorizationServer
 from .base import Call

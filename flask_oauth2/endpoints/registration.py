@@ -22,7 +22,7 @@ from ..clients.rules import InvalidMetadata
 from ..clients.secret import hash_secret, is_secret
 from ..clients.throttle import Attempt, Quota, network, spend_quota
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
-from ..messages import NO_STORE, Request, Response
+from ..http.messages import NO_STORE, Request, Response
 from ..records import Client, Grant
 from ..server import AuthorizationServer
 from .base import Call

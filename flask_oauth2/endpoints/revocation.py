@@ -6,7 +6,7 @@ from logging import INFO
 
 from .. import revocation, signals, values
 from ..errors import InvalidGrant
-from ..messages import NO_STORE, Response
+from ..http.messages import NO_STORE, Response
 from ..records import Token
 from ..tokens.read import find_token
 from .base import Call

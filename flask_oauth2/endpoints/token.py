@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .. import users
 from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
-from ..messages import NO_STORE, Response
+from ..http.messages import NO_STORE, Response
+from ..people import users
+from ..people.users import reject_inactive
 from ..settings import GRANT_TYPES
 from ..tokens.base import TokenRequest
 from ..tokens.bindings import NO_PROOF, prove
 from ..tokens.bindings.base import ProofContext
 from ..tokens.issue import issue
-from ..users import reject_inactive
 from .base import Call
 
 

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import consents, scopes, signals, user_codes, values
+from .. import scopes, signals, values
 from ..clients import lookup
 from ..clients.throttle import Attempt, network
-from ..consents import Permission
 from ..errors import InvalidRequest
+from ..grants import user_codes
 from ..grants.device_code import KIND
+from ..people import consents
+from ..people.consents import Permission
 from ..records import Authorization, Client, Grant, User
 from ..scopes import Scope
 from ..server import AuthorizationServer

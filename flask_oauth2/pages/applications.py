@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response
 
 from .. import web
 from ..answering import answer
-from ..consents import end_consent
 from ..errors import AccessDenied
+from ..people.consents import end_consent
 from ..records import Client, Consent
 from ..server import AuthorizationServer
 from ..stores.base import ConsentStore

@@ -13,7 +13,7 @@ import flask
 from itsdangerous import BadData
 from werkzeug.wrappers import Response
 
-from .. import uris, web
+from .. import web
 from ..answering import answer
 from ..checks.request_uri import PATIENCE, is_saved
 from ..clients import lookup
@@ -30,7 +30,8 @@ from ..endpoints.authorization import (
 )
 from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_browser
 from ..errors import InvalidRequest, TemporarilyUnavailable
-from ..messages import Params, Request
+from ..http import redirects, urls
+from ..http.messages import Params, Request
 from ..records import Client
 from ..server import AuthorizationServer
 from . import custom_consent
@@ -218,9 +219,9 @@ def _ask(
         "oauth2/consent.html",
         form_action=None,
         **describe_client(server, client, redirect_uri),
-        is_unauthenticated=find_host(client) is not None and uris.is_interceptable(redirect_uri),
+        is_unauthenticated=find_host(client) is not None and redirects.is_interceptable(redirect_uri),
         is_cross_host=is_cross_host(client, redirect_uri),
-        host=uris.origin(redirect_uri),
+        host=urls.origin(redirect_uri),
         user=user,
         resources=describe_resources(server, request.resource, request.http.mount),
         scopes=describe(server, request.scope),
@@ -249,7 +250,7 @@ def _warn(server: AuthorizationServer, needed: ConfirmationNeeded) -> Response:
         400,
         form_action=None if is_form else "'none'",
         **describe_client(server, needed.client, answer.redirect_uri),
-        host=uris.origin(answer.redirect_uri),
+        host=urls.origin(answer.redirect_uri),
         url=answer.redirect_uri if is_form else answer.location,
         parameters=answer.parameters.items() if is_form else (),
         **describe_error(server, needed.error, needed.error_id),
@@ -283,7 +284,7 @@ def _write_query(server: AuthorizationServer, submission: Submission, longest: i
         return query
     params = Params(query.encode())
     request_uri = save_for_browser(server, params, submission.http.address)
-    return uris.encode([("client_id", params.require("client_id")), ("request_uri", request_uri)])
+    return urls.encode([("client_id", params.require("client_id")), ("request_uri", request_uri)])
 
 
 def _encode(params: Params) -> str:
@@ -291,7 +292,7 @@ def _encode(params: Params) -> str:
     pairs = [pair for pair in params.pairs() if pair[0] != SENT_AT]
     if is_saved(params):
         pairs = [pair for pair in pairs if pair[0] in ("client_id", "request_uri")]
-    return uris.encode(pairs)
+    return urls.encode(pairs)
 
 
 def _digest(query: str) -> str:

@@ -10,11 +10,12 @@ import flask
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
-from .. import addresses, login, values, web
+from .. import addresses, values, web
 from ..answering import find_hints
 from ..checks.request_uri import PATIENCE
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import User
+from ..web import login
 from . import translations
 
 if TYPE_CHECKING:

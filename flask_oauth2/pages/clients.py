@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .. import addresses, uris
+from .. import addresses
 from ..clients.documents import find_host, host_of
 from ..clients.rules import PAGES
+from ..http import redirects, urls
 from ..records import Client
 from ..server import AuthorizationServer
 
@@ -33,11 +34,13 @@ def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | Non
 
     def may_show(name: str, page: Any) -> bool:
         if name == "logo_uri":
-            return not client.is_unverified and uris.web_origin(page) == uris.web_origin(addresses.find_origin(server))
+            return not client.is_unverified and redirects.web_origin(page) == redirects.web_origin(
+                addresses.find_origin(server)
+            )
         if not client.is_unverified:
             return True
         hosts = (redirect_uri, client.client_id if find_host(client) else None)
-        return any(host is not None and uris.is_of_host(page, host) for host in hosts)
+        return any(host is not None and redirects.is_of_host(page, host) for host in hosts)
 
     shown = {name: value for name, value in client.metadata.items() if name not in PAGES or may_show(name, value)}
     return replace(client, metadata=shown)
@@ -45,7 +48,7 @@ def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | Non
 
 def site_of(client: Client) -> str:
     """Return the host of the home page of a client, for the text of a link; empty without a home page."""
-    return uris.origin(str(client.metadata.get("client_uri") or "")).removeprefix("https://")
+    return urls.origin(str(client.metadata.get("client_uri") or "")).removeprefix("https://")
 
 
 def describe_client(server: AuthorizationServer, client: Client, redirect_uri: str | None = None) -> dict[str, Any]:
@@ -57,6 +60,6 @@ def describe_client(server: AuthorizationServer, client: Client, redirect_uri: s
         "client_host": find_host(client),
         "client_site": site_of(shown),
         "is_unverified": client.is_unverified,
-        "place": uris.host_and_port(redirect_uri or ""),
-        "opens_application": redirect_uri is not None and uris.opens_application(redirect_uri),
+        "place": redirects.host_and_port(redirect_uri or ""),
+        "opens_application": redirect_uri is not None and redirects.opens_application(redirect_uri),
     }

@@ -16,9 +16,9 @@ import flask
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from .. import uris
 from ..clients.documents import find_host
 from ..endpoints.authorization import ConsentNeeded
+from ..http import urls
 from ..records import User
 from ..server import AuthorizationServer
 from .base import new_answer_id, protect, read_ticket, write_ticket
@@ -62,7 +62,7 @@ def ask(view: Callable[..., Any], server: AuthorizationServer, needed: ConsentNe
         "is_unverified": client.is_unverified,
         "resources": request.resource,
         "user": user,
-        "host": uris.origin(redirect_uri),
+        "host": urls.origin(redirect_uri),
     }
     named = signature(view).parameters  # a view of flask-oauthlib may pass variables of these names on itself
     shown = view(

@@ -27,20 +27,11 @@ from ..clients.secret import hash_secret
 from ..clients.throttle import at_once
 from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_visitor
 from ..errors import AccessDenied, InvalidRequest
-from ..messages import Params
+from ..http.messages import Params
 from ..records import Client, User
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from .base import (
-    describe,
-    page,
-    read_kept_ticket,
-    redirect,
-    send_to_login,
-    show_error,
-    stale,
-    write_ticket,
-)
+from .base import describe, page, read_kept_ticket, redirect, send_to_login, show_error, stale, write_ticket
 
 if TYPE_CHECKING:
     from ..provider import OAuth2Provider

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import flask
 from werkzeug.wrappers import Response
 
-from .. import user_codes, values, web
+from .. import values, web
 from ..answering import answer
 from ..endpoints import verification
 from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
-from ..messages import Params
+from ..grants import user_codes
+from ..http.messages import Params
 from ..records import User
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE

@@ -12,7 +12,7 @@ from werkzeug.local import LocalProxy
 
 from .. import scopes, web
 from ..errors import ConfigurationError, OAuth2Error
-from ..messages import Request
+from ..http.messages import Request
 from ..records import AccessToken, Claims
 from ..scopes import Scope
 from .verify import Alternatives, TokenVerifier, Verified, verify_scope

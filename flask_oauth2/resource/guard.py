@@ -13,7 +13,7 @@ from flask.views import View
 
 from .. import signals, values, web
 from ..errors import OAuth2Error
-from ..messages import Request
+from ..http.messages import Request
 from .current_token import CurrentToken, Owners, parse_requirement
 from .verify import Alternatives, NoToken, TokenVerifier, verify_scope
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from .. import addresses, users
+from .. import addresses
 from ..answering import find_hints
 from ..errors import InvalidToken, OAuth2Error
-from ..messages import Request, Response
+from ..http.messages import Request, Response
+from ..people import users
 from ..records import AccessToken
 from ..server import AuthorizationServer
 from ..tokens.bindings import verify

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
-from ..messages import Request, Response
+from ..http.messages import Request, Response
 from ..records import AccessToken
 from ..resources import Resource
 from ..scopes import Scope

@@ -9,7 +9,8 @@ from dataclasses import replace
 from threading import RLock
 from typing import Any, NamedTuple
 
-from .. import uris, values
+from .. import values
+from ..http import redirects
 from ..processes import OfProcess
 from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token
 from .base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
@@ -393,7 +394,7 @@ class MemoryStore:
 
     def _count_origins(self, before: Client | None, after: Client | None) -> None:
         """Keep the number of clients that have each origin, if any has it."""
-        gone, come = (uris.origins_of(client) if client else set() for client in (before, after))
+        gone, come = (redirects.origins_of(client) if client else set() for client in (before, after))
         self._origins.update(come - gone)
         for origin in gone - come:
             self._origins[origin] -= 1

@@ -16,15 +16,15 @@ from .. import addresses
 from ..clients import rules
 from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
-from ..messages import Params, Request
-from ..ownership import EXTENSION
+from ..http.messages import Params, Request
+from ..http.urls import encode
 from ..provider import OAuth2Provider
 from ..records import Client, find
 from ..scopes import Scope, parse_option
 from ..server import AuthorizationServer
 from ..tokens.base import ITSELF, TokenGrant, TokenRequest
 from ..tokens.issue import issue
-from ..uris import encode
+from ..web.ownership import EXTENSION
 
 REDIRECT_URI = "https://client.example/callback"
 """Of registered clients, unless a test says otherwise."""

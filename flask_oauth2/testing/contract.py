@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from .. import uris, values
+from .. import values
 from ..context import Context
+from ..http import redirects
 from ..records import Client, Grant, Session, SigningKey, Token
 from ..stores.base import (
     GRANT_MEMORY,
@@ -330,7 +331,7 @@ class TestOrigins:
         store.set_client(client)
         origins = _origins(store)
         assert origins.has_origin(longest)
-        assert uris.origins_of(client) == {longest}
+        assert redirects.origins_of(client) == {longest}
         assert not origins.has_origin(f"https://x{'x' * 253}:65535")
         assert store.get_client(client.client_id) == client
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..messages import Request
+from ..http.messages import Request
 from ..records import AccessToken, Authorization, Client
 from ..server import AuthorizationServer
 

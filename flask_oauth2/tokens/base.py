@@ -10,7 +10,7 @@ from .. import addresses, scopes, values
 from ..checks import resource as resource_check
 from ..checks import scope as scope_check
 from ..context import EMPTY, Context
-from ..messages import Params, Request
+from ..http.messages import Params, Request
 from ..records import Authorization, Claims, Client, Grant, Token, identify
 from ..scopes import Scope
 from ..server import AuthorizationServer

@@ -9,15 +9,10 @@ from collections.abc import Iterable
 from logging import INFO
 from typing import Any
 
-from .. import addresses, consents, revocation, signals, values
+from .. import addresses, revocation, signals, values
 from ..checks import resource as resource_check
-from ..errors import (
-    InvalidClient,
-    InvalidGrant,
-    InvalidScope,
-    UnauthorizedClient,
-    update_client,
-)
+from ..errors import InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, update_client
+from ..people import consents
 from ..records import AccessToken, Authorization, Client, Grant, Token
 from ..scopes import Scope
 from ..server import AuthorizationServer

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from devices import PAGE, Device, Person, add_device_client, ticket_of
 
-from flask_oauth2 import MemoryStore, user_codes
+from flask_oauth2 import MemoryStore
+from flask_oauth2.grants import user_codes
 from flask_oauth2.records import Authorization, Grant
 from oauth_site import Site
 

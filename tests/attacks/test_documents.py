@@ -285,7 +285,7 @@ def test_a_document_of_this_very_site_vouches_for_nobody(host: str) -> None:
     from flask_oauth2 import MemoryStore
     from flask_oauth2.assembly import build
     from flask_oauth2.clients.document_cache import Failure
-    from flask_oauth2.fetch import Fetched
+    from flask_oauth2.http.fetch import Fetched
     from flask_oauth2.settings import Settings
 
     settings = Settings(issuer="https://login.example", client_id_documents=True, default_scope=("profile",))
@@ -302,7 +302,7 @@ def test_nor_does_one_of_the_address_that_the_issuer_follows() -> None:
     from flask_oauth2 import MemoryStore
     from flask_oauth2.assembly import Servers, build
     from flask_oauth2.clients.document_cache import Failure
-    from flask_oauth2.fetch import Fetched
+    from flask_oauth2.http.fetch import Fetched
     from flask_oauth2.settings import Settings
 
     hosts = ("localhost:5000", "localhost:8000")

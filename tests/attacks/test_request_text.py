@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from flask_oauth2 import MemoryStore
-from flask_oauth2.routes import PAGES
+from flask_oauth2.web.routes import PAGES
 from oauth_site import CALLBACK, CHALLENGE, Site, make_site
 
 MARK = "Call-0800-123456"

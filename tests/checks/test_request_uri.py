@@ -12,7 +12,7 @@ import pytest
 from flask_oauth2 import Authorization, Call, Endpoint, Grant, MemoryStore, OAuth2Error, Response, values, web
 from flask_oauth2.checks.request_uri import PREFIX
 from flask_oauth2.endpoints.authorization import CHECKS, AuthorizationRequest, save, validate
-from flask_oauth2.messages import Params
+from flask_oauth2.http.messages import Params
 from oauth_site import CALLBACK, CHALLENGE, NOW, VERIFIER, Site, answer_of, make_site
 
 PUSHED = {

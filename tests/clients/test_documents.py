@@ -31,7 +31,7 @@ from flask_oauth2.clients.document_cache import (
 from flask_oauth2.clients.documents import find_fault, is_url, read
 from flask_oauth2.clients.rules import InvalidMetadata
 from flask_oauth2.errors import FetchError, TemporarilyUnavailable
-from flask_oauth2.fetch import Fetched, fetch
+from flask_oauth2.http.fetch import Fetched, fetch
 from flask_oauth2.resources import Resource
 from flask_oauth2.settings import Settings
 from flask_oauth2.testing.samples import filed, new_authorization, new_grant

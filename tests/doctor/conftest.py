@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, OAuth2Provider, hash_secret, values
-from flask_oauth2.doctor import Finding, diagnose
+from flask_oauth2.tools.doctor import Finding, diagnose
 
 ISSUER = "https://login.example"
 KEY = "c4f1b2a39d8e7f60" * 2 + "5a6b7c8d9e0f1023" * 2

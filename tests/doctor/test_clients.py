@@ -8,7 +8,7 @@ import pytest
 from doctor.conftest import NewPatient, Patient
 
 from flask_oauth2 import Client, MemoryStore
-from flask_oauth2.doctor.clients import find_risks
+from flask_oauth2.tools.doctor.clients import find_risks
 from oauth_site import Forgetful
 
 WEB = Client(client_id="web")

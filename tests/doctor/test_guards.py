@@ -9,7 +9,7 @@ import pytest
 from doctor.conftest import CONFIG, NewPatient, Patient
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
-from flask_oauth2.doctor import diagnose
+from flask_oauth2.tools.doctor import diagnose
 
 
 def test_scopes_that_nobody_can_get(patient: Patient) -> None:

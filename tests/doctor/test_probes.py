@@ -20,7 +20,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Request, Response
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
-from flask_oauth2.doctor import Finding, diagnose
+from flask_oauth2.tools.doctor import Finding, diagnose
 
 Serve = Callable[..., str]
 Change = Callable[[Request, Response], Response | None]
@@ -406,7 +406,7 @@ def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None
 
 
 def test_without_httpx_it_says_what_to_install(api: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_oauth2.doctor.probes.find_spec", lambda name: None)
+    monkeypatch.setattr("flask_oauth2.tools.doctor.probes.find_spec", lambda name: None)
     (finding,) = api.found("probes.reached", url="http://127.0.0.1:1")
     assert (finding.level, finding.cure) == ("warning", "install flask_oauth2[doctor], or leave this out by --offline")
 

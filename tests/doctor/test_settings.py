@@ -8,7 +8,7 @@ import pytest
 from doctor.conftest import ISSUER, KEY, NewPatient, Patient
 from flask_login import LoginManager
 
-from flask_oauth2.doctor.settings import fault_of_key
+from flask_oauth2.tools.doctor.settings import fault_of_key
 
 
 def test_nothing_is_wrong(patient: Patient) -> None:

@@ -10,7 +10,7 @@ from doctor.conftest import CONFIG, NewPatient
 from flask_login import LoginManager
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
-from flask_oauth2.doctor import diagnose
+from flask_oauth2.tools.doctor import diagnose
 
 
 def checks(app: flask.Flask) -> list[str]:

@@ -17,8 +17,8 @@ from flask_sqlalchemy import SQLAlchemy
 from servers import PostgreSQLServer, RedisServer
 
 from flask_oauth2 import MemoryStore, values
-from flask_oauth2.doctor import diagnose
 from flask_oauth2.testing.samples import new_token
+from flask_oauth2.tools.doctor import diagnose
 
 DAY = 86400
 

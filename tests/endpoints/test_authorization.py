@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import flask
 import pytest
 
-from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable, uris, values
+from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable, values
+from flask_oauth2.http import urls
 from flask_oauth2.pages.base import serializer
 from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
 
@@ -258,7 +259,7 @@ def test_no_error_of_an_unverified_client_is_redirected_to_it(
     ):
         page = ask(prompt="none", **parameters)
         assert (page.status_code, page.location) == (400, None)
-        assert f"Go on to {uris.origin(uri)}?" in page.text
+        assert f"Go on to {urls.origin(uri)}?" in page.text
         assert "Bank has not been verified." in page.text
         assert "form_post.js" not in page.text
 

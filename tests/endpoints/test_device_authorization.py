@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from devices import Device, Person, add_device_client
 
-from flask_oauth2 import ConfigurationError, MemoryStore, TokenGrant, signals, user_codes, values
+from flask_oauth2 import ConfigurationError, MemoryStore, TokenGrant, signals, values
+from flask_oauth2.grants import user_codes
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import NOW, Site
 

@@ -12,10 +12,10 @@ from sqlalchemy import create_engine
 
 from flask_oauth2 import MemoryStore, values
 from flask_oauth2.cli import importing
-from flask_oauth2.importing import FlaskOAuthlib
-from flask_oauth2.importing.run import Options
-from flask_oauth2.importing.transfer import Transfer
 from flask_oauth2.stores.sqlalchemy.foreign_tables import BATCH, ForeignDatabase
+from flask_oauth2.tools.importing import FlaskOAuthlib
+from flask_oauth2.tools.importing.run import Options
+from flask_oauth2.tools.importing.transfer import Transfer
 from oauth_site import CALLBACK, Site
 
 Import = Callable[..., Any]

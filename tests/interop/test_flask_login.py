@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
-from flask_oauth2.doctor import diagnose
+from flask_oauth2.tools.doctor import diagnose
 from oauth_site import Clock, Site, answer_of
 
 

@@ -10,7 +10,8 @@ import pytest
 from devices import PAGE, Device, Person, add_device_client, ticket_of
 from playwright.sync_api import Page
 
-from flask_oauth2 import MemoryStore, OAuth2Provider, signals, user_codes
+from flask_oauth2 import MemoryStore, OAuth2Provider, signals
+from flask_oauth2.grants import user_codes
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import Site, answer_of, make_site
 

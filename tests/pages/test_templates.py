@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from flask_oauth2 import MemoryStore, uris
+from flask_oauth2 import MemoryStore
+from flask_oauth2.http import redirects
 from oauth_site import Forgetful, Site, make_site
 
 
@@ -245,7 +246,7 @@ def test_the_links_of_an_unverified_client_are_those_of_the_host_in_use(
     page = site.ask(redirect_uri=redirect_uri)
     for name in ("client_uri", "policy_uri", "tos_uri"):
         assert (f'"{PAGES[name]}"' in page.text) is is_shown
-    host = uris.host_and_port(redirect_uri)
+    host = redirects.host_and_port(redirect_uri)
     assert (f"What you allow goes to {host}." in page.text) is bool(host)
     site.allow(page)
     connected = site.browser.get("/oauth/applications").text

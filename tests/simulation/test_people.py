@@ -12,10 +12,10 @@ from markupsafe import Markup
 from werkzeug.datastructures import Headers
 
 from flask_oauth2 import OAuth2Provider
-from flask_oauth2.simulation import set_stage
-from flask_oauth2.simulation.exchange import Exchange
-from flask_oauth2.simulation.forms import find_allow, find_obstacle, read_forms
-from flask_oauth2.simulation.stage import SIGNED_IN
+from flask_oauth2.tools.simulation import set_stage
+from flask_oauth2.tools.simulation.exchange import Exchange
+from flask_oauth2.tools.simulation.forms import find_allow, find_obstacle, read_forms
+from flask_oauth2.tools.simulation.stage import SIGNED_IN
 from oauth_site import Site
 from simulated import learnt, lines_of, notes_of, play, rewrite_json, stop_of
 

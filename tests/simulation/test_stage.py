@@ -13,8 +13,8 @@ from flask.sessions import SecureCookieSessionInterface
 
 from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, current_token, signals
 from flask_oauth2.clients import lookup
-from flask_oauth2.simulation import PROFILES, set_stage
-from flask_oauth2.simulation.stage import StagedServer
+from flask_oauth2.tools.simulation import PROFILES, set_stage
+from flask_oauth2.tools.simulation.stage import StagedServer
 from oauth_site import Site
 from simulated import initialize, notes_of, play, stop_of
 

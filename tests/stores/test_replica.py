@@ -16,10 +16,10 @@ from stores.conftest import find_pg_ctl
 from stores.postgresql_replica import Replica
 
 from flask_oauth2 import ConfigurationError, MemoryStore, TemporarilyUnavailable
-from flask_oauth2.doctor import Finding, diagnose
 from flask_oauth2.stores.replica import PAUSE, ReplicatedReader
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing.samples import FAR, NOW, filed, new_key, new_token
+from flask_oauth2.tools.doctor import Finding, diagnose
 from oauth_site import Site, make_site
 
 

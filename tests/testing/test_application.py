@@ -14,14 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider, values
-from flask_oauth2.testing import (
-    Clock,
-    RegisteredClient,
-    http_with_token,
-    issue_token,
-    register_client,
-    stop_clock,
-)
+from flask_oauth2.testing import Clock, RegisteredClient, http_with_token, issue_token, register_client, stop_clock
 from oauth_site import make_site
 
 

@@ -23,8 +23,8 @@ from flask_oauth2 import (
     User,
     current_token,
     signals,
-    users,
 )
+from flask_oauth2.people import users
 from flask_oauth2.records import identify
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.testing import issue_token

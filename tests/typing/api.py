@@ -18,16 +18,9 @@ from flask_oauth2 import (
     current_token,
     signals,
 )
-from flask_oauth2.messages import Request
+from flask_oauth2.http.messages import Request
 from flask_oauth2.stores.callbacks import SetterRequest
-from flask_oauth2.testing import (
-    RegisteredClient,
-    StoreContract,
-    http_with_token,
-    issue_token,
-    stop_clock,
-    unguarded,
-)
+from flask_oauth2.testing import RegisteredClient, StoreContract, http_with_token, issue_token, stop_clock, unguarded
 
 app = Flask(__name__)
 db = SQLAlchemy(app)

@@ -21,7 +21,7 @@ from ...checks import (
     state,
 )
 from ...checks.request import AuthorizationRequest
-from ...messages import Params, Request
+from ...http.messages import Params, Request
 from ...records import Client
 from ...server import AuthorizationServer
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ... import consents, revocation, signals, users
+from ... import revocation, signals
 from ...checks.request import AuthorizationRequest
-from ...consents import Permission
 from ...errors import AccessDenied, InvalidRequest
 from ...grants.authorization_code import generate_code
 from ...grants.base import Approval
+from ...people import consents, users
+from ...people.consents import Permission
 from ...records import Authorization, Grant, Token
 from ...server import AuthorizationServer
 from ...tokens.issue import keep

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ... import uris
 from ...checks import prompt
 from ...checks.request import AuthorizationRequest
 from ...clients.documents import find_host, is_cross_host
 from ...errors import ConsentRequired, LoginRequired
-from ...messages import Params, Request
+from ...http import redirects
+from ...http.messages import Params, Request
 from ...records import Client, Consent, User
 from ...scopes import Scope
 from ...server import AuthorizationServer
@@ -162,5 +162,5 @@ def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:
         return False
     if client.is_unverified and find_host(client) is None:
         return False
-    is_authenticated = client.is_confidential or not uris.is_interceptable(redirect_uri)
+    is_authenticated = client.is_confidential or not redirects.is_interceptable(redirect_uri)
     return is_authenticated and not is_cross_host(client, redirect_uri)

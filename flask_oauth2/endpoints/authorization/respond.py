@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ... import uris
 from ...checks.request import AuthorizationRequest
 from ...grants.base import Approval
+from ...http import urls
 from ...records import Grant, Token
 from ...server import AuthorizationServer
 
@@ -24,7 +24,7 @@ class Answer:
     def location(self) -> str:
         """The redirect URI with the parameters in its query or fragment."""
         # "The redirection endpoint URI MAY include [...] query component, which MUST be retained", section 3.1.2
-        add = uris.add_fragment if self.mode == "fragment" else uris.add_query
+        add = urls.add_fragment if self.mode == "fragment" else urls.add_query
         return add(self.redirect_uri, self.parameters.items())
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import uris, values
+from ... import values
 from ...checks.request_uri import KIND, PATIENCE, PREFIX
 from ...clients.throttle import spend_quota
 from ...errors import InvalidRequest
-from ...messages import Params
+from ...http import urls
+from ...http.messages import Params
 from ...records import Grant
 from ...server import AuthorizationServer
 
@@ -28,7 +29,7 @@ _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion
 
 def save(server: AuthorizationServer, params: Params, lifetime: int) -> str:
     """Save an authorization request for ``lifetime`` seconds. Return its ``request_uri``."""
-    query = uris.encode([pair for pair in params.pairs() if pair[0] not in _CREDENTIALS])
+    query = urls.encode([pair for pair in params.pairs() if pair[0] not in _CREDENTIALS])
     parameters = {"client_id": params.require("client_id"), "query": query}
     return PREFIX + _save(server, KIND, parameters, lifetime)
 
@@ -39,7 +40,7 @@ def save_for_browser(server: AuthorizationServer, params: Params, address: str) 
     Raise :exc:`InvalidRequest` (413) if it is too long to be saved, and :exc:`~.errors.TemporarilyUnavailable` (429) if
     too many requests come from ``address``.
     """
-    if len(uris.encode(params.pairs())) > LONGEST_SAVED:
+    if len(urls.encode(params.pairs())) > LONGEST_SAVED:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_SAVED} characters", status=413)
     _spend_quota(server, address)
     return save(server, params, PATIENCE)

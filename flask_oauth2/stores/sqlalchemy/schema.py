@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 
-from ... import uris
 from ...errors import ConfigurationError
+from ...http import redirects
 from ..base import LONGEST_ISSUER_ID
 
 COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
@@ -238,7 +238,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             f"{prefix}origin",
             metadata,
             issuer(is_key=True),
-            Column("origin", String(uris.LONGEST_ORIGIN), primary_key=True),
+            Column("origin", String(redirects.LONGEST_ORIGIN), primary_key=True),
             Column("client_id", client_id, primary_key=True),
             Index(f"ix_{prefix}origin_client_id", "client_id"),
             sqlite_with_rowid=False,

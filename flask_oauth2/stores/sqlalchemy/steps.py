@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData, Table
 
-from ... import uris
 from ...context import Context, dump_context
 from ...errors import ConfigurationError
+from ...http import redirects
 from ...records import Client
 from .schema import COLLATIONS, FORMER_NAMES, Tables, change_column, compare, declare
 
@@ -92,7 +92,9 @@ def _save_origins(connection: Connection, tables: Tables) -> None:
         clients = [
             Client(client_id=row[0], auth_method=row[1], redirect_uris=tuple(json.loads(row[2]))) for row in batch
         ]
-        rows = [{"origin": origin, "client_id": one.client_id} for one in clients for origin in uris.origins_of(one)]
+        rows = [
+            {"origin": origin, "client_id": one.client_id} for one in clients for origin in redirects.origins_of(one)
+        ]
         if rows:
             connection.execute(sa.insert(tables.origin), rows)
         last = clients[-1].client_id

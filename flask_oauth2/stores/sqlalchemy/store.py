@@ -16,8 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
-from ... import uris, values
+from ... import values
 from ...errors import ConfigurationError
+from ...http import redirects
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 from . import rows, schema, steps
@@ -224,7 +225,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         yield from self._add_origins(client)
 
     def _add_origins(self, client: Client) -> Iterator[Step]:
-        for origin in sorted(uris.origins_of(client)):
+        for origin in sorted(redirects.origins_of(client)):
             row = {"origin": origin, "client_id": client.client_id, "issuer_id": self._issuer_id}
             yield Step(self._sql.add_origin, row)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import InvalidGrant, InvalidToken
-from ...messages import Request
+from ...http.messages import Request
 from ...records import AccessToken, Claims
 from .base import Binding, ProofContext
 

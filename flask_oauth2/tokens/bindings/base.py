@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ...messages import Request
+from ...http.messages import Request
 from ...records import AccessToken, Claims, Client
 from ...settings import Settings
 

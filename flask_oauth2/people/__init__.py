@@ -1,0 +1,1 @@
+"""Users: whether one is active, and what they have consented to."""

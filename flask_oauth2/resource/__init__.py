@@ -1,0 +1,1 @@
+"""Protected resources: guards of views, and the verification of tokens."""

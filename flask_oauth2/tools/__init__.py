@@ -1,0 +1,1 @@
+"""What no request needs: the doctor, the simulation of clients, imports from other libraries, and an adapter."""

@@ -1,0 +1,93 @@
+"""A table of theirs, by our names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ...errors import ConfigurationError
+from ...stores.sqlalchemy.foreign_tables import Change, ForeignDatabase, ForeignTable
+from .base import Columns, Row, Source
+from .run import Options
+
+_SECRET = frozenset({"access_token", "refresh_token", "client_secret"})
+"""Fields that are never shown."""
+
+
+class Read(NamedTuple):
+    """A row that was read: what names it in a report, its primary key, and its values by our names."""
+
+    identity: str
+    key: tuple[Any, ...]
+    row: Row
+
+
+class Rows:
+    """The rows of a table. Raises :exc:`ConfigurationError` for one that is not there, or is another."""
+
+    def __init__(
+        self, database: ForeignDatabase, name: str, columns: Columns, source: Source, options: Options
+    ) -> None:
+        table = database.find(name)
+        if table is None:
+            raise ConfigurationError(
+                f"there is no table {name}: name the right one by --client-table or --token-table, of: "
+                + ", ".join(database.list_names())
+            )
+        if not table.key:
+            raise ConfigurationError(f"the table {name} has no primary key, by which its rows could be read in order")
+        self.name = name
+        self._table = table
+        self._database = database
+        self._columns = {
+            name: found
+            for name, names in columns.items()
+            if (found := _first(table, (options.columns.get(name), *names))) is not None
+        }
+        self.columns = frozenset(self._columns.values())
+        missing = (source.required & set(columns)) - set(self._columns)
+        if missing:
+            raise ConfigurationError(
+                f"the table {name} is none of {source.name}'s, as it lacks {', '.join(sorted(missing))}: name the "
+                "right one by --client-table or --token-table, or the right columns by --column"
+            )
+        self._is_shown = not set(table.key) & {self._columns.get(name) for name in _SECRET}
+
+    def __len__(self) -> int:
+        return self._database.count(self._table)
+
+    def read(self) -> Iterator[list[Read]]:
+        """The rows, in batches."""
+        number = 0
+        for batch in self._database.read(self._table):
+            reads = []
+            for found in batch:
+                number += 1
+                key = tuple(found[name] for name in self._table.key)
+                identity = ", ".join(map(str, key)) if self._is_shown else f"row {number}"
+                reads.append(Read(identity, key, {field: found[name] for field, name in self._columns.items()}))
+            yield reads
+
+    def change(self, read: Read, new: Mapping[str, str]) -> list[Change]:
+        """The change of a row to new values, by our names; none for none."""
+        columns = {self._columns[field]: (read.row[field], value) for field, value in new.items()}
+        old, then = ({name: pair[side] for name, pair in columns.items()} for side in (0, 1))
+        return [Change(read.key, old, then)] if new else []
+
+    def rewrite(self, changes: Iterable[Change]) -> int:
+        """Make the changes. How many rows were changed."""
+        return self._database.rewrite(self._table, changes)
+
+    def check_length(self, field: str, length: int) -> None:
+        """Raise :exc:`ConfigurationError` where the column of a field is too short for keys of that length."""
+        name = self._columns.get(field)
+        longest = None if name is None else self._table.columns[name]
+        if longest is not None and longest < length:
+            raise ConfigurationError(
+                f"the column {name} of {self.name} holds {longest} characters, our keys have {length}: "
+                "make it longer first"
+            )
+
+
+def _first(table: ForeignTable, names: Iterable[str | None]) -> str | None:
+    return next((name for name in names if name in table.columns), None)

@@ -1,0 +1,307 @@
+"""Which application a callback, a part or a protected resource belongs to.
+
+A provider may serve several applications, which a factory such as ``create_app()`` makes one after the other. What the
+factory registers belongs to the application that it sets up; what a module registers is for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import isfunction
+from itertools import takewhile
+from types import CodeType, FrameType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
+
+import flask
+
+from .. import web
+from ..assembly.extensions import Extensions
+from ..errors import ConfigurationError
+from ..resources import Resource
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+EXTENSION = "flask_oauth2"
+"""The name under ``app.extensions``."""
+
+
+@dataclass(slots=True)
+class Registered:
+    """Callbacks, parts and protected resources: of one application, or for all applications of a provider."""
+
+    parts: Extensions = field(default_factory=Extensions)
+    current_user: Callable[[], Any] | None = None
+    consent_view: Callable[..., Any] | None = None
+    resources: dict[str, tuple[Resource, WSGIApplication | None]] = field(default_factory=dict)
+    own: set[tuple[str, str]] = field(default_factory=set)
+    """What was registered for this application alone, by kind and name."""
+
+    def copy(self) -> Registered:
+        """Return a copy that changes without this one."""
+        parts = self.parts
+        tables: dict[str, Any] = {
+            name: dict(getattr(parts, name))
+            for name in (
+                "grants",
+                "response_types",
+                "token_types",
+                "token_formats",
+                "auth_methods",
+                "bindings",
+                "answer_members",
+                "endpoints",
+            )
+        }
+        copied = replace(parts, callbacks=replace(parts.callbacks), **tables)
+        return Registered(copied, self.current_user, self.consent_view, dict(self.resources))
+
+    def read(self, kind: str, name: str) -> Any:
+        """Return what is registered under a name, or None."""
+        holder = self._holder(kind)
+        return holder.get(name) if isinstance(holder, dict) else getattr(holder, name)
+
+    def write(self, kind: str, name: str, value: object) -> None:
+        """Register ``value`` under a name."""
+        holder = self._holder(kind)
+        if isinstance(holder, dict) and value is None:
+            holder.pop(name, None)
+        elif isinstance(holder, dict):
+            holder[name] = value
+        else:
+            setattr(holder, name, value)
+
+    def _holder(self, kind: str) -> Any:
+        holders: dict[str, Any] = {"provider": self, "part": self.parts, "callback": self.parts.callbacks}
+        if kind in holders:
+            return holders[kind]
+        return self.resources if kind == "resources" else getattr(self.parts, kind)
+
+
+class Pending(NamedTuple):
+    """A registration by functions that have not called ``init_app`` yet, and the one that it replaces."""
+
+    kind: str
+    name: str
+    value: object
+    before: object
+    frames: list[FrameType]
+
+
+class Ownership:
+    """Keeps what is registered for each application of a provider, until the application's first request.
+
+    A registration belongs to the application that is being set up: the one that the calling functions hold in a local
+    variable, or else the one that was passed to ``init_app`` last. What a function registers before it calls
+    ``init_app`` belongs to its application too. What a module registers while it is imported is for all applications,
+    because a module runs once.
+    """
+
+    def __init__(self) -> None:
+        self._shared = Registered()
+        self._apps: WeakSet[flask.Flask] = WeakSet()
+        self._last: flask.Flask | None = None
+        """The application that was initialized last."""
+        self._factories: set[CodeType] = set()
+        """The functions that have set up applications."""
+        self._setup: FrameType | None = None
+        """The function that has called ``init_app`` if it holds the application elsewhere, such as on ``self``."""
+        self._outer: set[tuple[int, CodeType]] = set()
+        """The functions that called the one that has set up the last application, and do not hold it."""
+        self._pending: list[Pending] = []
+        """What functions have registered before they call ``init_app``."""
+
+    def _begin_setup(self, app: flask.Flask) -> Registered:
+        """Return what is registered for an application from its beginning."""
+        self._apps.add(app)
+        self._last = app
+        caller = find_caller()
+        frames = [caller, *takewhile(lambda frame: _holds(frame, app), _above(caller.f_back))]
+        self._setup = None if _holds(caller, app) else caller
+        self._outer = {_identify(frame) for frame in _above(caller) if not _holds(frame, app)}
+        self._factories |= {frame.f_code for frame in frames if frame.f_code.co_name != "<module>"}
+        registered = self._shared.copy()
+        # what has been registered by the functions that set this application up, which may set up another one
+        own = ((pending, [frame for frame in pending.frames if frame in frames]) for pending in self._pending)
+        self._pending = [pending._replace(frames=kept) for pending, kept in own if kept]
+        for pending in self._pending:
+            registered.write(pending.kind, pending.name, pending.value)
+            registered.own.add((pending.kind, pending.name))
+        for pending in reversed(self._pending):  # other applications do not get it
+            if self._shared.read(pending.kind, pending.name) is pending.value:
+                self._shared.write(pending.kind, pending.name, pending.before)
+        return registered
+
+    @property
+    def _registered(self) -> Registered:
+        """What is registered for the current application, or else the last one, or else for all."""
+        app = web.current_app() if flask.has_app_context() else None
+        if app is None or app not in self._apps:
+            app = self._last
+        if app is None:
+            return self._shared
+        registered: Registered = app.extensions[EXTENSION].registered
+        return registered
+
+    @property
+    def _parts(self) -> Extensions:
+        return self._registered.parts
+
+    @property
+    def _current_user(self) -> Callable[[], Any] | None:
+        return self._registered.current_user
+
+    @_current_user.setter
+    def _current_user(self, function: Callable[[], Any] | None) -> None:
+        self._registered.current_user = function
+
+    @property
+    def consent_view(self) -> Callable[..., Any] | None:
+        """The application's own consent page, see :meth:`~flask_oauth2.OAuth2Provider.authorize_handler`."""
+        return self._registered.consent_view
+
+    @consent_view.setter
+    def consent_view(self, function: Callable[..., Any] | None) -> None:
+        self._registered.consent_view = function
+
+    @property
+    def described(self) -> list[Resource]:
+        """The protected resources, see :meth:`~flask_oauth2.OAuth2Provider.protect_resource`."""
+        return [resource for resource, _ in self._registered.resources.values()]
+
+    def _register(
+        self, kind: str, name: str, value: object, shown: str | None = None, built_in: Iterable[str] = ()
+    ) -> None:
+        """Register ``value`` where it belongs. The same function again is no error, a different one is.
+
+        Raises :exc:`ConfigurationError` for a name that is taken, and after the first request.
+        """
+        shown = shown or name
+        if name in built_in:
+            raise ConfigurationError(f"{shown} is registered already")
+        app, is_set_up_again, is_unsure = self._find_setup()
+        caller, last = find_caller(), self._last
+        is_of_module = caller.f_code.co_name == "<module>"
+        if app is None and not is_set_up_again and last is not None:
+            if _is_closed(last):
+                raise _too_late(shown)
+            app = None if is_of_module else last
+        if app is not None:
+            self._write(app, kind, name, value, shown)
+            return
+        before, frames = self._shared.read(kind, name), list(_above(caller))
+        # a function that has returned calls init_app no more
+        self._pending = [pending for pending in self._pending if any(frame in frames for frame in pending.frames)]
+        is_twice = any(
+            (kind, name) == (pending.kind, pending.name) and any(frame in frames for frame in pending.frames)
+            for pending in self._pending
+        )
+        if before is not None and not _is_same(before, value) and (is_of_module or is_twice or last is None):
+            raise _taken(shown, before)
+        self._shared.write(kind, name, value)
+        if not is_of_module:
+            self._pending.append(Pending(kind, name, value, before, frames))
+            if is_unsure and last and not _is_closed(last) and _registered_of(last).read(kind, name) is None:
+                self._write(last, kind, name, value, shown)
+            return
+        for known in list(self._apps):
+            if not _is_closed(known) and _registered_of(known).read(kind, name) is None:
+                _registered_of(known).write(kind, name, value)
+                self._took(known, kind, name, None)
+
+    def _write(self, app: flask.Flask, kind: str, name: str, value: object, shown: str) -> None:
+        registered = _registered_of(app)
+        if _is_closed(app):
+            raise _too_late(shown)
+        before = registered.read(kind, name)
+        if before is not None and (kind, name) in registered.own and not _is_same(before, value):
+            raise _taken(shown, before)
+        registered.write(kind, name, value)
+        registered.own.add((kind, name))
+        self._took(app, kind, name, before)
+
+    def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
+        """Do what else a registration needs in an application."""
+
+    def _find_setup(self) -> tuple[flask.Flask | None, bool, bool]:
+        """Return the application that the calling functions set up, and whether they set up one without a provider yet.
+
+        The third member says whether that is not sure: the application that they hold may never get this provider.
+        """
+        last = self._last
+        for frame in _above(find_caller()):
+            if frame is self._setup:
+                return last, False, False
+            held = [value for value in list(frame.f_locals.values()) if isinstance(value, flask.Flask)]
+            known = [app for app in held if app in self._apps]
+            if last in known:
+                return last, False, False
+            if known and _identify(frame) not in self._outer:
+                return known[-1], False, False
+            if len(held) > len(known) or frame.f_code in self._factories:
+                return None, True, frame.f_code not in self._factories
+        return None, False, False
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+def find_caller() -> FrameType:
+    """Return the frame of the application that calls the package."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _registered_of(app: flask.Flask) -> Registered:
+    registered: Registered = app.extensions[EXTENSION].registered
+    return registered
+
+
+def _above(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and those that called it, up to the code of a module."""
+    while frame is not None:
+        yield frame
+        frame = None if frame.f_code.co_name == "<module>" else frame.f_back
+
+
+def _holds(frame: FrameType, app: flask.Flask) -> bool:
+    return any(value is app for value in list(frame.f_locals.values()))
+
+
+def _identify(frame: FrameType) -> tuple[int, CodeType]:
+    """Return what tells a call from others while it runs, without keeping its local variables."""
+    return id(frame), frame.f_code
+
+
+def _is_closed(app: flask.Flask) -> bool:
+    return app.extensions[EXTENSION].servers is not None
+
+
+def _is_same(before: Any, value: Any) -> bool:
+    """Return whether two registrations are the same: equal, or made by the same code in another run of it."""
+    if before is value or (isinstance(value, tuple) and before[0] == value[0]):
+        return True
+    before, value = (getattr(one, "function", one) for one in (before, value))  # of an extension grant
+    before, value = (getattr(one, "__wrapped__", one) for one in (before, value))
+    codes = [getattr(one, "__code__", None) for one in (before, value)]
+    if None in codes:
+        kinds = [(type(one).__module__, type(one).__qualname__) for one in (before, value)]
+        return not any(codes) and kinds[0] == kinds[1] and not isinstance(value, MethodType | partial | tuple)
+    first, second = ((code.co_filename, code.co_firstlineno, code.co_qualname) for code in codes if code)
+    return first == second
+
+
+def _too_late(name: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} comes too late: register it before the first request")
+
+
+def _taken(name: str, before: object) -> ConfigurationError:
+    by = f", by {before.__module__}.{before.__qualname__}" if isfunction(before) else ""
+    return ConfigurationError(f"{name} is registered already{by}")

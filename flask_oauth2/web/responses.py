@@ -1,0 +1,20 @@
+"""A :class:`~.http.messages.Response` becomes a Flask response."""
+
+from __future__ import annotations
+
+import json
+
+import flask
+
+from ..http.messages import Response
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def write(response: Response) -> flask.Response:
+    """What Flask sends."""
+    body = response.body
+    if isinstance(body, str):
+        mimetype = None if "Content-Type" in response.headers else "text/plain"
+        return flask.Response(body, response.status, response.headers, mimetype)
+    return flask.Response(_encode(body), response.status, response.headers, "application/json")

@@ -1,0 +1,165 @@
+"""The routes of the blueprint: each endpoint and each page as a view, measured where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
+
+import flask
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response
+
+from .. import pages, web
+from ..answering import answer, refuse
+from ..endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, Endpoint, cross_origin, metadata
+from ..endpoints.base import run
+from ..errors import TemporarilyUnavailable
+from ..http.messages import Request
+from ..pages.base import show_error
+from ..server import AuthorizationServer
+
+if TYPE_CHECKING:
+    from ..provider import OAuth2Provider
+
+PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {
+    "authorize": (AUTHORIZATION.path, pages.authorize, AUTHORIZATION.methods),
+    "consent": ("/consent", pages.decide, ("POST",)),
+    "device": (DEVICE.path, pages.device, DEVICE.methods),
+    "applications": ("/applications", pages.applications, ("GET", "POST")),
+    "developer": ("/developer", pages.developer, ("GET",)),
+    "developer_new": ("/developer/new", pages.developer_client, ("GET", "POST")),
+    "developer_client": ("/developer/<client_id>", pages.developer_client, ("GET", "POST")),
+    "developer_secret": ("/developer/<client_id>/secret", pages.developer_secret, ("GET", "POST")),
+    "developer_delete": ("/developer/<client_id>/delete", pages.developer_delete, ("GET", "POST")),
+}
+"""What people see: the path, the page and the methods of each."""
+
+
+def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str) -> None:
+    """Let the blueprint answer at every endpoint and page; server metadata is always below the host's root."""
+    for endpoint in ENDPOINTS:
+        if endpoint.respond is not None:
+            make = document_view if endpoint.is_well_known else view
+            path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
+            blueprint.add_url_rule(path, endpoint.name, make(provider, endpoint), methods=_methods(endpoint))
+
+    for name, (path, show, methods) in PAGES.items():
+        blueprint.add_url_rule(f"{prefix}{path}", name, page(provider, name, show), methods=methods)
+
+    # of an extension that limits requests
+    blueprint.register_error_handler(429, partial(_refuse_too_many, provider))
+    if find_spec("flask_wtf"):  # before every before_request function, its own among them
+        blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
+
+
+def add_endpoint(provider: OAuth2Provider, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
+    """Let an application answer at an endpoint that it has registered."""
+    path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
+    app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint), methods=_methods(endpoint))
+
+
+def _methods(endpoint: Endpoint) -> tuple[str, ...]:
+    return (*endpoint.methods, "OPTIONS") if endpoint.cors else endpoint.methods
+
+
+def view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response]:
+    """Return the view of an endpoint that programs call, counted and timed if the settings say so."""
+
+    def respond(**_: str) -> Response:
+        server = provider.verifier.server
+        request = web.read(server.settings.client_certificate_header)
+        metrics = server.events.metrics
+        if metrics is None:
+            return _respond(server, endpoint, request)
+        grant_type = request.claims.get("grant_type", "") if endpoint.name == "token" else ""
+        offered = grant_type if grant_type in server.capabilities.grants else ""
+        return metrics.measure(endpoint.name, offered, _respond, server, endpoint, request)
+
+    return _named(respond, endpoint.name)
+
+
+def document_view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response]:
+    """Return the view of a metadata document, which is sent from memory if it was requested before."""
+    build = view(provider, endpoint)
+
+    def respond(**_: str) -> Response:
+        server = provider.verifier.server
+        request = web.current_request()
+        environ = request.environ
+        text = server.built_metadata.get((environ["PATH_INFO"], environ.get("SCRIPT_NAME", "")))
+        if text is None or request.method == "OPTIONS" or server.events.metrics is not None:
+            return build()
+        return flask.Response(text, 200, _DOCUMENT_HEADERS)
+
+    return _named(respond, endpoint.name)
+
+
+def page(provider: OAuth2Provider, name: str, show: Callable[[OAuth2Provider], Response]) -> Callable[..., Response]:
+    """Return the view of a page that users see."""
+
+    def answer(*_: Any, **__: Any) -> Response:
+        metrics = provider.verifier.server.events.metrics
+        return show(provider) if metrics is None else metrics.measure(name, "", show, provider)
+
+    return _named(answer, name)
+
+
+def _respond(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Response:
+    origin = request.headers.get("Origin", "") if endpoint.cors else ""
+    if request.method == "OPTIONS":
+        return web.write(cross_origin.answer_preflight(server, endpoint, origin))
+    response = answer(server, request, run, partial(refuse, server), server, endpoint, request)
+    if origin and endpoint.cors == "clients":
+        response = cross_origin.allow(server, response, request)
+    return web.write(response)
+
+
+_DOCUMENT_HEADERS = tuple(metadata.HEADERS.items())
+
+
+def _refuse_too_many(provider: OAuth2Provider, error: TooManyRequests) -> Response:
+    """Answer a request that an extension such as Flask-Limiter has rejected."""
+    if error.response is not None:  # the application has said what is to be answered
+        return cast(Response, error.response)
+    server, name = provider.server, (web.current_request().endpoint or "").removeprefix("oauth2.")
+    refusal = TemporarilyUnavailable(
+        "too many requests", status=429, retry_after=web.find_wait(error), rule="rfc6585 4", came=error.description
+    )
+
+    def reject(*_: object) -> Any:
+        raise refusal
+
+    if name not in PAGES:
+        known = server.capabilities.endpoints[name]
+        return view(provider, replace(known, respond=reject, authentication="", requires=frozenset()))()
+
+    def show(_: OAuth2Provider) -> Response:
+        shown: Response = answer(server, web.read(), reject, partial(show_error, server))
+        return shown
+
+    return page(provider, name, show)()
+
+
+def _named(view: Callable[..., Response], name: str) -> Callable[..., Response]:
+    """The view under a name of its own: extensions that limit or exempt views tell them apart by it."""
+    view.__name__, view.__qualname__ = name, f"OAuth2Provider.{name}"
+    return view
+
+
+class _ExemptFromCSRF:
+    """Flask-WTF: clients send no form of ours, and the consent page has a protection of its own. Said once."""
+
+    def __init__(self, blueprint: flask.Blueprint) -> None:
+        self._blueprint = blueprint
+        self._apps: set[flask.Flask] = set()
+
+    def __call__(self, *_: object) -> None:
+        app = web.current_app()
+        if app not in self._apps:
+            csrf = app.extensions.get("csrf")
+            if csrf is not None:
+                csrf.exempt(self._blueprint)
+            self._apps.add(app)
