@@ -234,6 +234,30 @@ def test_a_missing_primary_key_is_named_in_a_database_of_our_own(sqlite_url: str
     assert open_store(sqlite_url).count(b"a", FAR) == 1
 
 
+def test_a_table_without_a_primary_key_gets_one(url: str) -> None:
+    engine = sa.create_engine(url)
+    metadata = sa.MetaData()
+    tables = declare(metadata)
+    metadata.create_all(engine)
+    plain = sa.Table("oauth2_revocation", sa.MetaData(), **schema._MYSQL_OPTIONS)
+    for column in tables.revocation.columns:
+        plain.append_column(sa.Column(column.name, column.type, nullable=False, server_default=column.server_default))  # type: ignore[arg-type]
+    store = SQLAlchemyStore(engine, tables)
+    with engine.begin() as connection:
+        tables.revocation.drop(connection)
+        plain.create(connection)
+    lacks = r"lacks the primary key \(issuer_id, revoked_id\) of oauth2_revocation, which has \(none\): "
+    with pytest.raises(ConfigurationError, match=lacks) as caught:
+        store.check()
+    with engine.begin() as connection:
+        for statement in str(caught.value).partition(" run: ")[2].split("; "):
+            connection.execute(sa.text(statement))
+    store.check()
+    store.revoke("id", FAR)
+    assert store.revoked("id")
+    engine.dispose()
+
+
 class OfOneIssuer:
     """A store without views."""
 

@@ -298,13 +298,13 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
 class Difference(NamedTuple):
     """A table of the database that is not as declared, and the statements that mend it.
 
-    ``columns`` are those that it lacks; ``key`` is its primary key if that is a wrong one. A table that is missing has
-    neither.
+    ``columns`` are those that it lacks; ``key`` is its primary key if that is a wrong one, else None. A table that is
+    missing has neither.
     """
 
     table: Table
     columns: tuple[str, ...]
-    key: tuple[str, ...]
+    key: tuple[str, ...] | None
     statements: tuple[str, ...]
 
 
@@ -317,7 +317,7 @@ def compare(bind: Engine | Connection, tables: Tables) -> list[Difference]:
     inspector, found = sa.inspect(bind), []
     for table in tables:
         if not inspector.has_table(table.name, schema=table.schema):
-            found.append(Difference(table, (), (), tuple(_creating(table, bind.dialect))))
+            found.append(Difference(table, (), None, tuple(_creating(table, bind.dialect))))
             continue
         there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
         lacking = [column for column in table.columns if column.name not in there]
@@ -329,22 +329,22 @@ def compare(bind: Engine | Connection, tables: Tables) -> list[Difference]:
             statements = [change_column(column, there, bind.dialect) for column in lacking]
             if not is_right:
                 indexes = [str(index["name"]) for index in inspector.get_indexes(table.name, schema=table.schema)]
-                statements += _changing_key(table, held["name"], indexes, bind.dialect)
+                statements += _changing_key(table, held, indexes, bind.dialect)
             names = tuple(column.name for column in lacking)
-            found.append(Difference(table, names, () if is_right else key, tuple(statements)))
+            found.append(Difference(table, names, None if is_right else key, tuple(statements)))
     return found
 
 
 def describe(differences: list[Difference]) -> str:
     """Name the tables, the columns and the primary keys that :func:`compare` has found."""
-    tables = [table.name for table, columns, key, _ in differences if not (columns or key)]
+    tables = [table.name for table, columns, key, _ in differences if not columns and key is None]
     named = [f"the table{'s' if len(tables) > 1 else ''} {', '.join(tables)}"] if tables else []
     for table, columns, key, _ in differences:
         if columns:
             named.append(f"the column{'s' if len(columns) > 1 else ''} {', '.join(sorted(columns))} of {table.name}")
-        if key:
+        if key is not None:
             right = ", ".join(table.primary_key.columns.keys())
-            named.append(f"the primary key ({right}) of {table.name}, which has ({', '.join(key)})")
+            named.append(f"the primary key ({right}) of {table.name}, which has ({', '.join(key) or 'none'})")
     return " and ".join(named)
 
 
@@ -372,13 +372,16 @@ def _sorted_indexes(table: Table) -> list[Index]:
     return sorted(table.indexes, key=lambda index: str(index.name))
 
 
-def _changing_key(table: Table, key_name: str | None, indexes: list[str], dialect: sa.Dialect) -> list[str]:
+def _changing_key(table: Table, held: Any, indexes: list[str], dialect: sa.Dialect) -> list[str]:
     """Return the statements that give a table its primary key. SQLite needs a new table for that."""
     quote = dialect.identifier_preparer
     name = quote.format_table(table)
     columns = ", ".join(quote.quote(column.name) for column in table.primary_key)
     if dialect.name == "sqlite":
-        former, all_columns = f"{table.name}_former", ", ".join(quote.quote(column.name) for column in table.columns)
+        former, all_columns = (
+            quote.quote(f"{table.name}_former"),
+            ", ".join(quote.quote(column.name) for column in table.columns),
+        )
         create, *create_indexes = _creating(table, dialect)
         return [
             *(f"DROP INDEX {quote.quote(index)}" for index in indexes),
@@ -388,5 +391,8 @@ def _changing_key(table: Table, key_name: str | None, indexes: list[str], dialec
             f"DROP TABLE {former}",
             *create_indexes,
         ]
-    drop = "DROP PRIMARY KEY" if dialect.name in COLLATIONS else f"DROP CONSTRAINT {quote.quote(key_name or '')}"
-    return [f"ALTER TABLE {name} {drop}, ADD PRIMARY KEY ({columns})"]
+    drop = ""
+    if held["constrained_columns"]:
+        constraint = "PRIMARY KEY" if dialect.name in COLLATIONS else f"CONSTRAINT {quote.quote(held['name'])}"
+        drop = f"DROP {constraint}, "
+    return [f"ALTER TABLE {name} {drop}ADD PRIMARY KEY ({columns})"]

@@ -104,7 +104,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         differences = schema.compare(self.engine, self.tables)
         if differences:
             cure = "run your migrations (flask db migrate, flask db upgrade)"
-            if any(one.key for one in differences):  # no migration finds it by itself
+            if any(one.key is not None for one in differences):  # no migration finds it by itself
                 statements = "; ".join(statement for one in differences for statement in one.statements)
                 cure = f"back it up and let a migration run: {statements}"
             elif not any(one.columns for one in differences):  # create_all() adds no columns to an existing table
