@@ -20,13 +20,13 @@ from ...errors import ConfigurationError
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS, Fault
 from . import rows, schema
-from .absence import absence, repeated
+from .batch_size import PAUSE, BatchSize
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness, verify_server
-from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
 from .statements import DECISION, FURTHER, KEYS, MARKS, ORIGINS, Statements
+from .unavailable import retry_lost, translate_errors
 
 
 class SQLAlchemyStore:
@@ -57,13 +57,13 @@ class SQLAlchemyStore:
         store = cls(engine)
         tune(engine)
         try:
-            repeated(engine, lambda: verify_server(engine))
-            with absence(engine), engine.connect() as connection:
+            retry_lost(engine, lambda: verify_server(engine))
+            with translate_errors(engine), engine.connect() as connection:
                 is_current = schema.is_current(connection)
             if not is_current:
-                with absence(engine), alone(engine) as connection:
+                with translate_errors(engine), alone(engine) as connection:
                     schema.advance(connection)
-            repeated(engine, store._check_own)
+            retry_lost(engine, store._check_own)
             store._find_partitions()
         except BaseException:
             engine.dispose()
@@ -84,7 +84,7 @@ class SQLAlchemyStore:
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` where tables or columns are missing."""
-        repeated(self.engine, self._check)
+        retry_lost(self.engine, self._check)
 
     def _check(self) -> None:
         verify_server(self.engine)
@@ -114,14 +114,14 @@ class SQLAlchemyStore:
         from .examination import examine  # seldom needed, so not loaded with the store
 
         self.check()
-        with absence(self.engine):
+        with translate_errors(self.engine):
             yield from examine(self.engine, self.tables, now)
 
     def examine_copy(self, replica: SQLAlchemyStore, now: int) -> Iterator[Fault]:
         """What is wrong with a replica whose tables are there."""
         from .examination import examine_copy
 
-        with absence(self.engine), absence(replica.engine):
+        with translate_errors(self.engine), translate_errors(replica.engine):
             yield from examine_copy(replica.engine, self.engine, self.tables, now)
 
     def _find_partitions(self) -> Partitions | None:
@@ -221,7 +221,7 @@ class SQLAlchemyStore:
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
         if not self._has_looked:
-            repeated(self.engine, lambda: verify_server(self.engine))
+            retry_lost(self.engine, lambda: verify_server(self.engine))
             self._find_partitions()
         if self._by_time and not key.startswith(values.NO_STAMP):
             named = {"key": key, "issued_at": values.second(key), "mark": values.text(key)}
@@ -365,31 +365,31 @@ class SQLAlchemyStore:
         """See :meth:`.base.Store.purge`. Keys are read first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
-        pace = Pace(REST if self.engine.dialect.name == "sqlite" else 0)
+        size = BatchSize(PAUSE if self.engine.dialect.name == "sqlite" else 0)
         if partitions:
-            yield from self._purge_partitions(partitions, now, pace)
+            yield from self._purge_partitions(partitions, now, size)
         for after, (_, list_batch, *deletions) in self._sql.expired[1 if partitions else 0 :]:
             while batch := self._database.fetch(list_batch, after=after, **times):
                 named = [{"key": row[0], **dict(zip(FURTHER, row[1:-1], strict=False)), **times} for row in batch]
-                yield from self._delete(deletions, named, pace)
+                yield from self._delete(deletions, named, size)
                 after = batch[-1][-1]
 
-    def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], pace: Pace) -> Iterator[int]:
+    def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], size: BatchSize) -> Iterator[int]:
         """Delete each row and what goes with it. Yields how many rows there were, a few at a time."""
 
         def delete(few: Sequence[dict[str, Any]]) -> int:
             taken = self._database.run(*(Step(sql, list(few)) for sql in deletions)) or [0]
             return int(taken[0])
 
-        yield from pace.divide(named, delete)
+        yield from size.divide(named, delete)
 
-    def _purge_partitions(self, partitions: Partitions, now: int, pace: Pace) -> Iterator[int]:
+    def _purge_partitions(self, partitions: Partitions, now: int, size: BatchSize) -> Iterator[int]:
         partitions.add_ahead(now)
         yield from partitions.drop_dead(now)
         _, (_, _, *deletions) = (self._by_time or self._sql).expired[0]
         for batch in partitions.list_expired(now):
             named = [{"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch]
-            yield from self._delete(deletions, named, pace)
+            yield from self._delete(deletions, named, size)
 
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
