@@ -1,4 +1,4 @@
-"""The floor on PostgreSQL: the same application and statements, by psycopg in autocommit."""
+"""The baseline on PostgreSQL: the same application and statements, by psycopg in autocommit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 
 from ..site import Place, Site
-from . import floor, floor_sql
+from . import baseline, baseline_sql
 
 
 class Connection(psycopg.Connection[Any]):
-    """Takes the statements of the floor, which have a question mark where psycopg wants another."""
+    """Takes the statements of the baseline, which have a question mark where psycopg wants another."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Run one statement."""
@@ -39,6 +39,6 @@ def open_site(place: Place) -> Site:
 
     connection = connect()
     if not connection.execute("SELECT 1 FROM pg_tables WHERE tablename = 'token'").fetchone():
-        connection.execute(floor_sql.TABLES)
-        floor_sql.fill(connection)
-    return Site(floor.make_app(connect, place.issuer, "BEGIN"), lambda: floor_sql.expire(connection))
+        connection.execute(baseline_sql.TABLES)
+        baseline_sql.fill(connection)
+    return Site(baseline.make_app(connect, place.issuer, "BEGIN"), lambda: baseline_sql.expire(connection))

@@ -1,4 +1,4 @@
-"""The tables and statements of the floor, for sqlite3; and what takes more than one of them."""
+"""The tables and statements of the baseline, for sqlite3; and what takes more than one of them."""
 
 from __future__ import annotations
 

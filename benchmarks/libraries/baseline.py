@@ -1,4 +1,4 @@
-"""What one would write by hand for these works and nothing else: Flask, and SQL handed to the driver.
+"""What one would write by hand for these operations and nothing else: Flask, and SQL handed to the driver.
 
 It does what a provider must do by default: digests at rest, PKCE, rotation, single use in a transaction, the end of a
 family where something is spent twice, and marks of revocation that every statement looks at.
@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import flask
 
 from ..site import SCOPE, Place, Site
-from . import floor_sql as sql
+from . import baseline_sql as sql
 
 ACCESS_LIFETIME, CODE_LIFETIME = 3600, 60
 NO_STORE = {"Cache-Control": "no-store"}
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 def make_app(connect: Any, issuer: str, begin: str) -> flask.Flask:
     """The application; ``connect`` opens a connection in autocommit, whose ``execute`` takes these statements."""
-    app = flask.Flask("floor")
+    app = flask.Flask("baseline")
     app.config["SECRET_KEY"] = "a secret key of the benchmarks"
     local = threading.local()
 
@@ -264,7 +264,7 @@ def open_site(place: Place) -> Site:
     """On SQLite: WAL, synchronous NORMAL, one connection per thread."""
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(place.folder / "floor.sqlite", isolation_level=None, timeout=10)
+        connection = sqlite3.connect(place.folder / "baseline.sqlite", isolation_level=None, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
