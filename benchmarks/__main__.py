@@ -12,39 +12,41 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import contest, growth, load, machine, postgresql, purge, report, soak, startup
-from .contest import Contest, Entry
-from .contestants import CONTESTANTS
+from . import comparison, growth, load, machine, postgresql, purge, report, soak, startup
+from .comparison import Comparison, Entry
 from .documents import FOLDER, Documents
 from .environments import BUILD
+from .libraries import LIBRARIES
+from .operations import OPERATIONS
 from .site import Place
-from .works import WORKS
 
-PARTS = ("contest", "growth", "http", "startup", "soak", "purge")
+PARTS = ("comparison", "growth", "http", "startup", "soak", "purge")
 
 
 def read_arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure flask_oauth2 beside others.")
-    parser.add_argument("--contest", action="store_true", help="requests in process: what is done if no part is named")
+    parser.add_argument(
+        "--comparison", action="store_true", help="requests in process: what is done if no part is named"
+    )
     parser.add_argument("--growth", action="store_true", help="the same in databases of many tokens")
     parser.add_argument("--http", action="store_true", help="rates and latencies under gunicorn")
     parser.add_argument("--startup", action="store_true", help="CPU and memory of starting")
     parser.add_argument("--soak", action="store_true", help="what stays as it was under full load for minutes")
     parser.add_argument("--purge", action="store_true", help="what purging many rows lets others wait")
     parser.add_argument("--write-docs", action="store_true", help="all parts, or those named, for docs/benchmarks.rst")
-    parser.add_argument("--short", action="store_true", help="a contest of two minutes at most")
+    parser.add_argument("--short", action="store_true", help="a comparison of two minutes at most")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--requests", type=int, default=200, help="of each work, contestant and round")
-    parser.add_argument("--only", type=_words, default=list(CONTESTANTS), help="contestants, with commas between")
-    parser.add_argument("--works", type=_words, default=list(WORKS), help="works, with commas between")
+    parser.add_argument("--requests", type=int, default=200, help="of each operation, library and round")
+    parser.add_argument("--only", type=_words, default=list(LIBRARIES), help="libraries, with commas between")
+    parser.add_argument("--operations", type=_words, default=list(OPERATIONS), help="operations, with commas between")
     parser.add_argument("--sizes", type=_words, default=growth.SIZES, help="tokens of the databases of --growth")
-    parser.add_argument("--minutes", type=float, default=10, help="of --soak, for each contestant")
+    parser.add_argument("--minutes", type=float, default=10, help="of --soak, for each library")
     parser.add_argument("--rows", type=int, default=purge.SIZE, help="of --purge")
     parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps what came out")
     parser.add_argument("--docs", type=Path, default=FOLDER, help="the folder of --write-docs")
     asked = parser.parse_args()
-    for option, names, known in (("only", asked.only, CONTESTANTS), ("works", asked.works, WORKS)):
+    for option, names, known in (("only", asked.only, LIBRARIES), ("operations", asked.operations, OPERATIONS)):
         if unknown := set(names) - set(known):
             parser.error(f"--{option} takes {', '.join(known)}, not {', '.join(sorted(unknown))}")
     if asked.short:
@@ -60,7 +62,7 @@ def main() -> None:
     """Measure what is asked for, and print its tables."""
     asked = read_arguments()
     parts = [part for part in PARTS if getattr(asked, part)]
-    parts = parts or (list(PARTS) if asked.write_docs else ["contest"])
+    parts = parts or (list(PARTS) if asked.write_docs else ["comparison"])
     documents = Documents(asked.docs) if asked.write_docs else None
     for part in parts:
         MEASURE[part](asked, documents)
@@ -68,18 +70,20 @@ def main() -> None:
         documents.write_machine(machine.describe(asked.only, f"{datetime.now(UTC):%Y-%m-%d}"))
 
 
-def _contest(asked: argparse.Namespace, documents: Documents | None) -> None:
+def _comparison(asked: argparse.Namespace, documents: Documents | None) -> None:
     with open_entries(asked.only) as entries:
-        held = contest.hold(entries, rounds=asked.rounds, requests=asked.requests, works=asked.works, say=say)
-    _keep(asked, "contest", held.write())
+        held = comparison.hold(
+            entries, rounds=asked.rounds, requests=asked.requests, operations=asked.operations, say=say
+        )
+    _keep(asked, "comparison", held.write())
     print(write(held))
     if documents:
-        documents.write_contest(held)
+        documents.write_comparison(held)
 
 
 def _growth(asked: argparse.Namespace, documents: Documents | None) -> None:
     sizes = tuple(map(int, asked.sizes))
-    held = growth.measure(sizes, rounds=asked.rounds, requests=asked.requests, works=asked.works, say=say)
+    held = growth.measure(sizes, rounds=asked.rounds, requests=asked.requests, operations=asked.operations, say=say)
     _keep(asked, "growth", held.write())
     print("times the smallest", report.write_ratios(held), report.write_times(held), sep="\n\n")
     if documents:
@@ -96,7 +100,7 @@ def _http(asked: argparse.Namespace, documents: Documents | None) -> None:
 
 
 def _startup(asked: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries([name for name in asked.only if not CONTESTANTS[name].works]) as entries:
+    with open_entries([name for name in asked.only if not LIBRARIES[name].operations]) as entries:
         starts = startup.measure(entries, rounds=asked.rounds, say=say)
     _keep(asked, "startup", [one.write() for one in starts])
     print("start", report.write_starts(starts), sep="\n\n")
@@ -126,7 +130,7 @@ SOAKED = ("flask_oauth2", "flask_oauth2-postgresql")
 """Who is put under full load for minutes, and whose database is purged."""
 
 MEASURE = {
-    "contest": _contest,
+    "comparison": _comparison,
     "growth": _growth,
     "http": _http,
     "startup": _startup,
@@ -145,10 +149,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def write(held: Contest) -> str:
-    """All tables of a contest."""
+def write(held: Comparison) -> str:
+    """All tables of a comparison."""
     parts = ["microseconds, median (quartiles)", report.write_times(held)]
-    parts += ["times the floor", report.write_ratios(held)]
+    parts += ["times the baseline", report.write_ratios(held)]
     if "bare" in held.results:
         parts += ["times the bare route", report.write_ratios(held, "bare")]
     parts += ["SQL statements, commits", report.write_counts(held), report.write_failures(held)]
@@ -157,18 +161,18 @@ def write(held: Contest) -> str:
 
 @contextmanager
 def open_entries(names: list[str]) -> Iterator[dict[str, Entry]]:
-    """Folders and databases for contestants, which are gone in the end."""
+    """Folders and databases for libraries, which are gone in the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
-        needs_server = any(CONTESTANTS[name].database == "postgresql" for name in names)
+        needs_server = any(LIBRARIES[name].database == "postgresql" for name in names)
         server = stack.enter_context(postgresql.serve()) if needs_server else None
         entries = {}
         for name in names:
-            contestant = CONTESTANTS[name]
-            is_served = server is not None and contestant.database == "postgresql"
+            library = LIBRARIES[name]
+            is_served = server is not None and library.database == "postgresql"
             url = server.make_database(name) if server is not None and is_served else None
             (folder / name).mkdir()
-            entries[name] = Entry(contestant, Place(folder / name, url, contestant.options))
+            entries[name] = Entry(library, Place(folder / name, url, library.options))
         yield entries
 
 

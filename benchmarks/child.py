@@ -1,6 +1,6 @@
-"""The process of one contestant: ``python -m benchmarks.child MODULE PLACE``. Told by lines of JSON, answers likewise.
+"""The process of one library: ``python -m benchmarks.child MODULE PLACE``. Told by lines of JSON, answers likewise.
 
-Only the standard library is imported here: this runs in the environment of every contestant.
+Only the standard library is imported here: this runs in the environment of every library.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from time import perf_counter_ns
 from typing import Any
 
 from . import statements
+from .operations import OPERATIONS, Steps
 from .probe import find_failures
 from .site import Answer, Environ, Place, Site
-from .works import WORKS, Steps
 
 
-def take_time(site: Site, works: list[Steps]) -> list[int]:
-    """Do works; for each the nanoseconds between its requests and their answers."""
+def take_time(site: Site, operations: list[Steps]) -> list[int]:
+    """Run operations; for each the nanoseconds between its requests and their answers."""
     wsgi, total = site.wsgi, 0
 
     def send(environ: Environ) -> Answer:
@@ -41,7 +41,7 @@ def take_time(site: Site, works: list[Steps]) -> list[int]:
         return Answer(int(start[0][:3]), start[1], octets)
 
     spent: list[int] = []
-    for steps, environ in [(steps, next(steps)) for steps in works]:
+    for steps, environ in [(steps, next(steps)) for steps in operations]:
         total = 0
         _walk(steps, environ, send)
         spent.append(total)
@@ -49,7 +49,7 @@ def take_time(site: Site, works: list[Steps]) -> list[int]:
 
 
 def count(site: Site, steps: Steps) -> list[int]:
-    """Do a work; how many statements and commits it took."""
+    """Do an operation; how many statements and commits it took."""
     counted = [0, 0]
 
     def send(environ: Environ) -> Answer:
@@ -74,29 +74,29 @@ def obey(site: Site, order: dict[str, Any]) -> Any:
     """Carry out an order."""
     if order["do"] == "probe":
         return list(find_failures(site))
-    make = WORKS[order["work"]][1]
+    make = OPERATIONS[order["operation"]][1]
     if order["do"] == "count":
         return count(site, make(site))
-    works = [make(site) for _ in range(order["times"])]
+    operations = [make(site) for _ in range(order["times"])]
     gc.collect()
     gc.freeze()
-    return take_time(site, works)
+    return take_time(site, operations)
 
 
 def open_site(module: str, place: str) -> Site:
-    """The site of a contestant."""
-    site: Site = import_module(f"{__package__}.contestants.{module}").open_site(Place.read(place))
+    """The site of a library."""
+    site: Site = import_module(f"{__package__}.libraries.{module}").open_site(Place.read(place))
     return site
 
 
 def main() -> None:
     """Open the site, say what it has, then answer orders until the pipe is closed."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a contestant prints is no answer
+    os.dup2(2, 1)  # what a library prints is no answer
     statements.note_connections()
     site = open_site(sys.argv[1], sys.argv[2])
     site.sign_in()
-    lacking = [name for name in WORKS if site.path(_PATH_OF.get(name, "token")) is None]
+    lacking = [name for name in OPERATIONS if site.path(_PATH_OF.get(name, "token")) is None]
     about = {"lacks": lacking, "paths": dict(site.paths), "machine_id": site.machine_id}
     print(json.dumps(about), file=answers)
     for line in sys.stdin:

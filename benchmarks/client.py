@@ -15,8 +15,8 @@ from threading import Thread
 from time import perf_counter
 from typing import Any
 
+from .operations import OPERATIONS, Steps
 from .site import Answer, Environ, Site
-from .works import WORKS, Steps
 
 
 @dataclass
@@ -82,9 +82,9 @@ def _read(connection: socket.socket) -> tuple[Answer, bool]:
     return answer._replace(body=body), is_kept and bool(length)
 
 
-def work(sites: list[RemoteSite], name: str, times: int) -> dict[str, Any]:
-    """Do a work many times: how long it took in all, and each, in microseconds."""
-    make = WORKS[name][1]
+def operation(sites: list[RemoteSite], name: str, times: int) -> dict[str, Any]:
+    """Do an operation many times: how long it took in all, and each, in microseconds."""
+    make = OPERATIONS[name][1]
     ready = [[(steps, next(steps)) for steps in [make(site) for _ in range(times // len(sites))]] for site in sites]
     latencies: list[float] = []
     failures: list[BaseException] = []
@@ -130,7 +130,7 @@ def main() -> None:
     sites = [replace(site, _socket=None) for _ in range(about["connections"])]
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(work(sites, order["work"], order["times"])), flush=True)
+        print(json.dumps(operation(sites, order["operation"], order["times"])), flush=True)
 
 
 def _nothing(*arguments: Any) -> Any:

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import plots, report
-from .contest import Contest
-from .contestants import CONTESTANTS
+from .comparison import Comparison
 from .environments import ROOT
+from .libraries import LIBRARIES
 from .load import Load
+from .operations import OPERATIONS
 from .plots import Group
 from .purge import Purged
 from .soak import Slice
 from .startup import Start
-from .works import WORKS
 
 FOLDER = ROOT / "docs" / "benchmarks"
 
@@ -33,34 +33,39 @@ class Documents:
         """What the numbers were taken on."""
         self._write("machine.rst", "\n".join(f":{name}: {value}" for name, value in lines))
 
-    def write_contest(self, contest: Contest) -> None:
+    def write_comparison(self, comparison: Comparison) -> None:
         """Ratios, times and counts, on SQLite and on PostgreSQL, and who failed the probe."""
-        for database in dict.fromkeys(CONTESTANTS[name].database for name in contest.results):
-            names = [name for name in contest.results if CONTESTANTS[name].database == database]
-            part = Contest({name: contest.results[name] for name in names}, contest.floors, contest.failures)
+        for database in dict.fromkeys(LIBRARIES[name].database for name in comparison.results):
+            names = [name for name in comparison.results if LIBRARIES[name].database == database]
+            part = Comparison(
+                {name: comparison.results[name] for name in names}, comparison.baselines, comparison.failures
+            )
             self._write(f"{database}-ratios.rst", report.write_ratios(part))
             self._write(f"{database}-times.rst", report.write_times(part))
             self._write(f"{database}-counts.rst", report.write_counts(part))
-            self._write(f"{database}.svg", _draw_ratios(f"Times the floor, {database}; less is better", part))
+            self._write(f"{database}.svg", _draw_ratios(f"Times the baseline, {database}; less is better", part))
             if "bare" in names:
                 self._write("bare.rst", report.write_ratios(part, "bare"))
-        self._write("probe.rst", report.write_failures(contest))
+        self._write("probe.rst", report.write_failures(comparison))
 
-    def write_growth(self, contest: Contest) -> None:
+    def write_growth(self, comparison: Comparison) -> None:
         """Ratios to the smallest database."""
-        self._write("growth.rst", report.write_ratios(contest))
-        self._write("growth-times.rst", report.write_times(contest))
-        first = next(iter(contest.results))
-        self._write("growth.svg", _draw_ratios(f"Times what it takes with {first}; less is better", contest))
+        self._write("growth.rst", report.write_ratios(comparison))
+        self._write("growth-times.rst", report.write_times(comparison))
+        first = next(iter(comparison.results))
+        self._write("growth.svg", _draw_ratios(f"Times what it takes with {first}; less is better", comparison))
 
     def write_loads(self, loads: list[Load]) -> None:
         """Rates and latencies."""
         self._write("http.rst", report.write_loads(loads))
         names = list(dict.fromkeys(load.name for load in loads))
-        rates = {(load.name, load.worker_class, load.work): load.rate for load in loads}
+        rates = {(load.name, load.worker_class, load.operation): load.rate for load in loads}
         groups = [
-            Group(f"{WORKS[work][0]}, {worker_class}", [rates.get((name, worker_class, work)) for name in names])
-            for work, worker_class in dict.fromkeys((load.work, load.worker_class) for load in loads)
+            Group(
+                f"{OPERATIONS[operation][0]}, {worker_class}",
+                [rates.get((name, worker_class, operation)) for name in names],
+            )
+            for operation, worker_class in dict.fromkeys((load.operation, load.worker_class) for load in loads)
         ]
         self._write("http.svg", plots.draw("Requests per second over HTTP; more is better", names, groups))
 
@@ -83,8 +88,11 @@ class Documents:
         self._write("soak.rst", report.write_slices(slices))
 
 
-def _draw_ratios(title: str, contest: Contest) -> str:
-    names = list(contest.results)
-    works = [work for work in WORKS if any(work in contest.results[name] for name in names)]
-    groups = [Group(WORKS[work][0], [contest.ratio(name, work) for name in names]) for work in works]
+def _draw_ratios(title: str, comparison: Comparison) -> str:
+    names = list(comparison.results)
+    operations = [operation for operation in OPERATIONS if any(operation in comparison.results[name] for name in names)]
+    groups = [
+        Group(OPERATIONS[operation][0], [comparison.ratio(name, operation) for name in names])
+        for operation in operations
+    ]
     return plots.draw(title, names, [group for group in groups if any(group.numbers)], line=1)

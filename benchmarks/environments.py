@@ -1,4 +1,4 @@
-"""An environment for each contestant that needs more than we do, made when it is first asked for."""
+"""An environment for each library that needs more than we do, made when it is first asked for."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import sys
 import venv
 from pathlib import Path
 
-from .contestants import Contestant
+from .libraries import Library
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "benchmarks"
 
 
-def find_python(contestant: Contestant) -> Path:
-    """The interpreter of a contestant; an environment that has other needs than are named now is made anew."""
-    needs = contestant.needs
+def find_python(library: Library) -> Path:
+    """The interpreter of a library; an environment that has other needs than are named now is made anew."""
+    needs = library.needs
     if not needs:
         return Path(sys.executable)
-    folder = BUILD / "environments" / contestant.module
+    folder = BUILD / "environments" / library.module
     python, made_for = folder / "bin" / "python", folder / "needs.txt"
     text = "\n".join(needs)
     if not made_for.exists() or made_for.read_text() != text:

@@ -1,4 +1,4 @@
-"""The same works in a database that is a thousand times as big, and ten thousand times.
+"""The same operations in a database that is a thousand times as big, and ten thousand times.
 
 Tokens, and the consents and marks beside them, were issued evenly over the 30 days before the database was made, and
 all are alive. Works take any of them, not the newest alone: nothing is found where the last request left it.
@@ -21,10 +21,10 @@ from flask_oauth2.records import AccessToken, Authorization, Token
 from flask_oauth2.stores.sqlalchemy import rows, steps
 from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
 
-from . import contest
-from .contest import Contest, Entry, Say
-from .contestants import Contestant
+from . import comparison
+from .comparison import Comparison, Entry, Say
 from .environments import BUILD
+from .libraries import Library
 from .site import CLIENT_ID, SCOPE, Place
 
 SIZES = (1_000, 100_000, 10_000_000)
@@ -37,8 +37,8 @@ _KEPT_FROM = 1_000_000
 """Bigger databases are kept for the next run."""
 
 
-def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, works: Iterable[str], say: Say) -> Contest:
-    """A contest of one contestant in databases of several sizes, each compared with the first."""
+def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, operations: Iterable[str], say: Say) -> Comparison:
+    """A comparison of one library in databases of several sizes, each compared with the first."""
     names = [f"{size:,} tokens" for size in sizes]
     entries = {}
     for name, size in zip(names, sizes, strict=True):
@@ -52,10 +52,10 @@ def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, works: Iterab
             fill(folder, size)
             made.write_text(json.dumps(made_for))
         read_through(folder)
-        grown = Contestant("grown", floor=names[0], options=OPTIONS, is_provider=False)
+        grown = Library("grown", baseline=names[0], options=OPTIONS, is_provider=False)
         entries[name] = Entry(grown, Place(folder, options=OPTIONS))
-    asked = [work for work in works if work != "metadata"]
-    return contest.hold(entries, rounds=rounds, requests=requests, works=asked, say=say)
+    asked = [operation for operation in operations if operation != "metadata"]
+    return comparison.hold(entries, rounds=rounds, requests=requests, operations=asked, say=say)
 
 
 def read_through(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""HTTP on loopback: gunicorn with two workers, and clients in another process, again in rounds over contestants."""
+"""HTTP on loopback: gunicorn with two workers, and clients in another process, again in rounds over libraries."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from importlib.util import find_spec
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
-from .contest import Child, Entry, Say, environment
+from .comparison import Child, Entry, Say, environment
 from .environments import ROOT, find_python
 
 WORKER_CLASSES = ("sync", "gthread")
-WORKS = ("client_credentials", "refresh", "guard")
+OPERATIONS = ("client_credentials", "refresh", "guard")
 CONNECTIONS = 4
 _PATIENCE = 30
 
 
 @dataclass
 class Load:
-    """What came of a contestant's work under a class of workers: per second, and quartiles in microseconds."""
+    """What came of a library's operation under a class of workers: per second, and quartiles in microseconds."""
 
     name: str
     worker_class: str
-    work: str
+    operation: str
     rate: float
     latencies: list[float]
 
@@ -38,18 +38,18 @@ class Load:
 
 
 class Server(NamedTuple):
-    """A contestant under gunicorn, and its clients."""
+    """A library under gunicorn, and its clients."""
 
     name: str
     worker_class: str
     gunicorn: subprocess.Popen[bytes]
     client: subprocess.Popen[str]
 
-    def order(self, work: str, times: int) -> dict[str, Any]:
-        """Let the clients do a work so many times: how long that took in seconds, and each in microseconds."""
+    def order(self, operation: str, times: int) -> dict[str, Any]:
+        """Let the clients do an operation so many times: how long that took in seconds, and each in microseconds."""
         assert self.client.stdin is not None
         assert self.client.stdout is not None
-        self.client.stdin.write(json.dumps({"work": work, "times": times}) + "\n")
+        self.client.stdin.write(json.dumps({"operation": operation, "times": times}) + "\n")
         self.client.stdin.flush()
         line = self.client.stdout.readline()
         if not line:
@@ -65,7 +65,7 @@ class Server(NamedTuple):
 
 
 def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) -> list[Load]:
-    """Rates and latencies of every contestant under every class of workers."""
+    """Rates and latencies of every library under every class of workers."""
     if find_spec("gunicorn") is None:
         raise SystemExit("there is no gunicorn here: python -m pip install gunicorn")
     loads: list[Load] = []
@@ -76,34 +76,36 @@ def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) 
             for worker_class in WORKER_CLASSES:
                 servers.append(start(name, entry, worker_class))
                 stack.callback(servers[-1].end)
-        for work in WORKS:
-            say(f"{work} over HTTP")
-            taking = [server for server in servers if work in (entries[server.name].contestant.works or WORKS)]
-            loads += _compare(taking, work, rounds, requests)
+        for operation in OPERATIONS:
+            say(f"{operation} over HTTP")
+            taking = [
+                server for server in servers if operation in (entries[server.name].library.operations or OPERATIONS)
+            ]
+            loads += _compare(taking, operation, rounds, requests)
     return loads
 
 
-def _compare(servers: list[Server], work: str, rounds: int, requests: int) -> list[Load]:
+def _compare(servers: list[Server], operation: str, rounds: int, requests: int) -> list[Load]:
     for server in servers:
-        server.order(work, 10 * CONNECTIONS)  # warms up
+        server.order(operation, 10 * CONNECTIONS)  # warms up
     rates: dict[int, list[float]] = {index: [] for index in range(len(servers))}
     latencies: dict[int, list[float]] = {index: [] for index in range(len(servers))}
     for number in range(rounds):
         order = list(range(len(servers)))
         turn = number % len(order)
         for index in order[turn:] + order[:turn]:
-            answer = servers[index].order(work, requests)
+            answer = servers[index].order(operation, requests)
             rates[index].append(len(answer["latencies"]) / answer["seconds"])
             latencies[index] += answer["latencies"]
     return [
-        Load(server.name, server.worker_class, work, median(rates[index]), quantiles(latencies[index], n=4))
+        Load(server.name, server.worker_class, operation, median(rates[index]), quantiles(latencies[index], n=4))
         for index, server in enumerate(servers)
     ]
 
 
 def start(name: str, entry: Entry, worker_class: str) -> Server:
     """Gunicorn with two workers, and the process of its clients."""
-    contestant, place = entry
+    library, place = entry
     opened = Child(name, entry)  # makes the database, before two workers do
     opened.end()
     with socket.socket() as free:
@@ -114,9 +116,9 @@ def start(name: str, entry: Entry, worker_class: str) -> Server:
         options[4:6] = []
     with (place.folder / f"gunicorn-{worker_class}.log").open("w") as log:
         gunicorn = subprocess.Popen(
-            [find_python(contestant), "-m", "gunicorn", *options, "benchmarks.serve:app"],
+            [find_python(library), "-m", "gunicorn", *options, "benchmarks.serve:app"],
             cwd=ROOT,
-            env={**environment(), "BENCHMARK_MODULE": contestant.module, "BENCHMARK_PLACE": place.write()},
+            env={**environment(), "BENCHMARK_MODULE": library.module, "BENCHMARK_PLACE": place.write()},
             stdout=log,
             stderr=log,
         )

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .contestants import CONTESTANTS
 from .environments import find_python
+from .libraries import LIBRARIES
 from .postgresql import find_programs
 
 _LIBRARIES = (
@@ -32,7 +32,7 @@ def describe(names: Iterable[str], day: str) -> Iterator[tuple[str, str]]:
     yield "system", f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     programs = find_programs()
     databases = [f"SQLite {sqlite3.sqlite_version}"]
-    if programs is not None and any(CONTESTANTS[name].database == "postgresql" for name in names):
+    if programs is not None and any(LIBRARIES[name].database == "postgresql" for name in names):
         text = subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
         databases.append(f"PostgreSQL {text.split()[2]}")
     yield "databases", ", ".join(databases)
@@ -49,7 +49,7 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     code = "import sys; from importlib.metadata import distributions as all\n"
     code += "print(*(f'{d.name} {d.version}' for d in all() if d.name in sys.argv[1:]), sep='\\n')"
-    for python in dict.fromkeys(find_python(CONTESTANTS[name]) for name in names):
+    for python in dict.fromkeys(find_python(LIBRARIES[name]) for name in names):
         command = [str(python), "-c", code, *_LIBRARIES, *(name.lower() for name in _LIBRARIES)]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         for name, _, version in (line.partition(" ") for line in output.splitlines()):

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from .contestants import CONTESTANTS
+from .libraries import LIBRARIES
 
 COLOURS = ("#8a8f98", "#4c8bd8", "#d9822b", "#4a9d63", "#b565c9", "#c9a227", "#d0525f", "#3fa7a3")
-_COLOURS = dict(zip(CONTESTANTS, COLOURS, strict=True))
-"""A contestant has the same one in every chart."""
+_COLOURS = dict(zip(LIBRARIES, COLOURS, strict=True))
+"""A library has the same one in every chart."""
 
 _TEXT = "#7d8590"
 _WIDTH, _LABELS, _BAR, _GAP = 800, 260, 13, 16

@@ -1,4 +1,4 @@
-"""What every contestant must refuse before it is timed, so that nobody wins by doing less."""
+"""What every library must refuse before it is timed, so that nobody wins by doing less."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from flask_oauth2.stores.sqlalchemy import rows
 from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
 
 from . import postgresql
-from .contest import Entry, Say
+from .comparison import Entry, Say
 from .growth import token_row
 from .site import Place
 
@@ -54,7 +54,7 @@ class Purged:
 
 
 def measure(entries: dict[str, Entry], *, size: int, say: Say) -> list[Purged]:
-    """In the database of each contestant."""
+    """In the database of each library."""
     return [_purge(name, entry.place, size, say) for name, entry in entries.items()]
 
 

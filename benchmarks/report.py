@@ -4,56 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from .contest import Contest
+from .comparison import Comparison
 from .load import Load
+from .operations import OPERATIONS
 from .purge import Purged
 from .soak import Slice
 from .startup import Start
-from .works import WORKS
 
 NOTHING = "–"
 
 
-def write_ratios(contest: Contest, floor: str | None = None) -> str:
-    """How many times as long as the floor each takes, or as another."""
+def write_ratios(comparison: Comparison, baseline: str | None = None) -> str:
+    """How many times as long as the baseline each takes, or as another."""
 
-    def cell(name: str, work: str) -> str:
-        ratio = contest.ratio(name, work, floor)
+    def cell(name: str, operation: str) -> str:
+        ratio = comparison.ratio(name, operation, baseline)
         return NOTHING if ratio is None else f"{ratio:.2f}"
 
-    return _by_work(contest, cell)
+    return _by_operation(comparison, cell)
 
 
-def write_times(contest: Contest) -> str:
+def write_times(comparison: Comparison) -> str:
     """Microseconds: the median and the quartiles."""
 
-    def cell(name: str, work: str) -> str:
-        low, middle, high = (number / 1000 for number in contest.results[name][work].quartiles)
+    def cell(name: str, operation: str) -> str:
+        low, middle, high = (number / 1000 for number in comparison.results[name][operation].quartiles)
         return f"{middle:.0f} ({low:.0f}–{high:.0f})"
 
-    return _by_work(contest, cell)
+    return _by_operation(comparison, cell)
 
 
-def write_counts(contest: Contest) -> str:
+def write_counts(comparison: Comparison) -> str:
     """Statements and commits."""
 
-    def cell(name: str, work: str) -> str:
-        result = contest.results[name][work]
+    def cell(name: str, operation: str) -> str:
+        result = comparison.results[name][operation]
         return f"{result.statements}, {result.commits}"
 
-    return _by_work(contest, cell)
+    return _by_operation(comparison, cell)
 
 
-def write_failures(contest: Contest) -> str:
+def write_failures(comparison: Comparison) -> str:
     """Who does less than the others, and so would win by it."""
-    failed = [f"{name} does not refuse {', '.join(what)}." for name, what in contest.failures.items() if what]
+    failed = [f"{name} does not refuse {', '.join(what)}." for name, what in comparison.failures.items() if what]
     return "\n".join(failed) or "All refuse what they must."
 
 
 def write_loads(loads: list[Load]) -> str:
     """Requests per second, and milliseconds: the median and the quartiles."""
-    works = list(dict.fromkeys(load.work for load in loads))
-    found = {(load.name, load.worker_class, load.work): load for load in loads}
+    operations = list(dict.fromkeys(load.operation for load in loads))
+    found = {(load.name, load.worker_class, load.operation): load for load in loads}
 
     def cell(load: Load | None) -> str:
         if load is None:
@@ -62,10 +62,10 @@ def write_loads(loads: list[Load]) -> str:
         return f"{load.rate:,.0f}/s, {middle:.1f} ({low:.1f}–{high:.1f})"
 
     rows = (
-        [name, worker_class, *(cell(found.get((name, worker_class, work))) for work in works)]
+        [name, worker_class, *(cell(found.get((name, worker_class, operation))) for operation in operations)]
         for name, worker_class in dict.fromkeys((load.name, load.worker_class) for load in loads)
     )
-    return table(["", "workers", *(WORKS[work][0] for work in works)], rows)
+    return table(["", "workers", *(OPERATIONS[operation][0] for operation in operations)], rows)
 
 
 def write_starts(starts: list[Start]) -> str:
@@ -95,15 +95,18 @@ def write_slices(slices: list[Slice]) -> str:
         times = [f"{one.until:g}", f"{one.rate:,.0f}/s", f"{middle:.1f} ({low:.1f}–{high:.1f})"]
         return [one.name, *times, f"{one.memory:.1f}", str(one.files), connections]
 
-    return table(["", "minutes", "works", "ms", "memory, MiB", "files", "connections"], map(row, slices))
+    return table(["", "minutes", "operations", "ms", "memory, MiB", "files", "connections"], map(row, slices))
 
 
-def _by_work(contest: Contest, cell: Callable[[str, str], str]) -> str:
-    names = list(contest.results)
-    works = [work for work in WORKS if any(work in contest.results[name] for name in names)]
+def _by_operation(comparison: Comparison, cell: Callable[[str, str], str]) -> str:
+    names = list(comparison.results)
+    operations = [operation for operation in OPERATIONS if any(operation in comparison.results[name] for name in names)]
     rows = (
-        [WORKS[work][0], *(cell(name, work) if work in contest.results[name] else NOTHING for name in names)]
-        for work in works
+        [
+            OPERATIONS[operation][0],
+            *(cell(name, operation) if operation in comparison.results[name] else NOTHING for name in names),
+        ]
+        for operation in operations
     )
     return table(["", *names], rows)
 

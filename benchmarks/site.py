@@ -1,6 +1,6 @@
 """An application under test, as seen by its clients: requests are WSGI environs, so that nothing but it is timed.
 
-Only the standard library is imported here: this runs in the environment of every contestant.
+Only the standard library is imported here: this runs in the environment of every library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCOPE = "profile"
 USER = "ada"
 CLIENT_ID = "web"
 SECRET = "ocs_" + "benchmarks-have-no-secrets-" * 2
-"""Long enough for all, and no shape of its own that a contestant could know."""
+"""Long enough for all, and no shape of its own that a library could know."""
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -42,7 +42,7 @@ Environ = dict[str, Any]
 
 
 class Place(NamedTuple):
-    """Where a contestant keeps its data: a folder of its own, and the URL of an empty database where it is a server."""
+    """Where a library keeps its data: a folder of its own, and the URL of an empty database where it is a server."""
 
     folder: Path
     url: str | None = None
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Site:
-    """A contestant's application, with one client, one user who has let it have ``profile``, and a guarded route.
+    """A library's application, with one client, one user who has let it have ``profile``, and a guarded route.
 
     While ``expire`` lasts, all tokens and codes that were issued so far have expired. ``machine_id`` is the client that
     acts for itself, where that needs one of its own. ``paths`` names where others have what is at :data:`PATHS` here,

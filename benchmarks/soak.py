@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from .contest import Entry, Say
+from .comparison import Entry, Say
 from .load import start
 
-WORKS = ("client_credentials", "code", "refresh", "introspection", "revocation", "guard")
+OPERATIONS = ("client_credentials", "code", "refresh", "introspection", "revocation", "guard")
 _AT_A_TIME = 100
 SLICES = 10
 """Rows of the table, whatever the minutes."""
@@ -23,7 +23,7 @@ SLICES = 10
 
 @dataclass
 class Slice:
-    """A tenth of the time: works per second, quartiles in microseconds, and what is held at its end."""
+    """A tenth of the time: operations per second, quartiles in microseconds, and what is held at its end."""
 
     name: str
     until: float
@@ -43,22 +43,22 @@ class Slice:
 
 
 def measure(entries: dict[str, Entry], *, minutes: float, say: Say) -> list[Slice]:
-    """Each contestant for so many minutes, under gunicorn with threads."""
+    """Each library for so many minutes, under gunicorn with threads."""
     return [found for name, entry in entries.items() for found in _soak(name, entry, minutes, say)]
 
 
 def _soak(name: str, entry: Entry, minutes: float, say: Say) -> Iterator[Slice]:
     server = start(name, entry, "gthread")
     try:
-        for work in WORKS:
-            server.order(work, _AT_A_TIME)  # warms up
-        begin, works = time.monotonic(), cycle(WORKS)
+        for operation in OPERATIONS:
+            server.order(operation, _AT_A_TIME)  # warms up
+        begin, operations = time.monotonic(), cycle(OPERATIONS)
         for number in range(1, SLICES + 1):
             say(f"{name}: slice {number} of {SLICES}")
             until, seconds = minutes * number / SLICES, 0.0
             latencies: list[float] = []
             while not latencies or time.monotonic() < begin + until * 60:  # once at least, however slow the machine
-                answer = server.order(next(works), _AT_A_TIME)
+                answer = server.order(next(operations), _AT_A_TIME)
                 latencies += answer["latencies"]
                 seconds += answer["seconds"]
             workers = _find_workers(server.gunicorn)

@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .contest import Child, Entry, Say, environment
+from .comparison import Child, Entry, Say, environment
 from .environments import ROOT, find_python
 
 
 @dataclass
 class Start:
-    """Medians of the starts of a contestant: milliseconds of CPU, and MiB of memory."""
+    """Medians of the starts of a library: milliseconds of CPU, and MiB of memory."""
 
     name: str
     cpu: float
@@ -38,8 +38,8 @@ def measure(entries: dict[str, Entry], *, rounds: int, say: Say) -> list[Start]:
         Child(name, entry).end()
     for number in range(rounds):
         say(f"start {number + 1} of {rounds}")
-        for name, (contestant, place) in entries.items():
-            command = [str(find_python(contestant)), "-m", "benchmarks.startup", contestant.module, place.write()]
+        for name, (library, place) in entries.items():
+            command = [str(find_python(library)), "-m", "benchmarks.startup", library.module, place.write()]
             done = subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True)
             cpu, memory = json.loads(done.stdout.splitlines()[-1])
             spent[name].append((cpu, memory))

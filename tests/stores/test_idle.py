@@ -143,7 +143,7 @@ def test_a_connection_that_the_driver_knows_to_be_closed(store: SQLAlchemyStore)
     driver: Any = connection.dbapi_connection
     driver.close()
     connection.close()
-    for driver in getattr(getattr(store._database, "held", None), "idle", ()):
-        driver.close()
+    for kept in store._database.connections.cache.own.idle:
+        kept.driver.close()
     store.revoke("other", FAR)
     assert store.revoked("other")

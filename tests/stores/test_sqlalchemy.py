@@ -63,8 +63,9 @@ def path_of(store: SQLAlchemyStore) -> Path:
 
 
 def checked_out(store: SQLAlchemyStore) -> int:
+    """Return how many connections are in use: the pool counts those in the cache as checked out."""
     pool: Any = store.engine.pool
-    return int(pool.checkedout())
+    return int(pool.checkedout()) - len(store._database.connections.cache.own.idle)
 
 
 class TestOpen:
@@ -456,7 +457,7 @@ def _be_impatient(connection: sqlite3.Connection, *_: object) -> None:
 
 
 def fill_pool(store: SQLAlchemyStore) -> set[int]:
-    """Leave three connections in the pool, beside the one that is kept. Which they are."""
+    """Leave three connections in the pool, besides the one in the cache. Return their IDs."""
     assert not store.revoked("nothing")
     connections = [store.engine.connect() for _ in range(3)]
     drivers = {id(connection.connection.dbapi_connection) for connection in connections}

@@ -1,27 +1,24 @@
-"""Statements on the driver's own connections, from the pool of an engine: reads in autocommit, each write one short
-transaction.
+"""Statements on connections of the driver: reads in autocommit mode, each write one short transaction.
 
-Whatever happens, the connection goes back as it came. A database that is away or locked raises
-:exc:`~flask_oauth2.errors.TemporarilyUnavailable`; any other error is passed on.
+A database that cannot be reached or is locked raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Any other
+error is passed on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from os import getpid
+from time import monotonic
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine
-
-from .absence import is_closed, is_loss, raise_absence
-from .forks import own_pool
+from .connections import ALONE, COMMITTING, OPEN, READY, Connection, Connections
+from .unavailable import is_closed, raise_unavailable
 
 
 class Step(NamedTuple):
-    """SQL of a transaction, its parameters by name, and how many rows it must touch, where all hangs on that.
+    """A statement of a transaction, its parameters by name, and the number of rows that it must touch, if any.
 
-    With a list of parameters a statement that returns nothing is run for each, which drivers send together.
+    With a list of parameters, a statement that returns no rows runs for each. Drivers send these together.
     """
 
     statement: str
@@ -29,155 +26,116 @@ class Step(NamedTuple):
     rows: int | None = None
 
 
-def run_each(driver: Any, step: Step) -> int:
-    """Run a step with a list of parameters: how many rows it touched."""
-    cursor = driver.cursor()
-    cursor.executemany(step.statement, step.parameters)
-    touched: int = cursor.rowcount
-    cursor.close()
-    return touched
-
-
-def _returns_rows(statement: str) -> bool:
-    """Whether it does: to ask the cursor for its columns costs psycopg a tenth of a SELECT."""
-    return statement.startswith("SELECT") or "RETURNING" in statement
-
-
 class Database:
-    """What all have in common; each says how a transaction begins and ends there."""
+    """Sends statements on the connections of an engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._pid = getpid()
-        self._take: Callable[[], Any] = engine.raw_connection
-        self._commits_alone = False
-        """Whether what is run by itself is committed by itself: a transaction would cost two statements more."""
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+        self._cache = connections.cache
 
-    def fetch(self, statement: str, **parameters: Any) -> Any:
-        """Return the rows of a SELECT, or how many rows another statement touched.
+    # fetch() and run() take connections from the cache and return them without a call of their own: the two cost as
+    # much as the rest of a SELECT of SQLite
 
-        If the connection was lost while it was idle, the statement is sent once more on a new connection.
-        """
-        if self._pid != getpid():
-            self._enter_process()
-        is_safe = statement.startswith("SELECT") or not self._commits_alone
+    def fetch(self, statement: str, **parameters: Any) -> list[Any]:
+        """Return the rows of a SELECT. If the connection was lost, send it once more on a new connection."""
         is_repeated = False
         while True:
             connection = None
             try:
-                connection = self._take()
-                driver = connection.dbapi_connection
-                if not (is_safe or is_repeated) and is_closed(driver):
-                    is_repeated = True
-                    self._discard(connection)
-                    continue
-                state = self._leave_transaction(driver)
+                own = self._cache.processes.get(getpid()) or self.connections.enter_process()
                 try:
-                    cursor = driver.cursor()
-                    cursor.execute(statement, parameters)
-                    result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
-                    cursor.close()
-                except BaseException:
-                    with suppress(self.engine.dialect.loaded_dbapi.Error):  # it says less than what led to it
-                        self._restore(driver, state)
-                    raise
-                self._restore(driver, state)
+                    connection = own.idle.pop()
+                except IndexError:
+                    connection = self.connections.open(own)
+                cursor = connection.driver.cursor()
+                cursor.execute(statement, parameters)
+                rows: list[Any] = cursor.fetchall()
             except BaseException as error:
-                if self._give_up(connection, error) and is_safe and not is_repeated:
+                if self.connections.give_up(connection, error) and not is_repeated:
                     is_repeated = True
                     continue
-                raise_absence(self.engine, error)
+                raise_unavailable(self.connections.engine, error)
                 raise
-            connection.close()
-            return result
+            connection.used_at = now = monotonic()
+            home = connection.home
+            home.append(connection)
+            if now >= own.check_at or home is not own.idle or len(home) > self._cache.limit:
+                self.connections.keep_or_return(own, home, now)
+            return rows
 
     def run(self, *steps: Step) -> list[Any] | None:
-        """Run the steps in one transaction: for each the rows that it returns, or how many it touched.
+        """Run the steps in one transaction. Return for each step the rows that it returned or how many it touched.
 
-        None, and nothing is done, where a step touches another number of rows than it must. A step that is alone must
-        then have touched none.
+        Return None, and change nothing, if a step touches another number of rows than it must. A single step must
+        then have touched no row.
+
+        If the connection was lost before the COMMIT, or the database has undone the transaction because of a deadlock,
+        run the steps again.
         """
-        if len(steps) == 1 and self._commits_alone and not isinstance(steps[0].parameters, list):
-            result = self.fetch(steps[0].statement, **steps[0].parameters)
-            return [result] if steps[0].rows in (None, result) else None
-        return self._run_together(steps) if steps else []
-
-    def _run_together(self, steps: Sequence[Step]) -> list[Any] | None:
-        if self._pid != getpid():
-            self._enter_process()
-        is_repeated = False
+        is_alone = len(steps) == 1 and self.connections.commits_alone and not isinstance(steps[0].parameters, list)
+        is_repeated, attempt = False, 0
         while True:
             connection = None
-            results: list[Any] = []
-            well = True
-            is_ending = False
             try:
-                connection = self._take()
-                driver = connection.dbapi_connection
-                state = self._begin(driver)
+                own = self._cache.processes.get(getpid()) or self.connections.enter_process()
                 try:
-                    cursor = driver.cursor()
-                    for step in steps:
-                        statement, parameters, rows = step
-                        if isinstance(parameters, list):
-                            result = run_each(driver, step)
-                        else:
-                            cursor.execute(statement, parameters)
-                            result = cursor.fetchall() if _returns_rows(statement) else cursor.rowcount
-                        results.append(result)
-                        if rows is not None and result != rows:
-                            well = False
-                            break
-                    cursor.close()
-                except BaseException:
-                    with suppress(self.engine.dialect.loaded_dbapi.Error):
-                        self._end(driver, state, False)
-                    raise
-                is_ending = True
-                self._end(driver, state, well)
+                    connection = own.idle.pop()
+                except IndexError:
+                    connection = self.connections.open(own)
+                if is_alone and self.connections.has_server and is_closed(connection.driver):
+                    # the statement must not run twice, so a connection that was lost while idle must not get it
+                    lost, connection = connection, None
+                    self.connections.drop_lost(lost)
+                    connection = self.connections.open(own)
+                results = _run_steps(connection, steps, is_alone)
             except BaseException as error:
-                # without a COMMIT the server has undone everything
-                if self._give_up(connection, error) and not is_ending and not is_repeated:
+                has_ended = connection is not None and connection.state in (ALONE, COMMITTING)
+                if self.connections.give_up(connection, error) and not (has_ended or is_repeated):
                     is_repeated = True
                     continue
-                raise_absence(self.engine, error)
+                if self.connections.may_repeat(error, attempt):
+                    attempt += 1
+                    continue
+                raise_unavailable(self.connections.engine, error)
                 raise
-            connection.close()
-            return results if well else None
+            connection.used_at = now = monotonic()
+            home = connection.home
+            home.append(connection)
+            if now >= own.check_at or home is not own.idle or len(home) > self._cache.limit:
+                self.connections.keep_or_return(own, home, now)
+            return results
 
-    def _enter_process(self) -> None:
-        """Take connections of this process from now on: it was forked."""
-        own_pool(self.engine)
-        self._pid = getpid()
 
-    def _leave_transaction(self, driver: Any) -> Any:
-        """Make the connection one that commits each statement by itself. What to restore afterwards."""
-
-    def _restore(self, driver: Any, state: Any) -> None:
-        """Make it what it was."""
-
-    def _begin(self, driver: Any) -> Any:
-        """Open a transaction. What to restore after it."""
-        raise NotImplementedError
-
-    def _end(self, driver: Any, state: Any, well: bool) -> None:
-        """Commit it, or undo all."""
-        if well:
-            driver.commit()
+def _run_steps(connection: Connection, steps: Sequence[Step], is_alone: bool) -> list[Any] | None:
+    cursor = connection.driver.cursor()
+    begin, commit, rollback = connection.transaction
+    if is_alone:
+        connection.state = ALONE
+    else:
+        if begin:
+            cursor.execute(begin)
+        connection.state = OPEN
+    results: list[Any] = []
+    is_done = True
+    for statement, parameters, rows in steps:
+        if isinstance(parameters, list):
+            cursor.executemany(statement, parameters)
+            result = cursor.rowcount
         else:
-            driver.rollback()
-
-    def _give_up(self, connection: Any, error: BaseException) -> bool:
-        """Give the connection back if it is still good. Return whether it was lost."""
-        if connection is None:
-            return False
-        if not is_loss(self.engine, error, connection.dbapi_connection):
-            connection.close()
-            return False
-        self._discard(connection)
-        return True
-
-    def _discard(self, connection: Any) -> None:
-        """Close a connection that was lost, and the others of the pool, which went the same way."""
-        connection.invalidate()
-        self.engine.dispose()
+            cursor.execute(statement, parameters)
+            # asking a cursor of psycopg whether it has rows takes a tenth of the time of a statement
+            has_rows = "RETURNING" in statement or statement.startswith("SELECT")
+            result = cursor.fetchall() if has_rows else cursor.rowcount
+        results.append(result)
+        if rows is not None and result != rows:
+            is_done = False
+            break
+    if not is_alone:
+        if is_done:
+            connection.state = COMMITTING
+            cursor.execute(commit)
+        else:
+            for statement in rollback:
+                cursor.execute(statement)
+    connection.state = READY
+    return results if is_done else None

@@ -169,7 +169,7 @@ def _tune_mysql(connection: Any, _: object) -> None:
 
 def verify_server(engine: Engine) -> None:
     """Raise :exc:`ConfigurationError` if the server is not of the kind that the URI names, or too old a MySQL."""
-    if engine.dialect.name != "mysql":  # SQLAlchemy refuses MySQL behind mariadb://; see raise_absence
+    if engine.dialect.name != "mysql":  # SQLAlchemy refuses MySQL behind mariadb://; see raise_unavailable
         return
     with engine.connect():
         dialect: Any = engine.dialect

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine, exc
 
 from ...errors import ConfigurationError
-from .absence import absence
+from .unavailable import translate_errors
 
 BATCH = 500
 """The number of rows of a batch."""
@@ -125,7 +125,7 @@ def _split(name: str) -> tuple[str | None, str]:
 def _plain_errors(engine: Engine) -> Iterator[None]:
     """Raise errors with one line of the driver: those of SQLAlchemy show the values of the rows."""
     try:
-        with absence(engine):
+        with translate_errors(engine):
             yield
     except exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or type(error).__name__).partition("\n")[0]

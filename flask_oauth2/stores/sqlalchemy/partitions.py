@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table, exc
 
-from .absence import repeated
 from .engines import alone
+from .unavailable import retry_lost
 
 log = logging.getLogger("flask_oauth2")
 
@@ -76,7 +76,7 @@ class Partitions:
             with self.engine.connect() as connection:
                 return self._find(connection)
 
-        return repeated(self.engine, read)
+        return retry_lost(self.engine, read)
 
     def _find(self, connection: Connection) -> list[Partition]:
         rows = connection.execute(sa.text(self._listed), self._named)
@@ -164,7 +164,7 @@ class Partitions:
             with self.engine.connect() as connection:
                 return list(connection.execute(statement, parameters))
 
-        return repeated(self.engine, read)
+        return retry_lost(self.engine, read)
 
     @contextmanager
     def _trying(self, otherwise: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""PostgreSQL by psycopg."""
+"""PostgreSQL with psycopg or psycopg2."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from .database import Database
-from .kept import Kept
+from .connections import Connection, Connections
 
 log = logging.getLogger("flask_oauth2")
 
@@ -37,42 +36,23 @@ def prepare_nothing_behind_pooler(engine: Engine) -> None:
     event.listen(engine, "connect", look)
 
 
-class PostgreSQL(Database):
-    """Autocommit for what stands alone, or each would cost a BEGIN and a COMMIT on the wire."""
+class PostgreSQLConnections(Connections):
+    """Connections in autocommit mode: without it, each SELECT would send a BEGIN and a COMMIT too."""
+
+    commits_alone = True
+    has_server = True
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self._commits_alone = True
+        super().__init__(engine, caches=True)
         if engine.dialect.driver == "psycopg":
             prepare_nothing_behind_pooler(engine)
 
-    def _leave_transaction(self, driver: Any) -> Any:
-        """Even where the application's engine is in autocommit, or left a transaction open."""
-        driver.rollback()  # nothing goes over the wire where none is open
+    def _prepare(self, pooled: Any) -> Connection:
+        driver = pooled.dbapi_connection
+        driver.rollback()  # of what a listener of the application left open; sends nothing if nothing is open
         before = driver.autocommit
         driver.autocommit = True
-        return before
+        return Connection(pooled, self.transaction, before)
 
-    def _restore(self, driver: Any, state: Any) -> None:
-        driver.autocommit = state
-
-    def _begin(self, driver: Any) -> Any:
-        before = self._leave_transaction(driver)
-        driver.autocommit = False
-        return before
-
-    def _end(self, driver: Any, state: Any, well: bool) -> None:
-        try:
-            super()._end(driver, state, well)
-        finally:
-            driver.autocommit = state
-
-
-class KeptPostgreSQL(Kept, PostgreSQL):
-    """The same on connections that are kept."""
-
-    _has_server = True
-
-    def _prepare(self, driver: Any) -> None:
-        driver.rollback()
-        driver.autocommit = True
+    def _restore(self, connection: Connection) -> None:
+        connection.driver.autocommit = connection.before

@@ -9,97 +9,87 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import Pool
 
 from ...processes import OfProcess
-from .database import Database
+from .connection_cache import ProcessConnections
+from .connections import Connection, Connections, Transaction
 from .forks import own_pool
-from .kept import Kept
+from .unavailable import is_loss
+
+# BEGIN IMMEDIATE takes the lock first, so nothing that the transaction has read can be stale
+_IMMEDIATE = Transaction("BEGIN IMMEDIATE")
+_NESTED = Transaction("SAVEPOINT oauth2", "RELEASE oauth2", ("ROLLBACK TO oauth2", "RELEASE oauth2"))
+
+_LEGACY_TRANSACTION_CONTROL = -1
+"""The constant of :mod:`sqlite3` since Python 3.12: ``isolation_level`` decides when a transaction begins."""
 
 
-class SQLite(Database):
-    """SQLite in a file. Its driver opens no transaction for a SELECT."""
+class SQLiteConnections(Connections):
+    """Connections to an SQLite file, on which the driver begins no transaction by itself."""
 
-    def _begin(self, driver: Any) -> Any:
-        """Take the lock first, so that nothing read before can be stale."""
-        if not driver.in_transaction:  # a driver whose own autocommit is off always is in one
-            driver.execute("BEGIN IMMEDIATE")
+    commits_alone = True
+    transaction = _IMMEDIATE
 
-
-class KeptSQLite(Kept, SQLite):
-    """The same on connections that are kept."""
-
-    _begins = "BEGIN IMMEDIATE"
-
-    def _prepare(self, driver: Any) -> None:
-        if hasattr(driver, "autocommit"):
-            driver.autocommit = -1  # LEGACY_TRANSACTION_CONTROL of Python 3.12, so that the next line holds
+    def _prepare(self, pooled: Any) -> Connection:
+        driver = pooled.dbapi_connection
+        if driver.in_transaction:  # a listener of the application left it open
+            driver.rollback()
+        ((timeout,),) = driver.execute("PRAGMA busy_timeout").fetchall()
+        before = getattr(driver, "autocommit", None), driver.isolation_level, timeout
+        if before[0] is not None:
+            driver.autocommit = _LEGACY_TRANSACTION_CONTROL
         driver.isolation_level = None
         driver.execute("PRAGMA busy_timeout = 10000")
+        return Connection(pooled, self.transaction, before)
+
+    def _restore(self, connection: Connection) -> None:
+        driver = connection.driver
+        autocommit, driver.isolation_level, timeout = connection.before
+        driver.execute(f"PRAGMA busy_timeout = {timeout}")
+        if autocommit is not None:
+            driver.autocommit = autocommit
 
 
-class InMemory(SQLite):
-    """SQLite in memory: one connection, on which the application's own transaction may be open.
+class MemoryConnections(Connections):
+    """The one connection of SQLite in memory, on which a transaction of the application may be open.
 
-    It is never given back to the pool, which would roll that back; our threads take turns.
+    The pool would roll back this transaction, so it never gets the connection back. Threads of the store take turns.
     """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._take = _Turns(engine).take
-
-    def _begin(self, driver: Any) -> Any:
-        """A savepoint, where a transaction is open."""
-        is_inner: bool = driver.in_transaction
-        driver.execute("SAVEPOINT oauth2" if is_inner else "BEGIN IMMEDIATE")
-        return is_inner
-
-    def _give_up(self, connection: Any, error: BaseException) -> bool:
-        """Nothing is sent again on another connection, which has another database."""
-        super()._give_up(connection, error)
-        return False
-
-    def _end(self, driver: Any, state: Any, well: bool) -> None:
-        if not state:
-            super()._end(driver, state, well)
-            return
-        if not well:
-            driver.execute("ROLLBACK TO oauth2")
-        driver.execute("RELEASE oauth2")
-
-
-class _Turns:
-    """The one connection of a database in memory, as a pool would hand it out: ``close`` ends a thread's turn."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
         self._lock = OfProcess(Lock)
         self._taken: Lock
         self._pool: Pool | None = None
-        self._connection: Any = None
+        self._pooled: Any = None
 
-    def take(self) -> Any:
-        """The connection, once our other threads are done with it."""
+    def open(self, own: ProcessConnections) -> Connection:
+        """Return the connection when no other thread of the store uses it."""
         lock = self._lock.own
         lock.acquire()
         self._taken = lock
         try:
-            own_pool(self._engine)
-            if self._pool is not self._engine.pool:  # the first time, or the engine was disposed of
-                self._connection = self._engine.raw_connection()
-                self._pool = self._engine.pool
-        except BaseException:
-            lock.release()
+            own_pool(self.engine)
+            if self._pool is not self.engine.pool:  # the first time, or the engine was disposed of
+                self._pooled = self.engine.raw_connection()
+                self._pool = self.engine.pool
+            is_inner = self._pooled.dbapi_connection.in_transaction
+        except BaseException as error:
+            self._end_turn(error)
             raise
-        return self
+        return Connection(self._pooled, _NESTED if is_inner else _IMMEDIATE)
 
-    def close(self) -> None:
+    def give_back(self, connection: Connection) -> None:
         """End the turn of this thread."""
         self._taken.release()
 
-    @property
-    def dbapi_connection(self) -> Any:
-        """The driver's connection."""
-        return self._connection.dbapi_connection
+    def give_up(self, connection: Connection | None, error: BaseException) -> bool:
+        """Roll back and end the turn of this thread. Another connection would have another database."""
+        if connection is not None:
+            self._roll_back(connection)
+            self._end_turn(error)
+        return False
 
-    def invalidate(self) -> None:
-        """Whoever closed it took the database with it, and may make another."""
-        self._pool = None
+    def _end_turn(self, error: BaseException) -> None:
+        if is_loss(self.engine, error, None):  # the application has closed the connection, and the database with it
+            self._pooled.invalidate()
+            self._pool = None
         self._taken.release()

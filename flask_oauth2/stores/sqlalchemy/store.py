@@ -22,15 +22,15 @@ from ...http import redirects
 from ...records import AccessToken, Authorization, Client, Consent, Grant, Token
 from ..base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 from . import rows, schema, steps
-from .absence import absence, repeated
+from .batch_size import PAUSE, BatchSize
 from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness, verify_server
 from .keys import KeyTable
-from .pace import REST, Pace
 from .partitions import Partitions, find_partitions
 from .sessions import SessionTables
 from .statements import DECISION, KEYS, ORIGINS, REVOKED_IDS, Statements
+from .unavailable import retry_lost, translate_errors
 
 
 @dataclass(slots=True)
@@ -70,13 +70,13 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         store = cls(engine)
         tune(engine)
         try:
-            repeated(engine, lambda: verify_server(engine))
-            with absence(engine), engine.connect() as connection:
+            retry_lost(engine, lambda: verify_server(engine))
+            with translate_errors(engine), engine.connect() as connection:
                 is_current = steps.is_current(connection)
             if not is_current:
-                with absence(engine), alone(engine) as connection:
+                with translate_errors(engine), alone(engine) as connection:
                     steps.advance(connection)
-            repeated(engine, store._check_own)
+            retry_lost(engine, store._check_own)
             store._find_partitions()
         except BaseException:
             engine.dispose()
@@ -97,7 +97,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` if tables, columns or primary keys are missing."""
-        repeated(self.engine, self._check)
+        retry_lost(self.engine, self._check)
 
     def _check(self) -> None:
         verify_server(self.engine)
@@ -136,14 +136,14 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         from .health import check_health  # seldom needed, so not loaded with the store
 
         self.check()
-        with absence(self.engine):
+        with translate_errors(self.engine):
             yield from check_health(self.engine, self.tables, now)
 
     def check_replica(self, replica: SQLAlchemyStore, now: int) -> Iterator[HealthIssue]:
         """Return the problems of a replica whose tables exist."""
         from .health import check_replica
 
-        with absence(self.engine), absence(replica.engine):
+        with translate_errors(self.engine), translate_errors(replica.engine):
             yield from check_replica(replica.engine, self.engine, self.tables, now)
 
     def _find_partitions(self) -> Partitions | None:
@@ -248,7 +248,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
         if not self._layout.is_known:
-            repeated(self.engine, lambda: verify_server(self.engine))
+            retry_lost(self.engine, lambda: verify_server(self.engine))
             self._find_partitions()
         by_time, issuer_id = self._layout.by_time, self._issuer_id
         if by_time and not key.startswith(values.NO_STAMP):
@@ -406,32 +406,32 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         """See :meth:`.base.Store.purge`. Read keys first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
         partitions = self._find_partitions()
-        pace = Pace(REST if self.engine.dialect.name == "sqlite" else 0)
+        size = BatchSize(PAUSE if self.engine.dialect.name == "sqlite" else 0)
         if partitions:
-            yield from self._purge_partitions(partitions, now, pace)
+            yield from self._purge_partitions(partitions, now, size)
         for expired in self._sql.expired[1 if partitions else 0 :]:
             position = expired.start
             while batch := self._database.fetch(expired.batch, **position, **times):
                 named = [{**dict(zip(expired.columns, row, strict=True)), **times} for row in batch]
-                yield from self._delete(expired.deletions, named, pace)
+                yield from self._delete(expired.deletions, named, size)
                 position = {name: named[-1][column] for name, column in expired.position.items()}
 
-    def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], pace: Pace) -> Iterator[int]:
+    def _delete(self, deletions: Sequence[str], named: Sequence[dict[str, Any]], size: BatchSize) -> Iterator[int]:
         """Delete rows and what belongs to each. Yield the number of rows, a few at a time."""
 
         def delete(few: Sequence[dict[str, Any]]) -> int:
             taken = self._database.run(*(Step(sql, list(few)) for sql in deletions)) or [0]
             return int(taken[0])
 
-        yield from pace.divide(named, delete)
+        yield from size.divide(named, delete)
 
-    def _purge_partitions(self, partitions: Partitions, now: int, pace: Pace) -> Iterator[int]:
+    def _purge_partitions(self, partitions: Partitions, now: int, size: BatchSize) -> Iterator[int]:
         partitions.add_ahead(now)
         yield from partitions.drop_dead(now)
         deletions = (self._layout.by_time or self._sql).expired[0].deletions
         for batch in partitions.list_expired(now):
             named = [{"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch]
-            yield from self._delete(deletions, named, pace)
+            yield from self._delete(deletions, named, size)
 
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""

@@ -1,4 +1,4 @@
-"""Rounds over contestants, each in a process of its own: A B C, B C A, and so on, work by work."""
+"""Rounds over libraries, each in a process of its own: A B C, B C A, and so on, operation by operation."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 from . import postgresql
-from .contestants import Contestant
 from .environments import ROOT, find_python
+from .libraries import Library
+from .operations import OPERATIONS
 from .site import Place
-from .works import WORKS
 
 
 class Entry(NamedTuple):
-    """A contestant and where it is."""
+    """A library and where it is."""
 
-    contestant: Contestant
+    library: Library
     place: Place
 
 
 def environment() -> dict[str, str]:
-    """What a contestant's process is given: its own modules, and hashes that are the same in every run."""
+    """What a library's process is given: its own modules, and hashes that are the same in every run."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
 
 
 class Child:
-    """The process of a contestant."""
+    """The process of a library."""
 
     def __init__(self, name: str, entry: Entry) -> None:
         self.name = name
-        contestant, place = entry
-        command = [str(find_python(contestant)), "-m", "benchmarks.child", contestant.module, place.write()]
+        library, place = entry
+        command = [str(find_python(library)), "-m", "benchmarks.child", library.module, place.write()]
         self._log = place.folder / "log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -50,7 +50,9 @@ class Child:
                 bufsize=1,
             )
         about = self._read()
-        self.works = [work for work in contestant.works or WORKS if work not in about["lacks"]]
+        self.operations = [
+            operation for operation in library.operations or OPERATIONS if operation not in about["lacks"]
+        ]
         self.paths: dict[str, str | None] = about["paths"]
         self.machine_id: str = about["machine_id"]
 
@@ -79,30 +81,30 @@ class Child:
 
 @dataclass
 class Result:
-    """What came of a contestant's work, in nanoseconds: quartiles of all requests, and the median of each round."""
+    """What came of a library's operation, in nanoseconds: quartiles of all requests, and the median of each round."""
 
     quartiles: list[float]
     rounds: list[float]
     statements: int
     commits: int
 
-    def ratio(self, floor: Result) -> float:
-        """To the floor: the median of the ratios of the rounds, so that what disturbs a round disturbs both."""
-        return median(mine / other for mine, other in zip(self.rounds, floor.rounds, strict=True))
+    def ratio(self, baseline: Result) -> float:
+        """To the baseline: the median of the ratios of the rounds, so that what disturbs a round disturbs both."""
+        return median(mine / other for mine, other in zip(self.rounds, baseline.rounds, strict=True))
 
 
 @dataclass
-class Contest:
-    """What came of all: results by contestant and work, with whom each is compared, and what it does not refuse."""
+class Comparison:
+    """What came of all: results by library and operation, with whom each is compared, and what it does not refuse."""
 
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
-    floors: dict[str, str] = field(default_factory=dict)
+    baselines: dict[str, str] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
 
-    def ratio(self, name: str, work: str, floor: str | None = None) -> float | None:
-        """To its floor, or to another; None where one of both did not take part."""
-        mine = self.results[name].get(work)
-        other = self.results.get(floor or self.floors[name], {}).get(work)
+    def ratio(self, name: str, operation: str, baseline: str | None = None) -> float | None:
+        """To its baseline, or to another; None where one of both did not take part."""
+        mine = self.results[name].get(operation)
+        other = self.results.get(baseline or self.baselines[name], {}).get(operation)
         return mine.ratio(other) if mine and other else None
 
     def write(self) -> dict[str, Any]:
@@ -110,13 +112,13 @@ class Contest:
         return asdict(self)
 
     @classmethod
-    def read(cls, members: dict[str, Any]) -> Contest:
+    def read(cls, members: dict[str, Any]) -> Comparison:
         """From JSON."""
         results = {
-            name: {work: Result(**result) for work, result in works.items()}
-            for name, works in members["results"].items()
+            name: {operation: Result(**result) for operation, result in operations.items()}
+            for name, operations in members["results"].items()
         }
-        return cls(results, members["floors"], members["failures"])
+        return cls(results, members["baselines"], members["failures"])
 
 
 Say = Callable[[str], None]
@@ -127,42 +129,44 @@ def hold(
     *,
     rounds: int,
     requests: int,
-    works: Iterable[str] = tuple(WORKS),
+    operations: Iterable[str] = tuple(OPERATIONS),
     say: Say = lambda text: None,
-) -> Contest:
+) -> Comparison:
     """Probe, count, then time."""
     children: dict[str, Child] = {}
-    contest = Contest({name: {} for name in entries}, {name: entry.contestant.floor for name, entry in entries.items()})
+    comparison = Comparison(
+        {name: {} for name in entries}, {name: entry.library.baseline for name, entry in entries.items()}
+    )
     try:
         for name, entry in entries.items():
             say(f"{name}: starting")
             children[name] = Child(name, entry)
-            contest.failures[name] = children[name].order(do="probe") if entry.contestant.is_provider else []
-        for work in works:
-            taking = [child for child in children.values() if work in child.works]
+            comparison.failures[name] = children[name].order(do="probe") if entry.library.is_provider else []
+        for operation in operations:
+            taking = [child for child in children.values() if operation in child.operations]
             if taking:
-                say(WORKS[work][0])
+                say(OPERATIONS[operation][0])
                 for entry in entries.values():
                     if entry.place.url is not None:
                         postgresql.analyze(entry.place.url)
-                _compare(contest, taking, work, rounds, requests)
+                _compare(comparison, taking, operation, rounds, requests)
     finally:
         for child in children.values():
             child.end()
-    return contest
+    return comparison
 
 
-def _compare(contest: Contest, children: list[Child], work: str, rounds: int, requests: int) -> None:
+def _compare(comparison: Comparison, children: list[Child], operation: str, rounds: int, requests: int) -> None:
     counts: dict[str, list[int]] = {}
     spent: dict[str, list[list[int]]] = {child.name: [] for child in children}
     for child in children:
-        child.order(do="time", work=work, times=20)  # warms up
-        counts[child.name] = child.order(do="count", work=work)
+        child.order(do="time", operation=operation, times=20)  # warms up
+        counts[child.name] = child.order(do="count", operation=operation)
     for number in range(rounds):
         turn = number % len(children)
         for child in children[turn:] + children[:turn]:
-            spent[child.name].append(child.order(do="time", work=work, times=requests))
+            spent[child.name].append(child.order(do="time", operation=operation, times=requests))
     for name, times in spent.items():
         every = [float(nanoseconds) for one in times for nanoseconds in one]
         quartiles = quantiles(every, n=4) if len(every) > 1 else every * 3
-        contest.results[name][work] = Result(quartiles, [median(one) for one in times], *counts[name])
+        comparison.results[name][operation] = Result(quartiles, [median(one) for one in times], *counts[name])

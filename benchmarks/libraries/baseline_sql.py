@@ -1,8 +1,7 @@
-"""The tables and statements of the floor, for sqlite3; and what takes more than one of them."""
+"""The tables and statements of the baseline, for sqlite3."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -47,36 +46,12 @@ REFRESH_LIFETIME = 30 * 86400
 
 
 def digest(value: str) -> bytes:
-    """What is kept of a secret."""
+    """Return the digest to store for a secret."""
     return sha256(value.encode()).digest()
 
 
-def spend_and_add(connection: Any, begin: str, spend: str, key: bytes, row: tuple[Any, ...]) -> bool:
-    """Spend a code or a refresh token and add what comes of it. If it was spent before, end its family: false."""
-    now = int(time.time())
-    connection.execute(begin)
-    try:
-        is_first: bool = connection.execute(spend, (now, key)).rowcount == 1
-        if is_first:
-            connection.execute(ADD_TOKEN, row)
-        else:
-            connection.execute(ADD_MARK, (row[2], now + REFRESH_LIFETIME))
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    return is_first
-
-
-def find_access(connection: Any, value: str) -> Any:
-    """The row of an access token that is alive."""
-    key = digest(value)
-    row = connection.execute(GET_ACCESS, (key, key.hex())).fetchone()
-    return None if row is None or row[5] <= time.time() else row
-
-
 def fill(connection: Any) -> None:
-    """One client, one consent."""
+    """Add a client and a consent."""
     grant_types = "authorization_code refresh_token client_credentials"
     add_client = "INSERT INTO client VALUES (?, ?, ?, ?, ?)"
     connection.execute(add_client, (CLIENT_ID, digest(SECRET), CALLBACK, grant_types, SCOPE))
@@ -85,7 +60,7 @@ def fill(connection: Any) -> None:
 
 @contextmanager
 def expire(connection: Any) -> Iterator[None]:
-    """All that was issued."""
+    """Let all codes and tokens expire."""
     connection.execute("UPDATE token SET expires_at = 1")
     connection.execute("UPDATE code SET expires_at = 1")
     yield

@@ -1,4 +1,4 @@
-"""The works that are timed. Each is a generator of requests, which is sent their answers.
+"""The operations that are timed. Each is a generator of requests, which is sent their answers.
 
 What comes before the first ``yield`` prepares it, and like all else between requests it is not timed.
 """
@@ -52,7 +52,7 @@ def metadata(site: Site) -> Steps:
     expect((yield site.get("metadata")), 200)
 
 
-WORKS: dict[str, tuple[str, Callable[[Site], Steps]]] = {
+OPERATIONS: dict[str, tuple[str, Callable[[Site], Steps]]] = {
     "client_credentials": ("client credentials", client_credentials),
     "code": ("authorize, then code + PKCE", authorize_and_code),
     "refresh": ("refresh with rotation", refresh),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, exc
 
 from ...errors import ConfigurationError, TemporarilyUnavailable
+from .forks import replace_lost
 
 T = TypeVar("T")
 
@@ -18,12 +19,12 @@ _RETRY_AFTER = 1
 
 
 @contextmanager
-def absence(engine: Engine) -> Iterator[None]:
+def translate_errors(engine: Engine) -> Iterator[None]:
     """What SQLAlchemy itself does in here fails like what we do."""
     try:
         yield
     except (exc.SQLAlchemyError, RuntimeError) as error:  # the latter is PyMySQL's if it lacks a package
-        raise_absence(engine, getattr(error, "orig", None) or error)
+        raise_unavailable(engine, getattr(error, "orig", None) or error)
         raise
 
 
@@ -59,22 +60,22 @@ poll = getattr(select, "poll", None)
 """Not on Windows, where :func:`select.select` knows no limit."""
 
 
-def repeated(engine: Engine, work: Callable[[], T]) -> T:
+def retry_lost(engine: Engine, work: Callable[[], T]) -> T:
     """Do work of SQLAlchemy's own that changes nothing, and once more if it met a connection that was lost while idle.
 
-    Raises :exc:`TemporarilyUnavailable` like :func:`absence`.
+    Raises :exc:`TemporarilyUnavailable` like :func:`translate_errors`.
     """
-    with absence(engine):
+    with translate_errors(engine):
         try:
             return work()
         except exc.DBAPIError as error:
             if not (error.connection_invalidated or is_loss(engine, error.orig or error, None)):
                 raise
-            engine.dispose()
+            replace_lost(engine)
         return work()
 
 
-def raise_absence(engine: Engine, error: BaseException) -> None:
+def raise_unavailable(engine: Engine, error: BaseException) -> None:
     """Raise :exc:`TemporarilyUnavailable` where that is what an error of the driver's means.
 
     Raises :exc:`ConfigurationError` if the server is MySQL and the URI names MariaDB, or if PyMySQL lacks a package.

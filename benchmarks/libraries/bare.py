@@ -1,4 +1,4 @@
-"""Flask alone, with a secret key: a route per work that returns as many bytes. It refuses nothing.
+"""Flask alone, with a secret key: a route per operation that returns as many bytes. It refuses nothing.
 
 The view behind a guard is the application's own, so it is the same here.
 """
