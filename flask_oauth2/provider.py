@@ -22,8 +22,10 @@ from .clients import lookup
 from .endpoints import REVOCATION, TOKEN
 from .errors import ConfigurationError
 from .http import deployment, urls
+from .ownership import EXTENSION, Registered, find_caller
 from .processes import Once, cached
 from .records import AccessToken, Client, User, find, identify, is_nobody, is_user, seconds
+from .registry import Callback, Registry, synchronous
 from .resource.current_token import Owners
 from .resource.guard import Guard
 from .resource.guard_order import GuardedFunctions
@@ -34,8 +36,6 @@ from .server import AuthorizationServer
 from .settings import Settings
 from .stores.base import Store
 from .web import choose_store, login, routes
-from .web.ownership import EXTENSION, Registered, find_caller
-from .web.registry import Callback, Registry, synchronous
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ..errors import UnauthorizedClient, UnsupportedGrantType, update_client
+from .. import revocation
+from ..errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..http.messages import NO_STORE, Response
 from ..people import users
-from ..people.users import reject_inactive
+from ..server import AuthorizationServer
 from ..settings import GRANT_TYPES
-from ..tokens.base import TokenRequest
+from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings import NO_PROOF, prove
 from ..tokens.bindings.base import ProofContext
 from ..tokens.issue import issue
@@ -42,6 +43,23 @@ def respond(call: Call) -> Response:
     decided = grant.authorize(request)
     user_id = decided.authorization.user_id
     if user_id is not None and server.checks_users and not users.is_active(server, user_id):
-        raise reject_inactive(server, decided, now)
+        raise _reject_inactive(server, decided, now)
     answer = issue(request, decided, grant_type, offer.answer_members)
     return Response(200, answer, {**NO_STORE, **proof.headers} if proof.headers else NO_STORE)
+
+
+def _reject_inactive(server: AuthorizationServer, grant: TokenGrant, now: float) -> InvalidGrant:
+    """Return the error of a grant for a user who is not active. Nothing is consumed.
+
+    A credential that was used before is a replay, so its family is revoked all the same.
+    """
+    authorization, spend = grant.authorization, grant.spend
+    if spend is not None and spend.used_at is not None:
+        revocation.revoke(server, authorization.id, now)
+    return InvalidGrant(
+        "the user is not active",
+        rule="rfc6749 5.2",
+        expected="a user for whom user_is_active, or else the userloader, finds something",
+        came=f"user {authorization.user_id}",
+        cure="if the user has left for good: flask oauth2 user revoke USER_ID",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
 from werkzeug.wrappers import Response
@@ -19,9 +19,7 @@ from ..server import AuthorizationServer
 from ..stores.base import ConsentStore
 from .base import describe, page, read_ticket, redirect, send_to_login, show_error, write_ticket
 from .clients import name_of, site_of, vouched
-
-if TYPE_CHECKING:
-    from ..provider import OAuth2Provider
+from .site import Site
 
 _PURPOSE = "applications"
 
@@ -45,14 +43,14 @@ class Connection:
     ticket: str
 
 
-def applications(provider: OAuth2Provider) -> Response:
+def applications(provider: Site) -> Response:
     """The page by GET; by POST the end of one connection."""
     server = provider.server
     respond = _end if flask.request.method == "POST" else _show
     return answer(server, web.read(), respond, partial(show_error, server), provider, server)
 
 
-def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
+def _show(provider: Site, server: AuthorizationServer) -> Response:
     store = _consents(server)
     if not provider.has_users:
         raise AccessDenied("nobody signs in here, so there is nothing to show", status=404)
@@ -87,7 +85,7 @@ def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
     )
 
 
-def _end(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
+def _end(provider: Site, server: AuthorizationServer) -> Response:
     content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
     client_id = content["client_id"]
     if user is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import flask
@@ -53,9 +53,7 @@ from .base import (
     write_ticket,
 )
 from .clients import describe_client, vouched
-
-if TYPE_CHECKING:
-    from ..provider import OAuth2Provider
+from .site import Site
 
 SENT_AT = "flask_oauth2_sent_at"
 """The parameter with the ticket of a request that returns from the login page: it was sent by this browser before, and
@@ -67,18 +65,18 @@ LONGEST_QUERY = 2000
 _PURPOSE = "consent"
 
 
-def authorize(provider: OAuth2Provider) -> Response:
+def authorize(provider: Site) -> Response:
     """Answer a request to the authorization endpoint."""
     is_custom_form = custom_consent.is_form() and provider.consent_view is not None
     return _respond(provider, _read_custom_form if is_custom_form else _read_submission)
 
 
-def decide(provider: OAuth2Provider) -> Response:
+def decide(provider: Site) -> Response:
     """Answer the form of the built-in consent page. Only the user and the browser that it was shown to can send it."""
     return _respond(provider, _read_decision)
 
 
-def asking_client(provider: OAuth2Provider) -> Client | None:
+def asking_client(provider: Site) -> Client | None:
     """Return the client of the request that the login page sends back to with ``next``, as a page may show it."""
     try:
         parts = urlsplit(flask.request.args.get("next", ""))
@@ -90,9 +88,7 @@ def asking_client(provider: OAuth2Provider) -> Client | None:
     return None if client is None else vouched(provider.server, client)
 
 
-def _respond(
-    provider: OAuth2Provider, read: Callable[[OAuth2Provider, AuthorizationServer, Request], Submission]
-) -> Response:
+def _respond(provider: Site, read: Callable[[Site, AuthorizationServer, Request], Submission]) -> Response:
     server = provider.verifier.server
     request = web.read(server.settings.client_certificate_header)
 
@@ -102,7 +98,7 @@ def _respond(
     return answer(server, request, respond, partial(show_error, server))
 
 
-def _show(provider: OAuth2Provider, server: AuthorizationServer, submission: Submission) -> Response:
+def _show(provider: Site, server: AuthorizationServer, submission: Submission) -> Response:
     """Return the answer to the client, or the page that the user must see first."""
     outcome = authorization.authorize(server, submission)
     if isinstance(outcome, Answer):
@@ -121,7 +117,7 @@ def _show(provider: OAuth2Provider, server: AuthorizationServer, submission: Sub
 
 def _ask_by_view(
     view: Callable[..., Any],
-    provider: OAuth2Provider,
+    provider: Site,
     server: AuthorizationServer,
     needed: ConsentNeeded,
     submission: Submission,
@@ -141,7 +137,7 @@ def _ask_by_view(
     return _show(provider, server, replace(submission, is_allowed=shown, shown=seen))
 
 
-def _read_submission(provider: OAuth2Provider, server: AuthorizationServer, http: Request) -> Submission:
+def _read_submission(provider: Site, server: AuthorizationServer, http: Request) -> Submission:
     params = http.parameters
     submission = Submission(http, params, provider.get_current_user)
     ticket = params.once(SENT_AT)
@@ -159,7 +155,7 @@ def _read_sent_at(server: AuthorizationServer, submission: Submission, ticket: s
     return replace(submission, is_resumed=True, sent_at=sent_at)
 
 
-def _read_decision(provider: OAuth2Provider, server: AuthorizationServer, http: Request) -> Submission:
+def _read_decision(provider: Site, server: AuthorizationServer, http: Request) -> Submission:
     content, user = read_ticket(provider, _PURPOSE, http.form.require("ticket"))
     decision = http.form.require("decision")
     if decision not in ("allow", "deny"):
@@ -175,7 +171,7 @@ def _read_decision(provider: OAuth2Provider, server: AuthorizationServer, http: 
     )
 
 
-def _read_custom_form(provider: OAuth2Provider, _: AuthorizationServer, http: Request) -> Submission:
+def _read_custom_form(provider: Site, _: AuthorizationServer, http: Request) -> Submission:
     content, user = custom_consent.read_form(provider)
     return Submission(
         http,
@@ -188,9 +184,7 @@ def _read_custom_form(provider: OAuth2Provider, _: AuthorizationServer, http: Re
     )
 
 
-def _hand_off(
-    provider: OAuth2Provider, server: AuthorizationServer, needed: LoginNeeded, submission: Submission
-) -> Response:
+def _hand_off(provider: Site, server: AuthorizationServer, needed: LoginNeeded, submission: Submission) -> Response:
     """Send the user to the login page. A user who returned from there without a new login reads why, to end a loop."""
     back = _url_of(server, submission, needed.sent_at)
     client = needed.client
@@ -207,9 +201,7 @@ def _hand_off(
     )
 
 
-def _ask(
-    provider: OAuth2Provider, server: AuthorizationServer, needed: ConsentNeeded, submission: Submission
-) -> Response:
+def _ask(provider: Site, server: AuthorizationServer, needed: ConsentNeeded, submission: Submission) -> Response:
     """Return the built-in consent page."""
     request, user = needed.request, needed.user
     client, redirect_uri = request.client, request.redirect_uri

@@ -17,12 +17,12 @@ from ..errors import InvalidRequest, OAuth2Error
 from ..records import User
 from ..web import login
 from . import translations
+from .site import Site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.datastructures import Headers
 
-    from ..provider import OAuth2Provider
     from ..server import AuthorizationServer
 
 _SESSION_KEY = "_flask_oauth2"
@@ -128,7 +128,7 @@ def is_of_session(found: str) -> bool:
     return hmac.compare_digest(found, flask.session.get(_SESSION_KEY, found))
 
 
-def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
+def read_ticket(provider: Site, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
     """Return the content of a ticket, and the user who is signed in.
 
     Raise :exc:`InvalidRequest` for the form of another user or browser, and for one that has expired.
@@ -139,7 +139,7 @@ def read_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[di
     return content, user
 
 
-def read_kept_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None, bool]:
+def read_kept_ticket(provider: Site, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None, bool]:
     """Return what :func:`read_ticket` returns, and whether the form is still valid.
 
     A form that has expired or outlived its session can be shown again to its user. Raise :exc:`InvalidRequest` for the
@@ -160,7 +160,7 @@ def read_kept_ticket(provider: OAuth2Provider, purpose: str, ticket: str) -> tup
     return content, user, hmac.compare_digest(content["session"], session) and not is_late
 
 
-def send_to_login(provider: OAuth2Provider, back: str) -> Response:
+def send_to_login(provider: Site, back: str) -> Response:
     """Send the user to the login page, which sends them back to the path ``back``.
 
     If the application has an ``unauthorized_handler`` of Flask-Login and no login view, return its answer.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
 from markupsafe import Markup
@@ -23,9 +23,7 @@ from ..records import User
 from ..server import AuthorizationServer
 from .base import new_answer_id, protect, read_ticket, write_ticket
 from .clients import vouched
-
-if TYPE_CHECKING:
-    from ..provider import OAuth2Provider
+from .site import Site
 
 _PURPOSE = "custom consent"
 """The purpose of its tickets. The built-in page does not accept them, as a custom view may ask the user for more."""
@@ -41,7 +39,7 @@ def is_form() -> bool:
     return flask.request.method == "POST" and "ticket" in flask.request.form
 
 
-def read_form(provider: OAuth2Provider) -> tuple[dict[str, Any], User | None]:
+def read_form(provider: Site) -> tuple[dict[str, Any], User | None]:
     """Return the request that the form answers with the prompt that was shown, and the user who is signed in.
 
     Raise :exc:`~flask_oauth2.errors.InvalidRequest` for the form of another user or browser.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
 from werkzeug.wrappers import Response
@@ -32,9 +32,7 @@ from ..records import Client, User
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from .base import describe, page, read_kept_ticket, redirect, send_to_login, show_error, stale, write_ticket
-
-if TYPE_CHECKING:
-    from ..provider import OAuth2Provider
+from .site import Site
 
 _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delete"
 """The purposes of tickets."""
@@ -57,31 +55,31 @@ class Registered:
     registered_at: datetime
 
 
-Page = Callable[["OAuth2Provider", "AuthorizationServer", User], Response]
-Form = Callable[["OAuth2Provider", "AuthorizationServer", Params], Response]
+Page = Callable[[Site, AuthorizationServer, User], Response]
+Form = Callable[[Site, AuthorizationServer, Params], Response]
 
 
-def developer(provider: OAuth2Provider) -> Response:
+def developer(provider: Site) -> Response:
     """The clients of who is signed in."""
     return _respond(provider, lambda _, server, user: _list(server, user))
 
 
-def developer_client(provider: OAuth2Provider) -> Response:
+def developer_client(provider: Site) -> Response:
     """The form of one client, or of a new one; by POST what was typed."""
     return _respond(provider, _show_form, _read_form)
 
 
-def developer_secret(provider: OAuth2Provider) -> Response:
+def developer_secret(provider: Site) -> Response:
     """Whether a client is to have a new secret; by POST that it is."""
     return _respond(provider, partial(_ask, _SECRET), partial(_decide, _SECRET, _rotate))
 
 
-def developer_delete(provider: OAuth2Provider) -> Response:
+def developer_delete(provider: Site) -> Response:
     """Whether a client is to go; by POST that it is."""
     return _respond(provider, partial(_ask, _DELETE), partial(_decide, _DELETE, _delete))
 
 
-def _respond(provider: OAuth2Provider, show: Page, take: Form | None = None) -> Response:
+def _respond(provider: Site, show: Page, take: Form | None = None) -> Response:
     server = provider.server
 
     def respond() -> Response:
@@ -97,7 +95,7 @@ def _respond(provider: OAuth2Provider, show: Page, take: Form | None = None) -> 
     return answer(server, web.read(), respond, partial(show_error, server))
 
 
-def _require_offer(provider: OAuth2Provider, server: AuthorizationServer) -> None:
+def _require_offer(provider: Site, server: AuthorizationServer) -> None:
     if not server.settings.developer_pages:
         raise AccessDenied(
             "there are no pages for developers here",
@@ -120,7 +118,7 @@ def _require_developer(server: AuthorizationServer, user: User) -> None:
         raise AccessDenied("you may not register applications here", rule="rfc6749 2", status=403)
 
 
-def _sign_in(provider: OAuth2Provider, kept: str | None = None) -> Response:
+def _sign_in(provider: Site, kept: str | None = None) -> Response:
     """To the login page, and back to this one, with what was typed."""
     named: dict[str, Any] = {**(flask.request.view_args or {}), KEPT: kept}
     return send_to_login(provider, flask.url_for(flask.request.endpoint or "", **named))
@@ -189,7 +187,7 @@ def _unheld_key(server: AuthorizationServer, now: float) -> bytes:
     return values.mint(server.settings.prefixes["registration_access_token"], values.stamp(now))[1]
 
 
-def _show_form(provider: OAuth2Provider, server: AuthorizationServer, user: User) -> Response:
+def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Response:
     request = web.read()
     client_id = request.named.get("client_id")
     client = None if client_id is None else _find(server, user, client_id)
@@ -246,7 +244,7 @@ def _fill_in(
     )
 
 
-def _read_form(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
+def _read_form(provider: Site, server: AuthorizationServer, form: Params) -> Response:
     """What was typed: taken, or shown again with what is in its way."""
     content, user, is_fresh = read_kept_ticket(provider, _FORM, form.require("ticket"))
     content, for_user = {name: content[name] for name in ("client_id", "version")}, str(content["user"])
@@ -342,7 +340,7 @@ def _find_kept(
     return grant.parameters if is_for_client else None
 
 
-def _ask(purpose: str, provider: OAuth2Provider, server: AuthorizationServer, user: User) -> Response:
+def _ask(purpose: str, provider: Site, server: AuthorizationServer, user: User) -> Response:
     """Whether it is meant."""
     client = _find(server, user, web.read().named["client_id"])
     if client is None:
@@ -364,7 +362,7 @@ def _ask(purpose: str, provider: OAuth2Provider, server: AuthorizationServer, us
 def _decide(
     purpose: str,
     act: Callable[[AuthorizationServer, User, Client, str], Response],
-    provider: OAuth2Provider,
+    provider: Site,
     server: AuthorizationServer,
     form: Params,
 ) -> Response:

@@ -7,7 +7,6 @@ decision means, no page is skipped, and no earlier consent replaces a decision.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import flask
 from werkzeug.wrappers import Response
@@ -34,9 +33,7 @@ from .base import (
     write_ticket,
 )
 from .clients import describe_client, name_of
-
-if TYPE_CHECKING:
-    from ..provider import OAuth2Provider
+from .site import Site
 
 _CODE, _DECISION = "user code", "device"
 """The purposes of the tickets of the two forms: for the code, and for the decision."""
@@ -45,14 +42,14 @@ _DECIDED = "_flask_oauth2_decided"
 """The key of the session under which the decision waits for the page that confirms it."""
 
 
-def device(provider: OAuth2Provider) -> Response:
+def device(provider: Site) -> Response:
     """Show the form for the code or the confirmation (GET), or read the code or the decision (POST)."""
     server = provider.server
     respond = _read if flask.request.method == "POST" else _show
     return answer(server, web.read(), respond, partial(show_error, server), provider, server)
 
 
-def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
+def _show(provider: Site, server: AuthorizationServer) -> Response:
     _require_offer(provider, server)
     text = web.read().parameters.get("user_code") or ""
     user = provider.get_current_user()
@@ -67,13 +64,13 @@ def _show(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
     return _ask_for_code(server, user, text)
 
 
-def _read(provider: OAuth2Provider, server: AuthorizationServer) -> Response:
+def _read(provider: Site, server: AuthorizationServer) -> Response:
     _require_offer(provider, server)
     form = web.read().form
     return _decide(provider, server, form) if form.get("decision") else _find(provider, server, form)
 
 
-def _find(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
+def _find(provider: Site, server: AuthorizationServer, form: Params) -> Response:
     """Look up the code that the user typed. Return the consent page of its device, or the form again."""
     _, user = read_ticket(provider, _CODE, form.require("ticket"))
     text = form.get("user_code") or ""
@@ -86,7 +83,7 @@ def _find(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -
     return _ask(provider, server, user, waiting, text)
 
 
-def _decide(provider: OAuth2Provider, server: AuthorizationServer, form: Params) -> Response:
+def _decide(provider: Site, server: AuthorizationServer, form: Params) -> Response:
     """Save the decision about the device of the page that was shown."""
     content, user = read_ticket(provider, _DECISION, form.require("ticket"))
     decision = form.require("decision")
@@ -118,7 +115,7 @@ def _ask_for_code(server: AuthorizationServer, user: User, text: str, is_wrong: 
     )
 
 
-def _ask(provider: OAuth2Provider, server: AuthorizationServer, user: User, waiting: Waiting, text: str) -> Response:
+def _ask(provider: Site, server: AuthorizationServer, user: User, waiting: Waiting, text: str) -> Response:
     """Return the consent page of a device."""
     client, code = waiting.client, user_codes.show(user_codes.read(text) or "")
     consent = server.consents.get_consent(user.id, client.client_id) if server.consents else None
@@ -143,7 +140,7 @@ def _url(text: str) -> str:
     return flask.url_for("oauth2.device", user_code=text[:100] or None)
 
 
-def _require_offer(provider: OAuth2Provider, server: AuthorizationServer) -> None:
+def _require_offer(provider: Site, server: AuthorizationServer) -> None:
     if DEVICE_CODE not in server.settings.grant_types:
         raise AccessDenied(
             "no device can be connected here",

@@ -18,13 +18,13 @@ from ..clients.secret import hash_secret
 from ..errors import ConfigurationError
 from ..http.messages import Params, Request
 from ..http.urls import encode
+from ..ownership import EXTENSION
 from ..provider import OAuth2Provider
 from ..records import Client, find
 from ..scopes import Scope, parse_option
 from ..server import AuthorizationServer
 from ..tokens.base import ITSELF, TokenGrant, TokenRequest
 from ..tokens.issue import issue
-from ..web.ownership import EXTENSION
 
 REDIRECT_URI = "https://client.example/callback"
 """Of registered clients, unless a test says otherwise."""

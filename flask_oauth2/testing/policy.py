@@ -8,8 +8,8 @@ from typing import Any
 import flask
 from flask.views import MethodView, View
 
+from ..ownership import EXTENSION
 from ..resource.guard import MARK, guards_before
-from ..web.ownership import EXTENSION
 
 _OWN = "oauth2."
 

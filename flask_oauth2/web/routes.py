@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import flask
 from werkzeug.exceptions import TooManyRequests
@@ -19,12 +19,10 @@ from ..endpoints.base import run
 from ..errors import TemporarilyUnavailable
 from ..http.messages import Request
 from ..pages.base import show_error
+from ..pages.site import Site
 from ..server import AuthorizationServer
 
-if TYPE_CHECKING:
-    from ..provider import OAuth2Provider
-
-PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...]]] = {
+PAGES: dict[str, tuple[str, Callable[[Site], Response], tuple[str, ...]]] = {
     "authorize": (AUTHORIZATION.path, pages.authorize, AUTHORIZATION.methods),
     "consent": ("/consent", pages.decide, ("POST",)),
     "device": (DEVICE.path, pages.device, DEVICE.methods),
@@ -38,7 +36,7 @@ PAGES: dict[str, tuple[str, Callable[[OAuth2Provider], Response], tuple[str, ...
 """What people see: the path, the page and the methods of each."""
 
 
-def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str) -> None:
+def add_routes(provider: Site, blueprint: flask.Blueprint, prefix: str) -> None:
     """Let the blueprint answer at every endpoint and page; server metadata is always below the host's root."""
     for endpoint in ENDPOINTS:
         if endpoint.respond is not None:
@@ -55,7 +53,7 @@ def add_routes(provider: OAuth2Provider, blueprint: flask.Blueprint, prefix: str
         blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
 
 
-def add_endpoint(provider: OAuth2Provider, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
+def add_endpoint(provider: Site, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
     """Let an application answer at an endpoint that it has registered."""
     path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
     app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint), methods=_methods(endpoint))
@@ -65,7 +63,7 @@ def _methods(endpoint: Endpoint) -> tuple[str, ...]:
     return (*endpoint.methods, "OPTIONS") if endpoint.cors else endpoint.methods
 
 
-def view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response]:
+def view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
     """Return the view of an endpoint that programs call, counted and timed if the settings say so."""
 
     def respond(**_: str) -> Response:
@@ -81,7 +79,7 @@ def view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response
     return _named(respond, endpoint.name)
 
 
-def document_view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[..., Response]:
+def document_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
     """Return the view of a metadata document, which is sent from memory if it was requested before."""
     build = view(provider, endpoint)
 
@@ -97,7 +95,7 @@ def document_view(provider: OAuth2Provider, endpoint: Endpoint) -> Callable[...,
     return _named(respond, endpoint.name)
 
 
-def page(provider: OAuth2Provider, name: str, show: Callable[[OAuth2Provider], Response]) -> Callable[..., Response]:
+def page(provider: Site, name: str, show: Callable[[Site], Response]) -> Callable[..., Response]:
     """Return the view of a page that users see."""
 
     def answer(*_: Any, **__: Any) -> Response:
@@ -120,7 +118,7 @@ def _respond(server: AuthorizationServer, endpoint: Endpoint, request: Request) 
 _DOCUMENT_HEADERS = tuple(metadata.HEADERS.items())
 
 
-def _refuse_too_many(provider: OAuth2Provider, error: TooManyRequests) -> Response:
+def _refuse_too_many(provider: Site, error: TooManyRequests) -> Response:
     """Answer a request that an extension such as Flask-Limiter has rejected."""
     if error.response is not None:  # the application has said what is to be answered
         return cast(Response, error.response)
@@ -136,7 +134,7 @@ def _refuse_too_many(provider: OAuth2Provider, error: TooManyRequests) -> Respon
         known = server.capabilities.endpoints[name]
         return view(provider, replace(known, respond=reject, authentication="", requires=frozenset()))()
 
-    def show(_: OAuth2Provider) -> Response:
+    def show(_: Site) -> Response:
         shown: Response = answer(server, web.read(), reject, partial(show_error, server))
         return shown
 

@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 import flask
 
-from ..assembly.parts import check_part
-from ..clients.base import ClientAuthMethod
-from ..endpoints import ENDPOINTS, Endpoint
-from ..errors import ConfigurationError
-from ..grants.base import ResponseType
-from ..grants.extension import ExtensionGrant
-from ..tokens.base import TokenGrant, TokenRequest
-from ..tokens.bindings.base import Binding
-from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
-from ..tokens.types import TokenType
+from .assembly.parts import check_part
+from .clients.base import ClientAuthMethod
+from .endpoints import ENDPOINTS, Endpoint
+from .errors import ConfigurationError
+from .grants.base import ResponseType
+from .grants.extension import ExtensionGrant
 from .ownership import Ownership
+from .tokens.base import TokenGrant, TokenRequest
+from .tokens.bindings.base import Binding
+from .tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from .tokens.types import TokenType
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 

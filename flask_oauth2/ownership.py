@@ -19,10 +19,10 @@ from weakref import WeakSet
 
 import flask
 
-from .. import web
-from ..assembly.extensions import Extensions
-from ..errors import ConfigurationError
-from ..resources import Resource
+from . import web
+from .assembly.extensions import Extensions
+from .errors import ConfigurationError
+from .resources import Resource
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -248,7 +248,7 @@ class Ownership:
         return None, False, False
 
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 def find_caller() -> FrameType:
