@@ -194,25 +194,33 @@ class Ownership:
         if app is not None:
             self._write(app, kind, name, value, shown)
             return
-        before, frames = self._shared.read(kind, name), list(_above(caller))
+        new = Pending(kind, name, value, self._shared.read(kind, name), list(_above(caller)))
+        self._share(new, shown, is_of_module)
+        if is_unsure and not is_of_module:
+            self._write_if_free(new, shown)
+
+    def _write_if_free(self, new: Pending, shown: str) -> None:
+        """Register for the application that was initialized last too, if nothing else is registered there."""
+        last = self._last
+        if last and not _is_closed(last) and _registered_of(last).read(new.kind, new.name) is None:
+            self._write(last, new.kind, new.name, new.value, shown)
+
+    def _share(self, new: Pending, shown: str, is_of_module: bool) -> None:
+        """Register for the applications that are set up from now on, and for all if a module registers."""
         # a function that has returned calls init_app no more
-        self._pending = [pending for pending in self._pending if any(frame in frames for frame in pending.frames)]
-        is_twice = any(
-            (kind, name) == (pending.kind, pending.name) and any(frame in frames for frame in pending.frames)
-            for pending in self._pending
-        )
-        if before is not None and not _is_same(before, value) and (is_of_module or is_twice or last is None):
-            raise _taken(shown, before)
-        self._shared.write(kind, name, value)
+        self._pending = [pending for pending in self._pending if _share_frames(pending, new)]
+        is_twice = any((new.kind, new.name) == (pending.kind, pending.name) for pending in self._pending)
+        is_final = is_of_module or is_twice or self._last is None
+        if is_final and new.before is not None and not _is_same(new.before, new.value):
+            raise _taken(shown, new.before)
+        self._shared.write(new.kind, new.name, new.value)
         if not is_of_module:
-            self._pending.append(Pending(kind, name, value, before, frames))
-            if is_unsure and last and not _is_closed(last) and _registered_of(last).read(kind, name) is None:
-                self._write(last, kind, name, value, shown)
+            self._pending.append(new)
             return
         for known in list(self._apps):
-            if not _is_closed(known) and _registered_of(known).read(kind, name) is None:
-                _registered_of(known).write(kind, name, value)
-                self._took(known, kind, name, None)
+            if not _is_closed(known) and _registered_of(known).read(new.kind, new.name) is None:
+                _registered_of(known).write(new.kind, new.name, new.value)
+                self._took(known, new.kind, new.name, None)
 
     def _write(self, app: flask.Flask, kind: str, name: str, value: object, shown: str) -> None:
         registered = _registered_of(app)
@@ -269,6 +277,10 @@ def _above(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = None if frame.f_code.co_name == "<module>" else frame.f_back
+
+
+def _share_frames(one: Pending, other: Pending) -> bool:
+    return any(frame in other.frames for frame in one.frames)
 
 
 def _holds(frame: FrameType, app: flask.Flask) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
-from . import cli, pages, revocation, values, web
+from . import cli, pages, revocation, signals, values, web
 from .assembly import Servers, build
 from .assembly.extensions import Extensions
 from .clients import lookup
@@ -341,7 +340,11 @@ class OAuth2Provider(Registry, Protection):
         self._guarded.add(function, wrapper, find_caller())
 
     def _note_several(self, scope: tuple[str, ...]) -> None:
-        self._several[f"{scope} in {_caller()}"] = None
+        frame = find_caller()
+        self._several[f"{scope} in {frame.f_code.co_filename}:{frame.f_lineno}"] = None
+
+    def _emit_accepted(self, **facts: Any) -> None:
+        self.server.events.emit(signals.token_accepted, **facts)
 
     def _find_misplaced_guards(self, app: flask.Flask) -> list[str]:
         """Return a sentence for each view of an application that was registered without its guard."""
@@ -437,9 +440,3 @@ _MOVED = {
     "error_uri": "errors have a page of ours, templates/oauth2/error.html",
 }
 """Names of flask-oauthlib's provider, and what to use in their place."""
-
-
-def _caller() -> str:
-    """The file and line of the application that called a method of the provider."""
-    frame = sys._getframe(2)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

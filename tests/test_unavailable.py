@@ -39,7 +39,7 @@ def test_a_database_that_is_away_at_start(tmp_path: Path) -> None:
 def test_those_who_wait_for_a_failing_start_are_told_at_once(tmp_path: Path) -> None:
     opened: list[float] = []
     site = make_site(tmp_path, store=MemoryStore())
-    opening, now = site.server.stores, [100.0]
+    opening, now = site.server.opening, [100.0]
 
     def open_store() -> Any:
         opened.append(now[0])

@@ -78,7 +78,8 @@ def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Re
     now = server.clock()
     if not endpoint.authentication:
         return respond(Call(server, request, now, _NO_FORM))
-    form = request.form
+    body = request.body
+    form = Params(body, once=True) if isinstance(body, bytes) else request.form
     if not endpoint.requires.issubset(form.values):
         for name in sorted(endpoint.requires):
             form.require(name)

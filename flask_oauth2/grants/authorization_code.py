@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .. import values
 from ..checks import pkce, redirect_uri
 from ..errors import InvalidGrant
-from ..records import CLOCKS_DIFFER, Grant
+from ..records import Grant
 from ..server import AuthorizationServer
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.read import explain_missing
@@ -78,14 +78,14 @@ class AuthorizationCode:
             )
         # "The client MUST NOT use the authorization code more than once", section 4.1.2: a used code passes, however
         # old, as issue() then revokes the authorization
-        is_of_future = int.from_bytes(grant.key[:6], "big") > 1000 * (request.now + CLOCKS_DIFFER)
-        if grant.used_at is None and (grant.expires_at <= request.now or is_of_future):  # see Grant.is_expired
+        if grant.used_at is None and grant.is_expired(request.now):
             server.store.issue(grant, [], int(request.now))  # it stays expired if the clock is set back
             raise InvalidGrant(
                 "the code has expired",
                 rule="rfc6749 4.1.2",
                 cure="let the client redeem the code at once; OAUTH2_CODE_LIFETIME sets the lifetime",
             )
-        redirect_uri.verify(grant, request.form.get("redirect_uri"))
-        pkce.verify(grant, request.form.get("code_verifier"))
+        sent = request.form.values
+        redirect_uri.verify(grant, sent.get("redirect_uri"))
+        pkce.verify(grant, sent.get("code_verifier"))
         return TokenGrant(grant.authorization, spend=grant, refresh=True, confirmation=grant.confirmation)

@@ -76,6 +76,10 @@ class Guards(ABC):
     def _note_guarded(self, function: Any, wrapper: Any) -> None:  # noqa: B027  optional
         """Remember a function and what a guard has made of it."""
 
+    def _emit_accepted(self, **facts: Any) -> None:
+        """Send the signal of an accepted token."""
+        signals.token_accepted.send(web.current_app(), **facts)
+
     def _note_several(self, scope: tuple[str, ...]) -> None:  # noqa: B027  optional
         """Remember a guard that was given several scopes."""
 
@@ -163,10 +167,8 @@ class Guard:
             verify_scope(access, self.required)
         except OAuth2Error as error:
             return self._refuse(error, sent or web.read_for_guard(request, False), verifier)
-        app = web.current_app()
-        if signals.token_accepted.has_receivers_for(app):
-            signals.token_accepted.send(
-                app,
+        if signals.token_accepted.has_receivers_for(web.current_app()):
+            self._guards._emit_accepted(
                 client_id=access.client_id,
                 user_id=access.user_id,
                 scope=access.scope,

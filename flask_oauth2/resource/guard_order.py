@@ -134,17 +134,22 @@ def _reach(views: Iterable[Any]) -> list[Any]:
             continue
         seen[id(found)] = found
         waiting += [getattr(found, name) for name in ("__wrapped__", "view_class", "__self__") if hasattr(found, name)]
-        waiting += [found.func] if isinstance(found, partial) else []
-        if ismethod(found):
-            waiting.append(found.__func__)
-        elif isfunction(found):
-            cells = (cell for cell in found.__closure__ or () if cell != CellType())
-            held = [cell.cell_contents for cell in cells]
-            waiting += [one for one in held if callable(one)]
-            lists = [one for one in held if isinstance(one, list | tuple)]
-            waiting += [one for held_by_list in lists for one in held_by_list if callable(one)]
-        elif isclass(found) and found.__module__ not in sys.builtin_module_names:
-            waiting += [one for kind in found.__mro__ for one in vars(kind).values() if callable(one)]
-        elif not isinstance(found, ModuleType | flask.Flask | flask.Blueprint):  # such as a decorator that is an object
-            waiting += [one for one in getattr(found, "__dict__", {}).values() if callable(one)]
+        waiting += filter(callable, _members_of(found))
     return list(seen.values())
+
+
+def _members_of(found: Any) -> list[Any]:
+    """Return what a callable holds: cells of a closure, members of a class, attributes of an object."""
+    if isinstance(found, partial):
+        return [found.func]
+    if ismethod(found):
+        return [found.__func__]
+    if isfunction(found):
+        held = [cell.cell_contents for cell in found.__closure__ or () if cell != CellType()]
+        return held + [one for lists in held if isinstance(lists, list | tuple) for one in lists]
+    if isclass(found):
+        is_built_in = found.__module__ in sys.builtin_module_names
+        return [] if is_built_in else [one for kind in found.__mro__ for one in vars(kind).values()]
+    if isinstance(found, ModuleType | flask.Flask | flask.Blueprint):
+        return []
+    return list(getattr(found, "__dict__", {}).values())  # such as a decorator that is an object

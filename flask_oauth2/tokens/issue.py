@@ -14,6 +14,7 @@ from ..checks import resource as resource_check
 from ..errors import InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, update_client
 from ..people import consents
 from ..records import AccessToken, Authorization, Client, Grant, Token
+from ..resources import Resource
 from ..scopes import Scope
 from ..server import AuthorizationServer
 from .answers import AnswerMembers, Issued
@@ -48,31 +49,38 @@ def issue(
     if client.expires_at is not None:
         keep(server, client)
     if not server.store.issue(spend, filed, int(now), leeway):
-        if isinstance(spend, Grant) and spend.kind == "device_code" and spend.used_at is None:
-            raise InvalidGrant("another poll of the device was faster", rule="rfc8628 3.4")
-        if isinstance(spend, Token) and abs(now - (spend.used_at or now)) < leeway:
-            # a client that repeats itself is no thief: RFC 9700 section 4.14.2 asks for revocation upon reuse after it
-            raise InvalidGrant(
-                "the refresh token was used a moment ago",
-                rule="rfc9700 4.14.2",
-                expected="the newest refresh token that the client received",
-                came="a repeated refresh, too often or after its result was used",
-                cure="let the client refresh once at a time and store the answer; nothing was revoked",
-            )
-        revocation.revoke(server, authorization.id, now)
-        server.events.emit(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
-        raise InvalidGrant(
-            "the code or refresh token was used before, so all tokens of this authorization are revoked",
-            rule="rfc9700 4.2.4, 4.14.2",
-            came="a replay",
-            cure="let the client use each code and refresh token once; the user must authorize it again",
-        )
+        raise _reject_reuse(server, spend, owner, leeway, now)
     if signals.token_issued.has_receivers_for(server.events.sender) or signals.audit.isEnabledFor(INFO):
         token_id = values.text(access.key)
         server.events.emit(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
     if isinstance(spend, Token):
         consents.record_use(server, authorization, spend.access.issued_at, now)
     return answer
+
+
+def _reject_reuse(
+    server: AuthorizationServer, spend: Grant | Token | None, owner: dict[str, Any], leeway: int, now: float
+) -> InvalidGrant:
+    """Return the error of a credential that was consumed before. Revoke its authorization unless the client is slow."""
+    if isinstance(spend, Grant) and spend.kind == "device_code" and spend.used_at is None:
+        return InvalidGrant("another poll of the device was faster", rule="rfc8628 3.4")
+    if isinstance(spend, Token) and abs(now - (spend.used_at or now)) < leeway:
+        # a client that repeats itself is no thief: RFC 9700 section 4.14.2 asks for revocation upon reuse after it
+        return InvalidGrant(
+            "the refresh token was used a moment ago",
+            rule="rfc9700 4.14.2",
+            expected="the newest refresh token that the client received",
+            came="a repeated refresh, too often or after its result was used",
+            cure="let the client refresh once at a time and store the answer; nothing was revoked",
+        )
+    revocation.revoke(server, owner["authorization_id"], now)
+    server.events.emit(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
+    return InvalidGrant(
+        "the code or refresh token was used before, so all tokens of this authorization are revoked",
+        rule="rfc9700 4.2.4, 4.14.2",
+        came="a replay",
+        cure="let the client use each code and refresh token once; the user must authorize it again",
+    )
 
 
 def _complete(
@@ -129,28 +137,20 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
 
     Changes nothing yet, so everything that can reject the request runs in here or before.
     """
-    server, client, proof, authorization = request.server, request.client, request.proof, grant.authorization
-    settings, offer, issued_at = server.settings, server.capabilities, int(request.now)
-    lifetime = settings.access_token_lifetime
-    if grant.lifetime is not None:
-        lifetime = min(grant.lifetime, lifetime)
-    scope = authorization.scope if grant.scope is None else grant.scope
-    audience, resource = authorization.context.resource, None
-    if server.described:
-        resources = addresses.find_resources(server, request.request.mount)
-        audience, scope = resource_check.choose(request.form, authorization, scope, resources)
-        resource = resources.named(audience[0]) if audience else None
-    if client.denied and grant.spend is not None:
-        scope = _left(scope, client, grant.spend)
+    server, client, authorization = request.server, request.client, grant.authorization
+    settings, proof, issued_at = server.settings, request.proof, int(request.now)
+    lifetime = settings.access_token_lifetime if grant.lifetime is None else grant.lifetime
+    scope, audience = authorization.scope if grant.scope is None else grant.scope, authorization.context.resource
+    resource = None
+    if server.described or client.denied:
+        scope, audience, resource = _narrow(request, grant, scope)
     name = grant.format or client.token_format or settings.access_token_format
-    reference, timestamp = offer.reference_formats.get(name), int(request.now * 1000).to_bytes(6, "big")
-    if reference is not None:
+    reference, timestamp = server.capabilities.reference_formats.get(name), int(request.now * 1000).to_bytes(6, "big")
+    if reference is None:
+        value, key = "", _new_token_id(request, name)
+    else:
         value = reference.generate(timestamp, client, resource)
         key = values.key(value)
-    elif name in offer.self_contained_formats:
-        value, key = "", values.new_id(request.now)
-    else:
-        raise UnauthorizedClient("the token format of this client is not offered", expected=", ".join(offer.formats))
     access = AccessToken(
         key=key,
         authorization_id=authorization.id,
@@ -159,35 +159,76 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         scope=scope,
         type=proof.token_type,
         issued_at=issued_at,
-        expires_at=issued_at + lifetime,
+        expires_at=issued_at + min(lifetime, settings.access_token_lifetime),
         context=authorization.context,
         confirmation=proof.confirmation,
         consent_id=authorization.consent_id,
         audience=audience,
     )
     if reference is None:
-        value = offer.self_contained_formats[name].write(access, client, resource)
-    answer = {**grant.answer, "access_token": value, "token_type": proof.token_type, "expires_in": lifetime}
+        value = server.capabilities.self_contained_formats[name].write(access, client, resource)
+    answer = {
+        **grant.answer,
+        "access_token": value,
+        "token_type": proof.token_type,
+        "expires_in": access.expires_at - issued_at,
+    }
     if scope:
         answer["scope"] = " ".join(scope)
-    refresh_key = refresh_expires_at = None
-    if grant.refresh and "refresh_token" in client.grant_types and "refresh_token" in offer.grants:
+    is_saved = reference is not None or server.saves_every_token
+    return answer, access, _make_rows(request, grant, answer, access, timestamp, is_saved)
+
+
+def _narrow(request: TokenRequest, grant: TokenGrant, scope: Scope) -> tuple[Scope, tuple[str, ...], Resource | None]:
+    """Return the scope and the audience of an access token, and the protected resource that it is for."""
+    server, authorization = request.server, grant.authorization
+    audience, resource = authorization.context.resource, None
+    if server.described:
+        resources = addresses.find_resources(server, request.request.mount)
+        audience, scope = resource_check.choose(request.form, authorization, scope, resources)
+        resource = resources.named(audience[0]) if audience else None
+    if grant.spend is not None:
+        scope = _left(scope, request.client, grant.spend)
+    return scope, audience, resource
+
+
+def _new_token_id(request: TokenRequest, name: str) -> bytes:
+    """Return the ID of a self-contained token. Raises :exc:`UnauthorizedClient` for a format that is not offered."""
+    capabilities = request.server.capabilities
+    if name not in capabilities.self_contained_formats:
+        raise UnauthorizedClient(
+            "the token format of this client is not offered", expected=", ".join(capabilities.formats)
+        )
+    return values.new_id(request.now)
+
+
+def _make_rows(
+    request: TokenRequest,
+    grant: TokenGrant,
+    answer: dict[str, Any],
+    access: AccessToken,
+    timestamp: bytes,
+    is_saved: bool,
+) -> tuple[Token, ...]:
+    """Add a refresh token to the response, if the client receives one, and return the row of both tokens, if any.
+
+    :param is_saved: whether the access token has a row without a refresh token too.
+    """
+    server, refresh_key, refresh_expires_at = request.server, None, None
+    grant_types, offered = request.client.grant_types, server.capabilities.grants
+    if grant.refresh and "refresh_token" in grant_types and "refresh_token" in offered:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
-        answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], timestamp)
-        refresh_expires_at = issued_at + settings.refresh_token_lifetime
-    if reference is None and refresh_key is None and not server.saves_every_token:
-        return answer, access, ()
-    parent = grant.spend.access.key if isinstance(grant.spend, Token) else None
+        prefix = server.settings.prefixes["refresh_token"]
+        answer["refresh_token"], refresh_key = values.mint(prefix, timestamp)
+        refresh_expires_at = access.issued_at + server.settings.refresh_token_lifetime
+    elif not is_saved:
+        return ()
     return (
-        answer,
-        access,
-        (
-            Token(
-                access=access,
-                authorization=authorization,
-                refresh_key=refresh_key,
-                refresh_expires_at=refresh_expires_at,
-                parent=parent,
-            ),
+        Token(
+            access=access,
+            authorization=grant.authorization,
+            refresh_key=refresh_key,
+            refresh_expires_at=refresh_expires_at,
+            parent=grant.spend.access.key if isinstance(grant.spend, Token) else None,
         ),
     )

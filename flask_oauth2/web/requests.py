@@ -68,18 +68,26 @@ def read(certificate_header: str = "") -> Request:
     reader, found = environ.get(READ, _NOTHING)
     if reader is request:
         return cast(Request, found)
-    body: bytes | InvalidRequest | None = None
-    is_json = request.mimetype == _JSON and request.method in ("POST", "PUT")
-    if is_json or (request.method == "POST" and request.mimetype == _FORM):
-        if (length := request.content_length) and length <= MOST_BYTES:  # nearly all
-            with suppress(HTTPException, OSError):
-                body = data if len(data := request.get_data()) == length else None
-        body = body or _read_body(request)
-    elif request.method == "POST" and _is_empty(environ):
-        body = b""  # a form without fields, which clients send as nothing at all
-    found = _make_request(request, None if is_json else body, body if is_json else None, certificate_header)
+    body = document = None
+    if request.method in ("POST", "PUT"):
+        body, document = _read_sent(request)
+    found = _make_request(request, body, document, certificate_header)
     environ[READ] = request, found
     return found
+
+
+def _read_sent(request: flask.Request) -> tuple[bytes | InvalidRequest | None, bytes | InvalidRequest | None]:
+    """Return the form and the JSON document of a request, each None if the body is none."""
+    is_json = request.mimetype == _JSON
+    if not is_json and (request.method == "PUT" or request.mimetype != _FORM):
+        # a form without fields, which clients send as nothing at all
+        return b"" if request.method == "POST" and _is_empty(request.environ) else None, None
+    body: bytes | InvalidRequest | None = None
+    if (length := request.content_length) and length <= MOST_BYTES:  # nearly all
+        with suppress(HTTPException, OSError):
+            body = data if len(data := request.get_data()) == length else None
+    body = body or _read_body(request)
+    return (None, body) if is_json else (body, None)
 
 
 def _make_request(
@@ -106,30 +114,35 @@ def _make_request(
 
 
 def _read_body(request: flask.Request) -> bytes | InvalidRequest:
-    """Return the body, or the error of one that is too long or that does not arrive.
+    """Return the body, or the error of one that is too long or that does not arrive."""
+    length = request.content_length
+    is_chunked = length is None and "wsgi.input_terminated" in request.environ
+    try:
+        body = _read_all(request, is_chunked)
+    except RequestEntityTooLarge:
+        body = None
+    except (HTTPException, OSError) as error:
+        return InvalidRequest("the body cannot be read", rule="rfc9112 8", came=type(error).__name__)
+    if body is not None and len(body) <= MOST_BYTES:
+        return body
+    if is_chunked or "stream" not in vars(request):
+        _drain(request.environ["wsgi.input"], MOST_DRAINED if length is None else min(length, MOST_DRAINED))
+    return InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+
+
+def _read_all(request: flask.Request, is_chunked: bool) -> bytes | None:
+    """Return the body, or None if a chunked one is too long.
 
     A chunked body has no length. Werkzeug cuts it at its limit without an error, so this asks for one octet more than
     may be there, and whether the stream has another.
     """
-    environ = request.environ
     length = request.content_length
-    is_chunked = length is None and "wsgi.input_terminated" in environ
-    try:
-        request.max_content_length = MOST_BYTES + 1
-        body = request.get_data()
-        if body and length is not None and len(body) < length:  # gunicorn says nothing of a client that went
-            raise ClientDisconnected
-        body = body or _write_form(request)
-        is_cut = is_chunked and bool(environ["wsgi.input"].read(1))
-    except RequestEntityTooLarge:
-        is_cut, body = True, b""
-    except (HTTPException, OSError) as error:
-        return InvalidRequest("the body cannot be read", rule="rfc9112 8", came=type(error).__name__)
-    if is_cut or len(body) > MOST_BYTES:
-        if is_chunked or "stream" not in vars(request):
-            _drain(environ["wsgi.input"], MOST_DRAINED if length is None else min(length, MOST_DRAINED))
-        return InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
-    return body
+    request.max_content_length = MOST_BYTES + 1
+    body = request.get_data()
+    if body and length is not None and len(body) < length:  # gunicorn does not report a client that disconnects
+        raise ClientDisconnected
+    body = body or _write_form(request)
+    return None if is_chunked and request.environ["wsgi.input"].read(1) else body
 
 
 def _drain(stream: Any, most: int) -> None:

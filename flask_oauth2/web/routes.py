@@ -49,7 +49,7 @@ def add_routes(provider: Site, blueprint: flask.Blueprint, prefix: str) -> None:
 
     # of an extension that limits requests
     blueprint.register_error_handler(429, partial(_refuse_too_many, provider))
-    if find_spec("flask_wtf"):  # before every before_request function, its own among them
+    if find_spec("flask_wtf"):
         blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
 
 
@@ -148,16 +148,19 @@ def _named(view: Callable[..., Response], name: str) -> Callable[..., Response]:
 
 
 class _ExemptFromCSRF:
-    """Flask-WTF: clients send no form of ours, and the consent page has a protection of its own. Said once."""
+    """Exempts the blueprint from Flask-WTF once: clients send no form of ours, and the pages have their own protection.
+
+    It runs before every ``before_request`` function, that of Flask-WTF among them.
+    """
 
     def __init__(self, blueprint: flask.Blueprint) -> None:
         self._blueprint = blueprint
-        self._apps: set[flask.Flask] = set()
 
     def __call__(self, *_: object) -> None:
         app = web.current_app()
-        if app not in self._apps:
-            csrf = app.extensions.get("csrf")
-            if csrf is not None:
-                csrf.exempt(self._blueprint)
-            self._apps.add(app)
+        csrf = app.extensions.get("csrf")
+        if csrf is not None:
+            csrf.exempt(self._blueprint)
+        # another list, as other threads may be going through this one
+        functions = app.url_value_preprocessors
+        functions["oauth2"] = [function for function in functions["oauth2"] if function is not self]

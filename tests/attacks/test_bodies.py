@@ -13,7 +13,7 @@ import pytest
 from servers import PATIENCE, Gunicorn
 from werkzeug.serving import make_server
 
-from flask_oauth2.web import MOST_BYTES
+from flask_oauth2.web.requests import MOST_BYTES
 from oauth_site import Site, make_site
 
 APPLICATION = """

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -240,7 +241,8 @@ def test_the_device_grant_where_it_is_offered(site: Site) -> None:
     wish = document(grant_types=[device], response_types=[])
     with pytest.raises(InvalidMetadata, match="grant_types"):
         read_document(site, wish)
-    site.server.capabilities.grant_types = (*site.server.capabilities.grant_types, device)
+    offered = site.server.capabilities
+    site.server.capabilities = replace(offered, grant_types=(*offered.grant_types, device))
     client = read_document(site, wish)
     assert client.grant_types == (device,)
     assert client.response_types == ()

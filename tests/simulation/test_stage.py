@@ -14,7 +14,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, current_token, signals
 from flask_oauth2.clients import lookup
 from flask_oauth2.tools.simulation import PROFILES, set_stage
-from flask_oauth2.tools.simulation.stage import StagedServer
+from flask_oauth2.tools.simulation.stage import StagedEvents
 from oauth_site import Site
 from simulated import initialize, notes_of, play, stop_of
 
@@ -40,7 +40,7 @@ def test_nothing_comes_into_the_store(mcp_site: NewSite, profile: str) -> None:
     notes_of(play(site.app, profile))
     assert rows(path) == before
     assert site.server is server
-    assert not isinstance(site.server, StagedServer)
+    assert not isinstance(site.server.events, StagedEvents)
     site.store.engine.dispose()
 
 
@@ -88,7 +88,7 @@ def test_all_is_as_before_after_an_error(mcp_site: NewSite) -> None:
 
     def fail() -> None:
         with set_stage(site.app, "eve"):
-            assert isinstance(site.server, StagedServer)
+            assert isinstance(site.server.events, StagedEvents)
             raise LookupError
 
     with pytest.raises(LookupError):

@@ -153,8 +153,8 @@ class TestUse:
         statements = store._sql
         with pytest.raises(KeyboardInterrupt):
             store._database.run(
-                Step(statements.set_mark, {"mark": "half", "expires_at": FAR}),
-                Step(statements.set_mark, Interrupted(mark="other", expires_at=FAR)),
+                Step(statements.revoke, {"issuer_id": "", "revoked_id": "half", "expires_at": FAR}),
+                Step(statements.revoke, Interrupted(issuer_id="", revoked_id="other", expires_at=FAR)),
             )
         assert not store.revoked("half")
         assert filed(store, token)
