@@ -173,7 +173,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     refresh_key = refresh_expires_at = None
     if grant.refresh and "refresh_token" in client.grant_types and "refresh_token" in offer.grants:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
-        answer["refresh_token"], refresh_key = values.mint(settings.prefixes["refresh_token"], timestamp)
+        answer["refresh_token"], refresh_key = values.generate(settings.prefixes["refresh_token"], timestamp)
         refresh_expires_at = issued_at + settings.refresh_token_lifetime
     if reference is None and refresh_key is None and not server.saves_every_token:
         return answer, access, ()

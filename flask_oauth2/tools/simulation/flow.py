@@ -444,7 +444,7 @@ class Flow(Simulation):
             client = lookup.find_client(server, self.identity.client_id) or Client(client_id=self.identity.client_id)
             decided = TokenGrant(
                 Authorization(
-                    id=values.new_family(now),
+                    id=values.new_authorization_id(now),
                     client_id=client.client_id,
                     user_id=stage.person.id,
                     scope=scope,
