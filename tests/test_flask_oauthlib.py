@@ -187,5 +187,5 @@ def test_what_is_not_bound_is_kept_here() -> None:
 
 
 def test_whoever_registered_a_callback_before_is_named(bound: Bound) -> None:
-    with pytest.raises(ConfigurationError, match=r"by flask_oauth2\.flask_oauthlib\.bind_sqlalchemy"):
+    with pytest.raises(ConfigurationError, match=r"by flask_oauth2\.tools\.flask_oauthlib\.bind_sqlalchemy"):
         bound.provider.tokensetter(print)

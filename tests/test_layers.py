@@ -83,7 +83,7 @@ def test_only_what_fetches_imports_httpcore(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=name)
 def test_only_what_visits_imports_httpx(module: Path) -> None:
-    if name(module) != "doctor/visit.py":
+    if name(module) != "tools/doctor/http_client.py":
         assert not {top for top in imports(module) if top.split(".")[0] == "httpx"}
 
 
