@@ -80,7 +80,7 @@ def fill(folder: Path, size: int) -> None:
     users = max(size // 10, 1)
     consent = {"client_id": CLIENT_ID, "scope": SCOPE, "granted_at": int(now - MONTH), "used_at": int(now - MONTH)}
     _insert(connection, "consent", ({**consent, "user_id": _user(i), "id": _consent(i)} for i in range(users)))
-    marks = (values.new_family(now - MONTH * random.random()) for _ in range(size // 100))
+    marks = (values.new_authorization_id(now - MONTH * random.random()) for _ in range(size // 100))
     _insert(connection, "revocation", ({"revoked_id": mark, "expires_at": int(now + MONTH)} for mark in marks))
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -103,17 +103,17 @@ def _tokens(size: int, now: float, picked: frozenset[int], samples: list[tuple[s
     users = max(size // 10, 1)
     for number in range(size):
         issued_at = now - MONTH + MONTH * number / size
-        stamp = values.stamp(issued_at)
+        stamp = values.timestamp(issued_at)
         if number in picked:
-            access, access_key = values.mint("oat", stamp)
-            refresh, refresh_key = values.mint("ort", stamp)
+            access, access_key = values.generate("oat", stamp)
+            refresh, refresh_key = values.generate("ort", stamp)
             samples.append((access, refresh))
         else:
             access_key, refresh_key = stamp + os.urandom(32), stamp + os.urandom(32)
         user = number * 7919 % users
         yield {
             **token_row(access_key, refresh_key, _user(user)),
-            "authorization_id": values.new_family(issued_at),
+            "authorization_id": values.new_authorization_id(issued_at),
             "consent_id": _consent(user),
             "issued_at": int(now),  # or each refresh were the day's first, which notes the use of the consent too
             "expires_at": int(now) + 2 * MONTH,

@@ -155,7 +155,7 @@ def _fill(store: SQLAlchemyStore, size: int, now: int) -> None:
 
 def _tokens(size: int, now: int) -> Iterator[dict[str, Any]]:
     for number in range(size):
-        stamp = values.stamp(now - 86400 + number / size)
+        stamp = values.timestamp(now - 86400 + number / size)
         ended = {"issued_at": now - 86400, "expires_at": now - 1, "refresh_expires_at": now - 1}
         yield token_row(stamp + os.urandom(32), stamp + os.urandom(32), f"user-{number}") | ended | {"siblings": 0}
 

@@ -48,7 +48,7 @@ def revoke_user(server: AuthorizationServer, user_id: str) -> None:
     begin afterwards are not affected, so a user who stays signs in again.
     """
     now = server.clock()
-    last_id = values.last_family(begin(server, now))
+    last_id = values.last_authorization_id(begin(server, now))
     server.store.revoke_user(user_id, last_id, expires_at(server, now))
-    forget(server, values.user_mark(user_id, last_id))
+    forget(server, values.user_revocation_id(user_id, last_id))
     server.events.emit(signals.user_revoked, user_id=user_id)

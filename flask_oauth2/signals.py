@@ -72,6 +72,9 @@ request_refused = _namespace.signal("request_refused")
 the id. ``endpoint`` is Flask's name of the view, ``client_id`` what the request says and nobody has verified; None
 where it says nothing."""
 
+ALL = tuple(_namespace.values())
+"""All signals of the extension."""
+
 SEEN = frozenset({client_authenticated, token_accepted})
 """What happens with every request: sent where somebody listens."""
 

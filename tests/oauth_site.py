@@ -72,7 +72,7 @@ class Site:
     def add_client(self, client_id: str = "web", secret: str | None = "generated", **fields: Any) -> str:
         """File a client; the secret it was given."""
         if secret == "generated":
-            secret = values.new("ocs", values.stamp(NOW))
+            secret = values.new("ocs", values.timestamp(NOW))
         defaults: dict[str, Any] = {
             "name": client_id,
             "auth_method": "client_secret_basic" if secret else "none",

@@ -8,15 +8,15 @@ from typing import Any
 import flask
 
 from flask_oauth2 import current_token
-from flask_oauth2.tools.simulation import PROFILES, Step, set_stage
+from flask_oauth2.tools.simulation import PROFILES, Step, open_sandbox
 
 Play = Callable[..., list[Step]]
 
 
 def play(app: flask.Flask, profile: str, path: str | None = None, scope: str | None = None, user: str = "eve") -> Any:
     """The steps that a client takes."""
-    with set_stage(app, user) as stage:
-        return list(PROFILES[profile](stage, path, scope).play())
+    with open_sandbox(app, user) as sandbox:
+        return list(PROFILES[profile](sandbox, path, scope).play())
 
 
 def stop_of(steps: list[Step]) -> Any:

@@ -69,7 +69,7 @@ def test_each_bad_refresh_token_has_its_own_line(
         "access_token": tokens["access_token"],
         "cut": tokens["refresh_token"][:-1],
         "revoked": tokens["refresh_token"],
-        "unknown": values.new("ort", values.stamp(site.clock())),
+        "unknown": values.new("ort", values.timestamp(site.clock())),
     }.get(kind, kind)
     if kind == "revoked":
         site.post("/revoke", ("web", secret), token=bad)

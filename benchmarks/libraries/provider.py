@@ -64,7 +64,7 @@ def open_site(place: Place) -> Site:
             )
         )
         consent = Consent(
-            id=values.new_family(now),
+            id=values.new_authorization_id(now),
             user_id=USER,
             client_id=CLIENT_ID,
             scope=(SCOPE,),

@@ -31,7 +31,7 @@ def create(lifetime: int, reusable: bool, as_json: bool) -> None:
     """Make an initial access token and print it: for one client, unless it is reusable."""
     server = _find_open_server()
     now = server.clock()
-    token, key = values.mint(server.settings.prefixes["initial_access_token"], values.stamp(now))
+    token, key = values.generate(server.settings.prefixes["initial_access_token"], values.timestamp(now))
     expires_at = int(now) + lifetime
     parameters = {"reusable": True} if reusable else {}
     server.store.issue(None, [Grant(key=key, kind=GRANT_KIND, expires_at=expires_at, parameters=parameters)], int(now))

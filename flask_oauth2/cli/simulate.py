@@ -11,7 +11,7 @@ import click
 from .. import web
 from ..http import urls
 from ..scopes import parse_option
-from ..tools.simulation import PROFILES, Simulation, Step, set_stage
+from ..tools.simulation import PROFILES, Simulation, Step, open_sandbox
 from . import oauth2
 from .base import json_option, one_line, print_json
 
@@ -42,8 +42,8 @@ def simulate(profile: str, user: str, path: str | None, scope: str | None, as_js
     Ends with 0 when the client got through, with 1 where a real one stops.
     """
     _check(path, scope)
-    with set_stage(web.current_app(), user) as stage:
-        simulation = PROFILES[profile](stage, path, scope)
+    with open_sandbox(web.current_app(), user) as sandbox:
+        simulation = PROFILES[profile](sandbox, path, scope)
         if as_json:
             steps = list(simulation.play())
             print_json({"profile": profile, "subject": simulation.subject, **_describe(steps)})

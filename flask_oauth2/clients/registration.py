@@ -172,7 +172,7 @@ def shared_id(client: Client, scope: Scope, secret_key: bytes, number: int) -> s
     said = describe(replace(client, client_id="", created_at=0, scope=scope))
     for name in ("redirect_uris", "grant_types", "response_types"):
         said[name] = sorted(said[name])
-    return values.derive(secret_key, f"client_id {number}", json.dumps(said, sort_keys=True))[:16].hex()
+    return values.derive_key(secret_key, f"client_id {number}", json.dumps(said, sort_keys=True))[:16].hex()
 
 
 def _response_types(asked: Mapping[str, Any], server: AuthorizationServer, grant_types: Iterable[str]) -> list[str]:

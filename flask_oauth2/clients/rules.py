@@ -131,7 +131,7 @@ def new_client_id() -> str:
 
 def new_secret(settings: Settings, now: float) -> str:
     """A new secret of full entropy, :rfc:`6749#section-10.10`."""
-    return values.new(settings.prefixes["client_secret"], values.stamp(now))
+    return values.new(settings.prefixes["client_secret"], values.timestamp(now))
 
 
 def default_response_types(grant_types: tuple[str, ...], server: AuthorizationServer) -> tuple[str, ...]:

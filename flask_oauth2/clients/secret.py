@@ -44,16 +44,16 @@ def hash_secret(secret: str) -> str:
     if not is_vschar(secret):
         raise ValueError("a client secret may hold printable ASCII characters only (RFC 6749 appendix A.2)")
     key = values.key(secret)
-    if key.startswith(values.NO_STAMP):
+    if key.startswith(values.NO_TIMESTAMP):
         return generate_password_hash(secret)
-    return _DIGEST + key[len(values.NO_STAMP) :].hex()
+    return _DIGEST + key[len(values.NO_TIMESTAMP) :].hex()
 
 
 def is_secret(secret: str, kept: str) -> bool:
     """Whether it is the secret of what is kept."""
     if not is_vschar(secret):
         return False
-    digest = _DIGEST + values.key(secret)[len(values.NO_STAMP) :].hex()
+    digest = _DIGEST + values.key(secret)[len(values.NO_TIMESTAMP) :].hex()
     is_digest = hmac.compare_digest(digest.encode(), kept.encode("utf-8", "surrogatepass"))
     return is_digest or _is_chosen(secret, kept)
 
@@ -125,8 +125,8 @@ class ClientSecret:
             )
         kept = (client and client.secret) or ""
         key = values.key(secret)
-        is_minted = not key.startswith(values.NO_STAMP)
-        digest = _DIGEST + key[len(values.NO_STAMP) :].hex()
+        is_minted = not key.startswith(values.NO_TIMESTAMP)
+        digest = _DIGEST + key[len(values.NO_TIMESTAMP) :].hex()
         is_digest = hmac.compare_digest(digest.encode(), kept.encode("utf-8", "surrogatepass"))
         if is_digest and (is_minted or len(secret) >= LONG_SECRET):
             return  # nobody guesses one of these, so nothing is counted, and no stranger's guesses stand in the way

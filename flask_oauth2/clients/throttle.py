@@ -203,4 +203,4 @@ def _counter(kind: str, name: str, length: int, now: float) -> tuple[bytes, int]
     """The key of what is counted in the window of now, and when that ends."""
     ends_at = (int(now) // length + 1) * length
     text = f"{kind} {ends_at} {name}"
-    return values.stamp(ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest(), ends_at
+    return values.timestamp(ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest(), ends_at

@@ -71,7 +71,7 @@ def _issue_codes(server: AuthorizationServer, asked: AuthorizationRequest, now: 
     if asked.resource:
         parameters["resource"] = asked.resource
     for _ in range(_TRIES):
-        device_code, key = values.mint(settings.prefixes["device_code"], values.stamp(now))
+        device_code, key = values.generate(settings.prefixes["device_code"], values.timestamp(now))
         code = user_codes.new()
         user_code_key = user_codes.key(code, settings.secret_keys[-1])
         grant = Grant(

@@ -68,7 +68,7 @@ def register(call: Call) -> Response:
         found = _share(server, request, client, now)
         return Response(201, _as_asked(found, client), NO_STORE)
     secret = rules.new_secret(server.settings, now) if client.auth_method in rules.SECRET_METHODS else None
-    token, key = values.mint(server.settings.prefixes[_PURPOSE], values.stamp(now))
+    token, key = values.generate(server.settings.prefixes[_PURPOSE], values.timestamp(now))
     client = replace(
         client,
         client_id=rules.new_client_id(),
@@ -226,8 +226,8 @@ def _authenticate(server: AuthorizationServer, request: Request, value: str, now
     if client is not None and held is not None:
         holds = hmac.compare_digest(held, key)
         for secret_key in reversed(server.settings.secret_keys):
-            drawn = values.derive(secret_key, _PURPOSE, value)
-            following, following_key = values.mint(server.settings.prefixes[_PURPOSE], key[:6], drawn)
+            drawn = values.derive_key(secret_key, _PURPOSE, value)
+            following, following_key = values.generate(server.settings.prefixes[_PURPOSE], key[:6], drawn)
             if holds or hmac.compare_digest(held, following_key):
                 return client, following, following_key
     # what nobody has registered is no row each

@@ -48,9 +48,9 @@ def generate_code(server: AuthorizationServer, answer_id: str | None, now: float
     """
     prefix = server.settings.prefixes["code"]
     if answer_id is None:
-        return values.mint(prefix, values.stamp(now))
+        return values.generate(prefix, values.timestamp(now))
     stamp = values.from_text(answer_id)[:6]
-    return values.mint(prefix, stamp, values.derive(server.settings.secret_keys[-1], "code", answer_id))
+    return values.generate(prefix, stamp, values.derive_key(server.settings.secret_keys[-1], "code", answer_id))
 
 
 class AuthorizationCode:

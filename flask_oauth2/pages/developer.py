@@ -180,11 +180,11 @@ def _to_client(client: Client) -> Response:
 
 def _version(server: AuthorizationServer, client: Client) -> str:
     """What is another after each change of the client, whoever makes it."""
-    return values.text(values.derive(server.settings.secret_keys[-1], "version of a client", repr(client)))
+    return values.text(values.derive_key(server.settings.secret_keys[-1], "version of a client", repr(client)))
 
 
 def _unheld_key(server: AuthorizationServer, now: float) -> bytes:
-    return values.mint(server.settings.prefixes["registration_access_token"], values.stamp(now))[1]
+    return values.generate(server.settings.prefixes["registration_access_token"], values.timestamp(now))[1]
 
 
 def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Response:

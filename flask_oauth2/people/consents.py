@@ -58,7 +58,7 @@ def authorize(
                 consent, permission.user_id, permission.client_id, permission.scope, moment, permission.resource
             )
         authorization = Authorization(
-            id=values.new_family(moment),
+            id=values.new_authorization_id(moment),
             client_id=permission.client_id,
             user_id=permission.user_id,
             scope=permission.scope,

@@ -70,12 +70,12 @@ class TokenCache:
     def end(self, mark: str) -> None:
         """What rests on the mark, which was just filed, has ended. It is kept as long as what was read before it."""
         ended = self._ended
-        user = values.read_user_mark(mark)
+        user = values.read_user_revocation_id(mark)
         with self._lock.own:
             now = self.clock()
             while ended and ended[first := next(iter(ended))] <= now:
                 del ended[first]
-                if (gone := values.read_user_mark(first)) is not None:
+                if (gone := values.read_user_revocation_id(first)) is not None:
                     self._users.pop(gone[0], None)
             if user is not None:
                 last_id = max(user[1], self._users.get(user[0], ""))
@@ -106,7 +106,7 @@ class TokenCache:
 
 
 def _is_of_user(mark: str, user_id: str) -> bool:
-    found = values.read_user_mark(mark)
+    found = values.read_user_revocation_id(mark)
     return found is not None and found[0] == user_id
 
 

@@ -8,8 +8,8 @@ Every store passes :class:`flask_oauth2.testing.StoreContract`. The rules:
   family), the text of an access key (one token), the ID of a consent (everything issued for it), or a client_id
   (everything issued to the client).
 * The revocation of a user is another such record. It names the last authorization that it covers: IDs of
-  authorizations and consents (:func:`flask_oauth2.values.new_family`) sort by time. A user who signs in again gets
-  later ones.
+  authorizations and consents (:func:`flask_oauth2.values.new_authorization_id`) sort by time. A user who signs in
+  again gets later ones.
 * A store that is called lasting does not lose what it has acknowledged when the process dies.
 
 A store that cannot be reached raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are seconds since the
@@ -431,7 +431,7 @@ def widened(
     held = before.at_each if before else {}
     at_each = {**held, **{name: _union(held.get(name, ()), scope) for name in resource or ("",)}}
     return Consent(
-        id=before.id if before else values.new_family(now),
+        id=before.id if before else values.new_authorization_id(now),
         user_id=user_id,
         client_id=client_id,
         scope=_union(before.scope if before else (), scope),

@@ -658,7 +658,7 @@ class TestRevocation:
 class TestUsers:
     """The revocation of a user: one record that every read checks."""
 
-    LAST = values.last_family(NOW)
+    LAST = values.last_authorization_id(NOW)
 
     @spec("rfc7009", "2.1")
     def test_all_of_a_user_is_revoked(self, store: Store) -> None:
@@ -687,7 +687,7 @@ class TestUsers:
         ("seconds", "is_kept"), [(-86400 * 365, False), (-0.001, False), (0, False), (0.001, True)]
     )
     def test_what_begins_later_is_kept(self, store: Store, seconds: float, is_kept: bool) -> None:
-        owner = new_authorization(id=values.new_family(NOW + seconds))
+        owner = new_authorization(id=values.new_authorization_id(NOW + seconds))
         grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
         store.revoke_user("user", self.LAST, FAR)
         assert (store.get_grant(grant.key, "code") is not None) is is_kept
@@ -717,12 +717,12 @@ class TestUsers:
             assert store.get_refresh(record.refresh_key or b"") is None
 
     def test_the_later_one_holds(self, store: Store) -> None:
-        first, second = (new_authorization(id=values.new_family(NOW + seconds)) for seconds in (0, 10))
+        first, second = (new_authorization(id=values.new_authorization_id(NOW + seconds)) for seconds in (0, 10))
         tokens = [filed(store, new_token(owner)) for owner in (first, second)]
-        store.revoke_user("user", values.last_family(NOW + 5), FAR)
-        store.revoke_user("user", values.last_family(NOW - 5), FAR)
+        store.revoke_user("user", values.last_authorization_id(NOW + 5), FAR)
+        store.revoke_user("user", values.last_authorization_id(NOW - 5), FAR)
         assert [store.get_access(token.access.key) for token in tokens] == [None, tokens[1].access]
-        store.revoke_user("user", values.last_family(NOW + 10), NOW + 1)
+        store.revoke_user("user", values.last_authorization_id(NOW + 10), NOW + 1)
         assert [store.get_access(token.access.key) for token in tokens] == [None, None]
         assert sum(store.purge(NOW + 1)) == 0, "the later end holds"
 
@@ -739,7 +739,7 @@ class TestUsers:
 
     def test_a_consent_that_began_later_is_kept(self, store: Store) -> None:
         """The clock of another worker may be ahead."""
-        consents, later = _consents(store), new_consent(id=values.new_family(NOW + 1))
+        consents, later = _consents(store), new_consent(id=values.new_authorization_id(NOW + 1))
         assert consents.set_consent(later, None)
         store.revoke_user("user", self.LAST, FAR)
         assert consents.get_consent("user", "client") == later
@@ -749,17 +749,17 @@ class TestUsers:
         consents = _consents(store)
         assert consents.set_consent(new_consent(client_id="before"), None)
         store.revoke_user("user", self.LAST, NOW + 9)
-        again = new_consent(client_id="again", id=values.new_family(NOW + 1))
+        again = new_consent(client_id="again", id=values.new_authorization_id(NOW + 1))
         for consent in (new_consent(client_id="saved a moment later"), again):
             assert consents.set_consent(consent, None)
         assert sum(store.purge(NOW + 9)) == 1, "the record of the revocation"
-        assert not store.revoked(user=("user", values.new_family(NOW - 1)))
+        assert not store.revoked(user=("user", values.new_authorization_id(NOW - 1)))
         assert list(consents.list_consents("user")) == [again]
 
     def test_one_that_is_saved_a_moment_later_is_none(self, store: Store) -> None:
         consents = _consents(store)
         store.revoke_user("user", self.LAST, FAR)
-        late, again = new_consent(), new_consent(id=values.new_family(NOW + 1))
+        late, again = new_consent(), new_consent(id=values.new_authorization_id(NOW + 1))
         assert consents.set_consent(late, None)
         assert consents.get_consent("user", "client") is None
         assert list(consents.list_consents("user")) == []
@@ -772,14 +772,14 @@ class TestUsers:
         assert store.purgeable(NOW - 1) == 0
         assert store.purgeable(NOW) == 1
         assert sum(store.purge(NOW)) == 1
-        assert not store.revoked(user=("user", values.new_family(NOW - 1)))
+        assert not store.revoked(user=("user", values.new_authorization_id(NOW - 1)))
 
     def test_an_approved_device_is_covered(self, store: Store) -> None:
         devices = _devices(store)
         before, after = filed(store, new_device()), filed(store, new_device())
         assert devices.decide(before, new_authorization(), NOW)
         store.revoke_user("user", self.LAST, FAR)
-        again = new_authorization(id=values.new_family(NOW + 1))
+        again = new_authorization(id=values.new_authorization_id(NOW + 1))
         assert devices.decide(after, again, NOW + 1)
         assert store.get_grant(before.key, "device_code") is None
         assert store.get_grant(after.key, "device_code") == replace(after, authorization=again)
@@ -1617,9 +1617,9 @@ class TestIssuers:
         assert store.purgeable(NOW) == other.purgeable(NOW) == 6
         assert sum(other.purge(NOW)) == 6
         assert one.purgeable(NOW) == 0
-        assert not one.revoked("id", user=("user", values.new_family(NOW - 1)))
+        assert not one.revoked("id", user=("user", values.new_authorization_id(NOW - 1)))
         assert other.revoked("id")
-        assert other.revoked(user=("user", values.new_family(NOW - 1)))
+        assert other.revoked(user=("user", values.new_authorization_id(NOW - 1)))
         assert (one.get_client("same"), other.get_client("same") is None) == (None, False)
         assert (_sessions(one).get_session("same"), _keys(one).list_keys()) == (None, [])
         assert _sessions(one).list_session_clients("same") == []

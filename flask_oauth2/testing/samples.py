@@ -22,7 +22,7 @@ _numbers = count(1)
 
 def new_key(now: int = NOW) -> bytes:
     """Return a new key."""
-    return values.key(values.new("oat", values.stamp(now)))
+    return values.key(values.new("oat", values.timestamp(now)))
 
 
 def new_client(**fields: Any) -> Client:
@@ -59,7 +59,7 @@ def new_spa(*redirect_uris: str, **fields: Any) -> Client:
 def new_authorization(**fields: Any) -> Authorization:
     """Return an authorization of a new family."""
     standard: dict[str, Any] = {
-        "id": values.new_family(NOW),
+        "id": values.new_authorization_id(NOW),
         "client_id": "client",
         "user_id": "user",
         "scope": ("read", "write"),
@@ -138,7 +138,7 @@ def new_token(
 def new_consent(**fields: Any) -> Consent:
     """Return the consent of a user."""
     standard: dict[str, Any] = {
-        "id": values.new_family(NOW),
+        "id": values.new_authorization_id(NOW),
         "user_id": "user",
         "client_id": "client",
         "scope": ("read",),

@@ -54,7 +54,7 @@ class TokenRequest:
                 self.form, allowed, addresses.find_resources(self.server, self.request.mount)
             )
         return Authorization(
-            id=values.new_family(max(self.now, self.server.last_revocation.first_moment)),
+            id=values.new_authorization_id(max(self.now, self.server.last_revocation.first_moment)),
             client_id=self.client.client_id,
             user_id=None if user_id is ITSELF else identify(user_id),
             scope=allowed,

@@ -219,7 +219,7 @@ def _make_rows(
     if grant.refresh and "refresh_token" in grant_types and "refresh_token" in offered:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
         prefix = server.settings.prefixes["refresh_token"]
-        answer["refresh_token"], refresh_key = values.mint(prefix, timestamp)
+        answer["refresh_token"], refresh_key = values.generate(prefix, timestamp)
         refresh_expires_at = access.issued_at + server.settings.refresh_token_lifetime
     elif not is_saved:
         return ()

@@ -249,7 +249,7 @@ def test_no_body_is_a_traceback(new_site: NewSite, body: bytes) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "POST", "TRACE"])
 def test_no_client_id_of_a_path_is_a_traceback(new_site: NewSite, client_id: str, method: str) -> None:
     site = new_site(**OPEN)
-    for token in ("", "x", values.new("ora", values.stamp(0)), "\u00e9"):
+    for token in ("", "x", values.new("ora", values.timestamp(0)), "\u00e9"):
         answer = site.http.open(
             f"/oauth/register/{client_id}",
             method=method,

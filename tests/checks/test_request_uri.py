@@ -210,7 +210,7 @@ class TestForeign:
         assert visit(site, uri, "other").status_code == 200
 
     def test_a_value_of_another_kind_is_no_request(self, site: Site) -> None:
-        name, key = values.mint("oac", values.stamp(NOW))
+        name, key = values.generate("oac", values.timestamp(NOW))
         authorization = Authorization(id="family", client_id="web", user_id="ada", scope=("profile",))
         code = Grant(key=key, kind="code", expires_at=int(NOW) + 600, authorization=authorization)
         form = Grant(key=values.key("form"), kind="form", expires_at=int(NOW) + 600, parameters={"client_id": "web"})

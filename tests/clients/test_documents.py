@@ -469,7 +469,7 @@ def ask(site: Site, client_id: str, redirect_uri: str, **parameters: Any) -> Any
 
 def code_of(site: Site, client_id: str) -> str:
     """A code that the client was given when all was well."""
-    code = values.new("oac", values.stamp(site.clock.now))
+    code = values.new("oac", values.timestamp(site.clock.now))
     filed(site.store, new_grant(new_authorization(client_id=client_id), key=values.key(code), expires_at=2 * int(NOW)))
     return code
 

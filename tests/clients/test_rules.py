@@ -405,5 +405,5 @@ def test_new_secrets_bear_the_prefix() -> None:
     first, second = (rules.new_secret(settings, 1_800_000_000.5) for _ in range(2))
     assert first != second
     assert first.startswith("shh_")
-    assert not values.key(first).startswith(values.NO_STAMP)
+    assert not values.key(first).startswith(values.NO_TIMESTAMP)
     rules.check_secret(first)

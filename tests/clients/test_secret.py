@@ -14,7 +14,7 @@ from oauth_site import NOW, Site
 
 @pytest.mark.spec("rfc6819", "5.1.4.1.3")
 def test_a_generated_secret_is_kept_as_a_digest_and_a_chosen_one_as_a_slow_hash() -> None:
-    generated = values.new("ocs", values.stamp(NOW))
+    generated = values.new("ocs", values.timestamp(NOW))
     assert hash_secret(generated) == "sha256$" + sha256(generated.encode()).hexdigest()
     assert hash_secret("correct horse").startswith("scrypt:")
     assert hash_secret("correct horse") != hash_secret("correct horse")
@@ -44,7 +44,7 @@ def test_the_work_depends_on_what_is_shown_and_not_on_who_exists(site: Site, mon
     slow: list[str] = []
     check = module.check_password_hash
     monkeypatch.setattr(module, "check_password_hash", lambda kept, shown: slow.append(shown) or check(kept, shown))
-    wrong = values.new("ocs", values.stamp(NOW))
+    wrong = values.new("ocs", values.timestamp(NOW))
     for client_id in ("digest", "chosen", "nobody"):
         assert site.token("client_credentials", (client_id, wrong)).status_code == 401
     assert slow == []

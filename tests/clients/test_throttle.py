@@ -16,7 +16,7 @@ from oauth_site import NOW, Site
 @pytest.mark.spec("rfc6749", "2.3.1")
 def test_wrong_secrets_end_in_429_and_begin_anew_in_the_next_window(site: Site) -> None:
     secret = site.add_client()
-    wrong = values.new("ocs", values.stamp(NOW))
+    wrong = values.new("ocs", values.timestamp(NOW))
     for _ in range(10):
         assert site.token("client_credentials", ("web", wrong)).status_code == 401
     answer = site.token("client_credentials", ("web", wrong))

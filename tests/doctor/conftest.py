@@ -20,7 +20,7 @@ from flask_oauth2.tools.doctor import Finding, diagnose
 ISSUER = "https://login.example"
 KEY = "c4f1b2a39d8e7f60" * 2 + "5a6b7c8d9e0f1023" * 2
 
-SECRET = hash_secret(values.new("ocs", values.stamp(1_800_000_000)))
+SECRET = hash_secret(values.new("ocs", values.timestamp(1_800_000_000)))
 
 CONFIG: dict[str, Any] = {
     "SECRET_KEY": KEY,

@@ -516,7 +516,7 @@ def test_a_code_is_derived_with_the_newest_secret_key(new_site: Any) -> None:
     answer_id = serializer(site.server, "consent").loads(unescape(ticket[1]))["answer_id"]
     stamp = values.from_text(answer_id)[:6]
     with_new, with_old = (
-        values.mint("oac", stamp, values.derive(key, "code", answer_id))[0] for key in (b"new", b"old")
+        values.generate("oac", stamp, values.derive_key(key, "code", answer_id))[0] for key in (b"new", b"old")
     )
     assert answer_of(site.allow(page))["code"] == with_new != with_old
 

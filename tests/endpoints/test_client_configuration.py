@@ -149,7 +149,7 @@ class TestRead:
         for _ in range(3):
             tokens.append(get(site, client, tokens[-1])["registration_access_token"])
         assert len(set(tokens)) == 4
-        assert all(values.key(token)[:6] == values.stamp(NOW) for token in tokens), "all are ours"
+        assert all(values.key(token)[:6] == values.timestamp(NOW) for token in tokens), "all are ours"
         for old in tokens[:2]:
             assert is_refused(call(site, "GET", client, token=old))
         assert get(site, client, tokens[3])

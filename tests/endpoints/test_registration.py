@@ -98,7 +98,7 @@ def clients(site: Site) -> list[Any]:
 
 
 def initial_token(site: Site, lifetime: int = 60, **parameters: Any) -> str:
-    token, key = values.mint("oit", values.stamp(site.clock.now))
+    token, key = values.generate("oit", values.timestamp(site.clock.now))
     expires_at = int(site.clock.now) + lifetime
     site.store.issue(None, [Grant(key=key, kind="registration", expires_at=expires_at, parameters=parameters)], 0)
     return token

@@ -181,7 +181,7 @@ def test_another_method_than_the_registered_is_refused(site: Site, secret: str) 
 
 @pytest.mark.spec("rfc6749", "5.2")
 def test_an_unknown_client_and_a_wrong_secret_get_the_same_answer(site: Site, secret: str) -> None:
-    wrong = values.new("ocs", values.stamp(NOW))
+    wrong = values.new("ocs", values.timestamp(NOW))
     for guess in ("guess", wrong):
         answers = [site.token("client_credentials", (client_id, guess)) for client_id in ("web", "nobody")]
         assert answers[0].data == answers[1].data

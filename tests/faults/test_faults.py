@@ -35,7 +35,7 @@ def stack() -> Iterator[ExitStack]:
 
 def prepare(url: str) -> tuple[str, str]:
     """File a client and what Ada lets it have: its id and secret."""
-    secret = values.new("ocs", values.stamp(values.clock()))
+    secret = values.new("ocs", values.timestamp(values.clock()))
     client = Client(
         client_id="web",
         secret=hash_secret(secret),

@@ -394,7 +394,7 @@ def test_a_confirmation_that_no_binding_verifies_rejects_the_token(
 ) -> None:
     record = AccessToken(
         key=values.new_id(NOW),
-        authorization_id=values.new_family(NOW),
+        authorization_id=values.new_authorization_id(NOW),
         client_id="web",
         user_id=None,
         scope=("profile",),
@@ -407,7 +407,7 @@ def test_a_confirmation_that_no_binding_verifies_rejects_the_token(
         formats = site.server.capabilities.self_contained_formats
         value = formats["signed"].write(record, Client(client_id="web"), None)
     else:
-        value = values.new("oat", values.stamp(NOW))
+        value = values.new("oat", values.timestamp(NOW))
         authorization = Authorization(id=record.authorization_id, client_id="web", user_id=None, scope=("profile",))
         row = Token(access=replace(record, key=values.key(value)), authorization=authorization)
         site.server.store.issue(None, [row], int(NOW))

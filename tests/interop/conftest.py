@@ -113,7 +113,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         "box": {"grant_types": (DEVICE_CODE,), "response_types": ()},
         "api": {"grant_types": (), "response_types": (), "resource_server": True},
     }
-    secrets = {name: values.new("ocs", values.stamp(1)) for name in clients}
+    secrets = {name: values.new("ocs", values.timestamp(1)) for name in clients}
     with app.app_context():
         store: Any = provider.server.store
         for name, fields in clients.items():

@@ -196,7 +196,7 @@ def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2
     own: dict[str, Any] = {"registered_by": "developer", "owner_id": "Ada Lovelace"}
     of_server: dict[str, Any] = {
         "auth_method": "client_secret_basic",
-        "secret": hash_secret(values.new("ocs", values.stamp(SPRING))),
+        "secret": hash_secret(values.new("ocs", values.timestamp(SPRING))),
         "scope": ("notes",),
         "created_at": SPRING,
         "metadata": pages,

@@ -12,10 +12,10 @@ from markupsafe import Markup
 from werkzeug.datastructures import Headers
 
 from flask_oauth2 import OAuth2Provider
-from flask_oauth2.tools.simulation import set_stage
+from flask_oauth2.tools.simulation import open_sandbox
 from flask_oauth2.tools.simulation.exchange import Exchange
 from flask_oauth2.tools.simulation.forms import find_allow, find_obstacle, read_forms
-from flask_oauth2.tools.simulation.stage import SIGNED_IN
+from flask_oauth2.tools.simulation.sandbox import SIGNED_IN
 from oauth_site import Site
 from simulated import learnt, lines_of, notes_of, play, rewrite_json, stop_of
 
@@ -105,10 +105,10 @@ def test_the_authorization_endpoint_is_closed(new_app: NewSite) -> None:
 
 def test_no_request_can_pose_as_the_person(new_app: NewSite) -> None:
     site = new_app()
-    with set_stage(site.app, "eve") as stage:
-        site.app.get("/who")(lambda: str(stage.provider.get_current_user()))
+    with open_sandbox(site.app, "eve") as sandbox:
+        site.app.get("/who")(lambda: str(sandbox.provider.get_current_user()))
         http = site.app.test_client()
-        assert "eve" in http.get("/who", environ_overrides={SIGNED_IN: stage.mark}).text
+        assert "eve" in http.get("/who", environ_overrides={SIGNED_IN: sandbox.marker}).text
         assert http.get("/who", headers={SIGNED_IN: "eve"}).text == "None"
         for forged in ("eve", True, object()):
             assert http.get("/who", environ_overrides={SIGNED_IN: forged}).text == "None"

@@ -80,7 +80,7 @@ def people(url: str) -> Iterator[People]:
     now = int(time())
     for number in range(20):
         user = f"user{number}"
-        value, key = values.mint("oat", values.stamp(now))
+        value, key = values.generate("oat", values.timestamp(now))
         owner = new_authorization(client_id="web", user_id=user, scope=("notes",))
         token = new_token(owner, now=now)
         assert store.issue(None, [replace(token, access=replace(token.access, key=key))], now)

@@ -257,7 +257,7 @@ class TestLookUps:
             token = new_token(now=now)
             bare = replace(token, access=replace(token.access, key=values.key(f"a value of {now}")))
             filed(store, bare)
-            assert bare.access.key.startswith(values.NO_STAMP)
+            assert bare.access.key.startswith(values.NO_TIMESTAMP)
             assert store.get_access(bare.access.key) == bare.access
             assert store.get_refresh(bare.refresh_key) == bare
             assert refreshed(store, bare, now)

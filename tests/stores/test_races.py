@@ -89,7 +89,7 @@ def add_client(store: Store, secret: str | None = None) -> Client:
 
 def add_tokens(store: Store, client: Client) -> tuple[str, Token]:
     """A refresh token, and its row."""
-    value = values.new("ort", values.stamp(NOW))
+    value = values.new("ort", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
     return value, filed(store, new_token(owner, refresh_key=values.key(value)))
 
@@ -117,7 +117,7 @@ def tokens_of(answers: list[tuple[int, Any]]) -> list[dict[str, Any]]:
 def test_a_code_has_one_winner_and_the_losers_end_its_family(race: Race) -> None:
     store = race.store
     client = add_client(store)
-    code = values.new("oac", values.stamp(NOW))
+    code = values.new("oac", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
     grant = filed(store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
     form = {
@@ -141,7 +141,7 @@ def test_each_of_many_codes_has_its_own_winner(race: Race) -> None:
     client = add_client(race.store)
     competitors = []
     for _ in range(MANY):
-        code = values.new("oac", values.stamp(NOW))
+        code = values.new("oac", values.timestamp(NOW))
         owner = new_authorization(client_id=client.client_id, scope=("read",))
         filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
@@ -170,7 +170,7 @@ def test_a_public_clients_refresh_token_has_one_winner_and_the_losers_end_its_fa
 
 @pytest.mark.spec("rfc9700", "4.14.2")
 def test_a_confidential_client_may_repeat_a_refresh_within_its_leeway(race: Race) -> None:
-    secret = values.new("ocs", values.stamp(NOW))
+    secret = values.new("ocs", values.timestamp(NOW))
     client = add_client(race.store, secret)
     value, token = add_tokens(race.store, client)
     request = post, TOKEN, refresh_form(client, value), (client.client_id, secret)
@@ -185,7 +185,7 @@ def test_a_confidential_client_may_repeat_a_refresh_within_its_leeway(race: Race
 
 @pytest.mark.spec("rfc9700", "4.14.2")
 def test_surplus_requests_within_the_grace_period_revoke_nothing(race: Race) -> None:
-    secret = values.new("ocs", values.stamp(NOW))
+    secret = values.new("ocs", values.timestamp(NOW))
     client = add_client(race.store, secret)
     value, token = add_tokens(race.store, client)
     request = post, TOKEN, refresh_form(client, value), (client.client_id, secret)
@@ -227,7 +227,7 @@ def test_a_user_who_is_revoked_beside_their_refreshes_and_codes_keeps_nothing(ra
     requests = []
     for _ in range(MANY // 2):
         value, _ = add_tokens(race.store, client)
-        code = values.new("oac", values.stamp(NOW))
+        code = values.new("oac", values.timestamp(NOW))
         filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
         requests += [
@@ -237,7 +237,7 @@ def test_a_user_who_is_revoked_beside_their_refreshes_and_codes_keeps_nothing(ra
     stays = new_authorization(client_id=client.client_id, user_id="other", scope=("read",))
     kept = filed(race.store, new_token(stays))
 
-    _, *answers = race.run([(revoke_user, "user", values.last_family(NOW)), *requests[1:]])
+    _, *answers = race.run([(revoke_user, "user", values.last_authorization_id(NOW)), *requests[1:]])
 
     assert not any(is_alive(race.store, answer) for answer in tokens_of(answers))
     assert race.store.get_access(kept.access.key) == kept.access
@@ -294,7 +294,7 @@ def add_device(store: Store) -> tuple[Client, str, Grant]:
     """A client, the device code that it polls with, and its row."""
     client = new_client(auth_method="none", secret=None, grant_types=(DEVICE_CODE, "refresh_token"), token_format=None)
     store.set_client(client)
-    value = values.new("odc", values.stamp(NOW))
+    value = values.new("odc", values.timestamp(NOW))
     parameters = {"client_id": client.client_id, "scope": "read"}
     return client, value, filed(store, new_device(key=values.key(value), parameters=parameters))
 
@@ -486,7 +486,7 @@ def test_copies_of_a_software_that_register_at_once_are_one_client(race: Race) -
 
 @pytest.mark.spec("rfc7591", "3")
 def test_an_initial_access_token_registers_one_client(race: Race) -> None:
-    token, key = values.mint("oit", values.stamp(NOW))
+    token, key = values.generate("oit", values.timestamp(NOW))
     filed(race.store, Grant(key=key, kind="registration", expires_at=NOW + 60))
     answers = race.run([(register, METADATA, token)] * MANY)
     assert sorted(status for status, _ in answers) == [201] + [401] * (MANY - 1)

@@ -218,7 +218,7 @@ class RedisStore:
     def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
         """Revoke a user in the store behind, and publish it."""
         self.behind.revoke_user(user_id, last_id, expires_at)
-        self.publish(values.user_mark(user_id, last_id))
+        self.publish(values.user_revocation_id(user_id, last_id))
 
     def revoked(self, *ids: str, user: tuple[str, str] | None = None) -> bool:
         """See :meth:`.base.Store.revoked`."""

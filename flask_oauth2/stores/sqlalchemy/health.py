@@ -149,7 +149,7 @@ def _postgresql(connection: Connection, tables: Tables) -> Iterator[HealthIssue]
 def check_replica(replica: Engine, primary: Engine, tables: Tables, now: int) -> Iterator[HealthIssue]:
     """Return whether a replica lacks a token that was issued before the last minute."""
     key = tables.token.c.access_key
-    newest = sa.select(key).where(key < values.stamp(now - _LAG)).order_by(key.desc()).limit(1)
+    newest = sa.select(key).where(key < values.timestamp(now - _LAG)).order_by(key.desc()).limit(1)
     with primary.connect() as connection:
         there = connection.scalar(newest)
     same = sa.select(key).where(key == there)

@@ -251,7 +251,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
             retry_lost(self.engine, lambda: verify_server(self.engine))
             self._find_partitions()
         by_time, issuer_id = self._layout.by_time, self._issuer_id
-        if by_time and not key.startswith(values.NO_STAMP):
+        if by_time and not key.startswith(values.NO_TIMESTAMP):
             named = {"key": key, "issued_at": values.second(key), "token_id": values.text(key), "issuer_id": issuer_id}
             found = self._database.fetch(by_time.get_access, **named)
         else:
@@ -261,7 +261,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
         by_time, issuer_id = self._layout.by_time, self._issuer_id
-        if by_time and not key.startswith(values.NO_STAMP):
+        if by_time and not key.startswith(values.NO_TIMESTAMP):
             issued_at = values.second(key)
             found = self._database.fetch(by_time.get_refresh, key=key, issued_at=issued_at, issuer_id=issuer_id)
         else:

@@ -17,4 +17,4 @@ class Opaque:
 
     def generate(self, timestamp: bytes, client: Client, resource: Resource | None) -> str:
         """Return a value that begins with the time of issue, so that rows append to the index."""
-        return values.mint(self._prefix, timestamp)[0]
+        return values.generate(self._prefix, timestamp)[0]

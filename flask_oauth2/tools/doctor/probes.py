@@ -18,7 +18,7 @@ from ...http import deployment
 from ...resource.guard import find_guards
 from . import proxy
 from .base import Examined, Finding, error, warning
-from .visit import Answer, Unreachable, Visitor
+from .http_client import HTTPClient, Response, Unreachable
 
 NEEDS = "the running application was not asked, which needs httpx"
 
@@ -37,22 +37,24 @@ def probe(examined: Examined, patience: float, clock: Callable[[], float]) -> It
     if find_spec("httpx") is None:
         yield warning(NEEDS, cure="install flask_oauth2[doctor], or leave this out by --offline")
         return
-    visitor = Visitor(addresses.find_origin(examined.server), examined.url, patience, clock)
+    http = HTTPClient(addresses.find_origin(examined.server), examined.url, patience, clock)
     try:
-        yield from _probe(examined, visitor)
+        yield from _probe(examined, http)
     finally:
-        visitor.close()
+        http.close()
 
 
-def _probe(examined: Examined, visitor: Visitor) -> Iterator[Finding]:
+def _probe(examined: Examined, http: HTTPClient) -> Iterator[Finding]:
     mount = ""
     try:
-        first = visitor.get(server_urls(examined)[0], Origin="https://page.example")
+        first = http.get(server_urls(examined)[0], Origin="https://page.example")
         seen = find_mount(examined, first)
         mount = web.find_mount(examined.app) or seen or ""
-    except Unreachable as absence:
+    except Unreachable as unreachable:
         yield error(
-            f"the application cannot be reached under its public URL: {absence.reason}", "rfc8414 3", absence.cure
+            f"the application cannot be reached under its public URL: {unreachable.reason}",
+            "rfc8414 3",
+            unreachable.cure,
         )
         return
     unseen = "" if seen is None else deployment.find_unseen_mount(examined.settings.issuer, seen)
@@ -61,13 +63,13 @@ def _probe(examined: Examined, visitor: Visitor) -> Iterator[Finding]:
         yield error(what, "rfc8414 3", cure)
     for name, run in PROBES:
         try:
-            for found in run(examined, visitor, mount):
+            for found in run(examined, http, mount):
                 yield Finding(
                     level=found.level, check=f"probes.{name}", what=found.what, rule=found.rule, cure=found.cure
                 )
-        except Unreachable as absence:
+        except Unreachable as unreachable:
             yield Finding(
-                level="error", check=f"probes.{name}", what=absence.reason, rule="rfc8414 3", cure=absence.cure
+                level="error", check=f"probes.{name}", what=unreachable.reason, rule="rfc8414 3", cure=unreachable.cure
             )
             return
 
@@ -79,7 +81,7 @@ def server_urls(examined: Examined) -> list[str]:
     return [f"{base}{path}", base] if path else [base]
 
 
-def find_mount(examined: Examined, answer: Answer) -> str | None:
+def find_mount(examined: Examined, answer: Response) -> str | None:
     """Return the path at which the application sees itself, by what its own document says; None without a document."""
     if answer.members is None or "revocation_endpoint" not in answer.members:
         return None
@@ -89,35 +91,35 @@ def find_mount(examined: Examined, answer: Answer) -> str | None:
     return path.removesuffix(own) if path.endswith(own) else ""
 
 
-def server_metadata(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def server_metadata(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """:rfc:`8414#section-3`."""
     server = examined.server
     described = metadata.describe(server, mount)
     for number, url in enumerate(server_urls(examined)):
-        answer = visitor.get(url, Origin="https://page.example")
+        answer = http.get(url, Origin="https://page.example")
         said = error if number == 0 else warning
         yield from _document(answer, described, "issuer", server.issuer, "rfc8414 3", said)
 
 
-def resource_metadata(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def resource_metadata(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """:rfc:`9728#section-3`, and where clients look that have lost the path."""
     server = examined.server
     of = addresses.find_resources(server, mount)
     for resource in of:
-        answer = visitor.get(resource.metadata_url, Origin="https://page.example")
+        answer = http.get(resource.metadata_url, Origin="https://page.example")
         described = metadata.describe_resource(server, resource)
         yield from _document(answer, described, "resource", resource.identifier, "rfc9728 3", error)
     root, at_root = of.of_root, f"{addresses.find_origin(server)}{resources.WELL_KNOWN}"
     if root is not None and root.metadata_url != at_root:
-        answer = visitor.get(at_root, Origin="https://page.example")
+        answer = http.get(at_root, Origin="https://page.example")
         described = metadata.describe_resource(server, root)
         yield from _document(answer, described, "resource", root.identifier, "rfc9728 3", warning)
 
 
-def unknown_paths(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def unknown_paths(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """Clients try several documents, and take whatever is no 404 for one, or for a failure."""
     for well_known in ("/.well-known/", f"{resources.WELL_KNOWN}/"):
-        answer = visitor.get(f"{addresses.find_origin(examined.server)}{well_known}flask-oauth2-doctor-{token_hex(4)}")
+        answer = http.get(f"{addresses.find_origin(examined.server)}{well_known}flask-oauth2-doctor-{token_hex(4)}")
         if answer.status not in (404, 410):
             yield warning(
                 f"{answer.url}, a document that nobody has, is answered with {_describe(answer)}, not with 404",
@@ -126,24 +128,24 @@ def unknown_paths(examined: Examined, visitor: Visitor, mount: str) -> Iterator[
             )
 
 
-def token_endpoint(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def token_endpoint(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """:rfc:`6749#section-5.2`: an error comes as JSON, whatever is wrong."""
     url = addresses.url_of(examined.server, "token", mount)
-    answer = visitor.post(url, "grant_type=client_credentials", "application/x-www-form-urlencoded")
+    answer = http.post(url, "grant_type=client_credentials", "application/x-www-form-urlencoded")
     yield from _refusal(answer, "the token endpoint", "rfc6749 5.2")
 
 
-def registration_endpoint(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def registration_endpoint(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """The same, :rfc:`7591#section-3.2.2`. What is sent is no JSON, so nobody is registered."""
     if examined.server.registration == "off":
         return
-    answer = visitor.post(addresses.url_of(examined.server, "registration", mount), "{", "application/json")
+    answer = http.post(addresses.url_of(examined.server, "registration", mount), "{", "application/json")
     is_challenge = answer.status == 401 and "bearer" in answer.headers.get("www-authenticate", "").lower()
     if not (is_challenge and examined.server.registration == "token"):
         yield from _refusal(answer, "the registration endpoint", "rfc7591 3.2.2")
 
 
-def _refusal(answer: Answer, endpoint: str, rule: str) -> Iterator[Finding]:
+def _refusal(answer: Response, endpoint: str, rule: str) -> Iterator[Finding]:
     """What is wrong with how a request is refused that nobody could grant."""
     if answer.status in (400, 401) and answer.is_json and "error" in (answer.members or {}):
         return
@@ -157,14 +159,14 @@ def _refusal(answer: Answer, endpoint: str, rule: str) -> Iterator[Finding]:
     )
 
 
-def challenges(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def challenges(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """A protected resource says where its metadata is, :rfc:`9728#section-5.1`."""
     server = examined.server
     for resource in addresses.find_resources(server, mount):
         path = resource.path if resource.path != "/" else _find_guarded_path(examined, inside="/")
         if path is None:
             continue
-        answer = visitor.get(f"{addresses.find_origin(server)}{mount}{path}")
+        answer = http.get(f"{addresses.find_origin(server)}{mount}{path}")
         challenge = answer.headers.get("www-authenticate", "")
         if answer.status != 401:
             yield error(
@@ -180,13 +182,13 @@ def challenges(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Fin
             )
 
 
-def authorization_header(examined: Examined, visitor: Visitor, mount: str) -> Iterator[Finding]:
+def authorization_header(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
     """Some servers keep the header to themselves, :rfc:`6750#section-2.1`."""
     paths = (resource.path for resource in examined.server.described if resource.path != "/")
     path = next(paths, None) or _find_guarded_path(examined)
     if path is None:
         return
-    answer = visitor.get(
+    answer = http.get(
         f"{addresses.find_origin(examined.server)}{mount}{path}", Authorization="Bearer flask-oauth2-doctor"
     )
     challenge = answer.headers.get("www-authenticate", "")
@@ -198,7 +200,7 @@ def authorization_header(examined: Examined, visitor: Visitor, mount: str) -> It
         )
 
 
-Probe = Callable[[Examined, Visitor, str], Iterator[Finding]]
+Probe = Callable[[Examined, HTTPClient, str], Iterator[Finding]]
 
 PROBES: tuple[tuple[str, Probe], ...] = tuple(
     (run.__name__, run)
@@ -216,7 +218,7 @@ PROBES: tuple[tuple[str, Probe], ...] = tuple(
 
 
 def _document(
-    answer: Answer,
+    answer: Response,
     described: dict[str, Any],
     name: str,
     expected: str,
@@ -256,7 +258,7 @@ def _document(
         )
 
 
-def _describe(answer: Answer) -> str:
+def _describe(answer: Response) -> str:
     """A status in words."""
     if 300 <= answer.status < 400:
         target = urljoin(answer.url, answer.headers.get("location", ""))
@@ -269,7 +271,7 @@ def _describe(answer: Answer) -> str:
     return f"{answer.status}" + (f" and {kind[:100]}" if kind else "")
 
 
-def _cure(answer: Answer) -> str:
+def _cure(answer: Response) -> str:
     if answer.status >= 500:
         return "its log says why; or no application runs behind the proxy"
     if 300 <= answer.status < 400 and urljoin(answer.url, answer.headers.get("location", "")) == answer.url:

@@ -116,7 +116,7 @@ class Tokens:
         longest = now + server.longest_lifetime
         ends_at = longest if found.access_ends_at is None else min(found.access_ends_at, longest)
         authorization = Authorization(
-            id=values.new_family(max(server.clock(), server.last_revocation.first_moment)),
+            id=values.new_authorization_id(max(server.clock(), server.last_revocation.first_moment)),
             client_id=found.client_id,
             user_id=None if found.user_id is None else identify(found.user_id),
             scope=scopes.parse_option(found.scope),
@@ -211,7 +211,7 @@ def _read_key(text: str) -> bytes | None:
 def _is_key(text: str | None, now: int) -> bool:
     """Whether it is the key, as text, of a token that came from a library or was made here until now."""
     key = None if text is None else _read_key(text)
-    return key is not None and key[: len(values.NO_STAMP)] <= values.stamp(now + 1)
+    return key is not None and key[: len(values.NO_TIMESTAMP)] <= values.timestamp(now + 1)
 
 
 def _our_keys(row: Row, known: Container[bytes]) -> dict[str, str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from .base import Simulation, Step, Stop
 from .cli import CommandLine
 from .mcp import MCPClient
+from .sandbox import open_sandbox
 from .server import WebServer
 from .spa import SinglePageApplication
-from .stage import set_stage
 
 PROFILES: dict[str, type[Simulation]] = {
     "mcp": MCPClient,
@@ -20,4 +20,4 @@ PROFILES: dict[str, type[Simulation]] = {
 }
 """The clients by the name that the command takes."""
 
-__all__ = ["PROFILES", "Simulation", "Step", "Stop", "set_stage"]
+__all__ = ["PROFILES", "Simulation", "Step", "Stop", "open_sandbox"]

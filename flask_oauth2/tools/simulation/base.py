@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .exchange import Caller, Exchange
-from .stage import Stage
+from .sandbox import Sandbox
 
 
 class Stop(Exception):
@@ -52,21 +52,21 @@ class Simulation:
     steps: ClassVar[Sequence[tuple[str, Callable[[Any], str]]]]
     """What it does and the method that does it, which says what was learnt."""
 
-    def __init__(self, stage: Stage, path: str | None = None, scope: str | None = None) -> None:
-        self.stage = stage
-        self.server = stage.server
+    def __init__(self, sandbox: Sandbox, path: str | None = None, scope: str | None = None) -> None:
+        self.sandbox = sandbox
+        self.server = sandbox.server
         self.wanted_path = path
         self.wanted_scope = scope
         self._exchanges: list[Exchange] = []
         self._notes: list[str] = []
-        self.program = Caller(stage, self._exchanges)
-        self.stranger = Caller(stage, self._exchanges, is_person=True)
-        self.person = Caller(stage, self._exchanges, is_person=True, is_signed_in=True)
+        self.program = Caller(sandbox, self._exchanges)
+        self.stranger = Caller(sandbox, self._exchanges, is_person=True)
+        self.person = Caller(sandbox, self._exchanges, is_person=True, is_signed_in=True)
 
     @property
     def subject(self) -> str:
         """What it is played with."""
-        return self.stage.server.issuer
+        return self.sandbox.server.issuer
 
     def play(self) -> Iterator[Step]:
         """Take the steps, one by one."""
@@ -88,7 +88,7 @@ class Simulation:
 
     def url(self, path: str) -> str:
         """The URL of a path of the application; a URL stays what it is."""
-        return path if "://" in path else f"{self.stage.origin}{self.stage.mount}{path}"
+        return path if "://" in path else f"{self.sandbox.origin}{self.sandbox.mount}{path}"
 
 
 ALL_PATHS = (

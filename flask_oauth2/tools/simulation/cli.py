@@ -34,7 +34,7 @@ class CommandLine(RegisteredClient):
     def sign_in(self) -> str:
         """The browser of somebody who is not signed in; where there are devices alone, at the page for the code."""
         return self.look_signed_out(
-            "" if self.sends_people else addresses.url_of(self.server, "device", self.stage.mount)
+            "" if self.sends_people else addresses.url_of(self.server, "device", self.sandbox.mount)
         )
 
     def allow(self) -> str:
@@ -79,7 +79,7 @@ class CommandLine(RegisteredClient):
                 early, f"nobody has decided, and the device is answered {early.status}", "rfc8628 3.5", ALL_PATHS
             )
         self._type_code(got.get("verification_uri_complete") or got["verification_uri"])
-        self.stage.clock.forward(int(got.get("interval", 5)) + 1)
+        self.sandbox.clock.forward(int(got.get("interval", 5)) + 1)
         self.held = type(self.held)()
         return f"after {got['user_code']} was typed and allowed: {self.keep(self._poll(got['device_code']))}"
 

@@ -12,7 +12,7 @@ import flask
 from werkzeug.datastructures import Headers
 
 from ...web import login
-from .stage import SIGNED_IN, Refusal, Stage
+from .sandbox import SIGNED_IN, Refusal, Sandbox
 
 _MOST_BYTES = 1_000_000
 """More of an answer is not read."""
@@ -78,12 +78,12 @@ class Caller:
     """
 
     def __init__(
-        self, stage: Stage, exchanges: list[Exchange], *, is_person: bool = False, is_signed_in: bool = False
+        self, sandbox: Sandbox, exchanges: list[Exchange], *, is_person: bool = False, is_signed_in: bool = False
     ) -> None:
-        self._stage = stage
+        self._stage = sandbox
         self._exchanges = exchanges
-        self._client = stage.app.test_client(use_cookies=is_person)
-        self._environ = {SIGNED_IN: stage.mark} if is_signed_in else {}
+        self._client = sandbox.app.test_client(use_cookies=is_person)
+        self._environ = {SIGNED_IN: sandbox.marker} if is_signed_in else {}
         if is_signed_in:
             self._sign_in()
 
@@ -97,17 +97,17 @@ class Caller:
         headers: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Send a request. What the application raises is answered as a real server does, by 500."""
-        stage, parts = self._stage, urlsplit(url)
+        sandbox, parts = self._stage, urlsplit(url)
         path = parts.path
-        if stage.mount and path.startswith(f"{stage.mount}/"):
-            path = path.removeprefix(stage.mount)
-        stage.events.refused.clear()
-        stage.raised.clear()
+        if sandbox.mount and path.startswith(f"{sandbox.mount}/"):
+            path = path.removeprefix(sandbox.mount)
+        sandbox.events.refused.clear()
+        sandbox.raised.clear()
         status, answered, body = 500, Headers(), b""
         try:
             response = self._client.open(
                 path + (f"?{parts.query}" if parts.query else ""),
-                base_url=f"{parts.scheme}://{parts.netloc}{stage.mount}/",
+                base_url=f"{parts.scheme}://{parts.netloc}{sandbox.mount}/",
                 method=method,
                 headers=dict(headers or {}),
                 data=None if form is None else urlencode(form),
@@ -119,15 +119,15 @@ class Caller:
             body = _read(response.iter_encoded(), response.mimetype == "text/event-stream")
             response.close()
         except Exception as error:
-            stage.raised.append(error)
-        raised = stage.raised[-1] if stage.raised else None
+            sandbox.raised.append(error)
+        raised = sandbox.raised[-1] if sandbox.raised else None
         exchange = Exchange(
             method=method,
             url=url,
             status=status,
             headers=answered,
             body=body,
-            refusal=stage.events.refused[-1] if stage.events.refused else None,
+            refusal=sandbox.events.refused[-1] if sandbox.events.refused else None,
             raised="" if raised is None else f"{type(raised).__name__}: {raised}",
         )
         self._exchanges.append(exchange)
@@ -135,20 +135,20 @@ class Caller:
 
     def _sign_in(self) -> None:
         """Flask-Login too knows the person, where she is one of the application's users."""
-        stage = self._stage
-        origin = f"{stage.origin}{stage.mount}/"
-        with stage.app.test_request_context(base_url=origin, environ_base=self._client.environ_base):
-            if not login.is_set_up() or not _is_user(stage):
+        sandbox = self._stage
+        origin = f"{sandbox.origin}{sandbox.mount}/"
+        with sandbox.app.test_request_context(base_url=origin, environ_base=self._client.environ_base):
+            if not login.is_set_up() or not _is_user(sandbox):
                 return
             manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
-            kept = {"_user_id": stage.person.id, "_fresh": True, "_id": manager._session_identifier_generator()}
+            kept = {"_user_id": sandbox.person.id, "_fresh": True, "_id": manager._session_identifier_generator()}
         with self._client.session_transaction(base_url=origin) as session:
             session.update(kept)
 
 
-def _is_user(stage: Stage) -> bool:
+def _is_user(sandbox: Sandbox) -> bool:
     try:
-        return login.userloader()(stage.person.id) is not None
+        return login.userloader()(sandbox.person.id) is not None
     except Exception:  # whatever the application says of an id that is none of its own
         return False
 

@@ -166,8 +166,8 @@ class Flow(Simulation):
 
     def look_signed_out(self, url: str = "") -> str:
         """Nobody is signed in: the authorization endpoint leads to the login page, and that to a way back."""
-        stage = self.stage
-        if not stage.has_users:
+        sandbox = self.sandbox
+        if not sandbox.has_users:
             raise Stop(
                 "nobody can sign in: the provider is not told who is signed in",
                 "rfc6749 3.1",
@@ -175,8 +175,8 @@ class Flow(Simulation):
             )
         url = url or self._authorization_url(_new_challenge()[1], secrets.token_urlsafe(8))
         answer = self.stranger("GET", url)
-        with stage.app.app_context():
-            has_login_view = stage.provider.has_login_view
+        with sandbox.app.app_context():
+            has_login_view = sandbox.provider.has_login_view
         if not has_login_view:
             raise Stop(
                 "who is not signed in cannot be sent to a login page: none is known",
@@ -200,7 +200,7 @@ class Flow(Simulation):
                 "rfc6749 3.1",
                 LOGIN_REQUIRED,
             )
-        if login[:2] != urlsplit(stage.origin)[:2]:
+        if login[:2] != urlsplit(sandbox.origin)[:2]:
             return f"the login page is {answer.location.partition('?')[0]}, which is not played"
         return self._open_login(answer.location)
 
@@ -285,15 +285,15 @@ class Flow(Simulation):
 
     def _decide(self, query: str) -> dict[str, str]:
         """What the endpoint answers to who allowed, without a page."""
-        stage = self.stage
-        path = urlsplit(self.metadata["authorization_endpoint"]).path.removeprefix(stage.mount)
+        sandbox = self.sandbox
+        path = urlsplit(self.metadata["authorization_endpoint"]).path.removeprefix(sandbox.mount)
         submission = Submission(
-            Request("GET", path, Headers(), query.encode(), None, stage.mount),
+            Request("GET", path, Headers(), query.encode(), None, sandbox.mount),
             Params(query.encode()),
-            lambda: stage.person,
+            lambda: sandbox.person,
             is_allowed=True,
         )
-        with stage.app.test_request_context(path, base_url=f"{stage.origin}{stage.mount}/"):
+        with sandbox.app.test_request_context(path, base_url=f"{sandbox.origin}{sandbox.mount}/"):
             outcome = authorization.authorize(self.server, submission)
         return dict(outcome.parameters) if isinstance(outcome, Answer) else {}
 
@@ -428,7 +428,7 @@ class Flow(Simulation):
 
         That is noted, and no reason to stop.
         """
-        is_excused = answer.status >= 500 and self.stage.has_own_tokens
+        is_excused = answer.status >= 500 and self.sandbox.has_own_tokens
         if is_excused:
             self.note(
                 f"{answer.path} answers {answer.status} here, where your tokengetter is not called"
@@ -439,19 +439,19 @@ class Flow(Simulation):
 
     def mint(self, scope: Scope, resource: tuple[str, ...]) -> str:
         """A token that the client has no way to get, to see that it is refused."""
-        server, stage, now = self.server, self.stage, self.server.clock()
-        with stage.app.app_context():
+        server, sandbox, now = self.server, self.sandbox, self.server.clock()
+        with sandbox.app.app_context():
             client = lookup.find_client(server, self.identity.client_id) or Client(client_id=self.identity.client_id)
             decided = TokenGrant(
                 Authorization(
-                    id=values.new_family(now),
+                    id=values.new_authorization_id(now),
                     client_id=client.client_id,
-                    user_id=stage.person.id,
+                    user_id=sandbox.person.id,
                     scope=scope,
                     context=Context(resource=resource),
                 )
             )
-            request = Request("POST", "/", Headers(), b"", b"", stage.mount)
+            request = Request("POST", "/", Headers(), b"", b"", sandbox.mount)
             answer = issue(TokenRequest(request, Params(b""), client, server, now), decided, "authorization_code")
         return str(answer["access_token"])
 

@@ -32,7 +32,7 @@ class MCPClient(Flow):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        described = addresses.find_resources(self.server, self.stage.mount)
+        described = addresses.find_resources(self.server, self.sandbox.mount)
         named = [resource for resource in described if resource.is_mcp] or list(described)
         path = self.wanted_path or (named[0].path if named else "/mcp")
         self.target = self.url(path)
@@ -40,7 +40,7 @@ class MCPClient(Flow):
         self.issuer = ""
         self.challenge: dict[str, str] = {}
         self._is_moved = False
-        self._cure = _DESCRIBE.format(path=urlsplit(self.target).path.removeprefix(self.stage.mount))
+        self._cure = _DESCRIBE.format(path=urlsplit(self.target).path.removeprefix(self.sandbox.mount))
 
     @property
     def subject(self) -> str:
@@ -224,7 +224,7 @@ class MCPClient(Flow):
 
     def _take_document(self) -> None:
         self.identity = Identity(_DOCUMENT, self.identity.redirect_uri)
-        self.stage.add_client(
+        self.sandbox.add_client(
             Client(
                 client_id=_DOCUMENT,
                 name="Simulated MCP client",
@@ -332,7 +332,7 @@ class MCPClient(Flow):
         needed = tuple(self.challenge.get("scope", "").split())
         if needed:
             self._see_insufficient_scope(needed)
-        described = addresses.find_resources(self.server, self.stage.mount).named(self.resource)
+        described = addresses.find_resources(self.server, self.sandbox.mount).named(self.resource)
         more = [word for word in (described.words if described else ()) if word not in self.held.scope]
         if not more:
             return "nothing here needs more scope than the client has"

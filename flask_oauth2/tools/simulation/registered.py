@@ -43,7 +43,7 @@ class RegisteredClient(Flow):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.view = self._find_view()
-        settings, described = self.server.settings, addresses.find_resources(self.server, self.stage.mount)
+        settings, described = self.server.settings, addresses.find_resources(self.server, self.sandbox.mount)
         resource = described.at(self.view.path) if self.view else next(iter(described), None)
         self.resource = resource.identifier if resource else None
         if self.wanted_scope is not None:
@@ -74,7 +74,7 @@ class RegisteredClient(Flow):
             scope=tuple(dict.fromkeys((*settings.scopes, *scope))),
             created_at=int(self.server.clock()),
         )
-        self.stage.add_client(self.client)
+        self.sandbox.add_client(self.client)
 
     def read_metadata(self) -> str:
         """Where the endpoints are."""
@@ -163,7 +163,7 @@ class RegisteredClient(Flow):
         return "the token has ended"
 
     def _find_view(self) -> View | None:
-        app, wanted = self.stage.app, self.wanted_path
+        app, wanted = self.sandbox.app, self.wanted_path
         if wanted is None:
             return next(self._views(), None)
         path = wanted.partition("?")[0]
@@ -176,9 +176,9 @@ class RegisteredClient(Flow):
 
     def _views(self) -> Iterator[View]:
         """Those that a GET without arguments reaches and that need a token."""
-        described = addresses.find_resources(self.server, self.stage.mount)
+        described = addresses.find_resources(self.server, self.sandbox.mount)
         for rule, (path, endpoint, guards) in zip(
-            self.stage.app.url_map.iter_rules(), find_guards(self.stage.app), strict=True
+            self.sandbox.app.url_map.iter_rules(), find_guards(self.sandbox.app), strict=True
         ):
             resource = described.at(path)
             is_guarded = bool(guards) or (resource is not None and resource.path != "/")
@@ -190,7 +190,7 @@ class RegisteredClient(Flow):
 
     def _demanded(self, path: str, guards: list[Guard]) -> Scope:
         """All the words that a request of the view needs."""
-        resource = addresses.find_resources(self.server, self.stage.mount).at(path)
+        resource = addresses.find_resources(self.server, self.sandbox.mount).at(path)
         words = list(resource.scopes) if resource else []
         words += [word for guard in guards for way in guard.required[:1] for word in way]
         return tuple(dict.fromkeys(words))

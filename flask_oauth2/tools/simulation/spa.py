@@ -68,7 +68,7 @@ class SinglePageApplication(RegisteredClient):
         """Somebody has a copy of the old refresh token: all that came of it ends, :rfc:`9700#section-4.14.2`."""
         if not self.held.spent:
             return "no refresh token was spent"
-        self.stage.clock.forward(self.server.refresh_leeway_public)
+        self.sandbox.clock.forward(self.server.refresh_leeway_public)
         answer = self.request_token(grant_type="refresh_token", refresh_token=self.held.spent[-1])
         if answer.status == 200:
             raise Stop(

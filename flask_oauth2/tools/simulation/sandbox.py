@@ -8,7 +8,7 @@ on a server.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ import flask
 from blinker import NamedSignal
 from flask.sessions import SecureCookieSessionInterface
 
-from ... import addresses, values, web
+from ... import addresses, signals, values, web
 from ...assembly import Servers
 from ...assembly.extensions import Extensions
 from ...errors import ConfigurationError, OAuth2Error
@@ -47,7 +47,7 @@ class Refusal(NamedTuple):
     cure: str
 
 
-class StageClock:
+class SandboxClock:
     """The real time, and what a simulation need not wait for."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class StageClock:
         self._ahead += seconds
 
 
-class StagedEvents(Events):
+class SandboxEvents(Events):
     """Sends no signal and writes no log, and keeps what the server rejected."""
 
     def __init__(self) -> None:
@@ -79,16 +79,16 @@ class StagedEvents(Events):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Sandbox:
     """The application, its provider, and the server that stands in for the real one."""
 
     app: flask.Flask
     provider: OAuth2Provider
     server: AuthorizationServer
-    events: StagedEvents
-    clock: StageClock
+    events: SandboxEvents
+    clock: SandboxClock
     person: User
-    mark: object
+    marker: object
     filed: dict[str, Client]
     has_users: bool
     has_own_tokens: bool
@@ -112,7 +112,7 @@ class Stage:
 
 
 @contextmanager
-def set_stage(app: flask.Flask, user_id: str) -> Iterator[Stage]:
+def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
     """Put another server in the place of the real one, and take it out again whatever happens.
 
     The application's other requests would meet it too: this is for a process of its own.
@@ -120,43 +120,46 @@ def set_stage(app: flask.Flask, user_id: str) -> Iterator[Stage]:
     installed: Installed | None = app.extensions.get(EXTENSION)
     if installed is None:
         raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
-    provider, clock = installed.provider, StageClock()
+    provider, clock = installed.provider, SandboxClock()
     filed: dict[str, Client] = {}
     parts = _without_setters(installed.registered.parts, filed)
     settings = replace(Settings.load(app.config, warns=False), metrics=None, replica=None)
     server = provider._assemble(app, settings, MemoryStore, parts, clock=clock)
-    server.events = events = StagedEvents()
+    server.events = events = SandboxEvents()
     server.policies.user_is_active = lambda _: True  # the person of the simulation is no user of the application
     server.issuer = server.issuer or _NO_ISSUER
     with app.app_context():
         has_users = provider.has_users
     person = User(id=user_id, name=user_id, auth_time=int(clock()))
     has_own_tokens = installed.registered.parts.callbacks.tokengetter is not None
-    stage = Stage(app, provider, server, events, clock, person, object(), filed, has_users, has_own_tokens, [])
+    sandbox = Sandbox(app, provider, server, events, clock, person, object(), filed, has_users, has_own_tokens, [])
     before = installed.servers, installed.registered.current_user, app.session_interface
 
     def note(_: flask.Flask, exception: BaseException, **__: Any) -> None:
-        stage.raised.append(exception)
+        sandbox.raised.append(exception)
 
     flask.got_request_exception.connect(note, app)
     installed.servers, installed.registered.current_user = (
         Servers(server),
-        _person_or(stage, installed.registered.current_user),
+        _person_or(sandbox, installed.registered.current_user),
     )
     app.session_interface = SecureCookieSessionInterface()
     try:
-        yield stage
+        with ExitStack() as muted:
+            for signal in signals.ALL:  # the guard sends signals without the server
+                muted.enter_context(signal.muted())
+            yield sandbox
     finally:
         installed.servers, installed.registered.current_user, app.session_interface = before
         flask.got_request_exception.disconnect(note, app)
 
 
-def _person_or(stage: Stage, current_user: Callable[[], Any] | None) -> Callable[[], Any]:
+def _person_or(sandbox: Sandbox, current_user: Callable[[], Any] | None) -> Callable[[], Any]:
     """Who is signed in: the person of the simulation in her requests, and in others whom the application says."""
 
     def find() -> Any:
-        if flask.request.environ.get(SIGNED_IN) is stage.mark:
-            return stage.person
+        if flask.request.environ.get(SIGNED_IN) is sandbox.marker:
+            return sandbox.person
         return (current_user or login.current_user)()
 
     return find

@@ -13,8 +13,8 @@ from flask.sessions import SecureCookieSessionInterface
 
 from flask_oauth2 import Client, ConfigurationError, OAuth2Provider, current_token, signals
 from flask_oauth2.clients import lookup
-from flask_oauth2.tools.simulation import PROFILES, set_stage
-from flask_oauth2.tools.simulation.stage import StagedEvents
+from flask_oauth2.tools.simulation import PROFILES, open_sandbox
+from flask_oauth2.tools.simulation.sandbox import SandboxEvents
 from oauth_site import Site
 from simulated import initialize, notes_of, play, stop_of
 
@@ -40,7 +40,7 @@ def test_nothing_comes_into_the_store(mcp_site: NewSite, profile: str) -> None:
     notes_of(play(site.app, profile))
     assert rows(path) == before
     assert site.server is server
-    assert not isinstance(site.server.events, StagedEvents)
+    assert not isinstance(site.server.events, SandboxEvents)
     site.store.engine.dispose()
 
 
@@ -58,6 +58,7 @@ def test_nobody_is_told(mcp_site: NewSite, caplog: pytest.LogCaptureFixture) -> 
         getattr(signals, name) for name in dir(signals) if isinstance(getattr(signals, name), signals.NamedSignal)
     ]
     assert len(audited) > 10
+    assert set(audited) == set(signals.ALL)
 
     def hear(sender: object, **what: Any) -> None:
         told.append(what)
@@ -87,8 +88,8 @@ def test_all_is_as_before_after_an_error(mcp_site: NewSite) -> None:
     notes_of(play(site.app, "cli"))
 
     def fail() -> None:
-        with set_stage(site.app, "eve"):
-            assert isinstance(site.server.events, StagedEvents)
+        with open_sandbox(site.app, "eve"):
+            assert isinstance(site.server.events, SandboxEvents)
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -101,12 +102,12 @@ def test_all_is_as_before_after_an_error(mcp_site: NewSite) -> None:
 
 
 def test_an_application_without_a_provider() -> None:
-    with pytest.raises(ConfigurationError, match="has no OAuth2Provider"), set_stage(flask.Flask("bare"), "eve"):
+    with pytest.raises(ConfigurationError, match="has no OAuth2Provider"), open_sandbox(flask.Flask("bare"), "eve"):
         pass
 
 
 def test_a_provider_that_cannot_start(new_app: NewSite) -> None:
-    with pytest.raises(ConfigurationError, match="SECRET_KEY"), set_stage(new_app(SECRET_KEY=None).app, "eve"):
+    with pytest.raises(ConfigurationError, match="SECRET_KEY"), open_sandbox(new_app(SECRET_KEY=None).app, "eve"):
         pass
 
 
@@ -128,8 +129,8 @@ def own_clients(new_app: NewSite, **options: Any) -> Site:
 def test_no_callback_of_codes_and_tokens_is_called(new_app: NewSite, profile: str) -> None:
     site = own_clients(new_app)
     assert notes_of(play(site.app, profile)) == ""
-    with set_stage(site.app, "eve") as stage:
-        assert lookup.find_client(stage.server, "own") == Client(client_id="own")
+    with open_sandbox(site.app, "eve") as sandbox:
+        assert lookup.find_client(sandbox.server, "own") == Client(client_id="own")
 
 
 def test_pages_of_clients_that_cannot_be_listed(new_app: NewSite) -> None:

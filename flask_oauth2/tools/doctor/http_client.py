@@ -37,7 +37,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came: ``headers`` by names in lower case."""
 
     url: str
@@ -60,7 +60,7 @@ class Answer:
         return found if isinstance(found, dict) else None
 
 
-class Visitor:
+class HTTPClient:
     """Whoever asks.
 
     :param origin: scheme and host of the issuer, under which everything is asked for.
@@ -101,15 +101,15 @@ class Visitor:
         """Leave."""
         self._client.close()
 
-    def get(self, url: str, **headers: str) -> Answer:
+    def get(self, url: str, **headers: str) -> Response:
         """Raises :exc:`Unreachable`."""
         return self._ask("GET", url, None, headers)
 
-    def post(self, url: str, body: str, kind: str) -> Answer:
+    def post(self, url: str, body: str, kind: str) -> Response:
         """Raises :exc:`Unreachable`."""
         return self._ask("POST", url, body, {"Content-Type": kind})
 
-    def _ask(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Answer:
+    def _ask(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Response:
         # a server that sends a byte now and then outlasts each timeout of a socket, but not this
         begun = self._clock()
         if self._until is None:
@@ -117,7 +117,7 @@ class Visitor:
         until = min(begun + self._patience / _SHARE, self._until)
         if until <= begun:
             raise Unreachable("the time for all of it is over", "see why the application answers so late")
-        heard: list[Answer | Unreachable] = []
+        heard: list[Response | Unreachable] = []
 
         def ask() -> None:
             heard.append(self._answer_or_why(method, url, body, headers))
@@ -135,13 +135,13 @@ class Visitor:
 
     def _answer_or_why(
         self, method: str, url: str, body: str | None, headers: Mapping[str, str]
-    ) -> Answer | Unreachable:
+    ) -> Response | Unreachable:
         asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
         try:
             with self._client.stream(
                 method, asked, content=body, headers=dict(headers), timeout=self._patience, extensions=self._extensions
             ) as response:
-                return Answer(url, response.status_code, _lower(response.headers), _read(response))
+                return Response(url, response.status_code, _lower(response.headers), _read(response))
         except Exception as error:  # whatever it is, in a thread that may be given up meanwhile
             return _explain(error, asked)
 
