@@ -2,8 +2,8 @@
 
 It does what a provider must do by default: digests at rest, PKCE, rotation, single use in a transaction, revocation of
 a family if a code or refresh token is used twice, and a look at revocations in each statement that finds a token. It
-does nothing at request time that it can do at start, and leaves out what the operations do not need: parsers that
-report errors, records, layers.
+does nothing at request time that it can do at start, and leaves out what the operations do not need, such as records
+and layers. Flask parses the forms and queries.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hmac import compare_digest
 from secrets import token_urlsafe
 from time import time
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import flask
 from flask import Response, request
@@ -89,7 +89,7 @@ def is_within(scope: str, allowed: str) -> bool:
 def add_authorization(app: flask.Flask, database: Callable[[], Any], issuer: str) -> None:
     """Add the authorization endpoint, for users who have consented before: it has no consent page."""
 
-    def find_error(params: dict[str, str], client: Any) -> str | None:
+    def find_error(params: Any, client: Any) -> str | None:
         if params.get("response_type") != "code" or "authorization_code" not in client[2]:
             return "unsupported_response_type"
         if params.get("code_challenge_method") != "S256" or len(params.get("code_challenge", "")) != 43:
@@ -100,7 +100,7 @@ def add_authorization(app: flask.Flask, database: Callable[[], Any], issuer: str
 
     @app.get("/oauth/authorize")
     def authorize() -> Response:
-        params, connection = dict(parse_qsl(request.environ["QUERY_STRING"])), database()
+        params, connection = request.args, database()
         client_id, user_id = params.get("client_id", ""), flask.session.get("user")
         client = connection.execute(sql.GET_CLIENT, (client_id,)).fetchone()
         if client is None or params.get("redirect_uri") != client[1]:
@@ -128,7 +128,7 @@ def add_token(app: flask.Flask, database: Callable[[], Any], spend_and_add: Spen
 
     @app.post("/oauth/token")
     def token() -> Response:
-        form, connection = dict(parse_qsl(request.get_data().decode())), database()
+        form, connection = request.form, database()
         client_id, grant_types, allowed_scope = authenticate(connection)
         grant_type, now = form.get("grant_type", ""), int(time())
         if grant_type not in grant_types.split():
@@ -152,7 +152,7 @@ def add_token(app: flask.Flask, database: Callable[[], Any], spend_and_add: Spen
         return Response(json.dumps(answer), 200, NO_STORE)
 
 
-def check_code(connection: Any, form: dict[str, str], client_id: str, now: int) -> tuple[str, bytes, tuple[Any, ...]]:
+def check_code(connection: Any, form: Any, client_id: str, now: int) -> tuple[str, bytes, tuple[Any, ...]]:
     """Return the statement that uses up a code, its key, and its family, consent, client, user and scope."""
     key = digest(form.get("code", ""))
     row = connection.execute(sql.GET_CODE, (key,)).fetchone()
@@ -169,9 +169,7 @@ def check_code(connection: Any, form: dict[str, str], client_id: str, now: int) 
     return sql.SPEND_CODE, key, row[:5]
 
 
-def check_refresh(
-    connection: Any, form: dict[str, str], client_id: str, now: int
-) -> tuple[str, bytes, tuple[Any, ...]]:
+def check_refresh(connection: Any, form: Any, client_id: str, now: int) -> tuple[str, bytes, tuple[Any, ...]]:
     """Return the statement that uses up a refresh token, its key, and its family, consent, client, user and scope."""
     row = connection.execute(sql.GET_REFRESH, (digest(form.get("refresh_token", "")),)).fetchone()
     if row is None or row[3] != client_id or row[6] is None or row[6] <= now:
@@ -186,7 +184,7 @@ def add_introspection(app: flask.Flask, database: Callable[[], Any], issuer: str
 
     @app.post("/oauth/introspect")
     def introspect() -> Response:
-        form, connection = dict(parse_qsl(request.get_data().decode())), database()
+        form, connection = request.form, database()
         client_id, _, _ = authenticate(connection)
         key = digest(form.get("token", ""))
         row = connection.execute(sql.GET_ACCESS, (key, key.hex())).fetchone()
@@ -204,7 +202,7 @@ def add_revocation(app: flask.Flask, database: Callable[[], Any]) -> None:
 
     @app.post("/oauth/revoke")
     def revoke() -> Response:
-        form, connection = dict(parse_qsl(request.get_data().decode())), database()
+        form, connection = request.form, database()
         client_id, _, _ = authenticate(connection)
         key = digest(form.get("token", ""))
         mark = key.hex()

@@ -1,4 +1,4 @@
-"""From a URI to an engine of our own, tuned for it; and which engines will do."""
+"""Engines: create one from a URI, tune it, and verify that the store works with it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ...errors import ConfigurationError, TemporarilyUnavailable
 from . import schema
 
 DIALECTS = ("sqlite", "postgresql", "mariadb", "mysql")
-"""Those that the statements are written for. Each except SQLite is also the name of the extra with its driver."""
+"""The dialects of the statements. Each except SQLite is also the name of the extra with its driver."""
 
 _ONE_CONNECTION: dict[str, Any] = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}}
-"""For SQLite in memory, where each connection has a database of its own."""
+"""Options for SQLite in memory, where each connection would have its own database."""
 
 _ONE_MESSAGE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-"""For MariaDB and MySQL, where each read would cost a ROLLBACK: no code of the extension leaves a transaction open."""
+"""Options for MariaDB and MySQL. Without them, each read costs a ROLLBACK. The extension leaves no transaction open."""
 
 _OLDEST_MYSQL = (8, 0, 17)
-"""The first version with the collation of the tables."""
+"""The oldest version with the collation of the tables."""
 
 _DRIVERS = {
     "postgresql": ("psycopg", "psycopg2", "psycopg2cffi"),
@@ -34,7 +34,7 @@ _DRIVERS = {
     "mysql": ("pymysql",),
     "sqlite": ("pysqlite", "pysqlcipher"),
 }
-"""Those that work, by dialect, the best one first."""
+"""The drivers that work, by dialect, the best one first."""
 
 
 _NAMES = {"mariadb": "MariaDB", "mysql": "MySQL"}
@@ -106,7 +106,7 @@ def _lacks(option: str, url: sa.URL, error: ModuleNotFoundError) -> Configuratio
 def create_engine(
     uri: str, option: str = "OAUTH2_DATABASE_URI", options: Mapping[str, Any] = MappingProxyType({})
 ) -> Engine:
-    """The engine of a URI, which came from ``option``, with further arguments of :func:`sqlalchemy.create_engine`."""
+    """Create the engine of a URI, which ``option`` contains, with arguments of :func:`sqlalchemy.create_engine`."""
     url = read_uri(uri, option)
     arguments = {**_options(url), **options}
     try:
@@ -124,12 +124,12 @@ def _options(url: sa.URL) -> dict[str, Any]:
 
 
 def is_in_memory(url: sa.URL) -> bool:
-    """Whether it is SQLite in memory."""
+    """Return whether a URL names SQLite in memory."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
 def tune(engine: Engine) -> None:
-    """Make the file of an SQLite database for its owner only, and set what holds for a connection."""
+    """Create the file of an SQLite database with mode 0600, and have each connection set its options."""
     if engine.dialect.name == "sqlite":
         if not is_in_memory(engine.url) and "uri" not in engine.url.query:
             os.close(os.open(str(engine.url.database), os.O_CREAT, 0o600))
@@ -139,9 +139,9 @@ def tune(engine: Engine) -> None:
 
 
 def tune_application(engine: Engine) -> None:
-    """Let readers of the application's SQLite file go on while the store writes, and the other way round.
+    """Let the application read its SQLite file while the store writes, and the other way round.
 
-    WAL is a property of the file. Where it is not possible, such as on a network drive, SQLite keeps its journal.
+    WAL is a property of the file. If it is not possible, for example on a network drive, SQLite uses its journal.
     """
     if engine.dialect.name != "sqlite" or is_in_memory(engine.url):
         return
@@ -150,25 +150,25 @@ def tune_application(engine: Engine) -> None:
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # WAL is kept in the file; the others hold for a connection. Nothing acknowledged is lost when a process dies.
+    # WAL is a property of the file, the others of the connection. A process that dies loses no committed transaction.
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    # at most 16 MiB of pages once read; a file that is mapped would kill the process when somebody overwrites it
+    # cache at most 16 MiB; with a mapped file, overwriting the file would kill the process
     connection.execute("PRAGMA cache_size = -16384")
 
 
 def _tune_mysql(connection: Any, _: object) -> None:
-    # where the server is not strict, it cuts off what is too long for a column; 50 seconds are too long for a client
+    # without strict mode, the server truncates long values; clients do not wait for 50 seconds
     strict = "SET sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
     try:
         connection.query(f"{strict}, innodb_lock_wait_timeout = 10")
-    except connection.Error:  # a server that has no InnoDB and speaks the protocol of MySQL
+    except connection.Error:  # a server with the protocol of MySQL that has no InnoDB
         connection.query(strict)
 
 
 def verify_server(engine: Engine) -> None:
-    """Raise :exc:`ConfigurationError` if the server is not of the kind that the URI names, or too old a MySQL."""
+    """Raise :exc:`ConfigurationError` if the URI names another kind of server, or if MySQL is too old."""
     if engine.dialect.name != "mysql":  # SQLAlchemy refuses MySQL behind mariadb://; see raise_unavailable
         return
     with engine.connect():
@@ -184,7 +184,7 @@ def verify_server(engine: Engine) -> None:
 
 
 def verify_exactness(engine: Engine, tables: Sequence[str]) -> None:
-    """Raise :exc:`ConfigurationError` if MariaDB or MySQL treats two IDs as equal that differ."""
+    """Raise :exc:`ConfigurationError` if MariaDB or MySQL treats two different IDs as equal."""
     collation = schema.COLLATIONS[engine.dialect.name]
     columns = sa.text(
         "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = DATABASE()"
@@ -206,7 +206,7 @@ def verify_exactness(engine: Engine, tables: Sequence[str]) -> None:
 
 
 def create_tables(engine: Engine, metadata: sa.MetaData) -> None:
-    """Create the tables of ``metadata`` that are missing, however many processes do so at once."""
+    """Create the missing tables of ``metadata``. Several processes may do so at once."""
     if engine.dialect.name not in DIALECTS or is_in_memory(engine.url):
         metadata.create_all(engine)
         return
@@ -215,24 +215,26 @@ def create_tables(engine: Engine, metadata: sa.MetaData) -> None:
 
 
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(674974)"}
-"""By dialect: what lets one of several workers that start at once make the tables."""
+"""The statement that lets only one of several workers create the tables, by dialect."""
 
 _MYSQL_LOCK = "CONCAT('flask_oauth2 ', LEFT(SHA2(DATABASE(), 256), 32))"
-"""The name of the lock, which the whole server shares and which may have 64 characters. MySQL 9 has no MD5()."""
+"""The name of the lock, at most 64 characters. All databases of the server share it. MySQL 9 has no MD5()."""
 
 
 @contextmanager
 def alone(engine: Engine) -> Iterator[Connection]:
-    """A connection, in a transaction where the dialect has one for tables, that no other worker has beside it."""
+    """Yield a connection that only one worker has at a time, in a transaction if the dialect has one for tables."""
     with engine.begin() as connection:
         if engine.dialect.name not in schema.COLLATIONS:
             connection.execute(sa.text(_LOCKS[engine.dialect.name]))
             yield connection
             return
         if connection.scalar(sa.text(f"SELECT GET_LOCK({_MYSQL_LOCK}, 60)")) != 1:
-            raise TemporarilyUnavailable("another worker makes the tables", retry_after=1, came="a lock that is held")
+            raise TemporarilyUnavailable(
+                "another worker is creating the tables", retry_after=1, came="a lock that is held"
+            )
         try:
             yield connection
         finally:
-            with suppress(exc.SQLAlchemyError):  # a lost connection has lost it too
+            with suppress(exc.SQLAlchemyError):  # a lost connection has lost the lock too
                 connection.execute(sa.text(f"SELECT RELEASE_LOCK({_MYSQL_LOCK})"))

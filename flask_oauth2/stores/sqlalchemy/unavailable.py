@@ -1,4 +1,4 @@
-"""What is called an absence here: a database that cannot be reached, is locked, full or read-only for now."""
+"""Errors of a database that cannot be reached, is locked, full or read-only for now."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _RETRY_AFTER = 1
 
 @contextmanager
 def translate_errors(engine: Engine) -> Iterator[None]:
-    """What SQLAlchemy itself does in here fails like what we do."""
+    """Raise errors of SQLAlchemy like those of the store's own statements."""
     try:
         yield
-    except (exc.SQLAlchemyError, RuntimeError) as error:  # the latter is PyMySQL's if it lacks a package
+    except (exc.SQLAlchemyError, RuntimeError) as error:  # PyMySQL raises the latter if it lacks a package
         raise_unavailable(engine, getattr(error, "orig", None) or error)
         raise
 
@@ -41,13 +41,13 @@ _CLOSED = {1053, 1927, 3169, 4031}
 
 
 def is_closed(driver: Any) -> bool:
-    """Return whether the server has closed a connection on which nothing is awaited.
+    """Return whether the server has closed an idle connection.
 
-    The server sends nothing on an idle connection but word of its end, and the end of the stream.
+    On an idle connection, a server sends only a notice that it ends, and the end of the stream.
     """
     try:
         descriptor = driver.fileno()
-    except Exception:  # the driver knows already
+    except Exception:  # the driver has noticed it
         return True
     if poll is None:
         return bool(select.select([descriptor], [], [], 0)[0])
@@ -57,11 +57,11 @@ def is_closed(driver: Any) -> bool:
 
 
 poll = getattr(select, "poll", None)
-"""Not on Windows, where :func:`select.select` knows no limit."""
+"""None on Windows, where :func:`select.select` has no limit."""
 
 
 def retry_lost(engine: Engine, work: Callable[[], T]) -> T:
-    """Do work of SQLAlchemy's own that changes nothing, and once more if it met a connection that was lost while idle.
+    """Do work that changes nothing with SQLAlchemy. If the connection was lost while idle, do it once more.
 
     Raises :exc:`TemporarilyUnavailable` like :func:`translate_errors`.
     """
@@ -76,7 +76,7 @@ def retry_lost(engine: Engine, work: Callable[[], T]) -> T:
 
 
 def raise_unavailable(engine: Engine, error: BaseException) -> None:
-    """Raise :exc:`TemporarilyUnavailable` where that is what an error of the driver's means.
+    """Raise :exc:`TemporarilyUnavailable` if this is the meaning of an error of the driver.
 
     Raises :exc:`ConfigurationError` if the server is MySQL and the URI names MariaDB, or if PyMySQL lacks a package.
     """
@@ -103,7 +103,7 @@ def raise_unavailable(engine: Engine, error: BaseException) -> None:
 
 
 def _find_fix(engine: Engine, code: str) -> str:
-    """Return what an operator can do, by the name that SQLite gives the error and by the kind of database."""
+    """Return the fix, by the kind of database and by the name that SQLite gives the error."""
     if engine.dialect.name != "sqlite":
         return f"see that the {engine.dialect.name} server runs, lets the application in, and what its log says"
     file = engine.url.database
@@ -122,9 +122,9 @@ _SQLITE_FIXES = {
 
 
 def _is_mistake(error: BaseException) -> bool:
-    """Whether it means a wrong statement or a missing table, where a driver has one class for both.
+    """Return whether an error means a wrong statement or a missing table.
 
-    SQLite's does, and so does PyMySQL for errors of the server that it has no other class for.
+    The drivers of SQLite and of MySQL have one class for these and for passing errors.
     """
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
         return True
@@ -133,11 +133,11 @@ def _is_mistake(error: BaseException) -> bool:
 
 
 _PASSING = {
-    *(1020, 1205, 1213),  # others have the rows
-    *(1021, 1114),  # it is full
-    *(1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1698),  # it lets nobody in
-    *(1047, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1317, 1927, 1969),  # it goes down, or broke off
-    *(1290, 1792, 1836),  # it is read-only, while a replica takes over
+    *(1020, 1205, 1213),  # other transactions have locked the rows
+    *(1021, 1114),  # the disk or table is full
+    *(1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226, 1698),  # it accepts no connection
+    *(1047, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1317, 1927, 1969),  # it shuts down or has aborted the statement
+    *(1290, 1792, 1836),  # it is read-only while a replica takes over
 }
 """Numbers of MariaDB and MySQL for errors that pass."""
 

@@ -1,4 +1,4 @@
-"""An INSERT of a row whose key may be there already, as each dialect says it."""
+"""An INSERT of a row whose key may exist already, in the syntax of each dialect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .schema import COLLATIONS
 
 
 class Upsert:
-    """The row that is to be inserted.
+    """A row to insert.
 
     :param dialect: the name of the dialect.
     :param values: the row by column.
@@ -25,11 +25,11 @@ class Upsert:
         name = "mysql" if self._is_mysql else dialect
         self._insert: Any = import_module(f"sqlalchemy.dialects.{name}").insert(table).values(values)
         self.proposed: Any = self._insert.inserted if self._is_mysql else self._insert.excluded
-        """The row as it would be, for the right side of a change."""
+        """The columns of the new row, for the right side of a change."""
 
     @property
     def rest(self) -> dict[str, Any]:
-        """The change to all of it but the key."""
+        """Return the change of all columns except the key."""
         keys = list(self._table.primary_key)
         return {column.name: self.proposed[column.key] for column in self._table.columns if column not in keys}
 
@@ -42,14 +42,14 @@ class Upsert:
         return self._insert if self._is_mysql else self._insert.on_conflict_do_nothing()
 
     def replacing(self, change: Mapping[str, Any], only_if: ColumnElement[bool] | None = None) -> Any:
-        """The statement that changes the row that is there, or leaves it alone unless ``only_if`` holds for it."""
+        """Return the statement that changes an existing row. If ``only_if`` is given, it must hold for this row."""
         if not self._is_mysql:
             return self._insert.on_conflict_do_update(
                 index_elements=list(self._table.primary_key), set_=change, where=only_if
             )
         if only_if is None:
             return self._insert.on_duplicate_key_update(dict(change))
-        # the server changes one column after the other, and later ones see the earlier: what is asked for comes last
+        # the server changes one column after the other, so the columns in the condition come last
         asked = {element.name for element in visitors.iterate(only_if) if isinstance(element, Column)}
         names = sorted(change, key=lambda name: name in asked)
         return self._insert.on_duplicate_key_update(
