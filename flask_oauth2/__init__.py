@@ -31,7 +31,7 @@ from .errors import (
 from .grants.base import Approval
 from .http.messages import Params, Request, Response
 from .provider import OAuth2Provider
-from .records import AccessToken, Authorization, Client, Consent, Grant, Token, User
+from .records import AccessToken, Authorization, Client, Consent, Grant, Issuer, Token, User
 from .resource.current_token import current_token
 from .resource.guard import ResourceServer
 from .resource.verify import NoToken, TokenVerifier, Verified, challenge, read_value
@@ -71,6 +71,7 @@ __all__ = [
     "InvalidTarget",
     "InvalidToken",
     "Issued",
+    "Issuer",
     "LoginRequired",
     "MemoryStore",
     "NoToken",

@@ -22,6 +22,7 @@ import flask
 from . import web
 from .assembly.extensions import Extensions
 from .errors import ConfigurationError
+from .records import Issuer
 from .resources import Resource
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Registered:
     parts: Extensions = field(default_factory=Extensions)
     current_user: Callable[[], Any] | None = None
     consent_view: Callable[..., Any] | None = None
+    issuergetter: Callable[[], Issuer | None] | None = None
     resources: dict[str, tuple[Resource, WSGIApplication | None]] = field(default_factory=dict)
     own: set[tuple[str, str]] = field(default_factory=set)
     """What was registered for this application alone, by kind and name."""
@@ -59,7 +61,7 @@ class Registered:
             )
         }
         copied = replace(parts, callbacks=replace(parts.callbacks), **tables)
-        return Registered(copied, self.current_user, self.consent_view, dict(self.resources))
+        return Registered(copied, self.current_user, self.consent_view, self.issuergetter, dict(self.resources))
 
     def read(self, kind: str, name: str) -> Any:
         """Return what is registered under a name, or None."""

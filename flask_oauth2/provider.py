@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import flask
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from . import cli, pages, revocation, signals, values, web
-from .assembly import Servers, build
+from .assembly import Servers, build, view_of_issuer
 from .assembly.extensions import Extensions
 from .clients import lookup
 from .endpoints import REVOCATION, TOKEN
@@ -23,7 +24,7 @@ from .errors import ConfigurationError
 from .http import deployment, urls
 from .ownership import EXTENSION, Registered, find_caller
 from .processes import Once, cached
-from .records import AccessToken, Client, User, find, identify, is_nobody, is_user, seconds
+from .records import AccessToken, Client, Issuer, User, find, identify, is_nobody, is_user, seconds
 from .registry import Callback, Registry, synchronous
 from .resource.current_token import Owners
 from .resource.guard import Guard
@@ -43,6 +44,14 @@ if TYPE_CHECKING:
     from .stores.sqlalchemy import Tables
 
 log = logging.getLogger("flask_oauth2")
+
+_VARIABLE = re.compile(r"<(?:[^<>:]+:)?([A-Za-z_][A-Za-z0-9_]*)>")
+"""A variable of a path, as Werkzeug writes it."""
+
+_ISSUER = "flask_oauth2.issuer"
+"""Where the environ of a request keeps the verifier of its issuer, and the values of the variables of its path."""
+
+_NO_ISSUER: tuple[None, None, Mapping[str, str]] = (None, None, {})
 
 
 @dataclass(slots=True)
@@ -64,7 +73,8 @@ class OAuth2Provider(Registry, Protection):
         (and without ``store``) they live in a database of their own, ``OAUTH2_DATABASE_URI``, by default the file
         ``oauth2.sqlite`` in the instance folder.
     :param store: any :class:`~flask_oauth2.stores.base.Store`, in place of a database.
-    :param url_prefix: where the endpoints live; server metadata is always below the host's root.
+    :param url_prefix: the path of the endpoints; server metadata is always below the host's root. With an
+        ``issuergetter`` it may have variables, such as ``/<tenant>/oauth``.
     :param table_prefix: with ``db``: what the names of our tables begin with, where the default is taken.
 
     Callbacks and ``register_*`` calls are taken until the first request.
@@ -94,6 +104,7 @@ class OAuth2Provider(Registry, Protection):
         self._db = db
         self._store = store
         self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
+        self._variables = [found[1] for found in _VARIABLE.finditer(self._url_prefix)]
         self._table_prefix = table_prefix
         self._tables: Tables | None = None
         self._shared.parts.callbacks.load_user = self.load_user
@@ -124,10 +135,12 @@ class OAuth2Provider(Registry, Protection):
             __name__,
             template_folder="pages/templates",
             static_folder="pages/static",
-            static_url_path=f"{self._url_prefix or '/oauth2'}/static",
+            static_url_path="/oauth2/static" if self._variables else f"{self._url_prefix or '/oauth2'}/static",
         )
         installed = app.extensions[EXTENSION] = Installed(self, app, self._begin_setup(app))
         routes.add_routes(self, blueprint, self._url_prefix)
+        if self._variables:
+            blueprint.app_url_defaults(self._add_arguments)
         app.register_blueprint(blueprint)
         for path in installed.registered.resources:
             self._mount(app, path)
@@ -187,10 +200,73 @@ class OAuth2Provider(Registry, Protection):
         servers = installed.servers
         if servers is None:
             servers = installed.building.run(lambda: installed.servers, partial(self._install, installed))
+        if installed.registered.issuergetter is not None:
+            return self._verifier_of_issuer(installed.registered.issuergetter, servers)
         if servers.has_issuer or not flask.has_request_context():
             return servers.verifier
         app = flask.current_app
         return servers.at(web.find_issuer(flask.request.environ, app.debug or app.testing))
+
+    def _verifier_of_issuer(self, find: Callable[[], Issuer | None], servers: Servers) -> ServerVerifier:
+        """Return the token verifier of the issuer of the current request, which ends with 404 if there is none."""
+        if not flask.has_request_context():
+            raise ConfigurationError(
+                "this application has several issuers: push a request context of one of them, or name it in the "
+                "command, flask oauth2 --issuer URL"
+            )
+        request = web.current_request()
+        reader, known, _ = request.environ.get(_ISSUER, _NO_ISSUER)
+        if reader is request:
+            return cast(ServerVerifier, known)
+        issuer = find()
+        if issuer is None:
+            flask.abort(404)
+        verifier = servers.of(issuer)
+        request.environ[_ISSUER] = request, verifier, self._arguments_of(issuer)
+        return verifier
+
+    def _arguments_of(self, issuer: Issuer) -> Mapping[str, str]:
+        """Return the values of the variables in the ``url_prefix``."""
+        if issuer.arguments or len(self._variables) != 1:
+            return issuer.arguments
+        return {self._variables[0]: issuer.id}
+
+    def _build_issuer(self, app: flask.Flask, first: AuthorizationServer, issuer: Issuer) -> AuthorizationServer:
+        """Build the server of one of several issuers, on the rows of the issuer in the store of the application."""
+        own = {**app.config, **issuer.settings, "OAUTH2_ISSUER": issuer.url}
+        arguments = self._arguments_of(issuer)
+        prefix = _VARIABLE.sub(lambda found: arguments.get(found[1], found[0]), self._url_prefix)
+        if "<" in prefix:
+            raise ConfigurationError(
+                f"the issuer {issuer.id} has no value for a variable of url_prefix {self._url_prefix}: give it "
+                "Issuer(arguments={...})"
+            )
+
+        def open_store() -> Store:
+            store: Store = view_of_issuer(first.own_store, issuer.id)
+            return store
+
+        replica = first.opening.replica
+        return self._assemble(
+            app,
+            Settings.load(own, warns=False),
+            open_store,
+            app.extensions[EXTENSION].registered.parts,
+            replica=None if replica is None else view_of_issuer(replica, issuer.id),
+            url_prefix=prefix,
+            issuer_id=issuer.id,
+            events=first.events,
+        )
+
+    def _add_arguments(self, endpoint: str, values: dict[str, Any]) -> None:
+        """Add the values of the variables in ``url_prefix`` to the URLs of endpoints and pages."""
+        if not endpoint.startswith("oauth2.") or not flask.has_request_context():
+            return
+        _ = self.verifier  # finds the issuer of the request
+        arguments = web.current_request().environ.get(_ISSUER, _NO_ISSUER)[2]
+        for name in self._variables:
+            if name in arguments and web.current_app().url_map.is_endpoint_expecting(endpoint, name):
+                values.setdefault(name, arguments[name])
 
     @cached
     def models(self) -> dict[str, Any]:
@@ -373,7 +449,8 @@ class OAuth2Provider(Registry, Protection):
         return self.server.callbacks.find_token(access.key)
 
     def _install(self, installed: Installed) -> Servers:
-        servers = installed.servers = Servers(self._build(installed.app))
+        first = self._build(installed.app)
+        servers = installed.servers = Servers(first, partial(self._build_issuer, installed.app, first))
         return servers
 
     def _build(self, app: flask.Flask) -> AuthorizationServer:
@@ -424,9 +501,8 @@ class OAuth2Provider(Registry, Protection):
             described=described,
             elsewhere=elsewhere,
             is_open_elsewhere=is_open_elsewhere,
-            url_prefix=self._url_prefix,
             sender=app,
-            **more,
+            **{"url_prefix": self._url_prefix, **more},
         )
 
 

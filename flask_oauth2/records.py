@@ -266,6 +266,21 @@ class User:
     auth_time: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """One of several issuers that an application serves, such as a tenant, :rfc:`8414#section-2`.
+
+    ``id`` is saved with every row and never changes. ``url`` is the issuer identifier. ``settings`` are ``OAUTH2_*``
+    options that differ from those of the application. ``arguments`` are the values of the variables in the
+    ``url_prefix`` of the provider; a single variable has the ``id`` by default.
+    """
+
+    id: str
+    url: str
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
 def identify(user: Any) -> str:
     """Return the ID of an application's user: its ``id``, or else its primary key or ``get_id()``, or a text or number.
 

@@ -115,6 +115,15 @@ class Registry(Ownership):
         self._register("provider", "current_user", synchronous(function))
         return function
 
+    def issuergetter(self, function: Callback) -> Callback:
+        """Register ``f()``, which returns the :class:`~flask_oauth2.Issuer` of the current request, or None (404).
+
+        It may look at ``flask.request``: its host, or its ``view_args`` if ``url_prefix`` has a variable. Never trust
+        the Host header further than to look up one of your issuers. Without it, the application has one issuer.
+        """
+        self._register("provider", "issuergetter", synchronous(function))
+        return function
+
     def grant_type(
         self, name: str
     ) -> Callable[[Callable[[TokenRequest], TokenGrant]], Callable[[TokenRequest], TokenGrant]]:

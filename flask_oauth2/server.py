@@ -50,6 +50,8 @@ class AuthorizationServer:
     events: Events
     clock: Callable[[], float]
     """Returns seconds since the epoch, UTC."""
+    issuer_id: str = ""
+    """The ID under which the store saves the rows of this issuer; empty if the application has one."""
     url_prefix: str = "/oauth"
     callbacks: Callbacks = field(default_factory=Callbacks)
     policies: Policies = field(default_factory=Policies)

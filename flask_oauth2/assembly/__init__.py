@@ -14,12 +14,13 @@ from ..clients.objects import read_client
 from ..errors import ConfigurationError
 from ..events import Events
 from ..metrics import Metrics, open_recorder
+from ..records import Issuer
 from ..resource.server_verifier import ServerVerifier
 from ..resource.token_cache import TokenCache
 from ..resources import Resource
 from ..server import AuthorizationServer, Policies
 from ..settings import Settings
-from ..stores.base import Store, Stores
+from ..stores.base import IssuerStore, Store, Stores
 from ..stores.callbacks import CallbackStore
 from ..stores.lazy import LazyStore
 from ..stores.replica import TokenReader
@@ -29,8 +30,11 @@ from .extensions import Extensions
 _MCP_LEEWAY = 10
 """Seconds: MCP clients run several processes that share one refresh token."""
 
-_MAX_ISSUERS = 16
+_MAX_ADDRESSES = 16
 """Names and ports under which programs of this machine reach an application."""
+
+_MAX_ISSUERS = 1000
+"""Servers of issuers in memory; the one that was built first makes room."""
 
 
 def build(
@@ -45,6 +49,8 @@ def build(
     described: Sequence[Resource] = (),
     elsewhere: Iterable[str] = (),
     is_open_elsewhere: bool = False,
+    issuer_id: str = "",
+    events: Events | None = None,
 ) -> AuthorizationServer:
     """Return a server. Its store opens with the first use.
 
@@ -67,8 +73,9 @@ def build(
         issuer=settings.issuer or "",
         capabilities=collect(settings, extensions),
         opening=LazyStore(open_store, lambda store: _wrap(server, store), replica),
-        events=Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
+        events=events or Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
         clock=clock,
+        issuer_id=issuer_id,
         url_prefix=url_prefix,
         callbacks=callbacks,
         policies=Policies(
@@ -94,35 +101,68 @@ def build(
 
 
 class Servers:
-    """The authorization server of an application, and its copies under the issuers of requests.
+    """The authorization servers of an application, as token verifiers.
 
-    A copy shares everything but its URLs. There are copies if no option names the issuer.
+    An application has one issuer; or it follows the loopback address of a request, if no option names the issuer; or it
+    has several, such as tenants, if it has an ``issuergetter``.
+
+    :param build_issuer: builds the server of one of several issuers.
     """
 
-    def __init__(self, server: AuthorizationServer) -> None:
-        seconds = server.settings.token_cache
-        cache = TokenCache(seconds) if seconds else None
+    def __init__(
+        self, server: AuthorizationServer, build_issuer: Callable[[Issuer], AuthorizationServer] | None = None
+    ) -> None:
         self.first = server
-        self.verifier = ServerVerifier(server, cache)
+        self.verifier = _make_verifier(server)
         self.has_issuer = bool(server.issuer)
-        self._by_issuer: dict[str, ServerVerifier] = {}
-        if cache is not None:
-            server.revocation_listeners.append(cache.end)
-            server.opening.on_open.append(partial(_follow, cache))
+        self._build_issuer = build_issuer
+        self._by_url: dict[str, ServerVerifier] = {}
+        self._by_id: dict[str, tuple[Issuer, ServerVerifier]] = {}
 
-    def at(self, issuer: str) -> ServerVerifier:
-        """Return the server under the issuer of a request."""
-        found = self._by_issuer.get(issuer)
+    def at(self, url: str) -> ServerVerifier:
+        """Return the server under the loopback address of a request. It shares everything but its URLs."""
+        found = self._by_url.get(url)
         if found is None:
             first = self.first
-            server = replace(
-                first, issuer=issuer, clock=lambda: first.clock(), resources_by_mount={}, built_metadata={}
-            )
+            server = replace(first, issuer=url, clock=lambda: first.clock(), resources_by_mount={}, built_metadata={})
             server.documents = open_documents(server)
             found = ServerVerifier(server, self.verifier.cache)
-            if len(self._by_issuer) < _MAX_ISSUERS:
-                self._by_issuer[issuer] = found
+            if len(self._by_url) < _MAX_ADDRESSES:
+                self._by_url[url] = found
         return found
+
+    def of(self, issuer: Issuer) -> ServerVerifier:
+        """Return the server of one of several issuers, built anew if its settings have changed."""
+        known, verifier = self._by_id.get(issuer.id, (None, None))
+        if verifier is not None and (known is issuer or known == issuer):
+            return verifier
+        if self._build_issuer is None:
+            raise ConfigurationError("this application has no issuergetter: register one with @provider.issuergetter")
+        verifier = _make_verifier(self._build_issuer(issuer))
+        while len(self._by_id) >= _MAX_ISSUERS:
+            self._by_id.pop(next(iter(self._by_id)), None)
+        self._by_id[issuer.id] = issuer, verifier
+        return verifier
+
+
+def _make_verifier(server: AuthorizationServer) -> ServerVerifier:
+    """Return the token verifier of a server, with the cache that its settings ask for."""
+    seconds = server.settings.token_cache
+    if not seconds:
+        return ServerVerifier(server)
+    cache = TokenCache(seconds)
+    server.revocation_listeners.append(cache.end)
+    server.opening.on_open.append(partial(_follow, cache))
+    return ServerVerifier(server, cache)
+
+
+def view_of_issuer(store: Any, issuer_id: str) -> Any:
+    """Return the view of a store, or of a replica, on the rows of one issuer."""
+    if not isinstance(store, IssuerStore):
+        raise ConfigurationError(
+            "this store saves the rows of one issuer only: give it the method for_issuer() of IssuerStore"
+        )
+    return store.for_issuer(issuer_id)
 
 
 def _follow(cache: TokenCache, stores: Stores) -> None:

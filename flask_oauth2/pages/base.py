@@ -192,7 +192,8 @@ def describe_resources(server: AuthorizationServer, names: tuple[str, ...], moun
 
 def serializer(server: AuthorizationServer, purpose: str) -> URLSafeTimedSerializer:
     """Return the serializer that signs values which a browser returns."""
-    return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}")
+    issuer = f" of {server.issuer_id}" if server.issuer_id else ""
+    return URLSafeTimedSerializer(list(server.settings.secret_keys), salt=f"flask_oauth2.{purpose}{issuer}")
 
 
 def _masked(value: object) -> str | None:

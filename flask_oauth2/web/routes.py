@@ -43,6 +43,10 @@ def add_routes(provider: Site, blueprint: flask.Blueprint, prefix: str) -> None:
             make = document_view if endpoint.is_well_known else view
             path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
             blueprint.add_url_rule(path, endpoint.name, make(provider, endpoint), methods=_methods(endpoint))
+            if endpoint.name == "metadata_path" and "<" in prefix:
+                # the variables of the issuer's path by their own names, for the issuergetter
+                tenant = endpoint.path.partition("/<")[0] + prefix[: prefix.rindex(">") + 1]
+                blueprint.add_url_rule(tenant, endpoint.name, methods=_methods(endpoint))
 
     for name, (path, show, methods) in PAGES.items():
         blueprint.add_url_rule(f"{prefix}{path}", name, page(provider, name, show), methods=methods)

@@ -1,0 +1,291 @@
+"""Several issuers in one application: nothing of one is accepted, seen, refreshed or revoked at another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import flask
+import pytest
+
+from flask_oauth2 import Client, ConfigurationError, Issuer, MemoryStore, OAuth2Provider, current_token, hash_secret
+from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
+from oauth_site import CALLBACK, CHALLENGE, VERIFIER
+
+SECRET = "s3cret-of-every-tenant-which-is-long"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+class Tenants:
+    """An application whose tenants are issuers, by path or by host."""
+
+    def __init__(self, way: str, store: Any, **config: Any) -> None:
+        self.way = way
+        self.app = flask.Flask("tenants")
+        self.app.config.update(
+            SECRET_KEY="secret",
+            TESTING=True,
+            OAUTH2_SCOPES={"profile": "Your name", "mail": "Your mail"},
+            OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token", "device_code"],
+            OAUTH2_LOGIN_VIEW="/login",
+            **config,
+        )
+        prefix = "/<tenant>/oauth" if way == "path" else "/oauth"
+        self.provider = OAuth2Provider(self.app, store=store, url_prefix=prefix)
+        self.known = {name: self.issuer(name) for name in ("acme", "umbrella")}
+        self.asked: list[str] = []
+
+        @self.provider.issuergetter
+        def find() -> Issuer | None:
+            if way == "path":
+                name = (flask.request.view_args or {}).get("tenant", "")
+            else:
+                name = flask.request.host.partition(".")[0]
+            self.asked.append(name)
+            return self.known.get(name)
+
+        @self.provider.current_user
+        def user() -> str | None:
+            return flask.session.get("user")
+
+        @self.app.post("/login")
+        def login() -> str:
+            flask.session["user"] = "ada"
+            return "hello"
+
+        rule = "/<tenant>/api/me" if way == "path" else "/api/me"
+
+        @self.app.get(rule)
+        @self.provider.require_oauth("profile")
+        def me(**_: str) -> Any:
+            return {"user": current_token.user_id, "client": current_token.client_id}
+
+        self.http = self.app.test_client()
+
+    def issuer(self, name: str, **settings: Any) -> Issuer:
+        url = f"https://login.example/{name}" if self.way == "path" else f"https://{name}.example"
+        return Issuer(id=name, url=url, settings=settings)
+
+    def path(self, name: str, path: str) -> dict[str, str]:
+        """Return the arguments of a request to a path of a tenant."""
+        if self.way == "path":
+            return {"path": f"/{name}{path}", "base_url": "https://login.example"}
+        return {"path": path, "base_url": f"https://{name}.example"}
+
+    def server(self, name: str) -> Any:
+        with self.app.test_request_context(**self.path(name, "/oauth/token"), method="POST"):
+            return self.provider.server
+
+    def add_client(self, name: str, client_id: str = "web", **fields: Any) -> None:
+        client = Client(
+            client_id=client_id,
+            name=f"Client of {name}",
+            secret=hash_secret(SECRET),
+            redirect_uris=(CALLBACK,),
+            grant_types=("authorization_code", "client_credentials", "refresh_token", DEVICE),
+            scope=("profile", "mail"),
+            **fields,
+        )
+        self.server(name).store.set_client(client)
+
+    def post(self, name: str, path: str, **form: str) -> Any:
+        return self.http.post(**self.path(name, f"/oauth{path}"), data=form, auth=("web", SECRET))
+
+    def tokens(self, name: str) -> Any:
+        """Return the answer to a code that the user has allowed."""
+        self.http.post(
+            **self.path(name, "/login")
+            if self.way == "host"
+            else {"path": "/login", "base_url": "https://login.example"}
+        )
+        query = {
+            "response_type": "code",
+            "client_id": "web",
+            "redirect_uri": CALLBACK,
+            "scope": "profile",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+        }
+        page = self.http.get(**self.path(name, "/oauth/authorize"), query_string=query)
+        assert f"Client of {name}" in page.text
+        ticket = page.text.partition('name="ticket" value="')[2].partition('"')[0]
+        form = {"ticket": ticket, "decision": "allow"}
+        answer = self.http.post(**self.path(name, "/oauth/consent"), data=form)
+        sent = parse_qs(urlsplit(answer.location).query)
+        assert sent["iss"] == [self.known[name].url]
+        return {"code": sent["code"][0], "ticket": ticket}
+
+    def redeem(self, name: str, code: str) -> Any:
+        return self.post(
+            name, "/token", grant_type="authorization_code", code=code, code_verifier=VERIFIER, redirect_uri=CALLBACK
+        )
+
+    def call(self, name: str, token: str) -> int:
+        answer = self.http.get(**self.path(name, "/api/me"), headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code
+
+
+@pytest.fixture(params=["path", "host"])
+def way(request: Any) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def new_tenants(request: Any, way: str, tmp_path: Any) -> Callable[..., Tenants]:
+    def new(**config: Any) -> Tenants:
+        store: Any = MemoryStore()
+        if request.param == "sqlite":
+            store = SQLAlchemyStore.open(f"sqlite:///{tmp_path / 'tenants.sqlite'}")
+            request.addfinalizer(store.engine.dispose)
+        tenants = Tenants(way, store, **config)
+        for name in tenants.known:
+            tenants.add_client(name)
+        return tenants
+
+    return new
+
+
+@pytest.fixture
+def tenants(new_tenants: Callable[..., Tenants]) -> Tenants:
+    return new_tenants()
+
+
+@pytest.mark.spec("rfc8414", "3.3")
+def test_each_issuer_describes_itself(tenants: Tenants, way: str) -> None:
+    for name, issuer in tenants.known.items():
+        path = f"/.well-known/oauth-authorization-server{f'/{name}' if way == 'path' else ''}"
+        base_url = "https://login.example" if way == "path" else f"https://{name}.example"
+        document = tenants.http.get(path, base_url=base_url).get_json()
+        assert document["issuer"] == issuer.url
+        assert document["token_endpoint"] == f"{issuer.url}/oauth/token"
+
+
+def test_an_unknown_issuer_is_not_found(tenants: Tenants) -> None:
+    for path in ("/oauth/token", "/oauth/authorize", "/api/me"):
+        assert tenants.http.get(**tenants.path("nobody", path)).status_code in (404, 405)
+    assert tenants.post("nobody", "/token", grant_type="client_credentials").status_code == 404
+
+
+def test_the_code_flow_of_each_issuer(tenants: Tenants) -> None:
+    for name in tenants.known:
+        answer = tenants.redeem(name, tenants.tokens(name)["code"])
+        assert answer.status_code == 200, answer.text
+        assert tenants.call(name, answer.get_json()["access_token"]) == 200
+
+
+@pytest.mark.parametrize("token_format", ["opaque", "signed"])
+def test_nothing_of_one_issuer_is_accepted_at_another(new_tenants: Callable[..., Tenants], token_format: str) -> None:
+    tenants = new_tenants(OAUTH2_ACCESS_TOKEN_FORMAT=token_format)
+    code = tenants.tokens("acme")["code"]
+    assert tenants.redeem("umbrella", code).get_json()["error"] == "invalid_grant"
+    issued = tenants.redeem("acme", code).get_json()
+    access, refresh = issued["access_token"], issued["refresh_token"]
+    assert tenants.call("acme", access) == 200
+    assert tenants.call("umbrella", access) == 401
+    answer = tenants.post("umbrella", "/token", grant_type="refresh_token", refresh_token=refresh)
+    assert answer.get_json()["error"] == "invalid_grant"
+    for token in (access, refresh):
+        assert tenants.post("umbrella", "/introspect", token=token).get_json() == {"active": False}
+        assert tenants.post("acme", "/introspect", token=token).get_json()["active"] is True
+        assert tenants.post("umbrella", "/revoke", token=token).status_code == 200
+    assert tenants.call("acme", access) == 200, "another issuer has revoked nothing"
+    assert tenants.post("acme", "/revoke", token=refresh).status_code == 200
+    assert tenants.call("acme", access) == 401
+
+
+def test_consent_is_of_one_issuer(tenants: Tenants) -> None:
+    tenants.tokens("acme")
+    page = tenants.http.get(**tenants.path("umbrella", "/oauth/applications"))
+    if page.status_code == 303:  # by host, nobody is signed in there yet
+        return
+    assert "Client of acme" not in page.text
+
+
+def test_a_form_of_one_issuer_is_no_form_of_another(tenants: Tenants) -> None:
+    ticket = tenants.tokens("acme")["ticket"]
+    tenants.tokens("umbrella")
+    answer = tenants.http.post(
+        **tenants.path("umbrella", "/oauth/consent"), data={"ticket": ticket, "decision": "allow"}
+    )
+    assert answer.status_code == 400
+
+
+def test_clients_live_apart(tenants: Tenants) -> None:
+    tenants.add_client("acme", "only-acme")
+    assert tenants.server("acme").store.get_client("only-acme") is not None
+    assert tenants.server("umbrella").store.get_client("only-acme") is None
+    tenants.server("umbrella").store.delete_client("web", 10**12)
+    assert tenants.post("umbrella", "/token", grant_type="client_credentials").status_code == 401
+    assert tenants.post("acme", "/token", grant_type="client_credentials").status_code == 200
+
+
+def test_a_device_is_of_one_issuer(tenants: Tenants) -> None:
+    device = tenants.post("acme", "/device_authorization", scope="profile").get_json()
+    assert device["verification_uri"].startswith(tenants.known["acme"].url)
+    for name, error in (("umbrella", "invalid_grant"), ("acme", "authorization_pending")):
+        answer = tenants.post(name, "/token", grant_type=DEVICE, device_code=device["device_code"])
+        assert answer.get_json()["error"] == error
+
+
+def test_counters_are_of_one_issuer(new_tenants: Callable[..., Tenants]) -> None:
+    tenants = new_tenants(OAUTH2_THROTTLE_FAILURES=1)
+    for _ in range(12):
+        path = tenants.path("acme", "/oauth/token")
+        answer = tenants.http.post(**path, data={"grant_type": "client_credentials"}, auth=("web", "wrong-secret-x"))
+    assert answer.status_code == 429
+    path = tenants.path("umbrella", "/oauth/token")
+    answer = tenants.http.post(**path, data={"grant_type": "client_credentials"}, auth=("web", "wrong-secret-x"))
+    assert answer.status_code == 401
+
+
+def test_an_issuer_has_settings_of_its_own(tenants: Tenants) -> None:
+    tenants.known["acme"] = tenants.issuer("acme", OAUTH2_ACCESS_TOKEN_LIFETIME=60)
+    for name, lifetime in (("acme", 60), ("umbrella", 3600)):
+        answer = tenants.post(name, "/token", grant_type="client_credentials").get_json()
+        assert answer["expires_in"] == lifetime
+    tenants.known["acme"] = tenants.issuer("acme", OAUTH2_ACCESS_TOKEN_LIFETIME=120)
+    assert tenants.post("acme", "/token", grant_type="client_credentials").get_json()["expires_in"] == 120
+
+
+def test_the_issuer_of_a_request_is_looked_up_once(tenants: Tenants) -> None:
+    tenants.asked.clear()
+    tenants.post("acme", "/token", grant_type="client_credentials")
+    assert tenants.asked == ["acme"]
+
+
+def test_outside_of_a_request_the_issuer_must_be_named(tenants: Tenants) -> None:
+    with tenants.app.app_context(), pytest.raises(ConfigurationError, match="several issuers"):
+        _ = tenants.provider.server
+
+
+def test_a_store_of_one_issuer_is_refused(way: str) -> None:
+    class Plain:
+        """A store without views."""
+
+        def __init__(self) -> None:
+            self._store = MemoryStore()
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "for_issuer":
+                raise AttributeError(name)
+            return getattr(self._store, name)
+
+    tenants = Tenants(way, Plain())
+    with pytest.raises(ConfigurationError, match="one issuer only"):
+        _ = tenants.server("acme").store
+
+
+def test_a_variable_needs_a_value() -> None:
+    app = flask.Flask("tenants")
+    app.config.update(SECRET_KEY="secret", TESTING=True)
+    provider = OAuth2Provider(app, store=MemoryStore(), url_prefix="/<region>/<tenant>/oauth")
+    issuer = Issuer(id="acme", url="https://login.example/eu/acme")
+    provider.issuergetter(lambda: issuer)
+    with app.test_request_context(), pytest.raises(ConfigurationError, match="no value for a variable"):
+        _ = provider.server
+    issuer = Issuer(id="acme", url=issuer.url, arguments={"region": "eu", "tenant": "acme"})
+    document = app.test_client().get(
+        "/.well-known/oauth-authorization-server/eu/acme", base_url="https://login.example"
+    )
+    assert document.get_json()["token_endpoint"] == "https://login.example/eu/acme/oauth/token"
