@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import flask
+from flask.ctx import RequestContext
+from werkzeug.exceptions import NotFound
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
@@ -19,7 +22,7 @@ from . import cli, pages, revocation, signals, values, web
 from .assembly import Servers, build, view_of_issuer
 from .assembly.extensions import Extensions
 from .clients import lookup
-from .endpoints import REVOCATION, TOKEN
+from .endpoints import REVOCATION, TOKEN, metadata
 from .errors import ConfigurationError
 from .http import deployment, urls
 from .ownership import EXTENSION, Registered, find_caller
@@ -197,15 +200,40 @@ class OAuth2Provider(Registry, Protection):
         installed: Installed | None = web.current_app().extensions.get(EXTENSION)
         if installed is None:
             raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
-        servers = installed.servers
-        if servers is None:
-            servers = installed.building.run(lambda: installed.servers, partial(self._install, installed))
+        servers = installed.servers or self._start(installed)
         if installed.registered.issuergetter is not None:
             return self._verifier_of_issuer(installed.registered.issuergetter, servers)
         if servers.has_issuer or not flask.has_request_context():
             return servers.verifier
         app = flask.current_app
         return servers.at(web.find_issuer(flask.request.environ, app.debug or app.testing))
+
+    def _start(self, installed: Installed) -> Servers:
+        return installed.building.run(lambda: installed.servers, partial(self._install, installed))
+
+    def server_of_all_issuers(self) -> AuthorizationServer:
+        """Return a server for work on the rows of all issuers, such as purge. It answers no request."""
+        installed: Installed = web.current_app().extensions[EXTENSION]
+        return (installed.servers or self._start(installed)).first
+
+    def issuer_context(self, url: str) -> RequestContext:
+        """Return a request context of an issuer, for work outside of requests.
+
+        Raises :exc:`ConfigurationError` if the ``issuergetter`` does not find the issuer.
+        """
+        parts = urlsplit(url)
+        app = web.current_app()
+        context = app.test_request_context(
+            metadata.WELL_KNOWN + parts.path, base_url=f"{parts.scheme}://{parts.netloc}"
+        )
+        with context:
+            try:
+                found = self.server.issuer
+            except NotFound:
+                found = ""
+        if found != url:
+            raise ConfigurationError(f"there is no issuer {url}: name the URL of one as the issuergetter returns it")
+        return app.test_request_context(metadata.WELL_KNOWN + parts.path, base_url=f"{parts.scheme}://{parts.netloc}")
 
     def _verifier_of_issuer(self, find: Callable[[], Issuer | None], servers: Servers) -> ServerVerifier:
         """Return the token verifier of the issuer of the current request, which ends with 404 if there is none."""

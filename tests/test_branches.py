@@ -27,8 +27,6 @@ TOO_MANY = {
     "stores/redis/store.py:issue": 16,
     "stores/sqlalchemy/database.py:run": 17,
     "tools/doctor/clients.py:find_risks": 15,
-    "tools/importing/clients.py:_fit_types": 13,
-    "tools/importing/tokens.py:_make": 16,
     "tools/simulation/forms.py:_allows": 14,
     "tools/simulation/forms.py:_add": 14,
 }

@@ -289,3 +289,50 @@ def test_a_variable_needs_a_value() -> None:
         "/.well-known/oauth-authorization-server/eu/acme", base_url="https://login.example"
     )
     assert document.get_json()["token_endpoint"] == "https://login.example/eu/acme/oauth/token"
+
+
+class TestCommands:
+    """``flask oauth2 --issuer URL``."""
+
+    def run(self, tenants: Tenants, *arguments: str) -> Any:
+        return tenants.app.test_cli_runner().invoke(args=["oauth2", *arguments])
+
+    def test_a_command_works_on_one_issuer(self, tenants: Tenants) -> None:
+        for name, issuer in tenants.known.items():
+            listed = self.run(tenants, "--issuer", issuer.url, "client", "list")
+            assert listed.exit_code == 0, listed.output
+            assert f"Client of {name}" in listed.output
+            assert listed.output.count("Client of") == 1
+        made = self.run(
+            tenants,
+            "--issuer",
+            tenants.known["acme"].url,
+            "client",
+            "create",
+            "Robot",
+            "--grant-type",
+            "client_credentials",
+        )
+        assert made.exit_code == 0, made.output
+        assert len(list(tenants.server("acme").stores.listing.list_clients())) == 2
+        assert len(list(tenants.server("umbrella").stores.listing.list_clients())) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ((), "several issuers"),
+            (("--issuer", "https://nobody.example"), "there is no issuer https://nobody.example"),
+            (("--issuer", "https://login.example/nobody"), "there is no issuer"),
+        ],
+    )
+    def test_the_issuer_must_be_named_and_known(self, tenants: Tenants, arguments: tuple[str, ...], said: str) -> None:
+        listed = self.run(tenants, *arguments, "client", "list")
+        assert listed.exit_code == 1
+        assert said in listed.output
+
+    def test_purge_is_for_all_issuers(self, tenants: Tenants) -> None:
+        for name in tenants.known:
+            tenants.server(name).store.count(b"counter of " + name.encode(), 1)
+        purged = self.run(tenants, "purge", "--json")
+        assert purged.exit_code == 0, purged.output
+        assert '"purged": 2' in purged.output

@@ -52,10 +52,11 @@ LAYERS = (
     "provider",
     "testing",
     "tools",
+    *(f"cli.{name.stem}" for name in sorted((ROOT / "cli").glob("[a-z]*.py"))),
     "",
 )
 """The rooms from the lowest to the highest. A module is in the longest name that it begins with; the last is the
-package itself."""
+package itself. ``cli`` is the group of commands, which loads its commands when one runs."""
 
 FLASK = ("provider", "registry", "ownership", "web", "pages", "cli", "resource", "testing", "tools")
 """The rooms that may import flask, Werkzeug's request classes and click."""
@@ -129,10 +130,9 @@ def own_modules(found: Iterator[str]) -> set[str]:
 
 
 def find_upward(module: Path, text: str | None = None) -> set[str]:
-    """Return what a module imports from a layer above it. Commands may load tools when they run."""
+    """Return what a module imports from a layer above it."""
     name = name_of(module)
-    lazy = not is_below(name, ("cli",))
-    found = own_modules(find_imports(module, text, deferred=lazy))
+    found = own_modules(find_imports(module, text, deferred=name != "cli"))
     return {other for other in found if layer_of(other) > layer_of(name)}
 
 
