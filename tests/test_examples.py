@@ -123,3 +123,19 @@ def test_a_television(device_provider: str, browser: Browser, button: str, said:
         assert "Television in the living room" in page.text
         assert "Go back to your device" in browser.press(page, button).text
         assert device.communicate(timeout=PATIENCE)[0].strip() == said
+
+
+def test_tenants_live_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    shutil.copytree(ROOT / "examples/tenants", folder / "examples/tenants")
+    with serve(folder, "examples/tenants/app.py") as url:
+        found = {}
+        for name, lifetime in (("acme", 3600), ("umbrella", 600)):
+            auth = ("robot", f"{name}-robot-secret-1234")
+            form = {"grant_type": "client_credentials"}
+            answer = requests.post(f"{url}/{name}/oauth/token", data=form, auth=auth, timeout=PATIENCE).json()
+            assert answer["expires_in"] == lifetime
+            found[name] = {"Authorization": f"Bearer {answer['access_token']}"}
+        for name, other, status in [("acme", "acme", 200), ("acme", "umbrella", 401), ("umbrella", "acme", 401)]:
+            answer = requests.get(f"{url}/{name}/api/notes", headers=found[other], timeout=PATIENCE)
+            assert answer.status_code == status
