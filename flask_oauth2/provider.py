@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from .server import AuthorizationServer
 from .settings import Settings
 from .stores.base import Store
 from .web import choose_store, login, routes
+from .web.prefix import Prefix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from .stores.sqlalchemy import Tables
 
 log = logging.getLogger("flask_oauth2")
-
-_VARIABLE = re.compile(r"<(?:[^<>:]+:)?([A-Za-z_][A-Za-z0-9_]*)>")
-"""A variable of a path, as Werkzeug writes it."""
 
 _ISSUER = "flask_oauth2.issuer"
 """Where the environ of a request keeps the verifier of its issuer, and the values of the variables of its path."""
@@ -106,8 +103,7 @@ class OAuth2Provider(Registry, Protection):
         )
         self._db = db
         self._store = store
-        self._url_prefix = "/" + url_prefix.strip("/") if url_prefix.strip("/") else ""
-        self._variables = [found[1] for found in _VARIABLE.finditer(self._url_prefix)]
+        self._prefix = Prefix(url_prefix)
         self._table_prefix = table_prefix
         self._tables: Tables | None = None
         self._shared.parts.callbacks.load_user = self.load_user
@@ -138,17 +134,17 @@ class OAuth2Provider(Registry, Protection):
             __name__,
             template_folder="pages/templates",
             static_folder="pages/static",
-            static_url_path="/oauth2/static" if self._variables else f"{self._url_prefix or '/oauth2'}/static",
+            static_url_path=self._prefix.static_path,
         )
         installed = app.extensions[EXTENSION] = Installed(self, app, self._begin_setup(app))
-        routes.add_routes(self, blueprint, self._url_prefix)
-        if self._variables:
+        routes.add_routes(self, blueprint, self._prefix.path)
+        if self._prefix.variables:
             blueprint.app_url_defaults(self._add_arguments)
         app.register_blueprint(blueprint)
         for path in installed.registered.resources:
             self._mount(app, path)
         for endpoint in installed.registered.parts.endpoints.values():
-            routes.add_endpoint(self, app, self._url_prefix, endpoint)
+            routes.add_endpoint(self, app, self._prefix.path, endpoint)
         app.before_request_funcs.setdefault(None, []).insert(0, self._check_guards)
         if self._db is not None:
             self._watch_engines(app, self._db)
@@ -181,7 +177,7 @@ class OAuth2Provider(Registry, Protection):
             self._mount(app, name)
         if kind == "endpoints" and before is None:
             endpoint = app.extensions[EXTENSION].registered.parts.endpoints[name]
-            routes.add_endpoint(self, app, self._url_prefix, endpoint)
+            routes.add_endpoint(self, app, self._prefix.path, endpoint)
 
     def __getattr__(self, name: str) -> Any:
         """Says what to use in place of a method of flask-oauthlib that is not here."""
@@ -250,25 +246,12 @@ class OAuth2Provider(Registry, Protection):
         if issuer is None:
             flask.abort(404)
         verifier = servers.of(issuer)
-        request.environ[_ISSUER] = request, verifier, self._arguments_of(issuer)
+        request.environ[_ISSUER] = request, verifier, self._prefix.arguments_of(issuer)
         return verifier
-
-    def _arguments_of(self, issuer: Issuer) -> Mapping[str, str]:
-        """Return the values of the variables in the ``url_prefix``."""
-        if issuer.arguments or len(self._variables) != 1:
-            return issuer.arguments
-        return {self._variables[0]: issuer.id}
 
     def _build_issuer(self, app: flask.Flask, first: AuthorizationServer, issuer: Issuer) -> AuthorizationServer:
         """Build the server of one of several issuers, on the rows of the issuer in the store of the application."""
         own = {**app.config, **issuer.settings, "OAUTH2_ISSUER": issuer.url}
-        arguments = self._arguments_of(issuer)
-        prefix = _VARIABLE.sub(lambda found: arguments.get(found[1], found[0]), self._url_prefix)
-        if "<" in prefix:
-            raise ConfigurationError(
-                f"the issuer {issuer.id} has no value for a variable of url_prefix {self._url_prefix}: give it "
-                "Issuer(arguments={...})"
-            )
 
         def open_store() -> Store:
             store: Store = view_of_issuer(first.own_store, issuer.id)
@@ -281,7 +264,7 @@ class OAuth2Provider(Registry, Protection):
             open_store,
             app.extensions[EXTENSION].registered.parts,
             replica=None if replica is None else view_of_issuer(replica, issuer.id),
-            url_prefix=prefix,
+            url_prefix=self._prefix.path_of(issuer),
             issuer_id=issuer.id,
             events=first.events,
         )
@@ -292,7 +275,7 @@ class OAuth2Provider(Registry, Protection):
             return
         _ = self.verifier  # finds the issuer of the request
         arguments = web.current_request().environ.get(_ISSUER, _NO_ISSUER)[2]
-        for name in self._variables:
+        for name in self._prefix.variables:
             if name in arguments and web.current_app().url_map.is_endpoint_expecting(endpoint, name):
                 values.setdefault(name, arguments[name])
 
@@ -530,7 +513,7 @@ class OAuth2Provider(Registry, Protection):
             elsewhere=elsewhere,
             is_open_elsewhere=is_open_elsewhere,
             sender=app,
-            **{"url_prefix": self._url_prefix, **more},
+            **{"url_prefix": self._prefix.path, **more},
         )
 
 

@@ -238,7 +238,7 @@ def test_many_names_of_this_machine_are_not_kept(tmp_path: Path) -> None:
         document = app.test_client().get(WELL_KNOWN, base_url=f"http://localhost:{port}").get_json()
         assert document["issuer"] == f"http://localhost:{port}"
     with app.app_context():
-        assert len(app.extensions["flask_oauth2"].servers._by_issuer) == 16
+        assert len(app.extensions["flask_oauth2"].servers._by_url) == 16
 
 
 @pytest.mark.spec("rfc8414", "2")
