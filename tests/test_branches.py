@@ -26,8 +26,6 @@ TOO_MANY = {
     "clients/secret.py:verify": 15,
     "doctor/clients.py:find_risks": 15,
     "guard_order.py:_reach": 16,
-    "importing/clients.py:_fit_types": 13,
-    "importing/tokens.py:_make": 16,
     "offer.py:__init__": 13,
     "ownership.py:_register": 23,
     "simulation/forms.py:_add": 14,

@@ -248,7 +248,7 @@ def test_the_id_of_a_deleted_client_is_free_once_its_tokens_are_dead(sql_site: S
     run("client", "delete", "photos", "--yes")
     assert "30 days after the deletion" in run("client", "create", "New", "--client-id", "photos", ends=1).stderr
     sql_site.clock.forward(30 * 86400 + 1)
-    assert run("purge").stdout == "1 expired row taken away.\n"
+    assert run("purge").stdout == "Deleted 1 expired row.\n"
     assert create("--client-id", "photos")["client_id"] == "photos"
 
 
@@ -507,7 +507,7 @@ def test_purge_takes_what_has_expired_and_nothing_else(sql_site: Site, run: Run,
         service_token(sql_site, client)
     sql_site.clock.forward(3600)
     token = service_token(sql_site, client).get_json()["access_token"]
-    assert run("purge").output == "3 expired rows taken away.\n"
+    assert run("purge").output == "Deleted 3 expired rows.\n"
     assert json.loads(run("purge", "--json").output) == {"purged": 0}
     assert sql_site.is_alive(token)
 
@@ -530,21 +530,21 @@ def test_purge_shows_its_progress_on_a_terminal(
         seen = b""
         while b"100%" not in seen:
             seen += screen.read(4096)
-    assert capsys.readouterr().out == "1 expired row taken away.\n"
+    assert capsys.readouterr().out == "Deleted 1 expired row.\n"
 
 
 def test_purge_tells_its_progress_to_a_log(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runner(site)
     monkeypatch.setattr(site.store, "purge", lambda now: iter([9_000, 2_000, 500, 10_000, 1]))
     for arguments, out in (
-        (["purge"], "21501 expired rows taken away.\n"),
+        (["purge"], "Deleted 21501 expired rows.\n"),
         (["purge", "--json"], '{\n  "purged": 21501\n}\n'),
     ):
         done = run(*arguments)
         assert done.stdout == out
         assert done.stderr.splitlines() == [
-            "11000 expired rows taken away so far",
-            "21500 expired rows taken away so far",
+            "Deleted 11000 expired rows so far.",
+            "Deleted 21500 expired rows so far.",
         ]
 
 
@@ -643,7 +643,7 @@ def test_routes_need_no_store_and_say_where_the_issuer_is_missing() -> None:
     OAuth2Provider(app, url_prefix="/sso")
     output = app.test_cli_runner().invoke(args=["oauth2", "routes"]).stdout
     assert "/sso/token" in output
-    assert "Issuer: not set: give OAUTH2_ISSUER" in output
+    assert "Issuer: not set. Set OAUTH2_ISSUER" in output
 
 
 # mistakes
@@ -655,7 +655,7 @@ def test_a_wrong_configuration_is_one_sentence(command: list[str]) -> None:
     OAuth2Provider(app, store=MemoryStore())
     result = app.test_cli_runner().invoke(args=["oauth2", *command])
     assert result.exit_code == 1
-    assert result.output.startswith("Error: the provider cannot start: flask_oauth2 needs the application's SECRET_KEY")
+    assert result.output.startswith("Error: The provider cannot start: flask_oauth2 needs the application's SECRET_KEY")
     assert result.output.count("\n") == 1
 
 
@@ -675,7 +675,7 @@ def test_a_store_that_cannot_be_opened_is_one_sentence(tmp_path: Path, options: 
     OAuth2Provider(app)
     result = app.test_cli_runner().invoke(args=["oauth2", "client", "list"])
     assert result.exit_code == 1
-    assert result.output.startswith("Error: the provider cannot start: ")
+    assert result.output.startswith("Error: The provider cannot start: ")
     assert result.output.count("\n") == 1
 
 
@@ -769,26 +769,29 @@ def test_what_people_let_clients_do_is_listed_and_ended(sql_site: Site, run: Run
         name: value for entry in listed if entry["client_id"] == "shop" for name, value in entry.items()
     }.items()
     assert "2027-01-15" in run("consent", "list", "ada").stdout
-    assert run("consent", "list", "eve").stderr == "eve has let no client do anything.\n"
+    assert run("consent", "list", "eve").stderr == "User 'eve' has not authorized any clients.\n"
 
-    run("consent", "end", "ada", "shop", input="n\n", ends=1)
+    run("consent", "revoke", "ada", "shop", input="n\n", ends=1)
     assert sql_site.is_alive(tokens["access_token"])
-    assert run("consent", "end", "ada", "shop", input="y\n").stdout.endswith("1 ended, and the tokens with it.\n")
+    assert run("consent", "revoke", "ada", "shop", input="y\n").stdout.endswith(
+        "Revoked 1 consent and the tokens issued under it.\n"
+    )
     assert not sql_site.is_alive(tokens["access_token"])
     assert sql_site.refresh(tokens["refresh_token"], shop, "shop").status_code == 400
     assert sql_site.is_alive(others["access_token"])
-    assert "there is nothing to end" in run("consent", "end", "ada", "shop", "--yes", ends=1).stderr
-    assert "there is nothing to end" in run("consent", "end", "eve", "--yes", ends=1).stderr
+    assert "has no such consent" in run("consent", "revoke", "ada", "shop", "--yes", ends=1).stderr
+    assert "has no such consent" in run("consent", "revoke", "eve", "--yes", ends=1).stderr
 
-    run("consent", "end", "ada", "--yes")
+    run("consent", "end", "ada", "--yes")  # the earlier name of the command
+    assert "  end " not in run("consent", "--help").stdout
     assert not sql_site.is_alive(others["access_token"])
     assert sql_site.ask(client_id="mail").status_code == 200, "it is asked for again"
 
 
 def test_a_store_that_remembers_no_consent_says_so(new_site: Callable[..., Site]) -> None:
     run = runner(new_site(store=Forgetful()))
-    for command in (["list", "ada"], ["end", "ada"]):
-        assert "does not remember" in run("consent", *command, ends=1).stderr
+    for command in (["list", "ada"], ["revoke", "ada"]):
+        assert "does not save consents" in run("consent", *command, ends=1).stderr
 
 
 def test_no_line_of_a_list_of_commands_is_cut(run: Run) -> None:

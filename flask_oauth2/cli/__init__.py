@@ -1,7 +1,7 @@
-"""``flask oauth2 …``: register clients, let others do so, import those of other libraries, end what people let them do,
-take away what has expired, list endpoints, say what is wrong, and play clients.
+"""The commands ``flask oauth2 …``: manage clients, consents and users, import from other libraries, purge expired
+rows, list endpoints, diagnose an application and simulate clients.
 
-The commands are loaded when one is asked for, not with every application.
+Each command is imported when it runs, not with every application.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from ..errors import ConfigurationError, OAuth2Error
 
 
 class Commands(AppGroup):
-    """A group that says in one sentence what went wrong."""
+    """A group of commands that prints errors as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands."""
+        """Return the names of the commands."""
         self._load()
         return super().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by its name."""
+        """Return a command by name."""
         self._load()
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
+        """Run a command, and print errors of the extension without a traceback."""
         from ..clients.rules import InvalidMetadata
         from .clients import OPTIONS
 
@@ -41,8 +41,8 @@ class Commands(AppGroup):
             raise click.ClickException(str(error)) from error
 
     def _load(self) -> None:
-        # they add their commands
+        # each module adds its commands
         from . import clients, consents, doctor, importing, maintenance, registration, simulate, users  # noqa: F401
 
 
-oauth2 = Commands("oauth2", help="Clients, tokens and routes of the OAuth 2 provider.")
+oauth2 = Commands("oauth2", help="Manage clients, tokens and routes of the OAuth 2.0 provider.")

@@ -1,4 +1,4 @@
-"""What all commands share: the server they work on, and how they print."""
+"""Functions that all commands share: they find the server and print results."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import flask
 
 from ..server import AuthorizationServer
 
-NO_PROVIDER = "this application has no OAuth2Provider: OAuth2Provider(app)"
+NO_PROVIDER = "This application has no OAuth2Provider. Call OAuth2Provider(app)."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def find_server() -> AuthorizationServer:
-    """The server of the application that ``flask --app`` names."""
+    """Return the authorization server of the application that ``flask --app`` names."""
     if "flask_oauth2" not in flask.current_app.extensions:
         raise click.ClickException(NO_PROVIDER)
     try:
         server: AuthorizationServer = flask.current_app.extensions["flask_oauth2"].provider.server
         _ = server.store  # opens it
-    except Exception as error:  # whatever it is, a driver's own error too
+    except Exception as error:  # including the errors of database drivers
         reason = one_line(str(error).partition("\n")[0])
-        raise click.ClickException(f"the provider cannot start: {reason}") from error
+        raise click.ClickException(f"The provider cannot start: {reason}") from error
     return server
 
 
 def print_json(content: object) -> None:
-    """Indented; a terminal or a file takes every character of it."""
+    """Print indented ASCII JSON, which every terminal can display."""
     click.echo(json.dumps(content, indent=2))
 
 
 def print_table(rows: Iterable[Sequence[object]]) -> None:
-    """Columns that are as wide as what is in them."""
+    """Print aligned columns."""
     texts = [[one_line(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
@@ -42,7 +42,7 @@ def print_table(rows: Iterable[Sequence[object]]) -> None:
 
 
 def one_line(value: object) -> str:
-    """A value in one line, without what a terminal would take as a command: names may come from elsewhere."""
+    """Return a value as one line without control characters, because names may come from other people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     line = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

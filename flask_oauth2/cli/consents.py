@@ -1,10 +1,11 @@
-"""``flask oauth2 consent …``: what people let clients do, for whoever runs the site.
+"""The commands ``flask oauth2 consent …``, for operators.
 
-"[Let] resource owners and administrators" see and end it, oauth-v2-1 section 7.9.
+"[Let] resource owners and administrators" see and revoke authorizations, oauth-v2-1 section 7.9.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..records import Consent
     from ..stores.base import ConsentStore
 
-consent_group = AppGroup("consent", help="What people let clients do.")
+consent_group = AppGroup("consent", help="List and revoke the consents of users.")
 oauth2.add_command(consent_group)
 
 
@@ -29,7 +30,7 @@ oauth2.add_command(consent_group)
 @click.argument("user_id")
 @json_option
 def list_consents(user_id: str, as_json: bool) -> None:
-    """List what a person let clients do, the last used first."""
+    """List the consents of a user, most recently used first."""
     server, consents = _find()
     described = [_describe(server, consent) for consent in consents.list_consents(user_id)]
     if as_json:
@@ -38,30 +39,40 @@ def list_consents(user_id: str, as_json: bool) -> None:
         shown = [entry | {name: _day(entry[name]) for name in ("granted_at", "used_at")} for entry in described]
         print_table([tuple(shown[0]), *(tuple(entry.values()) for entry in shown)])
     else:
-        click.echo(f"{one_line(user_id)} has let no client do anything.", err=True)
+        click.echo(f"User {user_id!r} has not authorized any clients.", err=True)
 
 
-@consent_group.command("end", short_help="End what a person let clients do.")
+@consent_group.command("revoke", short_help="Revoke consents of a user.")
 @click.argument("user_id")
 @click.argument("client_id", required=False)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def end(user_id: str, client_id: str | None, yes: bool) -> None:
-    """End what a person let a client do, or all clients, and all codes and tokens that came of it."""
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
+def revoke(user_id: str, client_id: str | None, yes: bool) -> None:
+    """Revoke the consent of a user to one client or to all clients, with every code and token issued under it."""
     server, consents = _find()
     found = [consent for consent in consents.list_consents(user_id) if client_id in (None, consent.client_id)]
     if not found:
-        raise click.ClickException("there is nothing to end: flask oauth2 consent list USER_ID names what there is")
+        raise click.ClickException(
+            f"User {one_line(user_id)!r} has no such consent. Run 'flask oauth2 consent list USER_ID' to list consents."
+        )
     if not yes:
         names = ", ".join(one_line(consent.client_id) for consent in found)
-        click.confirm(f"End what {one_line(user_id)} let {names} do?", abort=True)
-    ended = [consent for consent in found if end_consent(server, consents, user_id, consent.client_id)]
-    click.echo(f"{len(ended)} ended, and the tokens with {'it' if len(ended) == 1 else 'them'}.")
+        click.confirm(f"Revoke the consents of user {one_line(user_id)} to {names}?", abort=True)
+    revoked = [consent for consent in found if end_consent(server, consents, user_id, consent.client_id)]
+    click.echo(
+        f"Revoked {len(revoked)} consent{'' if len(revoked) == 1 else 's'} and the tokens issued under "
+        f"{'it' if len(revoked) == 1 else 'them'}."
+    )
+
+
+_end = copy(revoke)
+_end.hidden = True
+consent_group.add_command(_end, "end")  # the earlier name of the command
 
 
 def _find() -> tuple[AuthorizationServer, ConsentStore]:
     server = find_server()
     if server.consents is None:
-        raise click.ClickException("this store does not remember what people let clients do")
+        raise click.ClickException("This store does not save consents.")
     return server, server.consents
 
 

@@ -1,4 +1,4 @@
-"""``flask oauth2 doctor``."""
+"""The command ``flask oauth2 doctor``."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ def _check_url(context: click.Context, parameter: click.Parameter, value: str | 
     if value is not None:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-            raise click.BadParameter("say scheme, host and port, such as http://127.0.0.1:8000")
+            raise click.BadParameter("must be scheme, host and port, such as http://127.0.0.1:8000")
     return value
 
 
-@oauth2.command("doctor", with_appcontext=False, short_help="Say what is wrong with the application.")
-@click.option("--url", callback=_check_url, help="Where the application listens, if not under OAUTH2_ISSUER.")
-@click.option("--offline", is_flag=True, help="Do not ask the running application.")
+@oauth2.command("doctor", with_appcontext=False, short_help="Diagnose the application.")
+@click.option("--url", callback=_check_url, help="URL at which the application listens, if not OAUTH2_ISSUER.")
+@click.option("--offline", is_flag=True, help="Send no requests to the running application.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for all requests together; each may take a sixth of it.",
+    help="Time limit for all requests together. Each may take a sixth of it.",
 )
-@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @json_option
 @click.pass_context
 def doctor(context: click.Context, url: str | None, offline: bool, timeout: float, strict: bool, as_json: bool) -> None:
-    """Say what is wrong with the application: its settings, its rows, its views, and how it is reached.
+    """Diagnose the application: its settings, data, views, and public URL.
 
-    It is asked for its documents under its public URL, as clients do. Nothing is changed. The command fails where
-    there is an error.
+    The command requests the metadata documents under the public URL, as clients do. It changes nothing. The exit code
+    is 1 if there are errors.
     """
     from ..tools.doctor import broken, diagnose
 
     try:
         app: flask.Flask = context.ensure_object(ScriptInfo).load_app()
         findings = diagnose(app, url=url, offline=offline, patience=timeout)
-    except click.ClickException:  # there is no such application
+    except click.ClickException:  # Flask found no such application
         raise
-    except Exception as reason:  # the application itself cannot start, so there is nothing else to look at
+    except Exception as reason:  # the application cannot start, so there is nothing else to check
         findings = [broken("settings.start", reason)]
     counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "note")}
     if as_json:
@@ -71,7 +71,7 @@ def _print(findings: list[Finding], counts: dict[str, int]) -> None:
             click.echo(field.replace("_", "-").capitalize())
         click.echo(f"  {finding.level:<8} {one_line(finding)}")
     if not findings:
-        click.echo("Nothing is wrong.")
+        click.echo("No problems found.")
         return
     said = [f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts.items() if count]
     click.echo(f"\n{', '.join(said)}.")

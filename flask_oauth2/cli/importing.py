@@ -1,4 +1,4 @@
-"""``flask oauth2 import``: from flask-oauthlib or Authlib, so that nobody is logged out."""
+"""The command ``flask oauth2 import``: clients and tokens of flask-oauthlib or Authlib."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 _SOURCES = {source.name: source for source in SOURCES}
 
 
-@oauth2.command("import", short_help="Take over from flask-oauthlib or Authlib.")
+@oauth2.command("import", short_help="Import clients and tokens from flask-oauthlib or Authlib.")
 @click.argument("library", type=click.Choice(list(_SOURCES)))
-@click.option("--dry-run", is_flag=True, help="Write nothing, and say what would be done.")
-@click.option("--database", metavar="URI", help="Where its tables are. Default: the application's own database.")
+@click.option("--dry-run", is_flag=True, help="Write nothing. Print what the import would do.")
+@click.option(
+    "--database", metavar="URI", help="Database of the library's tables. Default: the application's own database."
+)
 @click.option("--client-table", default="", metavar="NAME", help="Default: client, or oauth2_client.")
 @click.option("--token-table", default="", metavar="NAME", help="Default: token, or oauth2_token.")
 @click.option("--code-table", default="", metavar="NAME", help="Default: grant, or oauth2_code.")
-@click.option("--column", "columns", multiple=True, metavar="FIELD=NAME", help="A column of another name; repeatable.")
-@click.option("--in-place", is_flag=True, help="Put keys in place of the tokens in its table, see above.")
-@click.option("--no-pkce", is_flag=True, help="Let the confidential clients that are taken go on without PKCE.")
+@click.option("--column", "columns", multiple=True, metavar="FIELD=NAME", help="Column with another name. Repeatable.")
+@click.option("--in-place", is_flag=True, help="Replace the tokens in the library's table with digests, see above.")
+@click.option("--no-pkce", is_flag=True, help="Don't require PKCE from imported confidential clients.")
 @json_option
 def import_from(
     library: str,
@@ -48,23 +50,24 @@ def import_from(
     no_pkce: bool,
     as_json: bool,
 ) -> None:
-    """File the clients and the live tokens of flask-oauthlib or Authlib here.
+    """Import the clients and the live tokens of flask-oauthlib or Authlib.
 
-    Tokens that clients hold keep working: access tokens to their end, refresh tokens as if they were new. Secrets keep
-    working too, and are hashed. Tables of the library are read as they are, by the names in its documentation.
+    Tokens keep working: access tokens until they expire, refresh tokens with the lifetime of new ones. Client secrets
+    keep working too, and are saved as hashes. The command reads the library's tables with the column names of its
+    documentation.
 
-    Rows that cannot be taken are listed with the reason, and all others are taken. Change what is wrong and run the
-    command again, as often as needed: what is here already stays as it is. When all is taken, drop the tables that
-    nothing reads any more, or leave them and do not run the command again: they do not know what was revoked here, and
-    once "flask oauth2 purge" has forgotten a revoked token, a run takes it for a new one.
+    The command reports each row that cannot be imported with the reason, and imports all others. Correct these rows and
+    run the command again: it does not change clients and tokens that the provider already has. When every row is
+    imported, drop the tables that nothing reads any more. If you keep them, do not run the command again: the tables do
+    not record revocations, so after "flask oauth2 purge" a run would import a revoked token as a new one.
 
-    People see what was imported among their connected applications, and end it there.
+    Users see imported authorizations among their connected applications, and can revoke them there.
 
-    With --in-place the columns of access and refresh tokens in the library's own table are rewritten to the keys under
-    which the tokens are filed here. It is for applications that keep that table and a tokengetter, which is called with
-    keys, as are the setters; and it takes away tokens in plain text. The old library cannot read the table then.
+    --in-place replaces the access and refresh tokens in the library's own table with the digests that the provider
+    stores. Use it if your application keeps that table and a tokengetter: the provider calls the tokengetter and the
+    setters with digests. It also removes plain text tokens from the table, so the old library can no longer read it.
 
-    Ends with 0 when all was taken, with 1 when rows were left.
+    Exit code: 0 if every row was imported, 1 if rows were skipped.
     """
     server = find_server()
     options = Options(
@@ -94,7 +97,7 @@ def import_from(
 def _split(column: str) -> tuple[str, str]:
     field, _, name = column.partition("=")
     if not field or not name:
-        raise click.BadParameter(f"{column!r} is not FIELD=NAME", param_hint="--column")
+        raise click.BadParameter(f"{column!r} must have the form FIELD=NAME", param_hint="--column")
     return field, name
 
 
@@ -107,7 +110,9 @@ def _find_database(uri: str | None) -> ForeignDatabase:
         return database
     db = flask.current_app.extensions.get("sqlalchemy")
     if db is None:
-        raise click.UsageError("the application has no database of its own: say by --database where the tables are")
+        raise click.UsageError(
+            "the application has no database of its own: pass --database with the URI of the library's tables"
+        )
     return ForeignDatabase(db.engine)
 
 
@@ -128,37 +133,48 @@ def _describe(report: Report) -> dict[str, object]:
 
 def _print(report: Report, server: AuthorizationServer, options: Options) -> None:
     if options.dry_run:
-        click.echo("A dry run: nothing was written. This is what would be done.\n")
+        click.echo("Dry run: nothing was written. The import would do the following.\n")
     counts = {"clients": report.clients, "tokens": report.tokens}
-    print_table([("", *(name.replace("_", " ") for name in Count.__slots__)), *map(_count_row, counts.items())])
+    print_table([("", *_COLUMNS), *map(_count_row, counts.items())])
     for sentence in _sentences(report, server, options):
         click.echo(f"\n{sentence}")
-    _list("To know:", report.notes)
-    _list("Left:", report.left)
+    _list("Notes:", report.notes)
+    _list("Skipped:", report.left)
     if report.left:
-        click.echo(f"\n{_number(len(report.left), 'row')} left. Change what is wrong and run the command again.")
+        click.echo(f"\n{_number(len(report.left), 'row')} skipped. Correct what is reported and run the command again.")
     else:
-        click.echo("\nAll was taken.")
+        click.echo("\nEvery row was imported.")
+
+
+_COLUMNS = ("imported", "already present", "expired", "skipped")
+"""The headings of the fields of :class:`Count`."""
 
 
 def _sentences(report: Report, server: AuthorizationServer, options: Options) -> Iterator[str]:
     if report.shortened:
         ends_at = datetime.fromtimestamp(server.clock() + server.longest_lifetime, UTC)
         yield (
-            f"{_number(report.shortened, 'access token')} would have lived longer; here the settings let them end on "
-            f"{ends_at:%Y-%m-%d %H:%M} UTC."
+            f"{_number(report.shortened, 'access token')} had a longer lifetime. With the current settings it "
+            f"ends on {ends_at:%Y-%m-%d %H:%M} UTC."
         )
         if report.final:
             yield (
-                f"{report.final} of them came without a refresh token, so their clients must ask again then. To give "
-                "such tokens longer, set OAUTH2_ACCESS_TOKEN_LIFETIME before you import; what is here stays as it is."
+                f"{report.final} of them had no refresh token, so their clients must then start a new "
+                "authorization. To give these tokens more time, set OAUTH2_ACCESS_TOKEN_LIFETIME before you "
+                "import; a later run does not change imported tokens."
             )
     if options.in_place:
-        yield f"{_number(report.rewritten, 'row')} of the library's tokens rewritten to keys."
+        yield f"Replaced the tokens with digests in {_number(report.rewritten, 'row')} of the library's table."
     elif server.callbacks.tokengetter is not None:
-        yield "The application has a tokengetter, which is called with keys: add --in-place, or it finds no token."
+        yield (
+            "The application has a tokengetter, which the provider calls with digests: add --in-place, so that "
+            "it finds tokens."
+        )
     if report.codes:
-        yield f"{_number(report.codes, 'code')} not taken: they live for seconds, and their clients ask again."
+        yield (
+            f"Skipped {_number(report.codes, 'authorization code')}: codes expire within seconds, and their "
+            "clients start again."
+        )
 
 
 def _count_row(counted: tuple[str, Count]) -> tuple[object, ...]:
@@ -166,8 +182,8 @@ def _count_row(counted: tuple[str, Count]) -> tuple[object, ...]:
     return (name, *asdict(count).values())
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _list(title: str, findings: Sequence[Finding]) -> None:

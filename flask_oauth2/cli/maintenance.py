@@ -1,4 +1,4 @@
-"""``flask oauth2 purge`` and ``flask oauth2 routes``."""
+"""The commands ``flask oauth2 purge``, ``create-tables`` and ``routes``."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ _SPECIFICATIONS = {
 }
 
 
-@oauth2.command("purge", short_help="Take away what has expired.")
+@oauth2.command("purge", short_help="Delete expired rows.")
 @json_option
 def purge(as_json: bool) -> None:
-    """Take away what has expired, in small batches, while the application runs."""
+    """Delete expired rows in small batches. The application can run meanwhile."""
     server = find_server()
     now = int(server.clock())
     batches = server.store.purge(now)
     if sys.stderr.isatty() and not as_json:
-        taken = 0
+        deleted = 0
         with click.progressbar(length=server.store.purgeable(now), label="Purging", file=sys.stderr) as bar:
             for rows in batches:
-                taken += rows
+                deleted += rows
                 bar.update(rows)
     else:
-        taken = _count_aloud(batches)
+        deleted = _count_with_progress(batches)
     if as_json:
-        print_json({"purged": taken})
+        print_json({"purged": deleted})
     else:
-        click.echo(f"{taken} expired {'row' if taken == 1 else 'rows'} taken away.")
+        click.echo(f"Deleted {deleted} expired {'row' if deleted == 1 else 'rows'}.")
 
 
-@oauth2.command("create-tables", short_help="Create the tables that are missing.")
+@oauth2.command("create-tables", short_help="Create missing tables.")
 def create_tables() -> None:
-    """Create the tables that are missing. Several processes may do so at once."""
+    """Create missing tables. Several processes can run this command at once."""
     if "flask_oauth2" not in flask.current_app.extensions:
         raise click.ClickException(NO_PROVIDER)
     flask.current_app.extensions["flask_oauth2"].provider.create_tables()
     click.echo("All tables exist.")
 
 
-def _count_aloud(batches: Iterable[int]) -> int:
-    """How many rows were taken, with a line now and then for a log."""
-    taken, told = 0, 0
+def _count_with_progress(batches: Iterable[int]) -> int:
+    """Return the number of deleted rows, and print progress for a log."""
+    deleted, reported = 0, 0
     for rows in batches:
-        taken += rows
-        if taken >= told + _TOLD_EVERY:
-            told = taken
-            click.echo(f"{taken} expired rows taken away so far", err=True)
-    return taken
+        deleted += rows
+        if deleted >= reported + _REPORT_EVERY:
+            reported = deleted
+            click.echo(f"Deleted {deleted} expired rows so far.", err=True)
+    return deleted
 
 
-_TOLD_EVERY = 10_000
+_REPORT_EVERY = 10_000
 
 
 @oauth2.command("routes", short_help="List the endpoints.")
 @json_option
 def routes(as_json: bool) -> None:
-    """List the endpoints and the specification that each answers to."""
+    """List the endpoints and the specification of each."""
     app = flask.current_app
     rows = [
         {
@@ -92,4 +92,4 @@ def routes(as_json: bool) -> None:
         print_json({"issuer": issuer, "routes": rows})
         return
     print_table([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
-    click.echo(f"\nIssuer: {issuer or 'not set: give OAUTH2_ISSUER the public URL of this application'}")
+    click.echo(f"\nIssuer: {issuer or 'not set. Set OAUTH2_ISSUER to the public URL of this application'}")

@@ -1,4 +1,4 @@
-"""``flask oauth2 simulate``: a client is played against the application, and where a real one stops it says why."""
+"""The command ``flask oauth2 simulate``: simulate a client and report where a real client would fail."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from ..tools.simulation import PROFILES, Simulation, Step, open_sandbox
 from . import oauth2
 from .base import json_option, one_line, print_json
 
-_NOTHING_STAYS = (
-    "It is played in this process, on a store in memory: your settings, views and pages, and nothing of it is kept. No "
-    "grantsetter or tokensetter of yours is called, and no signal is sent."
+_NOTHING_SAVED = (
+    "The simulation runs in this process with your settings, views and pages, on a store in memory that is "
+    "discarded. It calls no grantsetter or tokensetter and sends no signals."
 )
 
 
-@oauth2.command("simulate", short_help="Play a client against the application.")
+@oauth2.command("simulate", short_help="Simulate a client of the application.")
 @click.argument("profile", type=click.Choice(list(PROFILES)))
-@click.option("--user", default="simulated", metavar="ID", show_default=True, help="Who is signed in.")
-@click.option("--path", metavar="PATH", help="What is called. Default: the MCP server, or the first view with a guard.")
-@click.option("--scope", metavar="WORDS", help='What is asked for: "a b". Default: what is needed there.')
+@click.option("--user", default="simulated", metavar="ID", show_default=True, help="User who is signed in.")
+@click.option("--path", metavar="PATH", help="Path to call. Default: the MCP server, or the first guarded view.")
+@click.option("--scope", metavar="SCOPE", help='Scope to request: "a b". Default: the scope that the path requires.')
 @json_option
 def simulate(profile: str, user: str, path: str | None, scope: str | None, as_json: bool) -> None:
-    """Play a client against this application, and say where a real one would stop, and why.
+    """Simulate a client of this application, and report where a real client would fail and why.
 
-    mcp is an MCP client that has nothing but a URL, spa a page of another site, cli a program on somebody's own
-    machine (and a device, where these are let in), server the server of another site.
+    mcp is an MCP client that only knows a URL, spa a page of another site, cli a program on the user's own machine (and
+    a device, if the provider supports devices), server the server of another site.
 
-    Each step is a request that such a client would send, answered in this process by your own settings, views, guards
-    and pages. A store in memory stands in for yours, so nothing is kept; no signal is sent, and of your callbacks none
-    that reads or writes codes and tokens is called. Your views do run: what they do when they are called, they do.
+    Each step is a request that such a client sends. Your own settings, views, guards and pages answer it in this
+    process. A store in memory replaces yours, so nothing is saved. The simulation sends no signals, and calls no
+    callback that reads or writes codes and tokens. Your views do run, with all their effects.
 
-    Somebody has to be signed in: name one of your users by --user, where a view looks its user up.
+    The simulation needs a signed-in user. If a view looks up its user, name an existing user with --user.
 
-    Ends with 0 when the client got through, with 1 where a real one stops.
+    Exit code: 0 if the client succeeds, 1 if a real client would fail.
     """
     _check(path, scope)
     with open_sandbox(web.current_app(), user) as sandbox:
@@ -55,7 +55,7 @@ def simulate(profile: str, user: str, path: str | None, scope: str | None, as_js
 
 def _check(path: str | None, scope: str | None) -> None:
     if path is not None and not (path.startswith("/") or urls.is_web(path)):
-        raise click.BadParameter("must begin with a slash, as a path of the application does", param_hint="--path")
+        raise click.BadParameter("must start with a slash, like a path of the application", param_hint="--path")
     try:
         parse_option(scope or ())
     except ValueError as error:
@@ -63,9 +63,9 @@ def _check(path: str | None, scope: str | None) -> None:
 
 
 def _print(simulation: Simulation) -> Iterator[Step]:
-    """Each step as it is taken."""
-    click.echo(f"{simulation.who[0].upper()}{simulation.who[1:]} meets {one_line(simulation.subject)}.")
-    click.echo(f"{_NOTHING_STAYS}\n")
+    """Print each step when it is done."""
+    click.echo(f"Simulating {simulation.who} with {one_line(simulation.subject)}.")
+    click.echo(f"{_NOTHING_SAVED}\n")
     number = 0
     for number, step in enumerate(simulation.play(), 1):
         requests = ", ".join(exchange.line for exchange in step.exchanges)
@@ -74,14 +74,14 @@ def _print(simulation: Simulation) -> Iterator[Step]:
         for note in step.notes:
             click.echo(f"    note: {one_line(note)}")
         if step.stop is not None:
-            click.echo(f"    a real client stops here: {one_line(step.stop.reason)}")
+            click.echo(f"    a real client fails here: {one_line(step.stop.reason)}")
             click.echo(f"    rule: {step.stop.rule}")
             if step.stop.cure:
                 click.echo(f"    cure: {one_line(step.stop.cure)}")
         yield step
         if step.stop is not None:
             return
-    click.echo(f"\nThe client got through all {number} steps.")
+    click.echo(f"\nThe client completed all {number} steps.")
 
 
 def _describe(steps: list[Step]) -> dict[str, Any]:

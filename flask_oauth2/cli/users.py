@@ -1,4 +1,4 @@
-"""``flask oauth2 user …``: users of the application, for its operator."""
+"""The commands ``flask oauth2 user …``, for operators."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..revocation import revoke_user
 from . import oauth2
 from .base import find_server, one_line
 
-user_group = AppGroup("user", help="Revoke what users authorized.")
+user_group = AppGroup("user", help="Revoke the authorizations of users.")
 oauth2.add_command(user_group)
 
 
 @user_group.command("revoke", short_help="Revoke all tokens and consents of a user.")
 @click.argument("user_id")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 def revoke(user_id: str, yes: bool) -> None:
     """Revoke every code, device code, token and consent of a user.
 

@@ -30,7 +30,7 @@ def run(patient: Patient, *arguments: str, ends: int = 0) -> Result:
 
 
 def test_nothing_is_wrong(patient: Patient) -> None:
-    assert run(patient, "--offline", "--strict").output == "Nothing is wrong.\n"
+    assert run(patient, "--offline", "--strict").output == "No problems found.\n"
     assert json.loads(run(patient, "--offline", "--json").stdout) == {"findings": [], "errors": 0, "warnings": 0}
 
 
@@ -71,7 +71,7 @@ def test_warnings_fail_where_that_is_wanted(new_patient: NewPatient) -> None:
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:8000/notes", "ftp://x", "http://"])
 def test_a_url_that_is_none(patient: Patient, url: str) -> None:
-    assert "say scheme, host and port" in run(patient, "--url", url, ends=2).stderr
+    assert "must be scheme, host and port" in run(patient, "--url", url, ends=2).stderr
 
 
 def test_names_from_elsewhere_hide_nothing_in_a_terminal(patient: Patient) -> None:
@@ -154,7 +154,7 @@ def test_a_real_server(tmp_path: Path) -> None:
     server = Gunicorn("application:app", tmp_path, workers=2)
     try:
         url = f"http://127.0.0.1:{server.port}"
-        assert doctor(tmp_path, "--url", url, "--strict") == (0, "Nothing is wrong.\n")
+        assert doctor(tmp_path, "--url", url, "--strict") == (0, "No problems found.\n")
         (tmp_path / "application.py").write_text(dedent(APPLICATION).replace('"/api"', '"/files"'))
         code, said = doctor(tmp_path, "--url", url)
         assert code == 1, "what runs is older than what is here"
@@ -194,4 +194,4 @@ def test_other_commands_where_there_is_no_provider(arguments: list[str]) -> None
     app.cli.add_command(oauth2)  # as the entry point of the package does for every application
     result: Any = app.test_cli_runner().invoke(args=["oauth2", *arguments])
     assert result.exit_code == 1
-    assert "Error: this application has no OAuth2Provider" in result.stderr
+    assert "Error: This application has no OAuth2Provider" in result.stderr

@@ -123,17 +123,17 @@ def test_rows_that_cannot_be_taken(sql_site: Site, filled: str, run_import: Impo
     left = {(finding["table"], finding["id"]): finding["reason"] for finding in report["left"]}
     assert list(left) == [*(("oauth2_client", str(row)) for row in (2, 3, 5, 6, 7, 8, 9)), ("oauth2_token", "2")]
     for row, reason in (
-        (2, "client_metadata is no JSON"),
-        (3, "no JSON object"),
+        (2, "client_metadata is not JSON"),
+        (3, "not a JSON object"),
         (5, "grant_types: is empty"),
         (6, "'private_key_jwt' is none of none, client_secret_basic"),
         (7, "client_secret: is missing"),
         (8, "a hash of a kind that cannot be checked here"),
-        (9, "redirect_uris is a list of something else"),
+        (9, "redirect_uris is a list whose values are not text"),
     ):
         assert reason in left["oauth2_client", str(row)]
-    assert left["oauth2_token", "2"] == "its client 'broken' is not here"
-    assert report["notes"][0]["reason"].startswith("its secret was to expire")
+    assert left["oauth2_token", "2"] == "its client 'broken' does not exist in this provider"
+    assert report["notes"][0]["reason"].startswith("its secret had an expiry time")
     assert "$2b$" not in str(report)
     assert SECRET not in str(report)
     assert report["clients"]["taken"] == 2
@@ -157,4 +157,4 @@ def test_our_own_table_of_the_same_name_is_not_taken_for_theirs(sql_site: Site, 
     sql_site.add_client()
     result = sql_site.app.test_cli_runner().invoke(args=["oauth2", "import", "authlib", "--database", uri])
     assert result.exit_code == 1
-    assert "the table oauth2_client is none of authlib's, as it lacks client_secret" in result.output
+    assert "the table oauth2_client is not a table of authlib, because it lacks client_secret" in result.output

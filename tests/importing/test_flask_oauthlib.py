@@ -88,7 +88,7 @@ def test_a_token_without_an_end_that_nothing_renews_is_counted(sql_site: Site, f
     report = run_import(sql_site, FLASK_OAUTHLIB, "--dry-run")
     assert (report["tokens"]["shortened"], report["tokens"]["final"]) == (2, 1)
     said = sql_site.app.test_cli_runner().invoke(args=["oauth2", "import", FLASK_OAUTHLIB, "--database", filled]).output
-    assert "1 of them came without a refresh token, so their clients must ask again then." in said
+    assert "1 of them had no refresh token, so their clients must then start a new authorization." in said
 
 
 def test_a_refresh_token_outlives_its_access_token(sql_site: Site, filled: str, run_import: Import) -> None:
@@ -191,7 +191,7 @@ def test_grants_that_are_not_offered_are_named(
     fill(old, Old, old_client(), old_client("machine", _redirect_uris=""))
     site = make_site(tmp_path, OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials", "refresh_token"])
     notes = {note["id"]: note["reason"] for note in run_import(site, FLASK_OAUTHLIB)["notes"]}
-    assert notes["web"] == "without password: not offered here, or not for such a client"
+    assert notes["web"] == "without password: not supported here, or not for such a client"
     assert notes["machine"].startswith("without authorization_code, password, refresh_token:")
     assert site.store.get_client("machine").grant_types == ("client_credentials",)
     site.store.engine.dispose()
@@ -221,9 +221,9 @@ def test_columns_of_other_names_and_shapes(sql_site: Site, old: str, run_import:
     tables = ["--client-table", "apps", "--token-table", "keys", "--column", "client_secret=secret_text"]
     report = run_import(sql_site, FLASK_OAUTHLIB, *tables, ends=1)
     assert {finding["reason"] for finding in report["left"]} == {
-        "its expires is no time",
-        "its access_token is no text",
-        "its scopes begins like a JSON list and is none",
+        "its expires is not a time",
+        "its access_token is not text",
+        "its scopes starts like a JSON list but is not valid JSON",
     }
     assert {finding["id"] for finding in report["left"]} <= {f"row {number}" for number in range(1, 6)}
     web, public = sql_site.store.get_client("web"), sql_site.store.get_client("open")
@@ -241,7 +241,7 @@ def test_codes_are_counted_and_not_taken(sql_site: Site, filled: str, run_import
     fill(filled, Old, code)
     assert run_import(sql_site, FLASK_OAUTHLIB)["codes"] == {"left": 1}
     result = sql_site.app.test_cli_runner().invoke(args=["oauth2", "import", FLASK_OAUTHLIB, "--database", filled])
-    assert "1 code not taken" in result.output
+    assert "Skipped 1 authorization code" in result.output
     assert sql_site.redeem("a-code", ("web", SECRET)).status_code == 400
 
 

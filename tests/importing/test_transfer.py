@@ -56,7 +56,7 @@ def test_a_second_run_takes_what_was_left(sql_site: Site, old: str, run_import: 
     fill(old, Old, old_client(_default_scopes="profile calendar"), old_token())
     left = run_import(sql_site, "flask-oauthlib", ends=1)["left"]
     assert left[0]["reason"].startswith("scope: calendar is not in OAUTH2_SCOPES")
-    assert left[1]["reason"] == "its client 'web' is not here"
+    assert left[1]["reason"] == "its client 'web' does not exist in this provider"
     engine = create_engine(old)
     run(engine, "UPDATE client SET _default_scopes = 'profile'")
     engine.dispose()
@@ -84,14 +84,14 @@ def test_bad_rows_keep_no_other_out(sql_site: Site, old: str, run_import: Import
     report = run_import(sql_site, "flask-oauthlib", ends=1)
     left = {finding["id"]: finding["reason"] for finding in report["left"]}
     for row, reason in {
-        "deleted": "a client of that id was deleted here",
+        "deleted": "a client with this ID was deleted in this provider",
         "a:b": "client_id: may not hold : or +",
         "named": "client_name: must be printable",
-        "2": "its type 'mac' is not offered here",
+        "2": "this provider does not support its token type 'mac'",
         "3": "its access_token begins with oat_",
         "4": "its refresh_token begins with ort_",
         "5": "is not a scope value",
-        "6": "its client 'nobody' is not here",
+        "6": "its client 'nobody' does not exist in this provider",
     }.items():
         assert reason in left.pop(row)
     assert left == {}
@@ -170,23 +170,23 @@ def test_it_says_in_words_what_it_did(sql_site: Site, old: str) -> None:
     result = library(sql_site, "--database", old, "--dry-run")
     assert result.exit_code == 0
     assert "without a refresh token" not in result.output
-    assert "A dry run: nothing was written." in result.output
+    assert "Dry run: nothing was written." in result.output
     result = library(sql_site, "--database", old)
     assert result.exit_code == 0, result.output
     assert [line.split() for line in result.output.splitlines()[:3]] == [
-        ["taken", "already", "there", "ended", "left"],
+        ["imported", "already", "present", "expired", "skipped"],
         ["clients", "1", "0", "0", "0"],
         ["tokens", "2", "0", "0", "0"],
     ]
-    assert "1 access token would have lived longer; here the settings let them end on 2027-02-14" in result.output
-    assert "without password: not offered here" in result.output
-    assert "All was taken." in result.output
+    assert "1 access token had a longer lifetime. With the current settings it ends on 2027-02-14" in result.output
+    assert "without password: not supported here" in result.output
+    assert "Every row was imported." in result.output
     fill(old, Old, old_client("bad\x1b", _redirect_uris=CALLBACK))
     result = library(sql_site, "--database", old, "--in-place")
     assert result.exit_code == 1
-    assert "2 rows of the library's tokens rewritten to keys." in result.output
+    assert "Replaced the tokens with digests in 2 rows of the library's table." in result.output
     assert "client  bad?  client_id: may hold printable ASCII characters only" in result.output
-    assert "1 row left. Change what is wrong and run the command again." in result.output
+    assert "1 row skipped. Correct what is reported and run the command again." in result.output
     for secret in (SECRET, "live-access", "live-refresh", values.text(values.key("live-access"))):
         assert secret not in result.output
 
@@ -194,22 +194,22 @@ def test_it_says_in_words_what_it_did(sql_site: Site, old: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say by --database where the tables are"),
+        ([], "pass --database with the URI of the library's tables"),
         (["--database", "nonsense"], "this is no database URI"),
         (["--database", "mysql+mysqldb://host/name"], "the database URI needs the driver MySQLdb: install it"),
         (["--database", "sqlite:////not/there.sqlite"], "there is no file /not/there.sqlite"),
         (
             ["--client-table", "apps"],
-            "there is no table apps: name the right one by --client-table or --token-table, of",
+            "the table apps does not exist: pass --client-table or --token-table with one of client, grant",
         ),
-        (["--code-table", "codes"], "there is no table codes"),
+        (["--code-table", "codes"], "the table codes does not exist: correct --code-table"),
         (
             ["--client-table", "user"],
-            "the table user is none of flask-oauthlib's, as it lacks client_id, client_secret",
+            "the table user is not a table of flask-oauthlib, because it lacks client_id, client_secret",
         ),
-        (["--column", "secret"], "'secret' is not FIELD=NAME"),
-        (["--column", "secret=text"], "flask-oauthlib has no field secret; it has access_token"),
-        (["--column", "client_secret=text"], "there is no column text in the tables"),
+        (["--column", "secret"], "'secret' must have the form FIELD=NAME"),
+        (["--column", "secret=text"], "flask-oauthlib has no field secret. Its fields: access_token"),
+        (["--column", "client_secret=text"], "the tables have no column text: correct --column client_secret"),
         (["--client-table", "heap"], "the table heap has no primary key"),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_column_that_is_too_short_for_keys(sql_site: Site, old: str) -> None:
     engine.dispose()
     assert library(sql_site, "--database", old).exit_code == 0
     result = library(sql_site, "--database", old, "--in-place")
-    assert "the column access_token of token holds 50 characters, our keys have 51" in result.output
+    assert "the column access_token of token holds 50 characters, but token digests have 51" in result.output
 
 
 def test_a_database_that_refuses_says_no_value(sql_site: Site, old: str) -> None:
@@ -273,7 +273,7 @@ def test_a_store_that_cannot_say_what_it_has(new_site: Callable[..., Site], old:
 
     fill(old, Old, old_client())
     result = library(new_site(store=Plain()), "--database", old)
-    assert "this store cannot tell which tokens it has" in result.output
+    assert "the store does not implement find_known(keys)" in result.output
 
 
 def test_an_application_with_getters_of_its_own(new_site: Callable[..., Site], old: str, tmp_path: Path) -> None:
@@ -291,10 +291,10 @@ def test_an_application_with_getters_of_its_own(new_site: Callable[..., Site], o
 
     fill(old, Old, old_client(), old_client("stranger"), old_token())
     result = library(site, "--database", old, "--dry-run")
-    assert "add --in-place, or it finds no token" in result.output
+    assert "add --in-place, so that it finds tokens" in result.output
     result = library(site, "--database", old, "--in-place")
     assert result.exit_code == 1
-    assert "stranger  the application's clientgetter, which keeps the clients, does not know it" in result.output
+    assert "stranger  the application's clientgetter does not return this client" in result.output
     assert told == []
     assert site.is_alive("live-access")
     assert not site.is_alive("other-access")
@@ -313,5 +313,5 @@ def test_a_terminal_sees_how_far_it_is(
         command.main(["flask-oauthlib", "--database", old], standalone_mode=False)
     shown = capsys.readouterr()
     assert "Importing" in shown.err
-    assert "All was taken." in shown.out
+    assert "Every row was imported." in shown.out
     assert server.store.get_client("web") is not None

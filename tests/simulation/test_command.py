@@ -24,12 +24,12 @@ def test_a_client_that_gets_through(mcp_site: NewSite) -> None:
     result = run(mcp_site(), "mcp")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0] == "An MCP client meets https://login.example/mcp."
-    assert "nothing of it is kept" in lines[1]
-    assert "No grantsetter or tokensetter of yours is called" in lines[1]
+    assert lines[0] == "Simulating an MCP client with https://login.example/mcp."
+    assert "store in memory that is discarded" in lines[1]
+    assert "It calls no grantsetter or tokensetter" in lines[1]
     assert lines[3].startswith(" 1. Call without a token: POST /mcp → 401; a token of the scope profile is needed")
     assert lines[13].startswith("11. Revoke the token: POST /oauth/revoke → 200, POST /mcp → 401; the token has ended")
-    assert lines[15] == "The client got through all 11 steps."
+    assert lines[15] == "The client completed all 11 steps."
 
 
 def test_a_client_that_stops(new_app: NewSite) -> None:
@@ -37,7 +37,7 @@ def test_a_client_that_stops(new_app: NewSite) -> None:
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert lines[-3:] == [
-        "    a real client stops here: who is not signed in cannot be sent to a login page: none is known",
+        "    a real client fails here: who is not signed in cannot be sent to a login page: none is known",
         "    rule: rfc6749 3.1",
         "    cure: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page",
     ]
@@ -80,7 +80,7 @@ def test_who_is_signed_in(new_app: NewSite) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["mcp", "--path", "mcp"], "must begin with a slash"),
+        (["mcp", "--path", "mcp"], "must start with a slash"),
         (["cli", "--path", "/nothing"], "no view answers GET at /nothing"),
         (["cli", "--scope", 'a "b"'], "--scope"),
         (["robot"], "is not one of 'mcp', 'spa', 'cli', 'server'"),
@@ -107,7 +107,7 @@ def test_a_stop_ends_with_the_reason_the_rule_and_the_fix(new_app: NewSite) -> N
     result = run(site, "cli", "--scope", "mail")
     assert result.exit_code == 1
     assert result.output.splitlines()[-3:] == [
-        "    a real client stops here: the client is answered invalid_target: several resources know this scope: name "
+        "    a real client fails here: the client is answered invalid_target: several resources know this scope: name "
         "one by resource",
         "    rule: rfc8707 2",
         "    cure: let the client send the parameter resource",

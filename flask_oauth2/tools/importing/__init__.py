@@ -1,4 +1,4 @@
-"""Clients and live tokens of another library, filed here, so that nobody is logged out: one line per library."""
+"""Imports of clients and live tokens from other libraries, so that users stay signed in. One line per library."""
 
 from __future__ import annotations
 

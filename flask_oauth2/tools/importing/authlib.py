@@ -1,4 +1,4 @@
-"""Authlib, whose SQLAlchemy mixins say what the tables hold."""
+"""Authlib. Its SQLAlchemy mixins define the columns of the tables."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .base import (
     Row,
     Tables,
     Unreadable,
-    flag,
-    moment,
-    require,
-    secret,
-    text,
+    read_flag,
+    read_list,
+    read_secret,
+    read_text,
+    read_time,
+    require_text,
     unique,
-    word_list,
 )
 
 
 class Authlib:
-    """``oauth2_client``, ``oauth2_token`` and ``oauth2_code``; times are seconds since the epoch."""
+    """The tables ``oauth2_client``, ``oauth2_token`` and ``oauth2_code``. Times are seconds since the epoch."""
 
     name = "authlib"
     tables = Tables("oauth2_client", "oauth2_token", "oauth2_code")
@@ -51,43 +51,50 @@ class Authlib:
     }
 
     def read_client(self, row: Row) -> ForeignClient:
-        """The metadata has the names of :rfc:`7591#section-2`."""
+        """Read the client of a row. The metadata has the names of :rfc:`7591#section-2`."""
         metadata = _read_metadata(row)
         auth_method = metadata.get("token_endpoint_auth_method") or "client_secret_basic"
         response_types = metadata.get("response_types") or ()
         if isinstance(response_types, str):
             response_types = response_types.splitlines()
         notes = []
-        if moment(row, "client_secret_expires_at"):
-            notes.append("its secret was to expire, which none does here: rotate it when the time comes")
+        if read_time(row, "client_secret_expires_at"):
+            notes.append(
+                "its secret had an expiry time, which this provider does not support: rotate the secret before "
+                "that time"
+            )
         return ForeignClient(
-            client_id=require(row, "client_id"),
-            name=text(metadata, "client_name"),
-            secret=secret(row) if auth_method in rules.SECRET_METHODS else None,
+            client_id=require_text(row, "client_id"),
+            name=read_text(metadata, "client_name"),
+            secret=read_secret(row) if auth_method in rules.SECRET_METHODS else None,
             auth_method=str(auth_method),
-            redirect_uris=word_list(metadata, "redirect_uris"),
-            grant_types=word_list(metadata, "grant_types"),
+            redirect_uris=read_list(metadata, "redirect_uris"),
+            grant_types=read_list(metadata, "grant_types"),
             response_types=unique("response_types", response_types),
-            scope=word_list(metadata, "scope"),
+            scope=read_list(metadata, "scope"),
             metadata={name: metadata[name] for name in (*rules.PAGES, "contacts") if metadata.get(name)},
-            created_at=moment(row, "client_id_issued_at"),
+            created_at=read_time(row, "client_id_issued_at"),
             notes=tuple(notes),
         )
 
     def read_token(self, row: Row) -> ForeignToken:
-        """An access token is revoked with its refresh token, but not the other way round; no ``expires_in``: no end."""
-        is_refresh_revoked = bool(moment(row, "refresh_token_revoked_at") or flag(row, "revoked"))
-        is_access_revoked = bool(is_refresh_revoked or moment(row, "access_token_revoked_at"))
-        lifetime, issued_at = moment(row, "expires_in"), moment(row, "issued_at")
+        """Read the token of a row.
+
+        A revoked refresh token revokes its access token, but not the reverse. A token without ``expires_in`` does not
+        expire.
+        """
+        is_refresh_revoked = bool(read_time(row, "refresh_token_revoked_at") or read_flag(row, "revoked"))
+        is_access_revoked = bool(is_refresh_revoked or read_time(row, "access_token_revoked_at"))
+        lifetime, issued_at = read_time(row, "expires_in"), read_time(row, "issued_at")
         ends_at = (issued_at or 0) + lifetime if lifetime else None
         return ForeignToken(
-            client_id=require(row, "client_id"),
-            user_id=text(row, "user_id") or None,
-            scope=word_list(row, "scope"),
-            type=text(row, "token_type"),
-            access=require(row, "access_token"),
+            client_id=require_text(row, "client_id"),
+            user_id=read_text(row, "user_id") or None,
+            scope=read_list(row, "scope"),
+            type=read_text(row, "token_type"),
+            access=require_text(row, "access_token"),
             access_ends_at=0 if is_access_revoked else ends_at,
-            refresh=None if is_refresh_revoked else text(row, "refresh_token") or None,
+            refresh=None if is_refresh_revoked else read_text(row, "refresh_token") or None,
         )
 
 
@@ -97,7 +104,7 @@ def _read_metadata(row: Row) -> dict[str, Any]:
         try:
             content = json.loads(content)
         except ValueError:
-            raise Unreadable("its client_metadata is no JSON") from None
+            raise Unreadable("its client_metadata is not JSON") from None
     if not isinstance(content, dict):
-        raise Unreadable("its client_metadata is no JSON object")
+        raise Unreadable("its client_metadata is not a JSON object")
     return content

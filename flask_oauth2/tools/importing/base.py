@@ -1,4 +1,4 @@
-"""What a library is that clients and tokens come from, and how values of its columns are read."""
+"""Source libraries of clients and tokens, and functions that read the columns of their rows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ...records import seconds, words
 from ...scopes import Scope
 
 Row = Mapping[str, Any]
-"""A row by the names of our fields, not by those of its columns; a field without a column is absent."""
+"""A row by field name, not by column name. A field without a column is absent."""
 
 Columns = Mapping[str, tuple[str, ...]]
-"""For each field the names that its column may have, the documented one first."""
+"""The possible column names of each field, starting with the documented one."""
 
 
 class Unreadable(ValueError):
-    """A row that cannot be taken, and why; never a value of it that is secret."""
+    """A row that cannot be imported. The message gives the reason and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The names of the tables: clients, tokens, codes."""
+    """The names of the tables of clients, tokens and codes."""
 
     client: str
     token: str
@@ -34,9 +34,11 @@ class Tables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignClient:
-    """What a row says a client is. ``grant_types`` None: it names none, and may use all that are offered.
+    """A client as the row of another library describes it.
 
-    ``response_types`` empty: those of the grant types. ``notes`` are for whoever imports it.
+    :param grant_types: None if the row names none: the client may use every grant type that the provider offers.
+    :param response_types: empty for the response types of the grant types.
+    :param notes: sentences for the operator who runs the import.
     """
 
     client_id: str
@@ -54,10 +56,10 @@ class ForeignClient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignToken:
-    """What a row says a token is.
+    """A token as the row of another library describes it.
 
-    ``access_ends_at`` is in seconds since the epoch, UTC, 0 for a revoked one, None for one without an end.
-    ``refresh`` is None where there is none, or a revoked one.
+    :param access_ends_at: seconds since the epoch, UTC. 0 for a revoked token, None for a token that does not expire.
+    :param refresh: None if the row has no refresh token or a revoked one.
     """
 
     client_id: str
@@ -69,82 +71,85 @@ class ForeignToken:
     refresh: str | None = field(repr=False)
 
     def is_live(self, now: float) -> bool:
-        """Whether anybody could still use it."""
+        """Return whether the access token or the refresh token can still be used."""
         return self.refresh is not None or self.access_ends_at is None or self.access_ends_at > now
 
 
 class Source(Protocol):
-    """A library."""
+    """A source library."""
 
     name: str
 
     tables: Tables
-    """The names that its documentation gives them."""
+    """The table names in the library's documentation."""
 
     client_columns: Columns
     token_columns: Columns
 
     required: frozenset[str]
-    """The fields without whose columns a table is another one."""
+    """The fields whose columns identify a table of the library."""
 
     def read_client(self, row: Row) -> ForeignClient:
-        """The client of a row. Raises :exc:`Unreadable`."""
+        """Return the client of a row. Raise :exc:`Unreadable` if it cannot be imported."""
         ...
 
     def read_token(self, row: Row) -> ForeignToken:
-        """The token of a row. Raises :exc:`Unreadable`."""
+        """Return the token of a row. Raise :exc:`Unreadable` if it cannot be imported."""
         ...
 
 
-def text(row: Row, name: str) -> str:
-    """A column as text, empty where there is none."""
+def read_text(row: Row, name: str) -> str:
+    """Return the text of a column, or an empty string if the row has no value."""
     value = row.get(name)
     if value is None:
         return ""
     if isinstance(value, bytes | bytearray | memoryview):
-        raise Unreadable(f"its {name} is no text")
+        raise Unreadable(f"its {name} is not text")
     return str(value).strip()
 
 
-def require(row: Row, name: str) -> str:
-    """The same, but it must be there."""
-    value = text(row, name)
+def require_text(row: Row, name: str) -> str:
+    """Return the text of a column. Raise :exc:`Unreadable` if the row has no value."""
+    value = read_text(row, name)
     if not value:
         raise Unreadable(f"it has no {name}")
     return value
 
 
-def word_list(row: Row, name: str) -> tuple[str, ...]:
-    """A column that holds several words: JSON, or text with white space between them."""
+def read_list(row: Row, name: str) -> tuple[str, ...]:
+    """Return the values of a column that contains a list: JSON, or text separated by white space."""
     value = row.get(name)
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
         except ValueError:
-            raise Unreadable(f"its {name} begins like a JSON list and is none") from None
+            raise Unreadable(f"its {name} starts like a JSON list but is not valid JSON") from None
     if not isinstance(value, list | tuple):
-        return words(text(row, name))
+        return words(read_text(row, name))
     return unique(name, value)
 
 
 def unique(name: str, found: Iterable[Any]) -> tuple[str, ...]:
-    """The words of a list, each once."""
+    """Return the values of a list without duplicates."""
     listed = list(found)
     if not all(isinstance(word, str) for word in listed):
-        raise Unreadable(f"its {name} is a list of something else than text")
+        raise Unreadable(f"its {name} is a list whose values are not text")
     return words(listed)
 
 
-def flag(row: Row, name: str) -> bool | None:
-    """A column that says yes or no; None where it says neither."""
+def read_flag(row: Row, name: str) -> bool | None:
+    """Return the value of a boolean column, or None if the row has no value."""
     value = row.get(name)
     if value is None or value == "":
         return None
     return value.strip().lower() in ("1", "t", "true", "y", "yes") if isinstance(value, str) else bool(value)
 
 
-def moment(row: Row, name: str) -> int | None:
-    """A column that holds a time: a datetime (naive: UTC), its text, or seconds since the epoch."""
+def read_time(row: Row, name: str) -> int | None:
+    """Return the seconds since the epoch of a column with a time.
+
+    The column contains a datetime (naive means UTC), its ISO 8601 text, or seconds since the epoch.
+    """
     value = row.get(name)
     if value is None or value == "":
         return None
@@ -153,12 +158,12 @@ def moment(row: Row, name: str) -> int | None:
             value = float(value) if value.replace(".", "", 1).isdecimal() else datetime.fromisoformat(value)
         return seconds(value)
     except (TypeError, ValueError, OverflowError):
-        raise Unreadable(f"its {name} is no time") from None
+        raise Unreadable(f"its {name} is not a time") from None
 
 
-def secret(row: Row) -> str | None:
-    """What is kept of ``client_secret``; None where it is empty."""
-    value = text(row, "client_secret")
+def read_secret(row: Row) -> str | None:
+    """Return the value to store for ``client_secret``, or None if it is empty."""
+    value = read_text(row, "client_secret")
     try:
         return take_over(value) if value else None
     except ValueError as error:

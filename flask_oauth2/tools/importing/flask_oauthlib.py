@@ -1,12 +1,24 @@
-"""flask-oauthlib, whose tables are the application's own and look as its documentation suggests."""
+"""flask-oauthlib. The application defines its tables, usually as the library's documentation suggests."""
 
 from __future__ import annotations
 
-from .base import Columns, ForeignClient, ForeignToken, Row, Tables, flag, moment, require, secret, text, word_list
+from .base import (
+    Columns,
+    ForeignClient,
+    ForeignToken,
+    Row,
+    Tables,
+    read_flag,
+    read_list,
+    read_secret,
+    read_text,
+    read_time,
+    require_text,
+)
 
 
 class FlaskOAuthlib:
-    """``client``, ``token`` and ``grant``; times are naive and mean UTC."""
+    """The tables ``client``, ``token`` and ``grant``. Times are naive and mean UTC."""
 
     name = "flask-oauthlib"
     tables = Tables("client", "token", "grant")
@@ -33,39 +45,40 @@ class FlaskOAuthlib:
     }
 
     def read_client(self, row: Row) -> ForeignClient:
-        """A client that is said to be public has no secret here, whatever is in the column."""
-        kept, notes = secret(row), []
-        is_confidential = flag(row, "is_confidential")
-        if is_confidential is None and text(row, "client_type"):
-            is_confidential = text(row, "client_type").lower() == "confidential"
+        """Read the client of a row. A public client gets no secret, even if the column has one."""
+        stored_secret, notes = read_secret(row), []
+        is_confidential = read_flag(row, "is_confidential")
+        if is_confidential is None and read_text(row, "client_type"):
+            is_confidential = read_text(row, "client_type").lower() == "confidential"
         if is_confidential is None:
-            is_confidential = kept is not None
+            is_confidential = stored_secret is not None
             if is_confidential and "is_confidential" in row:
-                notes.append("as confidential, since it has a secret and nothing says that it is public")
-        elif not is_confidential and kept is not None:
+                notes.append("as confidential, because it has a secret and the row does not mark it as public")
+        elif not is_confidential and stored_secret is not None:
             notes.append(
-                "as public, as the row says: a secret that it sends was not looked at there and is refused here"
+                "as public, because the row says so: flask-oauthlib ignored the client's secret, and this "
+                "provider rejects it"
             )
         return ForeignClient(
-            client_id=require(row, "client_id"),
-            name=text(row, "name"),
-            secret=kept if is_confidential else None,
+            client_id=require_text(row, "client_id"),
+            name=read_text(row, "name"),
+            secret=stored_secret if is_confidential else None,
             auth_method="client_secret_basic" if is_confidential else "none",
-            redirect_uris=word_list(row, "redirect_uris"),
-            grant_types=word_list(row, "allowed_grant_types") or None,
-            response_types=word_list(row, "allowed_response_types"),
-            scope=word_list(row, "default_scopes"),
+            redirect_uris=read_list(row, "redirect_uris"),
+            grant_types=read_list(row, "allowed_grant_types") or None,
+            response_types=read_list(row, "allowed_response_types"),
+            scope=read_list(row, "default_scopes"),
             notes=tuple(notes),
         )
 
     def read_token(self, row: Row) -> ForeignToken:
-        """A refresh token has no end there."""
+        """Read the token of a row. Refresh tokens of flask-oauthlib do not expire."""
         return ForeignToken(
-            client_id=require(row, "client_id"),
-            user_id=text(row, "user_id") or None,
-            scope=word_list(row, "scopes"),
-            type=text(row, "token_type"),
-            access=require(row, "access_token"),
-            access_ends_at=moment(row, "expires"),
-            refresh=text(row, "refresh_token") or None,
+            client_id=require_text(row, "client_id"),
+            user_id=read_text(row, "user_id") or None,
+            scope=read_list(row, "scopes"),
+            type=read_text(row, "token_type"),
+            access=require_text(row, "access_token"),
+            access_ends_at=read_time(row, "expires"),
+            refresh=read_text(row, "refresh_token") or None,
         )

@@ -1,4 +1,4 @@
-"""A table of theirs, by our names."""
+"""Tables of another library, read by field names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .base import Columns, Row, Source
 from .run import Options
 
 _SECRET = frozenset({"access_token", "refresh_token", "client_secret"})
-"""Fields that are never shown."""
+"""Fields whose values never appear in a report."""
 
 
-class Read(NamedTuple):
-    """A row that was read: what names it in a report, its primary key, and its values by our names."""
+class SourceRow(NamedTuple):
+    """A row: its identity in a report, its primary key, and its values by field."""
 
     identity: str
     key: tuple[Any, ...]
@@ -23,7 +23,10 @@ class Read(NamedTuple):
 
 
 class Rows:
-    """The rows of a table. Raises :exc:`ConfigurationError` for one that is not there, or is another."""
+    """The rows of a table.
+
+    Raise :exc:`ConfigurationError` if the table does not exist or does not belong to the library.
+    """
 
     def __init__(
         self, database: ForeignDatabase, name: str, columns: Columns, source: Source, options: Options
@@ -31,11 +34,13 @@ class Rows:
         table = database.find(name)
         if table is None:
             raise ConfigurationError(
-                f"there is no table {name}: name the right one by --client-table or --token-table, of: "
+                f"the table {name} does not exist: pass --client-table or --token-table with one of "
                 + ", ".join(database.list_names())
             )
         if not table.key:
-            raise ConfigurationError(f"the table {name} has no primary key, by which its rows could be read in order")
+            raise ConfigurationError(
+                f"the table {name} has no primary key, which the import needs to read rows in order: add a primary key"
+            )
         self.name = name
         self._table = table
         self._database = database
@@ -48,16 +53,17 @@ class Rows:
         missing = (source.required & set(columns)) - set(self._columns)
         if missing:
             raise ConfigurationError(
-                f"the table {name} is none of {source.name}'s, as it lacks {', '.join(sorted(missing))}: name the "
-                "right one by --client-table or --token-table, or the right columns by --column"
+                f"the table {name} is not a table of {source.name}, because it lacks "
+                f"{', '.join(sorted(missing))}: pass --client-table or --token-table with the right table, or "
+                "--column with the right columns"
             )
         self._is_shown = not set(table.key) & {self._columns.get(name) for name in _SECRET}
 
     def __len__(self) -> int:
         return self._database.count(self._table)
 
-    def read(self) -> Iterator[list[Read]]:
-        """The rows, in batches."""
+    def read(self) -> Iterator[list[SourceRow]]:
+        """Yield the rows in batches."""
         number = 0
         for batch in self._database.read(self._table):
             reads = []
@@ -65,27 +71,27 @@ class Rows:
                 number += 1
                 key = tuple(found[name] for name in self._table.key)
                 identity = ", ".join(map(str, key)) if self._is_shown else f"row {number}"
-                reads.append(Read(identity, key, {field: found[name] for field, name in self._columns.items()}))
+                reads.append(SourceRow(identity, key, {field: found[name] for field, name in self._columns.items()}))
             yield reads
 
-    def change(self, read: Read, new: Mapping[str, str]) -> list[Change]:
-        """The change of a row to new values, by our names; none for none."""
+    def change(self, read: SourceRow, new: Mapping[str, str]) -> list[Change]:
+        """Return the change of a row to new values by field, or an empty list if there are none."""
         columns = {self._columns[field]: (read.row[field], value) for field, value in new.items()}
         old, then = ({name: pair[side] for name, pair in columns.items()} for side in (0, 1))
         return [Change(read.key, old, then)] if new else []
 
     def rewrite(self, changes: Iterable[Change]) -> int:
-        """Make the changes. How many rows were changed."""
+        """Write the changes to the table and return the number of changed rows."""
         return self._database.rewrite(self._table, changes)
 
     def check_length(self, field: str, length: int) -> None:
-        """Raise :exc:`ConfigurationError` where the column of a field is too short for keys of that length."""
+        """Raise :exc:`ConfigurationError` if the column of a field is too short for digests of that length."""
         name = self._columns.get(field)
         longest = None if name is None else self._table.columns[name]
         if longest is not None and longest < length:
             raise ConfigurationError(
-                f"the column {name} of {self.name} holds {longest} characters, our keys have {length}: "
-                "make it longer first"
+                f"the column {name} of {self.name} holds {longest} characters, but token digests have {length}: "
+                "make the column longer"
             )
 
 

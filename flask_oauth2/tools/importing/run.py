@@ -1,4 +1,4 @@
-"""What a run is told, and what it says that it did."""
+"""The options and the report of one import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .base import Tables
 
 
 class Finding(NamedTuple):
-    """What is said of a row: its table, its primary key, and a sentence that holds no secret."""
+    """A finding about a row: its table, its primary key, and a sentence without secrets."""
 
     table: str
     id: str
@@ -19,7 +19,7 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Count:
-    """How many rows of a table were taken, were here already, have ended, could not be taken."""
+    """Numbers of rows of a table: imported, already present, expired, and skipped because of an error."""
 
     taken: int = 0
     already_there: int = 0
@@ -29,10 +29,12 @@ class Count:
 
 @dataclass(slots=True)
 class Report:
-    """What a run did, or would do. ``codes`` counts those that wait to be redeemed there, which are not taken.
+    """The result of a run, or of a dry run.
 
-    ``shortened`` counts access tokens that would live longer there, ``final`` those of them that come without a refresh
-    token, ``rewritten`` the rows that hold our keys now.
+    :param codes: authorization codes that clients have not redeemed, which an import skips.
+    :param shortened: access tokens whose lifetime the settings shorten.
+    :param final: access tokens among these that have no refresh token.
+    :param rewritten: rows of the library that contain digests after the run.
     """
 
     clients: Count = field(default_factory=Count)
@@ -47,13 +49,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to import.
+    """The options of an import.
 
-    :param tables: the names of the tables, an empty one for the documented name.
-    :param columns: names of columns that are not the documented ones, by field.
-    :param dry_run: write nothing.
-    :param in_place: put our keys in place of the tokens in their table.
-    :param pkce_required: of confidential clients; None leaves it to the settings.
+    :param tables: the table names. An empty name means the documented one.
+    :param columns: column names that differ from the documented ones, by field.
+    :param dry_run: whether the run writes nothing.
+    :param in_place: whether the run replaces the tokens in the library's table with their digests.
+    :param pkce_required: the PKCE rule of confidential clients. None leaves it to the settings.
     """
 
     tables: Tables = Tables("", "", "")

@@ -1,4 +1,4 @@
-"""From a row of another library to a token of ours, which its user can see and end."""
+"""Import of tokens: from rows of another library to tokens of the provider, which users can see and revoke."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ...scopes import Scope
 from ...server import AuthorizationServer
 from ...stores.base import ConsentStore, widened
 from ...stores.sqlalchemy.foreign_tables import Change
-from .base import Row, Source, Unreadable
+from .base import ForeignToken, Row, Source, Unreadable
 from .clients import Clients
-from .rows import Read, Rows
+from .rows import Rows, SourceRow
 from .run import Finding, Options, Report
 
 KEY_LENGTH = len(values.text(values.key("")))
-"""Characters of a key as text."""
+"""The length of a token digest as text."""
 
 _TOKENS = ("access_token", "refresh_token")
 
@@ -27,10 +27,10 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 class Tokens:
-    """The tokens that a run takes over.
+    """The tokens that one run imports.
 
-    Raises :exc:`ConfigurationError` for a store that does not know which it has, and for columns that cannot hold keys
-    where they are to.
+    Raise :exc:`ConfigurationError` for a store that cannot look up tokens by digest, and for columns that are too short
+    for digests.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Tokens:
     ) -> None:
         store = server.stores.imports
         if store is None:
-            raise ConfigurationError("this store cannot tell which tokens it has: it needs find_known(keys)")
+            raise ConfigurationError(
+                "the store does not implement find_known(keys), which an import needs: use a store that does"
+            )
         if options.in_place:
             for name in _TOKENS:
                 rows.check_length(name, KEY_LENGTH)
@@ -56,19 +58,19 @@ class Tokens:
         self._report = report
         self._clients = clients
         self._now = int(server.clock())
-        self._pretended: set[bytes] = set()
+        self._would_know: set[bytes] = set()
 
-    def take(self, batch: list[Read]) -> None:
-        """File a batch in one step; then put our keys in place of the tokens, where that is wanted."""
+    def import_batch(self, batch: list[SourceRow]) -> None:
+        """Save a batch in one step, then replace the tokens in the library's table if that is requested."""
         count = self._report.tokens
-        filed: list[Token] = []
+        imported: list[Token] = []
         changes: list[Change] = []
         asked = {key for read in batch for name in _TOKENS for key in _keys(read.row.get(name))}
-        known = self._pretended | self._store.find_known(asked)
+        known = self._would_know | self._store.find_known(asked)
         for read in batch:
             if known.isdisjoint(_keys(read.row.get("access_token"))):
                 try:
-                    token = self._make(read.row, known)
+                    token = self._read(read.row, known)
                 except ValueError as error:
                     count.left += 1
                     self._report.left.append(Finding(self.rows.name, read.identity, str(error)))
@@ -77,58 +79,69 @@ class Tokens:
                     count.ended += 1
                     continue
                 count.taken += 1
-                filed.append(token)
+                imported.append(token)
                 known.update(_keys_of(token))
             else:
                 count.already_there += 1
             if self._options.in_place:
-                changes.extend(self.rows.change(read, _our_keys(read.row, known)))
+                changes.extend(self.rows.change(read, _find_replacements(read.row, known)))
         if self._options.dry_run:
-            self._pretended.update(*map(_keys_of, filed))
+            self._would_know.update(*map(_keys_of, imported))
             self._report.rewritten += len(changes)
             return
-        if filed:  # not by the application's setters, which may take away what was there before
-            self._store.issue(None, self._rest_on_consents(filed), self._now)
+        if imported:  # not with the application's setters, which may delete existing tokens
+            self._store.issue(None, self._add_consents(imported), self._now)
         if changes:
             self._report.rewritten += self.rows.rewrite(changes)
 
-    def _make(self, row: Row, known: set[bytes]) -> Token | None:
-        """The token of a row, None where it has ended. Raises :exc:`ValueError` for one that cannot be taken."""
+    def _read(self, row: Row, known: set[bytes]) -> Token | None:
+        """Return the token of a row, or None if it has expired. Raise :exc:`ValueError` if it cannot be imported."""
         found = self._source.read_token(row)
-        server, now = self._server, self._now
-        if not found.is_live(now):
+        if not found.is_live(self._now):
             return None
-        if any(_is_key(value, now) for value in (found.access, found.refresh)):
-            return None  # a key must never open anything; the store has forgotten what was filed under it
+        if any(_is_key(value, self._now) for value in (found.access, found.refresh)):
+            return None  # a key grants no access; the store has purged the token that had it
+        self._check(found)
+        refresh_key = None if found.refresh is None else values.key(found.refresh)
+        if refresh_key in known:  # another row has the same refresh token
+            refresh_key = None
+        expires_at = self._limit(found)
+        if refresh_key is None and expires_at <= self._now:
+            return None
+        if expires_at != found.access_ends_at:
+            self._report.shortened += 1
+            self._report.final += refresh_key is None
+        return self._build(found, expires_at, refresh_key)
+
+    def _check(self, found: ForeignToken) -> None:
+        """Raise :exc:`Unreadable` for a token that this provider cannot issue or find again."""
         if found.access == found.refresh:
             raise Unreadable("its access_token and its refresh_token are the same")
-        prefixes = server.settings.prefixes
+        prefixes = self._server.settings.prefixes
         for kind, value in (("access_token", found.access), ("refresh_token", found.refresh)):
             if value is not None and values.find_key(value, prefixes[kind]) is None:
                 raise Unreadable(
-                    f"its {kind} begins with {prefixes[kind]}_ as those made here do: choose another by OAUTH2_PREFIXES"
+                    f"its {kind} begins with {prefixes[kind]}_ like a token of this provider: choose another prefix in "
+                    "OAUTH2_PREFIXES"
                 )
         if not self._clients.has(found.client_id):
-            raise Unreadable(f"its client {found.client_id!r} is not here")
-        token_type = server.capabilities.token_types.get(found.type.lower() or "bearer")
-        if token_type is None:
-            raise Unreadable(f"its type {found.type!r} is not offered here")
-        longest = now + server.longest_lifetime
-        ends_at = longest if found.access_ends_at is None else min(found.access_ends_at, longest)
+            raise Unreadable(f"its client {found.client_id!r} does not exist in this provider")
+        if (found.type.lower() or "bearer") not in self._server.capabilities.token_types:
+            raise Unreadable(f"this provider does not support its token type {found.type!r}")
+
+    def _limit(self, found: ForeignToken) -> int:
+        """Return when the access token expires: not later than a token that the provider issues now."""
+        longest = self._now + self._server.longest_lifetime
+        return longest if found.access_ends_at is None else min(found.access_ends_at, longest)
+
+    def _build(self, found: ForeignToken, expires_at: int, refresh_key: bytes | None) -> Token:
+        server, now = self._server, self._now
         authorization = Authorization(
             id=values.new_authorization_id(max(server.clock(), server.last_revocation.first_moment)),
             client_id=found.client_id,
             user_id=None if found.user_id is None else identify(found.user_id),
             scope=scopes.parse_option(found.scope),
         )
-        refresh_key = None if found.refresh is None else values.key(found.refresh)
-        if refresh_key in known:  # another row has the same, and keeps it
-            refresh_key = None
-            if ends_at <= now:
-                return None
-        if ends_at != found.access_ends_at:
-            self._report.shortened += 1
-            self._report.final += refresh_key is None
         return Token(
             access=AccessToken(
                 key=values.key(found.access),
@@ -136,19 +149,20 @@ class Tokens:
                 client_id=authorization.client_id,
                 user_id=authorization.user_id,
                 scope=authorization.scope,
-                type=token_type.name,
+                type=server.capabilities.token_types[found.type.lower() or "bearer"].name,
                 issued_at=now,
-                expires_at=ends_at,
+                expires_at=expires_at,
             ),
             authorization=authorization,
             refresh_key=refresh_key,
             refresh_expires_at=None if refresh_key is None else now + server.settings.refresh_token_lifetime,
         )
 
-    def _rest_on_consents(self, tokens: list[Token]) -> Iterable[Token]:
-        """The tokens, each with the id of what its user lets its client have, which is filed first.
+    def _add_consents(self, tokens: list[Token]) -> Iterable[Token]:
+        """Return the tokens with the IDs of their users' consents, which are saved first.
 
-        Whoever ends that consent meanwhile ends them too. Where no consent is remembered, they rest on none.
+        A user who withdraws the consent during the import revokes the tokens too. If the store has no consents, the
+        tokens have none.
         """
         consents = self._server.consents
         if consents is None:
@@ -158,11 +172,11 @@ class Tokens:
             if owner.user_id is not None:
                 pair = owner.user_id, owner.client_id
                 wanted[pair] = (*wanted.get(pair, ()), *owner.scope)
-        ids = {pair: self._file_consent(consents, *pair, scope) for pair, scope in wanted.items()}
-        return [_rest_on(token, ids) for token in tokens]
+        ids = {pair: self._save_consent(consents, *pair, scope) for pair, scope in wanted.items()}
+        return [_add_consent(token, ids) for token in tokens]
 
-    def _file_consent(self, consents: ConsentStore, user_id: str, client_id: str, scope: Scope) -> str:
-        """The id of a consent to at least that: the one that is there, made wider, or a new one."""
+    def _save_consent(self, consents: ConsentStore, user_id: str, client_id: str, scope: Scope) -> str:
+        """Save a consent to at least ``scope`` and return its ID. An existing consent is extended."""
         while True:
             before = consents.get_consent(user_id, client_id)
             consent = widened(before, user_id, client_id, scope, self._now)
@@ -170,7 +184,7 @@ class Tokens:
                 return consent.id
 
 
-def _rest_on(token: Token, ids: dict[tuple[str, str], str]) -> Token:
+def _add_consent(token: Token, ids: dict[tuple[str, str], str]) -> Token:
     owner = token.authorization
     if owner.user_id is None:
         return token
@@ -189,7 +203,7 @@ def _keys_of(token: Token) -> Iterator[bytes]:
 
 
 def _keys(value: object) -> Iterator[bytes]:
-    """The key of a value, and the one that it is the text of, if it is one."""
+    """Yield the key of a value, and the key that the value is the text of, if it is one."""
     if text := _text(value):
         yield values.key(text)
         if (key := _read_key(text)) is not None:
@@ -201,7 +215,7 @@ def _text(value: object) -> str:
 
 
 def _read_key(text: str) -> bytes | None:
-    """The key that :func:`.values.text` wrote."""
+    """Decode a key that :func:`.values.text` encoded. Return None for other text."""
     if len(text) != KEY_LENGTH or not _KEY.match(text):
         return None
     key = values.from_text(text)
@@ -209,12 +223,12 @@ def _read_key(text: str) -> bytes | None:
 
 
 def _is_key(text: str | None, now: int) -> bool:
-    """Whether it is the key, as text, of a token that came from a library or was made here until now."""
+    """Return whether a text is the key of a token that was imported or generated before ``now``."""
     key = None if text is None else _read_key(text)
     return key is not None and key[: len(values.NO_TIMESTAMP)] <= values.timestamp(now + 1)
 
 
-def _our_keys(row: Row, known: Container[bytes]) -> dict[str, str]:
-    """What is to be put in place of the tokens of a row; a key of ours stays."""
+def _find_replacements(row: Row, known: Container[bytes]) -> dict[str, str]:
+    """Return the keys that replace the tokens of a row. A value that is a key already stays."""
     found = {name: text for name in _TOKENS if (text := _text(row.get(name)))}
     return {name: values.text(values.key(text)) for name, text in found.items() if _read_key(text) not in known}

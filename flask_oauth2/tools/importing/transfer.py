@@ -1,7 +1,7 @@
-"""From the rows of another library to records of our store, in batches: what was done is never lost.
+"""The import of the rows of another library, batch by batch.
 
-A row that cannot be taken is reported, all others are. What is here already stays as it is, so that a second run
-changes nothing.
+Each batch is committed, so an interrupted run loses nothing. A row that cannot be imported is reported, and the run
+continues. The run does not change clients and tokens that the provider already has, so you can repeat it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .tokens import Tokens
 
 
 class Transfer:
-    """One run. Raises :exc:`ConfigurationError` for tables or columns that are not there."""
+    """One run. Raise :exc:`ConfigurationError` for tables or columns that do not exist."""
 
     def __init__(
         self, server: AuthorizationServer, source: Source, database: ForeignDatabase, options: Options
@@ -30,26 +30,26 @@ class Transfer:
         known = {*source.client_columns, *source.token_columns}
         for name, column in options.columns.items():
             if name not in known:
-                raise ConfigurationError(f"{source.name} has no field {name}; it has {', '.join(sorted(known))}")
+                raise ConfigurationError(f"{source.name} has no field {name}. Its fields: {', '.join(sorted(known))}")
             if column not in clients.columns | tokens.columns:
-                raise ConfigurationError(f"there is no column {column} in the tables, which --column {name} names")
+                raise ConfigurationError(f"the tables have no column {column}: correct --column {name}")
         self._codes = database.find(names.code or source.tables.code)
         if names.code and self._codes is None:
-            raise ConfigurationError(f"there is no table {names.code}")
+            raise ConfigurationError(f"the table {names.code} does not exist: correct --code-table")
         self._database = database
         self.report = Report()
         self._clients = Clients(server, source, clients, options, self.report)
         self._tokens = Tokens(server, source, tokens, options, self.report, self._clients)
 
     def __len__(self) -> int:
-        """How many rows there are to read."""
+        """Return the number of rows to read."""
         return len(self._clients.rows) + len(self._tokens.rows)
 
     def run(self) -> Iterator[int]:
-        """Do it. Yields how many rows were read, after each batch that was filed."""
+        """Import all rows. Yield the number of rows of each committed batch."""
         for part in (self._clients, self._tokens):
             for batch in part.rows.read():
-                part.take(batch)
+                part.import_batch(batch)
                 yield len(batch)
         if self._codes is not None:
             self.report.codes = self._database.count(self._codes)
