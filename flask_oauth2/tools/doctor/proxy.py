@@ -17,7 +17,10 @@ _INSIDE = "127.0.0.1:8000"
 _USER_ADDRESS = "192.0.2.1"
 """An address that no user has, :rfc:`5737`."""
 
-CURE = "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), with ProxyFix from werkzeug.middleware.proxy_fix; see docs/howto/proxy"
+CURE = (
+    "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), with ProxyFix from werkzeug.middleware.proxy_fix; see "
+    "docs/howto/proxy"
+)
 
 
 def seen(examined: Examined) -> Iterator[Finding]:
