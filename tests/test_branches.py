@@ -26,7 +26,6 @@ TOO_MANY = {
     "clients/secret.py:verify": 15,
     "stores/redis/store.py:issue": 16,
     "stores/sqlalchemy/database.py:run": 17,
-    "tools/doctor/clients.py:find_risks": 15,
     "tools/simulation/forms.py:_allows": 14,
     "tools/simulation/forms.py:_add": 14,
 }

@@ -543,7 +543,7 @@ def test_purge_tells_its_progress_to_a_log(site: Site, monkeypatch: pytest.Monke
         done = run(*arguments)
         assert done.stdout == out
         assert done.stderr.splitlines() == [
-            "Deleted 1Deleted 1000 expired rows so far.",
+            "Deleted 11000 expired rows so far.",
             "Deleted 21500 expired rows so far.",
         ]
 

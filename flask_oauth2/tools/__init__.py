@@ -1,1 +1,4 @@
-"""What no request needs: the doctor, the simulation of clients, imports from other libraries, and an adapter."""
+"""Tools that no request needs: doctor, simulation, imports from other libraries and the flask-oauthlib adapter.
+
+Only the commands and calls that use a tool import it.
+"""

@@ -38,16 +38,17 @@ def test_findings_are_grouped_one_in_a_line(new_patient: NewPatient) -> None:
     patient = new_patient(SECRET_KEY="dev", OAUTH2_PKCE_REQUIRED="public", SESSION_COOKIE_SECURE=False, proxied=False)
     assert run(patient, "--offline", ends=1).stdout.splitlines() == [
         "Settings",
-        "  error    SECRET_KEY is a word of the tutorials: whoever guesses it signs in as anybody (rfc6749 10.10); "
-        "cure: make one by python -c 'import secrets; print(secrets.token_hex())', and keep it",
-        "  note     OAUTH2_PKCE_REQUIRED lets clients with a secret do without PKCE (rfc9700 2.1.1); cure: leave it at "
-        '"all", and let single clients do without by flask oauth2 client update ID --no-pkce',
-        "  warning  the session cookie goes over http too, where others read it (rfc6265 8.3); cure: "
-        "SESSION_COOKIE_SECURE = True",
+        "  error    SECRET_KEY is an example value from tutorials: an attacker who guesses it can sign in as any user "
+        "(rfc6749 10.10); cure: generate one with python -c 'import secrets; print(secrets.token_hex())', and store it "
+        "safely",
+        "  note     OAUTH2_PKCE_REQUIRED allows clients with a secret to omit PKCE (rfc9700 2.1.1); cure: leave it at "
+        '"all", and exempt single clients with flask oauth2 client update ID --no-pkce',
+        "  warning  browsers also send the session cookie over http, which exposes it to the network (rfc6265 8.3); "
+        "cure: SESSION_COOKIE_SECURE = True",
         "Proxy",
-        "  warning  behind a proxy that ends https the application sees http: its cookies and its own URLs are then "
-        "for http (rfc8414 2); cure: app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), of "
-        "werkzeug.middleware.proxy_fix; docs/howto/proxy",
+        "  warning  behind a proxy that terminates TLS the application sees http, so its cookies and URLs are for http "
+        "(rfc8414 2); cure: app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), with "
+        "ProxyFix from werkzeug.middleware.proxy_fix; see docs/howto/proxy",
         "",
         "1 error, 2 warnings, 1 note.",
     ]
@@ -62,7 +63,7 @@ def test_warnings_fail_where_that_is_wanted(new_patient: NewPatient) -> None:
         {
             "level": "warning",
             "check": "settings.session_cookie",
-            "what": "the session cookie goes over http too, where others read it",
+            "what": "browsers also send the session cookie over http, which exposes it to the network",
             "rule": "rfc6265 8.3",
             "cure": "SESSION_COOKIE_SECURE = True",
         }
@@ -83,7 +84,7 @@ def test_names_from_elsewhere_hide_nothing_in_a_terminal(patient: Patient) -> No
     ("reason", "said"),
     [
         (ConfigurationError("OAUTH2_ISSUER must be a URL"), "  error    OAUTH2_ISSUER must be a URL\n"),
-        (OSError("no disk"), "  error    OSError: no disk; cure: see whether it runs, and what its log says\n"),
+        (OSError("no disk"), "  error    OSError: no disk; cure: check that it runs, and read its log\n"),
     ],
 )
 def test_what_cannot_be_loaded_is_a_finding(patient: Patient, reason: Exception, said: str) -> None:
@@ -104,14 +105,14 @@ def test_no_application_is_no_finding(patient: Patient, tmp_path: Path, monkeypa
 
 def test_the_running_application_is_asked(patient: Patient) -> None:
     said = run(patient, "--url", f"http://127.0.0.1:{reserve_port()}/", ends=1).stdout
-    assert said.startswith("Probes\n  error    the application cannot be reached under its public URL")
+    assert said.startswith("Probes\n  error    the public URL of the application is unreachable")
 
 
 def test_a_silent_application_is_given_up_after_the_timeout(patient: Patient) -> None:
     with closing(create_server(("127.0.0.1", 0))) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         said = run(patient, "--url", url, "--timeout", "0.3", ends=1).stdout
-    assert "does not answer in time" in said
+    assert "does not respond in time" in said
 
 
 def test_a_timeout_of_nothing_is_refused(patient: Patient) -> None:
@@ -158,7 +159,7 @@ def test_a_real_server(tmp_path: Path) -> None:
         (tmp_path / "application.py").write_text(dedent(APPLICATION).replace('"/api"', '"/files"'))
         code, said = doctor(tmp_path, "--url", url)
         assert code == 1, "what runs is older than what is here"
-        assert "says something else than this application would: protected_resources" in said
+        assert "differs from the configuration of this command: protected_resources" in said
     finally:
         server.stop()
 

@@ -25,7 +25,7 @@ def test_scopes_that_nobody_can_get(patient: Patient) -> None:
 
     (finding,) = patient.found("guards.scopes")
     assert (finding.level, finding.rule) == ("error", "rfc6749 3.3")
-    assert "/api/mail, /api/notes demands the scope mail" in finding.what
+    assert "/api/mail, /api/notes requires the scope mail" in finding.what
 
 
 def test_any_word_is_a_scope_where_none_is_described(new_patient: NewPatient) -> None:
@@ -46,7 +46,7 @@ def test_views_beside_guarded_ones(patient: Patient, beside: bool) -> None:
         patient.app.add_url_rule(f"/api/{name}", name, lambda: "")
     (finding,) = patient.diagnose()
     assert (finding.level, finding.check) == ("note", "guards.guarded")
-    assert finding.what.startswith("/api/health, /api/status, /api/upload and 1 more needs no token")
+    assert finding.what.startswith("/api/health, /api/status, /api/upload and 1 more requires no access token")
     assert "optional=True" in finding.cure
 
 
@@ -59,7 +59,7 @@ def test_nothing_to_do_with_a_token(tmp_path: Any) -> None:
     def found() -> list[str]:
         return [f.what for f in diagnose(app, offline=True) if f.check.startswith("guards")]
 
-    assert found() == ["no view asks for a token, so there is nothing that clients could do with one here"]
+    assert found() == ["no view requires an access token, so clients cannot use their tokens in this application"]
 
 
 def test_a_described_resource_is_guarded(new_patient: NewPatient) -> None:

@@ -133,7 +133,7 @@ def test_a_prefix_that_loses_what_is_well_known(new_patient: NewPatient, serve: 
 
     found = [finding for finding in api.diagnose(url=serve(mount)) if finding.check == "probes.server_metadata"]
     assert [(finding.level, finding.rule) for finding in found] == [("error", "rfc8414 3"), ("warning", "rfc8414 3")]
-    assert found[0].what.startswith(f"{ISSUER}{WELL_KNOWN}/notes answers with 404")
+    assert found[0].what.startswith(f"{ISSUER}{WELL_KNOWN}/notes responds with 404")
     assert "/.well-known/…" in found[0].cure
 
 
@@ -190,7 +190,7 @@ def test_what_blocks_registration(new_patient: NewPatient, serve: Serve, mode: s
 
     (finding,) = patient.found("probes.registration_endpoint", url=serve(changed(patient, firewall)))
     assert (finding.level, finding.rule) == ("error", "rfc7591 3.2.2")
-    assert f"the registration endpoint {ISSUER}/oauth/register answers a client with 403" in finding.what
+    assert f"the registration endpoint {ISSUER}/oauth/register responds with 403" in finding.what
 
 
 def test_flask_wtf_is_no_trouble(new_patient: NewPatient, serve: Serve) -> None:
@@ -261,14 +261,19 @@ def huge(request: Request, response: Response) -> Response | None:
     [
         (bare, {"server_metadata", "resource_metadata"}, "warning", "Access-Control-Allow-Origin is missing"),
         (doubled, {"server_metadata", "resource_metadata"}, "warning", "Access-Control-Allow-Origin is *, *"),
-        (as_text, {"server_metadata", "resource_metadata"}, "error", "answers with text/plain"),
-        (as_page, {"server_metadata", "resource_metadata", "unknown_paths"}, "error", "not with application/json"),
-        (broken, {"server_metadata", "resource_metadata", "unknown_paths"}, "error", "answers with 502"),
-        (huge, {"server_metadata"}, "error", "not with application/json"),
-        (catch_all, {"unknown_paths"}, "warning", "is answered with 200 and text/html, not with 404"),
-        (older, {"server_metadata", "resource_metadata"}, "warning", "than this application would: scopes_supported"),
+        (as_text, {"server_metadata", "resource_metadata"}, "error", "has text/plain"),
+        (as_page, {"server_metadata", "resource_metadata", "unknown_paths"}, "error", "does not contain a JSON object"),
+        (broken, {"server_metadata", "resource_metadata", "unknown_paths"}, "error", "responds with 502"),
+        (huge, {"server_metadata"}, "error", "does not contain a JSON object"),
+        (catch_all, {"unknown_paths"}, "warning", "the response is 200 and text/html instead of 404"),
+        (
+            older,
+            {"server_metadata", "resource_metadata"},
+            "warning",
+            "the configuration of this command: scopes_supported",
+        ),
         (of_another, {"server_metadata", "resource_metadata"}, "error", "is https://www.login.example"),
-        (without_challenge, {"challenges"}, "error", "does not say that its metadata is at"),
+        (without_challenge, {"challenges"}, "error", "does not contain its metadata URL"),
         (cached, {"token_endpoint", "challenges"}, "error", "with 200 and application/json"),
         (failing, {"token_endpoint"}, "error", "with 500 and text/plain"),
     ],
@@ -285,9 +290,7 @@ def test_an_issuer_that_differs_by_a_slash(new_patient: NewPatient, serve: Serve
     running, patient = new_patient(OAUTH2_ISSUER=f"{ISSUER}/"), new_patient()
     (finding,) = patient.found("probes.server_metadata", url=serve(running.app))
     assert (finding.level, finding.rule) == ("error", "rfc8414 3.3")
-    assert "says that the issuer is https://login.example/, not https://login.example: they differ by a slash" in (
-        finding.what
-    )
+    assert "is https://login.example/ instead of https://login.example: they differ by a slash" in (finding.what)
     assert running.found("settings.issuer", url=serve(running.app)), "and where they agree that is all"
 
 
@@ -309,14 +312,14 @@ def test_a_header_that_is_kept_back(new_patient: NewPatient, serve: Serve, resou
 def test_nobody_listens(api: Patient) -> None:
     (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{reserve_port()}")
     assert finding.level == "error"
-    assert "nothing listens there" in finding.what
+    assert "no server listens there" in finding.what
     assert "--url" in finding.cure
 
 
 def test_a_host_that_nobody_knows(new_patient: NewPatient) -> None:
     patient = new_patient(OAUTH2_ISSUER="https://login.invalid")
     (finding,) = patient.found("probes.reached", offline=False)
-    assert "login.invalid is a host that this machine does not find" in finding.what
+    assert "login.invalid is a host name that this machine cannot resolve" in finding.what
 
 
 @pytest.fixture
@@ -328,7 +331,7 @@ def tls(serve: Serve, new_patient: NewPatient, tmp_path: Path) -> tuple[Patient,
 def test_a_certificate_that_nobody_trusts(tls: tuple[Patient, str]) -> None:
     patient, url = tls
     (finding,) = patient.found("probes.reached", url=url)
-    assert "is not to be trusted: self" in finding.what
+    assert "cannot be verified: self" in finding.what
     assert "SSL_CERT_FILE" in finding.cure
 
 
@@ -347,19 +350,19 @@ def test_a_certificate_for_another_host(
     (tmp_path / "authority.pem").write_bytes(certify()[0])
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     (finding,) = api.found("probes.reached", url=serve(api.app, server_tls(tmp_path)))
-    assert "is not to be trusted: Hostname mismatch" in finding.what
+    assert "cannot be verified: Hostname mismatch" in finding.what
 
 
 def test_http_where_https_was_expected(api: Patient, serve: Serve) -> None:
     (finding,) = api.found("probes.reached", url=serve(api.app).replace("http:", "https:"))
-    assert "does not speak TLS as it should" in finding.what
+    assert "does not speak TLS correctly" in finding.what
 
 
 def test_something_else_than_http(api: Patient) -> None:
     with serve_documents() as server:
         server.answers[WELL_KNOWN] = b"+OK dovecot ready\r\n"
         (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}")
-    assert "gives no answer that HTTP knows" in finding.what
+    assert "does not send a valid HTTP response" in finding.what
 
 
 @pytest.fixture
@@ -372,10 +375,10 @@ def silent() -> Iterator[str]:
 def test_an_application_that_does_not_answer(api: Patient, silent: str) -> None:
     (finding,) = api.found("probes.reached", url=silent, patience=0.3)
     assert finding.level == "error"
-    assert "under its public URL: 127.0.0.1:" in finding.what
-    assert finding.what.endswith("does not answer in time")
+    assert "is unreachable: 127.0.0.1:" in finding.what
+    assert finding.what.endswith("does not respond in time")
     (finding,) = api.found("probes.reached", url=silent, patience=0)
-    assert "the time for all of it is over" in finding.what
+    assert "the time limit of all requests has expired" in finding.what
 
 
 def test_one_that_answers_a_byte_at_a_time(api: Patient) -> None:
@@ -383,7 +386,7 @@ def test_one_that_answers_a_byte_at_a_time(api: Patient) -> None:
         server.answers[WELL_KNOWN] = b"HTTP/1.1 200 OK\r\nX-Slow: "
         server.drips = b"x"
         (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}", patience=0.3)
-    assert finding.what.endswith("does not answer in time")
+    assert finding.what.endswith("does not respond in time")
 
 
 def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None:
@@ -402,13 +405,13 @@ def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None
     finally:
         gate.set()
     assert finding.level == "error"
-    assert finding.what.endswith("does not answer in time")
+    assert finding.what.endswith("does not respond in time")
 
 
 def test_without_httpx_it_says_what_to_install(api: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_oauth2.tools.doctor.probes.find_spec", lambda name: None)
     (finding,) = api.found("probes.reached", url="http://127.0.0.1:1")
-    assert (finding.level, finding.cure) == ("warning", "install flask_oauth2[doctor], or leave this out by --offline")
+    assert (finding.level, finding.cure) == ("warning", "install flask_oauth2[doctor], or pass --offline")
 
 
 def test_without_an_issuer_there_is_nothing_to_ask(new_patient: NewPatient) -> None:

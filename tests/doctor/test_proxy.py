@@ -28,7 +28,7 @@ def test_addresses_that_it_does_not_see(new_patient: NewPatient) -> None:
     patient.app.wsgi_app = ProxyFix(patient.app.wsgi_app, x_for=0, x_proto=1, x_host=1)  # type: ignore[method-assign]
     (finding,) = patient.found("proxy.seen")
     assert (finding.level, finding.rule) == ("warning", "rfc8628 5.1")
-    assert "limited for all of them together" in finding.what
+    assert "apply to all users together" in finding.what
 
 
 def test_on_this_machine_there_is_no_proxy(new_patient: NewPatient) -> None:
@@ -45,7 +45,7 @@ def test_a_middleware_that_lets_nothing_pass(new_patient: NewPatient) -> None:
 
     patient.app.wsgi_app = refuse  # type: ignore[method-assign]
     (finding,) = patient.found("proxy.seen")
-    assert "something before it answers" in finding.what
+    assert "middleware answers it" in finding.what
 
 
 def test_a_middleware_that_breaks(new_patient: NewPatient) -> None:

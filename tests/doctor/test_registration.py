@@ -42,7 +42,7 @@ def test_an_mcp_server_is_healthy(new_patient: NewPatient) -> None:
 def test_documents_of_clients_that_may_ask_for_nothing(new_patient: NewPatient) -> None:
     (finding,) = new_patient(OAUTH2_CLIENT_ID_DOCUMENTS=True).found("registration.documents")
     assert finding.level == "warning"
-    assert "no scope at all" in finding.what
+    assert "cannot request any scope" in finding.what
     patient = new_patient(OAUTH2_CLIENT_ID_DOCUMENTS=True, OAUTH2_DEFAULT_SCOPE="profile")
     assert patient.diagnose() == []
 

@@ -54,7 +54,7 @@ def test_people_with_a_device_do(app: flask.Flask) -> None:
     ("view", "level", "said"),
     [
         ("auth.login", "error", "'auth.login', which this application does not have"),
-        ("/signin", "warning", "a path at which this application has nothing"),
+        ("/signin", "warning", "a path that this application does not serve"),
         ("http://sso.example/login", "error", "unencrypted"),
         ("login", None, ""),
         ("/login", None, ""),

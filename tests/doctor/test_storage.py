@@ -198,7 +198,7 @@ def test_many_expired_rows(patient: Patient) -> None:
             [{"key": number.to_bytes(4, "big"), "count": 1, "expires_at": 5} for number in range(10_001)],
         )
     (finding,) = patient.found("storage.expired")
-    assert finding.what == "10001 rows have expired and are still there"
+    assert finding.what == "10001 expired rows have not been purged"
     assert "flask oauth2 purge" in finding.cure
     for _ in patient.store.purge(6):
         break

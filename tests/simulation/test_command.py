@@ -26,10 +26,10 @@ def test_a_client_that_gets_through(mcp_site: NewSite) -> None:
     lines = result.output.splitlines()
     assert lines[0] == "Simulating an MCP client with https://login.example/mcp."
     assert "store in memory that is discarded" in lines[1]
-    assert "No grantsetter or tokensetter of yours is called" in lines[1]
+    assert "It calls no grantsetter or tokensetter" in lines[1]
     assert lines[3].startswith(" 1. Call without a token: POST /mcp → 401; a token of the scope profile is needed")
     assert lines[13].startswith("11. Revoke the token: POST /oauth/revoke → 200, POST /mcp → 401; the token has ended")
-    assert lines[15] == "The client got through all 11 steps."
+    assert lines[15] == "The client completed all 11 steps."
 
 
 def test_a_client_that_stops(new_app: NewSite) -> None:

@@ -1,6 +1,6 @@
-"""``flask oauth2 doctor``: what is wrong with an application, its settings, its rows and how it is reached.
+"""Diagnosis of an application: its settings, its data, its views and its public URL.
 
-Each check is a plain function that yields :class:`Finding`; the table of them is ``CHECKS``.
+Each check is a plain function that yields :class:`Finding` objects. ``CHECKS`` lists all checks.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ),
     ("proxy", (proxy.seen,)),
 )
-"""What is looked at without a request over the network, by field. :data:`.probes.PROBES` comes after it."""
+"""The checks that send no request over the network, by section. :data:`.probes.PROBES` runs after them."""
 
 PATIENCE = 30.0
-"""Seconds for all requests together."""
+"""The time limit for all requests together, in seconds."""
 
 
 def diagnose(
@@ -71,13 +71,14 @@ def diagnose(
     patience: float = PATIENCE,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Finding]:
-    """What is wrong with an application and its provider, in the order of ``CHECKS``. It never raises.
+    """Return the problems of an application and its provider, in the order of ``CHECKS``. Never raise an exception.
 
-    :param url: where the running application listens, if it is not to be asked under ``OAUTH2_ISSUER``: scheme, host
-        and port, such as ``http://127.0.0.1:8000``. It is then told by the headers of a proxy what it is asked for.
-    :param offline: ask nobody over the network.
-    :param patience: seconds for all requests over the network together, counted from the first; one may take a sixth.
-    :param clock: returns seconds that only count up; the patience is measured with it.
+    :param url: scheme, host and port at which the running application listens, such as ``http://127.0.0.1:8000``, if
+        the probes should not use ``OAUTH2_ISSUER``. Requests then carry the headers of a reverse proxy.
+    :param offline: whether to send no requests over the network.
+    :param patience: the time limit for all requests together, in seconds from the first one. Each request may take a
+        sixth of it.
+    :param clock: returns monotonic seconds, which measure the time limit.
     """
     with app.app_context():
         return list(
@@ -91,13 +92,13 @@ def _diagnose(
     installed = app.extensions.get(EXTENSION)
     if installed is None:
         yield broken(
-            "settings.start", ConfigurationError("this application has no OAuth2Provider: OAuth2Provider(app)")
+            "settings.start", ConfigurationError("this application has no OAuth2Provider: call OAuth2Provider(app)")
         )
         return
     try:
         server = installed.provider.server
         examined = Examined(app, installed.provider, server.settings, server, url=url)
-    except Exception as reason:  # whatever keeps it from starting
+    except Exception as reason:  # any error that prevents the start
         yield broken("settings.start", reason)
         return
     try:
@@ -113,7 +114,7 @@ def _diagnose(
 
 
 def _run(name: str, check: Callable[[Examined], Iterator[Finding]], examined: Examined) -> Iterator[Finding]:
-    """What a check finds. Whatever breaks in it is a finding too, as more than our own code runs there."""
+    """Yield the findings of a check. An exception is a finding too, because checks run code of the application."""
     try:
         for found in check(examined):
             yield found if found.check else replace(found, check=name)
@@ -122,12 +123,12 @@ def _run(name: str, check: Callable[[Examined], Iterator[Finding]], examined: Ex
 
 
 def broken(name: str, reason: Exception) -> Finding:
-    """What keeps us from looking, as a finding: in one line, and without a value that is secret."""
+    """Return the finding for an exception that stopped a check, as one line without secrets."""
     first = values.mask(str(reason).strip().partition("\n")[0][:500])
     came: Any = getattr(reason, "came", None)
     rule = getattr(reason, "rule", "")
     if isinstance(reason, ConfigurationError):
         return replace(error(first), check=name)
-    said = f"{type(reason).__name__}: {first}" if not rule else f"{first} ({came})" if came else first
-    cure = getattr(reason, "cure", None) or "see whether it runs, and what its log says"
-    return replace(error(said, cure=cure), check=name)
+    message = f"{type(reason).__name__}: {first}" if not rule else f"{first} ({came})" if came else first
+    cure = getattr(reason, "cure", None) or "check that it runs, and read its log"
+    return replace(error(message, cure=cure), check=name)

@@ -1,4 +1,4 @@
-"""What a check says, and what it is given."""
+"""The input and output of checks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from ...stores.base import Store
 
 LEVELS = ("error", "warning", "note")
-"""What does not work or is unsafe; what will fail some day or for some; what is worth knowing."""
+"""A problem, a risk, and information."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that a check has found.
+    """A problem that a check has found.
 
-    ``level`` is ``error``, ``warning`` or ``note``; ``check`` is the field and the name of the check, such as
-    ``settings.secret_key``; ``what`` is one sentence; ``rule`` the specification and section that asks for it, empty
-    where none does; ``cure`` what to do.
+    :param level: ``error``, ``warning`` or ``note``.
+    :param check: the section and the name of the check, such as ``settings.secret_key``.
+    :param what: the problem in one sentence.
+    :param rule: the violated specification and section, or an empty string.
+    :param cure: how to fix the problem.
     """
 
     level: str
@@ -42,26 +44,26 @@ class Finding:
 
 
 def error(what: str, rule: str = "", cure: str = "") -> Finding:
-    """What does not work, or is unsafe."""
+    """Return a finding about a feature that does not work or is unsafe."""
     return Finding(level="error", what=what, rule=rule, cure=cure)
 
 
 def warning(what: str, rule: str = "", cure: str = "") -> Finding:
-    """What will fail some day, or for some."""
+    """Return a finding about a feature that fails in some situations."""
     return Finding(level="warning", what=what, rule=rule, cure=cure)
 
 
 def note(what: str, rule: str = "", cure: str = "") -> Finding:
-    """What is worth knowing."""
+    """Return a finding that is information only."""
     return Finding(level="note", what=what, rule=rule, cure=cure)
 
 
 @dataclass(slots=True)
 class Examined:
-    """An application whose provider has started.
+    """The application that the doctor diagnoses, after its provider has started.
 
-    :param url: where it listens, if not under its public URL: scheme, host and port.
-    :param store: without the application's callbacks before it; None where it is away.
+    :param url: scheme, host and port at which the application listens, if not its public URL.
+    :param store: the store without the application's callbacks, or None if it cannot be opened.
     """
 
     app: flask.Flask
@@ -71,25 +73,25 @@ class Examined:
     store: Store | None = None
     url: str | None = None
     clients: list[Client] | None = None
-    """Those of the store, once they were listed."""
+    """The clients of the store, after the first check has listed them."""
 
     @property
     def now(self) -> int:
-        """Seconds since the epoch, UTC, by the server's clock."""
+        """Return the time of the server's clock, in seconds since the epoch, UTC."""
         return int(self.server.clock())
 
     @property
     def is_public(self) -> bool:
-        """Whether others than this machine reach it."""
+        """Return whether other machines can reach the application."""
         return (self.settings.issuer or "https://").startswith("https://")
 
 
 Check = Callable[[Examined], Iterator[Finding]]
-"""A plain function that yields what it finds."""
+"""A function that yields findings."""
 
 
-def several(names: Iterable[str], most: int = 3) -> str:
-    """Some of the names, and how many more there are."""
+def summarize(names: Iterable[str], limit: int = 3) -> str:
+    """Return the first names of a list and the number of the remaining names."""
     known = list(names)
-    rest = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + rest
+    rest = f" and {len(known) - limit} more" if len(known) > limit else ""
+    return ", ".join(known[:limit]) + rest

@@ -1,4 +1,4 @@
-"""What the guards of the views demand."""
+"""Checks of the guards of views."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...resource.guard import find_guards
 from ...testing.policy import unguarded
-from .base import Examined, Finding, error, note, several
+from .base import Examined, Finding, error, note, summarize
 
 
 def misplaced(examined: Examined) -> Iterator[Finding]:
@@ -18,7 +18,7 @@ def misplaced(examined: Examined) -> Iterator[Finding]:
 
 
 def scopes(examined: Examined) -> Iterator[Finding]:
-    """Words that no token can have, :rfc:`6749#section-3.3`."""
+    """Report guards that require an unknown scope, :rfc:`6749#section-3.3`."""
     known = examined.settings.scopes
     if not known:
         return
@@ -29,22 +29,22 @@ def scopes(examined: Examined) -> Iterator[Finding]:
                 paths[word].append(path)
     for word, found in sorted(paths.items()):
         yield error(
-            f"the guard of {several(dict.fromkeys(found))} demands the scope {word}, which OAUTH2_SCOPES does not "
-            "describe: no client can get it",
+            f"the guard of {summarize(dict.fromkeys(found))} requires the scope {word}, which no client can obtain "
+            "because OAUTH2_SCOPES does not contain it",
             "rfc6749 3.3",
             f"add {word} to OAUTH2_SCOPES, or correct the guard",
         )
 
 
 def guarded(examined: Examined) -> Iterator[Finding]:
-    """Whether any view asks for a token, and those beside such views that do not."""
+    """Report applications without guarded views, and unguarded views next to guarded ones."""
     rules = list(find_guards(examined.app))
     behind_guards = {path for path, _, guards in rules if guards}
     if not behind_guards and not examined.provider.described:
         yield note(
-            "no view asks for a token, so there is nothing that clients could do with one here",
+            "no view requires an access token, so clients cannot use their tokens in this application",
             "rfc6750 2",
-            'guard views by @provider.require_oauth("…"), unless other servers guard them by introspection',
+            'guard views with @provider.require_oauth("…"), unless other servers verify the tokens with introspection',
         )
         return
     parts = {first for path in behind_guards if (first := path.split("/")[1]) and not first.startswith("<")}
@@ -52,7 +52,7 @@ def guarded(examined: Examined) -> Iterator[Finding]:
     beside = sorted({path for path, endpoint, _ in rules if endpoint in open_views and path.split("/")[1] in parts})
     if beside:
         yield note(
-            f"{several(beside)} needs no token, and views beside it do",
+            f"{summarize(beside)} requires no access token, although views next to it do",
             "rfc6750 2",
-            "guard it, or say by @provider.require_oauth(optional=True) that it needs none",
+            "guard it, or declare with @provider.require_oauth(optional=True) that it needs no token",
         )

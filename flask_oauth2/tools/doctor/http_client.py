@@ -1,6 +1,6 @@
-"""Requests to the running application, as its clients send them: in limited time, and never with a traceback.
+"""An HTTP client for the probes: its requests have a time limit, and errors become :exc:`Unreachable`.
 
-The one file that imports httpx, when it is first needed.
+This is the only module that imports httpx, and only when it is needed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     import httpx
 
-MOST_BYTES = 256 * 1024
-"""The longest body that is read."""
+MAX_BYTES = 256 * 1024
+"""The maximum number of bytes that the client reads of a body."""
 
 _SHARE = 6
-"""Of the time for all requests, one request may use this part."""
+"""One request may use this fraction of the time for all requests."""
 
-_LOOK = 0.05
-"""Seconds between two looks at the clock while an answer is awaited."""
+_INTERVAL = 0.05
+"""The interval at which the client checks the time while it waits, in seconds."""
 
 
 class Unreachable(Exception):
-    """There was no answer: why, and what can be done about it."""
+    """The application did not respond. ``reason`` says why, and ``cure`` how to fix it."""
 
     def __init__(self, reason: str, cure: str) -> None:
         super().__init__(reason)
@@ -38,7 +38,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came: ``headers`` by names in lower case."""
+    """A response. The names of ``headers`` are in lower case."""
 
     url: str
     status: int
@@ -47,12 +47,12 @@ class Response:
 
     @property
     def is_json(self) -> bool:
-        """Whether it says that it is JSON."""
+        """Return whether the media type is JSON."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
     @property
     def members(self) -> dict[str, Any] | None:
-        """Those of a JSON object; None where it is none."""
+        """Return the members of a JSON object, or None if the body is not one."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -61,13 +61,13 @@ class Response:
 
 
 class HTTPClient:
-    """Whoever asks.
+    """A client of the running application.
 
-    :param origin: scheme and host of the issuer, under which everything is asked for.
-    :param inside: where the application listens itself, if it is to be asked there: scheme, host and port. It is told
-        the rest by the headers of a proxy.
-    :param patience: seconds for all requests, counted from the first; each may take a sixth of them.
-    :param clock: returns seconds that only count up.
+    :param origin: scheme and host of the issuer, to which all URLs belong.
+    :param inside: scheme, host and port at which the application listens, if requests should go there. They then carry
+        the headers of a reverse proxy.
+    :param patience: the time limit for all requests, in seconds from the first one. Each may take a sixth of it.
+    :param clock: returns monotonic seconds.
     """
 
     def __init__(self, origin: str, inside: str | None, patience: float, clock: Callable[[], float]) -> None:
@@ -85,11 +85,11 @@ class HTTPClient:
             "X-Forwarded-Proto": public.scheme,
             "X-Forwarded-For": "127.0.0.1",
         }
-        # the certificate is that of the public name, wherever it is shown
+        # the server must present the certificate of the public host name
         self._extensions = {} if inside is None else {"sni_hostname": public.hostname}
-        # a proxy of the environment would not find what listens inside
+        # an outgoing proxy cannot reach an internal address
         trusted = httpx.create_ssl_context()
-        trusted.load_default_certs()  # those of the system too, where an authority may be of one's own
+        trusted.load_default_certs()  # the system may trust a private certificate authority
         self._client = httpx.Client(
             verify=trusted,
             headers={"User-Agent": "flask-oauth2-doctor", **({} if inside is None else forwarded)},
@@ -98,42 +98,45 @@ class HTTPClient:
         )
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connections."""
         self._client.close()
 
     def get(self, url: str, **headers: str) -> Response:
-        """Raises :exc:`Unreachable`."""
+        """Send a GET request. Raise :exc:`Unreachable` without a response."""
         return self._ask("GET", url, None, headers)
 
     def post(self, url: str, body: str, kind: str) -> Response:
-        """Raises :exc:`Unreachable`."""
+        """Send a POST request. Raise :exc:`Unreachable` without a response."""
         return self._ask("POST", url, body, {"Content-Type": kind})
 
     def _ask(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> Response:
-        # a server that sends a byte now and then outlasts each timeout of a socket, but not this
-        begun = self._clock()
+        # unlike a socket timeout, this also stops a server that sends single bytes
+        start = self._clock()
         if self._until is None:
-            self._until = begun + self._patience
-        until = min(begun + self._patience / _SHARE, self._until)
-        if until <= begun:
-            raise Unreachable("the time for all of it is over", "see why the application answers so late")
-        heard: list[Response | Unreachable] = []
+            self._until = start + self._patience
+        until = min(start + self._patience / _SHARE, self._until)
+        if until <= start:
+            raise Unreachable(
+                "the time limit of all requests has expired",
+                "find out why the application responds slowly, or raise --timeout",
+            )
+        received: list[Response | Unreachable] = []
 
         def ask() -> None:
-            heard.append(self._answer_or_why(method, url, body, headers))
+            received.append(self._respond_or_explain(method, url, body, headers))
 
         thread = Thread(target=ask, daemon=True)
         thread.start()
         while thread.is_alive() and self._clock() < until:
-            thread.join(_LOOK)
-        if not heard:
+            thread.join(_INTERVAL)
+        if not received:
             asked = url if self._inside is None else self._inside
-            raise Unreachable(f"{urlsplit(asked).netloc} does not answer in time", _SLOW)
-        if isinstance(heard[0], Unreachable):
-            raise heard[0]
-        return heard[0]
+            raise Unreachable(f"{urlsplit(asked).netloc} does not respond in time", _SLOW)
+        if isinstance(received[0], Unreachable):
+            raise received[0]
+        return received[0]
 
-    def _answer_or_why(
+    def _respond_or_explain(
         self, method: str, url: str, body: str | None, headers: Mapping[str, str]
     ) -> Response | Unreachable:
         asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
@@ -142,15 +145,15 @@ class HTTPClient:
                 method, asked, content=body, headers=dict(headers), timeout=self._patience, extensions=self._extensions
             ) as response:
                 return Response(url, response.status_code, _lower(response.headers), _read(response))
-        except Exception as error:  # whatever it is, in a thread that may be given up meanwhile
+        except Exception as error:  # the thread must not raise, and may have been abandoned
             return _explain(error, asked)
 
 
-_SLOW = "see why the application answers so late: its log, its workers, the database"
+_SLOW = "find out why the application responds slowly: check its log, its workers and the database"
 
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:
-    """By names in lower case; one that came twice has both values."""
+    """Return the headers with names in lower case. Repeated headers are joined."""
     return {name.lower(): ", ".join(headers.get_list(name)) for name in headers}
 
 
@@ -158,30 +161,32 @@ def _read(response: httpx.Response) -> bytes:
     body = b""
     for part in response.iter_bytes():
         body += part
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             break
-    return body[:MOST_BYTES]
+    return body[:MAX_BYTES]
 
 
 def _explain(error: Exception, asked: str) -> Unreachable:
-    """The cause behind an error of httpx, in words."""
+    """Return the cause of an error of httpx as a sentence."""
 
     chain = list(_causes(error))
     host = urlsplit(asked).netloc
-    refused = next((cause for cause in chain if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    if refused is not None:
+    rejected = next((cause for cause in chain if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if rejected is not None:
         return Unreachable(
-            f"the certificate of {host} is not to be trusted: {refused.verify_message}",
-            "give the server a certificate of an authority that clients know, with the whole chain, for this host; "
-            "where the authority is your own, SSL_CERT_FILE names its certificate",
+            f"the certificate of {host} cannot be verified: {rejected.verify_message}",
+            "use a certificate of an authority that clients trust, with the whole chain, for this host; for a "
+            "private authority, set SSL_CERT_FILE to its certificate",
         )
     if any(isinstance(cause, ssl.SSLError) for cause in chain):
-        return Unreachable(f"{host} does not speak TLS as it should", "see what listens there, and with what protocol")
+        return Unreachable(
+            f"{host} does not speak TLS correctly", "check which server listens there, and with which protocol"
+        )
     for kind, (reason, cure) in _CAUSES:
         if any(isinstance(cause, kind) for cause in chain):
             return Unreachable(f"{host} {reason}", cure)
     text = str(error).partition("\n")[0] or type(error).__name__
-    return Unreachable(f"{host} gives no answer that HTTP knows: {text[:200]}", "see what listens there")
+    return Unreachable(f"{host} does not send a valid HTTP response: {text[:200]}", "check which server listens there")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -191,12 +196,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 _REFUSED = (
-    "lets nobody connect: nothing listens there",
-    "start the application, or correct OAUTH2_ISSUER; --url says where it listens inside",
+    "refuses the connection: no server listens there",
+    "start the application, or correct OAUTH2_ISSUER; --url sets the internal address",
 )
 _UNKNOWN = (
-    "is a host that this machine does not find",
-    "correct OAUTH2_ISSUER or the DNS; --url says where the application listens inside",
+    "is a host name that this machine cannot resolve",
+    "correct OAUTH2_ISSUER or the DNS; --url sets the internal address",
 )
 
 _CAUSES: tuple[tuple[type[BaseException], tuple[str, str]], ...] = (

@@ -1,6 +1,6 @@
-"""What the running application answers under its public URL: where proxies, mounts and other middleware show.
+"""Probes of the running application under its public URL, which show problems of proxies, mounts and middleware.
 
-Each probe asks as a client does that knows nothing but a URL, and says where such a client would stop.
+Each probe acts like a client that only knows a URL, and reports where such a client would fail.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from . import proxy
 from .base import Examined, Finding, error, warning
 from .http_client import HTTPClient, Response, Unreachable
 
-NEEDS = "the running application was not asked, which needs httpx"
+NEEDS = "the doctor sent no requests to the running application, because httpx is not installed"
 
 _WELL_KNOWN_CURE = (
-    "let /.well-known/… of this host reach the application as it came, before whatever answers, redirects or asks "
-    "people to sign in"
+    "route /.well-known/… of this host to the application unchanged, before anything else that answers, "
+    "redirects or requires a login"
 )
-_OTHER = "see that it runs with the same code and configuration as this command"
+_OTHER = "check that it runs with the same code and configuration as this command"
 _CORS = "Access-Control-Allow-Origin"
 
 
 def probe(examined: Examined, patience: float, clock: Callable[[], float]) -> Iterator[Finding]:
-    """All of them, until the application cannot be reached, or the time is over."""
+    """Run all probes, until the application cannot be reached or the time limit expires."""
     if not examined.settings.issuer:
-        return  # nobody knows where; that it is missing is said elsewhere
+        return  # the check of the issuer reports this
     if find_spec("httpx") is None:
-        yield warning(NEEDS, cure="install flask_oauth2[doctor], or leave this out by --offline")
+        yield warning(NEEDS, cure="install flask_oauth2[doctor], or pass --offline")
         return
     http = HTTPClient(addresses.find_origin(examined.server), examined.url, patience, clock)
     try:
@@ -52,7 +52,7 @@ def _probe(examined: Examined, http: HTTPClient) -> Iterator[Finding]:
         mount = web.find_mount(examined.app) or seen or ""
     except Unreachable as unreachable:
         yield error(
-            f"the application cannot be reached under its public URL: {unreachable.reason}",
+            f"the public URL of the application is unreachable: {unreachable.reason}",
             "rfc8414 3",
             unreachable.cure,
         )
@@ -75,14 +75,17 @@ def _probe(examined: Examined, http: HTTPClient) -> Iterator[Finding]:
 
 
 def server_urls(examined: Examined) -> list[str]:
-    """Where clients look for server metadata: with the issuer's path behind, and without, :rfc:`8414#section-3.1`."""
+    """Return the URLs at which clients look for server metadata, with and without the issuer's path.
+
+    See :rfc:`8414#section-3.1`.
+    """
     base = f"{addresses.find_origin(examined.server)}{metadata.WELL_KNOWN}"
     path = urlsplit(examined.server.issuer).path.rstrip("/")
     return [f"{base}{path}", base] if path else [base]
 
 
 def find_mount(examined: Examined, answer: Response) -> str | None:
-    """Return the path at which the application sees itself, by what its own document says; None without a document."""
+    """Return the path at which the application is mounted, according to its metadata, or None without metadata."""
     if answer.members is None or "revocation_endpoint" not in answer.members:
         return None
     endpoint = str(answer.members["revocation_endpoint"])
@@ -92,17 +95,17 @@ def find_mount(examined: Examined, answer: Response) -> str | None:
 
 
 def server_metadata(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """:rfc:`8414#section-3`."""
+    """Compare the authorization server metadata, :rfc:`8414#section-3`."""
     server = examined.server
     described = metadata.describe(server, mount)
     for number, url in enumerate(server_urls(examined)):
         answer = http.get(url, Origin="https://page.example")
-        said = error if number == 0 else warning
-        yield from _document(answer, described, "issuer", server.issuer, "rfc8414 3", said)
+        report = error if number == 0 else warning
+        yield from _document(answer, described, "issuer", server.issuer, "rfc8414 3", report)
 
 
 def resource_metadata(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """:rfc:`9728#section-3`, and where clients look that have lost the path."""
+    """Compare the metadata of protected resources, :rfc:`9728#section-3`, also at the root path."""
     server = examined.server
     of = addresses.find_resources(server, mount)
     for resource in of:
@@ -117,50 +120,53 @@ def resource_metadata(examined: Examined, http: HTTPClient, mount: str) -> Itera
 
 
 def unknown_paths(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """Clients try several documents, and take whatever is no 404 for one, or for a failure."""
+    """Check that unknown documents are not found. Clients try several URLs and misread any other status."""
     for well_known in ("/.well-known/", f"{resources.WELL_KNOWN}/"):
         answer = http.get(f"{addresses.find_origin(examined.server)}{well_known}flask-oauth2-doctor-{token_hex(4)}")
         if answer.status not in (404, 410):
             yield warning(
-                f"{answer.url}, a document that nobody has, is answered with {_describe(answer)}, not with 404",
+                f"{answer.url} does not exist, but the response is {_describe(answer)} instead of 404",
                 "rfc8414 3",
                 _WELL_KNOWN_CURE,
             )
 
 
 def token_endpoint(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """:rfc:`6749#section-5.2`: an error comes as JSON, whatever is wrong."""
+    """Check that errors of the token endpoint are JSON, :rfc:`6749#section-5.2`."""
     url = addresses.url_of(examined.server, "token", mount)
     answer = http.post(url, "grant_type=client_credentials", "application/x-www-form-urlencoded")
-    yield from _refusal(answer, "the token endpoint", "rfc6749 5.2")
+    yield from _check_rejection(answer, "the token endpoint", "rfc6749 5.2")
 
 
 def registration_endpoint(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """The same, :rfc:`7591#section-3.2.2`. What is sent is no JSON, so nobody is registered."""
+    """Check that errors of the registration endpoint are JSON, :rfc:`7591#section-3.2.2`.
+
+    The request body is not JSON, so the probe registers no client.
+    """
     if examined.server.registration == "off":
         return
     answer = http.post(addresses.url_of(examined.server, "registration", mount), "{", "application/json")
     is_challenge = answer.status == 401 and "bearer" in answer.headers.get("www-authenticate", "").lower()
     if not (is_challenge and examined.server.registration == "token"):
-        yield from _refusal(answer, "the registration endpoint", "rfc7591 3.2.2")
+        yield from _check_rejection(answer, "the registration endpoint", "rfc7591 3.2.2")
 
 
-def _refusal(answer: Response, endpoint: str, rule: str) -> Iterator[Finding]:
-    """What is wrong with how a request is refused that nobody could grant."""
+def _check_rejection(answer: Response, endpoint: str, rule: str) -> Iterator[Finding]:
+    """Report an endpoint that does not reject an invalid request with an OAuth error."""
     if answer.status in (400, 401) and answer.is_json and "error" in (answer.members or {}):
         return
-    cure = "let POST reach the endpoint as it came: without redirect, sign-in or CSRF protection before it"
-    if answer.status == 429 or answer.status >= 500:
-        cure = "its log says why"
-    elif "csrf" in answer.body.decode(errors="replace").lower():
-        cure = "exempt the blueprint oauth2 from CSRF protection: clients have no form of yours"
-    yield error(
-        f"{endpoint} {answer.url} answers a client with {_describe(answer)}, where an error as JSON belongs", rule, cure
+    cure = (
+        "route POST requests to the endpoint unchanged, without a redirect, sign-in or CSRF protection in front of it"
     )
+    if answer.status == 429 or answer.status >= 500:
+        cure = "read the log of the application"
+    elif "csrf" in answer.body.decode(errors="replace").lower():
+        cure = "exempt the blueprint oauth2 from CSRF protection: clients do not use your forms"
+    yield error(f"{endpoint} {answer.url} responds with {_describe(answer)} instead of a JSON error", rule, cure)
 
 
 def challenges(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """A protected resource says where its metadata is, :rfc:`9728#section-5.1`."""
+    """Check that a protected resource names its metadata in the challenge, :rfc:`9728#section-5.1`."""
     server = examined.server
     for resource in addresses.find_resources(server, mount):
         path = resource.path if resource.path != "/" else _find_guarded_path(examined, inside="/")
@@ -170,20 +176,20 @@ def challenges(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Fin
         challenge = answer.headers.get("www-authenticate", "")
         if answer.status != 401:
             yield error(
-                f"{answer.url} answers who has no token with {_describe(answer)}, not with 401",
+                f"{answer.url} responds to a request without a token with {_describe(answer)} instead of 401",
                 "rfc9728 5.1",
-                "let it reach the application as it came: clients that are not asked for a token get none",
+                "route these requests to the application unchanged: without a challenge, clients obtain no token",
             )
         elif f'resource_metadata="{resource.metadata_url}"' not in challenge:
             yield error(
-                f"{answer.url} does not say that its metadata is at {resource.metadata_url}",
+                f"the challenge of {answer.url} does not contain its metadata URL {resource.metadata_url}",
                 "rfc9728 5.1",
-                f"let the header WWW-Authenticate of the application pass (it was {challenge[:200]!r})",
+                f"let the application's WWW-Authenticate header pass (it was {challenge[:200]!r})",
             )
 
 
 def authorization_header(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:
-    """Some servers keep the header to themselves, :rfc:`6750#section-2.1`."""
+    """Check that the Authorization header reaches the application, :rfc:`6750#section-2.1`."""
     paths = (resource.path for resource in examined.server.described if resource.path != "/")
     path = next(paths, None) or _find_guarded_path(examined)
     if path is None:
@@ -194,9 +200,10 @@ def authorization_header(examined: Examined, http: HTTPClient, mount: str) -> It
     challenge = answer.headers.get("www-authenticate", "")
     if answer.status == 401 and "bearer" in challenge.lower() and "error=" not in challenge:
         yield error(
-            f"a token that is sent to {answer.url} does not come there: the header Authorization is lost on the way",
+            f"an access token sent to {answer.url} does not reach the application: a server removes the "
+            "Authorization header",
             "rfc6750 2.1",
-            "let it pass: WSGIPassAuthorization On of mod_wsgi, proxy_set_header Authorization of nginx",
+            "forward it: WSGIPassAuthorization On in mod_wsgi, proxy_set_header Authorization in nginx",
         )
 
 
@@ -214,7 +221,7 @@ PROBES: tuple[tuple[str, Probe], ...] = tuple(
         authorization_header,
     )
 )
-"""In the order in which they ask."""
+"""The probes in the order in which they run."""
 
 
 def _document(
@@ -223,48 +230,51 @@ def _document(
     name: str,
     expected: str,
     rule: str,
-    said: Callable[[str, str, str], Finding],
+    report: Callable[[str, str, str], Finding],
 ) -> Iterator[Finding]:
-    """What is wrong with a metadata document, whose member ``name`` must be ``expected`` as it is written."""
+    """Yield the problems of a metadata document. Its member ``name`` must be identical to ``expected``."""
     url = answer.url
     if answer.status != 200:
-        yield said(f"{url} answers with {_describe(answer)}", rule, _cure(answer))
+        yield report(f"{url} responds with {_describe(answer)}", rule, _cure(answer))
+        return
+    if not answer.is_json:
+        kind = answer.headers.get("content-type", "no media type")
+        yield report(f"{url} has {kind[:100]} instead of application/json", rule, _WELL_KNOWN_CURE)
         return
     members = answer.members
-    if members is None or not answer.is_json:
-        kind = answer.headers.get("content-type", "nothing that says what it is")
-        yield said(f"{url} answers with {kind[:100]}, not with application/json", rule, _WELL_KNOWN_CURE)
+    if members is None:
+        yield report(f"{url} does not contain a JSON object", rule, _WELL_KNOWN_CURE)
         return
-    came = members.get(name)
-    if came != expected:
-        slash = str(came).rstrip("/") == expected.rstrip("/")
-        yield said(
-            f"{url} says that the {name} is {str(came)[:200]}, not {expected}"
-            + (": they differ by a slash, and clients compare them as they are written" if slash else ""),
+    received = members.get(name)
+    if received != expected:
+        slash = str(received).rstrip("/") == expected.rstrip("/")
+        yield report(
+            f"the {name} in {url} is {str(received)[:200]} instead of {expected}"
+            + (": they differ by a slash, and clients compare the exact text" if slash else ""),
             "rfc8414 3.3" if name == "issuer" else "rfc9728 3.3",
-            "give OAUTH2_ISSUER the same value everywhere, the URL that clients use",
+            "set OAUTH2_ISSUER to the same value everywhere, the URL that clients use",
         )
         return
     wanted = json.loads(json.dumps(described))
     differing = sorted(key for key in {*members, *wanted} if members.get(key) != wanted.get(key))
     if differing:
-        yield warning(f"{url} says something else than this application would: {', '.join(differing)}", rule, _OTHER)
+        yield warning(f"{url} differs from the configuration of this command: {', '.join(differing)}", rule, _OTHER)
     allowed = answer.headers.get(_CORS.lower())
     if allowed not in ("*", "https://page.example"):
         yield warning(
-            f"the pages of other origins cannot read {url}: {_CORS} is {allowed[:100] if allowed else 'missing'}",
+            f"pages of other origins cannot read {url}: {_CORS} is {allowed[:100] if allowed else 'missing'}",
             rule,
-            "let the application's own header pass, and add no second one",
+            "let the application's own header pass, and do not add a second one",
         )
 
 
 def _describe(answer: Response) -> str:
-    """A status in words."""
+    """Describe the status of a response in words."""
     if 300 <= answer.status < 400:
         target = urljoin(answer.url, answer.headers.get("location", ""))
         asked, parts = urlsplit(answer.url), urlsplit(target)
         if parts._replace(scheme="") == asked._replace(scheme=""):
-            kind = "itself by another scheme" if parts.scheme != asked.scheme else "itself"
+            kind = "itself with another scheme" if parts.scheme != asked.scheme else "itself"
             return f"a redirect to {kind} ({answer.status}, {target[:200]})"
         return f"a redirect ({answer.status}) to {parts._replace(query='', fragment='').geturl()[:200]}"
     kind = answer.headers.get("content-type", "").partition(";")[0]
@@ -273,14 +283,14 @@ def _describe(answer: Response) -> str:
 
 def _cure(answer: Response) -> str:
     if answer.status >= 500:
-        return "its log says why; or no application runs behind the proxy"
+        return "read the log of the application, or check that it runs behind the proxy"
     if 300 <= answer.status < 400 and urljoin(answer.url, answer.headers.get("location", "")) == answer.url:
-        return f"the application does not see that the request came by https, and sends it there: {proxy.CURE}"
+        return f"the application does not recognize the request as https, and redirects it to https again: {proxy.CURE}"
     return _WELL_KNOWN_CURE
 
 
 def _find_guarded_path(examined: Examined, inside: str = "") -> str | None:
-    """The path of a view with a guard that GET reaches without more ado."""
+    """Return the path of a guarded view that a simple GET request reaches."""
     plain = {
         rule.rule
         for rule in examined.app.url_map.iter_rules()

@@ -1,4 +1,4 @@
-"""What the application sees of a request that came by a proxy. It is run here, as it is, with the proxy's headers."""
+"""Check of the reverse proxy configuration. It runs the application in this process with the headers of a proxy."""
 
 from __future__ import annotations
 
@@ -12,68 +12,69 @@ from ...endpoints import metadata
 from .base import Examined, Finding, note, warning
 
 _INSIDE = "127.0.0.1:8000"
-"""Where a proxy finds the application."""
+"""The address at which a proxy reaches the application."""
 
-_SOMEBODY = "192.0.2.1"
-"""An address of nobody, :rfc:`5737`."""
+_USER_ADDRESS = "192.0.2.1"
+"""An address that no user has, :rfc:`5737`."""
 
-CURE = "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), of werkzeug.middleware.proxy_fix; docs/howto/proxy"
+CURE = (
+    "app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), with ProxyFix from werkzeug.middleware.proxy_fix; see "
+    "docs/howto/proxy"
+)
 
 
 def seen(examined: Examined) -> Iterator[Finding]:
-    """Whether it sees https and its public host, :rfc:`8414#section-2`."""
+    """Report an application that does not see its public scheme, host or client addresses, :rfc:`8414#section-2`."""
     issuer = urlsplit(examined.settings.issuer or "")
     if issuer.scheme != "https":
         return
     found = _see(examined.app, issuer.netloc)
     if found is None:
         yield warning(
-            "a request with the headers of a proxy does not reach the application: something before it answers",
+            "a request with the headers of a proxy does not reach the application: middleware answers it",
             "rfc8414 3.1",
-            "let the paths /.well-known/… and those of the endpoints pass what is wrapped around app.wsgi_app",
+            "configure the middleware around app.wsgi_app to pass the paths /.well-known/… and those of the endpoints",
         )
         return
     scheme, host, address = found
     if scheme != "https":
         yield warning(
-            "behind a proxy that ends https the application sees http: its cookies and its own URLs are then for http",
+            "behind a proxy that terminates TLS the application sees http, so its cookies and URLs are for http",
             "rfc8414 2",
             CURE,
         )
     elif host.lower() not in (issuer.netloc.lower(), issuer.hostname):
         yield note(
-            f"behind a proxy that does not pass the Host header on, the application sees the host {host}, not "
+            f"behind a proxy that does not forward the Host header the application sees the host {host}, not "
             f"{issuer.netloc}",
             "rfc8414 2",
             CURE,
         )
-    elif address != _SOMEBODY:
+    elif address != _USER_ADDRESS:
         yield warning(
-            "behind a proxy the application sees all people at the proxy's own address: what is limited by address is "
-            "limited for all of them together",
+            "behind a proxy the application sees the proxy's address for every user: rate limits by address then "
+            "apply to all users together",
             "rfc8628 5.1",
             CURE,
         )
 
 
 def _see(app: flask.Flask, public: str) -> tuple[str, str, str] | None:
-    """The scheme, the host and the address that the application takes a request to have come by; None where it does
-    not come.
-    """
-    heard: list[tuple[str, str, str]] = []
+    """Return the scheme, host and client address of a request as the application sees it, or None if it gets none."""
+    received: list[tuple[str, str, str]] = []
 
-    def hear(sender: object, **_: object) -> None:
+    def on_request_started(sender: object, **_: object) -> None:
         request = flask.request
-        heard.append((request.scheme, request.environ.get("HTTP_HOST", ""), request.remote_addr or ""))
+        received.append((request.scheme, request.environ.get("HTTP_HOST", ""), request.remote_addr or ""))
 
     headers = [
         ("Host", _INSIDE),
-        ("X-Forwarded-For", _SOMEBODY),
+        ("X-Forwarded-For", _USER_ADDRESS),
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", public),
     ]
     environ = EnvironBuilder(metadata.WELL_KNOWN, base_url=f"http://{_INSIDE}", headers=headers).get_environ()
     environ["REMOTE_ADDR"] = "127.0.0.1"
-    with flask.request_started.connected_to(hear, app):
+    with flask.request_started.connected_to(on_request_started, app):
         run_wsgi_app(app.wsgi_app, environ, buffered=True)
-    return heard[0] if heard else None
+    return received[0] if received else None

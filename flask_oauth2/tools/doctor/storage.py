@@ -1,4 +1,4 @@
-"""Where clients and tokens are kept."""
+"""Checks of the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...stores.sqlalchemy import SQLAlchemyStore
 from .base import Examined, Finding, error, warning
 
 _MANY = 10_000
-"""Rows: what gathers within a day on a busy site."""
+"""The number of expired rows above which the doctor warns: a busy site collects as many in a day."""
 
 
 def examination(examined: Examined) -> Iterator[Finding]:
@@ -20,18 +20,21 @@ def examination(examined: Examined) -> Iterator[Finding]:
 
 
 def replica(examined: Examined) -> Iterator[Finding]:
-    """Whether guards read what is so."""
+    """Report problems of the read replica that guards use."""
     copy = examined.server.opening.replica
     if not isinstance(copy, SQLAlchemyStore):
         return
     try:
         copy.check()
     except ConfigurationError as reason:
-        yield error(f"OAUTH2_REPLICA is no copy: {reason}", cure="name one of the database that the store is in")
+        yield error(
+            f"OAUTH2_REPLICA is not a replica of the store: {reason}",
+            cure=("set it to a replica of the database that contains the store"),
+        )
         return
     except TemporarilyUnavailable:
         yield warning(
-            "OAUTH2_REPLICA cannot be reached, so guards ask the database itself", cure="see whether it runs there"
+            "OAUTH2_REPLICA cannot be reached, so guards read from the primary database", cure="check that it runs"
         )
         return
     for store in _health_checks(examined):
@@ -48,9 +51,9 @@ def _found(issue: HealthIssue) -> Finding:
 
 
 def expired(examined: Examined) -> Iterator[Finding]:
-    """Rows that nobody needs, through which backups and some queries go nevertheless."""
+    """Report many expired rows, which slow down backups and some queries."""
     if examined.store is None:
         return
     rows = examined.store.purgeable(examined.now)
     if rows > _MANY:
-        yield warning(f"{rows} rows have expired and are still there", cure="run flask oauth2 purge once a day")
+        yield warning(f"{rows} expired rows have not been purged", cure="run flask oauth2 purge once a day")
