@@ -284,7 +284,7 @@ def test_a_chosen_secret_is_asked_for_and_not_echoed(sql_site: Site, run: Run) -
     assert sql_site.token("client_credentials", ("photos", chosen)).status_code == 200
     assert sql_site.token("client_credentials", ("photos", chosen.upper())).status_code == 401
     refused = run("client", "create", "Weak", "--secret", input="secret\nsecret\n", ends=2)
-    assert "--secret: has 6 characters: take 16 to 255, or let one be made" in refused.stderr
+    assert "--secret: has 6 characters. Choose 16 to 255, or let one be generated" in refused.stderr
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")

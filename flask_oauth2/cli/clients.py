@@ -14,9 +14,10 @@ import click
 from blinker import NamedSignal
 from flask.cli import AppGroup
 
-from .. import revocation, signals
+from .. import signals
 from ..clients import registration, rules
-from ..clients.secret import hash_secret
+from ..clients.deletion import delete_client
+from ..clients.secrets import check_secret, generate_secret, hash_secret
 from ..records import Client
 from ..server import AuthorizationServer
 from ..settings import full_grant_type
@@ -192,7 +193,7 @@ def rotate_secret(client_id: str, as_json: bool, **given: Any) -> None:
     """Give a client a new secret. The old one ends at once; tokens stay."""
     server = _find_server_of_clients()
     client = _find(server, client_id)
-    if client.auth_method not in rules.SECRET_METHODS:
+    if not rules.needs_secret(client, server):
         raise click.ClickException(f"client {client_id!r} has no secret: it authenticates by {client.auth_method}")
     _keep(server, replace(client, secret=None), signals.secret_rotated, given, as_json)
 
@@ -206,10 +207,7 @@ def delete(client_id: str, yes: bool) -> None:
     client = _find(server, client_id)
     if not yes:
         click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
-    now = server.clock()
-    server.store.delete_client(client_id, revocation.expires_at(server, now))
-    revocation.forget(server, client_id)
-    server.events.emit(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
+    delete_client(server, client)
     click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
 
 
@@ -280,11 +278,11 @@ def _keep(
         client = replace(client, secret=None)
     elif is_chosen:
         secret = _read_secret(given)
-        rules.check_secret(secret)
+        check_secret(secret)
         client = replace(client, secret=hash_secret(secret))
-    elif client.auth_method in rules.SECRET_METHODS and client.secret is None:
-        made = rules.new_secret(server.settings, server.clock())
-        client = replace(client, secret=hash_secret(made))
+    elif rules.needs_secret(client, server) and client.secret is None:
+        made, stored = generate_secret(server, server.clock())
+        client = replace(client, secret=stored)
     client = replace(client, expires_at=None)  # whoever sees to it by hand wants it to stay, used or not
     rules.check(client, server)
     server.store.set_client(client)

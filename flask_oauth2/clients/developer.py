@@ -17,6 +17,7 @@ from ..scopes import Scope
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from . import registration, rules
+from .validators import is_page
 
 log = logging.getLogger("flask_oauth2")
 
@@ -124,9 +125,7 @@ def read(typed: Typed, before: Client, server: AuthorizationServer) -> tuple[Cli
     client = _with_grants(replace(client, redirect_uris=_lines(typed)), typed, before, server)
     problems |= _problems_of_uris(client, server)
     pages = {name: typed[name].strip() for name in rules.PAGES if typed.get(name, "").strip()}
-    problems |= {
-        name: Problem("page") for name, page in pages.items() if len(page) > LONGEST_URI or not rules.is_page(page)
-    }
+    problems |= {name: Problem("page") for name, page in pages.items() if len(page) > LONGEST_URI or not is_page(page)}
     kept = {name: value for name, value in before.metadata.items() if name not in rules.PAGES}
     scope = tuple(word for word in choices(before, server) if f"scope.{word}" in typed)
     client = replace(client, scope=scope, metadata={**kept, **pages})
@@ -175,7 +174,7 @@ def _with_those_of_rules(
     problems: dict[str, Problem], client: Client, server: AuthorizationServer
 ) -> dict[str, Problem]:
     """Beside what was found already what :mod:`.rules` says; what follows from it only where nothing else is wrong."""
-    if client.auth_method in rules.SECRET_METHODS and client.secret is None:
+    if rules.needs_secret(client, server) and client.secret is None:
         client = replace(client, secret="made when all is well")
     found = dict(problems)
     for rule in rules.RULES:

@@ -6,7 +6,6 @@ the rest is a wish: what the client may do is decided here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .. import uris, urls
+from ..http.json import parse_object
 from ..records import Client
 from ..server import AuthorizationServer
-from .rules import LONGEST_ID, InvalidMetadata, check_all_but_id, clean_name, is_page
+from .rules import check_all_but_id
+from .validators import LONGEST_ID, InvalidMetadata, clean_name, is_page
 
 if TYPE_CHECKING:
     from ..fetch import Fetched
@@ -171,22 +172,8 @@ def _build(document: Mapping[str, Any], client_id: str, server: AuthorizationSer
 
 
 def _parse(body: bytes) -> dict[str, Any]:
-    """A JSON object, in which no name comes twice."""
+    """Return the members of the document. Raises :exc:`InvalidMetadata`."""
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise InvalidMetadata("the body", "must be a JSON object in UTF-8, with each name once")
-    return document
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name came twice")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+        return parse_object(body)
+    except ValueError:
+        raise InvalidMetadata("the body", "must be a JSON object in UTF-8, with each name once") from None

@@ -20,7 +20,7 @@ from ..scopes import Scope
 from ..server import AuthorizationServer
 from ..settings import Settings
 from . import documents, rules
-from .rules import InvalidMetadata
+from .validators import InvalidMetadata, clean_name, is_line, is_page
 
 if TYPE_CHECKING:
     from ..stores.callbacks import Callbacks
@@ -32,9 +32,6 @@ OPEN_GRANTS = documents.GRANT_TYPES
 
 TRUSTED_GRANTS = (*OPEN_GRANTS, "client_credentials")
 """Those of confidential clients that have shown an initial access token."""
-
-METHODS = ("none", *sorted(rules.SECRET_METHODS))
-"""How a client may authenticate that nobody else has given a key of its own."""
 
 _MOST = 20
 """Elements of any list."""
@@ -97,8 +94,9 @@ def read(
     if asked.get("jwks") and asked.get("jwks_uri"):
         raise InvalidMetadata("jwks", "excludes jwks_uri: send one of the two")
     auth_method = _text(asked, "token_endpoint_auth_method") or "client_secret_basic"
-    if auth_method not in METHODS:
-        raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
+    methods = rules.registrable_methods(server)
+    if auth_method not in methods:
+        raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(methods)}")
     offered = [name for name in server.capabilities.grant_types if name in grant_types]
     if auth_method == "none":
         offered = [name for name in offered if name != "client_credentials"]
@@ -119,7 +117,7 @@ def read(
         "scope": " ".join(_scope(asked) if scope is None else scope),
         "contacts": _contacts(asked),
         **{name: _page(asked, name, redirect_uris) for name in rules.PAGES},
-        **{name: asked[name] for name in rules.SOFTWARE if rules.is_line(asked.get(name))},
+        **{name: asked[name] for name in rules.SOFTWARE if is_line(asked.get(name))},
     }
     return {name: value for name, value in known.items() if value or name in ("response_types", "scope")}
 
@@ -203,7 +201,7 @@ def _page(asked: Mapping[str, Any], name: str, redirect_uris: Iterable[str]) -> 
     "the authorization server SHOULD check to see if [they] have the same host and scheme", section 5.
     """
     page = asked.get(name)
-    if not isinstance(page, str) or len(page) > _LONGEST or not rules.is_page(page):
+    if not isinstance(page, str) or len(page) > _LONGEST or not is_page(page):
         return ""
     return page if any(uris.is_of_host(page, uri) for uri in redirect_uris) else ""
 
@@ -215,13 +213,13 @@ def _name(asked: Mapping[str, Any]) -> str:
         return ""
     if not isinstance(name, str):
         raise InvalidMetadata("client_name", "must be text")
-    return rules.clean_name(name)
+    return clean_name(name)
 
 
 def _contacts(asked: Mapping[str, Any]) -> list[str]:
     """Return the contacts that can be stored, and drop the others: no page shows them."""
     contacts = asked.get("contacts")
-    lines = filter(rules.is_line, contacts) if isinstance(contacts, list | tuple) else ()
+    lines = filter(is_line, contacts) if isinstance(contacts, list | tuple) else ()
     return list(dict.fromkeys(lines))[:_MOST]
 
 

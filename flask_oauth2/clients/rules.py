@@ -6,28 +6,14 @@ alone, so that the first error is the nearest to its cause.
 
 from __future__ import annotations
 
-import re
 import secrets
-import unicodedata
 from collections.abc import Callable
 
-from .. import scopes, uris, urls, values
+from .. import scopes, uris, urls
 from ..records import Client
 from ..server import AuthorizationServer
-from ..settings import Settings
-from .secret import ClientSecretBasic
-
-LONGEST_ID = 255
-"""Characters of a client_id, which stores keep in a column of that length."""
-
-LONGEST_NAME = 100
-"""Characters of a name, which pages show in one line."""
-
-SHORTEST_SECRET = 16
-"""Characters of a secret that a person chose, :rfc:`6749#section-10.10`."""
-
-LONGEST_SECRET = 255
-"""A longer one would only make the hash of it slow."""
+from .validators import LONGEST_ID, LONGEST_NAME, is_line, is_page, is_visible, is_vschar
+from .validators import InvalidMetadata as InvalidMetadata
 
 PAGES = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 """The metadata that people may follow or see."""
@@ -35,53 +21,13 @@ PAGES = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 SOFTWARE = ("software_id", "software_version")
 """The metadata that says which software it is, the same for all who run it."""
 
+SENT_SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+"""The methods of clients that send their secret, :rfc:`6749#section-2.3.1`."""
+
 APPLICATION_TYPES = ("web", "native")
-
-SECRET_METHODS = ClientSecretBasic.accepts
-"""The methods that need a secret."""
-
-_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]")
-"""Characters that are printable and show nothing."""
-
-_PILED = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4}")
-"""More marks over one letter than any language has."""
-
-_PILED_UP = re.compile(f"({_PILED.pattern.removesuffix('{4}')}{{3}}){_PILED.pattern.removesuffix('{4}')}+")
-
-_VSCHAR = re.compile(r"[\x20-\x7e]+\Z")
-_PAGE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
 
 GIVES_NO_REFRESH_TOKEN = frozenset({"client_credentials", "implicit", "refresh_token"})
 """:rfc:`6749#section-4.4.3`, :rfc:`6749#section-4.2.2`; a refresh token does not begin with itself."""
-
-
-class InvalidMetadata(ValueError):
-    """A client that may not be.
-
-    :param field: what is wrong, by its name in :rfc:`7591#section-2` where it has one there.
-    :param reason: why, and what would be right; never a secret.
-    """
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-        self.reason = reason
-
-
-def clean_name(text: str) -> str:
-    """Return a name that a client gave itself in the form that pages can show.
-
-    Characters that are not printable or not visible are removed, joiners among them; a name that is too long is cut.
-    """
-    text = unicodedata.normalize("NFC", _PILED_UP.sub(r"\1", unicodedata.normalize("NFD", text[: 10 * LONGEST_NAME])))
-    shown = (letter if letter.isprintable() else " " * letter.isspace() for letter in _UNSEEN.sub("", text))
-    text = " ".join("".join(shown).split())
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1].rstrip()}…"
-
-
-def is_line(value: object) -> bool:
-    """Return whether the value is one printable line that fits into a column."""
-    return isinstance(value, str) and 1 <= len(value) <= LONGEST_ID and value.isprintable()
 
 
 def check(client: Client, server: AuthorizationServer) -> None:
@@ -105,22 +51,8 @@ def check_client_id(client_id: str) -> None:
         raise InvalidMetadata("client_id", "may not begin with https://, like that of a metadata document")
     if not 1 <= len(client_id) <= LONGEST_ID:
         raise InvalidMetadata("client_id", f"must have 1 to {LONGEST_ID} characters")
-    if not _VSCHAR.match(client_id):
+    if not is_vschar(client_id):
         raise InvalidMetadata("client_id", "may hold printable ASCII characters only")
-
-
-def check_secret(secret: str) -> None:
-    """A secret that a person chose: VSCHAR (:rfc:`6749#appendix-A.2`), and hard to guess (section 10.10)."""
-    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
-        raise InvalidMetadata(
-            "client_secret",
-            f"has {len(secret)} characters: take {SHORTEST_SECRET} to {LONGEST_SECRET}, or let one be made",
-        )
-    if not _VSCHAR.match(secret):
-        raise InvalidMetadata("client_secret", "may hold printable ASCII characters only")
-    if "+" in secret or "%" in secret:
-        # many clients leave out the form encoding of section 2.3.1, and would send another secret than this
-        raise InvalidMetadata("client_secret", "may not hold + or %, which clients send in different ways by Basic")
 
 
 def new_client_id() -> str:
@@ -128,9 +60,18 @@ def new_client_id() -> str:
     return secrets.token_hex(12)
 
 
-def new_secret(settings: Settings, now: float) -> str:
-    """A new secret of full entropy, :rfc:`6749#section-10.10`."""
-    return values.new(settings.prefixes["client_secret"], values.stamp(now))
+def needs_secret(client: Client, server: AuthorizationServer) -> bool:
+    """Return whether the client authentication method of a client needs a secret."""
+    return any(
+        method.name == client.auth_method and getattr(method, "needs_secret", False)
+        for method in server.capabilities.auth_methods
+    )
+
+
+def registrable_methods(server: AuthorizationServer) -> list[str]:
+    """Return the client authentication methods that dynamic registration offers, ``none`` included."""
+    methods = server.capabilities.auth_methods
+    return ["none", *(method.name for method in methods if getattr(method, "is_registrable", True))]
 
 
 def default_response_types(grant_types: tuple[str, ...], server: AuthorizationServer) -> tuple[str, ...]:
@@ -143,7 +84,7 @@ def default_response_types(grant_types: tuple[str, ...], server: AuthorizationSe
 
 def _client_id(client: Client, server: AuthorizationServer) -> None:
     check_client_id(client.client_id)
-    if client.auth_method in SECRET_METHODS and set(client.client_id) & set(":+%"):
+    if client.auth_method in SENT_SECRET_METHODS and set(client.client_id) & set(":+%"):
         raise InvalidMetadata("client_id", "may not hold : or + or %, which clients send in different ways by Basic")
 
 
@@ -154,7 +95,7 @@ def _name(client: Client, server: AuthorizationServer) -> None:
         raise InvalidMetadata("client_name", f"has {len(name)} characters: take at most {LONGEST_NAME}")
     if not name.isprintable() or name != name.strip():
         raise InvalidMetadata("client_name", "must be printable, without control characters or spaces around it")
-    if _UNSEEN.search(name) or _PILED.search(unicodedata.normalize("NFD", name)):
+    if not is_visible(name):
         raise InvalidMetadata("client_name", "must be of characters that people see")
 
 
@@ -274,7 +215,7 @@ def _secret(client: Client, server: AuthorizationServer) -> None:
     """Who authenticates by a secret has one, and a public client has none, :rfc:`6749#section-2.3.1`."""
     if client.is_public and client.secret is not None:
         raise InvalidMetadata("client_secret", "a public client has none: take it away or give it an auth method")
-    if client.auth_method in SECRET_METHODS and not client.secret:
+    if needs_secret(client, server) and not client.secret:
         raise InvalidMetadata("client_secret", f"is missing: {client.auth_method} needs one")
 
 
@@ -294,13 +235,6 @@ def _metadata(client: Client, server: AuthorizationServer) -> None:
                 raise InvalidMetadata(name, f"must be one printable line of at most {LONGEST_ID} characters")
         else:
             raise InvalidMetadata(name, f"is not kept here: known are {', '.join((*PAGES, *SOFTWARE))} and contacts")
-
-
-def is_page(value: object) -> bool:
-    """Whether it is the URL of a page or an image that people may be shown."""
-    if not isinstance(value, str) or not _PAGE.match(value) or urls.find_host_fault(value) is not None:
-        return False
-    return urls.is_https(value) or urls.is_loopback(value)
 
 
 RULES: tuple[Callable[[Client, AuthorizationServer], None], ...] = (

@@ -16,11 +16,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from .. import addresses, revocation, signals, values
+from .. import addresses, signals, values
 from ..clients import registration, rules
-from ..clients.rules import InvalidMetadata
-from ..clients.secret import hash_secret, is_secret
-from ..clients.throttle import Attempt, Quota, network, spend_quota
+from ..clients.authentication.throttle import Attempt, Quota, network, spend_quota
+from ..clients.deletion import delete_client
+from ..clients.secrets import generate_secret, is_secret
+from ..clients.validators import InvalidMetadata
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
 from ..messages import NO_STORE, Request, Response
 from ..records import Client, Grant
@@ -67,12 +68,12 @@ def register(call: Call) -> Response:
     if grant is None and client.is_public:
         found = _share(server, request, client, now)
         return Response(201, _as_asked(found, client), NO_STORE)
-    secret = rules.new_secret(server.settings, now) if client.auth_method in rules.SECRET_METHODS else None
+    secret, stored = generate_secret(server, now) if rules.needs_secret(client, server) else (None, None)
     token, key = values.mint(server.settings.prefixes[_PURPOSE], values.stamp(now))
     client = replace(
         client,
         client_id=rules.new_client_id(),
-        secret=secret and hash_secret(secret),
+        secret=stored,
         registration_key=key,
     )
     _check(client, server)
@@ -92,7 +93,8 @@ def configure(call: Call) -> Response:
     if value is None:
         return _ask(server)
     if request.method == "DELETE":
-        return _delete(server, _authenticate(server, request, value, now)[0], now)
+        delete_client(server, _authenticate(server, request, value, now)[0])
+        return Response(204, headers=NO_STORE)
     asked = request.json if request.method == "PUT" else None
     for _ in range(_TRIES):
         before, token, key = _authenticate(server, request, value, now)
@@ -248,11 +250,11 @@ def _change(
     if sent is not None:
         _verify_secret(server, sent, before, now, request.address)
     client, made = _read(server, request, asked, before), None
-    if client.is_public:
+    if not rules.needs_secret(client, server):
         client = replace(client, secret=None)
     elif client.secret is None:
-        made = rules.new_secret(server.settings, now)
-        client = replace(client, secret=hash_secret(made))
+        made, stored = generate_secret(server, now)
+        client = replace(client, secret=stored)
     _check(client, server)
     return client, made
 
@@ -265,14 +267,6 @@ def _verify_secret(server: AuthorizationServer, sent: object, before: Client, no
         # "the value of this field MUST match the currently issued client secret"
         raise InvalidClientMetadata("client_secret: is not that of the client", rule="rfc7592 2.2")
     attempt.withdraw()
-
-
-def _delete(server: AuthorizationServer, client: Client, now: float) -> Response:
-    """The client goes, and all that it has."""
-    if server.store.delete_client(client.client_id, revocation.expires_at(server, now)):
-        server.events.emit(signals.client_deleted, client_id=client.client_id, registered_by=client.registered_by)
-    revocation.forget(server, client.client_id)
-    return Response(204, headers=NO_STORE)
 
 
 def _describe(

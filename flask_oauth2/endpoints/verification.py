@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import consents, scopes, signals, user_codes, values
 from ..clients import lookup
-from ..clients.throttle import Attempt, network
+from ..clients.authentication.throttle import Attempt, network
 from ..consents import Permission
 from ..errors import InvalidRequest
 from ..grants.device_code import KIND

@@ -63,7 +63,7 @@ class Authlib:
         return ForeignClient(
             client_id=require(row, "client_id"),
             name=text(metadata, "client_name"),
-            secret=secret(row) if auth_method in rules.SECRET_METHODS else None,
+            secret=secret(row) if auth_method in rules.SENT_SECRET_METHODS else None,
             auth_method=str(auth_method),
             redirect_uris=word_list(metadata, "redirect_uris"),
             grant_types=word_list(metadata, "grant_types"),

@@ -14,7 +14,7 @@ from werkzeug.datastructures import Headers
 
 from .. import addresses
 from ..clients import rules
-from ..clients.secret import hash_secret
+from ..clients.secrets import generate_secret
 from ..errors import ConfigurationError
 from ..messages import Params, Request
 from ..ownership import EXTENSION
@@ -130,7 +130,7 @@ def register_client(
             if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.capabilities.grant_types):
                 never.add("refresh_token")
             grant_types = [name for name in server.capabilities.grant_types if name not in never]
-        secret = None if is_public else rules.new_secret(server.settings, now)
+        secret, stored = (None, None) if is_public else generate_secret(server, now)
         standard: dict[str, Any] = {
             "client_id": rules.new_client_id(),
             "name": "A client of a test",
@@ -140,7 +140,7 @@ def register_client(
         }
         client = Client(
             **standard | fields,
-            secret=None if secret is None else hash_secret(secret),
+            secret=stored,
             scope=tuple(server.settings.scopes) if scope is None else parse_option(scope),
             grant_types=tuple(grant_types),
             redirect_uris=tuple(redirect_uris),

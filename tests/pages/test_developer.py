@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, User, signals
 from flask_oauth2.clients import developer as forms
-from flask_oauth2.clients.throttle import at_once
+from flask_oauth2.clients.authentication.throttle import at_once
 from flask_oauth2.pages import base
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import CALLBACK, NOW, Forgetful, Site, answer_of, make_site

@@ -13,8 +13,9 @@ from typing import Any
 from .. import uris
 from ..errors import ConfigurationError
 from ..records import Client, find, seconds, words
-from .rules import LONGEST_NAME, PAGES, is_page
-from .secret import keep_plain
+from .rules import PAGES
+from .secrets import digest_secret
+from .validators import LONGEST_NAME, is_page
 
 DEFAULT_GRANT_TYPES = ("authorization_code", "password", "client_credentials", "refresh_token")
 """Those of a client that names none, as far as the provider offers them."""
@@ -99,7 +100,7 @@ def _secret(found: Any) -> str | None:
     if kept is not None:
         return str(kept)
     plain = find(found, "client_secret")
-    return keep_plain(str(plain)) if plain else None
+    return digest_secret(str(plain)) if plain else None
 
 
 def _lacks(found: Any, name: str) -> ConfigurationError:

@@ -1,0 +1,1 @@
+"""HTTP without a framework: messages, URLs, and requests to other servers."""
