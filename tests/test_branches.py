@@ -17,11 +17,6 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.match_case)
 
 TOO_MANY = {
-    "cli/clients.py:_changed": 15,
-    "clients/documents.py:find_fault": 15,
-    "clients/documents.py:read": 14,
-    "clients/from_object.py:read_client": 13,
-    "clients/registration.py:read": 16,
     "doctor/clients.py:find_risks": 15,
     "guard_order.py:_reach": 16,
     "importing/clients.py:_fit_types": 13,

@@ -32,7 +32,7 @@ def test_a_secret_that_looks_like_a_stored_hash(quiet: Site, kind: str, caplog: 
     secret = quiet.add_client()
     kept = {"generated": hash_secret(secret), "chosen": hash_secret("a secret of a person"), "elsewhere": "$2b$12$abc"}
     quiet.token("client_credentials", ("web", kept[kind]))
-    assert "not what is stored of it; flask oauth2 client rotate-secret web makes a new one" in cure(caplog)
+    assert "not the stored hash of it; flask oauth2 client rotate-secret web generates a new one" in cure(caplog)
     assert kept[kind] not in caplog.text
     caplog.clear()
     quiet.token("client_credentials", ("web", "x" * 30))

@@ -1,7 +1,7 @@
-"""An application's own client, whatever it is (a row, a dataclass, a dict), turned once into our record.
+"""An application's own client, such as a row, a dataclass or a dict, converted once into a :class:`.records.Client`.
 
-It is read by the names of :class:`~flask_oauth2.records.Client`, of :rfc:`7591#section-2`, and of flask-oauthlib and
-Authlib, in this order.
+The attributes have the names of :class:`~flask_oauth2.records.Client`, of :rfc:`7591#section-2`, or of flask-oauthlib
+and Authlib, in this order.
 """
 
 from __future__ import annotations
@@ -13,67 +13,77 @@ from typing import Any
 from .. import uris
 from ..errors import ConfigurationError
 from ..records import Client, find, seconds, words
-from .rules import PAGES
+from . import metadata
 from .secrets import digest_secret
-from .validators import LONGEST_NAME, is_page
+from .validators import LONGEST_NAME
+from .value_types import EMPTY
 
 DEFAULT_GRANT_TYPES = ("authorization_code", "password", "client_credentials", "refresh_token")
-"""Those of a client that names none, as far as the provider offers them."""
+"""The grant types of a client that names none, as far as the provider offers them."""
 
 _DEFAULT_PUBLIC_GRANT_TYPES = ("authorization_code", "refresh_token")
 
 
 def read_client(found: Any, client_id: str) -> Client | None:
-    """The record of what a ``clientgetter`` returned for ``client_id``; None where it returned another client.
+    """Return the record of the object that a ``clientgetter`` returned for ``client_id``; None for another client.
 
-    Raises :exc:`ConfigurationError`, with the name of the attribute, for an object that lacks one that is needed.
+    Raises :exc:`ConfigurationError`, with the name of the attribute, for an object that lacks a necessary one.
     """
     own_id = find(found, "client_id")
     if own_id is None:
         raise _lacks(found, "client_id")
-    if str(own_id) != client_id:  # such as one in other case, where the database takes the two for the same
+    if str(own_id) != client_id:  # such as an ID in other case, which the database considers the same
         return None
     if isinstance(found, Client):
         return _harmless(found)
     auth_method = _auth_method(found)
-    secret = None if auth_method == "none" else _secret(found)
-    grant_types = words(find(found, "grant_types", "allowed_grant_types")) or (
-        _DEFAULT_PUBLIC_GRANT_TYPES if auth_method == "none" else DEFAULT_GRANT_TYPES
-    )
-    if "authorization_code" in grant_types and find(found, "redirect_uris") is None:
-        raise _lacks(found, "redirect_uris")
-    response_types = find(found, "response_types", "allowed_response_types")
-    if response_types is None:
-        response_types = [
-            name
-            for name, grant_type in (("code", "authorization_code"), ("token", "implicit"))
-            if grant_type in grant_types
-        ]
+    grant_types = _grant_types(found, auth_method)
     client = Client(
         client_id=client_id,
         name=str(find(found, "name", "client_name") or ""),
-        secret=secret,
+        secret=None if auth_method == "none" else _secret(found),
         auth_method=auth_method,
         application_type=find(found, "application_type") or "web",
         redirect_uris=words(find(found, "redirect_uris")),
         grant_types=grant_types,
-        response_types=tuple(response_types.splitlines() if isinstance(response_types, str) else response_types),
+        response_types=_response_types(found, grant_types),
         scope=tuple(dict.fromkeys((*words(find(found, "scope", "scopes")), *words(find(found, "default_scopes"))))),
         token_format=find(found, "token_format"),
         pkce_required=find(found, "pkce_required"),
         resource_server=bool(find(found, "resource_server")),
-        metadata={page: find(found, page) for page in PAGES},
+        metadata={member.name: find(found, member.name) for member in metadata.json_members()},
         created_at=_created_at(found),
     )
     return _harmless(client)
 
 
 def _harmless(client: Client) -> Client:
-    """The client without what nobody has checked and people would see or follow."""
+    """Return the client without unverified values that pages would show or follow."""
     name = "".join(filter(str.isprintable, client.name))[:LONGEST_NAME].strip()
-    metadata = {name: value for name, value in client.metadata.items() if name not in PAGES or is_page(value)}
+    further = dict(client.metadata)
+    for member in metadata.json_members():
+        if member.name in further:
+            value = member.type.salvage(further.pop(member.name), is_bounded=False)
+            if value not in EMPTY:
+                further[member.name] = value
     redirect_uris = tuple(filter(uris.is_harmless, client.redirect_uris))
-    return replace(client, name=name, metadata=metadata, redirect_uris=redirect_uris)
+    return replace(client, name=name, metadata=further, redirect_uris=redirect_uris)
+
+
+def _grant_types(found: Any, auth_method: str) -> tuple[str, ...]:
+    default = _DEFAULT_PUBLIC_GRANT_TYPES if auth_method == "none" else DEFAULT_GRANT_TYPES
+    grant_types = words(find(found, "grant_types", "allowed_grant_types")) or default
+    if "authorization_code" in grant_types and find(found, "redirect_uris") is None:
+        raise _lacks(found, "redirect_uris")
+    return grant_types
+
+
+def _response_types(found: Any, grant_types: tuple[str, ...]) -> tuple[str, ...]:
+    response_types = find(found, "response_types", "allowed_response_types")
+    if response_types is None:
+        by_grant = {"authorization_code": "code", "implicit": "token"}
+        return tuple(name for grant_type, name in by_grant.items() if grant_type in grant_types)
+    return tuple(response_types.splitlines() if isinstance(response_types, str) else response_types)
 
 
 def _created_at(found: Any) -> int:
@@ -95,10 +105,10 @@ def _auth_method(found: Any) -> str:
 
 
 def _secret(found: Any) -> str | None:
-    """What is kept of the secret, as :func:`~flask_oauth2.hash_secret` made it, or made now of one in plain text."""
-    kept = find(found, "secret")
-    if kept is not None:
-        return str(kept)
+    """Return the hash of the secret, created with :func:`~flask_oauth2.hash_secret` or now from plain text."""
+    stored = find(found, "secret")
+    if stored is not None:
+        return str(stored)
     plain = find(found, "client_secret")
     return digest_secret(str(plain)) if plain else None
 

@@ -110,7 +110,7 @@ def metadata(examined: Examined) -> Iterator[Finding]:
     """All that a client may not be now, by the rules of registration."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for client in _clients(examined):
-        for rule in rules.RULES:
+        for rule in rules.rules():
             try:
                 rule(client, examined.server)
             except rules.InvalidMetadata as fault:

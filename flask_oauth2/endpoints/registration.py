@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import addresses, signals, values
-from ..clients import registration, rules
+from ..clients import metadata, registration, rules
 from ..clients.authentication.throttle import Attempt, Quota, network, spend_quota
 from ..clients.deletion import delete_client
 from ..clients.secrets import generate_secret, is_secret
@@ -122,13 +122,13 @@ def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any
     scope = server.open_scopes if is_new else before.scope
     policy = server.policies.registration
     try:
-        metadata = registration.read(asked, server, offered, scope)
-        decided = None if policy is None else policy(dict(metadata), request)
+        members = registration.read(asked, server, offered, scope)
+        decided = None if policy is None else policy(dict(members), request)
         if decided is not None:  # what the application says may go beyond what is offered to all
             if not isinstance(decided, Mapping):
                 raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
-            metadata = registration.read(decided, server, known)
-        client = registration.apply(metadata, before)
+            members = registration.read(decided, server, known)
+        client = registration.apply(members, before)
     except InvalidMetadata as error:
         raise _refused(error) from None
     return client
@@ -188,7 +188,7 @@ def _stays(server: AuthorizationServer, client: Client, now: float) -> bool:
 def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
     """What is registered, with the ports that this copy named: all are free, so hers is registered too."""
     is_same = registration.without_ports(asked).redirect_uris == found.redirect_uris
-    return registration.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
+    return metadata.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
 
 
 def _pay(server: AuthorizationServer, request: Request, grant: Grant | None, now: float) -> None:
@@ -273,7 +273,7 @@ def _describe(
     server: AuthorizationServer, request: Request, client: Client, token: str, secret: str | None
 ) -> dict[str, Any]:
     """The client information response, :rfc:`7592#section-3`. A secret is told once: only a digest of it is kept."""
-    described = registration.describe(client)
+    described = metadata.describe(client)
     if secret is not None:
         described |= {"client_secret": secret, "client_secret_expires_at": 0}
     uri = f"{addresses.url_of(server, 'registration', request.mount)}/{quote(client.client_id, safe='')}"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ..clients import rules
+from ..clients.metadata import json_members
 from .base import (
     Columns,
     ForeignClient,
@@ -69,7 +70,7 @@ class Authlib:
             grant_types=word_list(metadata, "grant_types"),
             response_types=unique("response_types", response_types),
             scope=word_list(metadata, "scope"),
-            metadata={name: metadata[name] for name in (*rules.PAGES, "contacts") if metadata.get(name)},
+            metadata={one.name: metadata[one.name] for one in json_members() if metadata.get(one.name)},
             created_at=moment(row, "client_id_issued_at"),
             notes=tuple(notes),
         )

@@ -27,6 +27,7 @@ from ..clients.deletion import delete_client
 from ..clients.developer import REGISTERED_BY, Problem, Typed
 from ..clients.secrets import generate_secret
 from ..clients.validators import LONGEST_NAME
+from ..clients.value_types import LONGEST_TEXT, MOST_ITEMS
 from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_visitor
 from ..errors import AccessDenied, InvalidRequest
 from ..messages import Params
@@ -246,10 +247,11 @@ def _fill_in(
         problems=problems or {},
         notice=notice,
         most=server.settings.developer_clients,
-        most_uris=forms.MOST_URIS,
-        longest_uri=forms.LONGEST_URI,
+        most_uris=MOST_ITEMS,
+        longest_uri=LONGEST_TEXT,
         longest_name=LONGEST_NAME,
-        pages=rules.PAGES,
+        members=forms.further_members(),
+        labels=forms.labels(),
         scopes=describe(server, forms.choices(client, server)),
         offers_code="authorization_code" in offered,
         offers_device=DEVICE_CODE in offered,
