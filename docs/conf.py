@@ -13,7 +13,15 @@ project = "flask_oauth2"
 author = "the authors of flask_oauth2"
 version = release = flask_oauth2.__version__
 
-extensions = ["sphinx.ext.autodoc", "commands_list", "options_list", "plain_fields", "short_names", "spec_page"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "client_metadata",
+    "commands_list",
+    "options_list",
+    "plain_fields",
+    "short_names",
+    "spec_page",
+]
 exclude_patterns = ["README.md", "benchmarks/*"]  # what benchmarks.rst includes
 smartquotes = False  # options of commands begin with two hyphens
 html_theme = "furo"

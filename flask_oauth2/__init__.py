@@ -1,7 +1,7 @@
 """Make any Flask application an OAuth 2 provider."""
 
-from .clients.base import Credentials
-from .clients.secret import hash_secret
+from .clients.authentication.base import Credentials
+from .clients.secrets import hash_secret
 from .endpoints.base import Call, Endpoint
 from .errors import (
     AccessDenied,

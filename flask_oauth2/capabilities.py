@@ -35,7 +35,7 @@ class Capabilities:
     answer_members: Sequence[Any]
     """The functions that complete a token response, :mod:`.tokens.answers`."""
     auth_methods: Sequence[Any]
-    """:class:`~.clients.base.ClientAuthMethod`, without ``none``."""
+    """:class:`~.clients.authentication.base.ClientAuthMethod`, without ``none``."""
     auth_schemes: Sequence[str]
     """The HTTP authentication schemes of these methods, in lower case."""
     endpoints: Mapping[str, Any]

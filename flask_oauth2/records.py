@@ -28,9 +28,9 @@ _PLAIN = (bool, int, float, str, bytes, list, tuple, dict, set, frozenset)
 class Client:
     """An application that requests tokens, :rfc:`6749#section-2`. Names are those of :rfc:`7591#section-2`.
 
-    ``secret`` is a digest of the secret, see :mod:`flask_oauth2.clients.secret`. ``token_format`` and ``pkce_required``
-    override the settings for this client. A ``resource_server`` may introspect tokens of other clients,
-    :rfc:`7662#section-2.1`. ``metadata`` holds the members that pages show: ``client_uri``, ``logo_uri``,
+    ``secret`` is a digest of the secret, see :mod:`flask_oauth2.clients.secrets`. ``token_format`` and
+    ``pkce_required`` override the settings for this client. A ``resource_server`` may introspect tokens of other
+    clients, :rfc:`7662#section-2.1`. ``metadata`` holds the members that pages show: ``client_uri``, ``logo_uri``,
     ``policy_uri``, ``tos_uri``, ``contacts``; and ``software_id``, ``software_version``.
 
     ``registered_by`` names the way of its registration; it is empty if the operator has registered the client.

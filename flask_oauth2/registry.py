@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import flask
 
 from .assembly.parts import check_part
-from .clients.base import ClientAuthMethod
+from .clients.authentication.base import ClientAuthMethod
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import ConfigurationError
 from .grants.base import ResponseType
@@ -36,7 +36,7 @@ class Registry(Ownership):
     def clientgetter(self, function: Callback) -> Callback:
         """Register ``f(client_id)``: the application's own client of that id, None where there is none.
 
-        It may be an object or a dict, see :mod:`flask_oauth2.clients.objects`.
+        It may be an object or a dict, see :mod:`flask_oauth2.clients.from_object`.
         """
         return self._set_callback("clientgetter", function)
 

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import Client, MemoryStore, OAuth2Provider, current_token, values
-from flask_oauth2.clients.secret import hash_secret
+from flask_oauth2.clients.secrets import hash_secret
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"

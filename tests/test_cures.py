@@ -32,7 +32,7 @@ def test_a_secret_that_looks_like_a_stored_hash(quiet: Site, kind: str, caplog: 
     secret = quiet.add_client()
     kept = {"generated": hash_secret(secret), "chosen": hash_secret("a secret of a person"), "elsewhere": "$2b$12$abc"}
     quiet.token("client_credentials", ("web", kept[kind]))
-    assert "not what is stored of it; flask oauth2 client rotate-secret web makes a new one" in cure(caplog)
+    assert "not the stored hash of it; flask oauth2 client rotate-secret web generates a new one" in cure(caplog)
     assert kept[kind] not in caplog.text
     caplog.clear()
     quiet.token("client_credentials", ("web", "x" * 30))
@@ -172,14 +172,14 @@ def test_a_client_that_may_not_use_the_grant(quiet: Site, caplog: pytest.LogCapt
 def test_a_client_that_authenticates_in_another_way(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     quiet.add_client()
     quiet.token("client_credentials", client_id="web")
-    assert "let the client authenticate by client_secret_basic" in cure(caplog)
+    assert "let the client authenticate with client_secret_basic" in cure(caplog)
 
 
 def test_a_secret_of_a_client_that_is_said_to_be_public(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     quiet.add_client(auth_method="none", secret=None)
     assert quiet.token("password", ("web", "x" * 40)).status_code == 401
     assert "the secret of a public client, which has none" in caplog.text
-    assert "if it keeps a secret, register it as confidential (is_confidential or client_type" in cure(caplog)
+    assert "if it stores a secret, register it as confidential (is_confidential or client_type" in cure(caplog)
 
 
 def test_a_scope_that_is_not_registered(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:

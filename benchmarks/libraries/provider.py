@@ -10,7 +10,7 @@ from typing import Any
 import flask
 
 from flask_oauth2 import Client, Consent, OAuth2Provider, current_token, values
-from flask_oauth2.clients.secret import keep_plain
+from flask_oauth2.clients.secrets import digest_secret
 
 from ..site import CALLBACK, CLIENT_ID, SCOPE, SECRET, USER, Place, Site
 
@@ -57,7 +57,7 @@ def open_site(place: Place) -> Site:
             Client(
                 client_id=CLIENT_ID,
                 name="A web application",
-                secret=keep_plain(SECRET),
+                secret=digest_secret(SECRET),
                 redirect_uris=(CALLBACK,),
                 grant_types=("authorization_code", "refresh_token", "client_credentials"),
                 scope=(SCOPE,),

@@ -9,8 +9,8 @@ from typing import Any
 
 from .. import revocation, values
 from ..clients import developer, registration
+from ..clients.from_object import read_client
 from ..clients.lookup import open_documents
-from ..clients.objects import read_client
 from ..errors import ConfigurationError
 from ..events import Events
 from ..metrics import Metrics, open_recorder

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import grants
 from ..capabilities import Capabilities
-from ..clients import METHODS
+from ..clients.authentication import METHODS
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..grants.base import GrantType

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..clients.base import ClientAuthMethod
+from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints.base import Endpoint
 from ..grants.base import GrantType, ResponseType
 from ..http.messages import Request

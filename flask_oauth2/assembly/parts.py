@@ -17,7 +17,7 @@ def check_part(part: object, protocol: type) -> None:
     shown = type(part).__name__
     members = {name: member for kind in reversed(protocol.__mro__) for name, member in vars(kind).items()}
     for name in protocol.__annotations__:
-        if not hasattr(part, name):
+        if not hasattr(part, name) and not hasattr(protocol, name):  # what the protocol has is the default
             raise ConfigurationError(f"{shown} needs the attribute {name} of {protocol.__name__}: add it to the class")
     if not isinstance(getattr(part, "name", ""), str):
         raise ConfigurationError(f"the name of {shown} must be text")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..clients import lookup
-from ..clients.base import is_vschar
+from ..clients.authentication.base import is_vschar
 from ..clients.documents import is_url
 from ..errors import InvalidRequest
 from ..server import AuthorizationServer

@@ -1,6 +1,6 @@
-"""``flask oauth2 client …``: register, show, change and take away clients.
+"""``flask oauth2 client …``: register, show, change and delete clients.
 
-A secret is shown once, by the command that made it; nothing shows what is kept of it.
+Only the command that generates a secret shows it. No command shows its hash.
 """
 
 from __future__ import annotations
@@ -14,59 +14,29 @@ import click
 from blinker import NamedSignal
 from flask.cli import AppGroup
 
-from .. import revocation, signals
-from ..clients import registration, rules
-from ..clients.secret import hash_secret
+from .. import signals
+from ..clients import metadata, registration, rules
+from ..clients.deletion import delete_client
+from ..clients.metadata import Member, Party
+from ..clients.secrets import check_secret, generate_secret, hash_secret
+from ..clients.value_types import Time
 from ..records import Client
 from ..server import AuthorizationServer
-from ..settings import full_grant_type
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 OPTIONS = {
+    **{member.name: member.option_name.partition("/")[0] for member in metadata.settable_by(Party.OPERATOR)},
     "client_name": "NAME",
-    "grant_types": "--grant-type",
     "pkce_required": "--no-pkce",
-    "redirect_uris": "--redirect-uri",
-    "response_types": "--response-type",
-    "token_endpoint_auth_method": "--auth-method",
-    "application_type": "--native",
     "client_secret": "--secret",
 }
-"""Where the option has not the name of its field."""
-
-_FIELDS = (
-    "name",
-    "redirect_uris",
-    "grant_types",
-    "response_types",
-    "auth_method",
-    "token_format",
-    "pkce_required",
-    "resource_server",
-)
-"""The attributes of a client that an option gives as they are."""
-
-_EMPTY: dict[str, tuple[str, Any]] = {
-    "pkce": ("pkce_required", None),
-    "redirect-uri": ("redirect_uris", ()),
-    "scope": ("scope", ()),
-    "token-format": ("token_format", None),
-}
-"""What ``--clear`` empties, beside the pages."""
-
-_PAGES = {
-    "client-uri": "Its home page, for users to follow.",
-    "logo-uri": "Its logo, for users to see.",
-    "policy-uri": "Its privacy policy, for users to read.",
-    "tos-uri": "Its terms of service, for users to read.",
-}
-"""The options that name a page, which is metadata of the same name."""
+"""The option of each member, for error messages."""
 
 
-client_group = AppGroup("client", help="Who may ask for tokens.")
+client_group = AppGroup("client", help="Manage clients.")
 oauth2.add_command(client_group)
 
 
@@ -82,84 +52,80 @@ secret_options = (
 
 
 def client_options(command: Command) -> Command:
-    """The options that say what a client is, each None or empty where it is not given."""
-    for option in reversed(
-        [
-            click.option(
-                "--redirect-uri",
-                "redirect_uris",
-                multiple=True,
-                metavar="URI",
-                help="Where answers go, in full; repeatable.",
-            ),
-            click.option("--scope", multiple=True, metavar="WORDS", help='What it may ask for: "a b", or repeated.'),
-            click.option(
-                "--grant-type",
-                "grant_types",
-                multiple=True,
-                help="How it gets tokens, such as device_code; repeatable.",
-            ),
-            click.option("--response-type", "response_types", multiple=True, help="Default: those of the grant types."),
-            click.option("--auth-method", help="client_secret_basic (at first), client_secret_post or none."),
-            click.option("--public", is_flag=True, help="It keeps no secret: --auth-method none."),
-            click.option("--native/--web", "native", default=None, help="What kind of application: at first web."),
-            click.option("--token-format", help="opaque or signed, in place of OAUTH2_ACCESS_TOKEN_FORMAT."),
-            click.option("--pkce/--no-pkce", "pkce_required", default=None, help="In place of OAUTH2_PKCE_REQUIRED."),
-            click.option("--resource-server/--no-resource-server", default=None, help="It may introspect all tokens."),
-            *(click.option(f"--{option}", metavar="URL", help=purpose) for option, purpose in _PAGES.items()),
-            *secret_options,
-            json_option,
-        ]
-    ):
+    """Add an option for each member that the operator may set. An option that is not given is None or empty."""
+    members = [member for member in metadata.settable_by(Party.OPERATOR) if member.name != "client_name"]
+    public = click.option("--public", is_flag=True, help="A client without a secret: --auth-method none.")
+    for option in reversed([*map(_member_option, members), public, *secret_options, json_option]):
         command = option(command)
     return command
 
 
+def _member_option(member: Member) -> Callable[[Command], Command]:
+    """Return the option of a member."""
+    if member.type.is_flag:
+        return click.option(member.option_name, member.name, default=None, help=member.description)
+    return click.option(
+        member.option_name,
+        member.name,
+        multiple=member.type.is_list,
+        metavar=member.metavar or member.type.metavar,
+        help=member.description,
+    )
+
+
+def _clearable() -> dict[str, Member]:
+    """Return the members that ``--clear`` empties, by their option without hyphens."""
+    members = [member for member in metadata.settable_by(Party.OPERATOR) if member.is_clearable]
+    return {member.option_name.partition("/")[0].removeprefix("--"): member for member in members}
+
+
 @client_group.command("create")
 @click.argument("name")
-@click.option("--client-id", metavar="ID", help="An id of your own choice.")
+@click.option("--client-id", metavar="ID", help="Use this client_id instead of a generated one.")
 @client_options
 def create(name: str, client_id: str | None, as_json: bool, **given: Any) -> None:
-    """Register a client and print its id and its secret.
+    """Register a client and print its client_id and its secret.
 
-    With a redirect URI its users sign in (authorization_code, refresh_token); without one it acts for itself
-    (client_credentials).
+    A client with a redirect URI uses authorization_code and refresh_token; one without uses client_credentials.
     """
     server = _find_server_of_clients()
     client_id = rules.new_client_id() if client_id is None else client_id
     rules.check_client_id(client_id)
     blank = Client(client_id=client_id, name=name, grant_types=(), response_types=(), created_at=int(server.clock()))
     if server.store.get_client(client_id) is not None:
-        raise click.ClickException(f"there is a client {client_id!r} already: take another id, or change it by update")
+        raise click.ClickException(f"client {client_id!r} exists already: choose another id, or change it with update")
     if server.store.revoked(client_id):
         days = -(-server.longest_lifetime // 86400)
         raise click.ClickException(
-            f"{client_id!r} was the id of a client that was deleted, and all its tokens with it: take another id, or "
-            f"run flask oauth2 purge {days} days after the deletion, which frees it"
+            f"{client_id!r} was the id of a deleted client, and its tokens stay revoked: choose another id, or run "
+            f"flask oauth2 purge {days} days after the deletion, which frees it"
         )
-    client = _changed(blank, server, given)
+    client = _change(blank, server, given)
     if not client.grant_types:
         client = _with_default_grants(client, server)
-    _keep(server, client, signals.client_created, given, as_json)
+    _save(server, client, signals.client_created, given, as_json)
 
 
 @client_group.command("list")
 @json_option
 def list_clients(as_json: bool) -> None:
-    """List the clients, the oldest first."""
+    """List the clients, oldest first."""
     store = _find_server_of_clients().stores.listing
     if store is None:
-        raise click.ClickException("this store cannot list its clients: show them one by one by their id")
-    described = [_describe(client) for client in store.list_clients()]
+        raise click.ClickException("this store cannot list its clients: show each with its id")
+    described = [metadata.describe_all(client) for client in store.list_clients()]
     if as_json:
         print_json(described)
     elif described:
-        columns = ["client_id", "client_name", "token_endpoint_auth_method", "grant_types", "scope"]
-        columns += [name for name in ("registered_by", "expires_at") if any(entry[name] for entry in described)]
+        columns = [
+            member.name
+            for member in metadata.MEMBERS
+            if member.column == "always" or (member.column and any(entry.get(member.name) for entry in described))
+        ]
         shown = (entry | _times(entry) for entry in described)
-        print_table([columns, *([entry[name] or "" for name in columns] for entry in shown)])
+        print_table([columns, *([entry.get(name) or "" for name in columns] for entry in shown)])
     else:
-        click.echo("There are no clients yet: flask oauth2 client create", err=True)
+        click.echo("There are no clients yet. Register one with flask oauth2 client create.", err=True)
 
 
 @client_group.command("show")
@@ -167,20 +133,20 @@ def list_clients(as_json: bool) -> None:
 @json_option
 def show(client_id: str, as_json: bool) -> None:
     """Show a client."""
-    _print_client(_describe(_find(find_server(), client_id)), as_json)
+    _print_client(metadata.describe_all(_find(find_server(), client_id)), as_json)
 
 
 @client_group.command("update", short_help="Change a client.")
 @click.argument("client_id")
-@click.option("--name", help="What users know it by.")
+@click.option("--name", "client_name", help="Name that users see.")
 @client_options
-@click.option("--clear", multiple=True, type=click.Choice([*_EMPTY, *_PAGES]), help="Take away; repeatable.")
+@click.option("--clear", multiple=True, type=click.Choice(list(_clearable())), help="Empty an option; repeatable.")
 def update(client_id: str, clear: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Change a client: what is given replaces what was there, all else stays."""
+    """Change a client. Options replace its values; all other values stay."""
     server = _find_server_of_clients()
     before = _find(server, client_id)
-    client = registration.withhold(_changed(before, server, given, clear), before)
-    _keep(server, client, signals.client_updated, given, as_json)
+    client = registration.deny_removed(_change(before, server, given, clear), before)
+    _save(server, client, signals.client_updated, given, as_json)
 
 
 @client_group.command("rotate-secret")
@@ -189,70 +155,61 @@ def update(client_id: str, clear: tuple[str, ...], as_json: bool, **given: Any) 
 @secret_options[1]
 @json_option
 def rotate_secret(client_id: str, as_json: bool, **given: Any) -> None:
-    """Give a client a new secret. The old one ends at once; tokens stay."""
+    """Give a client a new secret. The old one stops working at once; tokens stay valid."""
     server = _find_server_of_clients()
     client = _find(server, client_id)
-    if client.auth_method not in rules.SECRET_METHODS:
-        raise click.ClickException(f"client {client_id!r} has no secret: it authenticates by {client.auth_method}")
-    _keep(server, replace(client, secret=None), signals.secret_rotated, given, as_json)
+    if not rules.needs_secret(client, server):
+        raise click.ClickException(f"client {client_id!r} has no secret: it authenticates with {client.auth_method}")
+    _save(server, replace(client, secret=None), signals.secret_rotated, given, as_json)
 
 
 @client_group.command("delete")
 @click.argument("client_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(client_id: str, yes: bool) -> None:
-    """Take a client away, and all its codes and tokens with it."""
+    """Delete a client and revoke everything issued to it."""
     server = _find_server_of_clients()
     client = _find(server, client_id)
     if not yes:
-        click.confirm(f"Delete {one_line(client.name or client_id)!r} and end all its tokens?", abort=True)
-    now = server.clock()
-    server.store.delete_client(client_id, revocation.expires_at(server, now))
-    revocation.forget(server, client_id)
-    server.events.emit(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
-    click.echo(f"{one_line(client_id)} is deleted, and its tokens have ended.")
+        click.confirm(f"Delete {one_line(client.name or client_id)!r} and revoke all its tokens?", abort=True)
+    delete_client(server, client)
+    click.echo(f"{one_line(client_id)} is deleted, and its tokens are revoked.")
 
 
 def _find_server_of_clients() -> AuthorizationServer:
     server = find_server()
     if server.callbacks.clientgetter is not None:
-        raise click.ClickException("the application keeps its clients itself: look where its clientgetter finds them")
+        raise click.ClickException("the application stores its clients itself: look where its clientgetter finds them")
     return server
 
 
 def _find(server: AuthorizationServer, client_id: str) -> Client:
     client = server.store.get_client(client_id) if client_id.isprintable() else None
     if client is None:
-        raise click.ClickException(f"there is no client {client_id!r}: flask oauth2 client list names those there are")
+        raise click.ClickException(f"there is no client {client_id!r}: flask oauth2 client list shows all clients")
     return client
 
 
-def _changed(client: Client, server: AuthorizationServer, given: dict[str, Any], clear: Sequence[str] = ()) -> Client:
-    """The client as the options say; what no option names stays."""
-    changes = {name: given[name] for name in _FIELDS if given.get(name) not in (None, ())}
-    if given["scope"]:
-        changes["scope"] = tuple(dict.fromkeys(" ".join(given["scope"]).split()))
-    if "grant_types" in changes:
-        changes["grant_types"] = tuple(dict.fromkeys(map(full_grant_type, changes["grant_types"])))
-    if given["native"] is not None:
-        changes["application_type"] = "native" if given["native"] else "web"
+def _change(client: Client, server: AuthorizationServer, given: dict[str, Any], clear: Sequence[str] = ()) -> Client:
+    """Return the client with the values of the options. All other values stay."""
+    values = {
+        member.name: member.type.parse_option(given[member.name])
+        for member in metadata.settable_by(Party.OPERATOR)
+        if given.get(member.name) not in (None, ())
+    }
     if given["public"]:
-        if changes.get("auth_method", "none") != "none":
-            raise click.UsageError("--public says --auth-method none: give one of the two")
-        changes["auth_method"] = "none"
-    if "grant_types" in changes and "response_types" not in changes:
-        changes["response_types"] = rules.default_response_types(changes["grant_types"], server)
-    pages = {page: given[page] for page in rules.PAGES if given[page] is not None}
+        if values.get("token_endpoint_auth_method", "none") != "none":
+            raise click.UsageError("--public means --auth-method none: give one of the two")
+        values["token_endpoint_auth_method"] = "none"
+    if "grant_types" in values and "response_types" not in values:
+        values["response_types"] = rules.default_response_types(tuple(values["grant_types"]), server)
+    clearable = _clearable()
     for option in clear:
-        field, empty = _EMPTY.get(option, (option.replace("-", "_"), None))
-        if field in changes or field in pages:
-            raise click.UsageError(f"--clear {option} contradicts the --{option} beside it")
-        if option in _PAGES:
-            pages[field] = None
-        else:
-            changes[field] = empty
-    metadata = {name: value for name, value in {**client.metadata, **pages}.items() if value is not None}
-    return replace(client, **changes, metadata=metadata)
+        name = clearable[option].name
+        if name in values:
+            raise click.UsageError(f"--clear {option} contradicts --{option}: give one of the two")
+        values[name] = None
+    return metadata.assign(client, [member for member in metadata.MEMBERS if member.name in values], values)
 
 
 def _with_default_grants(client: Client, server: AuthorizationServer) -> Client:
@@ -260,7 +217,7 @@ def _with_default_grants(client: Client, server: AuthorizationServer) -> Client:
     if client.redirect_uris:
         wanted = ("authorization_code", "refresh_token")
     elif client.is_public:
-        raise click.UsageError("a public client acts for users only: give it a --redirect-uri, or name a --grant-type")
+        raise click.UsageError("a public client acts for users only: give it a --redirect-uri or a --grant-type")
     elif not client.resource_server:
         wanted = ("client_credentials",)
     grant_types = tuple(name for name in wanted if name in server.capabilities.grant_types)
@@ -268,31 +225,31 @@ def _with_default_grants(client: Client, server: AuthorizationServer) -> Client:
     return replace(client, grant_types=grant_types, response_types=response_types)
 
 
-def _keep(
+def _save(
     server: AuthorizationServer, client: Client, signal: NamedSignal, given: dict[str, Any], as_json: bool
 ) -> None:
-    """Give the client the secret that it lacks, save it, and print it with the generated secret."""
-    made = None
+    """Save the client with the secret that it needs, and print it with the generated secret."""
+    generated = None
     is_chosen = given["chosen"] or given["secret_file"] is not None
     if client.is_public:
         if is_chosen:
-            raise click.UsageError("a public client has no secret: leave --secret and --secret-file out")
+            raise click.UsageError("a public client has no secret: remove --secret and --secret-file")
         client = replace(client, secret=None)
     elif is_chosen:
         secret = _read_secret(given)
-        rules.check_secret(secret)
+        check_secret(secret)
         client = replace(client, secret=hash_secret(secret))
-    elif client.auth_method in rules.SECRET_METHODS and client.secret is None:
-        made = rules.new_secret(server.settings, server.clock())
-        client = replace(client, secret=hash_secret(made))
-    client = replace(client, expires_at=None)  # whoever sees to it by hand wants it to stay, used or not
+    elif rules.needs_secret(client, server) and client.secret is None:
+        generated, stored = generate_secret(server, server.clock())
+        client = replace(client, secret=stored)
+    client = replace(client, expires_at=None)  # a client that the operator saves stays, used or not
     rules.check(client, server)
     server.store.set_client(client)
     told = {} if signal is signals.secret_rotated else {"registered_by": client.registered_by}
     server.events.emit(signal, client_id=client.client_id, **told)
-    _print_client(_describe(client) | ({"client_secret": made} if made else {}), as_json)
-    if made:
-        click.echo("\nKeep the secret now: it is not shown again, and only a hash of it is kept here.", err=True)
+    _print_client(metadata.describe_all(client) | ({"client_secret": generated} if generated else {}), as_json)
+    if generated:
+        click.echo("\nSave the secret now: it is not shown again, and the server stores only its hash.", err=True)
 
 
 def _read_secret(given: dict[str, Any]) -> str:
@@ -307,23 +264,10 @@ def _read_secret(given: dict[str, Any]) -> str:
         raise click.UsageError("the file of --secret-file is not text in UTF-8") from None
 
 
-def _describe(client: Client) -> dict[str, Any]:
-    """A client by the names of :rfc:`7591#section-3.2.1`, without what is kept of its secret."""
-    return {
-        **registration.describe(client),
-        "client_name": client.name,
-        "token_format": client.token_format,
-        "pkce_required": client.pkce_required,
-        "resource_server": client.resource_server,
-        "registered_by": client.registered_by,
-        "expires_at": client.expires_at,
-        "withheld": {name: " ".join(words) for name, words in client.denied.items()} or None,
-    }
-
-
 def _times(described: dict[str, Any]) -> dict[str, str]:
-    """Those of its members that are times, for people to read."""
-    times = {name: described[name] for name in ("client_id_issued_at", "expires_at") if described[name] is not None}
+    """Return the times among the members as dates."""
+    names = [member.name for member in metadata.MEMBERS if isinstance(member.type, Time)]
+    times = {name: described[name] for name in names if described.get(name) is not None}
     return {name: f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC" for name, time in times.items()}
 
 

@@ -1,7 +1,7 @@
-"""What a developer types of a client: read into one, with what is wrong beside each field.
+"""The form of the developer pages: read into a client, with a problem for each field that is not valid.
 
-Whoever registers a client so gets the grants in which a person decides, and the scope that anybody's client may have.
-What the operator gave a client beside stays with it, and what was taken away from it does not come back.
+A client that a developer registers may use the grants in which a user decides, and the scope of unverified clients. It
+keeps what the operator has given it in addition. What the operator has denied it does not come back.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..errors import ConfigurationError
 from ..http import redirects
@@ -16,12 +17,14 @@ from ..records import Client
 from ..scopes import Scope
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from . import registration, rules
+from . import metadata, registration, rules
+from .metadata import Member, Party
+from .value_types import EMPTY, LONGEST_TEXT, MOST_ITEMS, TEXTS
 
 log = logging.getLogger("flask_oauth2")
 
 Typed = Mapping[str, str]
-"""The fields of the form by name, those that are empty left out; a box that is ticked has any value."""
+"""The fields of the form by name, without empty ones. A ticked box has any value."""
 
 REGISTERED_BY = "developer"
 """The ``registered_by`` of these clients."""
@@ -33,26 +36,20 @@ KINDS = {
 }
 """How a client of each kind authenticates, and its ``application_type``."""
 
-LONGEST_URI = 2048
-"""Characters of a redirect URI or the URL of a page."""
-
-MOST_URIS = 20
-"""Redirect URIs of one client."""
-
-_FIELDS = {"client_name": "name", "redirect_uris": "redirect_uris", "scope": "scope"}
-"""The fields of the form, by what :mod:`.rules` calls them."""
+_OWN_FIELDS = {"client_name": "name", "redirect_uris": "redirect_uris", "scope": "scope"}
+"""The members whose fields the page writes itself, with the names of the fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a field. ``code`` says it by a word that the page knows, ``detail`` in English."""
+    """What is wrong with a field: a ``code`` that the page translates, and a ``detail`` in English."""
 
     code: str
     detail: str = ""
 
 
 def check_settings(server: AuthorizationServer) -> None:
-    """Raise :exc:`ConfigurationError` where ``OAUTH2_DEVELOPER_PAGES`` is on and developers could register nothing."""
+    """Raise :exc:`ConfigurationError` if ``OAUTH2_DEVELOPER_PAGES`` is True and developers could register no client."""
     if server.callbacks.clientgetter is not None:
         raise ConfigurationError(
             "OAUTH2_DEVELOPER_PAGES is True, but clients come from the application's clientgetter, where the pages "
@@ -71,76 +68,95 @@ def check_settings(server: AuthorizationServer) -> None:
 
 
 def kind_of(client: Client) -> str:
-    """The kind of a client that is registered, which stays."""
+    """Return the kind of a registered client, which never changes."""
     if not client.is_public:
         return "server"
     return "native" if client.application_type == "native" else "browser"
 
 
 def choices(client: Client | None, server: AuthorizationServer) -> Scope:
-    """The words to choose from: what anybody's client may ask for, and what this one was given beside."""
+    """Return the scope values to choose from: those of unverified clients, and those given to this client."""
     known, held = server.settings.scopes, client.scope if client else ()
     denied = client.denied.get("scope", ()) if client else ()
-    words = dict.fromkeys((*server.open_scopes, *held))
-    return tuple(word for word in words if (not known or word in known) and word not in denied)
+    offered = dict.fromkeys((*server.open_scopes, *held))
+    return tuple(value for value in offered if (not known or value in known) and value not in denied)
 
 
 def offered_grants(client: Client | None, server: AuthorizationServer) -> list[str]:
-    """Those in which a person decides, without what the operator has taken from this client."""
+    """Return the grants in which a user decides, without those that the operator has denied to this client."""
     denied = client.denied.get("grant_types", ()) if client else ()
     offered = server.settings.grant_types
     return [name for name in registration.OPEN_GRANTS if name in offered and name not in denied]
 
 
+def further_members() -> list[Member]:
+    """Return the members whose fields the page writes by their type."""
+    return [member for member in metadata.settable_by(Party.DEVELOPER) if member.name not in _OWN_FIELDS]
+
+
+def labels() -> dict[str, str]:
+    """Return the labels of members, in English."""
+    return {member.name: member.label for member in metadata.settable_by(Party.DEVELOPER)}
+
+
 def field_names(client: Client | None, server: AuthorizationServer) -> list[str]:
-    """The names of all fields."""
-    boxes = [f"scope.{word}" for word in choices(client, server)]
-    return ["name", "kind", "redirect_uris", "device", *rules.PAGES, *boxes]
+    """Return the names of all fields."""
+    boxes = [f"scope.{value}" for value in choices(client, server)]
+    return ["name", "kind", "redirect_uris", "device", *(member.name for member in further_members()), *boxes]
 
 
 def fill(client: Client | None, server: AuthorizationServer) -> dict[str, str]:
-    """What is in the form at first: of a new client, nothing but the default scope."""
+    """Return the fields of the form for a client. Those of a new client hold the default scope only."""
     if client is None:
         default = server.settings.default_scope
-        return {f"scope.{word}": "on" for word in choices(None, server) if word in default}
+        return {f"scope.{value}": "on" for value in choices(None, server) if value in default}
     typed = {"name": client.name, "kind": kind_of(client), "redirect_uris": "\n".join(client.redirect_uris)}
-    typed |= {name: str(client.metadata[name]) for name in rules.PAGES if name in client.metadata}
-    typed |= {f"scope.{word}": "on" for word in client.scope}
+    values = {member: member.read(client) for member in further_members()}
+    typed |= {member.name: member.type.write_field(value) for member, value in values.items() if value not in EMPTY}
+    typed |= {f"scope.{value}": "on" for value in client.scope}
     return typed | ({"device": "on"} if DEVICE_CODE in client.grant_types else {})
 
 
 def read(typed: Typed, before: Client, server: AuthorizationServer) -> tuple[Client, dict[str, Problem]]:
-    """The client as typed, in place of ``before``, and what is wrong by field; that of no field under no name."""
+    """Return the client that replaces ``before``, and the problems by field. A general problem has an empty name."""
     problems: dict[str, Problem] = {}
     client = replace(before, name=typed.get("name", "").strip())
     if not client.name:
         problems["name"] = Problem("missing")
-    if not before.client_id:  # a new one, which has no kind yet
+    if not before.client_id:  # a new client, which has no kind yet
         kind = typed.get("kind", "")
         if kind not in KINDS:
             problems["kind"] = Problem("missing")
-        auth_method, application_type = KINDS.get(kind, KINDS["native"])  # the last is refused the least
+        auth_method, application_type = KINDS.get(kind, KINDS["native"])  # the kind with the fewest rules
         client = replace(client, auth_method=auth_method, application_type=application_type)
     client = _with_grants(replace(client, redirect_uris=_lines(typed)), typed, before, server)
     problems |= _problems_of_uris(client, server)
-    pages = {name: typed[name].strip() for name in rules.PAGES if typed.get(name, "").strip()}
-    problems |= {
-        name: Problem("page") for name, page in pages.items() if len(page) > LONGEST_URI or not rules.is_page(page)
-    }
-    kept = {name: value for name, value in before.metadata.items() if name not in rules.PAGES}
-    scope = tuple(word for word in choices(before, server) if f"scope.{word}" in typed)
-    client = replace(client, scope=scope, metadata={**kept, **pages})
-    return client, _with_those_of_rules(problems, client, server)
+    scope = tuple(value for value in choices(before, server) if f"scope.{value}" in typed)
+    client, found = _with_further(replace(client, scope=scope), typed)
+    return client, _with_those_of_rules(problems | found, client, server)
+
+
+def _with_further(client: Client, typed: Typed) -> tuple[Client, dict[str, Problem]]:
+    """Return the client with the members that the page writes by their type, and their problems."""
+    values: dict[str, Any] = {}
+    problems: dict[str, Problem] = {}
+    for member in further_members():
+        value = member.type.parse_field(typed.get(member.name, ""))
+        try:
+            values[member.name] = None if value is None else member.type.parse(value)
+        except ValueError as error:
+            values[member.name] = value
+            problems[member.name] = Problem("page") if member.is_own_page else Problem("other", str(error))
+    return metadata.assign(client, further_members(), values), problems
 
 
 def _lines(typed: Typed) -> tuple[str, ...]:
-    """The redirect URIs, one a line, each once."""
-    lines = (line.strip() for line in typed.get("redirect_uris", "").splitlines())
-    return tuple(dict.fromkeys(line for line in lines if line))
+    """Return the redirect URIs, one in each line, without repetitions."""
+    return tuple(TEXTS.parse_field(typed.get("redirect_uris", "")) or ())
 
 
 def _with_grants(client: Client, typed: Typed, before: Client, server: AuthorizationServer) -> Client:
-    """The grants that go with what was typed, beside those that only the operator gives."""
+    """Return the client with the grants of the form, in addition to those that only the operator gives."""
     asked = {
         "authorization_code": bool(client.redirect_uris),
         DEVICE_CODE: "device" in typed,
@@ -157,11 +173,11 @@ def _with_grants(client: Client, typed: Typed, before: Client, server: Authoriza
 
 
 def _problems_of_uris(client: Client, server: AuthorizationServer) -> dict[str, Problem]:
-    """Of the first URI that may not be registered; and of none where one is needed."""
+    """Return the problem of the first redirect URI that is not valid, or of a missing one."""
     if not client.grant_types:
         has_uris = "authorization_code" in offered_grants(client, server)
         return {"redirect_uris" if has_uris else "device": Problem("missing")}
-    if len(client.redirect_uris) > MOST_URIS or any(len(uri) > LONGEST_URI for uri in client.redirect_uris):
+    if len(client.redirect_uris) > MOST_ITEMS or any(len(uri) > LONGEST_TEXT for uri in client.redirect_uris):
         return {"redirect_uris": Problem("many")}
     for uri in client.redirect_uris:
         try:
@@ -174,15 +190,16 @@ def _problems_of_uris(client: Client, server: AuthorizationServer) -> dict[str, 
 def _with_those_of_rules(
     problems: dict[str, Problem], client: Client, server: AuthorizationServer
 ) -> dict[str, Problem]:
-    """Beside what was found already what :mod:`.rules` says; what follows from it only where nothing else is wrong."""
-    if client.auth_method in rules.SECRET_METHODS and client.secret is None:
-        client = replace(client, secret="made when all is well")
+    """Return the problems with those that :mod:`.rules` finds; general ones only if there are no others."""
+    if rules.needs_secret(client, server) and client.secret is None:
+        client = replace(client, secret="generated when the client is saved")
+    fields = {member.name: member.name for member in further_members()} | _OWN_FIELDS
     found = dict(problems)
-    for rule in rules.RULES:
+    for rule in rules.rules():
         try:
             rule(client, server)
         except rules.InvalidMetadata as error:
-            field = _FIELDS.get(error.field, "")
+            field = fields.get(error.field, "")
             if field or not problems:
                 found.setdefault(field, Problem("other", str(error) if not field else error.reason))
     return found

@@ -25,7 +25,7 @@ from ..processes import OfProcess
 from ..records import Client
 from ..server import AuthorizationServer
 from .documents import GRANT_TYPES, ORIGIN, RULE, find_fault, is_own, read
-from .rules import InvalidMetadata
+from .validators import InvalidMetadata
 
 if TYPE_CHECKING:
     from ..http.fetch import Fetched

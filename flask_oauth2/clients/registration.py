@@ -1,8 +1,8 @@
-"""What a client says of itself when it registers, :rfc:`7591#section-2`: read, narrowed to what may be had that way,
-and told back. Whether it may be is for :mod:`.rules` to say, as of every client.
+"""Dynamic client registration, :rfc:`7591#section-2`: read the metadata that a client sends and narrow it.
 
-Members that are not known here are dropped: names in other languages, keys, software statements (section 3.1.1: "MAY
-ignore"). Everything else is the client's own word, so nothing of it is trusted (section 5).
+:mod:`.rules` then checks the client, like every other. Members that the table does not know are ignored: names in other
+languages, software statements (section 3.1.1: "MAY ignore"). All values are self-asserted, so nothing trusts them
+(section 5).
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .. import scopes, values
+from .. import values
 from ..errors import ConfigurationError
 from ..http import redirects
 from ..records import Client
 from ..scopes import Scope
 from ..server import AuthorizationServer
 from ..settings import Settings
-from . import documents, rules
-from .rules import InvalidMetadata
+from . import documents, metadata, rules
+from .metadata import Party
+from .validators import InvalidMetadata
+from .value_types import EMPTY
 
 if TYPE_CHECKING:
     from ..stores.callbacks import Callbacks
@@ -29,25 +31,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("flask_oauth2")
 
 OPEN_GRANTS = documents.GRANT_TYPES
-"""The grants in which a person decides, so that whoever registers has got nothing yet."""
+"""The grants in which a user decides: a client that has only registered has no access yet."""
 
 TRUSTED_GRANTS = (*OPEN_GRANTS, "client_credentials")
-"""Those of confidential clients that have shown an initial access token."""
+"""The grants of confidential clients that have presented an initial access token."""
 
-METHODS = ("none", *sorted(rules.SECRET_METHODS))
-"""How a client may authenticate that nobody else has given a key of its own."""
+DEFAULT_METHOD = "client_secret_basic"
+"""The client authentication method of a client that names none, section 2."""
 
-_MOST = 20
-"""Elements of any list."""
-
-_LONGEST = 2048
-"""Characters of any text."""
+_ALWAYS = ("response_types", "scope")
+"""Members that are registered even if they are empty."""
 
 
 def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
-    """``OAUTH2_REGISTRATION``, or open where that is wanted and the application leaves clients to the store.
+    """Return ``OAUTH2_REGISTRATION``, or ``open`` if MCP clients are expected and the store saves the clients.
 
-    Raises :exc:`ConfigurationError` for a choice that cannot be had.
+    Raises :exc:`ConfigurationError` for a value that contradicts other settings.
     """
     chosen, has_own = settings.registration, callbacks.clientgetter is not None
     if chosen in ("token", "open") and has_own:
@@ -73,178 +72,108 @@ def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
     return chosen or "off"
 
 
-def withhold(client: Client, before: Client) -> Client:
-    """The client as the operator wants it. What is taken away comes back only when the operator gives it again."""
+def deny_removed(client: Client, before: Client) -> Client:
+    """Return the client with a record of the values that the operator removes. Only the operator restores them."""
     denied = {}
     for name in ("scope", "grant_types"):
         had = {*before.denied.get(name, ()), *getattr(before, name)}
-        taken = had.difference(getattr(client, name))
-        if taken:
-            denied[name] = tuple(sorted(taken))
+        removed = had.difference(getattr(client, name))
+        if removed:
+            denied[name] = tuple(sorted(removed))
     return replace(client, denied=denied)
 
 
 def read(
-    asked: Mapping[str, Any], server: AuthorizationServer, grant_types: Collection[str], scope: Scope | None = None
+    sent: Mapping[str, Any], server: AuthorizationServer, grant_types: Collection[str], scope: Scope | None = None
 ) -> dict[str, Any]:
-    """The members that are known, each of its type, with what holds for those that were left out.
+    """Return the known members that a client may set, each of its type, with the defaults of those it omits.
 
-    :param grant_types: those that may be had. Others are left out where something remains, as ``implicit`` beside
-        ``authorization_code`` ("MAY replace", section 3.2.1), and so are response types.
-    :param scope: the scope, in place of what is asked for.
+    :param grant_types: the grant types that it may have. Others are left out if something remains, such as ``implicit``
+        next to ``authorization_code`` ("MAY replace", section 3.2.1), and so are response types.
+    :param scope: replaces the scope that the client has sent.
 
     Raises :exc:`InvalidMetadata`.
     """
-    if asked.get("jwks") and asked.get("jwks_uri"):
-        raise InvalidMetadata("jwks", "excludes jwks_uri: send one of the two")
-    auth_method = _text(asked, "token_endpoint_auth_method") or "client_secret_basic"
-    if auth_method not in METHODS:
-        raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(METHODS)}")
-    offered = [name for name in server.capabilities.grant_types if name in grant_types]
-    if auth_method == "none":
-        offered = [name for name in offered if name != "client_credentials"]
-    granted = [name for name in _texts(asked, "grant_types") or ["authorization_code"] if name in offered]
-    if not granted:
-        raise InvalidMetadata("grant_types", f"none of these can be registered: name some of {', '.join(offered)}")
-    redirect_uris = _texts(asked, "redirect_uris")
+    # "The 'jwks_uri' and 'jwks' parameters MUST NOT both be present in the same request or response.", section 2
+    if sent.get("jwks") and sent.get("jwks_uri"):
+        raise InvalidMetadata("jwks", "excludes jwks_uri. Send one of the two")
+    if scope is not None:
+        sent = {**sent, "scope": " ".join(scope)}
+    found = {member.name: member.parse(sent.get(member.name)) for member in metadata.settable_by(Party.REGISTRATION)}
+    auth_method = found["token_endpoint_auth_method"] = found["token_endpoint_auth_method"] or DEFAULT_METHOD
+    methods = rules.registrable_methods(server)
+    if auth_method not in methods:
+        raise InvalidMetadata("token_endpoint_auth_method", f"must be one of {', '.join(methods)}")
+    granted = found["grant_types"] = _narrow_grant_types(found["grant_types"], auth_method, server, grant_types)
+    found["response_types"] = _narrow_response_types(found["response_types"], server, granted)
+    redirect_uris = found["redirect_uris"] or []
     # an editor may register a page of its own in addition to loopback and private-use URIs; its ports must be free,
     # whatever application_type it sends
-    is_native = any(map(redirects.is_on_device, redirect_uris))
-    known = {
-        "redirect_uris": redirect_uris,
-        "token_endpoint_auth_method": auth_method,
-        "grant_types": granted,
-        "response_types": _response_types(asked, server, granted),
-        "client_name": _name(asked),
-        "application_type": "native" if is_native else _text(asked, "application_type") or "web",
-        "scope": " ".join(_scope(asked) if scope is None else scope),
-        "contacts": _contacts(asked),
-        **{name: _page(asked, name, redirect_uris) for name in rules.PAGES},
-        **{name: asked[name] for name in rules.SOFTWARE if rules.is_line(asked.get(name))},
-    }
-    return {name: value for name, value in known.items() if value or name in ("response_types", "scope")}
+    if any(map(redirects.is_on_device, redirect_uris)):
+        found["application_type"] = "native"
+    found["application_type"] = found["application_type"] or "web"
+    found["scope"] = found["scope"] or ""
+    for name in metadata.page_names():
+        if not _is_own_page(found.get(name), redirect_uris):
+            found[name] = None
+    return {name: value for name, value in found.items() if value not in EMPTY or name in _ALWAYS}
 
 
-def apply(metadata: Mapping[str, Any], client: Client) -> Client:
-    """The client as :func:`read` says, without what the operator has taken from it."""
+def apply(members: Mapping[str, Any], client: Client) -> Client:
+    """Return the client with the members that :func:`read` returned, without the scope values that are denied to it."""
     denied = client.denied.get("scope", ())
-    return replace(
-        client,
-        name=metadata.get("client_name", ""),
-        auth_method=metadata["token_endpoint_auth_method"],
-        application_type=metadata["application_type"],
-        redirect_uris=tuple(metadata.get("redirect_uris", ())),
-        grant_types=tuple(metadata["grant_types"]),
-        response_types=tuple(metadata["response_types"]),
-        scope=tuple(word for word in metadata["scope"].split() if word not in denied),
-        metadata={name: metadata[name] for name in (*rules.PAGES, "contacts", *rules.SOFTWARE) if name in metadata},
-    )
-
-
-def describe(client: Client) -> dict[str, Any]:
-    """Every value that is registered, :rfc:`7591#section-3.2.1`, without what is kept of the secret."""
-    return {
-        "client_id": client.client_id,
-        "client_id_issued_at": client.created_at,
-        **({"client_name": client.name} if client.name else {}),
-        "application_type": client.application_type,
-        "token_endpoint_auth_method": client.auth_method,
-        "redirect_uris": list(client.redirect_uris),
-        "grant_types": list(client.grant_types),
-        "response_types": list(client.response_types),
-        "scope": " ".join(client.scope),
-        **client.metadata,
-    }
+    client = metadata.assign(client, metadata.settable_by(Party.REGISTRATION), members)
+    return replace(client, scope=tuple(value for value in client.scope if value not in denied))
 
 
 def without_ports(client: Client) -> Client:
-    """The client that all its copies share, whatever port each listens at: those of native clients are free."""
+    """Return the client that all copies of a software share. The ports of native clients are free."""
     if client.application_type != "native":
         return client
     return replace(client, redirect_uris=tuple(dict.fromkeys(map(redirects.without_port, client.redirect_uris))))
 
 
 def shared_id(client: Client, scope: Scope, secret_key: bytes, number: int) -> str:
-    """The id of whoever registers this very metadata: nobody else can tell which it will be.
+    """Return the ID of every client that registers this very metadata. No other party can compute it.
 
-    ``scope`` is empty where it is the same for all. ``number`` tells apart those that were taken away.
+    ``scope`` is empty if it is the same for all. ``number`` distinguishes it from IDs of clients that were deleted.
     """
-    said = describe(replace(client, client_id="", created_at=0, scope=scope))
+    described = metadata.describe(replace(client, client_id="", created_at=0, scope=scope))
     for name in ("redirect_uris", "grant_types", "response_types"):
-        said[name] = sorted(said[name])
-    return values.derive_key(secret_key, f"client_id {number}", json.dumps(said, sort_keys=True))[:16].hex()
+        described[name] = sorted(described[name])
+    return values.derive_key(secret_key, f"client_id {number}", json.dumps(described, sort_keys=True))[:16].hex()
 
 
-def _response_types(asked: Mapping[str, Any], server: AuthorizationServer, grant_types: Iterable[str]) -> list[str]:
-    wanted = _texts(asked, "response_types")
+def _narrow_grant_types(
+    wanted: list[str] | None, auth_method: str, server: AuthorizationServer, grant_types: Collection[str]
+) -> list[str]:
+    """Return the grant types that the client wants and may have."""
+    offered = [name for name in server.capabilities.grant_types if name in grant_types]
+    if auth_method == "none":
+        # "MUST only be used by confidential clients", :rfc:`6749#section-4.4`
+        offered = [name for name in offered if name != "client_credentials"]
+    granted = [name for name in wanted or ["authorization_code"] if name in offered]
+    if not granted:
+        raise InvalidMetadata("grant_types", f"contains none that can be registered. Offered: {', '.join(offered)}")
+    return granted
+
+
+def _narrow_response_types(
+    wanted: list[str] | None, server: AuthorizationServer, grant_types: Iterable[str]
+) -> list[str]:
+    """Return the response types that the client wants and that belong to its grant types."""
     if not wanted:
         return list(rules.default_response_types(tuple(grant_types), server))
     had = {name for name, known in server.capabilities.response_types.items() if known.grant_type in grant_types}
     left = [text for text in wanted if had.issuperset(text.split(" "))]
     if not left:
-        raise InvalidMetadata(
-            "response_types", "none of these goes with the grant types: code needs authorization_code"
-        )
+        raise InvalidMetadata("response_types", "contains none of the grant types. code needs authorization_code")
     return left
 
 
-def _scope(asked: Mapping[str, Any]) -> Scope:
-    scope = asked.get("scope")
-    if not isinstance(scope, str | None):
-        raise InvalidMetadata("scope", "must be text")
-    try:
-        return scopes.parse_option(scope or "")
-    except ValueError as error:
-        raise InvalidMetadata("scope", str(error)) from None
-
-
-def _page(asked: Mapping[str, Any], name: str, redirect_uris: Iterable[str]) -> str:
-    """A page, if it is of a host that answers are sent to: others would let anybody look like somebody else.
+def _is_own_page(page: str | None, redirect_uris: Iterable[str]) -> bool:
+    """Return whether a page is of a host that responses are sent to. Others would let a client pose as another.
 
     "the authorization server SHOULD check to see if [they] have the same host and scheme", section 5.
     """
-    page = asked.get(name)
-    if not isinstance(page, str) or len(page) > _LONGEST or not rules.is_page(page):
-        return ""
-    return page if any(redirects.is_of_host(page, uri) for uri in redirect_uris) else ""
-
-
-def _name(asked: Mapping[str, Any]) -> str:
-    """Return the name as pages can show it; empty if there is none. A name that needs cleaning rejects nothing."""
-    name = asked.get("client_name")
-    if name is None:
-        return ""
-    if not isinstance(name, str):
-        raise InvalidMetadata("client_name", "must be text")
-    return rules.clean_name(name)
-
-
-def _contacts(asked: Mapping[str, Any]) -> list[str]:
-    """Return the contacts that can be stored, and drop the others: no page shows them."""
-    contacts = asked.get("contacts")
-    lines = filter(rules.is_line, contacts) if isinstance(contacts, list | tuple) else ()
-    return list(dict.fromkeys(lines))[:_MOST]
-
-
-def _text(asked: Mapping[str, Any], name: str) -> str:
-    """A text; empty where it is null or left out, which is the same, :rfc:`7592#section-2.2`."""
-    value = asked.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > _LONGEST:
-        raise InvalidMetadata(name, f"must be text of at most {_LONGEST} characters")
-    return value
-
-
-def _texts(asked: Mapping[str, Any], name: str) -> list[str]:
-    """A list of texts, each once."""
-    value = asked.get(name)
-    if value is None:
-        return []
-    if (
-        not isinstance(value, list | tuple)
-        or len(value) > _MOST
-        or not all(isinstance(one, str) and len(one) <= _LONGEST for one in value)
-    ):
-        raise InvalidMetadata(name, f"must be a list of at most {_MOST} texts of at most {_LONGEST} characters")
-    return list(dict.fromkeys(value))
+    return page is not None and any(redirects.is_of_host(page, uri) for uri in redirect_uris)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..clients import authenticate
+from ..clients.authentication import authenticate
 from ..errors import InvalidClient
 from ..http.messages import Params, Request, Response
 from ..records import Client

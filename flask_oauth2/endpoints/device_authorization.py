@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import addresses, signals, values
 from ..checks.request import AuthorizationRequest
-from ..clients.throttle import spend_quota
+from ..clients.authentication.throttle import spend_quota
 from ..errors import TemporarilyUnavailable, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..grants import user_codes
 from ..grants.device_code import KIND

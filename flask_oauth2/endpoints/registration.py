@@ -16,11 +16,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from .. import addresses, revocation, signals, values
-from ..clients import registration, rules
-from ..clients.rules import InvalidMetadata
-from ..clients.secret import hash_secret, is_secret
-from ..clients.throttle import Attempt, Quota, network, spend_quota
+from .. import addresses, signals, values
+from ..clients import metadata, registration, rules
+from ..clients.authentication.throttle import Attempt, Quota, network, spend_quota
+from ..clients.deletion import delete_client
+from ..clients.secrets import generate_secret, is_secret
+from ..clients.validators import InvalidMetadata
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
 from ..http.messages import NO_STORE, Request, Response
 from ..records import Client, Grant
@@ -67,12 +68,12 @@ def register(call: Call) -> Response:
     if grant is None and client.is_public:
         found = _share(server, request, client, now)
         return Response(201, _as_asked(found, client), NO_STORE)
-    secret = rules.new_secret(server.settings, now) if client.auth_method in rules.SECRET_METHODS else None
+    secret, stored = generate_secret(server, now) if rules.needs_secret(client, server) else (None, None)
     token, key = values.generate(server.settings.prefixes[_PURPOSE], values.timestamp(now))
     client = replace(
         client,
         client_id=rules.new_client_id(),
-        secret=secret and hash_secret(secret),
+        secret=stored,
         registration_key=key,
     )
     _check(client, server)
@@ -92,7 +93,8 @@ def configure(call: Call) -> Response:
     if value is None:
         return _ask(server)
     if request.method == "DELETE":
-        return _delete(server, _authenticate(server, request, value, now)[0], now)
+        delete_client(server, _authenticate(server, request, value, now)[0])
+        return Response(204, headers=NO_STORE)
     asked = request.json if request.method == "PUT" else None
     for _ in range(_TRIES):
         before, token, key = _authenticate(server, request, value, now)
@@ -120,13 +122,13 @@ def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any
     scope = server.open_scopes if is_new else before.scope
     policy = server.policies.registration
     try:
-        metadata = registration.read(asked, server, offered, scope)
-        decided = None if policy is None else policy(dict(metadata), request)
+        members = registration.read(asked, server, offered, scope)
+        decided = None if policy is None else policy(dict(members), request)
         if decided is not None:  # what the application says may go beyond what is offered to all
             if not isinstance(decided, Mapping):
                 raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
-            metadata = registration.read(decided, server, known)
-        client = registration.apply(metadata, before)
+            members = registration.read(decided, server, known)
+        client = registration.apply(members, before)
     except InvalidMetadata as error:
         raise _refused(error) from None
     return client
@@ -186,7 +188,7 @@ def _stays(server: AuthorizationServer, client: Client, now: float) -> bool:
 def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
     """What is registered, with the ports that this copy named: all are free, so hers is registered too."""
     is_same = registration.without_ports(asked).redirect_uris == found.redirect_uris
-    return registration.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
+    return metadata.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
 
 
 def _pay(server: AuthorizationServer, request: Request, grant: Grant | None, now: float) -> None:
@@ -248,11 +250,11 @@ def _change(
     if sent is not None:
         _verify_secret(server, sent, before, now, request.address)
     client, made = _read(server, request, asked, before), None
-    if client.is_public:
+    if not rules.needs_secret(client, server):
         client = replace(client, secret=None)
     elif client.secret is None:
-        made = rules.new_secret(server.settings, now)
-        client = replace(client, secret=hash_secret(made))
+        made, stored = generate_secret(server, now)
+        client = replace(client, secret=stored)
     _check(client, server)
     return client, made
 
@@ -267,19 +269,11 @@ def _verify_secret(server: AuthorizationServer, sent: object, before: Client, no
     attempt.withdraw()
 
 
-def _delete(server: AuthorizationServer, client: Client, now: float) -> Response:
-    """The client goes, and all that it has."""
-    if server.store.delete_client(client.client_id, revocation.expires_at(server, now)):
-        server.events.emit(signals.client_deleted, client_id=client.client_id, registered_by=client.registered_by)
-    revocation.forget(server, client.client_id)
-    return Response(204, headers=NO_STORE)
-
-
 def _describe(
     server: AuthorizationServer, request: Request, client: Client, token: str, secret: str | None
 ) -> dict[str, Any]:
     """The client information response, :rfc:`7592#section-3`. A secret is told once: only a digest of it is kept."""
-    described = registration.describe(client)
+    described = metadata.describe(client)
     if secret is not None:
         described |= {"client_secret": secret, "client_secret_expires_at": 0}
     uri = f"{addresses.url_of(server, 'registration', request.mount)}/{quote(client.client_id, safe='')}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import scopes, signals, values
 from ..clients import lookup
-from ..clients.throttle import Attempt, network
+from ..clients.authentication.throttle import Attempt, network
 from ..errors import InvalidRequest
 from ..grants import user_codes
 from ..grants.device_code import KIND

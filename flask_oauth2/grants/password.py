@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..clients.throttle import Attempt
+from ..clients.authentication.throttle import Attempt
 from ..errors import InvalidGrant, InvalidRequest
 from ..records import is_nobody
 from ..tokens.base import TokenGrant, TokenRequest

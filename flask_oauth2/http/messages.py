@@ -6,7 +6,6 @@ Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, 
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Set
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
 from ..errors import InvalidRequest
+from . import json
 
 MOST_PARAMETERS = 200
 """No request has so many with good reason."""
@@ -204,12 +204,13 @@ class Request(NamedTuple):
                 cure="let the client send its metadata as JSON, with Content-Type: application/json",
             )
         try:
-            content = json.loads(self.document.decode(), object_pairs_hook=_once, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
+            return json.parse_object(self.document)
+        except json.DuplicateMember as error:
+            raise InvalidRequest(str(error), rule="rfc7493 2.3") from None
+        except json.NotAnObject:
+            raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1") from None
+        except ValueError as error:
             raise InvalidRequest("the body is no JSON", rule="rfc8259 2", came=str(error)[:100]) from None
-        if not isinstance(content, dict):
-            raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1")
-        return content
 
 
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
@@ -262,17 +263,6 @@ def read_basic(authorization: str) -> tuple[str, str] | None:
     if not colon:
         raise ValueError("the credentials have no colon")
     return unquote_plus(name, errors="strict"), unquote_plus(password, errors="strict")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise InvalidRequest("a member of the JSON object came more than once", rule="rfc7493 2.3")
-    return members
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _no_form() -> InvalidRequest:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import addresses
 from ..clients.documents import find_host, host_of
-from ..clients.rules import PAGES
+from ..clients.metadata import page_names
 from ..http import redirects, urls
 from ..records import Client
 from ..server import AuthorizationServer
@@ -42,7 +42,8 @@ def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | Non
         hosts = (redirect_uri, client.client_id if find_host(client) else None)
         return any(host is not None and redirects.is_of_host(page, host) for host in hosts)
 
-    shown = {name: value for name, value in client.metadata.items() if name not in PAGES or may_show(name, value)}
+    pages = page_names()
+    shown = {name: value for name, value in client.metadata.items() if name not in pages or may_show(name, value)}
     return replace(client, metadata=shown)
 
 

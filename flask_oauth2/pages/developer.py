@@ -18,13 +18,16 @@ from typing import Any
 import flask
 from werkzeug.wrappers import Response
 
-from .. import revocation, signals, values, web
+from .. import signals, values, web
 from ..answering import answer
 from ..clients import developer as forms
 from ..clients import rules
+from ..clients.authentication.throttle import at_once
+from ..clients.deletion import delete_client
 from ..clients.developer import REGISTERED_BY, Problem, Typed
-from ..clients.secret import hash_secret
-from ..clients.throttle import at_once
+from ..clients.secrets import generate_secret
+from ..clients.validators import LONGEST_NAME
+from ..clients.value_types import LONGEST_TEXT, MOST_ITEMS
 from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_visitor
 from ..errors import AccessDenied, InvalidRequest
 from ..http.messages import Params
@@ -233,10 +236,11 @@ def _fill_in(
         problems=problems or {},
         notice=notice,
         most=server.settings.developer_clients,
-        most_uris=forms.MOST_URIS,
-        longest_uri=forms.LONGEST_URI,
-        longest_name=rules.LONGEST_NAME,
-        pages=rules.PAGES,
+        most_uris=MOST_ITEMS,
+        longest_uri=LONGEST_TEXT,
+        longest_name=LONGEST_NAME,
+        members=forms.further_members(),
+        labels=forms.labels(),
         scopes=describe(server, forms.choices(client, server)),
         offers_code="authorization_code" in offered,
         offers_device=DEVICE_CODE in offered,
@@ -287,8 +291,8 @@ def _create(server: AuthorizationServer, user: User, typed: Typed, content: dict
     client, problems = forms.read(typed, blank, server)
     if problems:
         return _fill_in(server, user, None, typed, content, problems=problems, notice="wrong", status=400)
-    secret = None if client.is_public else rules.new_secret(server.settings, now)
-    client = replace(client, client_id=content["client_id"], secret=secret and hash_secret(secret))
+    secret, stored = (None, None) if client.is_public else generate_secret(server, now)
+    client = replace(client, client_id=content["client_id"], secret=stored)
     with at_once(server, "registration by a developer", user.id, now) as others:
         if len(_owned(server, user)) + others > server.settings.developer_clients:
             return _fill_in(server, user, None, typed, content, notice="full", status=400)
@@ -345,7 +349,7 @@ def _ask(purpose: str, provider: Site, server: AuthorizationServer, user: User) 
     client = _find(server, user, web.read().named["client_id"])
     if client is None:
         return _missing(server, user)
-    if purpose == _SECRET and client.auth_method not in rules.SECRET_METHODS:
+    if purpose == _SECRET and not rules.needs_secret(client, server):
         return _to_client(client)
     content = {"client_id": client.client_id, "version": _version(server, client)}
     return page(
@@ -385,9 +389,9 @@ def _decide(
 def _rotate(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
     """A new secret in place of the old one; not where the form was sent before, or something else has changed."""
     now = server.clock()
-    secret = rules.new_secret(server.settings, now)
-    changed = replace(client, secret=hash_secret(secret), registration_key=_unheld_key(server, now))
-    has_secret = client.auth_method in rules.SECRET_METHODS
+    secret, stored = generate_secret(server, now)
+    changed = replace(client, secret=stored, registration_key=_unheld_key(server, now))
+    has_secret = rules.needs_secret(client, server)
     is_same = has_secret and version == _version(server, client)
     if not is_same or not server.registrations.change_client(changed, client):
         _tell("changed", client)
@@ -411,9 +415,6 @@ def _show_secret(user: User, client: Client, secret: str, *, is_new: bool) -> Re
 
 def _delete(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
     """The client goes, and all that it has."""
-    client_id = client.client_id
-    if server.store.delete_client(client_id, revocation.expires_at(server, server.clock())):
-        server.events.emit(signals.client_deleted, client_id=client_id, registered_by=client.registered_by)
-    revocation.forget(server, client_id)
+    delete_client(server, client)
     _tell("deleted", client)
     return redirect(flask.url_for("oauth2.developer"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import flask
@@ -14,7 +14,7 @@ from werkzeug.datastructures import Headers
 
 from .. import addresses
 from ..clients import rules
-from ..clients.secret import hash_secret
+from ..clients.secrets import generate_secret
 from ..errors import ConfigurationError
 from ..http.messages import Params, Request
 from ..http.urls import encode
@@ -110,41 +110,47 @@ def register_client(
     grant_types: tuple[str, ...] | list[str] | None = None,
     redirect_uris: tuple[str, ...] | list[str] = (REDIRECT_URI,),
     is_public: bool = False,
+    auth_method: str | None = None,
     **fields: Any,
 ) -> RegisteredClient:
-    """Register a client, by the rules of ``flask oauth2 client create``.
+    """Register a client, with the rules of ``flask oauth2 client create``.
 
-    :param scope: what it may ask for; by default all of ``OAUTH2_SCOPES``.
-    :param grant_types: by default all that the application offers and that such a client may have.
-    :param is_public: without a secret.
-    :param fields: others of :class:`~flask_oauth2.Client`, such as ``name`` or ``resource_server``.
+    :param scope: the scope that the client may request. Default: all of ``OAUTH2_SCOPES``.
+    :param grant_types: the grant types. Default: all that the application offers and such a client may have.
+    :param is_public: register a client without a secret: the ``auth_method`` is ``none``.
+    :param auth_method: the client authentication method, built-in or registered. Default: ``client_secret_basic``. A
+        secret is generated if the method needs one.
+    :param fields: other fields of :class:`~flask_oauth2.Client`, such as ``name`` or ``resource_server``.
 
-    Raises :exc:`ValueError` for a client that may not be, and :exc:`~flask_oauth2.ConfigurationError` where the
-    application keeps its clients itself, by a ``clientgetter``.
+    Raises :exc:`ValueError` for a client that is not valid, and :exc:`~flask_oauth2.ConfigurationError` if the
+    application stores its clients itself, with a ``clientgetter``.
     """
+    if is_public and auth_method not in (None, "none"):
+        raise ValueError(f"a public client has no auth_method {auth_method!r}: remove is_public or auth_method")
+    auth_method = "none" if is_public else auth_method or "client_secret_basic"
     server = find_server(app)
     with app.app_context():
         now = server.clock()
         if grant_types is None:
-            never = {"client_credentials"} if is_public else set()
+            never = {"client_credentials"} if auth_method == "none" else set()
             if rules.GIVES_NO_REFRESH_TOKEN.issuperset(server.capabilities.grant_types):
                 never.add("refresh_token")
             grant_types = [name for name in server.capabilities.grant_types if name not in never]
-        secret = None if is_public else rules.new_secret(server.settings, now)
         standard: dict[str, Any] = {
             "client_id": rules.new_client_id(),
             "name": "A client of a test",
-            "auth_method": "none" if is_public else "client_secret_basic",
+            "auth_method": auth_method,
             "response_types": rules.default_response_types(tuple(grant_types), server),
             "created_at": int(now),
         }
         client = Client(
             **standard | fields,
-            secret=None if secret is None else hash_secret(secret),
             scope=tuple(server.settings.scopes) if scope is None else parse_option(scope),
             grant_types=tuple(grant_types),
             redirect_uris=tuple(redirect_uris),
         )
+        secret, stored = generate_secret(server, now) if rules.needs_secret(client, server) else (None, None)
+        client = replace(client, secret=stored)
         rules.check(client, server)
         server.store.set_client(client)
     return RegisteredClient(app, client, secret)

@@ -32,7 +32,7 @@ def bind_sqlalchemy(
 
     :param user: has ``username`` and ``check_password(password)``, for the password grant; is found by its primary key,
         or by Flask-Login where that is set up.
-    :param client: has ``client_id``, see :mod:`flask_oauth2.clients.objects`.
+    :param client: has ``client_id``, see :mod:`flask_oauth2.clients.from_object`.
     :param token: has ``access_token refresh_token token_type client_id user_id expires`` and ``scope`` or ``_scopes``.
     :param grant: has ``client_id code redirect_uri user_id expires`` and ``scope`` or ``_scopes``.
     :param current_user: ``f()``, who is signed in. ``grant`` needs it, as there.

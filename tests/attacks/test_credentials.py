@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from flask_oauth2.clients.secret import hash_secret, is_secret, take_over
+from flask_oauth2.clients.secrets import hash_secret, import_hash, is_secret
 from oauth_site import Site
 
 NewSite = Callable[..., Site]
@@ -92,7 +92,7 @@ def test_none_is_made_of_other_characters(secret: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         hash_secret(secret)
     with pytest.raises(ValueError, match="printable ASCII"):
-        take_over(secret)
+        import_hash(secret)
 
 
 @pytest.mark.parametrize("client_id", ["web\0", "web\n", "wéb", "\uff57eb", "web\u200b"])

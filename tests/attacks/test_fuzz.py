@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from flask_oauth2 import MemoryStore
-from flask_oauth2.clients.secret import hash_secret
+from flask_oauth2.clients.secrets import hash_secret
 from oauth_site import CALLBACK, CHALLENGE, make_site
 
 PATHS = [

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flask_oauth2 import MemoryStore, values
-from flask_oauth2.clients.throttle import network as _network
+from flask_oauth2.clients.authentication.throttle import network as _network
 from flask_oauth2.records import Client
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import Site

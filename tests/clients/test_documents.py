@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -236,14 +235,13 @@ def test_grant_types_and_scope_are_wishes(site: Site, new_site: Any) -> None:
     assert client.scope == ("mail",)
 
 
-def test_the_device_grant_where_it_is_offered(site: Site) -> None:
+def test_the_device_grant_where_it_is_offered(site: Site, new_site: Any) -> None:
     device = "urn:ietf:params:oauth:grant-type:device_code"
     wish = document(grant_types=[device], response_types=[])
     with pytest.raises(InvalidMetadata, match="grant_types"):
         read_document(site, wish)
-    offered = site.server.capabilities
-    site.server.capabilities = replace(offered, grant_types=(*offered.grant_types, device))
-    client = read_document(site, wish)
+    offering = open_site(new_site, OAUTH2_GRANT_TYPES=["authorization_code", "device_code"])
+    client = read_document(offering, wish)
     assert client.grant_types == (device,)
     assert client.response_types == ()
 

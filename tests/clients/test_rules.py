@@ -11,8 +11,10 @@ from flask_oauth2 import Client, MemoryStore, values
 from flask_oauth2.assembly import build
 from flask_oauth2.assembly.extensions import Extensions
 from flask_oauth2.clients import rules
-from flask_oauth2.clients.none import NoAuthentication
+from flask_oauth2.clients.authentication.none import NoAuthentication
+from flask_oauth2.clients.metadata import page_names
 from flask_oauth2.clients.rules import InvalidMetadata
+from flask_oauth2.clients.secrets import check_secret, generate_secret, is_secret
 from flask_oauth2.grants.implicit import ImplicitToken
 from flask_oauth2.server import AuthorizationServer
 from flask_oauth2.settings import Settings
@@ -223,7 +225,7 @@ def test_other_response_types_are_refused(server: AuthorizationServer, text: str
 def test_where_no_response_type_is_offered_none_is_named() -> None:
     server = build(Settings(grant_types=("client_credentials",)), MemoryStore)
     rules.check(SERVICE, server)
-    assert "take it away" in refused(server, replace(SERVICE, response_types=("code",))).reason
+    assert "Remove it" in refused(server, replace(SERVICE, response_types=("code",))).reason
 
 
 @pytest.mark.spec("rfc7591", "2.1")
@@ -319,14 +321,14 @@ def test_a_secret_is_there_where_one_is_needed_and_nowhere_else(server: Authoriz
 
 
 @pytest.mark.spec("rfc7591", "2")
-@pytest.mark.parametrize("name", rules.PAGES)
+@pytest.mark.parametrize("name", page_names())
 @pytest.mark.parametrize("page", ["https://client.example/a?b=c#d", "http://localhost:5000/", "http://[::1]/logo.png"])
 def test_pages_by_https_pass(server: AuthorizationServer, name: str, page: str) -> None:
     rules.check(replace(CLIENT, metadata={name: page}), server)
 
 
 @pytest.mark.spec("rfc7591", "5")
-@pytest.mark.parametrize("name", rules.PAGES)
+@pytest.mark.parametrize("name", page_names())
 @pytest.mark.parametrize(
     "page",
     [
@@ -367,7 +369,7 @@ def test_unknown_metadata_is_refused(server: AuthorizationServer) -> None:
 @pytest.mark.spec("rfc6749", "A.2")
 @pytest.mark.parametrize("secret", ["correct horse battery", "x" * 16, "x" * 255])
 def test_a_chosen_secret_passes(secret: str) -> None:
-    rules.check_secret(secret)
+    check_secret(secret)
 
 
 @pytest.mark.spec("rfc6749", "10.10")
@@ -385,7 +387,7 @@ def test_a_chosen_secret_passes(secret: str) -> None:
 )
 def test_a_chosen_secret_that_is_weak_or_unsendable_is_refused(secret: str) -> None:
     with pytest.raises(InvalidMetadata) as caught:
-        rules.check_secret(secret)
+        check_secret(secret)
     assert caught.value.field == "client_secret"
     assert not secret or secret not in str(caught.value)
 
@@ -401,9 +403,11 @@ def test_new_ids_differ_and_are_no_options() -> None:
 
 @pytest.mark.spec("rfc6749", "10.10")
 def test_new_secrets_bear_the_prefix() -> None:
-    settings = Settings.load({"OAUTH2_PREFIXES": {"client_secret": "shh"}})
-    first, second = (rules.new_secret(settings, 1_800_000_000.5) for _ in range(2))
+    server = build(Settings.load({"OAUTH2_PREFIXES": {"client_secret": "shh"}}), MemoryStore)
+    (first, stored), (second, _) = (generate_secret(server, 1_800_000_000.5) for _ in range(2))
+    assert is_secret(first, stored)
+    assert not is_secret(second, stored)
     assert first != second
     assert first.startswith("shh_")
-    assert not values.key(first).startswith(values.NO_TIMESTAMP)
-    rules.check_secret(first)
+    assert not values.key(first).startswith(values.NO_STAMP)
+    check_secret(first)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_oauth2 import TemporarilyUnavailable, values
-from flask_oauth2.clients.throttle import Attempt, network, spend_quota
+from flask_oauth2.clients.authentication.throttle import Attempt, network, spend_quota
 from flask_oauth2.server import AuthorizationServer
 from oauth_site import NOW, Site
 

@@ -12,7 +12,7 @@ from endpoints.test_registration import CODE, SERVER, clients, heard, initial_to
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import AccessDenied, hash_secret, values
-from flask_oauth2.clients.registration import describe
+from flask_oauth2.clients.metadata import describe
 from oauth_site import CALLBACK, NOW, Site
 
 __all__ = ["heard"]

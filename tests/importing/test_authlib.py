@@ -66,8 +66,8 @@ def test_what_was_revoked_or_has_ended_stays_so(sql_site: Site, filled: str, run
 
 
 def test_metadata_comes_along(sql_site: Site, old: str, run_import: Import) -> None:
-    about = {"logo_uri": "https://client.example/logo.png", "contacts": ["ada@client.example"]}
-    fill(old, Mixed, mixed_client(**about, software_id="unknown here", token_endpoint_auth_method="client_secret_post"))
+    about = {"logo_uri": "https://client.example/logo.png", "contacts": ["ada@client.example"], "software_id": "photos"}
+    fill(old, Mixed, mixed_client(**about, client_url="unknown", token_endpoint_auth_method="client_secret_post"))
     run_import(sql_site, "authlib")
     client = sql_site.store.get_client("web")
     assert client.metadata == {"client_uri": "https://client.example/", **about}
@@ -126,7 +126,7 @@ def test_rows_that_cannot_be_taken(sql_site: Site, filled: str, run_import: Impo
         (2, "client_metadata is not JSON"),
         (3, "not a JSON object"),
         (5, "grant_types: is empty"),
-        (6, "'private_key_jwt' is none of none, client_secret_basic"),
+        (6, "'private_key_jwt' is not a known method. Known methods: none, client_secret_basic"),
         (7, "client_secret: is missing"),
         (8, "a hash of a kind that cannot be checked here"),
         (9, "redirect_uris is a list whose values are not text"),

@@ -55,7 +55,7 @@ def test_twice_is_once(sql_site: Site, old: str, run_import: Import) -> None:
 def test_a_second_run_takes_what_was_left(sql_site: Site, old: str, run_import: Import) -> None:
     fill(old, Old, old_client(_default_scopes="profile calendar"), old_token())
     left = run_import(sql_site, "flask-oauthlib", ends=1)["left"]
-    assert left[0]["reason"].startswith("scope: calendar is not in OAUTH2_SCOPES")
+    assert left[0]["reason"].startswith("scope: unknown scope 'calendar'. Known scopes: profile")
     assert left[1]["reason"] == "its client 'web' does not exist in this provider"
     engine = create_engine(old)
     run(engine, "UPDATE client SET _default_scopes = 'profile'")
@@ -85,7 +85,7 @@ def test_bad_rows_keep_no_other_out(sql_site: Site, old: str, run_import: Import
     left = {finding["id"]: finding["reason"] for finding in report["left"]}
     for row, reason in {
         "deleted": "a client with this ID was deleted in this provider",
-        "a:b": "client_id: may not hold : or +",
+        "a:b": "client_id: must not contain : or +",
         "named": "client_name: must be printable",
         "2": "this provider does not support its token type 'mac'",
         "3": "its access_token begins with oat_",
@@ -185,7 +185,7 @@ def test_it_says_in_words_what_it_did(sql_site: Site, old: str) -> None:
     result = library(sql_site, "--database", old, "--in-place")
     assert result.exit_code == 1
     assert "Replaced the tokens with digests in 2 rows of the library's table." in result.output
-    assert "client  bad?  client_id: may hold printable ASCII characters only" in result.output
+    assert "client  bad?  client_id: must be printable ASCII characters only" in result.output
     assert "1 row skipped. Correct what is reported and run the command again." in result.output
     for secret in (SECRET, "live-access", "live-refresh", values.text(values.key("live-access"))):
         assert secret not in result.output

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, OAuth2Provider, current_token, values
-from flask_oauth2.clients.secret import hash_secret
+from flask_oauth2.clients.secrets import hash_secret
 from flask_oauth2.settings import DEVICE_CODE
 
 from .browser import Browser

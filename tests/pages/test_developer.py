@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, User, signals
 from flask_oauth2.clients import developer as forms
-from flask_oauth2.clients.throttle import at_once
+from flask_oauth2.clients.authentication.throttle import at_once
 from flask_oauth2.pages import base
 from flask_oauth2.settings import DEVICE_CODE
 from oauth_site import CALLBACK, NOW, Forgetful, Site, answer_of, make_site
@@ -599,7 +599,7 @@ class TestChange:
         house.change_client(client_id, token_format="gone")
         answer = ada.send(f"/{client_id}", **TYPED | {"name": "B"})
         assert answer.status_code == 400
-        assert "token_format: &#39;gone&#39; is none of" in answer.text
+        assert "token_format: &#39;gone&#39; is not a known format" in answer.text
 
     @pytest.mark.parametrize("by", ["window", "secret", "operator"])
     def test_two_windows_overwrite_nothing_unseen(self, house: Site, ada: Developer, by: str) -> None:

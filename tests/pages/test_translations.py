@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po
 from flask_babel import Babel
 from markupsafe import Markup
 
+from flask_oauth2.clients.metadata import MEMBERS
 from flask_oauth2.pages import translations
 from oauth_site import Site
 
@@ -32,9 +33,10 @@ def read_catalog(path: Path) -> Catalog:
 
 
 def texts() -> set[str]:
-    """What the templates say."""
+    """Return the texts of the templates, and the labels of client metadata."""
     found = extract_from_dir(PAGES / "templates", method_map=[("**.html", "jinja2")], keywords={"t": None})
-    return {str(message) for _, _, message, _, _ in found} | {"en"}
+    labels = {member.label for member in MEMBERS if member.label}
+    return {str(message) for _, _, message, _, _ in found} | labels | {"en"}
 
 
 @pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])

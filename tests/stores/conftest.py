@@ -23,7 +23,7 @@ from stores.mysql_server import MySQLServer, require_mysqld
 from stores.workers import open_by_url
 
 from flask_oauth2 import MemoryStore
-from flask_oauth2.clients.objects import read_client
+from flask_oauth2.clients.from_object import read_client
 from flask_oauth2.stores.base import Store
 from flask_oauth2.stores.callbacks import Callbacks, CallbackStore
 from flask_oauth2.stores.redis import RedisStore

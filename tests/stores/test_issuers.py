@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_oauth2 import ConfigurationError, MemoryStore
-from flask_oauth2.clients.objects import read_client
+from flask_oauth2.clients.from_object import read_client
 from flask_oauth2.context import Context
 from flask_oauth2.stores.base import collect
 from flask_oauth2.stores.callbacks import Callbacks, CallbackStore

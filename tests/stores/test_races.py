@@ -25,7 +25,7 @@ from stores.workers import (
 )
 
 from flask_oauth2 import Client, Grant, MemoryStore, Token, values
-from flask_oauth2.clients.secret import hash_secret
+from flask_oauth2.clients.secrets import hash_secret
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.stores.base import SIBLINGS, OriginStore, RegistrationStore, Store, collect
 from flask_oauth2.testing.samples import (

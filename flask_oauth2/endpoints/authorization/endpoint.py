@@ -15,9 +15,9 @@ from ...answering import answer
 from ...checks import request_uri
 from ...checks.prompt import is_prompt_none
 from ...checks.request import AuthorizationRequest
-from ...clients.base import is_vschar
+from ...clients.authentication.base import is_vschar
 from ...clients.documents import is_url
-from ...clients.rules import LONGEST_ID
+from ...clients.validators import LONGEST_ID
 from ...errors import OAuth2Error, TemporarilyUnavailable
 from ...records import Client, User
 from ...server import AuthorizationServer

@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import values
 from ...checks.request_uri import KIND, PATIENCE, PREFIX
-from ...clients.throttle import spend_quota
+from ...clients.authentication.throttle import spend_quota
 from ...errors import InvalidRequest
 from ...http import urls
 from ...http.messages import Params

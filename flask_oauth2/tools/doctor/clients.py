@@ -124,7 +124,7 @@ def metadata(examined: Examined) -> Iterator[Finding]:
     """Report clients that the current registration rules reject."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for client in _clients(examined):
-        for rule in rules.RULES:
+        for rule in rules.rules():
             try:
                 rule(client, examined.server)
             except rules.InvalidMetadata as fault:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ...clients import rules
+from ...clients.metadata import json_members
 from .base import (
     Columns,
     ForeignClient,
@@ -66,13 +67,13 @@ class Authlib:
         return ForeignClient(
             client_id=require_text(row, "client_id"),
             name=read_text(metadata, "client_name"),
-            secret=read_secret(row) if auth_method in rules.SECRET_METHODS else None,
+            secret=read_secret(row) if auth_method in rules.SENT_SECRET_METHODS else None,
             auth_method=str(auth_method),
             redirect_uris=read_list(metadata, "redirect_uris"),
             grant_types=read_list(metadata, "grant_types"),
             response_types=unique("response_types", response_types),
             scope=read_list(metadata, "scope"),
-            metadata={name: metadata[name] for name in (*rules.PAGES, "contacts") if metadata.get(name)},
+            metadata={one.name: metadata[one.name] for one in json_members() if metadata.get(one.name)},
             created_at=read_time(row, "client_id_issued_at"),
             notes=tuple(notes),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from ...clients.secret import take_over
+from ...clients.secrets import import_hash
 from ...records import seconds, words
 from ...scopes import Scope
 
@@ -165,6 +165,6 @@ def read_secret(row: Row) -> str | None:
     """Return the value to store for ``client_secret``, or None if it is empty."""
     value = read_text(row, "client_secret")
     try:
-        return take_over(value) if value else None
+        return import_hash(value) if value else None
     except ValueError as error:
         raise Unreadable(f"its client_secret {error}") from None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ... import signals
 from ...clients import rules
-from ...clients.objects import DEFAULT_GRANT_TYPES
+from ...clients.from_object import DEFAULT_GRANT_TYPES
 from ...http import urls
 from ...records import Client
 from ...server import AuthorizationServer

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from ... import addresses
 from ...clients import rules
-from ...clients.secret import hash_secret
+from ...clients.secrets import generate_secret
 from ...errors import ConfigurationError
 from ...records import Client
 from ...resource.guard import Guard, find_guards
@@ -55,7 +55,8 @@ class RegisteredClient(Flow):
         else:
             scope = () if len(described) else tuple(settings.scopes)
         self.scope = " ".join(scope)
-        secret = None if self.is_public else rules.new_secret(settings, self.server.clock())
+        clock = self.server.clock
+        secret, stored = (None, None) if self.is_public else generate_secret(self.server, clock())
         self.identity = Identity("simulated", self.redirect_uri, secret)
         grant_types = tuple(
             name
@@ -65,14 +66,14 @@ class RegisteredClient(Flow):
         self.client = Client(
             client_id=self.identity.client_id,
             name="Simulated client",
-            secret=secret and hash_secret(secret),
+            secret=stored,
             auth_method="none" if self.is_public else "client_secret_basic",
             application_type=self.application_type,
             redirect_uris=(self.registered_uri,),
             grant_types=grant_types,
             response_types=rules.default_response_types(grant_types, self.server),
             scope=tuple(dict.fromkeys((*settings.scopes, *scope))),
-            created_at=int(self.server.clock()),
+            created_at=int(clock()),
         )
         self.sandbox.add_client(self.client)
 

@@ -1,11 +1,11 @@
-"""``none``: a public client only says who it is, :rfc:`6749#section-3.2.1`."""
+"""``none``: a public client only sends its client_id, :rfc:`6749#section-3.2.1`."""
 
 from __future__ import annotations
 
-from ..errors import InvalidRequest
-from ..http.messages import Params, Request
-from ..records import Client
-from ..server import AuthorizationServer
+from ...errors import InvalidRequest
+from ...http.messages import Params, Request
+from ...records import Client
+from ...server import AuthorizationServer
 from .base import Credentials
 from .secret import read_basic
 
@@ -13,15 +13,18 @@ from .secret import read_basic
 class NoAuthentication:
     """The ``client_id`` alone, which proves nothing.
 
-    Some clients send it by Basic with an empty secret, which "MAY be omitted", :rfc:`6749#section-2.3.1`.
+    Some clients send it with Basic authentication and an empty secret, which "MAY be omitted",
+    :rfc:`6749#section-2.3.1`.
     """
 
     name = "none"
     scheme: str | None = None
     accepts = frozenset({"none"})
+    needs_secret = False
+    is_registrable = True
 
     def present(self, request: Request, form: Params) -> Credentials | None:
-        """A ``client_id`` in the body, or alone in a header."""
+        """Return the ``client_id`` of the body, or of a header without a secret."""
         in_body, in_header = form.get("client_id"), read_basic(request)
         if in_header is None:
             return Credentials(in_body) if in_body else None
@@ -30,4 +33,4 @@ class NoAuthentication:
         return in_header
 
     def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:
-        """Nothing was shown, nothing can be wrong."""
+        """Accept every client: there is no proof to verify."""

@@ -15,9 +15,9 @@ from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from unicodedata import normalize
 
-from .. import values
-from ..errors import TemporarilyUnavailable
-from ..server import AuthorizationServer
+from ... import values
+from ...errors import TemporarilyUnavailable
+from ...server import AuthorizationServer
 
 _MINUTE, _HOUR = 60, 3600
 

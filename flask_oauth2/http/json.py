@@ -1,0 +1,42 @@
+"""JSON objects that other parties send: :rfc:`8259`, restricted as :rfc:`7493` says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class DuplicateMember(ValueError):
+    """A JSON object that contains a member more than once."""
+
+
+class NotAnObject(ValueError):
+    """JSON that is not an object."""
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Return the members of a JSON object.
+
+    "MUST be encoded using UTF-8", and objects "MUST NOT have members with duplicate names", :rfc:`7493#section-2`. A
+    number that JSON does not know, such as ``NaN``, is no JSON.
+
+    Raises :exc:`DuplicateMember`, :exc:`NotAnObject`, or another :exc:`ValueError` for content that is not JSON.
+    """
+    try:
+        found = json.loads(content.decode("utf-8"), object_pairs_hook=_read_members, parse_constant=_reject_constant)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(found, dict):
+        raise NotAnObject("the content is not a JSON object")
+    return found
+
+
+def _read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise DuplicateMember("a member of the JSON object came more than once")
+    return members
+
+
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
