@@ -33,7 +33,7 @@ def answer(
 
 def find_hints(server: AuthorizationServer, error: OAuth2Error, request: Request) -> list[str]:
     """Return what can be done about an error: for developers, never for strangers."""
-    hint = error.cure
+    hint = error.hint
     if hint and "flask oauth2 client update http" in hint.replace("'", "") and server.documents is not None:
         hint = (
             "the client is what the document at its client_id says: correct it there; the scope of all such "

@@ -41,11 +41,11 @@ _FORBIDDEN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 
 class ConfigurationError(Exception):
-    """The application asks for something that cannot be; the message names the option and the cure."""
+    """The application asks for something that cannot be; the message names the option and the hint."""
 
 
 def update_client(client_id: str, options: str) -> str:
-    """The cure that an operator types into a shell. Of ``options`` what a stranger has sent is to be quoted."""
+    """The hint that an operator types into a shell. Of ``options`` what a stranger has sent is to be quoted."""
     return f"flask oauth2 client update {quote(client_id)} {options}"
 
 
@@ -53,14 +53,14 @@ class FetchError(Exception):
     """What another server was asked for did not come as it should.
 
     :param reason: for the log: what came in its place.
-    :param cure: for the log: what can be done about it here.
+    :param hint: for the log: what can be done about it here.
     :param is_gone: whether the other server says that there is no such thing.
     """
 
-    def __init__(self, reason: str, cure: str | None = None, is_gone: bool = False) -> None:
+    def __init__(self, reason: str, hint: str | None = None, is_gone: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.cure = cure
+        self.hint = hint
         self.is_gone = is_gone
 
 
@@ -70,8 +70,8 @@ class OAuth2Error(Exception):
     :param description: one sentence for the client's developer: what is wrong, never a value of a secret.
     :param rule: the specification and section that asks for it, such as ``"rfc7636 4.6"``.
     :param expected: for the log: what would have been right.
-    :param came: for the log: what came instead; never a secret.
-    :param cure: for the log: what the application's or the client's developer can do about it.
+    :param received: for the log: what came instead; never a secret.
+    :param hint: for the log: what the application's or the client's developer can do about it.
     :param shown: the description for pages, if ``description`` holds text of the request: a page that shows text of
         a stranger as its own is an instrument of phishing (CWE-451).
     :param status: HTTP status, where it differs from the class's own.
@@ -89,8 +89,8 @@ class OAuth2Error(Exception):
         *,
         rule: str | None = None,
         expected: str | None = None,
-        came: object = None,
-        cure: str | None = None,
+        received: object = None,
+        hint: str | None = None,
         shown: str | None = None,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
@@ -100,8 +100,8 @@ class OAuth2Error(Exception):
         self.description = _FORBIDDEN.sub("?", description if len(description) <= 200 else description[:197] + "...")
         self.rule = rule or self.rule
         self.expected = expected
-        self.came = came
-        self.cure = cure
+        self.received = received
+        self.hint = hint
         self.status = status or self.status
         self.headers = headers or {}
 
@@ -249,11 +249,11 @@ class TemporarilyUnavailable(OAuth2Error):
         retry_after: int,
         status: int = 503,
         rule: str | None = None,
-        came: object = None,
-        cure: str | None = None,
+        received: object = None,
+        hint: str | None = None,
     ) -> None:
         headers = {"Retry-After": str(retry_after)}
-        super().__init__(description, rule=rule, status=status, headers=headers, came=came, cure=cure)
+        super().__init__(description, rule=rule, status=status, headers=headers, received=received, hint=hint)
 
 
 class InvalidToken(OAuth2Error):

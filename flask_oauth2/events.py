@@ -72,8 +72,8 @@ class Events:
             error.rule,
             f"; client {_printable(client_id)}" if client_id else "",
             "" if error.expected is None else f"; expected {_printable(error.expected)}",
-            "" if error.came is None else f"; came {_printable(error.came)}",
-            "".join(f"; cure: {values.mask(hint[:_MAX_HINT])}" for hint in hints),
+            "" if error.received is None else f"; received {_printable(error.received)}",
+            "".join(f"; hint: {values.mask(hint[:_MAX_HINT])}" for hint in hints),
         )
 
 

@@ -207,7 +207,7 @@ class OAuth2Provider(Registry, Protection):
     def _start(self, installed: Installed) -> Servers:
         return installed.building.run(lambda: installed.servers, partial(self._install, installed))
 
-    def server_of_all_issuers(self) -> AuthorizationServer:
+    def _server_of_all_issuers(self) -> AuthorizationServer:
         """Return a server for work on the rows of all issuers, such as purge. It answers no request."""
         installed: Installed = web.current_app().extensions[EXTENSION]
         return (installed.servers or self._start(installed)).first

@@ -21,7 +21,7 @@ def parse(text: str | None) -> Scope:
     if not text:
         return ()
     if not _GRAMMAR.match(text):
-        raise InvalidScope("scope has a character that its grammar does not allow", came=text)
+        raise InvalidScope("scope has a character that its grammar does not allow", received=text)
     return tuple(dict.fromkeys(filter(None, text.split(" "))))
 
 
@@ -46,8 +46,8 @@ def narrow(
         raise InvalidScope(
             f"scope {' '.join(beyond)} may not be granted here",
             expected=f"of: {' '.join(allowed)}",
-            came=requested,
-            cure=explain(beyond) if explain else None,
+            received=requested,
+            hint=explain(beyond) if explain else None,
             shown="the application asked for a scope that may not be granted here",
         )
     return scope

@@ -67,7 +67,7 @@ class AuthorizationServer:
     """Whether clients are expected that nobody has registered."""
     longest_lifetime: int = 0
     """Seconds after which nothing that is issued now can still be valid."""
-    refresh_leeway_public: int = 0
+    refresh_token_grace_period_public: int = 0
     """Seconds within which a public client may repeat a refresh."""
     checks_users: bool = False
     """Whether the application says which users are active."""

@@ -71,7 +71,9 @@ class Settings:
         "rfc9700 2.1.2, 2.4, rfc8628 5.4",
     )
     pkce_required: str = _option("all", "Which clients must use PKCE: all or public.", "rfc9700 2.1.1")
-    code_lifetime: int = _option(60, "Seconds that a code may wait to be redeemed; at most 600.", "rfc6749 4.1.2")
+    authorization_code_lifetime: int = _option(
+        60, "Seconds that a code may wait to be redeemed; at most 600.", "rfc6749 4.1.2"
+    )
     device_code_lifetime: int = _option(
         600, "Seconds that a device has for its user to decide; from 60 to 3600.", "rfc8628 3.2"
     )
@@ -80,19 +82,19 @@ class Settings:
     )
     access_token_lifetime: int = _option(3600, "Seconds that an access token lives.", "rfc6750 5.3")
     refresh_token_lifetime: int = _option(30 * 86400, "Seconds that an unused refresh token lives.", "rfc9700 4.14.2")
-    refresh_leeway: int = _option(
+    refresh_token_grace_period: int = _option(
         30,
         "Seconds within which a client that authenticates may repeat a refresh whose answer it lost.",
         "rfc9700 4.14.2",
     )
-    refresh_leeway_public: int | None = _option(
+    refresh_token_grace_period_public: int | None = _option(
         None,
         "The same for public clients. Default: 10 if the application has an MCP server (protect_mcp), otherwise 0.",
         "oauth-v2-1 4.3.1",
     )
     access_token_format: str = _option("opaque", "How access tokens are written: opaque or signed.", "rfc6749 1.4")
-    prefixes: Mapping[str, str] = _option(DEFAULT_PREFIXES, "What the values of each kind begin with.")
-    token_cache: int = _option(
+    token_prefixes: Mapping[str, str] = _option(DEFAULT_PREFIXES, "What the values of each kind begin with.")
+    token_cache_ttl: int = _option(
         0,
         "Seconds, at most 60, that a guard may remember what a token says. A revocation in the same process ends it at "
         "once, one elsewhere within these seconds. 0: each request asks the store.",
@@ -113,20 +115,20 @@ class Settings:
         "rfc8705 6.5",
     )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
-    throttle_failures: int = _option(
+    max_failed_attempts: int = _option(
         10,
         "Wrong secrets or passwords for one client or user from one network within the window before 429 is answered; "
         "ten times as many from one network for all, a hundred times as many for one client or user from everywhere.",
         "rfc6749 2.3.1",
     )
-    throttle_window: int = _option(300, "The window of the count, in seconds.", "rfc6749 2.3.1")
-    client_id_documents: bool | None = _option(
+    failed_attempt_window: int = _option(300, "The window of the count, in seconds.", "rfc6749 2.3.1")
+    client_id_metadata_documents: bool | None = _option(
         None,
         "Whether a client may be known by the https URL of its metadata document, which is fetched from there. Needs "
         "flask_oauth2[documents].",
         "draft-ietf-oauth-client-id-metadata-document 3, 4",
     )
-    client_id_document_hosts: tuple[str, ...] = _option(
+    client_id_metadata_document_allowed_hosts: tuple[str, ...] = _option(
         (),
         "The hosts of such documents that may be on this machine or its own network, as host, host:port or, for any "
         "port, ``host:*``; on this machine http will do. No other host may.",
@@ -143,13 +145,13 @@ class Settings:
     )
     database_engine_options: Mapping[str, Any] = _option(
         {},
-        "Arguments of SQLAlchemy's create_engine() for OAUTH2_DATABASE_URI and OAUTH2_REPLICA, such as "
+        "Arguments of SQLAlchemy's create_engine() for OAUTH2_DATABASE_URI and OAUTH2_READ_REPLICA, such as "
         "{'connect_args': {'prepare_threshold': None}} for psycopg behind a transaction pooler.",
     )
     metrics: str | None = _option(
         None, "For what system requests are counted and timed: prometheus or opentelemetry. Default: for none."
     )
-    replica: str | None = _option(
+    read_replica: str | None = _option(
         None,
         "A copy of the database that guards may read: a URI or, with db=, the name of one of SQLALCHEMY_BINDS. A "
         "revocation reaches them as late as it reaches the copy.",
@@ -161,13 +163,13 @@ class Settings:
         "redis://, rediss:// or unix://.",
     )
     redis_prefix: str = _option("oauth2:", "What its keys there begin with: another one for each application.")
-    browser_origins: tuple[str, ...] = _option(
+    cors_origins: tuple[str, ...] = _option(
         (),
         "Origins such as https://app.example whose pages may call the endpoints, beside those of the redirect URIs of "
         "public clients.",
         "oauth-v2-1 3.2",
     )
-    registration: str | None = _option(
+    dynamic_registration: str | None = _option(
         None,
         "Who may register clients from outside: nobody (off), who has an initial access token (token), or anybody "
         "(open). Default: off, unless a part of the application needs it open.",
@@ -195,7 +197,7 @@ class Settings:
         "/developer.",
         "rfc6749 2",
     )
-    developer_clients: int = _option(
+    max_clients_per_developer: int = _option(
         20, "How many clients of their own each of them may have at a time.", "rfc6819 5.1.4.1"
     )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
@@ -204,7 +206,7 @@ class Settings:
     @property
     def longest_lifetime(self) -> int:
         """Seconds after which nothing that is issued now can still be alive."""
-        grants = max(self.code_lifetime, self.device_code_lifetime)
+        grants = max(self.authorization_code_lifetime, self.device_code_lifetime)
         return max(grants, self.access_token_lifetime, self.refresh_token_lifetime)
 
     @classmethod
@@ -237,7 +239,7 @@ OPTIONS = {option.name: option for option in fields(Settings) if option.name != 
 def default(name: str) -> Any:
     """The default of an option."""
     option = OPTIONS[name]
-    return option.default if option.default is not MISSING else DEFAULT_PREFIXES if name == "prefixes" else {}
+    return option.default if option.default is not MISSING else DEFAULT_PREFIXES if name == "token_prefixes" else {}
 
 
 _MOVED = {
@@ -444,37 +446,37 @@ _CHECKS: dict[str, Any] = {
     "default_scope": _scope,
     "grant_types": _grant_types,
     "pkce_required": _choice("all", "public"),
-    "code_lifetime": _seconds(1, 600),
+    "authorization_code_lifetime": _seconds(1, 600),
     "device_code_lifetime": _seconds(60, 3600),
     "device_interval": _seconds(1, 60),
     "access_token_lifetime": _seconds(1, _TEN_YEARS),
     "refresh_token_lifetime": _seconds(1, _TEN_YEARS),
-    "refresh_leeway": _seconds(0, 3600),
-    "refresh_leeway_public": _seconds(0, 3600),
+    "refresh_token_grace_period": _seconds(0, 3600),
+    "refresh_token_grace_period_public": _seconds(0, 3600),
     "access_token_format": _text,
-    "prefixes": _prefixes,
+    "token_prefixes": _prefixes,
     "database_engine_options": _keywords,
-    "token_cache": _seconds(0, 60),
+    "token_cache_ttl": _seconds(0, 60),
     "token_in_body": _flag,
     "guard_checks_user": _flag,
     "client_certificate_header": _header,
     "realm": _text,
-    "throttle_failures": _seconds(1, 1_000_000),
-    "throttle_window": _seconds(1, _TEN_YEARS),
-    "client_id_documents": _flag,
-    "client_id_document_hosts": _hosts,
+    "max_failed_attempts": _seconds(1, 1_000_000),
+    "failed_attempt_window": _seconds(1, _TEN_YEARS),
+    "client_id_metadata_documents": _flag,
+    "client_id_metadata_document_allowed_hosts": _hosts,
     "login_view": _text,
     "database_uri": _uri,
-    "replica": _replica,
+    "read_replica": _replica,
     "metrics": _metrics,
     "redis_url": _redis_url,
     "redis_prefix": _text,
-    "browser_origins": _origins,
-    "registration": _choice("off", "token", "open"),
+    "cors_origins": _origins,
+    "dynamic_registration": _choice("off", "token", "open"),
     "registration_scopes": _scope,
     "registrations_per_hour": _seconds(1, 1_000_000),
     "unused_client_lifetime": _seconds(0, _TEN_YEARS),
     "developer_pages": _flag,
-    "developer_clients": _seconds(1, 10_000),
+    "max_clients_per_developer": _seconds(1, 10_000),
     "service_documentation": _text,
 }

@@ -238,4 +238,4 @@ def test_the_log_says_what_was_expected_and_what_came(site: Site, caplog: pytest
     assert re.match(
         r"invalid_request \[[0-9a-f]{8}\] redirect_uri is not registered for this client \(rfc9700 2.1\)", line
     )
-    assert f"expected '{CALLBACK}'; came '{CALLBACK}/'" in line
+    assert f"expected '{CALLBACK}'; received '{CALLBACK}/'" in line

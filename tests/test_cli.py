@@ -560,7 +560,7 @@ def test_purge_tells_its_progress_to_a_log(site: Site, monkeypatch: pytest.Monke
 @pytest.mark.spec("rfc7591", "3")
 @pytest.mark.parametrize("options", [[], ["--reusable"], ["--lifetime", "60"]])
 def test_an_initial_access_token_is_made_and_ended(new_site: Callable[..., Site], options: list[str]) -> None:
-    site = new_site(OAUTH2_REGISTRATION="token")
+    site = new_site(OAUTH2_DYNAMIC_REGISTRATION="token")
     run = runner(site)
     token = run("registration-token", "create", *options).stdout.strip()
     assert token.startswith("oit_")
@@ -579,7 +579,7 @@ def test_an_initial_access_token_is_made_and_ended(new_site: Callable[..., Site]
 
 
 def test_an_initial_access_token_lives_as_long_as_it_was_said_to(new_site: Callable[..., Site]) -> None:
-    site = new_site(OAUTH2_REGISTRATION="open")
+    site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
     run = runner(site)
     made = [
         json.loads(run("registration-token", "create", "--json", *options).stdout)
@@ -596,11 +596,11 @@ def test_an_initial_access_token_lives_as_long_as_it_was_said_to(new_site: Calla
 
 def test_where_nobody_registers_from_outside_there_is_none(run: Run) -> None:
     for command in ("create", "revoke"):
-        assert "OAUTH2_REGISTRATION" in run("registration-token", command, ends=1).output
+        assert "OAUTH2_DYNAMIC_REGISTRATION" in run("registration-token", command, ends=1).output
 
 
 def test_who_registered_a_client_is_shown(new_site: Callable[..., Site]) -> None:
-    site = new_site(OAUTH2_REGISTRATION="open")
+    site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
     run = runner(site)
     content = site.http.post("/oauth/register", json={"redirect_uris": ["https://a.example/"]}).get_json()
     lines = dict(line.split(maxsplit=1) for line in run("client", "show", content["client_id"]).stdout.splitlines())

@@ -44,7 +44,7 @@ NOBODYS = ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1", "::", "2002:a00
 def test_an_address_of_no_public_network_is_refused(address: str) -> None:
     with pytest.raises(FetchError, match="not of the public network") as caught:
         check_address(address)
-    assert "OAUTH2_CLIENT_ID_DOCUMENT_HOSTS" in str(caught.value.cure)
+    assert "OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("address", PUBLIC)

@@ -229,7 +229,7 @@ def test_a_device_is_of_one_issuer(tenants: Tenants) -> None:
 
 
 def test_counters_are_of_one_issuer(new_tenants: Callable[..., Tenants]) -> None:
-    tenants = new_tenants(OAUTH2_THROTTLE_FAILURES=1)
+    tenants = new_tenants(OAUTH2_MAX_FAILED_ATTEMPTS=1)
     for _ in range(12):
         path = tenants.path("acme", "/oauth/token")
         answer = tenants.http.post(**path, data={"grant_type": "client_credentials"}, auth=("web", "wrong-secret-x"))

@@ -147,8 +147,8 @@ def test_db_and_store_exclude_each_other(tmp_path: Path) -> None:
 
 
 def test_a_wrong_option_fails_at_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="OAUTH2_CODE_LIFETIME"):
-        OAuth2Provider(new_app(tmp_path, OAUTH2_CODE_LIFETIME=6000))
+    with pytest.raises(ConfigurationError, match="OAUTH2_AUTHORIZATION_CODE_LIFETIME"):
+        OAuth2Provider(new_app(tmp_path, OAUTH2_AUTHORIZATION_CODE_LIFETIME=6000))
 
 
 def test_a_secret_key_is_needed(tmp_path: Path) -> None:

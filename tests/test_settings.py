@@ -1,4 +1,4 @@
-"""Options are checked at start, and a mistake names the option and the cure."""
+"""Options are checked at start, and a mistake names the option and the hint."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def test_the_defaults_are_safe() -> None:
     settings = Settings.load({})
     assert settings.pkce_required == "all"
     assert settings.grant_types == ("authorization_code", "client_credentials", "refresh_token")
-    assert settings.code_lifetime <= 600
+    assert settings.authorization_code_lifetime <= 600
     assert settings.access_token_lifetime <= 3600
-    assert settings.refresh_leeway_public is None
-    assert settings.token_cache == 0
+    assert settings.refresh_token_grace_period_public is None
+    assert settings.token_cache_ttl == 0
     assert settings.token_in_body is False
 
 
@@ -27,38 +27,38 @@ GOOD: dict[str, list[Any]] = {
     "default_scope": ["a b", ["a", "b"]],
     "grant_types": [["authorization_code"], ("password",), ["device_code"], [DEVICE_CODE]],
     "pkce_required": ["all", "public"],
-    "code_lifetime": [1, 600],
+    "authorization_code_lifetime": [1, 600],
     "access_token_lifetime": [60],
     "refresh_token_lifetime": [60],
-    "refresh_leeway": [0, 60],
-    "refresh_leeway_public": [0, 5],
+    "refresh_token_grace_period": [0, 60],
+    "refresh_token_grace_period_public": [0, 5],
     "access_token_format": ["opaque", "signed"],
-    "prefixes": [{"code": "acme"}],
-    "token_cache": [0, 60],
+    "token_prefixes": [{"code": "acme"}],
+    "token_cache_ttl": [0, 60],
     "token_in_body": [True],
     "guard_checks_user": [True, False],
     "client_certificate_header": ["X-Client-Cert", ""],
     "realm": ["api"],
     "device_code_lifetime": [60, 600, 3600],
     "device_interval": [1, 60],
-    "throttle_failures": [1],
-    "throttle_window": [1],
-    "client_id_documents": [True, False],
-    "client_id_document_hosts": [["127.0.0.1:8000", "[::1]:8000"], ("clients.intranet",), []],
+    "max_failed_attempts": [1],
+    "failed_attempt_window": [1],
+    "client_id_metadata_documents": [True, False],
+    "client_id_metadata_document_allowed_hosts": [["127.0.0.1:8000", "[::1]:8000"], ("clients.intranet",), []],
     "login_view": ["login", "/login"],
     "database_uri": ["sqlite:///x"],
     "database_engine_options": [{}, {"connect_args": {"prepare_threshold": None}}],
-    "replica": ["postgresql+psycopg://reader@replica/name", "copy"],
+    "read_replica": ["postgresql+psycopg://reader@replica/name", "copy"],
     "metrics": ["prometheus", "opentelemetry"],
     "redis_url": ["redis://127.0.0.1:6379/0", "rediss://:secret@redis.example", "unix:///run/redis.sock"],
     "redis_prefix": ["notes:"],
-    "browser_origins": [["https://app.example", "http://localhost:3000"], ()],
-    "registration": ["off", "token", "open"],
+    "cors_origins": [["https://app.example", "http://localhost:3000"], ()],
+    "dynamic_registration": ["off", "token", "open"],
     "registration_scopes": ["a b", ["a"], []],
     "registrations_per_hour": [1, 1000],
     "unused_client_lifetime": [0, 60],
     "developer_pages": [True, False],
-    "developer_clients": [1, 10_000],
+    "max_clients_per_developer": [1, 10_000],
     "service_documentation": ["https://docs.example"],
 }
 
@@ -77,32 +77,32 @@ BAD: dict[str, list[Any]] = {
     "default_scope": ['a"', 7],
     "grant_types": ["authorization_code", [7], ["device"], ["urn:x:y"]],
     "pkce_required": ["none", True],
-    "code_lifetime": [0, 601, "60", True, 1.5],
+    "authorization_code_lifetime": [0, 601, "60", True, 1.5],
     "access_token_lifetime": [0, -1],
     "refresh_token_lifetime": [0],
-    "refresh_leeway": [-1],
-    "refresh_leeway_public": [-1],
+    "refresh_token_grace_period": [-1],
+    "refresh_token_grace_period_public": [-1],
     "access_token_format": [7],
-    "prefixes": [{"nonsense": "x"}, {"code": "a_b"}, {"code": "ort"}, {"code": ""}, "x"],
-    "token_cache": [-1, 61, "5", True, 1.5],
+    "token_prefixes": [{"nonsense": "x"}, {"code": "a_b"}, {"code": "ort"}, {"code": ""}, "x"],
+    "token_cache_ttl": [-1, 61, "5", True, 1.5],
     "token_in_body": ["yes", 1],
     "guard_checks_user": ["yes", 1],
     "client_certificate_header": ["X Cert", "X-Cert:", 7],
     "realm": ['a"b', "", 7],
     "device_code_lifetime": [0, 59, 3601, "600", True],
     "device_interval": [0, 61, 1.5],
-    "throttle_failures": [0],
-    "throttle_window": [0],
-    "client_id_documents": ["yes", 1],
-    "client_id_document_hosts": ["127.0.0.1", ["https://a.example"], ["a.example/c"], [7], ["a:b"], 7],
+    "max_failed_attempts": [0],
+    "failed_attempt_window": [0],
+    "client_id_metadata_documents": ["yes", 1],
+    "client_id_metadata_document_allowed_hosts": ["127.0.0.1", ["https://a.example"], ["a.example/c"], [7], ["a:b"], 7],
     "login_view": [""],
     "database_uri": [7],
     "database_engine_options": ["pool_size=1", {1: 2}, [("pool_size", 1)]],
-    "replica": [7, ""],
+    "read_replica": [7, ""],
     "metrics": ["graphite", 7],
     "redis_url": [7, "127.0.0.1:6379", "http://127.0.0.1"],
     "redis_prefix": ["", 7],
-    "browser_origins": [
+    "cors_origins": [
         "https://app.example",
         ["*"],
         ["https://app.example/"],
@@ -110,12 +110,12 @@ BAD: dict[str, list[Any]] = {
         ["app.example"],
         [7],
     ],
-    "registration": ["on", True, ""],
+    "dynamic_registration": ["on", True, ""],
     "registration_scopes": ['a"', 7],
     "registrations_per_hour": [0, "5", True],
     "unused_client_lifetime": [-1, 1.5],
     "developer_pages": ["yes", 1],
-    "developer_clients": [0, 10_001, "5", True],
+    "max_clients_per_developer": [0, 10_001, "5", True],
     "service_documentation": [7],
 }
 
@@ -171,7 +171,7 @@ def test_a_name_of_another_part_of_the_application_is_ignored(name: str, recwarn
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"),
+    ("name", "hint"),
     [
         ("OAUTH2_PROVIDER_TOKEN_EXPIRES_IN", "OAUTH2_ACCESS_TOKEN_LIFETIME"),
         ("OAUTH2_PROVIDER_ERROR_URI", "templates/oauth2/error.html"),
@@ -179,8 +179,8 @@ def test_a_name_of_another_part_of_the_application_is_ignored(name: str, recwarn
         ("OAUTH2_REFRESH_TOKEN_GENERATOR", "refresh_token"),
     ],
 )
-def test_a_name_of_another_library_is_warned_about_with_what_to_use(name: str, cure: str) -> None:
-    with pytest.warns(UserWarning, match=f"{name} has no effect in flask_oauth2: .*{cure}"):
+def test_a_name_of_another_library_is_warned_about_with_what_to_use(name: str, hint: str) -> None:
+    with pytest.warns(UserWarning, match=f"{name} has no effect in flask_oauth2: .*{hint}"):
         Settings.load({name: "x"})
 
 
@@ -230,14 +230,14 @@ def test_scheme_and_host_of_an_issuer_are_lower_case(issuer: str, expected: str)
 def test_hosts_that_browsers_change_are_rejected(host: str) -> None:
     with pytest.raises(ConfigurationError, match="OAUTH2_ISSUER"):
         Settings.load({"OAUTH2_ISSUER": f"https://{host}"})
-    with pytest.raises(ConfigurationError, match="OAUTH2_BROWSER_ORIGINS"):
-        Settings.load({"OAUTH2_BROWSER_ORIGINS": [f"https://{host}"]})
+    with pytest.raises(ConfigurationError, match="OAUTH2_CORS_ORIGINS"):
+        Settings.load({"OAUTH2_CORS_ORIGINS": [f"https://{host}"]})
 
 
 def test_browser_origins_are_as_browsers_write_them() -> None:
     given = ["HTTPS://App.Example:443", "http://localhost:80", "https://app.example:8443"]
     expected = ("https://app.example", "http://localhost", "https://app.example:8443")
-    assert Settings.load({"OAUTH2_BROWSER_ORIGINS": given}).browser_origins == expected
+    assert Settings.load({"OAUTH2_CORS_ORIGINS": given}).cors_origins == expected
 
 
 @pytest.mark.spec("rfc8628", "4")
@@ -248,4 +248,4 @@ def test_the_device_grant_has_a_short_spelling() -> None:
 
 
 def test_prefixes_are_completed() -> None:
-    assert Settings.load({"OAUTH2_PREFIXES": {"code": "acme"}}).prefixes == {**DEFAULT_PREFIXES, "code": "acme"}
+    assert Settings.load({"OAUTH2_TOKEN_PREFIXES": {"code": "acme"}}).prefixes == {**DEFAULT_PREFIXES, "code": "acme"}

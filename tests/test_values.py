@@ -84,7 +84,7 @@ def test_derived_octets_depend_on_key_purpose_and_text() -> None:
 def test_a_value_is_masked_for_the_log() -> None:
     value = values.new("oat", TIMESTAMP)
     assert values.mask(f"came {value!r}, client_id web") == "came 'oat_…', client_id web"
-    for name in ("OAUTH2_CLIENT_ID_DOCUMENT_HOSTS", "OAUTH2_REFRESH_LEEWAY_PUBLIC"):
+    for name in ("OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS", "OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC"):
         assert values.mask(f"set {name} = {value}") == f"set {name} = oat_…"
 
 

@@ -31,7 +31,7 @@ LIBRARIES = {
     "baseline": Library("baseline"),
     "bare": Library("bare", is_provider=False),
     "flask_oauth2": Library("provider"),
-    "flask_oauth2-token_cache": Library("provider", options={"OAUTH2_TOKEN_CACHE": 5}, operations=("guard",)),
+    "flask_oauth2-token_cache": Library("provider", options={"OAUTH2_TOKEN_CACHE_TTL": 5}, operations=("guard",)),
     "baseline-postgresql": Library("baseline_postgresql", database="postgresql", baseline="baseline-postgresql"),
     "flask_oauth2-postgresql": Library("provider", database="postgresql", baseline="baseline-postgresql"),
     "authlib": Library("authlib_site", ("authlib", "flask", "flask-sqlalchemy", "gunicorn")),

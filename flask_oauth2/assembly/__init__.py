@@ -59,7 +59,7 @@ def build(
     extensions = extensions or Extensions()
     callbacks = extensions.callbacks
     is_for_mcp = any(resource.is_mcp for resource in described)
-    leeway = settings.refresh_leeway_public
+    leeway = settings.refresh_token_grace_period_public
     checks_users = extensions.user_is_active is not None or callbacks.userloader is not None
     if settings.guard_checks_user and not checks_users:
         raise ConfigurationError(
@@ -89,7 +89,7 @@ def build(
         is_open_elsewhere=is_open_elsewhere,
         is_for_mcp=is_for_mcp,
         longest_lifetime=settings.longest_lifetime,
-        refresh_leeway_public=leeway if leeway is not None else _MCP_LEEWAY if is_for_mcp else 0,
+        refresh_token_grace_period_public=leeway if leeway is not None else _MCP_LEEWAY if is_for_mcp else 0,
         checks_users=checks_users,
         saves_every_token=callbacks.follow_tokens,
     )
@@ -147,7 +147,7 @@ class Servers:
 
 def _make_verifier(server: AuthorizationServer) -> ServerVerifier:
     """Return the token verifier of a server, with the cache that its settings ask for."""
-    seconds = server.settings.token_cache
+    seconds = server.settings.token_cache_ttl
     if not seconds:
         return ServerVerifier(server)
     cache = TokenCache(seconds)
@@ -186,7 +186,7 @@ def _check_store(server: AuthorizationServer, stores: Stores) -> None:
     if takes_clients and stores.registration is None:
         raise ConfigurationError(
             "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
-            "OAUTH2_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
+            "OAUTH2_DYNAMIC_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
         )
 
 

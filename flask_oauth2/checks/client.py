@@ -24,17 +24,19 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
                 "client_id is not that of the client that authenticated",
                 rule="rfc9126 2.1",
                 expected=draft.client.client_id,
-                came=client_id,
-                cure="let the client push its own client_id",
+                received=client_id,
+                hint="let the client push its own client_id",
             )
         return draft
     client = server.store.get_client(client_id) if is_vschar(client_id) else None
     client = client or lookup.find_document_client(server, client_id, InvalidRequest)
     if client is None:
         # "the authorization server SHOULD inform the resource owner of the error and MUST NOT automatically redirect"
-        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", came=client_id, cure=_cure(client_id))
+        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", received=client_id, hint=_cure(client_id))
     return draft._replace(client=client)
 
 
 def _cure(client_id: str) -> str | None:
-    return "set OAUTH2_CLIENT_ID_DOCUMENTS to True to take clients by their URLs" if is_url(client_id) else None
+    return (
+        "set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS to True to take clients by their URLs" if is_url(client_id) else None
+    )

@@ -34,7 +34,7 @@ def _read_challenge(params: Params, client: Client, settings: Settings) -> str |
             raise InvalidRequest(
                 "code_challenge_method without code_challenge",
                 rule="rfc7636 4.3",
-                cure="let the client send code_challenge as well",
+                hint="let the client send code_challenge as well",
             )
         if is_required(client, settings):
             # "If the server requires PKCE [...], the authorization endpoint MUST return the authorization error
@@ -42,7 +42,7 @@ def _read_challenge(params: Params, client: Client, settings: Settings) -> str |
             raise InvalidRequest(
                 "code_challenge is missing: PKCE is required",
                 rule="rfc7636 4.4.1",
-                cure="switch PKCE with S256 on in the client" + _exempt(client),
+                hint="switch PKCE with S256 on in the client" + _exempt(client),
             )
         return None
     if method != "S256":
@@ -50,14 +50,14 @@ def _read_challenge(params: Params, client: Client, settings: Settings) -> str |
         raise InvalidRequest(
             "code_challenge_method must be S256",
             rule="rfc7636 4.4.1",
-            came=method or "none, which means plain",
-            cure="let the client send code_challenge_method=S256 and code_challenge=BASE64URL(SHA256(code_verifier))",
+            received=method or "none, which means plain",
+            hint="let the client send code_challenge_method=S256 and code_challenge=BASE64URL(SHA256(code_verifier))",
         )
     if not _CHALLENGE.match(challenge):
         raise InvalidRequest(
             "code_challenge is not an S256 challenge: 43 characters of base64url",
             rule="rfc7636 4.2",
-            cure="let the client send BASE64URL(SHA256(code_verifier)) without padding",
+            hint="let the client send BASE64URL(SHA256(code_verifier)) without padding",
         )
     return challenge
 
@@ -82,20 +82,20 @@ def verify(grant: Grant, verifier: str | None) -> None:
             raise InvalidRequest(
                 "code_verifier for a code without code_challenge",
                 rule="oauth-v2-1 3.2.4",
-                cure="let the client send code_challenge in its authorization request",
+                hint="let the client send code_challenge in its authorization request",
             )
         return
     if verifier is None:
         raise InvalidGrant(
             "code_verifier is missing",
             rule="rfc7636 4.5",
-            cure="let the client keep the verifier of its authorization request and send it with the code",
+            hint="let the client keep the verifier of its authorization request and send it with the code",
         )
     if not _VERIFIER.match(verifier):
         raise InvalidGrant(
             "code_verifier must be 43 to 128 unreserved characters",
             rule="rfc7636 4.1",
-            cure="let the client draw the verifier from A-Z a-z 0-9 - . _ ~, as secrets.token_urlsafe(48) does",
+            hint="let the client draw the verifier from A-Z a-z 0-9 - . _ ~, as secrets.token_urlsafe(48) does",
         )
     # "If the values are not equal, an error response indicating "invalid_grant" [...] MUST be returned"
     challenge = urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]
@@ -104,7 +104,7 @@ def verify(grant: Grant, verifier: str | None) -> None:
             "code_verifier does not match",
             rule="rfc7636 4.6",
             expected="the verifier of the challenge",
-            cure=_cure(verifier, grant.challenge),
+            hint=_cure(verifier, grant.challenge),
         )
 
 

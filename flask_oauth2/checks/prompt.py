@@ -24,12 +24,12 @@ def check(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationR
             "prompt is not supported",
             rule=_RULE,
             expected=" ".join(sorted(VALUES)),
-            came=" ".join(prompt),
-            cure="let the client leave out prompt, or send one that is supported",
+            received=" ".join(prompt),
+            hint="let the client leave out prompt, or send one that is supported",
         )
     # "If this parameter contains none with any other value, an error is returned"
     if "none" in prompt and len(prompt) > 1:
-        raise InvalidRequest("prompt is none and something else", rule=_RULE, came=" ".join(prompt))
+        raise InvalidRequest("prompt is none and something else", rule=_RULE, received=" ".join(prompt))
     return draft._replace(prompt=prompt)
 
 
@@ -58,6 +58,6 @@ def must_sign_in(prompt: frozenset[str], user: User, sent_at: int | None) -> boo
             raise LoginRequired(
                 "the user cannot be asked to sign in again here",
                 rule="openid-connect-core-1_0 3.1.2.3",
-                cure="return a User with auth_time from @provider.current_user, so that prompt=login can be honoured",
+                hint="return a User with auth_time from @provider.current_user, so that prompt=login can be honoured",
             )
     return "select_account" in prompt and sent_at is None

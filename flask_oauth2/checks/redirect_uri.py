@@ -34,7 +34,7 @@ def choose(client: Client, requested: str | None) -> str:
             "redirect_uri is missing",
             rule="rfc6749 3.1.2.3",
             expected=f"one of {len(registered)} registered URIs",
-            cure="let the client send the redirect URI that it has registered",
+            hint="let the client send the redirect URI that it has registered",
         )
     # "authorization servers MUST utilize exact string matching except for port numbers in localhost redirection URIs
     # of native apps", :rfc:`9700#section-2.1`
@@ -45,8 +45,8 @@ def choose(client: Client, requested: str | None) -> str:
         "redirect_uri is not registered for this client",
         rule="rfc9700 2.1",
         expected=" or ".join(registered) or "a registered URI; the client has none",
-        came=requested,
-        cure=_cure(client, requested),
+        received=requested,
+        hint=_cure(client, requested),
     )
 
 
@@ -64,7 +64,7 @@ def verify(grant: Grant, redirect_uri: str | None) -> None:
             "redirect_uri differs from that of the authorization request",
             rule="rfc6749 4.1.3",
             expected=grant.redirect_uri or "none, as none was sent before",
-            came=redirect_uri,
+            received=redirect_uri,
         )
 
 

@@ -37,7 +37,7 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
         raise InvalidRequest(
             "request_uri must not be pushed",
             rule="rfc9126 2.1",
-            cure="let the client push the parameters themselves",
+            hint="let the client push the parameters themselves",
         )
     if not uri.startswith(PREFIX):
         return draft._replace(request_uri=uri)  # see check_support: the client receives that error
@@ -46,15 +46,15 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     if saved is None or saved.parameters["client_id"] != draft.client.client_id:
         raise InvalidRequestURI(
             "request_uri names no request of this client",
-            came="one of another client" if saved else "an unknown one",
-            cure="let the client begin again with a new request",
+            received="one of another client" if saved else "an unknown one",
+            hint="let the client begin again with a new request",
         )
     if saved.is_expired(server.clock()) and not (draft.is_resumed and _is_in_time(saved, server.clock())):
         # "An expired "request_uri" MUST be rejected as invalid", section 4
         raise InvalidRequestURI(
             "this request has expired: go back to the application and begin again",
-            came=f"one that expired at {saved.expires_at}",
-            cure="let the client begin again with a new request",
+            received=f"one that expired at {saved.expires_at}",
+            hint="let the client begin again with a new request",
         )
     # "MUST only use the parameters in the Request Object, even if the same parameter is provided in the query",
     # :rfc:`9101#section-6.3`
@@ -77,7 +77,7 @@ def check_support(draft: AuthorizationRequest, _: AuthorizationServer) -> Author
         raise RequestURINotSupported(
             "request_uri must name a request that this server has saved",
             expected=f"{PREFIX}…",
-            came=draft.request_uri,
-            cure="let the client send the parameters themselves",
+            received=draft.request_uri,
+            hint="let the client send the parameters themselves",
         )
     return draft

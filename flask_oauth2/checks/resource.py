@@ -49,8 +49,8 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
         raise InvalidTarget(
             "several resources know this scope: name one by resource",
             expected=f"one of {' '.join(resource.identifier for resource in known)}",
-            came="no resource",
-            cure="let the client send the parameter resource",
+            received="no resource",
+            hint="let the client send the parameter resource",
         )
     if not known and not resources.opens_elsewhere(scope):
         _reject_useless(scope, resources)
@@ -64,15 +64,15 @@ def _reject_useless(scope: Scope, resources: Resources) -> None:
         raise InvalidTarget(
             "no single resource knows all of this scope: name one or several by resource",
             expected=f"some of {' '.join(names)}",
-            came="no resource",
-            cure="let the client send the parameter resource, or ask for the scope of one resource alone",
+            received="no resource",
+            hint="let the client send the parameter resource, or ask for the scope of one resource alone",
         )
     needed = " ".join(dict.fromkeys(value for resource in resources for value in resource.scopes))
     raise InvalidScope(
         "a token of this scope opens no protected resource",
         expected=f"some of {needed}",
-        came=" ".join(scope) or "no scope",
-        cure="let the client ask for the scope that it needs, or name it in OAUTH2_DEFAULT_SCOPE",
+        received=" ".join(scope) or "no scope",
+        hint="let the client ask for the scope that it needs, or name it in OAUTH2_DEFAULT_SCOPE",
     )
 
 
@@ -94,8 +94,8 @@ def choose(
             "the grant is not for this resource",
             rule="rfc8707 2.2",
             expected=f"of: {' '.join(granted)}",
-            came=beyond[0],
-            cure="let the client name a resource that its authorization request named",
+            received=beyond[0],
+            hint="let the client name a resource that its authorization request named",
         )
     reject_several(requested)
     if len(granted) > 1:
@@ -110,8 +110,8 @@ def reject_several(resource: tuple[str, ...]) -> None:
             "a token is for one resource: name one by resource",
             rule="rfc8707 2.2",
             expected=f"one of {' '.join(resource)}",
-            came=len(resource),
-            cure="let the client send one resource with each token request",
+            received=len(resource),
+            hint="let the client send one resource with each token request",
         )
 
 
@@ -121,7 +121,7 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
         return ()
     named = params.every("resource")
     if len(named) > MOST:
-        raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", came=len(named))
+        raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", received=len(named))
     found = []
     for uri in named:
         parts = urls.parse(uri) if _CHARACTERS.match(uri) else None
@@ -129,16 +129,16 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
             # "Its value MUST be an absolute URI", and "MUST NOT include a fragment component", section 2
             raise InvalidTarget(
                 "resource must be an absolute URI without a fragment",
-                came=uri,
-                cure="let the client send the identifier that the resource metadata names",
+                received=uri,
+                hint="let the client send the identifier that the resource metadata names",
             )
         resource = resources.named(uri)
         if resource is None:
             raise InvalidTarget(
                 "resource is unknown here",
                 expected=f"one of {' '.join(known.identifier for known in resources)}",
-                came=uri,
-                cure="describe it by provider.protect_resource(), or correct what the client asks for",
+                received=uri,
+                hint="describe it by provider.protect_resource(), or correct what the client asks for",
             )
         found.append(resource.identifier)
     return tuple(dict.fromkeys(found))

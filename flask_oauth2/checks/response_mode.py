@@ -27,7 +27,7 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
             "response_mode is not supported here",
             rule="oauth-v2-multiple-response-types-1_0 2.1",
             expected=f"one of {', '.join(MODES)}, and no query for tokens",
-            came=mode,
-            cure="let the client leave out response_mode, or send one that the metadata document names",
+            received=mode,
+            hint="let the client leave out response_mode, or send one that the metadata document names",
         )
     return draft._replace(response_mode=mode)

@@ -21,8 +21,8 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
         raise UnsupportedResponseType(
             "response_type is not supported",
             expected=f"one of {', '.join(map(' '.join, offer.response_type_sets))}",
-            came=text,
-            cure="let the client send response_type=code",
+            received=text,
+            hint="let the client send response_type=code",
         )
     has_type = text in client.response_types or wanted in [set(known.split(" ")) for known in client.response_types]
     if not has_type or not {offer.response_types[name].grant_type for name in types}.issubset(client.grant_types):
@@ -30,7 +30,7 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
             "the client may not use this response_type",
             rule="rfc6749 4.1.2.1",
             expected=f"one of {', '.join(client.response_types)}, with the grant of each",
-            came=text,
-            cure=update_client(client.client_id, "--response-type … --grant-type …, with all"),
+            received=text,
+            hint=update_client(client.client_id, "--response-type … --grant-type …, with all"),
         )
     return draft._replace(response_types=types)

@@ -46,7 +46,7 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
         # request indicating an invalid scope"
         raise InvalidScope(
             "scope is missing, and the client may have nothing of the default",
-            cure="let the client send scope, or name its scope in OAUTH2_DEFAULT_SCOPE",
+            hint="let the client send scope, or name its scope in OAUTH2_DEFAULT_SCOPE",
         )
     return default
 

@@ -25,7 +25,7 @@ def find_server() -> AuthorizationServer:
 
 def find_any_server() -> AuthorizationServer:
     """Return a server for work on the rows of all issuers."""
-    return _open(_find_provider().server_of_all_issuers) if find_issuer() is None else find_server()
+    return _open(_find_provider()._server_of_all_issuers) if find_issuer() is None else find_server()
 
 
 def _find_provider() -> Any:

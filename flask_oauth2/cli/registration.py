@@ -31,7 +31,7 @@ def create(lifetime: int, reusable: bool, as_json: bool) -> None:
     """Make an initial access token and print it: for one client, unless it is reusable."""
     server = _find_open_server()
     now = server.clock()
-    token, key = values.generate(server.settings.prefixes["initial_access_token"], values.timestamp(now))
+    token, key = values.generate(server.settings.token_prefixes["initial_access_token"], values.timestamp(now))
     expires_at = int(now) + lifetime
     parameters = {"reusable": True} if reusable else {}
     server.store.issue(None, [Grant(key=key, kind=GRANT_KIND, expires_at=expires_at, parameters=parameters)], int(now))
@@ -57,5 +57,7 @@ def revoke() -> None:
 def _find_open_server() -> AuthorizationServer:
     server = find_server()
     if server.registration == "off":
-        raise click.ClickException("no clients are registered from outside: set OAUTH2_REGISTRATION to token or open")
+        raise click.ClickException(
+            "no clients are registered from outside: set OAUTH2_DYNAMIC_REGISTRATION to token or open"
+        )
     return server

@@ -76,8 +76,8 @@ def _print(simulation: Simulation) -> Iterator[Step]:
         if step.stop is not None:
             click.echo(f"    a real client fails here: {one_line(step.stop.reason)}")
             click.echo(f"    rule: {step.stop.rule}")
-            if step.stop.cure:
-                click.echo(f"    cure: {one_line(step.stop.cure)}")
+            if step.stop.hint:
+                click.echo(f"    hint: {one_line(step.stop.hint)}")
         yield step
         if step.stop is not None:
             return
@@ -98,7 +98,7 @@ def _describe(steps: list[Step]) -> dict[str, Any]:
                 ],
                 "learnt": step.learnt,
                 "notes": list(step.notes),
-                "stop": stop and {"reason": stop.reason, "rule": stop.rule, "cure": stop.cure},
+                "stop": stop and {"reason": stop.reason, "rule": stop.rule, "hint": stop.hint},
             }
         )
     return {"passed": steps[-1].stop is None, "steps": described}

@@ -72,8 +72,8 @@ class Failure:
 
     reason: str
     rule: str
-    came: str | None = None
-    cure: str | None = None
+    received: str | None = None
+    hint: str | None = None
     is_gone: bool = False
 
 
@@ -91,7 +91,7 @@ def can_fetch() -> bool:
 def check_installed() -> None:
     """Raise :exc:`ConfigurationError` where documents are wanted and cannot be fetched."""
     if not can_fetch():
-        raise ConfigurationError("OAUTH2_CLIENT_ID_DOCUMENTS needs httpcore: install flask_oauth2[documents]")
+        raise ConfigurationError("OAUTH2_CLIENT_ID_METADATA_DOCUMENTS needs httpcore: install flask_oauth2[documents]")
 
 
 class _Fetching:
@@ -110,7 +110,7 @@ class Documents:
     def __init__(self, server: AuthorizationServer) -> None:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
         self._server = server
-        self._own_hosts = frozenset(server.settings.client_id_document_hosts)
+        self._own_hosts = frozenset(server.settings.client_id_metadata_document_allowed_hosts)
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._failures: OrderedDict[str, tuple[float, Failure]] = OrderedDict()
         self._visits: OrderedDict[tuple[str, int], int] = OrderedDict()
@@ -170,10 +170,10 @@ class Documents:
     def _find_fault(self, client_id: str) -> Failure | None:
         fault = find_fault(client_id, self._own_hosts)
         if fault is not None:
-            return Failure(f"client_id {fault}", f"{RULE} 3", came=client_id)
+            return Failure(f"client_id {fault}", f"{RULE} 3", received=client_id)
         if redirects.web_origin(client_id) == redirects.web_origin(self._server.issuer):
             reason = "client_id is a document of this very site, which may hold what others have brought here"
-            return Failure(reason, f"{RULE} 6", came=client_id)
+            return Failure(reason, f"{RULE} 6", received=client_id)
         return None
 
     def presume(self, client_id: str) -> Client | None:
@@ -243,8 +243,8 @@ class Documents:
                     _put(self._failures, client_id, (now + lifetime, found))
                     stays = self._keep(client_id, now) is not None
             if stays and isinstance(found, Failure):
-                came = values.mask(str(found.came)[:200])  # in which a stranger may have written what they like
-                log.warning("%s stays as it was: %s; came %r", values.mask(client_id), found.reason, came)
+                received = values.mask(str(found.received)[:200])  # in which a stranger may have written what they like
+                log.warning("%s stays as it was: %s; received %r", values.mask(client_id), found.reason, received)
         finally:
             with self._lock:
                 self._under_way.pop(client_id, None)
@@ -260,7 +260,7 @@ class Documents:
         except InvalidMetadata as error:
             # the reason may hold words of a stranger, which this site does not show as its own
             reason = f"the metadata document of the client is wrong: see {error.field}"
-            return Failure(reason, f"{RULE} 4.1", came=str(error), cure="correct the document"), FAILED_FOR
+            return Failure(reason, f"{RULE} 4.1", received=str(error), hint="correct the document"), FAILED_FOR
 
 
 def _fetch(url: str, may_be_own: bool) -> Fetched:
@@ -274,14 +274,14 @@ def _too_many() -> TemporarilyUnavailable:
         "too many metadata documents are being fetched",
         retry_after=5,
         rule=f"{RULE} 6.6",
-        cure="nothing, if it stays rare: the client may try again after Retry-After",
+        hint="nothing, if it stays rare: the client may try again after Retry-After",
     )
 
 
 def _fail_to_fetch(error: FetchError) -> Failure:
-    cure = error.cure or "see that the client_id answers by status 200 with JSON"
+    hint = error.hint or "see that the client_id answers by status 200 with JSON"
     reason = "the metadata document of the client cannot be fetched"
-    return Failure(reason, f"{RULE} 4", came=error.reason, cure=cure, is_gone=error.is_gone)
+    return Failure(reason, f"{RULE} 4", received=error.reason, hint=hint, is_gone=error.is_gone)
 
 
 _K = TypeVar("_K")

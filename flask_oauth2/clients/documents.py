@@ -66,7 +66,7 @@ def find_fault(url: str, own_hosts: Collection[str] = ()) -> str | None:
 
     It examines the text as the client sent it, because libraries normalize what must be rejected here.
 
-    :param own_hosts: the value of ``OAUTH2_CLIENT_ID_DOCUMENT_HOSTS``.
+    :param own_hosts: the value of ``OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS``.
     """
     return _find_fault_of_text(url) or _find_fault_of_parts(url, own_hosts)
 

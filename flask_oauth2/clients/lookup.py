@@ -38,7 +38,7 @@ def find_document_client(
         return found
     if refusal is None:
         return None
-    raise refusal(found.reason, rule=found.rule, came=found.came, cure=found.cure)
+    raise refusal(found.reason, rule=found.rule, received=found.received, hint=found.hint)
 
 
 def find_caller(server: AuthorizationServer, client_id: str, form: Params) -> Client | None:
@@ -87,14 +87,15 @@ def find_cached_client(server: AuthorizationServer, client_id: str) -> Client | 
 def open_documents(server: AuthorizationServer) -> Documents | None:
     """Return the clients behind URLs if the server accepts them.
 
-    It does if ``OAUTH2_CLIENT_ID_DOCUMENTS`` says so, or if MCP clients are expected and documents can be fetched.
+    It does if ``OAUTH2_CLIENT_ID_METADATA_DOCUMENTS`` says so, or if MCP clients are expected and documents can be
+    fetched.
     """
-    chosen = server.settings.client_id_documents
+    chosen = server.settings.client_id_metadata_documents
     if chosen is None and server.is_for_mcp:
         chosen = can_fetch()
         if not chosen:
             log.info(
                 "MCP clients that are known by the URL of a document have to register here: install "
-                "flask_oauth2[documents], or set OAUTH2_CLIENT_ID_DOCUMENTS = False to be told no more"
+                "flask_oauth2[documents], or set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS = False to be told no more"
             )
     return Documents(server) if chosen else None

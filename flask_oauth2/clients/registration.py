@@ -44,31 +44,31 @@ _ALWAYS = ("response_types", "scope")
 
 
 def choose(settings: Settings, callbacks: Callbacks, is_for_mcp: bool) -> str:
-    """Return ``OAUTH2_REGISTRATION``, or ``open`` if MCP clients are expected and the store saves the clients.
+    """Return ``OAUTH2_DYNAMIC_REGISTRATION``, or ``open`` if MCP clients are expected and the store saves the clients.
 
     Raises :exc:`ConfigurationError` for a value that contradicts other settings.
     """
-    chosen, has_own = settings.registration, callbacks.clientgetter is not None
+    chosen, has_own = settings.dynamic_registration, callbacks.clientgetter is not None
     if chosen in ("token", "open") and has_own:
         raise ConfigurationError(
-            f"OAUTH2_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where none "
-            "can be registered from outside: leave one of the two out"
+            f"OAUTH2_DYNAMIC_REGISTRATION is {chosen!r}, but clients come from the application's clientgetter, where "
+            "none can be registered from outside: leave one of the two out"
         )
     grants = set(TRUSTED_GRANTS if chosen == "token" else OPEN_GRANTS) - {"refresh_token"}
     has_grant = not grants.isdisjoint(settings.grant_types)
     if chosen in ("token", "open") and not has_grant:
         raise ConfigurationError(
-            f"OAUTH2_REGISTRATION is {chosen!r}, but there is no grant for clients that register themselves: name "
-            f"{' or '.join(sorted(grants))} in OAUTH2_GRANT_TYPES"
+            f"OAUTH2_DYNAMIC_REGISTRATION is {chosen!r}, but there is no grant for clients that register themselves: "
+            f"name {' or '.join(sorted(grants))} in OAUTH2_GRANT_TYPES"
         )
     if chosen is None and is_for_mcp and has_grant and not has_own:
         log.info(
             "anybody may register a client here, as clients of protected MCP servers do: "
-            "OAUTH2_REGISTRATION = 'token' or 'off' closes that"
+            "OAUTH2_DYNAMIC_REGISTRATION = 'token' or 'off' closes that"
         )
         chosen = "open"
     if chosen in ("token", "open") and not settings.secret_keys:
-        raise ConfigurationError(f"OAUTH2_REGISTRATION is {chosen!r}, which needs a SECRET_KEY: set one")
+        raise ConfigurationError(f"OAUTH2_DYNAMIC_REGISTRATION is {chosen!r}, which needs a SECRET_KEY: set one")
     return chosen or "off"
 
 

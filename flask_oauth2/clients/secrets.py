@@ -40,7 +40,7 @@ _OTHER_HASH = re.compile(r"\$[a-z0-9-]+\$|\{[A-Z0-9-]+\}|(?:md5|sha[0-9]+|bcrypt
 
 def generate_secret(server: AuthorizationServer, now: float) -> tuple[str, str]:
     """Return a new secret of full entropy, :rfc:`6749#section-10.10`, and its hash, which is stored."""
-    secret = values.new(server.settings.prefixes["client_secret"], values.timestamp(now))
+    secret = values.new(server.settings.token_prefixes["client_secret"], values.timestamp(now))
     return secret, hash_secret(secret)
 
 

@@ -89,7 +89,7 @@ def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Re
             "client authentication failed",
             rule="rfc7662 2.1",
             expected="a client that proves who it is",
-            came="a public client" if client.is_public else "a native application, as public as its secret",
+            received="a public client" if client.is_public else "a native application, as public as its secret",
         )
     call = Call(server, request, now, form)
     call.client = client

@@ -1,6 +1,6 @@
 """Which web pages may call the endpoints, as browsers ask by CORS: those of clients that have no secret.
 
-A page may call where the origin of a redirect URI of a public client is its own, or ``OAUTH2_BROWSER_ORIGINS`` names
+A page may call where the origin of a redirect URI of a public client is its own, or ``OAUTH2_CORS_ORIGINS`` names
 it. No answer allows credentials of the browser. Metadata is for any page to read and needs none of this.
 """
 
@@ -53,7 +53,7 @@ def _may_call(server: AuthorizationServer, origin: str, named: str = "") -> bool
 
     :param named: the client that the request names, where it names one.
     """
-    if origin in server.settings.browser_origins:
+    if origin in server.settings.cors_origins:
         return True
     if not redirects.is_web_origin(origin):
         return False

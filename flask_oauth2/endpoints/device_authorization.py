@@ -32,7 +32,7 @@ def respond(call: Call) -> Response:
         raise UnsupportedGrantType(
             "the device authorization grant is not offered",
             rule="rfc8628 3.1",
-            cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
+            hint="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
         )
     _check_grant_type(client)
     if not client.is_confidential:  # anyone can send the client_id of a public client
@@ -60,7 +60,7 @@ def _check_grant_type(client: Client) -> None:
         "the client may not use the device authorization grant",
         rule="rfc8628 3.1",
         expected=f"one of {', '.join(client.grant_types)}",
-        cure=f"name all that it may use: {update_client(client.client_id, options)}",
+        hint=f"name all that it may use: {update_client(client.client_id, options)}",
     )
 
 
@@ -71,7 +71,7 @@ def _issue_codes(server: AuthorizationServer, asked: AuthorizationRequest, now: 
     if asked.resource:
         parameters["resource"] = asked.resource
     for _ in range(_TRIES):
-        device_code, key = values.generate(settings.prefixes["device_code"], values.timestamp(now))
+        device_code, key = values.generate(settings.token_prefixes["device_code"], values.timestamp(now))
         code = user_codes.new()
         user_code_key = user_codes.key(code, settings.secret_keys[-1])
         grant = Grant(

@@ -69,7 +69,7 @@ def register(call: Call) -> Response:
         found = _share(server, request, client, now)
         return Response(201, _as_asked(found, client), NO_STORE)
     secret, stored = generate_secret(server, now) if rules.needs_secret(client, server) else (None, None)
-    token, key = values.generate(server.settings.prefixes[_PURPOSE], values.timestamp(now))
+    token, key = values.generate(server.settings.token_prefixes[_PURPOSE], values.timestamp(now))
     client = replace(
         client,
         client_id=rules.new_client_id(),
@@ -165,7 +165,7 @@ def _share(server: AuthorizationServer, request: Request, client: Client, now: f
         if found is not None and _stays(server, found, now):
             return found
         most = server.settings.registrations_per_hour
-        quota = Quota(server, "registrations", most, now, address=request.address, cure=_MORE)
+        quota = Quota(server, "registrations", most, now, address=request.address, hint=_MORE)
         if registrations.add_client(client):
             quota.had()
             server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
@@ -197,17 +197,17 @@ def _pay(server: AuthorizationServer, request: Request, grant: Grant | None, now
     """
     most = server.settings.registrations_per_hour
     if grant is None:
-        spend_quota(server, "registrations", most, now, address=request.address, cure=_MORE)
+        spend_quota(server, "registrations", most, now, address=request.address, hint=_MORE)
     elif grant.parameters.get("reusable"):
         name, kind = values.text(grant.key), "registrations with one initial access token"
-        spend_quota(server, kind, most, now, name=name, cure=_MORE)
+        spend_quota(server, kind, most, now, name=name, hint=_MORE)
     elif not server.store.issue(grant, [], int(now)):
         raise _invalid_token(server, "the initial access token was used before")
 
 
 def _find_grant(server: AuthorizationServer, request: Request, value: str, now: float) -> Grant:
     """The initial access token. Raises :exc:`InvalidToken`; guesses are counted by the address they come from."""
-    key = values.find_key(value, server.settings.prefixes["initial_access_token"])
+    key = values.find_key(value, server.settings.token_prefixes["initial_access_token"])
     grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
     if grant is None:
         Attempt(server, "initial access token", network(request.address), now).failed()
@@ -229,7 +229,7 @@ def _authenticate(server: AuthorizationServer, request: Request, value: str, now
         holds = hmac.compare_digest(held, key)
         for secret_key in reversed(server.settings.secret_keys):
             drawn = values.derive_key(secret_key, _PURPOSE, value)
-            following, following_key = values.generate(server.settings.prefixes[_PURPOSE], key[:6], drawn)
+            following, following_key = values.generate(server.settings.token_prefixes[_PURPOSE], key[:6], drawn)
             if holds or hmac.compare_digest(held, following_key):
                 return client, following, following_key
     # what nobody has registered is no row each

@@ -26,7 +26,7 @@ def respond(call: Call) -> Response:
     access = found.access if isinstance(found, Token) else found
     if access.client_id != client.client_id:
         raise InvalidGrant(
-            "the token was issued to another client", rule="rfc7009 2.1", cure="let each client revoke its own tokens"
+            "the token was issued to another client", rule="rfc7009 2.1", hint="let each client revoke its own tokens"
         )
     token_id = None if is_family else values.text(access.key)
     revocation.revoke(server, token_id or access.authorization_id, now)

@@ -24,16 +24,16 @@ def respond(call: Call) -> Response:
         raise UnsupportedGrantType(
             "grant_type is not supported",
             expected=f"one of {', '.join(offer.grants)}",
-            came=grant_type,
-            cure="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
+            received=grant_type,
+            hint="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
         )
     if grant_type not in client.grant_types:
         options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, grant_type))
         raise UnauthorizedClient(
             "the client may not use this grant_type",
             expected=f"one of {', '.join(client.grant_types)}",
-            came=grant_type,
-            cure=f"name all that it may use: {update_client(client.client_id, options)}",
+            received=grant_type,
+            hint=f"name all that it may use: {update_client(client.client_id, options)}",
         )
     proof = NO_PROOF
     if offer.bindings:
@@ -60,6 +60,6 @@ def _reject_inactive(server: AuthorizationServer, grant: TokenGrant, now: float)
         "the user is not active",
         rule="rfc6749 5.2",
         expected="a user for whom user_is_active, or else the userloader, finds something",
-        came=f"user {authorization.user_id}",
-        cure="if the user has left for good: flask oauth2 user revoke USER_ID",
+        received=f"user {authorization.user_id}",
+        hint="if the user has left for good: flask oauth2 user revoke USER_ID",
     )

@@ -26,7 +26,7 @@ MOST_WRONG = 5
 """Wrong codes of one user or one browser, and wrong uses of one code, in a window: :rfc:`8628#section-5.1`."""
 
 _MOST = {"address": 10, "site": 100}
-"""How many times ``OAUTH2_THROTTLE_FAILURES`` may come from one address, which many users may share, and in total."""
+"""How many times ``OAUTH2_MAX_FAILED_ATTEMPTS`` may come from one address, which many users may share, and in total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _return(authorization: Authorization) -> Authorization:
 
 
 def _count(server: AuthorizationServer, names: Mapping[str, str], now: float) -> list[Attempt]:
-    failures = server.settings.throttle_failures
+    failures = server.settings.max_failed_attempts
     attempts: list[Attempt] = []
     try:
         for kind, name in names.items():

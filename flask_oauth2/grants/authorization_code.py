@@ -28,7 +28,7 @@ class Code:
         request = approval.request
         value, key = generate_code(server, approval.answer_id, approval.now)
         # "The authorization code MUST expire shortly after it is issued", section 4.1.2
-        expires_at = int(approval.now) + server.settings.code_lifetime
+        expires_at = int(approval.now) + server.settings.authorization_code_lifetime
         grant = Grant(
             key=key,
             kind="code",
@@ -46,7 +46,7 @@ def generate_code(server: AuthorizationServer, answer_id: str | None, now: float
     Browsers send a form twice if its button is pressed twice. The code is derived from the random ID of the form and
     ``SECRET_KEY``, so that both requests get one code and nothing is stored in addition.
     """
-    prefix = server.settings.prefixes["code"]
+    prefix = server.settings.token_prefixes["code"]
     if answer_id is None:
         return values.generate(prefix, values.timestamp(now))
     stamp = values.from_text(answer_id)[:6]
@@ -62,19 +62,19 @@ class AuthorizationCode:
         """Return the authorization of the code, which :mod:`flask_oauth2.tokens.issue` consumes."""
         server = request.server
         code = request.form.require("code")
-        key = values.find_key(code, server.settings.prefixes["code"])
+        key = values.find_key(code, server.settings.token_prefixes["code"])
         grant = None if key is None else server.store.get_grant(key, "code")
         if grant is None or grant.authorization is None:
-            came, cure = explain_missing(server, code, "code")
-            raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3", came=came, cure=cure)
+            received, hint = explain_missing(server, code, "code")
+            raise InvalidGrant("the code is unknown or revoked", rule="rfc6749 4.1.3", received=received, hint=hint)
         # "ensure that the authorization code was issued to the authenticated confidential client, or [...] to
         # "client_id" in the request", section 4.1.3
         if grant.authorization.client_id != request.client.client_id:
             raise InvalidGrant(
                 "the code was issued to another client",
                 rule="rfc6749 4.1.3",
-                came=f"one of client {grant.authorization.client_id}",
-                cure="let the client that sent the user redeem the code, with the same client_id",
+                received=f"one of client {grant.authorization.client_id}",
+                hint="let the client that sent the user redeem the code, with the same client_id",
             )
         # "The client MUST NOT use the authorization code more than once", section 4.1.2: a used code passes, however
         # old, as issue() then revokes the authorization
@@ -83,7 +83,7 @@ class AuthorizationCode:
             raise InvalidGrant(
                 "the code has expired",
                 rule="rfc6749 4.1.2",
-                cure="let the client redeem the code at once; OAUTH2_CODE_LIFETIME sets the lifetime",
+                hint="let the client redeem the code at once; OAUTH2_AUTHORIZATION_CODE_LIFETIME sets the lifetime",
             )
         sent = request.form.values
         redirect_uri.verify(grant, sent.get("redirect_uri"))

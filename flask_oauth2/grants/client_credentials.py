@@ -17,7 +17,9 @@ class ClientCredentials:
             raise UnauthorizedClient(
                 "only a client that can keep a secret may use this grant",
                 rule="rfc6749 4.4",
-                came="a public client" if request.client.is_public else "a native application, as public as its secret",
-                cure="register the client with a secret, without --public, or use authorization_code",
+                received="a public client"
+                if request.client.is_public
+                else "a native application, as public as its secret",
+                hint="register the client with a secret, without --public, or use authorization_code",
             )
         return TokenGrant(request.authorization())

@@ -29,16 +29,18 @@ class DeviceCode:
         """Binding first. A client stops at any answer but two, so ``invalid_grant`` is for what will never do."""
         server = request.server
         code = request.form.require("device_code")
-        key = values.find_key(code, server.settings.prefixes["device_code"])
+        key = values.find_key(code, server.settings.token_prefixes["device_code"])
         grant = None if key is None else server.store.get_grant(key, KIND)
         if grant is None:
-            came, cure = explain_missing(server, code, "device_code")
-            raise InvalidGrant("the device code is unknown or revoked", rule="rfc8628 3.4", came=came, cure=cure)
+            received, hint = explain_missing(server, code, "device_code")
+            raise InvalidGrant(
+                "the device code is unknown or revoked", rule="rfc8628 3.4", received=received, hint=hint
+            )
         if grant.parameters["client_id"] != request.client.client_id:
             raise InvalidGrant(
                 "the device code was issued to another client",
                 rule="rfc8628 3.4",
-                cure="let the device poll with the client_id that requested the code",
+                hint="let the device poll with the client_id that requested the code",
             )
         if grant.used_at is not None and abs(request.now - grant.used_at) < (grant.interval or 0):
             # whoever lost the answer, or asked twice at once, is no thief; a later replay goes on, and ends the family
@@ -68,5 +70,5 @@ def _note_poll(server: AuthorizationServer, grant: Grant, now: int) -> Authoriza
         found = server.store.get_grant(grant.key, KIND)
     return SlowDown(
         "the device asks too often: wait 5 seconds longer from now on",
-        cure="let the client wait for interval seconds between two polls, and 5 more after each slow_down",
+        hint="let the client wait for interval seconds between two polls, and 5 more after each slow_down",
     )

@@ -47,7 +47,7 @@ class Password:
             raise InvalidGrant(
                 "the user name or the password is wrong",
                 rule="rfc6749 4.3.2",
-                cure="check the usergetter: it must return the user, and None only for a wrong name or password",
+                hint="check the usergetter: it must return the user, and None only for a wrong name or password",
             )
         attempt.withdraw()
         return TokenGrant(request.authorization(user_id=user), refresh=True)

@@ -18,23 +18,23 @@ class RefreshToken:
         value = request.form.require("refresh_token")
         token = find_refresh(request.server, value, request.now)
         if token is None or token.refresh_expires_at is None:
-            came, cure = explain_missing(request.server, value, "refresh_token")
+            received, hint = explain_missing(request.server, value, "refresh_token")
             raise InvalidGrant(
-                "the refresh token is unknown, revoked or too old", rule="rfc6749 6", came=came, cure=cure
+                "the refresh token is unknown, revoked or too old", rule="rfc6749 6", received=received, hint=hint
             )
         authorization = token.authorization
         if authorization.client_id != request.client.client_id:
             raise InvalidGrant(
                 "the refresh token was issued to another client",
                 rule="rfc6749 6",
-                came=f"one of client {authorization.client_id}",
-                cure="let each client store its own tokens",
+                received=f"one of client {authorization.client_id}",
+                hint="let each client store its own tokens",
             )
         if token.used_at is None and token.refresh_expires_at <= request.now:
             raise InvalidGrant(
                 "the refresh token has expired",
                 rule="rfc9700 4.14.2",
-                cure="let the user authorize the client again; OAUTH2_REFRESH_TOKEN_LIFETIME sets the lifetime",
+                hint="let the user authorize the client again; OAUTH2_REFRESH_TOKEN_LIFETIME sets the lifetime",
             )
         requested = request.form.get("scope")
         scope = None

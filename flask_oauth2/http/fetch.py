@@ -143,7 +143,9 @@ def check_address(text: str, *, may_be_own: bool = False, is_plain: bool = False
     if not address.is_global or _is_special(address):
         raise FetchError(
             "its host has an address that is not of the public network",
-            cure=None if may_be_own else "if the host is yours, name it in OAUTH2_CLIENT_ID_DOCUMENT_HOSTS",
+            hint=None
+            if may_be_own
+            else "if the host is yours, name it in OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS",
         )
 
 

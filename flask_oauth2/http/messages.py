@@ -41,7 +41,7 @@ class Params:
         try:
             pairs = raw.decode("utf-8").split("&")
             if len(pairs) > MOST_PARAMETERS:
-                raise InvalidRequest("too many parameters", expected=f"at most {MOST_PARAMETERS}", came=len(pairs))
+                raise InvalidRequest("too many parameters", expected=f"at most {MOST_PARAMETERS}", received=len(pairs))
             for pair in pairs:
                 name, _, value = pair.partition("=")
                 if "%" in value or "+" in value:
@@ -51,7 +51,7 @@ class Params:
                 if not value:
                     continue
                 if "\0" in value:
-                    raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", came=name)
+                    raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", received=name)
                 if name in values:
                     repeated.append((name, value))
                 else:
@@ -76,7 +76,7 @@ class Params:
             self._refuse({name})
         value = self.values.get(name)
         if value is None:
-            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", came=list(self.values))
+            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", received=list(self.values))
         return value
 
     def once(self, name: str) -> str | None:
@@ -201,7 +201,7 @@ class Request(NamedTuple):
             raise self.document or InvalidRequest(
                 "the body must be application/json",
                 rule="rfc7591 3.1",
-                cure="let the client send its metadata as JSON, with Content-Type: application/json",
+                hint="let the client send its metadata as JSON, with Content-Type: application/json",
             )
         try:
             return json.parse_object(self.document)
@@ -210,7 +210,7 @@ class Request(NamedTuple):
         except json.NotAnObject:
             raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1") from None
         except ValueError as error:
-            raise InvalidRequest("the body is no JSON", rule="rfc8259 2", came=str(error)[:100]) from None
+            raise InvalidRequest("the body is no JSON", rule="rfc8259 2", received=str(error)[:100]) from None
 
 
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
@@ -246,7 +246,7 @@ def read_certificate(text: str) -> bytes:
         raise InvalidRequest(
             "the client certificate cannot be read",
             expected="PEM, or base64 of DER between colons (RFC 9440)",
-            cure="let the proxy send the certificate in one of these forms; nginx has it in $ssl_client_escaped_cert",
+            hint="let the proxy send the certificate in one of these forms; nginx has it in $ssl_client_escaped_cert",
         ) from None
 
 
@@ -269,7 +269,7 @@ def _no_form() -> InvalidRequest:
     return InvalidRequest(
         "the body must be application/x-www-form-urlencoded",
         rule="rfc6749 3.2",
-        cure="let the client send the parameters as a form, with this Content-Type, and not as JSON or multipart",
+        hint="let the client send the parameters as a form, with this Content-Type, and not as JSON or multipart",
     )
 
 

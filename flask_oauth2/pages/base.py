@@ -101,8 +101,8 @@ def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: st
         diagnosis = {
             "rule": error.rule,
             "expected": _masked(error.expected),
-            "came": _masked(error.came),
-            "cures": find_hints(server, error, web.read()),
+            "received": _masked(error.received),
+            "hints": find_hints(server, error, web.read()),
         }
     return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
 

@@ -103,14 +103,14 @@ def _require_offer(provider: Site, server: AuthorizationServer) -> None:
         raise AccessDenied(
             "there are no pages for developers here",
             rule="rfc6749 2",
-            cure="set OAUTH2_DEVELOPER_PAGES = True, if whoever is signed in may register clients",
+            hint="set OAUTH2_DEVELOPER_PAGES = True, if whoever is signed in may register clients",
             status=404,
         )
     if not provider.has_users:
         raise AccessDenied(
             "nobody signs in here, so nobody can have a client",
             rule="rfc6749 2",
-            cure="decorate a function with @provider.current_user, or set up Flask-Login",
+            hint="decorate a function with @provider.current_user, or set up Flask-Login",
             status=404,
         )
 
@@ -160,8 +160,8 @@ def _list(server: AuthorizationServer, user: User, status: int = 200, done: str 
         form_action="'none'",
         user=user,
         clients=clients,
-        most=server.settings.developer_clients,
-        is_full=len(clients) >= server.settings.developer_clients,
+        most=server.settings.max_clients_per_developer,
+        is_full=len(clients) >= server.settings.max_clients_per_developer,
         done=done or told.get("done"),
         done_name=told.get("name"),
     )
@@ -187,7 +187,7 @@ def _version(server: AuthorizationServer, client: Client) -> str:
 
 
 def _unheld_key(server: AuthorizationServer, now: float) -> bytes:
-    return values.generate(server.settings.prefixes["registration_access_token"], values.timestamp(now))[1]
+    return values.generate(server.settings.token_prefixes["registration_access_token"], values.timestamp(now))[1]
 
 
 def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Response:
@@ -196,7 +196,7 @@ def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Respo
     client = None if client_id is None else _find(server, user, client_id)
     if client_id is not None and client is None:
         return _missing(server, user)
-    if client is None and len(_owned(server, user)) >= server.settings.developer_clients:
+    if client is None and len(_owned(server, user)) >= server.settings.max_clients_per_developer:
         return redirect(flask.url_for("oauth2.developer"))
     kept = _find_kept(server, user, client, request.parameters.get(KEPT))
     if kept is not None:
@@ -235,7 +235,7 @@ def _fill_in(
         typed=typed,
         problems=problems or {},
         notice=notice,
-        most=server.settings.developer_clients,
+        most=server.settings.max_clients_per_developer,
         most_uris=MOST_ITEMS,
         longest_uri=LONGEST_TEXT,
         longest_name=LONGEST_NAME,
@@ -294,7 +294,7 @@ def _create(server: AuthorizationServer, user: User, typed: Typed, content: dict
     secret, stored = (None, None) if client.is_public else generate_secret(server, now)
     client = replace(client, client_id=content["client_id"], secret=stored)
     with at_once(server, "registration by a developer", user.id, now) as others:
-        if len(_owned(server, user)) + others > server.settings.developer_clients:
+        if len(_owned(server, user)) + others > server.settings.max_clients_per_developer:
             return _fill_in(server, user, None, typed, content, notice="full", status=400)
         is_added = server.registrations.add_client(client)
     if not is_added:  # the same form came twice at once

@@ -145,13 +145,13 @@ def _require_offer(provider: Site, server: AuthorizationServer) -> None:
         raise AccessDenied(
             "no device can be connected here",
             rule="rfc8628 3.3",
-            cure="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
+            hint="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
             status=404,
         )
     if not provider.has_users:
         raise AccessDenied(
             "nobody signs in here, so no device can be connected",
             rule="rfc8628 3.3",
-            cure="decorate a function with @provider.current_user, or set up Flask-Login",
+            hint="decorate a function with @provider.current_user, or set up Flask-Login",
             status=404,
         )

@@ -85,8 +85,8 @@ class Protection(Guards):
     ) -> None:
         """Make an MCP server at ``path`` connectable by its URL alone: :meth:`protect_resource`, and what clients need.
 
-        Clients that nobody has registered may register themselves, :rfc:`7591`, unless ``OAUTH2_REGISTRATION`` says
-        otherwise, and may be known by the URL of their metadata document, unless ``OAUTH2_CLIENT_ID_DOCUMENTS`` does.
+        Clients can register themselves, :rfc:`7591`, unless ``OAUTH2_DYNAMIC_REGISTRATION`` is set, and can use the URL
+        of their metadata document as ``client_id``, unless ``OAUTH2_CLIENT_ID_METADATA_DOCUMENTS`` is set.
         They get the scope of resources and ``OAUTH2_DEFAULT_SCOPE``, nothing else.
 
         :param scopes: what each request needs; clients ask for it at first.

@@ -24,7 +24,7 @@ _NO_HEADERS: Mapping[str, str] = {}
 class ServerVerifier:
     """The :class:`~.verify.TokenVerifier` of a provider.
 
-    :param cache: remembers tokens, ``OAUTH2_TOKEN_CACHE``.
+    :param cache: remembers tokens, ``OAUTH2_TOKEN_CACHE_TTL``.
     """
 
     def __init__(self, server: AuthorizationServer, cache: TokenCache | None = None) -> None:
@@ -41,19 +41,19 @@ class ServerVerifier:
         else:
             access = self.cache.get(value) or self._find_and_remember(self.cache, value, now)
         if access is None:
-            came, cure = explain_missing(server, value, "access_token")
-            raise InvalidToken("the token is unknown, revoked or too old", came=came, cure=cure)
+            received, hint = explain_missing(server, value, "access_token")
+            raise InvalidToken("the token is unknown, revoked or too old", received=received, hint=hint)
         if access.expires_at <= now:
             raise InvalidToken(
                 "the token has expired",
-                cure="let the client refresh the token; OAUTH2_ACCESS_TOKEN_LIFETIME sets its lifetime",
+                hint="let the client refresh the token; OAUTH2_ACCESS_TOKEN_LIFETIME sets its lifetime",
             )
         if access.type.lower() != scheme:
             raise InvalidToken(
                 "the token is of another type",
                 expected=access.type,
-                came=scheme,
-                cure="let the client use the scheme that token_type of its token response names",
+                received=scheme,
+                hint="let the client use the scheme that token_type of its token response names",
             )
         headers = _NO_HEADERS
         if access.confirmation:
@@ -62,7 +62,7 @@ class ServerVerifier:
             headers = context.headers
         user_id = access.user_id
         if server.settings.guard_checks_user and user_id is not None and not users.is_active(server, user_id):
-            raise InvalidToken("the user is not active", came=f"user {user_id}")
+            raise InvalidToken("the user is not active", received=f"user {user_id}")
         resource = None
         if server.described:
             resource = addresses.find_resources(server, request.mount).at(request.path)

@@ -1,5 +1,6 @@
-"""What guards have read of tokens in the last seconds, ``OAUTH2_TOKEN_CACHE``: bounded, and never beyond a revocation
-that this process knows of.
+"""Tokens that guards have read in the last seconds, ``OAUTH2_TOKEN_CACHE_TTL``.
+
+The cache is bounded. A token leaves it when this process learns of its revocation.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def read_value(request: Request, token_types: Mapping[str, TokenType] = _BEARER)
         raise InvalidRequest(
             "the token came by more than one method",
             rule="rfc6750 2",
-            cure="let the client send the token in the Authorization header alone",
+            hint="let the client send the token in the Authorization header alone",
         )
     return name, token_type.read(credentials.strip())
 
@@ -94,8 +94,8 @@ def verify_audience(access: AccessToken, resource: Resource | None) -> None:
         "the token is for another resource",
         rule="rfc8707 2",
         expected=f"a token for {resource.identifier}" if resource else "a token for no resource in particular",
-        came=" ".join(access.audience) or "one for no resource in particular",
-        cure="let the client name the resource by the parameter resource, in its authorization and token requests",
+        received=" ".join(access.audience) or "one for no resource in particular",
+        hint="let the client name the resource by the parameter resource, in its authorization and token requests",
     )
 
 
@@ -109,8 +109,8 @@ def verify_scope(access: AccessToken, required: Alternatives) -> None:
         raise InsufficientScope(
             "the token lacks scope for this",
             expected=" or ".join(map(" ".join, required)),
-            came=" ".join(held),
-            cure="let the client request the missing scope values, and register them for the client",
+            received=" ".join(held),
+            hint="let the client request the missing scope values, and register them for the client",
         )
 
 

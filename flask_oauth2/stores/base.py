@@ -223,7 +223,7 @@ class HealthIssue(NamedTuple):
 
     level: str
     what: str
-    cure: str
+    hint: str
     rule: str = ""
 
 

@@ -71,7 +71,7 @@ class ReplicatedReader:
         except Exception as error:  # whatever it lacks, a table too, the primary has
             self._away_until = now + PAUSE
             log.warning(
-                "OAUTH2_REPLICA cannot be read (%s): guards ask the primary for %s seconds",
+                "OAUTH2_READ_REPLICA cannot be read (%s): guards ask the primary for %s seconds",
                 type(error.__cause__ or error).__name__,
                 PAUSE,
             )

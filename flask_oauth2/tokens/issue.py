@@ -40,7 +40,9 @@ def issue(
     if members:
         answer = _complete(request, grant_type, answer, access, authorization, members)
     if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
-        leeway = settings.refresh_leeway if client.is_confidential else server.refresh_leeway_public
+        leeway = (
+            settings.refresh_token_grace_period if client.is_confidential else server.refresh_token_grace_period_public
+        )
     owner = {
         "client_id": authorization.client_id,
         "user_id": authorization.user_id,
@@ -70,16 +72,16 @@ def _reject_reuse(
             "the refresh token was used a moment ago",
             rule="rfc9700 4.14.2",
             expected="the newest refresh token that the client received",
-            came="a repeated refresh, too often or after its result was used",
-            cure="let the client refresh once at a time and store the answer; nothing was revoked",
+            received="a repeated refresh, too often or after its result was used",
+            hint="let the client refresh once at a time and store the answer; nothing was revoked",
         )
     revocation.revoke(server, owner["authorization_id"], now)
     server.events.emit(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
     return InvalidGrant(
         "the code or refresh token was used before, so all tokens of this authorization are revoked",
         rule="rfc9700 4.2.4, 4.14.2",
-        came="a replay",
-        cure="let the client use each code and refresh token once; the user must authorize it again",
+        received="a replay",
+        hint="let the client use each code and refresh token once; the user must authorize it again",
     )
 
 
@@ -116,8 +118,8 @@ def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
     if scope and not left and spend.used_at is None:  # what is spent goes on, as its replay ends the family
         raise InvalidScope(
             "all of the scope was taken from the client",
-            came=" ".join(scope),
-            cure=f"give it back: {update_client(client.client_id, '--scope SCOPE')}",
+            received=" ".join(scope),
+            hint=f"give it back: {update_client(client.client_id, '--scope SCOPE')}",
         )
     return left
 
@@ -128,7 +130,7 @@ def keep(server: AuthorizationServer, client: Client) -> None:
         raise InvalidClient(
             "the client is gone, as it was not used for long",
             rule="rfc7591 5",
-            cure="let the client register again; OAUTH2_UNUSED_CLIENT_LIFETIME sets the time",
+            hint="let the client register again; OAUTH2_UNUSED_CLIENT_LIFETIME sets the time",
         )
 
 
@@ -218,7 +220,7 @@ def _make_rows(
     grant_types, offered = request.client.grant_types, server.capabilities.grants
     if grant.refresh and "refresh_token" in grant_types and "refresh_token" in offered:
         # both values share their millisecond, so a table that is partitioned by time finds the row by either
-        prefix = server.settings.prefixes["refresh_token"]
+        prefix = server.settings.token_prefixes["refresh_token"]
         answer["refresh_token"], refresh_key = values.generate(prefix, timestamp)
         refresh_expires_at = access.issued_at + server.settings.refresh_token_lifetime
     elif not is_saved:

@@ -18,7 +18,7 @@ def find_access(
     lifetimes need.
     """
     store = store or server.store
-    prefix = server.settings.prefixes["access_token"]
+    prefix = server.settings.token_prefixes["access_token"]
     access = None if value.startswith(f"{prefix}_") else _read_self_contained(server, value)
     if access is None:
         key = values.find_key(value, prefix)
@@ -47,7 +47,7 @@ def _is_revoked(access: AccessToken, store: TokenReader) -> bool:
 
 def find_refresh(server: AuthorizationServer, value: str, now: float, store: Store | None = None) -> Token | None:
     """The row of a refresh token, expired and spent ones too; None as for access tokens."""
-    key = values.find_key(value, server.settings.prefixes["refresh_token"])
+    key = values.find_key(value, server.settings.token_prefixes["refresh_token"])
     token = None if key is None else (store or server.store).get_refresh(key)
     return token if token and token.access.issued_at + server.longest_lifetime > now else None
 
@@ -57,7 +57,7 @@ def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple
 
     :param kind: the name of its prefix, such as ``refresh_token``.
     """
-    prefixes, what = server.settings.prefixes, kind.replace("_", " ")
+    prefixes, what = server.settings.token_prefixes, kind.replace("_", " ")
     prefix = value.partition("_")[0]
     own = {prefixes[kind], *([prefixes["signed_token"]] if kind == "access_token" else ())}
     others = [name for name, known in prefixes.items() if known == prefix and known not in own]
@@ -67,8 +67,8 @@ def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple
     if prefix not in own:
         return (
             f"a value that is no {what} of this server",
-            f"let the client send a {what} that this server has issued; if OAUTH2_PREFIXES has changed since, the user "
-            "has to authorize the client again",
+            f"let the client send a {what} that this server has issued; if OAUTH2_TOKEN_PREFIXES has changed since, "
+            "the user has to authorize the client again",
         )
     key = values.find_key(value, prefixes[kind])
     if key is None:
@@ -90,5 +90,5 @@ def find_token(
 
     ``store`` is where to look, if not in the server's.
     """
-    is_refresh = value.startswith(f"{server.settings.prefixes['refresh_token']}_")
+    is_refresh = value.startswith(f"{server.settings.token_prefixes['refresh_token']}_")
     return (None if is_refresh else find_access(server, value, now, store)) or find_refresh(server, value, now, store)

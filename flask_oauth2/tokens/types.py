@@ -35,12 +35,12 @@ class Bearer:
             raise InvalidRequest(
                 "the request has more than one Authorization header",
                 rule="rfc6750 2",
-                cure="let the client, or the proxy before the application, send one Authorization header",
+                hint="let the client, or the proxy before the application, send one Authorization header",
             )
         raise InvalidToken(
             "the token holds a character that no token has",
             rule="rfc6750 2.1",
-            cure="let the client send the value of access_token as it is, after Bearer and one space",
+            hint="let the client send the value of access_token as it is, after Bearer and one space",
         )
 
 

@@ -77,11 +77,11 @@ class Storage:
 
     def choose_replica(self, app: flask.Flask, settings: Settings) -> Store | None:
         """What guards read, if not the store. Nothing is asked of it yet: it may be away."""
-        replica = settings.replica
+        replica = settings.read_replica
         if replica is None:
             return None
         if self.store is not None:
-            raise ConfigurationError("OAUTH2_REPLICA is a copy of our own tables: with store= nothing reads it")
+            raise ConfigurationError("OAUTH2_READ_REPLICA is a copy of our own tables: with store= nothing reads it")
         from ..stores.sqlalchemy import SQLAlchemyStore
 
         if "://" in replica:
@@ -90,8 +90,8 @@ class Storage:
             engines = {} if self.db is None else self.db.engines
         if replica not in engines:
             raise ConfigurationError(
-                "OAUTH2_REPLICA is neither a database URI nor, with db=, the name of one of SQLALCHEMY_BINDS, which "
-                f"has {', '.join(filter(None, engines)) or 'none'}"
+                "OAUTH2_READ_REPLICA is neither a database URI nor, with db=, the name of one of SQLALCHEMY_BINDS, "
+                f"which has {', '.join(filter(None, engines)) or 'none'}"
             )
         return SQLAlchemyStore(engines[replica], self.tables)
 
@@ -107,7 +107,7 @@ def check(settings: Settings, is_own: bool = False) -> None:
         read_uri(settings.database_uri)
     if settings.redis_url is not None and find_spec("redis") is None:
         raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
-    if settings.client_id_documents:
+    if settings.client_id_metadata_documents:
         check_installed()
 
 

@@ -1,6 +1,6 @@
 """Flask-Login, where the application uses it: what it knows in place of callbacks.
 
-What cannot do without it raises :exc:`~flask_oauth2.errors.ConfigurationError`, with the cure.
+What cannot do without it raises :exc:`~flask_oauth2.errors.ConfigurationError`, with the hint.
 """
 
 from __future__ import annotations

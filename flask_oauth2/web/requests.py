@@ -122,7 +122,7 @@ def _read_body(request: flask.Request) -> bytes | InvalidRequest:
     except RequestEntityTooLarge:
         body = None
     except (HTTPException, OSError) as error:
-        return InvalidRequest("the body cannot be read", rule="rfc9112 8", came=type(error).__name__)
+        return InvalidRequest("the body cannot be read", rule="rfc9112 8", received=type(error).__name__)
     if body is not None and len(body) <= MOST_BYTES:
         return body
     if is_chunked or "stream" not in vars(request):

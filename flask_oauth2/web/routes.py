@@ -128,7 +128,7 @@ def _refuse_too_many(provider: Site, error: TooManyRequests) -> Response:
         return cast(Response, error.response)
     server, name = provider.server, (web.current_request().endpoint or "").removeprefix("oauth2.")
     refusal = TemporarilyUnavailable(
-        "too many requests", status=429, retry_after=web.find_wait(error), rule="rfc6585 4", came=error.description
+        "too many requests", status=429, retry_after=web.find_wait(error), rule="rfc6585 4", received=error.description
     )
 
     def reject(*_: object) -> Any:

@@ -22,7 +22,7 @@ APPLICATION = """
     from flask_oauth2 import MemoryStore
     from oauth_site import make_site
 
-    site = make_site(Path.cwd(), MemoryStore(), OAUTH2_TOKEN_IN_BODY=True, OAUTH2_REGISTRATION="open",
+    site = make_site(Path.cwd(), MemoryStore(), OAUTH2_TOKEN_IN_BODY=True, OAUTH2_DYNAMIC_REGISTRATION="open",
         OAUTH2_DEFAULT_SCOPE="profile")
     site.add_client("web", "a chosen secret")
     app = site.app

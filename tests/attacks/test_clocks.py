@@ -22,7 +22,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
 def site(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Site]:
-    options: dict[str, Any] = {"OAUTH2_REFRESH_LEEWAY": 30, "OAUTH2_REFRESH_LEEWAY_PUBLIC": 30}
+    options: dict[str, Any] = {"OAUTH2_REFRESH_TOKEN_GRACE_PERIOD": 30, "OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC": 30}
     if request.param == "memory":
         options["store"] = MemoryStore()
     elif request.param == "redis":

@@ -113,7 +113,7 @@ def test_a_client_id_with_other_characters_names_no_client(new_site: NewSite, cl
 @pytest.mark.parametrize("sent", [f"{SECRET}\0", "\ud800", f"{SECRET}\n", "", 7, None])
 @pytest.mark.spec("rfc7592", "2.2")
 def test_a_secret_in_json_has_the_same_grammar(new_site: NewSite, sent: Any) -> None:
-    site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile")
+    site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile")
     made = site.http.post("/oauth/register", json={"redirect_uris": ["https://a.example/cb"]}).get_json()
     site.change_client(made["client_id"], secret=hash_secret(SECRET))
 

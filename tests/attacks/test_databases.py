@@ -18,7 +18,7 @@ from oauth_site import Site, make_site
 
 OPTIONS: dict[str, Any] = {
     "store": None,
-    "OAUTH2_REGISTRATION": "open",
+    "OAUTH2_DYNAMIC_REGISTRATION": "open",
     "OAUTH2_DEFAULT_SCOPE": "profile mail",
     "OAUTH2_REGISTRATIONS_PER_HOUR": 1_000_000,
     "OAUTH2_GRANT_TYPES": ["authorization_code", "refresh_token", "client_credentials", "device_code"],

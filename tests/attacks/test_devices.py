@@ -57,7 +57,7 @@ def test_one_person_has_five_guesses_though_they_are_made_at_once(new_site: NewS
 
 def test_addresses_of_one_network_of_ipv6_are_one_guesser(new_site: NewSite) -> None:
     """As registration has it: whoever has one address has 2⁶⁴."""
-    site = new_site(OAUTH2_THROTTLE_FAILURES=1, **OFFER)
+    site = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=1, **OFFER)
     add_device_client(site)
 
     def guess(number: int, address: str) -> int:

@@ -32,8 +32,8 @@ def served() -> Iterator[DocumentServer]:
 def open_site(new_site: NewSite, *served: DocumentServer, **options: Any) -> Site:
     return new_site(
         **{
-            "OAUTH2_CLIENT_ID_DOCUMENTS": True,
-            "OAUTH2_CLIENT_ID_DOCUMENT_HOSTS": [server.host for server in served],
+            "OAUTH2_CLIENT_ID_METADATA_DOCUMENTS": True,
+            "OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS": [server.host for server in served],
             "OAUTH2_DEFAULT_SCOPE": "profile",
             "OAUTH2_GRANT_TYPES": ["authorization_code", "refresh_token", "device_code"],
         }
@@ -288,7 +288,7 @@ def test_a_document_of_this_very_site_vouches_for_nobody(host: str) -> None:
     from flask_oauth2.http.fetch import Fetched
     from flask_oauth2.settings import Settings
 
-    settings = Settings(issuer="https://login.example", client_id_documents=True, default_scope=("profile",))
+    settings = Settings(issuer="https://login.example", client_id_metadata_documents=True, default_scope=("profile",))
     server = build(settings, MemoryStore)
     url = f"https://{host}/uploads/7.json"
     body = json.dumps({"client_id": url, "client_name": "Support", "redirect_uris": ["https://evil.example/cb"]})
@@ -306,7 +306,9 @@ def test_nor_does_one_of_the_address_that_the_issuer_follows() -> None:
     from flask_oauth2.settings import Settings
 
     hosts = ("localhost:5000", "localhost:8000")
-    settings = Settings(client_id_documents=True, client_id_document_hosts=hosts, default_scope=("profile",))
+    settings = Settings(
+        client_id_metadata_documents=True, client_id_metadata_document_allowed_hosts=hosts, default_scope=("profile",)
+    )
     documents = Servers(build(settings, MemoryStore)).at("http://localhost:5000").server.documents
     assert documents is not None
     found = []

@@ -23,7 +23,7 @@ CODE = {
     "token_endpoint_auth_method": "none",
     "client_name": "Notes",
 }
-OPEN: dict[str, Any] = {"OAUTH2_REGISTRATION": "open", "OAUTH2_DEFAULT_SCOPE": "profile mail"}
+OPEN: dict[str, Any] = {"OAUTH2_DYNAMIC_REGISTRATION": "open", "OAUTH2_DEFAULT_SCOPE": "profile mail"}
 SERVER = {**CODE, "token_endpoint_auth_method": "client_secret_basic"}
 
 
@@ -296,7 +296,7 @@ def test_a_client_of_a_site_and_of_loopback_may_listen_at_any_port(new_site: New
 def test_what_strangers_may_have_is_looked_at_when_the_server_starts(new_site: NewSite) -> None:
     from flask_oauth2 import ConfigurationError
 
-    site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="nobody-knows-it")
+    site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="nobody-knows-it")
     try:
         answer = register(site, CODE)
     except ConfigurationError:

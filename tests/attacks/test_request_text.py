@@ -79,7 +79,7 @@ def house(tmp_path: Any, request: pytest.FixtureRequest) -> Site:
         store=MemoryStore(),
         OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "device_code"],
         OAUTH2_DEVELOPER_PAGES=True,
-        OAUTH2_CLIENT_ID_DOCUMENTS=True,
+        OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True,
     )
     site.add_client(registered_by=request.param, response_types=("code",), grant_types=("authorization_code",))
     return site

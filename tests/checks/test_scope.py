@@ -117,7 +117,7 @@ def test_at_the_device_endpoint_too(site: Site) -> None:
 @pytest.mark.spec("rfc7591", "2")
 def test_all_scopes_of_the_server_may_be_registered(new_site: Any) -> None:
     scopes = {f"resource:action-{number:04}": "Something" for number in range(200)}
-    site = new_site(OAUTH2_SCOPES=scopes, OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE=list(scopes))
+    site = new_site(OAUTH2_SCOPES=scopes, OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE=list(scopes))
     supported = site.http.get("/.well-known/oauth-authorization-server").get_json()["scopes_supported"]
     metadata = {
         "redirect_uris": ["https://agent.example/cb"],

@@ -184,7 +184,7 @@ def site(new_site: Any) -> Site:
 
 def open_site(new_site: Any, **options: Any) -> Site:
     options = {"OAUTH2_DEFAULT_SCOPE": "profile mail write", **options}
-    site: Site = new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True, **options)
+    site: Site = new_site(OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True, **options)
     assert site.server.documents is not None  # built, with the clock of the test
     return site
 
@@ -429,7 +429,7 @@ def served() -> Iterator[DocumentServer]:
 @pytest.fixture
 def here(new_site: Any, served: DocumentServer) -> Site:
     """A site that takes documents from the server of this machine."""
-    return open_site(new_site, OAUTH2_CLIENT_ID_DOCUMENT_HOSTS=[served.host])
+    return open_site(new_site, OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS=[served.host])
 
 
 @pytest.fixture
@@ -441,7 +441,7 @@ def secure(tmp_path: Path) -> Iterator[DocumentServer]:
 @pytest.fixture
 def there(new_site: Any, secure: DocumentServer) -> Site:
     """A site that takes them by https, under a name that leads to this machine."""
-    site = open_site(new_site, OAUTH2_CLIENT_ID_DOCUMENT_HOSTS=[secure.host])
+    site = open_site(new_site, OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS=[secure.host])
 
     def fetch_there(url: str, may_be_own: bool) -> Fetched:
         return fetch(url, may_be_own=may_be_own, deadline=5, resolve=lambda *_: ["127.0.0.1"], tls=client_tls())
@@ -454,8 +454,8 @@ def unopened(folder: Path, served: DocumentServer, **options: Any) -> Site:
     """Such a site to which callbacks may still be added."""
     return make_site(
         folder,
-        OAUTH2_CLIENT_ID_DOCUMENTS=True,
-        OAUTH2_CLIENT_ID_DOCUMENT_HOSTS=[served.host],
+        OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True,
+        OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS=[served.host],
         OAUTH2_DEFAULT_SCOPE="profile",
         **options,
     )
@@ -504,7 +504,7 @@ def test_the_metadata_of_the_server_says_whether_it_takes_them(here: Site, new_s
     path, member = "/.well-known/oauth-authorization-server", "client_id_metadata_document_supported"
     assert here.http.get(path).get_json()[member] is True
     assert member not in new_site().http.get(path).get_json()
-    assert member not in new_site(OAUTH2_CLIENT_ID_DOCUMENTS=False).http.get(path).get_json()
+    assert member not in new_site(OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).http.get(path).get_json()
 
 
 MCP = [Resource(path="/mcp", is_mcp=True)]
@@ -515,16 +515,18 @@ def test_a_server_may_want_them_by_itself_and_the_option_decides() -> None:
         return build(Settings.load({"SECRET_KEY": "x", **options}), MemoryStore, described=MCP)
 
     assert build_with().documents is not None
-    assert build_with(OAUTH2_CLIENT_ID_DOCUMENTS=True).documents is not None
-    assert build_with(OAUTH2_CLIENT_ID_DOCUMENTS=False).documents is None
+    assert build_with(OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True).documents is not None
+    assert build_with(OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).documents is None
 
 
 def test_what_is_not_installed_is_missed_at_start(
     new_site: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(document_cache, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"OAUTH2_CLIENT_ID_DOCUMENTS needs .* flask_oauth2\[documents\]"):
-        new_site(OAUTH2_CLIENT_ID_DOCUMENTS=True)
+    with pytest.raises(
+        ConfigurationError, match=r"OAUTH2_CLIENT_ID_METADATA_DOCUMENTS needs .* flask_oauth2\[documents\]"
+    ):
+        new_site(OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True)
     assert new_site().server.documents is None
     with caplog.at_level("INFO", "flask_oauth2"):
         assert build(Settings.load({"SECRET_KEY": "x"}), MemoryStore, described=MCP).documents is None
@@ -537,7 +539,7 @@ def test_without_the_option_a_url_is_unknown_and_the_log_says_why(
     site = new_site()
     url = served.put()
     assert "client_id is unknown" in site.ask(client_id=url).text
-    assert "set OAUTH2_CLIENT_ID_DOCUMENTS to True" in caplog.text
+    assert "set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS to True" in caplog.text
     assert site.redeem("x", client_id=url).status_code == 401
     assert served.asked == []
 
@@ -567,7 +569,7 @@ def test_a_document_that_does_not_come_is_a_page_for_the_user_and_invalid_client
     assert str(status) not in page.text
     assert f"({DRAFT} 4)" in caplog.text
     assert f"came 'the answer has status {status}, not 200'" in caplog.text
-    assert "cure: see that the client_id answers by status 200 with JSON" in caplog.text
+    assert "hint: see that the client_id answers by status 200 with JSON" in caplog.text
     answer = here.redeem(code_of(here, url), client_id=url)
     assert answer.status_code == 401
     assert answer.get_json()["error"] == "invalid_client"
@@ -585,7 +587,7 @@ def test_nothing_of_this_machine_is_fetched_unless_it_is_named(
     assert "cannot be fetched" in page.text
     assert "not of the public network" not in page.text
     assert "not of the public network" in caplog.text
-    assert "cure: if the host is yours, name it in OAUTH2_CLIENT_ID_DOCUMENT_HOSTS" in caplog.text
+    assert "hint: if the host is yours, name it in OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS" in caplog.text
     assert secure.asked == []
 
 
@@ -640,13 +642,15 @@ def test_redirect_uris_match_exactly_but_for_the_port_of_a_loopback_address(
         page = ask(here, url, bad)
         assert page.status_code == 400
         assert page.location is None
-    assert "cure: the client is what the document at its client_id says: correct it there" in caplog.text
+    assert "hint: the client is what the document at its client_id says: correct it there" in caplog.text
     assert "flask oauth2 client" not in caplog.text
 
 
 @pytest.mark.spec("rfc7636", "4.4.1")
 def test_pkce_is_not_left_out(new_site: Any, served: DocumentServer) -> None:
-    site = open_site(new_site, OAUTH2_CLIENT_ID_DOCUMENT_HOSTS=[served.host], OAUTH2_PKCE_REQUIRED="public")
+    site = open_site(
+        new_site, OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS=[served.host], OAUTH2_PKCE_REQUIRED="public"
+    )
     site.sign_in()
     page = site.ask(client_id=served.put(), redirect_uri="http://127.0.0.1/back", code_challenge=None)
     assert (page.status_code, page.location) == (400, None)
@@ -887,7 +891,7 @@ def test_who_waits_for_a_resolver_does_not_wait_for_ever(site: Site, monkeypatch
 
     found = fill(site, answer)
     assert isinstance(failure := found.find(URL), Failure)
-    assert failure.came == "no answer in time"
+    assert failure.received == "no answer in time"
     stuck.set()
     settle(site)
 

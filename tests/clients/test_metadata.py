@@ -127,7 +127,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def open_site(new_site: Any, **options: Any) -> Site:
-    site: Site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile", **options)
+    site: Site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile", **options)
     return site
 
 

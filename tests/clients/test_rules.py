@@ -403,11 +403,11 @@ def test_new_ids_differ_and_are_no_options() -> None:
 
 @pytest.mark.spec("rfc6749", "10.10")
 def test_new_secrets_bear_the_prefix() -> None:
-    server = build(Settings.load({"OAUTH2_PREFIXES": {"client_secret": "shh"}}), MemoryStore)
+    server = build(Settings.load({"OAUTH2_TOKEN_PREFIXES": {"client_secret": "shh"}}), MemoryStore)
     (first, stored), (second, _) = (generate_secret(server, 1_800_000_000.5) for _ in range(2))
     assert is_secret(first, stored)
     assert not is_secret(second, stored)
     assert first != second
     assert first.startswith("shh_")
-    assert not values.key(first).startswith(values.NO_STAMP)
+    assert not values.key(first).startswith(values.NO_TIMESTAMP)
     check_secret(first)

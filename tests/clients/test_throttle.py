@@ -51,7 +51,7 @@ def test_an_unknown_client_is_counted_like_a_known_one(site: Site) -> None:
 @pytest.mark.spec("rfc6749", "2.3.1")
 def test_wrong_secrets_of_clients_that_are_not_there_are_counted_by_address(new_site: Callable[..., Site]) -> None:
     """Each costs a slow hash, whatever client_id somebody makes up."""
-    site = new_site(OAUTH2_THROTTLE_FAILURES=1)
+    site = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=1)
 
     def guess(number: int, address: str = "192.0.2.1") -> int:
         form = {"grant_type": "client_credentials"}
@@ -81,7 +81,7 @@ def test_guesses_from_one_network_lock_out_no_other(site: Site) -> None:
 
 @pytest.mark.spec("rfc6749", "2.3.1")
 def test_guesses_from_many_networks_count_together_at_last(new_site: Callable[..., Site]) -> None:
-    site = new_site(OAUTH2_THROTTLE_FAILURES=1)
+    site = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=1)
     site.add_client("web", "correct horse")
     networks = [f"198.51.{number}.1" for number in range(101)]
     assert [from_address(site, network, "guess") for network in networks[:99]] == [401] * 99
@@ -100,7 +100,7 @@ def is_refused(attempt: Callable[[], Attempt]) -> bool:
 
 @pytest.mark.spec("rfc6749", "2.3.1")
 def test_guesses_from_many_networks_at_one_credential_lock_out_no_other(new_site: Callable[..., Site]) -> None:
-    server = new_site(OAUTH2_THROTTLE_FAILURES=1).server
+    server = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=1).server
     for number in range(100):
         Attempt(server, "client_secret", "web", NOW, f"198.51.{number}.1").failed()
     assert is_refused(lambda: Attempt(server, "client_secret", "web", NOW, "192.0.2.1"))
@@ -111,7 +111,7 @@ def test_guesses_from_many_networks_at_one_credential_lock_out_no_other(new_site
 @pytest.mark.spec("rfc6749", "2.3.1")
 def test_attempts_that_are_refused_do_not_count(new_site: Callable[..., Site]) -> None:
     """As of a client that makes many requests at once, all with the right secret."""
-    server = new_site(OAUTH2_THROTTLE_FAILURES=1).server
+    server = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=1).server
     in_flight = [Attempt(server, "client_secret", "web", NOW) for _ in range(5)]
     for _ in range(6):
         assert is_refused(lambda: Attempt(server, "client_secret", "web", NOW))
@@ -122,7 +122,7 @@ def test_attempts_that_are_refused_do_not_count(new_site: Callable[..., Site]) -
 
 def test_names_that_programs_send_are_compared_however_they_are_spelled(new_site: Callable[..., Site]) -> None:
     """People and user codes are named by the server itself, so there each spelling is another one."""
-    server = new_site(OAUTH2_THROTTLE_FAILURES=1).server
+    server = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=1).server
     Attempt(server, "password", "Ada", NOW).failed()
     Attempt(server, "user_code person", "Ada", NOW, is_guess=True).failed()
     assert is_refused(lambda: Attempt(server, "password", " ada", NOW))

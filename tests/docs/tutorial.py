@@ -51,9 +51,9 @@ def check(page: Page) -> None:
     }
     url = requests.Request("GET", metadata["authorization_endpoint"], params=ask).prepare().url
     with Browser() as browser:
-        came = browser.authorize(url or "", **ADA)
-    assert came.startswith("com.example.notes:/signed-in?code=")
+        received = browser.authorize(url or "", **ADA)
+    assert received.startswith("com.example.notes:/signed-in?code=")
     form = {"grant_type": "authorization_code", "client_id": "notes-phone", "redirect_uri": ask["redirect_uri"]}
-    form |= {"code": parse_qs(urlsplit(came).query)["code"][0], "code_verifier": VERIFIER}
+    form |= {"code": parse_qs(urlsplit(received).query)["code"][0], "code_verifier": VERIFIER}
     answer = requests.post(metadata["token_endpoint"], form, timeout=PATIENCE)
     assert answer.json()["scope"] == "notes"

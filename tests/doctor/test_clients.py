@@ -63,7 +63,7 @@ def test_they_are_named_together(patient: Patient) -> None:
     (finding,) = patient.found("clients.redirect_uris")
     assert finding.rule == "rfc9700 2.6"
     assert finding.what.endswith("c0 (http://c0.example/), c1 (http://c1.example/), c2 (http://c2.example/) and 2 more")
-    assert "--redirect-uri" in finding.cure
+    assert "--redirect-uri" in finding.hint
 
 
 def test_grants_that_are_advised_against(new_patient: NewPatient) -> None:

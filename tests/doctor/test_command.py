@@ -39,15 +39,15 @@ def test_findings_are_grouped_one_in_a_line(new_patient: NewPatient) -> None:
     assert run(patient, "--offline", ends=1).stdout.splitlines() == [
         "Settings",
         "  error    SECRET_KEY is an example value from tutorials: an attacker who guesses it can sign in as any user "
-        "(rfc6749 10.10); cure: generate one with python -c 'import secrets; print(secrets.token_hex())', and store it "
+        "(rfc6749 10.10); hint: generate one with python -c 'import secrets; print(secrets.token_hex())', and store it "
         "safely",
-        "  note     OAUTH2_PKCE_REQUIRED allows clients with a secret to omit PKCE (rfc9700 2.1.1); cure: leave it at "
+        "  note     OAUTH2_PKCE_REQUIRED allows clients with a secret to omit PKCE (rfc9700 2.1.1); hint: leave it at "
         '"all", and exempt single clients with flask oauth2 client update ID --no-pkce',
         "  warning  browsers also send the session cookie over http, which exposes it to the network (rfc6265 8.3); "
-        "cure: SESSION_COOKIE_SECURE = True",
+        "hint: SESSION_COOKIE_SECURE = True",
         "Proxy",
         "  warning  behind a proxy that terminates TLS the application sees http, so its cookies and URLs are for http "
-        "(rfc8414 2); cure: app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), with "
+        "(rfc8414 2); hint: app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1), with "
         "ProxyFix from werkzeug.middleware.proxy_fix; see docs/howto/proxy",
         "",
         "1 error, 2 warnings, 1 note.",
@@ -65,7 +65,7 @@ def test_warnings_fail_where_that_is_wanted(new_patient: NewPatient) -> None:
             "check": "settings.session_cookie",
             "what": "browsers also send the session cookie over http, which exposes it to the network",
             "rule": "rfc6265 8.3",
-            "cure": "SESSION_COOKIE_SECURE = True",
+            "hint": "SESSION_COOKIE_SECURE = True",
         }
     ]
 
@@ -84,7 +84,7 @@ def test_names_from_elsewhere_hide_nothing_in_a_terminal(patient: Patient) -> No
     ("reason", "said"),
     [
         (ConfigurationError("OAUTH2_ISSUER must be a URL"), "  error    OAUTH2_ISSUER must be a URL\n"),
-        (OSError("no disk"), "  error    OSError: no disk; cure: check that it runs, and read its log\n"),
+        (OSError("no disk"), "  error    OSError: no disk; hint: check that it runs, and read its log\n"),
     ],
 )
 def test_what_cannot_be_loaded_is_a_finding(patient: Patient, reason: Exception, said: str) -> None:

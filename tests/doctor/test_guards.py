@@ -47,7 +47,7 @@ def test_views_beside_guarded_ones(patient: Patient, beside: bool) -> None:
     (finding,) = patient.diagnose()
     assert (finding.level, finding.check) == ("note", "guards.guarded")
     assert finding.what.startswith("/api/health, /api/status, /api/upload and 1 more requires no access token")
-    assert "optional=True" in finding.cure
+    assert "optional=True" in finding.hint
 
 
 def test_nothing_to_do_with_a_token(tmp_path: Any) -> None:

@@ -116,7 +116,7 @@ def test_a_prefix_that_the_application_does_not_see(new_patient: NewPatient, ser
     (found,) = [finding for finding in findings if finding.check == "probes.reached"]
     assert (found.level, found.rule) == ("error", "rfc8414 3")
     assert found.what.startswith("OAUTH2_ISSUER has the path /notes, but the application sees no path")
-    assert "ProxyFix(app.wsgi_app, x_prefix=1)" in found.cure
+    assert "ProxyFix(app.wsgi_app, x_prefix=1)" in found.hint
     assert "/notes/oauth/token" in asked
     assert "/oauth/token" not in asked
 
@@ -134,7 +134,7 @@ def test_a_prefix_that_loses_what_is_well_known(new_patient: NewPatient, serve: 
     found = [finding for finding in api.diagnose(url=serve(mount)) if finding.check == "probes.server_metadata"]
     assert [(finding.level, finding.rule) for finding in found] == [("error", "rfc8414 3"), ("warning", "rfc8414 3")]
     assert found[0].what.startswith(f"{ISSUER}{WELL_KNOWN}/notes responds with 404")
-    assert "/.well-known/…" in found[0].cure
+    assert "/.well-known/…" in found[0].hint
 
 
 def test_a_login_page_before_everything(api: Patient, serve: Serve) -> None:
@@ -147,7 +147,7 @@ def test_a_login_page_before_everything(api: Patient, serve: Serve) -> None:
         *("probes.token_endpoint", "probes.challenges"),
     }
     assert all(f"a redirect (302) to {ISSUER}/login" in finding.what for finding in findings)
-    assert all(finding.cure and finding.rule for finding in findings)
+    assert all(finding.hint and finding.rule for finding in findings)
 
 
 def test_https_that_is_not_seen(new_patient: NewPatient, serve: Serve) -> None:
@@ -163,7 +163,7 @@ def test_https_that_is_not_seen(new_patient: NewPatient, serve: Serve) -> None:
     assert checks(findings) >= {"proxy.seen", "probes.server_metadata", "probes.token_endpoint"}
     found = [finding for finding in findings if finding.check == "probes.server_metadata"]
     assert "a redirect to itself (302, https://login.example/.well-known/" in found[0].what
-    assert "ProxyFix" in found[0].cure
+    assert "ProxyFix" in found[0].hint
 
 
 def test_csrf_protection_before_the_token_endpoint(new_patient: NewPatient, serve: Serve) -> None:
@@ -176,12 +176,12 @@ def test_csrf_protection_before_the_token_endpoint(new_patient: NewPatient, serv
     (finding,) = patient.found("probes.token_endpoint", url=serve(changed(patient, csrf)))
     assert (finding.level, finding.rule) == ("error", "rfc6749 5.2")
     assert "400 and text/html" in finding.what
-    assert "exempt the blueprint oauth2" in finding.cure
+    assert "exempt the blueprint oauth2" in finding.hint
 
 
 @pytest.mark.parametrize("mode", ["open", "token"])
 def test_what_blocks_registration(new_patient: NewPatient, serve: Serve, mode: str) -> None:
-    patient = new_patient(OAUTH2_REGISTRATION=mode, OAUTH2_REGISTRATION_SCOPES="profile")
+    patient = new_patient(OAUTH2_DYNAMIC_REGISTRATION=mode, OAUTH2_REGISTRATION_SCOPES="profile")
     assert patient.diagnose(url=serve(patient.app)) == []
     assert list(patient.store.list_clients()) == []
 
@@ -195,7 +195,7 @@ def test_what_blocks_registration(new_patient: NewPatient, serve: Serve, mode: s
 
 def test_flask_wtf_is_no_trouble(new_patient: NewPatient, serve: Serve) -> None:
     patient = new_patient()
-    patient.app.config["OAUTH2_REGISTRATION"] = "open"
+    patient.app.config["OAUTH2_DYNAMIC_REGISTRATION"] = "open"
     patient.provider.protect_resource("/files", ["notes"])
     CSRFProtect(patient.app)
     assert patient.diagnose(url=serve(patient.app)) == []
@@ -283,7 +283,7 @@ def test_what_comes_changed(api: Patient, serve: Serve, change: Change, check: s
     assert checks(findings) == {f"probes.{name}" for name in check}
     assert findings[0].level == level
     assert said in findings[0].what
-    assert all(finding.rule and finding.cure for finding in findings)
+    assert all(finding.rule and finding.hint for finding in findings)
 
 
 def test_an_issuer_that_differs_by_a_slash(new_patient: NewPatient, serve: Serve) -> None:
@@ -306,14 +306,14 @@ def test_a_header_that_is_kept_back(new_patient: NewPatient, serve: Serve, resou
 
     (finding,) = patient.found("probes.authorization_header", url=serve(keep_back))
     assert (finding.level, finding.rule) == ("error", "rfc6750 2.1")
-    assert "WSGIPassAuthorization" in finding.cure
+    assert "WSGIPassAuthorization" in finding.hint
 
 
 def test_nobody_listens(api: Patient) -> None:
     (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{reserve_port()}")
     assert finding.level == "error"
     assert "no server listens there" in finding.what
-    assert "--url" in finding.cure
+    assert "--url" in finding.hint
 
 
 def test_a_host_that_nobody_knows(new_patient: NewPatient) -> None:
@@ -332,7 +332,7 @@ def test_a_certificate_that_nobody_trusts(tls: tuple[Patient, str]) -> None:
     patient, url = tls
     (finding,) = patient.found("probes.reached", url=url)
     assert "cannot be verified: self" in finding.what
-    assert "SSL_CERT_FILE" in finding.cure
+    assert "SSL_CERT_FILE" in finding.hint
 
 
 def test_a_certificate_of_an_authority_of_ones_own(
@@ -411,7 +411,7 @@ def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None
 def test_without_httpx_it_says_what_to_install(api: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_oauth2.tools.doctor.probes.find_spec", lambda name: None)
     (finding,) = api.found("probes.reached", url="http://127.0.0.1:1")
-    assert (finding.level, finding.cure) == ("warning", "install flask_oauth2[doctor], or pass --offline")
+    assert (finding.level, finding.hint) == ("warning", "install flask_oauth2[doctor], or pass --offline")
 
 
 def test_without_an_issuer_there_is_nothing_to_ask(new_patient: NewPatient) -> None:

@@ -12,7 +12,7 @@ def test_https_that_the_application_does_not_see(new_patient: NewPatient) -> Non
     (finding,) = new_patient(proxied=False).found("proxy.seen")
     assert (finding.level, finding.rule) == ("warning", "rfc8414 2")
     assert "sees http" in finding.what
-    assert "ProxyFix(app.wsgi_app, x_proto=1, x_host=1)" in finding.cure
+    assert "ProxyFix(app.wsgi_app, x_proto=1, x_host=1)" in finding.hint
 
 
 def test_a_host_that_it_does_not_see(new_patient: NewPatient) -> None:

@@ -28,7 +28,7 @@ def test_keys_that_are_guessed(new_patient: NewPatient, key: str | bytes) -> Non
     (finding,) = new_patient(SECRET_KEY=key).found("settings.secret_key")
     assert (finding.level, finding.rule) == ("error", "rfc6749 10.10")
     assert "SECRET_KEY" in finding.what
-    assert "secrets.token_hex()" in finding.cure
+    assert "secrets.token_hex()" in finding.hint
     if len(key) > 9:
         assert str(key) not in str(finding)
     (fallback, still) = new_patient(SECRET_KEY_FALLBACKS=[key]).found("settings.fallbacks")
@@ -44,7 +44,7 @@ def test_fallbacks_that_are_still_there(new_patient: NewPatient) -> None:
     (finding,) = new_patient(SECRET_KEY_FALLBACKS=[KEY[::-1], KEY[1:] + "0"]).found("settings.fallbacks")
     assert finding.level == "note"
     assert "still has 2 keys" in finding.what
-    assert "30 days after" in finding.cure
+    assert "30 days after" in finding.hint
 
 
 ISSUER_CHECK = "settings.issuer"
@@ -89,7 +89,7 @@ def test_an_option(
     (finding,) = new_patient(**config).found(check)
     assert (finding.level, finding.rule) == (level, rule)
     assert said in finding.what
-    assert finding.cure
+    assert finding.hint
 
 
 def test_debug_on_this_machine_alone_is_no_error(new_patient: NewPatient) -> None:

@@ -66,4 +66,4 @@ def test_people_with_a_device_do(app: flask.Flask) -> None:
 def test_the_login_view(new_patient: NewPatient, view: str, level: str | None, said: str) -> None:
     found = new_patient(OAUTH2_LOGIN_VIEW=view).found("sign_in.login_view")
     assert [finding.level for finding in found] == ([level] if level else [])
-    assert all(said in finding.what and finding.cure for finding in found)
+    assert all(said in finding.what and finding.hint for finding in found)

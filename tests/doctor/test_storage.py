@@ -59,7 +59,7 @@ def test_a_file_that_others_may_open(patient: Patient) -> None:
     path = patient.store.engine.url.database
     os.chmod(path, 0o644)
     (finding,) = patient.found("storage.examination")
-    assert (finding.level, finding.rule, finding.cure) == ("warning", "rfc6819 5.1.4.1.1", f"chmod 600 {path}")
+    assert (finding.level, finding.rule, finding.hint) == ("warning", "rfc6819 5.1.4.1.1", f"chmod 600 {path}")
     assert "mode 0644" in finding.what
 
 
@@ -110,7 +110,7 @@ def test_an_index_of_sqlite_that_is_missing(patient: Patient) -> None:
     (finding,) = patient.found("storage.examination")
     assert finding.level == "error"
     assert "the index of refresh_key of the table oauth2_token is missing" in finding.what
-    execute(patient, finding.cure)
+    execute(patient, finding.hint)
     assert patient.diagnose() == []
 
 
@@ -118,7 +118,7 @@ def test_the_table_of_origins(patient: Patient) -> None:
     execute(patient, "DROP INDEX ix_oauth2_origin_client_id")
     (finding,) = patient.found("storage.examination")
     assert "the index of client_id of the table oauth2_origin is missing" in finding.what
-    execute(patient, finding.cure)
+    execute(patient, finding.hint)
     assert patient.diagnose() == []
     execute(patient, "DROP TABLE oauth2_origin")
     (finding,) = patient.found("storage.examination")
@@ -131,11 +131,11 @@ def test_indexes_of_postgresql(of_postgresql: Patient) -> None:
     execute(patient, "DROP INDEX ix_oauth2_token_refresh_key", "DROP INDEX ix_oauth2_client_owner_id")
     owner, refresh = patient.found("storage.examination")
     assert "owner_id of the table oauth2_client" in owner.what
-    assert refresh.cure == (
+    assert refresh.hint == (
         "CREATE UNIQUE INDEX CONCURRENTLY ix_oauth2_token_refresh_key ON oauth2_token (refresh_key) WHERE refresh_key "
         "IS NOT NULL"
     )
-    execute(patient, owner.cure, refresh.cure)
+    execute(patient, owner.hint, refresh.hint)
     assert patient.diagnose() == []
 
 
@@ -155,7 +155,7 @@ def test_an_index_of_postgresql_that_was_never_finished(of_postgresql: Patient) 
     execute(patient, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_oauth2_token_parent'::regclass")
     (finding,) = patient.found("storage.examination")
     assert "ix_oauth2_token_parent" in finding.what
-    execute(patient, finding.cure)
+    execute(patient, finding.hint)
     assert patient.diagnose() == []
 
 
@@ -199,7 +199,7 @@ def test_many_expired_rows(patient: Patient) -> None:
         )
     (finding,) = patient.found("storage.expired")
     assert finding.what == "10001 expired rows have not been purged"
-    assert "flask oauth2 purge" in finding.cure
+    assert "flask oauth2 purge" in finding.hint
     for _ in patient.store.purge(6):
         break
     assert patient.diagnose() == []
@@ -254,7 +254,7 @@ def test_a_redis_that_does_not_say_what_it_is(redis_server: RedisServer, new_pat
         )
     patient = new_patient(OAUTH2_REDIS_URL=f"redis://doctor:secret@127.0.0.1:{redis_server.port}/0")
     (finding,) = patient.found("storage.examination")
-    assert (finding.level, finding.cure) == ("note", "allow the command INFO")
+    assert (finding.level, finding.hint) == ("note", "allow the command INFO")
 
 
 def test_an_application_without_a_provider() -> None:

@@ -22,7 +22,7 @@ GIVEN = ("client_id_issued_at", "client_secret", "client_secret_expires_at")
 
 @pytest.fixture
 def site(new_site: Callable[..., Site]) -> Site:
-    return new_site(OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile mail")
+    return new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile mail")
 
 
 def call(
@@ -122,7 +122,7 @@ class TestAccess:
         assert get(site, client)["client_id"] == client["client_id"]
 
     def test_the_mode_token_has_it_too(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="token")
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="token")
         client = register(site, CODE, initial_token(site))
         assert get(site, client)["client_id"] == client["client_id"]
 
@@ -168,7 +168,7 @@ class TestRead:
         old = client["registration_access_token"]
         new = get(site, client, old)["registration_access_token"]
         moved = new_site(
-            OAUTH2_REGISTRATION="open",
+            OAUTH2_DYNAMIC_REGISTRATION="open",
             store=site.store,
             SECRET_KEY="the next key",
             SECRET_KEY_FALLBACKS=["a secret key of the tests"],
@@ -436,7 +436,7 @@ class TestDelete:
 
 
 def test_a_page_that_an_option_names_may_see_to_its_client(new_site: Callable[..., Site]) -> None:
-    site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_BROWSER_ORIGINS=["https://agent.example"])
+    site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_CORS_ORIGINS=["https://agent.example"])
     path = urlsplit(register(site, SERVER)["registration_client_uri"]).path
     for origin, may in (("https://agent.example", True), ("https://evil.example", False)):
         asked = site.http.options(path, headers={"Origin": origin, "Access-Control-Request-Method": "PUT"})

@@ -89,7 +89,7 @@ def test_any_page_may_read_metadata(new_site: Callable[..., Site], path: str) ->
 
 
 def test_an_option_opens_for_more(new_site: Callable[..., Site]) -> None:
-    site = new_site(OAUTH2_BROWSER_ORIGINS=["http://localhost:6274"])
+    site = new_site(OAUTH2_CORS_ORIGINS=["http://localhost:6274"])
     assert preflight(site, "/oauth/token", "http://localhost:6274").headers["Access-Control-Allow-Origin"]
     assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token", "http://localhost:6275").headers
 
@@ -130,7 +130,7 @@ class Plain:
 def test_where_the_store_knows_no_origins_the_request_names_the_client(
     new_site: Callable[..., Site], client_id: str | None
 ) -> None:
-    site = new_site(store=Plain(), OAUTH2_BROWSER_ORIGINS=["http://localhost:6274"])
+    site = new_site(store=Plain(), OAUTH2_CORS_ORIGINS=["http://localhost:6274"])
     add_spa(site)
     assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token").headers
     assert "Access-Control-Allow-Origin" in preflight(site, "/oauth/token", "http://localhost:6274").headers
@@ -191,7 +191,7 @@ class Away(MemoryStore):
 def test_where_the_store_is_away_no_page_of_a_client_may_and_the_log_says_so(
     new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = new_site(store=Away(), OAUTH2_BROWSER_ORIGINS=["http://localhost:6274"])
+    site = new_site(store=Away(), OAUTH2_CORS_ORIGINS=["http://localhost:6274"])
     answer = preflight(site, "/oauth/token")
     assert answer.status_code == 204
     assert "Access-Control-Allow-Origin" not in answer.headers

@@ -150,7 +150,7 @@ def test_a_device_may_say_where_it_will_use_its_token(new_site: Any) -> None:
 
 @pytest.mark.parametrize("origin", ["https://tv.example", "https://evil.example"])
 def test_a_device_that_is_a_web_page_may_ask(new_site: Any, origin: str) -> None:
-    site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_BROWSER_ORIGINS=["https://tv.example"])
+    site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_CORS_ORIGINS=["https://tv.example"])
     add_device_client(site)
     path, allowed = "/oauth/device_authorization", origin if "tv" in origin else None
     assert site.http.options(path, headers={"Origin": origin}).headers.get("Access-Control-Allow-Origin") == allowed

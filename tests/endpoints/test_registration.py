@@ -51,7 +51,7 @@ SERVER = {**CODE, "token_endpoint_auth_method": "client_secret_basic"}
 @pytest.fixture
 def site(new_site: Callable[..., Site]) -> Site:
     """Open to all."""
-    return new_site(OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile mail")
+    return new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile mail")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def initial_token(site: Site, lifetime: int = 60, **parameters: Any) -> str:
 class TestOff:
     """Where nobody asked for it."""
 
-    @pytest.mark.parametrize("options", [{}, {"OAUTH2_REGISTRATION": "off"}])
+    @pytest.mark.parametrize("options", [{}, {"OAUTH2_DYNAMIC_REGISTRATION": "off"}])
     def test_there_is_nothing(self, new_site: Callable[..., Site], options: dict[str, Any]) -> None:
         site = new_site(**options)
         for method, path in (
@@ -133,17 +133,17 @@ class TestOff:
             settings = Settings.load({"SECRET_KEY": "x"})
             assert build(settings, MemoryStore, described=MCP).registration == "open"
         assert len(caplog.records) == 1
-        assert "OAUTH2_REGISTRATION = 'token' or 'off' closes that" in caplog.text
+        assert "OAUTH2_DYNAMIC_REGISTRATION = 'token' or 'off' closes that" in caplog.text
 
     @pytest.mark.parametrize("chosen", ["off", "token"])
     def test_but_the_option_decides(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
-        settings = Settings.load({"SECRET_KEY": "x", "OAUTH2_REGISTRATION": chosen})
+        settings = Settings.load({"SECRET_KEY": "x", "OAUTH2_DYNAMIC_REGISTRATION": chosen})
         with caplog.at_level(logging.INFO, "flask_oauth2"):
             assert build(settings, MemoryStore, described=MCP).registration == chosen
         assert not caplog.records
 
     def test_an_application_that_keeps_its_clients_itself_cannot_have_it(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open")
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         site.provider.clientgetter(lambda client_id: None)
         with pytest.raises(ConfigurationError, match="clientgetter"):
             _ = site.server
@@ -152,7 +152,7 @@ class TestOff:
     def test_without_a_grant_for_its_clients_it_does_not_start(
         self, new_site: Callable[..., Site], mode: str, grant: str
     ) -> None:
-        options = {"OAUTH2_REGISTRATION": mode, "OAUTH2_DEFAULT_SCOPE": "profile"}
+        options = {"OAUTH2_DYNAMIC_REGISTRATION": mode, "OAUTH2_DEFAULT_SCOPE": "profile"}
         with pytest.raises(ConfigurationError, match="there is no grant for clients that register themselves"):
             _ = new_site(OAUTH2_GRANT_TYPES=[grant], **options).server
         assert new_site(OAUTH2_GRANT_TYPES=[grant, "authorization_code"], **options).server
@@ -180,13 +180,13 @@ class TestOff:
             def __getattr__(self, name: str) -> Any:
                 raise AttributeError(name)
 
-        site = new_site(OAUTH2_REGISTRATION="open", store=Old())
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", store=Old())
         with pytest.raises(ConfigurationError, match="RegistrationStore"):
             _ = site.store
 
     def test_it_needs_a_secret_key(self) -> None:
         with pytest.raises(ConfigurationError, match="SECRET_KEY"):
-            build(Settings.load({"OAUTH2_REGISTRATION": "open"}), MemoryStore)
+            build(Settings.load({"OAUTH2_DYNAMIC_REGISTRATION": "open"}), MemoryStore)
 
 
 class TestAnswer:
@@ -295,7 +295,7 @@ class TestAnswer:
     def test_pages_of_registered_clients_may_register_and_others_where_an_option_names_them(
         self, new_site: Callable[..., Site]
     ) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_BROWSER_ORIGINS=["https://agent.example"])
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_CORS_ORIGINS=["https://agent.example"])
         register(site)
         for origin in ("https://notes.example", "https://agent.example", "https://evil.example"):
             page = {"Origin": origin}
@@ -503,16 +503,16 @@ class TestMetadata:
 
     def test_nor_where_the_application_offers_it_to_others(self, new_site: Callable[..., Site]) -> None:
         offered = ["authorization_code", "implicit", "client_credentials"]
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_GRANT_TYPES=offered)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_GRANT_TYPES=offered)
         content = register(site, SERVER | {"grant_types": offered})
         assert content["grant_types"] == ["authorization_code"]
 
     def test_a_grant_that_is_not_offered_here_cannot_be_had(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_GRANT_TYPES=["device_code"])
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_GRANT_TYPES=["device_code"])
         assert refused(site, CODE).startswith("grant_types: ")
 
     def test_a_device_needs_no_redirect_uri(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open")
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         site.provider.grant_type(DEVICE)(lambda request: TokenGrant(request.authorization()))
         content = register(site, {"grant_types": [DEVICE], "token_endpoint_auth_method": "none"})
         assert (content["grant_types"], content["response_types"]) == ([DEVICE], [])
@@ -524,7 +524,7 @@ class TestMetadata:
 
     def test_which_may_be_said_apart(self, new_site: Callable[..., Site]) -> None:
         site = new_site(
-            OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile", OAUTH2_REGISTRATION_SCOPES="mail write"
+            OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile", OAUTH2_REGISTRATION_SCOPES="mail write"
         )
         assert register(site)["scope"] == "mail write"
 
@@ -633,7 +633,7 @@ class TestSharing:
         other = make_site(
             tmp_path,
             store=MemoryStore(),
-            OAUTH2_REGISTRATION="open",
+            OAUTH2_DYNAMIC_REGISTRATION="open",
             OAUTH2_DEFAULT_SCOPE="profile mail",
             SECRET_KEY="another key",
         )
@@ -682,7 +682,7 @@ class TestSharing:
     def test_ten_thousand_are_one_row_and_read_twice(self, tmp_path: Any) -> None:
         from sqlalchemy import event
 
-        site = make_site(tmp_path, OAUTH2_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile")
+        site = make_site(tmp_path, OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile")
         engine, seen = site.store.engine, Statements()
         register(site, AGENT)
         engine.dispose()
@@ -766,14 +766,14 @@ class TestHygiene:
         assert clients(site)[0].expires_at == NOW + 13 * 86400
 
     def test_none_need_go(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_UNUSED_CLIENT_LIFETIME=0)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_UNUSED_CLIENT_LIFETIME=0)
         register(site)
         assert clients(site)[0].expires_at is None
 
     @pytest.mark.spec("rfc7591", "3")
     @pytest.mark.parametrize("kind", [CODE, SERVER])
     def test_strangers_add_so_many_an_hour(self, new_site: Callable[..., Site], kind: dict[str, Any]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=20)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=20)
         for number in range(20):
             register(site, kind | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": f"192.0.2.{number}"})
         answer = send(site, kind | {"client_name": "more"}, environ_base={"REMOTE_ADDR": "192.0.2.99"})
@@ -787,7 +787,7 @@ class TestHygiene:
 
     @pytest.mark.spec("rfc7591", "3")
     def test_a_tenth_of_them_from_one_network(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=30)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=30)
         for number, address in enumerate(["2001:db8::1", "2001:db8::2", "2001:db8::a:0:0:3"]):
             register(site, CODE | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": address})
         for number in range(30):
@@ -798,7 +798,7 @@ class TestHygiene:
 
     @pytest.mark.spec("rfc7591", "3")
     def test_a_few_networks_do_not_use_up_the_registrations_of_everybody(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=100)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=100)
 
         def ask(address: str, number: int) -> int:
             metadata = SERVER | {"client_name": f"{address} {number}"}
@@ -810,19 +810,19 @@ class TestHygiene:
 
     @pytest.mark.spec("rfc7591", "3")
     def test_vendors_register_from_one_address(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open")
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         for number in range(200):
             register(site, SERVER | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": "192.0.2.1"})
 
     @pytest.mark.spec("rfc7591", "3")
     def test_the_log_names_the_option(self, new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
         register(site, SERVER)
         assert send(site, SERVER).status_code == 429
         assert "raise OAUTH2_REGISTRATIONS_PER_HOUR" in caplog.text
 
     def test_what_is_refused_costs_nothing(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
         for _ in range(5):
             refused(site, SERVER | {"client_name": 7})
         register(site, SERVER)
@@ -853,7 +853,7 @@ class TestInitialAccessTokens:
 
     @pytest.fixture
     def site(self, new_site: Callable[..., Site]) -> Site:
-        return new_site(OAUTH2_REGISTRATION="token", OAUTH2_DEFAULT_SCOPE="profile")
+        return new_site(OAUTH2_DYNAMIC_REGISTRATION="token", OAUTH2_DEFAULT_SCOPE="profile")
 
     @pytest.mark.spec("rfc7591", "3")
     def test_without_one_nobody_registers(self, site: Site) -> None:
@@ -883,7 +883,7 @@ class TestInitialAccessTokens:
     def test_a_wrong_one_is_answered_as_bearer_tokens_are(
         self, new_site: Callable[..., Site], token: str, mode: str
     ) -> None:
-        site = new_site(OAUTH2_REGISTRATION=mode)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION=mode)
         answer = send(site, CODE, token)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
         assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="oauth2", error="invalid_token"')
@@ -916,7 +916,7 @@ class TestInitialAccessTokens:
         assert len(clients(site)) == 1
 
     def test_one_may_be_used_again(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="token", OAUTH2_REGISTRATIONS_PER_HOUR=3)
+        site = new_site(OAUTH2_DYNAMIC_REGISTRATION="token", OAUTH2_REGISTRATIONS_PER_HOUR=3)
         token, other = initial_token(site, 7200, reusable=True), initial_token(site, 7200, reusable=True)
         ids = {register(site, CODE, token)["client_id"] for _ in range(3)}
         assert len(ids) == 3, "each has its own"
@@ -976,7 +976,9 @@ class TestPolicy:
         assert register(site, CODE)["client_id"] == content["client_id"]
 
     def test_it_may_give_more_than_all_may_have(self, new_site: Callable[..., Site]) -> None:
-        site = new_site(OAUTH2_REGISTRATION="open", OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials"])
+        site = new_site(
+            OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials"]
+        )
         asked = SERVER | {"grant_types": ["authorization_code", "client_credentials"]}
 
         @site.provider.registration_policy

@@ -52,7 +52,7 @@ def revoke_refresh_token(site: Site, secret: str, tokens: dict[str, Any]) -> Non
 
 def replay(site: Site, secret: str, tokens: dict[str, Any]) -> None:
     assert site.refresh(tokens["refresh_token"], secret).status_code == 200
-    site.clock.forward(site.server.settings.refresh_leeway)
+    site.clock.forward(site.server.settings.refresh_token_grace_period)
     assert site.refresh(tokens["refresh_token"], secret).status_code == 400
 
 

@@ -35,7 +35,7 @@ def test_the_answer_is_json_that_nobody_stores(site: Site, secret: str) -> None:
 
 @pytest.mark.spec("oauth-v2-1", "C.3")
 def test_what_is_absent_is_not_null(new_site: Any) -> None:
-    site = new_site(OAUTH2_SCOPES={}, OAUTH2_REGISTRATION="open")
+    site = new_site(OAUTH2_SCOPES={}, OAUTH2_DYNAMIC_REGISTRATION="open")
     auth = ("web", site.add_client(scope=(), grant_types=("client_credentials",)))
     tokens = site.token("client_credentials", auth)
     assert set(tokens.get_json()) == {"access_token", "token_type", "expires_in"}

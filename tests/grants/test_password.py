@@ -105,7 +105,7 @@ def test_guesses_from_one_network_do_not_lock_out_the_user_elsewhere(site: Site)
 
 @pytest.mark.spec("rfc6749", "4.3.2")
 def test_one_network_does_not_try_every_user(new_site: Any) -> None:
-    site = new_site(OAUTH2_THROTTLE_FAILURES=2, OAUTH2_GRANT_TYPES=["password"])
+    site = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=2, OAUTH2_GRANT_TYPES=["password"])
     site.provider.usergetter(lambda username, password, client, request: None)
     auth = ("web", site.add_client(grant_types=("password",)))
     answers = [guess(site, auth, f"user {number}", "password1", "192.0.2.1") for number in range(25)]

@@ -106,7 +106,7 @@ def test_surplus_requests_within_the_grace_period_revoke_nothing(site: Site, sec
 
 
 @pytest.mark.spec("rfc9700", "4.14.2")
-@pytest.mark.parametrize(("options", "seconds"), [({}, 10), ({"OAUTH2_REFRESH_LEEWAY_PUBLIC": 0}, 0)])
+@pytest.mark.parametrize(("options", "seconds"), [({}, 10), ({"OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC": 0}, 0)])
 def test_a_public_client_of_an_mcp_server_has_a_grace_period(
     new_site: Any, options: dict[str, Any], seconds: int
 ) -> None:
@@ -140,7 +140,7 @@ def test_the_leeway_ends_once_a_child_is_used(site: Site, secret: str) -> None:
 
 
 def test_both_leeways_can_be_set(new_site: Any) -> None:
-    site = new_site(OAUTH2_REFRESH_LEEWAY=0, OAUTH2_REFRESH_LEEWAY_PUBLIC=5)
+    site = new_site(OAUTH2_REFRESH_TOKEN_GRACE_PERIOD=0, OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC=5)
     secret = site.add_client()
     site.add_client("app", None)
     strict, lax = site.tokens(secret)["refresh_token"], site.tokens(client_id="app")["refresh_token"]

@@ -62,9 +62,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         SECRET_KEY="a secret key of the tests",
         OAUTH2_SCOPES={"profile": "See your name", "mail": "Read your mail"},
         OAUTH2_LOGIN_VIEW="login",
-        OAUTH2_REGISTRATION="open",
+        OAUTH2_DYNAMIC_REGISTRATION="open",
         OAUTH2_DEFAULT_SCOPE="profile mail",
-        OAUTH2_THROTTLE_FAILURES=1000,  # all libraries send wrong secrets of one client within minutes
+        OAUTH2_MAX_FAILED_ATTEMPTS=1000,  # all libraries send wrong secrets of one client within minutes
         OAUTH2_GRANT_TYPES=[
             *("authorization_code", "client_credentials", "refresh_token", "password", "implicit", "device_code")
         ],

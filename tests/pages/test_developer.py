@@ -370,7 +370,7 @@ class TestRegister:
         assert ada.clients() == []
 
     def test_so_many_and_no_more(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_DEVELOPER_CLIENTS=2)
+        site = new_house(OAUTH2_MAX_CLIENTS_PER_DEVELOPER=2)
         ada, grace = Developer(site), Developer(site, "grace")
         ada.register(name="One")
         page = ada.open("/new")
@@ -414,7 +414,7 @@ class TestRegister:
 @pytest.fixture
 def sql_house(tmp_path: Path) -> Any:
     """The pages on the embedded database."""
-    site = make_site(tmp_path, **ON, OAUTH2_DEVELOPER_CLIENTS=3)
+    site = make_site(tmp_path, **ON, OAUTH2_MAX_CLIENTS_PER_DEVELOPER=3)
     assert site.server
     yield site
     site.store.engine.dispose()
@@ -510,7 +510,7 @@ class TestSecret:
         assert client.name == "faster"
 
     def test_no_token_of_the_client_opens_its_configuration(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_REGISTRATION="open")
+        site = new_house(OAUTH2_DYNAMIC_REGISTRATION="open")
         client_id, secret = Developer(site).register()
         for token in ("", "ora_x", secret):
             answer = site.http.get(f"/oauth/register/{client_id}", headers={"Authorization": f"Bearer {token}"})
@@ -708,7 +708,7 @@ class TestDelete:
         assert [name for name, _ in heard] == ["client_deleted"]
 
     def test_a_guard_that_remembers_forgets(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_TOKEN_CACHE=60)
+        site = new_house(OAUTH2_TOKEN_CACHE_TTL=60)
         ada = Developer(site)
         client_id, secret = ada.register()
         assert secret

@@ -183,7 +183,7 @@ def test_five_times_of_one_code_are_enough(site: Site) -> None:
 
 @pytest.mark.spec("rfc8628", "5.1")
 def test_an_address_and_the_whole_site_have_their_limit(new_site: Any) -> None:
-    site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_THROTTLE_FAILURES=1)
+    site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_MAX_FAILED_ATTEMPTS=1)
     add_device_client(site)
 
     def guess(number: int, address: int) -> int:

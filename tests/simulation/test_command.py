@@ -39,7 +39,7 @@ def test_a_client_that_stops(new_app: NewSite) -> None:
     assert lines[-3:] == [
         "    a real client fails here: who is not signed in cannot be sent to a login page: none is known",
         "    rule: rfc6749 3.1",
-        "    cure: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page",
+        "    hint: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page",
     ]
 
 
@@ -110,5 +110,5 @@ def test_a_stop_ends_with_the_reason_the_rule_and_the_fix(new_app: NewSite) -> N
         "    a real client fails here: the client is answered invalid_target: several resources know this scope: name "
         "one by resource",
         "    rule: rfc8707 2",
-        "    cure: let the client send the parameter resource",
+        "    hint: let the client send the parameter resource",
     ]

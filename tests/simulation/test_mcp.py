@@ -22,7 +22,7 @@ NewSite = Callable[..., Site]
 MCP = "mcp-authorization"
 
 
-@pytest.mark.parametrize("options", [{}, {"OAUTH2_ACCESS_TOKEN_FORMAT": "signed"}, {"OAUTH2_TOKEN_CACHE": 10}])
+@pytest.mark.parametrize("options", [{}, {"OAUTH2_ACCESS_TOKEN_FORMAT": "signed"}, {"OAUTH2_TOKEN_CACHE_TTL": 10}])
 def test_a_server_in_order(mcp_site: NewSite, options: dict[str, Any]) -> None:
     steps = play(mcp_site(**options).app, "mcp")
     assert notes_of(steps) == ""
@@ -61,8 +61,8 @@ def test_the_application_may_be_mounted(mcp_site: NewSite) -> None:
 def test_nothing_is_there(new_app: NewSite) -> None:
     stop = stop_of(play(new_app().app, "mcp"))
     assert stop.reason == "nothing takes a POST at /mcp"
-    assert "--path" in stop.cure
-    assert "provider.protect_mcp('/mcp', …)" in stop.cure
+    assert "--path" in stop.hint
+    assert "provider.protect_mcp('/mcp', …)" in stop.hint
 
 
 def test_another_path(new_app: NewSite) -> None:
@@ -82,14 +82,14 @@ def test_nobody_is_asked_to_sign_in(new_app: NewSite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "came"),
+    ("answer", "received"),
     [(lambda: flask.redirect("/login"), "a redirect to https://login.example/login"), (lambda: ("", 403), "403")],
 )
-def test_something_else_than_401(new_app: NewSite, answer: Any, came: str) -> None:
+def test_something_else_than_401(new_app: NewSite, answer: Any, received: str) -> None:
     site = new_app()
     site.app.post("/mcp", endpoint="mcp")(answer)
     stop = stop_of(play(site.app, "mcp"))
-    assert stop.reason.startswith(f"/mcp answers {came} to a request without a token")
+    assert stop.reason.startswith(f"/mcp answers {received} to a request without a token")
 
 
 def test_a_login_before_every_request(mcp_site: NewSite) -> None:
@@ -97,7 +97,7 @@ def test_a_login_before_every_request(mcp_site: NewSite) -> None:
     site.app.before_request_funcs.setdefault(None, []).insert(0, lambda: sign_in_first("/login"))
     stop = stop_of(play(site.app, "mcp"))
     assert "a redirect to https://login.example/login" in stop.reason
-    assert "before_request" in stop.cure
+    assert "before_request" in stop.hint
 
 
 def sign_in_first(*spared: str) -> Any:
@@ -107,7 +107,7 @@ def sign_in_first(*spared: str) -> Any:
 def test_an_unknown_host(mcp_site: NewSite) -> None:
     stop = stop_of(play(mcp_site(TRUSTED_HOSTS=["127.0.0.1"]).app, "mcp"))
     assert stop.reason == "there is no authorization server metadata at any place where clients look"
-    assert "TRUSTED_HOSTS" in stop.cure
+    assert "TRUSTED_HOSTS" in stop.hint
 
 
 # metadata of the resource
@@ -129,7 +129,7 @@ def test_no_challenge(mcp_site: NewSite, instead: str | None) -> None:
 
 
 def test_no_metadata_of_the_resource(new_app: NewSite) -> None:
-    site = new_app(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES=["profile"])
+    site = new_app(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES=["profile"])
     site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth("profile")(initialize))
     steps = play(site.app, "mcp")
     assert "a token of the scope profile is needed" in steps[0].learnt
@@ -149,7 +149,7 @@ def test_the_url_is_of_another_host(mcp_site: NewSite) -> None:
         "the document describes https://login.example/mcp, and the client was given https://tools.example/mcp"
     )
     assert stop.rule == "rfc9728 3.3"
-    assert "OAUTH2_ISSUER" in stop.cure
+    assert "OAUTH2_ISSUER" in stop.hint
     assert "is at another host and was not asked" in steps[-1].notes[0]
 
 
@@ -262,27 +262,33 @@ def test_iss_is_not_announced(mcp_site: NewSite) -> None:
 
 
 def test_no_grant_that_asks_people(mcp_site: NewSite) -> None:
-    stop = stop_of(play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_REGISTRATION="off").app, "mcp"))
+    stop = stop_of(
+        play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_DYNAMIC_REGISTRATION="off").app, "mcp")
+    )
     assert stop.reason == "the metadata has no authorization_endpoint"
-    assert "authorization_code" in stop.cure
+    assert "authorization_code" in stop.hint
 
 
 # registration
 
 
 def test_registration_is_off(mcp_site: NewSite) -> None:
-    stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION="off", OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
+    stop = stop_of(
+        play(mcp_site(OAUTH2_DYNAMIC_REGISTRATION="off", OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).app, "mcp")
+    )
     assert "needs a client registered by hand" in stop.reason
-    assert "OAUTH2_REGISTRATION = 'open'" in stop.cure
+    assert "OAUTH2_DYNAMIC_REGISTRATION = 'open'" in stop.hint
 
 
 def test_clients_with_a_document_alone(mcp_site: NewSite) -> None:
-    steps = play(mcp_site(OAUTH2_REGISTRATION="off", OAUTH2_CLIENT_ID_DOCUMENTS=True).app, "mcp")
+    steps = play(mcp_site(OAUTH2_DYNAMIC_REGISTRATION="off", OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True).app, "mcp")
     assert "only clients that have a metadata document can connect" in notes_of(steps)
 
 
 def test_registration_asks_for_a_token(mcp_site: NewSite) -> None:
-    stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION="token", OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
+    stop = stop_of(
+        play(mcp_site(OAUTH2_DYNAMIC_REGISTRATION="token", OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).app, "mcp")
+    )
     assert stop.reason == "registration asks for an initial access token, which MCP clients do not have"
 
 
@@ -425,16 +431,16 @@ def test_one_call_is_answered_as_it_must_not_be(
 
 
 def test_the_guard_is_outside_of_the_resource(new_app: NewSite) -> None:
-    site = new_app(OAUTH2_REGISTRATION="open")
+    site = new_app(OAUTH2_DYNAMIC_REGISTRATION="open")
     site.provider.protect_resource("/api", ["mail"])
     site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth(initialize))
     stop = stop_of(play(site.app, "mcp", "/mcp"))
     assert stop.reason.startswith("the document describes https://login.example/api, and the client was given")
-    assert "provider.protect_mcp('/mcp', …)" in stop.cure
+    assert "provider.protect_mcp('/mcp', …)" in stop.hint
 
 
 def test_a_token_that_is_for_another_resource(new_app: NewSite) -> None:
-    site = new_app(OAUTH2_REGISTRATION="open")
+    site = new_app(OAUTH2_DYNAMIC_REGISTRATION="open")
     site.provider.protect_resource("/api", ["mail"])
     site.provider.protect_resource("/data", ["write"])
     site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth(initialize))
@@ -464,7 +470,7 @@ def test_the_view_needs_more_than_was_said(mcp_site: NewSite) -> None:
 def test_the_view_forbids_without_a_reason(mcp_site: NewSite) -> None:
     stop = stop_of(play(mcp_site(lambda: ("", 403)).app, "mcp"))
     assert stop.reason == "/mcp answers 403 without a challenge that names the scope it needs"
-    assert "current_token.require()" in stop.cure
+    assert "current_token.require()" in stop.hint
 
 
 def test_the_view_is_never_content(mcp_site: NewSite) -> None:
@@ -480,11 +486,13 @@ def test_a_challenge_that_names_an_unknown_scope(mcp_site: NewSite) -> None:
 
     stop = stop_of(play(mcp_site(unknown).app, "mcp"))
     assert stop.reason.startswith("the challenge names the scope shout")
-    assert "OAUTH2_SCOPES" in stop.cure
+    assert "OAUTH2_SCOPES" in stop.hint
 
 
 def test_registered_clients_do_not_get_what_the_resource_needs(mcp_site: NewSite) -> None:
-    stop = stop_of(play(mcp_site(OAUTH2_REGISTRATION_SCOPES=["mail"], OAUTH2_CLIENT_ID_DOCUMENTS=False).app, "mcp"))
+    stop = stop_of(
+        play(mcp_site(OAUTH2_REGISTRATION_SCOPES=["mail"], OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).app, "mcp")
+    )
     assert stop.reason == "the person sees an error page, 400: scope profile may not be granted here"
 
 

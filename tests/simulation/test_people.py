@@ -31,7 +31,7 @@ def test_no_login_view(new_app: NewSite) -> None:
     stop = stop_of(play(new_app(OAUTH2_LOGIN_VIEW=None).app, "cli"))
     assert stop.reason == "who is not signed in cannot be sent to a login page: none is known"
     assert stop.rule == "rfc6749 3.1"
-    assert "OAUTH2_LOGIN_VIEW" in stop.cure
+    assert "OAUTH2_LOGIN_VIEW" in stop.hint
 
 
 def bare_app(tmp_path: Any, **config: Any) -> tuple[flask.Flask, OAuth2Provider]:
@@ -44,7 +44,7 @@ def test_nobody_can_sign_in(tmp_path: Any) -> None:
     app, _ = bare_app(tmp_path)
     stop = stop_of(play(app, "cli"))
     assert stop.reason == "nobody can sign in: the provider is not told who is signed in"
-    assert "@provider.current_user" in stop.cure
+    assert "@provider.current_user" in stop.hint
 
 
 def test_the_login_page_is_not_there(new_app: NewSite) -> None:
@@ -156,7 +156,7 @@ def test_flask_login_knows_the_person_too(tmp_path: Any, profile: str) -> None:
 def test_flask_login_does_not_know_the_person(tmp_path: Any, user: str) -> None:
     stop = stop_of(play(login_site(tmp_path), "cli", user=user))
     assert "is sent to http://localhost:5000/login and not to the client" in stop.reason
-    assert "--user" in stop.cure
+    assert "--user" in stop.hint
 
 
 # the consent page
@@ -205,7 +205,7 @@ def test_a_consent_page_that_always_denies(new_app: NewSite) -> None:
     )
     stop = stop_of(play(site.app, "cli"))
     assert stop.reason == "the client is answered access_denied: the resource owner said no"
-    assert "return True from the authorize_handler" in stop.cure
+    assert "return True from the authorize_handler" in stop.hint
 
 
 def test_a_consent_page_that_is_shown_again(new_app: NewSite) -> None:
@@ -213,7 +213,7 @@ def test_a_consent_page_that_is_shown_again(new_app: NewSite) -> None:
     site.provider.authorize_handler(lambda **asked: FORM.format("<button>Allow</button>"))
     stop = stop_of(play(site.app, "cli"))
     assert stop.reason.startswith("another page is shown after the consent page was allowed")
-    assert "return True from the authorize_handler" in stop.cure
+    assert "return True from the authorize_handler" in stop.hint
 
 
 def test_a_consent_page_that_is_no_html(new_app: NewSite) -> None:
@@ -243,13 +243,13 @@ def test_a_policy_keeps_the_browser_from_the_client(new_app: NewSite) -> None:
 
     stop = stop_of(play(site.app, "cli"))
     assert "its Content-Security-Policy says \"form-action 'self'\", which leaves out http:" in stop.reason
-    assert "after_request" in stop.cure
+    assert "after_request" in stop.hint
 
 
 def test_the_session_does_not_come_back(new_app: NewSite) -> None:
     stop = stop_of(play(new_app(SESSION_COOKIE_DOMAIN="other.example").app, "cli"))
     assert stop.reason.startswith("the person sees an error page, 400: this page is no longer valid")
-    assert "SESSION_COOKIE_DOMAIN" in stop.cure
+    assert "SESSION_COOKIE_DOMAIN" in stop.hint
 
 
 @pytest.mark.parametrize(

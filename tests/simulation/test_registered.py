@@ -37,7 +37,7 @@ def readable(site: Site) -> Site:
         {},
         {"OAUTH2_ISSUER": None},
         {"OAUTH2_ACCESS_TOKEN_FORMAT": "signed"},
-        {"OAUTH2_REFRESH_LEEWAY_PUBLIC": 60},
+        {"OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC": 60},
         {"OAUTH2_GRANT_TYPES": [*DEVICES, "client_credentials"]},
         {"OAUTH2_SCOPES": {}},
         {"OAUTH2_ISSUER": "https://login.example/t1"},
@@ -110,7 +110,7 @@ def test_a_scope_that_oauth2_scopes_lacks(new_app: NewSite) -> None:
         stop = stop_of(play(site.app, profile))
         assert stop.reason.startswith("the client is answered invalid_scope")
         assert stop.rule == "rfc6749 3.3"
-        assert stop.cure.startswith("add shout to OAUTH2_SCOPES")
+        assert stop.hint.startswith("add shout to OAUTH2_SCOPES")
 
 
 def test_less_scope_than_the_view_demands(new_app: NewSite) -> None:
@@ -147,7 +147,7 @@ def test_the_view_fails(new_app: NewSite) -> None:
     site.app.view_functions["me"] = site.provider.require_oauth("profile")(fail)
     stop = stop_of(play(site.app, "cli"))
     assert stop.reason.startswith("/api/me answers 500: the application raised ValueError: invalid literal for int()")
-    assert "--user" in stop.cure
+    assert "--user" in stop.hint
     assert notes_of(play(site.app, "cli", user="7")) == ""
 
 
@@ -204,7 +204,7 @@ def test_an_extension_writes_cors_over_ours(new_app: NewSite) -> None:
         "the browser does not let a page of https://client.example read the answer of the token endpoint: "
         "Access-Control-Allow-Origin says https://www.example"
     )
-    assert "Flask-CORS" in stop.cure
+    assert "Flask-CORS" in stop.hint
     assert "does not answer a preflight of https://client.example" in steps[1].notes[0]
 
 

@@ -135,11 +135,11 @@ def test_no_callback_of_codes_and_tokens_is_called(new_app: NewSite, profile: st
 
 def test_pages_of_clients_that_cannot_be_listed(new_app: NewSite) -> None:
     steps = play(own_clients(new_app).app, "spa")
-    assert "Name the origin in OAUTH2_BROWSER_ORIGINS" in notes_of(steps)
+    assert "Name the origin in OAUTH2_CORS_ORIGINS" in notes_of(steps)
 
 
 def test_registration_is_closed_where_clients_are_the_application_s_own(new_app: NewSite) -> None:
-    site = own_clients(new_app, OAUTH2_CLIENT_ID_DOCUMENTS=False)
+    site = own_clients(new_app, OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False)
     site.provider.protect_mcp("/mcp", ["profile"])
     site.app.post("/mcp", endpoint="mcp")(initialize)
     assert "needs a client registered by hand" in stop_of(play(site.app, "mcp")).reason
@@ -152,5 +152,5 @@ def test_a_view_that_needs_the_application_s_own_token(new_app: NewSite) -> None
     site.app.view_functions["me"] = site.provider.require_oauth("profile")(view)
     notes = notes_of(play(site.app, "cli"))
     assert "/api/me answers 500 here, where your tokengetter is not called: AttributeError" in notes
-    site.app.config["OAUTH2_CLIENT_ID_DOCUMENTS"] = True
+    site.app.config["OAUTH2_CLIENT_ID_METADATA_DOCUMENTS"] = True
     assert "/mcp answers 500 here, where your tokengetter is not called" in notes_of(play(site.app, "mcp"))

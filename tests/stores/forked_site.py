@@ -25,7 +25,7 @@ def make_app() -> flask.Flask:
         OAUTH2_ISSUER="https://login.example",
         OAUTH2_SCOPES={"notes": "Read your notes"},
         OAUTH2_REDIS_URL=os.environ.get("SITE_REDIS"),
-        OAUTH2_TOKEN_CACHE=int(os.environ.get("SITE_TOKEN_CACHE", "0")),
+        OAUTH2_TOKEN_CACHE_TTL=int(os.environ.get("SITE_TOKEN_CACHE", "0")),
     )
     if "SITE_DB" in os.environ:
         app.config["SQLALCHEMY_DATABASE_URI"] = url

@@ -121,8 +121,8 @@ def test_what_the_doctor_sees_of_its_indexes(whole: SQLAlchemyStore, store: SQLA
     client, token = store.check_health(NOW)
     assert client.what.startswith("the index of owner_id of the table oauth2_client is missing")
     assert token.what.startswith("the index of parent of the table oauth2_token is missing")
-    assert "partitions" in token.cure
-    execute(store, client.cure.replace(" CONCURRENTLY", ""))
+    assert "partitions" in token.hint
+    execute(store, client.hint.replace(" CONCURRENTLY", ""))
     assert list(store.check_health(NOW)) == [token]
 
 

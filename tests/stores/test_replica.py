@@ -59,7 +59,7 @@ def is_active(site: Site, secret: str, token: str) -> bool:
 
 
 def test_a_guard_asks_the_replica_and_introspection_the_primary(make: Callable[..., Site], replica: Replica) -> None:
-    site = make(OAUTH2_REPLICA=replica.url("opened"))
+    site = make(OAUTH2_READ_REPLICA=replica.url("opened"))
     secret = site.add_client()
     token = site.tokens(secret)["access_token"]
     replica.catch_up()
@@ -77,7 +77,7 @@ def test_a_guard_asks_the_replica_and_introspection_the_primary(make: Callable[.
 def test_a_revocation_comes_with_the_lag_and_a_new_token_without(
     make: Callable[..., Site], replica: Replica, token_format: str
 ) -> None:
-    site = make(OAUTH2_REPLICA=replica.url("opened"), OAUTH2_ACCESS_TOKEN_FORMAT=token_format)
+    site = make(OAUTH2_READ_REPLICA=replica.url("opened"), OAUTH2_ACCESS_TOKEN_FORMAT=token_format)
     secret = site.add_client()
     tokens = site.tokens(secret)
     replica.catch_up()
@@ -106,7 +106,7 @@ def test_without_the_option_a_revocation_is_known_at_once(make: Callable[..., Si
 def test_one_that_goes_away_is_no_error(
     make: Callable[..., Site], replica: Replica, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = make(OAUTH2_REPLICA=replica.url("opened"))
+    site = make(OAUTH2_READ_REPLICA=replica.url("opened"))
     token = site.tokens(site.add_client())["access_token"]
     replica.catch_up()
     assert site.is_alive(token)
@@ -118,7 +118,7 @@ def test_one_that_goes_away_is_no_error(
         replica.start()
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "OAUTH2_REPLICA cannot be read" in warnings[0]
+    assert "OAUTH2_READ_REPLICA cannot be read" in warnings[0]
     replica.catch_up()
 
 
@@ -128,7 +128,7 @@ def test_the_doctor_sees_one_that_stands_still_or_is_away(
     def found() -> list[Finding]:
         return [found for found in diagnose(site.app, offline=True) if found.check == "storage.replica"]
 
-    site = make(OAUTH2_REPLICA=replica.url("opened"))
+    site = make(OAUTH2_READ_REPLICA=replica.url("opened"))
     secret = site.add_client()
     site.tokens(secret)
     replica.catch_up()
@@ -142,15 +142,15 @@ def test_the_doctor_sees_one_that_stands_still_or_is_away(
     assert (finding.level, finding.rule) == ("error", "rfc7009 2.1")
     replica.catch_up()
     assert found() == []
-    site = make(OAUTH2_REPLICA=postgresql_url.replace("/opened", "/postgres"))
+    site = make(OAUTH2_READ_REPLICA=postgresql_url.replace("/opened", "/postgres"))
     (finding,) = found()
     assert finding.level == "error"
-    assert finding.what.startswith("OAUTH2_REPLICA is no copy: the database lacks the tables oauth2_")
-    site = make(OAUTH2_REPLICA=f"postgresql+psycopg://127.0.0.1:{reserve_port()}/opened")
+    assert finding.what.startswith("OAUTH2_READ_REPLICA is no copy: the database lacks the tables oauth2_")
+    site = make(OAUTH2_READ_REPLICA=f"postgresql+psycopg://127.0.0.1:{reserve_port()}/opened")
     (finding,) = found()
     assert (finding.level, finding.what) == (
         "warning",
-        "OAUTH2_REPLICA cannot be reached, so guards ask the database itself",
+        "OAUTH2_READ_REPLICA cannot be reached, so guards ask the database itself",
     )
 
 
@@ -159,7 +159,7 @@ def test_one_that_is_away_at_start(make: Callable[..., Site], replica: Replica, 
     user, port = sa.make_url(replica.url("opened")).username, reserve_port()
     several = f"postgresql+psycopg://{user}@/opened?host=127.0.0.1:{port}&host=127.0.0.1:{replica.port}"
     nowhere = f"postgresql+psycopg://{user}@127.0.0.1:{port}/opened"
-    site = make(OAUTH2_REPLICA=several if address == "several" else nowhere)
+    site = make(OAUTH2_READ_REPLICA=several if address == "several" else nowhere)
     token = site.tokens(site.add_client())["access_token"]
     replica.catch_up()
     replica.pause()
@@ -173,7 +173,7 @@ def test_a_bind_of_the_applications(tmp_path: Path, postgresql_url: str, replica
     db = SQLAlchemy()
     binds = {"copy": replica.url("opened")}
     site = make_site(
-        tmp_path, db=db, SQLALCHEMY_DATABASE_URI=postgresql_url, SQLALCHEMY_BINDS=binds, OAUTH2_REPLICA="copy"
+        tmp_path, db=db, SQLALCHEMY_DATABASE_URI=postgresql_url, SQLALCHEMY_BINDS=binds, OAUTH2_READ_REPLICA="copy"
     )
     with site.app.app_context():
         db.create_all(bind_key=None)
@@ -193,10 +193,10 @@ def test_a_bind_of_the_applications(tmp_path: Path, postgresql_url: str, replica
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"OAUTH2_REPLICA": "copy"}, "neither a database URI nor"),
-        ({"OAUTH2_REPLICA": ""}, "must be a database URI"),
-        ({"OAUTH2_REPLICA": "nonsense://"}, "OAUTH2_REPLICA is no database URI"),
-        ({"OAUTH2_REPLICA": "sqlite://", "store": MemoryStore()}, "with store= nothing reads it"),
+        ({"OAUTH2_READ_REPLICA": "copy"}, "neither a database URI nor"),
+        ({"OAUTH2_READ_REPLICA": ""}, "must be a database URI"),
+        ({"OAUTH2_READ_REPLICA": "nonsense://"}, "OAUTH2_READ_REPLICA is no database URI"),
+        ({"OAUTH2_READ_REPLICA": "sqlite://", "store": MemoryStore()}, "with store= nothing reads it"),
     ],
 )
 def test_what_is_no_replica(tmp_path: Path, options: dict[str, Any], complaint: str) -> None:
@@ -205,7 +205,7 @@ def test_what_is_no_replica(tmp_path: Path, options: dict[str, Any], complaint: 
 
 
 def test_a_tokengetter_is_asked_as_before(make: Callable[..., Site], replica: Replica) -> None:
-    site = make(OAUTH2_REPLICA=replica.url("opened"))
+    site = make(OAUTH2_READ_REPLICA=replica.url("opened"))
     known: list[bool] = [True]
     site.provider.tokengetter(lambda access_token=None, refresh_token=None: known[-1])
     token = site.tokens(site.add_client())["access_token"]

@@ -166,7 +166,7 @@ def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | 
 
 def register(store: Store, metadata: dict[str, Any], token: str | None = None) -> Callable[[], Any]:
     """Registers a client at an application of one's own, and answers as :func:`post` does."""
-    client = new_app(store, OAUTH2_REGISTRATION="open").test_client()
+    client = new_app(store, OAUTH2_DYNAMIC_REGISTRATION="open").test_client()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def act() -> tuple[int, Any]:

@@ -1,4 +1,4 @@
-"""Guards that remember tokens, ``OAUTH2_TOKEN_CACHE``."""
+"""Guards that remember tokens, ``OAUTH2_TOKEN_CACHE_TTL``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 5
 
 @pytest.fixture
 def site(tmp_path: Any) -> Iterator[Site]:
-    site = make_site(tmp_path, OAUTH2_TOKEN_CACHE=SECONDS)
+    site = make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS)
     yield site
     site.store.engine.dispose()
 
@@ -32,7 +32,7 @@ def site(tmp_path: Any) -> Iterator[Site]:
 @pytest.fixture
 def elsewhere(site: Site, tmp_path: Any) -> Iterator[Site]:
     """Another process with the same database, as far as memory goes."""
-    other = make_site(tmp_path, OAUTH2_TOKEN_CACHE=SECONDS)
+    other = make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS)
     other.clock = site.clock
     assert other.store
     yield other
@@ -172,7 +172,7 @@ def test_introspection_remembers_nothing(site: Site, elsewhere: Site) -> None:
 
 
 def test_signed_tokens_are_remembered_too(tmp_path: Any) -> None:
-    site = make_site(tmp_path, OAUTH2_TOKEN_CACHE=SECONDS, OAUTH2_ACCESS_TOKEN_FORMAT="signed")
+    site = make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS, OAUTH2_ACCESS_TOKEN_FORMAT="signed")
     secret = site.add_client()
     tokens = site.tokens(secret)
     assert site.is_alive(tokens["access_token"])
@@ -326,7 +326,7 @@ def test_a_replica_that_lags_brings_nothing_back_in_the_process_that_ended_it(si
 @pytest.fixture
 def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Site]]:
     """Two processes, as far as memory goes, that a Redis server tells of what has ended."""
-    sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE=SECONDS, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
+    sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
     for other in sites:
         ready = Event()
         cleared = other.verifier.cache.clear

@@ -199,7 +199,7 @@ def test_a_device_that_was_approved_gets_nothing(site: Site) -> None:
 
 
 def test_guards_that_remember_forget_the_user(tmp_path: Path) -> None:
-    site = make_site(tmp_path, store=MemoryStore(), OAUTH2_TOKEN_CACHE=60)
+    site = make_site(tmp_path, store=MemoryStore(), OAUTH2_TOKEN_CACHE_TTL=60)
     secret = site.add_client()
     other = site.tokens(secret)["access_token"]
     site.sign_in("bob")
@@ -223,7 +223,7 @@ def test_other_processes_are_told(redis_url: str, tmp_path: Path) -> None:
     from threading import Event
     from time import monotonic
 
-    sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE=60, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
+    sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=60, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
     for other in sites:
         ready, cleared = Event(), other.verifier.cache.clear
         other.verifier.cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
@@ -355,7 +355,7 @@ class TestInactive:
 @pytest.mark.parametrize("cache", [0, 60])
 @pytest.mark.spec("rfc6750", "3.1")
 def test_guards_ask_if_they_are_told_to(new_site: NewSite, cache: int) -> None:
-    site = new_site(OAUTH2_GUARD_CHECKS_USER=True, OAUTH2_TOKEN_CACHE=cache)
+    site = new_site(OAUTH2_GUARD_CHECKS_USER=True, OAUTH2_TOKEN_CACHE_TTL=cache)
     gone: set[str] = set()
     asked: list[str] = []
     site.provider.user_is_active(lambda user_id: asked.append(user_id) or user_id not in gone)

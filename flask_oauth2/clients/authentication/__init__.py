@@ -30,8 +30,8 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
         raise InvalidClient(
             "client authentication failed",
             expected=f"one of {', '.join(server.capabilities.auth_schemes)}",
-            came=f"the scheme {scheme}",
-            cure="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
+            received=f"the scheme {scheme}",
+            hint="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
         )
     found = []
     for method in server.capabilities.auth_methods:
@@ -46,7 +46,7 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             raise InvalidRequest(
                 "client_id differs from the client that authenticates",
                 rule="rfc6749 3.2.1",
-                cure="let the client send its client_id once, or the same in the Authorization header and in the body",
+                hint="let the client send its client_id once, or the same in the Authorization header and in the body",
             )
     client_id = credentials.client_id
     if not is_vschar(client_id):
@@ -54,8 +54,8 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             "client authentication failed",
             rule="rfc6749 A.1",
             expected="a client_id of printable ASCII characters",
-            came=client_id,
-            cure="let the client send its client_id as flask oauth2 client list shows it",
+            received=client_id,
+            hint="let the client send its client_id as flask oauth2 client list shows it",
         )
     client = server.store.get_client(client_id) or lookup.find_caller(server, client_id, form)
     method.verify(server, client, replace(credentials, address=request.address), now)
@@ -66,8 +66,8 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             "client authentication failed",
             rule="rfc7591 2",
             expected=f"{client.auth_method}, as client {client.client_id} is registered",
-            came=method.name,
-            cure=f"let the client authenticate with {client.auth_method}, or register the method it uses: "
+            received=method.name,
+            hint=f"let the client authenticate with {client.auth_method}, or register the method it uses: "
             f"flask oauth2 client update {client.client_id} --auth-method {method.name}",
         )
     if signals.client_authenticated.has_receivers_for(server.events.sender):
@@ -84,15 +84,15 @@ def _resolve(
         raise InvalidRequest(
             "more than one client authentication method",
             rule="rfc6749 2.3",
-            came=[method.name for method, _ in found],
-            cure="let the client send its secret in one place: the Authorization header or the body",
+            received=[method.name for method, _ in found],
+            hint="let the client send its secret in one place: the Authorization header or the body",
         )
     credentials = NO_AUTHENTICATION.present(request, form)
     if credentials is None:
         raise InvalidClient(
             "client authentication failed",
             expected="a client_id",
-            came="none",
-            cure="let the client send client_id in the body, or its ID and secret in an Authorization header",
+            received="none",
+            hint="let the client send client_id in the body, or its ID and secret in an Authorization header",
         )
     return NO_AUTHENTICATION, credentials

@@ -26,8 +26,8 @@ def unknown_client(client_id: str) -> InvalidClient:
     """Return the error for a client that does not exist."""
     return InvalidClient(
         "client authentication failed",
-        came=f"unknown client_id {client_id}",
-        cure="register the client with flask oauth2 client create; if flask oauth2 client list shows it, the command "
+        received=f"unknown client_id {client_id}",
+        hint="register the client with flask oauth2 client create; if flask oauth2 client list shows it, the command "
         "uses another database than the application",
     )
 

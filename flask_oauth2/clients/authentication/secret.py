@@ -44,13 +44,13 @@ def _malformed(request: Request) -> InvalidRequest | InvalidClient:
         return InvalidRequest(
             "the request has more than one Authorization header",
             rule="rfc6749 2.3",
-            cure="let the client, or the proxy before the application, send one Authorization header",
+            hint="let the client, or the proxy before the application, send one Authorization header",
         )
     return InvalidClient(
         "client authentication failed",
         rule="rfc7617 2",
         expected="base64 of id:secret",
-        cure="let the client send Authorization: Basic with base64(client_id:client_secret), both form-urlencoded",
+        hint="let the client send Authorization: Basic with base64(client_id:client_secret), both form-urlencoded",
     )
 
 
@@ -69,8 +69,8 @@ class ClientSecret:
                 "client authentication failed",
                 rule="rfc6749 A.2",
                 expected="printable ASCII characters",
-                came="a secret with others",
-                cure=f"give the client a secret of printable ASCII characters; {_advise_rotation(client)}",
+                received="a secret with others",
+                hint=f"give the client a secret of printable ASCII characters; {_advise_rotation(client)}",
             )
         stored = (client and client.secret) or ""
         key = values.key(secret)
@@ -88,7 +88,7 @@ class ClientSecret:
         if client is None:
             raise unknown_client(credentials.client_id)
         received, hint = _explain(client, secret, stored)
-        raise InvalidClient("client authentication failed", rule="rfc6749 2.3.1", came=received, cure=hint)
+        raise InvalidClient("client authentication failed", rule="rfc6749 2.3.1", received=received, hint=hint)
 
 
 class ClientSecretBasic(ClientSecret):

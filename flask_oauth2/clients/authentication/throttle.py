@@ -41,7 +41,7 @@ class Attempt:
     """An attempt at the credential of ``name``. Raises :exc:`TemporarilyUnavailable` (429) after too many failures.
 
     :param address: the address that it comes from. Without one, all attempts at the name count together.
-    :param most: the failures allowed in a window, instead of ``OAUTH2_THROTTLE_FAILURES``.
+    :param most: the failures allowed in a window, instead of ``OAUTH2_MAX_FAILED_ATTEMPTS``.
     :param is_guess: whether people type the credential and no program sends it: each attempt then weighs as much as a
         failed one from the start, and ``name`` is compared as it stands.
     """
@@ -57,7 +57,7 @@ class Attempt:
         most: int | None = None,
         is_guess: bool = False,
     ) -> None:
-        window, most = server.settings.throttle_window, most or server.settings.throttle_failures
+        window, most = server.settings.failed_attempt_window, most or server.settings.max_failed_attempts
         self._store = server.store
         self._weight = _FAILURE if is_guess else 1
         if not is_guess:  # one credential, however it is spelled
@@ -83,7 +83,7 @@ class Attempt:
             status=429,
             retry_after=self._ends_at - int(now),
             rule="rfc6749 2.3.1",
-            cure="correct the credential, or raise OAUTH2_THROTTLE_FAILURES",
+            hint="correct the credential, or raise OAUTH2_MAX_FAILED_ATTEMPTS",
         )
 
     def failed(self) -> None:
@@ -110,7 +110,7 @@ class Quota:
     :param address: the address of a stranger: its network may use a tenth, and a thousandth once half is used, so that
         a few networks do not use up everything.
     :param name: whose quota it is, instead of the whole site's.
-    :param cure: for the log: how to allow more.
+    :param hint: for the log: how to allow more.
 
     Raises :exc:`TemporarilyUnavailable` (429) if the quota is used up.
     """
@@ -124,7 +124,7 @@ class Quota:
         *,
         address: str | None = None,
         name: str = "",
-        cure: str | None = None,
+        hint: str | None = None,
         had_at_once: bool = False,
     ) -> None:
         self._weight = _HAD if had_at_once else 1
@@ -143,8 +143,8 @@ class Quota:
                 status=429,
                 retry_after=self._ends_at - int(now),
                 rule="rfc7591 3",
-                came="one network has used its share" if counts[0] <= most * _HAD else "all are used up",
-                cure=cure,
+                received="one network has used its share" if counts[0] <= most * _HAD else "all are used up",
+                hint=hint,
             )
 
     def had(self) -> None:
@@ -168,10 +168,10 @@ def spend_quota(
     *,
     address: str | None = None,
     name: str = "",
-    cure: str | None = None,
+    hint: str | None = None,
 ) -> None:
     """Use a unit at once. Raises :exc:`TemporarilyUnavailable` (429) as :class:`Quota` does."""
-    Quota(server, kind, most, now, address=address, name=name, cure=cure, had_at_once=True)
+    Quota(server, kind, most, now, address=address, name=name, hint=hint, had_at_once=True)
 
 
 def network(address: str) -> str:

@@ -58,7 +58,7 @@ def carry_out(
     if decision.is_allowed is False:
         raise _deny(server, request, decision, answer_id, now)
     if not users.is_active(server, decision.user.id):
-        raise AccessDenied("the user is not active", came=f"user {decision.user.id}")
+        raise AccessDenied("the user is not active", received=f"user {decision.user.id}")
     # "Authorization servers SHOULD treat "request_uri" values as one-time use", :rfc:`9126#section-4`
     if request.saved is not None and request.saved.used_at is not None:
         return _repeat(server, request, answer_id, now)

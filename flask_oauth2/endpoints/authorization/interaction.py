@@ -122,7 +122,7 @@ def interaction(
         # "An error is returned if [...] the Client does not have pre-configured consent", OpenID Connect Core 3.1.2.1
         raise ConsentRequired(
             "the user has not allowed this yet, and prompt is none",
-            cure="let the client repeat the request without prompt=none, so that the user can decide",
+            hint="let the client repeat the request without prompt=none, so that the user can decide",
         )
     return ConsentNeeded(user, request, asked, consent.allowed_at(request.resource) if consent else ())
 
@@ -135,7 +135,7 @@ def request_login(
         # "The Authorization AuthorizationServer MUST NOT display any authentication or consent user interface pages"
         raise LoginRequired(
             "nobody is signed in, and prompt is none",
-            cure="let the client repeat the request without prompt=none, so that the user can sign in",
+            hint="let the client repeat the request without prompt=none, so that the user can sign in",
         )
     return LoginNeeded(client, user, int(server.clock()) if prompt.asks_for_login(params) else None)
 

@@ -61,7 +61,7 @@ def _spend_quota(server: AuthorizationServer, address: str) -> None:
 
 def _save(server: AuthorizationServer, kind: str, parameters: dict[str, Any], lifetime: int) -> str:
     now = server.clock()
-    name, key = values.generate(server.settings.prefixes["request"], values.timestamp(now))
+    name, key = values.generate(server.settings.token_prefixes["request"], values.timestamp(now))
     grant = Grant(key=key, kind=kind, parameters=parameters, expires_at=int(now) + lifetime)
     server.store.issue(None, [grant], int(now))
     return name

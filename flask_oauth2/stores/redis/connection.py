@@ -126,7 +126,7 @@ class Connection:
         except RedisError as error:
             if is_absence(error):
                 raise TemporarilyUnavailable(
-                    "the Redis server cannot be reached", retry_after=_RETRY_AFTER, came=type(error).__name__
+                    "the Redis server cannot be reached", retry_after=_RETRY_AFTER, received=type(error).__name__
                 ) from error
             raise
 
@@ -157,7 +157,7 @@ def verify(info: Mapping[str, Any]) -> None:
             f"{'.'.join(map(str, _LEAST_VERSION))} or newer"
         )
     for issue in find_issues(info):
-        log.warning("%s: %s", issue.what, issue.cure)
+        log.warning("%s: %s", issue.what, issue.hint)
 
 
 def find_issues(info: Mapping[str, Any]) -> Iterator[HealthIssue]:

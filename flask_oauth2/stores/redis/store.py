@@ -245,7 +245,7 @@ class RedisStore:
         try:
             self._redis.publish(self._pubsub.channel, self._pubsub.write(self._issuer_id, revoked_id))
         except TemporarilyUnavailable as error:
-            log.warning("no process was told of a revocation, as the Redis server is unavailable (%s)", error.came)
+            log.warning("no process was told of a revocation, as the Redis server is unavailable (%s)", error.received)
 
     def subscribe(self, on_revoked: Callable[[str | None], None]) -> None:
         """See :meth:`.base.PubSubStore.subscribe`."""

@@ -231,7 +231,7 @@ def alone(engine: Engine) -> Iterator[Connection]:
             return
         if connection.scalar(sa.text(f"SELECT GET_LOCK({_MYSQL_LOCK}, 60)")) != 1:
             raise TemporarilyUnavailable(
-                "another worker is creating the tables", retry_after=1, came="a lock that is held"
+                "another worker is creating the tables", retry_after=1, received="a lock that is held"
             )
         try:
             yield connection

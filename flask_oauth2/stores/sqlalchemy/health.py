@@ -160,7 +160,7 @@ def check_replica(replica: Engine, primary: Engine, tables: Tables, now: int) ->
     if lacks:
         yield HealthIssue(
             "error",
-            f"OAUTH2_REPLICA lacks a token that is more than {_LAG} seconds old: guards accept revoked tokens",
+            f"OAUTH2_READ_REPLICA lacks a token that is more than {_LAG} seconds old: guards accept revoked tokens",
             "check that it is a replica of the same database and why it lags behind, or leave the option out",
             "rfc7009 2.1",
         )

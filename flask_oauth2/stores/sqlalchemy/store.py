@@ -87,8 +87,8 @@ class SQLAlchemyStore(KeyTable, SessionTables):
     def attach(
         cls, uri: str, tables: schema.Tables | None = None, options: Mapping[str, Any] = MappingProxyType({})
     ) -> SQLAlchemyStore:
-        """Open a store that reads a replica, ``OAUTH2_REPLICA``, and creates nothing there."""
-        return cls(create_engine(uri, "OAUTH2_REPLICA", options), tables)
+        """Open a store that reads a replica, ``OAUTH2_READ_REPLICA``, and creates nothing there."""
+        return cls(create_engine(uri, "OAUTH2_READ_REPLICA", options), tables)
 
     def adopt(self) -> None:
         """Prepare the database of an application. Raises :exc:`ConfigurationError` like :meth:`check`."""
@@ -103,13 +103,13 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         verify_server(self.engine)
         differences = schema.compare(self.engine, self.tables)
         if differences:
-            cure = "run your migrations (flask db migrate, flask db upgrade)"
+            hint = "run your migrations (flask db migrate, flask db upgrade)"
             if any(one.key is not None for one in differences):  # no migration finds it by itself
                 statements = "; ".join(statement for one in differences for statement in one.statements)
-                cure = f"back it up and let a migration run: {statements}"
+                hint = f"back it up and let a migration run: {statements}"
             elif not any(one.columns for one in differences):  # create_all() adds no columns to an existing table
-                cure += " or create them with provider.create_tables() (flask oauth2 create-tables)"
-            raise ConfigurationError(f"the database lacks {schema.describe(differences)}: {cure}")
+                hint += " or create them with provider.create_tables() (flask oauth2 create-tables)"
+            raise ConfigurationError(f"the database lacks {schema.describe(differences)}: {hint}")
         if self.engine.dialect.name in schema.COLLATIONS:
             verify_exactness(self.engine, [table.name for table in self.tables])
         self._find_partitions()

@@ -97,8 +97,8 @@ def raise_unavailable(engine: Engine, error: BaseException) -> None:
         raise TemporarilyUnavailable(
             "the database cannot be reached",
             retry_after=_RETRY_AFTER,
-            came=f"{type(error).__name__} {code}".strip(),
-            cure=_find_fix(engine, str(code)),
+            received=f"{type(error).__name__} {code}".strip(),
+            hint=_find_fix(engine, str(code)),
         ) from error
 
 

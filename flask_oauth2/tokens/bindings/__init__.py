@@ -48,8 +48,8 @@ def verify_held(required: Claims, proof: Proof, kind: str) -> None:
         raise InvalidGrant(
             f"the {kind} is bound to another key",
             expected=f"proof of possession by {', '.join(required)}",
-            came="no proof" if not proved else "the proof of another key",
-            cure="let the client send a proof of the key with which it began",
+            received="no proof" if not proved else "the proof of another key",
+            hint="let the client send a proof of the key with which it began",
         )
 
 
@@ -67,5 +67,5 @@ def verify(bindings: Sequence[Binding], access: AccessToken, request: Request, c
         raise InvalidToken(
             "the token is bound to a key, and nothing here can verify this",
             expected=f"a binding for {', '.join(sorted(unverified))}",
-            cure="register the binding with provider.register_binding() in this application too",
+            hint="register the binding with provider.register_binding() in this application too",
         )

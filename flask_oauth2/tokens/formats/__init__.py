@@ -10,6 +10,6 @@ from .opaque import Opaque
 from .signed import Signed
 
 FORMATS: tuple[Callable[[Settings], TokenFormat], ...] = (
-    lambda settings: Opaque(settings.prefixes["access_token"]),
-    lambda settings: Signed(settings.secret_keys, settings.prefixes["signed_token"], settings.issuer),
+    lambda settings: Opaque(settings.token_prefixes["access_token"]),
+    lambda settings: Signed(settings.secret_keys, settings.token_prefixes["signed_token"], settings.issuer),
 )

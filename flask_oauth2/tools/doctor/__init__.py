@@ -125,10 +125,10 @@ def _run(name: str, check: Callable[[Examined], Iterator[Finding]], examined: Ex
 def broken(name: str, reason: Exception) -> Finding:
     """Return the finding for an exception that stopped a check, as one line without secrets."""
     first = values.mask(str(reason).strip().partition("\n")[0][:500])
-    came: Any = getattr(reason, "came", None)
+    received: Any = getattr(reason, "received", None)
     rule = getattr(reason, "rule", "")
     if isinstance(reason, ConfigurationError):
         return replace(error(first), check=name)
-    message = f"{type(reason).__name__}: {first}" if not rule else f"{first} ({came})" if came else first
-    cure = getattr(reason, "cure", None) or "check that it runs, and read its log"
-    return replace(error(message, cure=cure), check=name)
+    message = f"{type(reason).__name__}: {first}" if not rule else f"{first} ({received})" if received else first
+    hint = getattr(reason, "hint", None) or "check that it runs, and read its log"
+    return replace(error(message, hint=hint), check=name)

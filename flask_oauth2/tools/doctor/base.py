@@ -28,34 +28,34 @@ class Finding:
     :param check: the section and the name of the check, such as ``settings.secret_key``.
     :param what: the problem in one sentence.
     :param rule: the violated specification and section, or an empty string.
-    :param cure: how to fix the problem.
+    :param hint: how to fix the problem.
     """
 
     level: str
     check: str = ""
     what: str
     rule: str = ""
-    cure: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
         rule = f" ({self.rule})" if self.rule else ""
-        cure = f"; cure: {self.cure}" if self.cure else ""
-        return f"{self.what}{rule}{cure}"
+        hint = f"; hint: {self.hint}" if self.hint else ""
+        return f"{self.what}{rule}{hint}"
 
 
-def error(what: str, rule: str = "", cure: str = "") -> Finding:
+def error(what: str, rule: str = "", hint: str = "") -> Finding:
     """Return a finding about a feature that does not work or is unsafe."""
-    return Finding(level="error", what=what, rule=rule, cure=cure)
+    return Finding(level="error", what=what, rule=rule, hint=hint)
 
 
-def warning(what: str, rule: str = "", cure: str = "") -> Finding:
+def warning(what: str, rule: str = "", hint: str = "") -> Finding:
     """Return a finding about a feature that fails in some situations."""
-    return Finding(level="warning", what=what, rule=rule, cure=cure)
+    return Finding(level="warning", what=what, rule=rule, hint=hint)
 
 
-def note(what: str, rule: str = "", cure: str = "") -> Finding:
+def note(what: str, rule: str = "", hint: str = "") -> Finding:
     """Return a finding that is information only."""
-    return Finding(level="note", what=what, rule=rule, cure=cure)
+    return Finding(level="note", what=what, rule=rule, hint=hint)
 
 
 @dataclass(slots=True)

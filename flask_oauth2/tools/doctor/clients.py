@@ -23,7 +23,7 @@ def listed(examined: Examined) -> Iterator[Finding]:
     if examined.server.callbacks.clientgetter is not None:
         yield note(
             "the application's clientgetter returns the clients, and the doctor cannot list them",
-            cure="call flask_oauth2.clients.rules.check for each client in a test of your application",
+            hint="call flask_oauth2.clients.rules.check for each client in a test of your application",
         )
     elif examined.store is not None and collect(examined.store).listing is None:
         yield note("this store cannot list its clients, so the doctor cannot check them")

@@ -13,8 +13,8 @@ from .base import Examined, Finding, error, note, summarize
 def misplaced(examined: Examined) -> Iterator[Finding]:
     """Report views that were registered without their guard, :rfc:`6750#section-2`."""
     for mistake in examined.provider._find_misplaced_guards(examined.app):
-        what, _, cure = mistake.partition(": ")
-        yield error(what, "rfc6750 2", cure)
+        what, _, hint = mistake.partition(": ")
+        yield error(what, "rfc6750 2", hint)
 
 
 def scopes(examined: Examined) -> Iterator[Finding]:

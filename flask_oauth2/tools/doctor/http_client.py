@@ -28,12 +28,12 @@ _INTERVAL = 0.05
 
 
 class Unreachable(Exception):
-    """The application did not respond. ``reason`` says why, and ``cure`` how to fix it."""
+    """The application did not respond. ``reason`` says why, and ``hint`` how to fix it."""
 
-    def __init__(self, reason: str, cure: str) -> None:
+    def __init__(self, reason: str, hint: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.cure = cure
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +182,9 @@ def _explain(error: Exception, asked: str) -> Unreachable:
         return Unreachable(
             f"{host} does not speak TLS correctly", "check which server listens there, and with which protocol"
         )
-    for kind, (reason, cure) in _CAUSES:
+    for kind, (reason, hint) in _CAUSES:
         if any(isinstance(cause, kind) for cause in chain):
-            return Unreachable(f"{host} {reason}", cure)
+            return Unreachable(f"{host} {reason}", hint)
     text = str(error).partition("\n")[0] or type(error).__name__
     return Unreachable(f"{host} does not send a valid HTTP response: {text[:200]}", "check which server listens there")
 

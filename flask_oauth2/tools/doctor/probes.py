@@ -35,7 +35,7 @@ def probe(examined: Examined, patience: float, clock: Callable[[], float]) -> It
     if not examined.settings.issuer:
         return  # the check of the issuer reports this
     if find_spec("httpx") is None:
-        yield warning(NEEDS, cure="install flask_oauth2[doctor], or pass --offline")
+        yield warning(NEEDS, hint="install flask_oauth2[doctor], or pass --offline")
         return
     http = HTTPClient(addresses.find_origin(examined.server), examined.url, patience, clock)
     try:
@@ -54,22 +54,22 @@ def _probe(examined: Examined, http: HTTPClient) -> Iterator[Finding]:
         yield error(
             f"the public URL of the application is unreachable: {unreachable.reason}",
             "rfc8414 3",
-            unreachable.cure,
+            unreachable.hint,
         )
         return
     unseen = "" if seen is None else deployment.find_unseen_mount(examined.settings.issuer, seen)
     if unseen:
-        what, _, cure = unseen.partition(": ")
-        yield error(what, "rfc8414 3", cure)
+        what, _, hint = unseen.partition(": ")
+        yield error(what, "rfc8414 3", hint)
     for name, run in PROBES:
         try:
             for found in run(examined, http, mount):
                 yield Finding(
-                    level=found.level, check=f"probes.{name}", what=found.what, rule=found.rule, cure=found.cure
+                    level=found.level, check=f"probes.{name}", what=found.what, rule=found.rule, hint=found.hint
                 )
         except Unreachable as unreachable:
             yield Finding(
-                level="error", check=f"probes.{name}", what=unreachable.reason, rule="rfc8414 3", cure=unreachable.cure
+                level="error", check=f"probes.{name}", what=unreachable.reason, rule="rfc8414 3", hint=unreachable.hint
             )
             return
 
@@ -155,14 +155,14 @@ def _check_rejection(answer: Response, endpoint: str, rule: str) -> Iterator[Fin
     """Report an endpoint that does not reject an invalid request with an OAuth error."""
     if answer.status in (400, 401) and answer.is_json and "error" in (answer.members or {}):
         return
-    cure = (
+    hint = (
         "route POST requests to the endpoint unchanged, without a redirect, sign-in or CSRF protection in front of it"
     )
     if answer.status == 429 or answer.status >= 500:
-        cure = "read the log of the application"
+        hint = "read the log of the application"
     elif "csrf" in answer.body.decode(errors="replace").lower():
-        cure = "exempt the blueprint oauth2 from CSRF protection: clients do not use your forms"
-    yield error(f"{endpoint} {answer.url} responds with {_describe(answer)} instead of a JSON error", rule, cure)
+        hint = "exempt the blueprint oauth2 from CSRF protection: clients do not use your forms"
+    yield error(f"{endpoint} {answer.url} responds with {_describe(answer)} instead of a JSON error", rule, hint)
 
 
 def challenges(examined: Examined, http: HTTPClient, mount: str) -> Iterator[Finding]:

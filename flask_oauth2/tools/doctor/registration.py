@@ -45,10 +45,10 @@ def documents(examined: Examined) -> Iterator[Finding]:
             "draft-ietf-oauth-client-id-metadata-document 4",
             "declare their resource with provider.protect_resource(…, scopes), or set OAUTH2_REGISTRATION_SCOPES",
         )
-    if settings.client_id_document_hosts and examined.is_public:
+    if settings.client_id_metadata_document_allowed_hosts and examined.is_public:
         yield warning(
-            "OAUTH2_CLIENT_ID_DOCUMENT_HOSTS allows every client to make this server fetch documents from "
-            f"{', '.join(settings.client_id_document_hosts)}, in its internal network",
+            "OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS allows every client to make this server fetch documents "
+            f"from {', '.join(settings.client_id_metadata_document_allowed_hosts)}, in its internal network",
             "draft-ietf-oauth-client-id-metadata-document 6.5",
             "remove it if other people can reach the application",
         )

@@ -70,7 +70,7 @@ def fallbacks(examined: Examined) -> Iterator[Finding]:
         days = -(-examined.settings.longest_lifetime // _DAY)
         yield note(
             f"SECRET_KEY_FALLBACKS still has {len(keys)} {'key' if len(keys) == 1 else 'keys'}",
-            cure=f"remove each key {days} days after you replaced it, when everything it signed has expired",
+            hint=f"remove each key {days} days after you replaced it, when everything it signed has expired",
         )
 
 
@@ -164,9 +164,9 @@ def unknown_options(examined: Examined) -> Iterator[Finding]:
     """Report the ``OAUTH2_*`` keys of the configuration that the extension does not read."""
     for unknown in find_unknown(examined.app.config):
         if unknown.is_likely_ours:
-            yield warning(unknown.what, cure="correct the name, or delete the key from the configuration")
+            yield warning(unknown.what, hint="correct the name, or delete the key from the configuration")
         else:
-            yield note(unknown.what, cure="delete the key, unless another part of your application reads it")
+            yield note(unknown.what, hint="delete the key, unless another part of your application reads it")
 
 
 def session_cookie(examined: Examined) -> Iterator[Finding]:

@@ -28,13 +28,13 @@ def replica(examined: Examined) -> Iterator[Finding]:
         copy.check()
     except ConfigurationError as reason:
         yield error(
-            f"OAUTH2_REPLICA is not a replica of the store: {reason}",
-            cure=("set it to a replica of the database that contains the store"),
+            f"OAUTH2_READ_REPLICA is not a replica of the store: {reason}",
+            hint=("set it to a replica of the database that contains the store"),
         )
         return
     except TemporarilyUnavailable:
         yield warning(
-            "OAUTH2_REPLICA cannot be reached, so guards read from the primary database", cure="check that it runs"
+            "OAUTH2_READ_REPLICA cannot be reached, so guards read from the primary database", hint="check that it runs"
         )
         return
     for store in _health_checks(examined):
@@ -47,7 +47,7 @@ def _health_checks(examined: Examined) -> tuple[HealthCheckStore, ...]:
 
 
 def _found(issue: HealthIssue) -> Finding:
-    return Finding(level=issue.level, what=issue.what, rule=issue.rule, cure=issue.cure)
+    return Finding(level=issue.level, what=issue.what, rule=issue.rule, hint=issue.hint)
 
 
 def expired(examined: Examined) -> Iterator[Finding]:
@@ -56,4 +56,4 @@ def expired(examined: Examined) -> Iterator[Finding]:
         return
     rows = examined.store.purgeable(examined.now)
     if rows > _MANY:
-        yield warning(f"{rows} expired rows have not been purged", cure="run flask oauth2 purge once a day")
+        yield warning(f"{rows} expired rows have not been purged", hint="run flask oauth2 purge once a day")

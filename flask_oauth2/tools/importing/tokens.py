@@ -117,12 +117,12 @@ class Tokens:
         """Raise :exc:`Unreadable` for a token that this provider cannot issue or find again."""
         if found.access == found.refresh:
             raise Unreadable("its access_token and its refresh_token are the same")
-        prefixes = self._server.settings.prefixes
+        prefixes = self._server.settings.token_prefixes
         for kind, value in (("access_token", found.access), ("refresh_token", found.refresh)):
             if value is not None and values.find_key(value, prefixes[kind]) is None:
                 raise Unreadable(
                     f"its {kind} begins with {prefixes[kind]}_ like a token of this provider: choose another prefix in "
-                    "OAUTH2_PREFIXES"
+                    "OAUTH2_TOKEN_PREFIXES"
                 )
         if not self._clients.has(found.client_id):
             raise Unreadable(f"its client {found.client_id!r} does not exist in this provider")

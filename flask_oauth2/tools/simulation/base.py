@@ -15,14 +15,14 @@ class Stop(Exception):
 
     :param reason: why, in one sentence.
     :param rule: the specification and section that asks for something else.
-    :param cure: what the application's developer can do; empty where the reason says it.
+    :param hint: what the application's developer can do; empty where the reason says it.
     """
 
-    def __init__(self, reason: str, rule: str, cure: str) -> None:
+    def __init__(self, reason: str, rule: str, hint: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.rule = rule
-        self.cure = cure
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +95,14 @@ ALL_PATHS = (
     "let the requests to the provider reach it, and its answers leave as it writes them: a before_request or "
     "after_request function, an extension or a route of yours stands between"
 )
-"""The cure where an answer is none of ours."""
+"""The hint where an answer is none of ours."""
 
 
-def stop_at(exchange: Exchange, reason: str, rule: str, cure: str) -> Stop:
+def stop_at(exchange: Exchange, reason: str, rule: str, hint: str) -> Stop:
     """A stop at an answer: by what the application raised or our server refused, where that is why."""
     if exchange.raised:
-        return Stop(f"{reason}: the application raised {exchange.raised}", rule, cure)
+        return Stop(f"{reason}: the application raised {exchange.raised}", rule, hint)
     refusal = exchange.refusal
     if refusal is None:
-        return Stop(reason, rule, cure)
-    return Stop(f"{reason}: {refusal.reason}", refusal.rule, refusal.cure or ("" if cure == ALL_PATHS else cure))
+        return Stop(reason, rule, hint)
+    return Stop(f"{reason}: {refusal.reason}", refusal.rule, refusal.hint or ("" if hint == ALL_PATHS else hint))

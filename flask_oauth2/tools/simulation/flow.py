@@ -112,15 +112,17 @@ class Flow(Simulation):
                 return answer
             if not 400 <= answer.status < 500:
                 if answer.location:
-                    came = f"leads to {answer.location}. Some clients end their search here, others find a page there"
+                    received = (
+                        f"leads to {answer.location}. Some clients end their search here, others find a page there"
+                    )
                 else:
-                    came = f"answers {answer.status}, which ends the search: a client goes on at 4xx alone"
-                raise stop_at(answer, f"{answer.path} {came}", "rfc8414 3.2", LOGIN_REQUIRED)
-        cure = "let requests below /.well-known/ reach the provider: a route or a proxy of your own answers them"
+                    received = f"answers {answer.status}, which ends the search: a client goes on at 4xx alone"
+                raise stop_at(answer, f"{answer.path} {received}", "rfc8414 3.2", LOGIN_REQUIRED)
+        hint = "let requests below /.well-known/ reach the provider: a route or a proxy of your own answers them"
         if answer.status == 400:
-            cure = "let TRUSTED_HOSTS hold the host of OAUTH2_ISSUER: the application refuses the request as malformed"
+            hint = "let TRUSTED_HOSTS hold the host of OAUTH2_ISSUER: the application refuses the request as malformed"
         raise stop_at(
-            answer, "there is no authorization server metadata at any place where clients look", "rfc8414 3", cure
+            answer, "there is no authorization server metadata at any place where clients look", "rfc8414 3", hint
         )
 
     def _check_metadata(self, answer: Exchange, issuer: str) -> None:
@@ -309,20 +311,20 @@ class Flow(Simulation):
                 "rfc6749 4.1.2",
                 f"{LOGIN_REQUIRED}; with Flask-Login name one of its users by --user, who is then signed in there too",
             )
-        cure = ALL_PATHS
+        hint = ALL_PATHS
         if answer.refusal is not None and answer.refusal.rule == "rfc6749 10.12":
-            cure = (
+            hint = (
                 "the session did not come back with the form: SESSION_COOKIE_DOMAIN, SESSION_COOKIE_PATH and "
                 "SESSION_COOKIE_SECURE must fit OAUTH2_ISSUER"
             )
-        raise stop_at(answer, f"the person sees an error page, {answer.status}", "rfc6749 4.1.2.1", cure)
+        raise stop_at(answer, f"the person sees an error page, {answer.status}", "rfc6749 4.1.2.1", hint)
 
     def _check_answer(self, parameters: Mapping[str, str], state: str, last: Exchange) -> None:
         error = parameters.get("error")
         if error is not None:
             denied = "return True from the authorize_handler where the user allowed the request"
-            cure = denied if error == "access_denied" else ALL_PATHS
-            raise stop_at(last, f"the client is answered {error}", "rfc6749 4.1.2.1", cure)
+            hint = denied if error == "access_denied" else ALL_PATHS
+            raise stop_at(last, f"the client is answered {error}", "rfc6749 4.1.2.1", hint)
         if not parameters.get("code") or parameters.get("state") != state:
             raise Stop(
                 "the answer has no code, or not the state that the client sent",

@@ -64,10 +64,10 @@ class MCPClient(Flow):
                 self._cure,
             )
         if answer.status != 401:
-            came = f"a redirect to {answer.location.partition('?')[0]}" if answer.location else str(answer.status)
+            received = f"a redirect to {answer.location.partition('?')[0]}" if answer.location else str(answer.status)
             raise stop_at(
                 answer,
-                f"{answer.path} answers {came} to a request without a token, and only 401 begins an authorization",
+                f"{answer.path} answers {received} to a request without a token, and only 401 begins an authorization",
                 "mcp-authorization O Errors",
                 LOGIN_REQUIRED if answer.location else self._cure,
             )
@@ -189,7 +189,7 @@ class MCPClient(Flow):
                     "the metadata has neither registration_endpoint nor client_id_metadata_document_supported: this "
                     "needs a client registered by hand, and most MCP clients cannot be given one",
                     "mcp-authorization C",
-                    f"{self._cure}, or set OAUTH2_REGISTRATION = 'open'",
+                    f"{self._cure}, or set OAUTH2_DYNAMIC_REGISTRATION = 'open'",
                 )
             self.note("there is no registration_endpoint: only clients that have a metadata document can connect")
             self._take_document()
@@ -207,11 +207,11 @@ class MCPClient(Flow):
         got = answer.json
         if answer.status not in (200, 201) or not got.get("client_id"):
             said = got.get("error_description") or got.get("error") or ""
-            cure = "set OAUTH2_REGISTRATION = 'open', or register its clients by hand"
+            hint = "set OAUTH2_DYNAMIC_REGISTRATION = 'open', or register its clients by hand"
             reason = f"registration answers {answer.status} {said}".rstrip()
             if answer.status == 401:
                 reason = "registration asks for an initial access token, which MCP clients do not have"
-            raise stop_at(answer, reason, "rfc7591 3", cure)
+            raise stop_at(answer, reason, "rfc7591 3", hint)
         if got.get("token_endpoint_auth_method", "none") not in ("none", "client_secret_post", "client_secret_basic"):
             raise Stop(
                 f"the client is to authenticate by {got['token_endpoint_auth_method']}, which it did not ask for",

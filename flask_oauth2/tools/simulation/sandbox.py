@@ -44,7 +44,7 @@ class Refusal(NamedTuple):
 
     reason: str
     rule: str
-    cure: str
+    hint: str
 
 
 class SandboxClock:
@@ -123,7 +123,7 @@ def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
     provider, clock = installed.provider, SandboxClock()
     filed: dict[str, Client] = {}
     parts = _without_setters(installed.registered.parts, filed)
-    settings = replace(Settings.load(app.config, warns=False), metrics=None, replica=None)
+    settings = replace(Settings.load(app.config, warns=False), metrics=None, read_replica=None)
     server = provider._assemble(app, settings, MemoryStore, parts, clock=clock)
     server.events = events = SandboxEvents()
     server.policies.user_is_active = lambda _: True  # the person of the simulation is no user of the application

@@ -32,7 +32,7 @@ class SinglePageApplication(RegisteredClient):
             self.note(
                 f"{mine.path} does not answer a preflight of {self.origin} with leave to call (it answers "
                 f"{mine.status}): pages whose library sends headers of its own stop here. Name the origin in "
-                "OAUTH2_BROWSER_ORIGINS where it is the clientgetter that knows the client, or "
+                "OAUTH2_CORS_ORIGINS where it is the clientgetter that knows the client, or "
                 f"{_OVERWRITTEN}"
             )
         other = self._preflight(_ELSEWHERE)
@@ -68,7 +68,7 @@ class SinglePageApplication(RegisteredClient):
         """Somebody has a copy of the old refresh token: all that came of it ends, :rfc:`9700#section-4.14.2`."""
         if not self.held.spent:
             return "no refresh token was spent"
-        self.sandbox.clock.forward(self.server.refresh_leeway_public)
+        self.sandbox.clock.forward(self.server.refresh_token_grace_period_public)
         answer = self.request_token(grant_type="refresh_token", refresh_token=self.held.spent[-1])
         if answer.status == 200:
             raise Stop(
@@ -108,12 +108,12 @@ class SinglePageApplication(RegisteredClient):
     def _require_readable(self, answer: Exchange, what: str) -> None:
         named = answer.headers.getlist("Access-Control-Allow-Origin")
         if not _allows(answer, self.origin):
-            came = f"says {', '.join(named)}" if named else "is not there"
+            received = f"says {', '.join(named)}" if named else "is not there"
             raise stop_at(
                 answer,
-                f"the browser does not let a page of {self.origin} read {what}: Access-Control-Allow-Origin {came}",
+                f"the browser does not let a page of {self.origin} read {what}: Access-Control-Allow-Origin {received}",
                 "oauth-v2-1 3.2",
-                f"name the origin in OAUTH2_BROWSER_ORIGINS, or {_OVERWRITTEN}",
+                f"name the origin in OAUTH2_CORS_ORIGINS, or {_OVERWRITTEN}",
             )
 
     steps = (

@@ -1,4 +1,4 @@
-"""Errors name the cure: in the log always, on the page in debug mode, to strangers never."""
+"""Errors name the hint: in the log always, on the page in debug mode, to strangers never."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from flask_oauth2 import hash_secret, values
 from oauth_site import CHALLENGE, VERIFIER, Site, answer_of
 
 
-def cure(caplog: pytest.LogCaptureFixture) -> str:
+def hint(caplog: pytest.LogCaptureFixture) -> str:
     """What the last line of the log says that can be done."""
-    found = re.findall(r"; cure: (.*)", caplog.text.rstrip().rpartition("WARNING")[2])
+    found = re.findall(r"; hint: (.*)", caplog.text.rstrip().rpartition("WARNING")[2])
     assert found, caplog.text
     return str(found[0])
 
@@ -32,11 +32,11 @@ def test_a_secret_that_looks_like_a_stored_hash(quiet: Site, kind: str, caplog: 
     secret = quiet.add_client()
     kept = {"generated": hash_secret(secret), "chosen": hash_secret("a secret of a person"), "elsewhere": "$2b$12$abc"}
     quiet.token("client_credentials", ("web", kept[kind]))
-    assert "not the stored hash of it; flask oauth2 client rotate-secret web generates a new one" in cure(caplog)
+    assert "not the stored hash of it; flask oauth2 client rotate-secret web generates a new one" in hint(caplog)
     assert kept[kind] not in caplog.text
     caplog.clear()
     quiet.token("client_credentials", ("web", "x" * 30))
-    assert "correct the secret in the configuration of the client" in cure(caplog)
+    assert "correct the secret in the configuration of the client" in hint(caplog)
     assert "came 'a wrong secret'" in caplog.text
     assert "client 'web'" in caplog.text
 
@@ -45,7 +45,7 @@ def test_an_unknown_client_is_no_wrong_secret(quiet: Site, caplog: pytest.LogCap
     quiet.token("client_credentials", ("nobody", "x" * 30))
     assert "came 'unknown client_id nobody'" in caplog.text
     assert "a wrong secret" not in caplog.text
-    assert "register the client with flask oauth2 client create" in cure(caplog)
+    assert "register the client with flask oauth2 client create" in hint(caplog)
 
 
 REFRESH = {
@@ -57,10 +57,10 @@ REFRESH = {
 }
 
 
-@pytest.mark.parametrize(("kind", "came", "fix"), REFRESH.values(), ids=REFRESH)
+@pytest.mark.parametrize(("kind", "received", "fix"), REFRESH.values(), ids=REFRESH)
 @pytest.mark.parametrize("has_table", [False, True], ids=["memory", "sql"])
 def test_each_bad_refresh_token_has_its_own_line(
-    site: Site, sql_site: Site, kind: str, came: str, fix: str, has_table: bool, caplog: pytest.LogCaptureFixture
+    site: Site, sql_site: Site, kind: str, received: str, fix: str, has_table: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = sql_site if has_table else site
     secret = site.add_client()
@@ -78,7 +78,7 @@ def test_each_bad_refresh_token_has_its_own_line(
     assert answer["error_description"] == "the refresh token is unknown, revoked or too old"
     line = caplog.messages[-1]
     assert "client 'web'" in line
-    assert came in line
+    assert received in line
     assert fix in line
     assert bad not in line
 
@@ -98,7 +98,7 @@ def test_each_line_of_invalid_grant_names_the_client_and_the_fix(site: Site, cap
     assert [("client 'other'" in line, "client 'web'" in line) for line in lines] == [(True, False)] + [
         (False, True)
     ] * 4
-    assert all("cure: " in line for line in lines)
+    assert all("hint: " in line for line in lines)
     assert "came 'one of client web'" in lines[0]
 
 
@@ -118,7 +118,7 @@ def test_a_redirect_uri_that_differs_a_little(
 ) -> None:
     quiet.add_client(redirect_uris=("https://client.example/back",))
     assert quiet.ask(redirect_uri=uri).status_code == 400
-    assert f"differs from https://client.example/back by {difference}" in cure(caplog)
+    assert f"differs from https://client.example/back by {difference}" in hint(caplog)
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_a_redirect_uri_that_differs_a_little(
 def test_a_redirect_uri_that_is_another(quiet: Site, uri: str, caplog: pytest.LogCaptureFixture) -> None:
     quiet.add_client(redirect_uris=("https://client.example/back",))
     quiet.ask(redirect_uri=uri)
-    assert cure(caplog).startswith("register it: flask oauth2 client update web --redirect-uri")
+    assert hint(caplog).startswith("register it: flask oauth2 client update web --redirect-uri")
 
 
 def test_pkce_that_is_missing(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     quiet.add_client()
     quiet.sign_in()
     quiet.ask(code_challenge=None, code_challenge_method=None)
-    assert "--no-pkce" in cure(caplog)
+    assert "--no-pkce" in hint(caplog)
     quiet.add_client("public", None)
     quiet.ask(client_id="public", code_challenge=None, code_challenge_method=None)
-    assert "--no-pkce" not in cure(caplog)
+    assert "--no-pkce" not in hint(caplog)
     quiet.ask(code_challenge_method=None)
-    assert "code_challenge_method=S256" in cure(caplog)
+    assert "code_challenge_method=S256" in hint(caplog)
 
 
 @pytest.mark.parametrize(
@@ -157,37 +157,37 @@ def test_pkce_that_does_not_match(
     secret = quiet.add_client()
     code = quiet.authorize(code_challenge=challenge)["code"]
     assert quiet.redeem(code, ("web", secret), code_verifier=verifier).get_json()["error"] == "invalid_grant"
-    assert said in cure(caplog)
+    assert said in hint(caplog)
     assert VERIFIER not in caplog.text
 
 
 def test_a_client_that_may_not_use_the_grant(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     secret = quiet.add_client(grant_types=("authorization_code",), response_types=("code",))
     quiet.token("client_credentials", ("web", secret))
-    assert "client update web --grant-type authorization_code --grant-type client_credentials" in cure(caplog)
+    assert "client update web --grant-type authorization_code --grant-type client_credentials" in hint(caplog)
     quiet.token("password", ("web", secret))
-    assert "name it in OAUTH2_GRANT_TYPES" in cure(caplog)
+    assert "name it in OAUTH2_GRANT_TYPES" in hint(caplog)
 
 
 def test_a_client_that_authenticates_in_another_way(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     quiet.add_client()
     quiet.token("client_credentials", client_id="web")
-    assert "let the client authenticate with client_secret_basic" in cure(caplog)
+    assert "let the client authenticate with client_secret_basic" in hint(caplog)
 
 
 def test_a_secret_of_a_client_that_is_said_to_be_public(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     quiet.add_client(auth_method="none", secret=None)
     assert quiet.token("password", ("web", "x" * 40)).status_code == 401
     assert "the secret of a public client, which has none" in caplog.text
-    assert "if it stores a secret, register it as confidential (is_confidential or client_type" in cure(caplog)
+    assert "if it stores a secret, register it as confidential (is_confidential or client_type" in hint(caplog)
 
 
 def test_a_scope_that_is_not_registered(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     secret = quiet.add_client(scope=("profile",))
     quiet.token("client_credentials", ("web", secret), scope="profile write")
-    assert "client update web --scope 'profile write'" in cure(caplog)
+    assert "client update web --scope 'profile write'" in hint(caplog)
     quiet.token("client_credentials", ("web", secret), scope="profil")
-    assert "add profil to OAUTH2_SCOPES, or correct" in cure(caplog)
+    assert "add profil to OAUTH2_SCOPES, or correct" in hint(caplog)
 
 
 @pytest.mark.parametrize("word", ["$(echo${IFS}pwned)", "`echo`", "a;b", "'$(echo)'"])
@@ -199,7 +199,7 @@ def test_what_a_stranger_has_sent_is_pasted_into_a_shell_as_text(
     site.add_client("spa", None, scope=("profile",))
     site.sign_in()
     site.ask(client_id="spa", scope=word)
-    command = cure(caplog).removeprefix("register the client for it: flask oauth2 client update spa --scope ")
+    command = hint(caplog).removeprefix("register the client for it: flask oauth2 client update spa --scope ")
     printed = subprocess.run(["sh", "-c", f"printf %s {command}"], capture_output=True, text=True, check=True)
     assert printed.stdout == f"profile {word}"
 
@@ -210,7 +210,7 @@ def test_a_cure_is_short_however_long_what_came_was(quiet: Site, caplog: pytest.
     form = {"client_id": "spa", "response_type": "code", "scope": "a" * 40_000}
     form |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
     assert answer_of(quiet.browser.post("/oauth/authorize", data=form))["error"] == "invalid_scope"
-    assert len(cure(caplog)) <= 1000
+    assert len(hint(caplog)) <= 1000
     assert max(map(len, caplog.messages)) < 3000
 
 
@@ -219,13 +219,13 @@ def test_a_response_type_that_is_not_registered(new_site: Any, caplog: pytest.Lo
     site.add_client(response_types=("code",))
     site.sign_in()
     site.ask(response_type="token")
-    assert "client update web --response-type" in cure(caplog)
+    assert "client update web --response-type" in hint(caplog)
 
 
 def test_https_that_a_proxy_has_ended(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     page = quiet.browser.get("/oauth/authorize", headers={"X-Forwarded-Proto": "https"})
     assert page.status_code == 400
-    assert "ProxyFix" in cure(caplog)
+    assert "ProxyFix" in hint(caplog)
     caplog.clear()
     quiet.browser.get("/oauth/authorize")
     assert "ProxyFix" not in caplog.text
@@ -233,12 +233,12 @@ def test_https_that_a_proxy_has_ended(quiet: Site, caplog: pytest.LogCaptureFixt
 
 def test_an_issuer_that_is_not_where_requests_come(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.http.get("/oauth/authorize")
-    assert "sent to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in cure(caplog)
+    assert "sent to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in hint(caplog)
     caplog.clear()
     site.http.get("/oauth/authorize", headers={"Host": "LOGIN.example"})
-    assert "cure" not in caplog.text
+    assert "hint" not in caplog.text
     site.http.get("/oauth/authorize", headers={"X-Forwarded-Host": "h" * 5000})
-    assert len(cure(caplog)) < 400
+    assert len(hint(caplog)) < 400
 
 
 def test_the_page_tells_developers_in_debug_mode_only(quiet: Site) -> None:
