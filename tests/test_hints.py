@@ -37,13 +37,13 @@ def test_a_secret_that_looks_like_a_stored_hash(quiet: Site, kind: str, caplog: 
     caplog.clear()
     quiet.token("client_credentials", ("web", "x" * 30))
     assert "correct the secret in the configuration of the client" in hint(caplog)
-    assert "came 'a wrong secret'" in caplog.text
+    assert "received 'a wrong secret'" in caplog.text
     assert "client 'web'" in caplog.text
 
 
 def test_an_unknown_client_is_no_wrong_secret(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
     quiet.token("client_credentials", ("nobody", "x" * 30))
-    assert "came 'unknown client_id nobody'" in caplog.text
+    assert "received 'unknown client_id nobody'" in caplog.text
     assert "a wrong secret" not in caplog.text
     assert "register the client with flask oauth2 client create" in hint(caplog)
 
@@ -99,7 +99,7 @@ def test_each_line_of_invalid_grant_names_the_client_and_the_fix(site: Site, cap
         (False, True)
     ] * 4
     assert all("hint: " in line for line in lines)
-    assert "came 'one of client web'" in lines[0]
+    assert "received 'one of client web'" in lines[0]
 
 
 @pytest.mark.parametrize(

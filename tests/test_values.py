@@ -83,7 +83,7 @@ def test_derived_octets_depend_on_key_purpose_and_text() -> None:
 
 def test_a_value_is_masked_for_the_log() -> None:
     value = values.new("oat", TIMESTAMP)
-    assert values.mask(f"came {value!r}, client_id web") == "came 'oat_…', client_id web"
+    assert values.mask(f"came {value!r}, client_id web") == "received 'oat_…', client_id web"
     for name in ("OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS", "OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC"):
         assert values.mask(f"set {name} = {value}") == f"set {name} = oat_…"
 
@@ -118,7 +118,7 @@ def test_text_with_a_default_prefix_is_masked(text: str) -> None:
     assert values.mask(text) == f"{text[:4]}…"
 
 
-@pytest.mark.parametrize(("kind", "prefix"), Settings().prefixes.items())
+@pytest.mark.parametrize(("kind", "prefix"), Settings().token_prefixes.items())
 def test_every_default_prefix_is_masked_though_the_rest_looks_like_a_word(kind: str, prefix: str) -> None:
     assert values.mask(f"came {prefix}_{'a' * 20}") == f"came {prefix}_…", kind
     assert values.mask(f"came {prefix}x_{'a' * 20}") == f"came {prefix}x_{'a' * 20}"

@@ -568,7 +568,7 @@ def test_a_document_that_does_not_come_is_a_page_for_the_user_and_invalid_client
     assert "the metadata document of the client cannot be fetched" in page.text
     assert str(status) not in page.text
     assert f"({DRAFT} 4)" in caplog.text
-    assert f"came 'the answer has status {status}, not 200'" in caplog.text
+    assert f"received 'the answer has status {status}, not 200'" in caplog.text
     assert "hint: see that the client_id answers by status 200 with JSON" in caplog.text
     answer = here.redeem(code_of(here, url), client_id=url)
     assert answer.status_code == 401
