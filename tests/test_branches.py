@@ -27,8 +27,6 @@ TOO_MANY = {
     "guard_order.py:_reach": 16,
     "offer.py:__init__": 13,
     "ownership.py:_register": 23,
-    "simulation/forms.py:_add": 14,
-    "simulation/forms.py:_allows": 14,
     "stores/redis/store.py:issue": 16,
     "stores/sqlalchemy/database.py:_run_together": 13,
     "stores/sqlalchemy/kept.py:_run_together": 14,
