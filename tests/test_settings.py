@@ -248,4 +248,7 @@ def test_the_device_grant_has_a_short_spelling() -> None:
 
 
 def test_prefixes_are_completed() -> None:
-    assert Settings.load({"OAUTH2_TOKEN_PREFIXES": {"code": "acme"}}).token_prefixes == {**DEFAULT_PREFIXES, "code": "acme"}
+    assert Settings.load({"OAUTH2_TOKEN_PREFIXES": {"code": "acme"}}).token_prefixes == {
+        **DEFAULT_PREFIXES,
+        "code": "acme",
+    }

@@ -64,7 +64,7 @@ def _check(path: str | None, scope: str | None) -> None:
 
 def _print(simulation: Simulation) -> Iterator[Step]:
     """Print each step when it is done."""
-    click.echo(f"Simulating {simulation.who} with {one_line(simulation.subject)}.")
+    click.echo(f"Simulating {simulation.description} with {one_line(simulation.subject)}.")
     click.echo(f"{_NOTHING_SAVED}\n")
     number = 0
     for number, step in enumerate(simulation.play(), 1):

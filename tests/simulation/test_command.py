@@ -27,8 +27,8 @@ def test_a_client_that_gets_through(mcp_site: NewSite) -> None:
     assert lines[0] == "Simulating an MCP client with https://login.example/mcp."
     assert "store in memory that is discarded" in lines[1]
     assert "It calls no grantsetter or tokensetter" in lines[1]
-    assert lines[3].startswith(" 1. Call without a token: POST /mcp → 401; a token of the scope profile is needed")
-    assert lines[13].startswith("11. Revoke the token: POST /oauth/revoke → 200, POST /mcp → 401; the token has ended")
+    assert lines[3].startswith(" 1. Call without a token: POST /mcp → 401; a token with the scope profile is required")
+    assert lines[13].startswith("11. Revoke the token: POST /oauth/revoke → 200, POST /mcp → 401; the token is revoked")
     assert lines[15] == "The client completed all 11 steps."
 
 
@@ -37,7 +37,8 @@ def test_a_client_that_stops(new_app: NewSite) -> None:
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert lines[-3:] == [
-        "    a real client fails here: who is not signed in cannot be sent to a login page: none is known",
+        "    a real client fails here: the provider cannot redirect signed-out users to a login page, because it knows "
+        "none",
         "    rule: rfc6749 3.1",
         "    hint: set OAUTH2_LOGIN_VIEW, or Flask-Login's login_view, to the endpoint of the login page",
     ]
@@ -46,7 +47,7 @@ def test_a_client_that_stops(new_app: NewSite) -> None:
 def test_notes_are_printed(new_app: NewSite) -> None:
     result = run(new_app(), "spa")
     assert result.exit_code == 0
-    assert "\n    note: pages of another site cannot read what /api/me answers" in result.output
+    assert "\n    note: pages of another site cannot read the response of /api/me" in result.output
 
 
 def test_json(new_app: NewSite) -> None:
@@ -56,7 +57,7 @@ def test_json(new_app: NewSite) -> None:
     assert passed["subject"] == "https://login.example"
     assert passed["steps"][1] == {
         "number": 2,
-        "title": "Ask for a token with a wrong secret",
+        "title": "Request a token with a wrong secret",
         "requests": [{"method": "POST", "path": "/oauth/token", "status": 401}],
         "learnt": "401 and a challenge",
         "notes": [],
@@ -81,7 +82,7 @@ def test_who_is_signed_in(new_app: NewSite) -> None:
     ("arguments", "sentence"),
     [
         (["mcp", "--path", "mcp"], "must start with a slash"),
-        (["cli", "--path", "/nothing"], "no view answers GET at /nothing"),
+        (["cli", "--path", "/nothing"], "no view accepts GET at /nothing"),
         (["cli", "--scope", 'a "b"'], "--scope"),
         (["robot"], "is not one of 'mcp', 'spa', 'cli', 'server'"),
     ],
@@ -107,7 +108,8 @@ def test_a_stop_ends_with_the_reason_the_rule_and_the_fix(new_app: NewSite) -> N
     result = run(site, "cli", "--scope", "mail")
     assert result.exit_code == 1
     assert result.output.splitlines()[-3:] == [
-        "    a real client fails here: the client is answered invalid_target: several resources know this scope: name "
+        "    a real client fails here: the client receives the error invalid_target: "
+        "several resources know this scope: name "
         "one by resource",
         "    rule: rfc8707 2",
         "    hint: let the client send the parameter resource",

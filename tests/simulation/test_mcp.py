@@ -28,7 +28,7 @@ def test_a_server_in_order(mcp_site: NewSite, options: dict[str, Any]) -> None:
     assert notes_of(steps) == ""
     assert len(steps) == 11
     assert learnt(steps, "Call with the token") == "the server is 'notes'"
-    assert learnt(steps, "Ask for more scope") == "the client has write too"
+    assert learnt(steps, "Request more scope") == "the client has the scope write too"
     lines = lines_of(steps)
     assert lines[:3] == [
         "POST /mcp → 401",
@@ -60,7 +60,7 @@ def test_the_application_may_be_mounted(mcp_site: NewSite) -> None:
 
 def test_nothing_is_there(new_app: NewSite) -> None:
     stop = stop_of(play(new_app().app, "mcp"))
-    assert stop.reason == "nothing takes a POST at /mcp"
+    assert stop.reason == "no view accepts POST at /mcp"
     assert "--path" in stop.hint
     assert "provider.protect_mcp('/mcp', …)" in stop.hint
 
@@ -70,14 +70,14 @@ def test_another_path(new_app: NewSite) -> None:
     site.provider.protect_mcp("/tools/mcp", ["profile"])
     site.app.post("/tools/mcp", endpoint="mcp")(initialize)
     assert notes_of(play(site.app, "mcp")) == ""
-    assert stop_of(play(site.app, "mcp", "/mcp")).reason == "nothing takes a POST at /mcp"
+    assert stop_of(play(site.app, "mcp", "/mcp")).reason == "no view accepts POST at /mcp"
 
 
 def test_nobody_is_asked_to_sign_in(new_app: NewSite) -> None:
     site = new_app()
     site.app.post("/mcp")(dict)
     stop = stop_of(play(site.app, "mcp"))
-    assert stop.reason == "/mcp answers without a token: nobody is asked to sign in"
+    assert stop.reason == "/mcp responds without a token, so no client signs in"
     assert stop.rule == f"{MCP} O Errors"
 
 
@@ -89,7 +89,7 @@ def test_something_else_than_401(new_app: NewSite, answer: Any, received: str) -
     site = new_app()
     site.app.post("/mcp", endpoint="mcp")(answer)
     stop = stop_of(play(site.app, "mcp"))
-    assert stop.reason.startswith(f"/mcp answers {received} to a request without a token")
+    assert stop.reason.startswith(f"/mcp responds to a request without a token with {received}")
 
 
 def test_a_login_before_every_request(mcp_site: NewSite) -> None:
@@ -106,7 +106,7 @@ def sign_in_first(*spared: str) -> Any:
 
 def test_an_unknown_host(mcp_site: NewSite) -> None:
     stop = stop_of(play(mcp_site(TRUSTED_HOSTS=["127.0.0.1"]).app, "mcp"))
-    assert stop.reason == "there is no authorization server metadata at any place where clients look"
+    assert stop.reason == "there is no authorization server metadata at the URLs that clients try"
     assert "TRUSTED_HOSTS" in stop.hint
 
 
@@ -124,7 +124,7 @@ def test_no_challenge(mcp_site: NewSite, instead: str | None) -> None:
         return response
 
     steps = play(site.app, "mcp")
-    assert "401 comes without WWW-Authenticate: Bearer" in notes_of(steps)
+    assert "the 401 response has no WWW-Authenticate: Bearer" in notes_of(steps)
     assert lines_of(steps)[1] == "GET /.well-known/oauth-protected-resource/mcp → 200"
 
 
@@ -132,10 +132,10 @@ def test_no_metadata_of_the_resource(new_app: NewSite) -> None:
     site = new_app(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES=["profile"])
     site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth("profile")(initialize))
     steps = play(site.app, "mcp")
-    assert "a token of the scope profile is needed" in steps[0].learnt
+    assert "a token with the scope profile is required" in steps[0].learnt
     notes = notes_of(steps)
     assert "the challenge has no resource_metadata (RFC 9728 section 5.1)" in notes
-    assert "as in the revision of 2025-03-26" in notes
+    assert "as in revision 2025-03-26" in notes
     assert lines_of(steps)[1:3] == [
         "GET /.well-known/oauth-protected-resource/mcp → 404",
         "GET /.well-known/oauth-protected-resource → 404",
@@ -146,11 +146,11 @@ def test_the_url_is_of_another_host(mcp_site: NewSite) -> None:
     steps = play(mcp_site().app, "mcp", "https://tools.example/mcp")
     stop = stop_of(steps)
     assert stop.reason.startswith(
-        "the document describes https://login.example/mcp, and the client was given https://tools.example/mcp"
+        "the document describes https://login.example/mcp instead of https://tools.example/mcp"
     )
     assert stop.rule == "rfc9728 3.3"
     assert "OAUTH2_ISSUER" in stop.hint
-    assert "is at another host and was not asked" in steps[-1].notes[0]
+    assert "is on another host and was skipped" in steps[-1].notes[0]
 
 
 def test_the_authorization_server_is_elsewhere(mcp_site: NewSite) -> None:
@@ -160,7 +160,7 @@ def test_the_authorization_server_is_elsewhere(mcp_site: NewSite) -> None:
         "/.well-known/oauth-protected-resource",
         lambda found: found.update(authorization_servers=["https://sso.example"]),
     )
-    assert "another host: only this application can be played" in stop_of(play(site.app, "mcp")).reason
+    assert "another host: the simulation only runs this application" in stop_of(play(site.app, "mcp")).reason
 
 
 def test_no_scope_is_named_and_the_client_asks_for_all(new_app: NewSite) -> None:
@@ -168,7 +168,7 @@ def test_no_scope_is_named_and_the_client_asks_for_all(new_app: NewSite) -> None
     site.provider.protect_mcp("/mcp", step_up=["write"])
     site.app.post("/mcp", endpoint="mcp")(initialize)
     steps = play(site.app, "mcp")
-    assert "asks for all that the authorization server knows: write" in notes_of(steps)
+    assert "requests every scope of the authorization server: write" in notes_of(steps)
 
 
 def test_the_challenge_names_no_scope_and_the_resource_does(mcp_site: NewSite) -> None:
@@ -181,7 +181,7 @@ def test_the_challenge_names_no_scope_and_the_resource_does(mcp_site: NewSite) -
             response.headers["WWW-Authenticate"] = text.replace('scope="profile", ', "")
         return response
 
-    assert "the challenge names no scope, so the client asks for all of scopes_supported: profile" in notes_of(
+    assert "the challenge names no scope, so the client requests all of scopes_supported: profile" in notes_of(
         play(site.app, "mcp")
     )
 
@@ -194,7 +194,7 @@ def test_the_resource_says_nothing_of_itself_for_now(mcp_site: NewSite, status: 
     assert "GET /.well-known/oauth-protected-resource → 200" in lines_of(play(site.app, "mcp"))
     site = mcp_site()
     site.app.before_request(lambda: ("", status) if "protected-resource" in flask.request.path else None)
-    assert f"answers {status}, which does not say" in stop_of(play(site.app, "mcp")).reason
+    assert f"responds with {status}, so the client cannot tell" in stop_of(play(site.app, "mcp")).reason
 
 
 # metadata of the server
@@ -205,7 +205,10 @@ def test_the_metadata_fails(mcp_site: NewSite, status: int) -> None:
     site = mcp_site()
     failing = "/.well-known/oauth-authorization-server"
     site.app.before_request(lambda: ("", status) if flask.request.path == failing else None)
-    assert f"{failing} answers {status}, which ends the search" in stop_of(play(site.app, "mcp")).reason
+    assert (
+        f"{failing} responds with {status}: clients only try the next URL after a 4xx status"
+        in stop_of(play(site.app, "mcp")).reason
+    )
 
 
 def test_well_known_paths_lead_to_the_login_page(mcp_site: NewSite) -> None:
@@ -215,7 +218,7 @@ def test_well_known_paths_lead_to_the_login_page(mcp_site: NewSite) -> None:
     )
     stop = stop_of(play(site.app, "mcp"))
     assert stop.reason == (
-        "/.well-known/oauth-authorization-server leads to https://login.example/login. Some clients end their search "
+        "/.well-known/oauth-authorization-server redirects to https://login.example/login. Some clients stop "
         "here, others find a page there"
     )
     assert stop.rule == "rfc8414 3.2"
@@ -224,7 +227,7 @@ def test_well_known_paths_lead_to_the_login_page(mcp_site: NewSite) -> None:
 def test_a_route_for_everything_else_leads_to_the_login_page(mcp_site: NewSite) -> None:
     site = mcp_site()
     site.app.get("/<path:path>", endpoint="rest")(lambda path: flask.redirect("/login"))
-    assert "/.well-known/openid-configuration answers 302: a client that asks there first ends its search" in notes_of(
+    assert "/.well-known/openid-configuration responds with 302: clients that try this URL first stop here" in notes_of(
         play(site.app, "mcp")
     )
 
@@ -234,17 +237,17 @@ def test_the_metadata_is_hidden(mcp_site: NewSite) -> None:
     hidden = "/.well-known/oauth-authorization-server"
     site.app.before_request(lambda: ("", 404) if flask.request.path.startswith(hidden) else None)
     steps = play(site.app, "mcp")
-    assert stop_of(steps).reason == "there is no authorization server metadata at any place where clients look"
+    assert stop_of(steps).reason == "there is no authorization server metadata at the URLs that clients try"
     assert lines_of(steps)[-1] == "GET /.well-known/openid-configuration → 404"
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"issuer": "https://login.example/"}, "not the same text"),
+        ({"issuer": "https://login.example/"}, "instead of 'https://login.example', which the client used"),
         ({"token_endpoint": None}, "the metadata has no token_endpoint"),
-        ({"code_challenge_methods_supported": ["plain"]}, "does not offer the code challenge method S256"),
-        ({"token_endpoint": "https://sso.example/token"}, "at another host: only this application can be played"),
+        ({"code_challenge_methods_supported": ["plain"]}, "does not contain the code challenge method S256"),
+        ({"token_endpoint": "https://sso.example/token"}, "on another host: the simulation only runs this application"),
         ({"revocation_endpoint": None}, "the metadata has no revocation_endpoint"),
     ],
 )
@@ -282,14 +285,14 @@ def test_registration_is_off(mcp_site: NewSite) -> None:
 
 def test_clients_with_a_document_alone(mcp_site: NewSite) -> None:
     steps = play(mcp_site(OAUTH2_DYNAMIC_REGISTRATION="off", OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=True).app, "mcp")
-    assert "only clients that have a metadata document can connect" in notes_of(steps)
+    assert "only clients with a metadata document can connect" in notes_of(steps)
 
 
 def test_registration_asks_for_a_token(mcp_site: NewSite) -> None:
     stop = stop_of(
         play(mcp_site(OAUTH2_DYNAMIC_REGISTRATION="token", OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).app, "mcp")
     )
-    assert stop.reason == "registration asks for an initial access token, which MCP clients do not have"
+    assert stop.reason == "registration requires an initial access token, which MCP clients do not have"
 
 
 def test_registration_is_refused(mcp_site: NewSite) -> None:
@@ -297,13 +300,15 @@ def test_registration_is_refused(mcp_site: NewSite) -> None:
     site.app.before_request(
         lambda: ({"error": "invalid_client_metadata"}, 400) if flask.request.path == "/oauth/register" else None
     )
-    assert stop_of(play(site.app, "mcp")).reason == "registration answers 400 invalid_client_metadata"
+    assert (
+        stop_of(play(site.app, "mcp")).reason == "the registration endpoint responds with 400 invalid_client_metadata"
+    )
 
 
 def test_registration_gives_another_method(mcp_site: NewSite) -> None:
     site = mcp_site()
     rewrite_json(site.app, "/oauth/register", lambda got: got.update(token_endpoint_auth_method="tls_client_auth"))
-    assert "authenticate by tls_client_auth" in stop_of(play(site.app, "mcp")).reason
+    assert "token_endpoint_auth_method to tls_client_auth" in stop_of(play(site.app, "mcp")).reason
 
 
 def test_a_client_may_be_given_a_secret(mcp_site: NewSite) -> None:
@@ -326,7 +331,7 @@ def test_the_view_fails(mcp_site: NewSite) -> None:
 
     for options in ({}, {"PROPAGATE_EXCEPTIONS": False}):
         stop = stop_of(play(mcp_site(fail, **options).app, "mcp"))
-        assert stop.reason == "/mcp answers 500 to initialize: the application raised LookupError: no notes"
+        assert stop.reason == "/mcp responds to initialize with 500: the application raised LookupError: no notes"
 
 
 @pytest.mark.parametrize("place", ["/mcp/", "https://login.example/mcp/"])
@@ -335,18 +340,18 @@ def test_the_view_has_a_slash_at_its_end(new_app: NewSite, place: str) -> None:
     site.provider.protect_mcp("/mcp", ["profile"])
     site.app.post("/mcp", endpoint="moved")(lambda: flask.redirect(place, 307))
     site.app.post("/mcp/", endpoint="mcp")(initialize)
-    assert "/mcp leads on to /mcp/" in notes_of(play(site.app, "mcp"))
+    assert "/mcp redirects to /mcp/" in notes_of(play(site.app, "mcp"))
 
 
 def test_the_view_leads_to_another_host(mcp_site: NewSite) -> None:
     site = mcp_site(lambda: flask.redirect("https://elsewhere.example/mcp", 307))
-    assert stop_of(play(site.app, "mcp")).reason == "/mcp answers 307 to initialize"
+    assert stop_of(play(site.app, "mcp")).reason == "/mcp responds to initialize with 307"
 
 
 def test_a_server_of_the_sdk(tmp_path: Path) -> None:
     with Behind(tmp_path) as app:
         steps = play(app, "mcp")
-    assert "leads on to" not in notes_of(steps)
+    assert "redirects to" not in notes_of(steps)
     assert learnt(steps, "Call with the token") == "the server is 'mounted'"
 
 
@@ -404,13 +409,18 @@ def test_the_view_answers_by_events(mcp_site: NewSite) -> None:
 @pytest.mark.parametrize(
     ("number", "status", "reason", "rule"),
     [
-        (2, 401, "the token that was issued a moment ago is refused", "O Token handling"),
-        (2, 404, "/mcp answers 404 to initialize", "O Overview"),
-        (3, 401, "the refreshed token is refused", "O Token handling"),
-        (4, 200, "a token for another server is not refused by 401 but answered 200", "O Token handling"),
-        (5, 200, "a token without the scope profile is answered 200, not 403 insufficient_scope", "O Scope challenge"),
-        (6, 401, "the token with more scope is refused", "O Token handling"),
-        (7, 200, "the revoked token is answered 200, not 401", "O Token handling"),
+        (2, 401, "the server rejects the token that was just issued", "O Token handling"),
+        (2, 404, "/mcp responds to initialize with 404", "O Overview"),
+        (3, 401, "the server rejects the refreshed token", "O Token handling"),
+        (4, 200, "the server responds to a token for another resource with 200 instead of 401", "O Token handling"),
+        (
+            5,
+            200,
+            "the server responds to a token without the scope profile with 200 instead of 403 insufficient_scope",
+            "O Scope challenge",
+        ),
+        (6, 401, "the server rejects the token with more scope", "O Token handling"),
+        (7, 200, "the server responds to the revoked token with 200 instead of 401", "O Token handling"),
     ],
 )
 def test_one_call_is_answered_as_it_must_not_be(
@@ -435,7 +445,7 @@ def test_the_guard_is_outside_of_the_resource(new_app: NewSite) -> None:
     site.provider.protect_resource("/api", ["mail"])
     site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth(initialize))
     stop = stop_of(play(site.app, "mcp", "/mcp"))
-    assert stop.reason.startswith("the document describes https://login.example/api, and the client was given")
+    assert stop.reason.startswith("the document describes https://login.example/api instead of")
     assert "provider.protect_mcp('/mcp', …)" in stop.hint
 
 
@@ -445,7 +455,7 @@ def test_a_token_that_is_for_another_resource(new_app: NewSite) -> None:
     site.provider.protect_resource("/data", ["write"])
     site.app.post("/mcp", endpoint="mcp")(site.provider.require_oauth(initialize))
     stop = stop_of(play(site.app, "mcp", "/mcp", "mail"))
-    assert stop.reason == "the token that was issued a moment ago is refused: the token is for another resource"
+    assert stop.reason == "the server rejects the token that was just issued: the token is for another resource"
     assert stop.rule == "rfc8707 2"
 
 
@@ -453,7 +463,7 @@ def test_less_scope_than_was_asked_for(mcp_site: NewSite) -> None:
     site = mcp_site()
     rewrite_json(site.app, "/oauth/token", lambda got: got.update(scope="profile"))
     stop = stop_of(play(site.app, "mcp"))
-    assert stop.reason == "the client asked for profile write and got profile"
+    assert stop.reason == "the client requested profile write and received profile"
 
 
 def test_the_view_needs_more_than_was_said(mcp_site: NewSite) -> None:
@@ -462,14 +472,15 @@ def test_the_view_needs_more_than_was_said(mcp_site: NewSite) -> None:
         return initialize()
 
     steps = play(mcp_site(demanding).app, "mcp")
-    assert "initialize needs the scope profile write, which the challenge without a token did not name" in notes_of(
-        steps
+    assert (
+        "initialize requires the scope profile write, which the challenge of the request without a token did not name"
+        in notes_of(steps)
     )
 
 
 def test_the_view_forbids_without_a_reason(mcp_site: NewSite) -> None:
     stop = stop_of(play(mcp_site(lambda: ("", 403)).app, "mcp"))
-    assert stop.reason == "/mcp answers 403 without a challenge that names the scope it needs"
+    assert stop.reason == "/mcp responds with 403 without a challenge that names the required scope"
     assert "current_token.require()" in stop.hint
 
 
@@ -477,7 +488,7 @@ def test_the_view_is_never_content(mcp_site: NewSite) -> None:
     def never() -> Any:
         return "", 403, {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="profile"'}
 
-    assert "it is not enough" in stop_of(play(mcp_site(never).app, "mcp")).reason
+    assert "although its challenge names it" in stop_of(play(mcp_site(never).app, "mcp")).reason
 
 
 def test_a_challenge_that_names_an_unknown_scope(mcp_site: NewSite) -> None:
@@ -493,16 +504,16 @@ def test_registered_clients_do_not_get_what_the_resource_needs(mcp_site: NewSite
     stop = stop_of(
         play(mcp_site(OAUTH2_REGISTRATION_SCOPES=["mail"], OAUTH2_CLIENT_ID_METADATA_DOCUMENTS=False).app, "mcp")
     )
-    assert stop.reason == "the person sees an error page, 400: scope profile may not be granted here"
+    assert stop.reason == "the user sees an error page, status 400: scope profile may not be granted here"
 
 
 def test_no_refresh_token(mcp_site: NewSite) -> None:
     steps = play(mcp_site(OAUTH2_GRANT_TYPES=["authorization_code"]).app, "mcp")
-    assert "no refresh token came" in notes_of(steps)
+    assert "the response has no refresh token" in notes_of(steps)
     assert learnt(steps, "Refresh the token") == "there is nothing to refresh"
 
 
 def test_the_scope_may_be_named(mcp_site: NewSite) -> None:
     steps = play(mcp_site().app, "mcp", scope="profile write")
-    assert learnt(steps, "Ask for more scope") == "nothing here needs more scope than the client has"
+    assert learnt(steps, "Request more scope") == "no request requires more scope than the client has"
     assert notes_of(steps) == ""

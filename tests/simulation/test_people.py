@@ -29,7 +29,7 @@ FORM = '<form method="post" action="/oauth/authorize">{}</form>'
 
 def test_no_login_view(new_app: NewSite) -> None:
     stop = stop_of(play(new_app(OAUTH2_LOGIN_VIEW=None).app, "cli"))
-    assert stop.reason == "who is not signed in cannot be sent to a login page: none is known"
+    assert stop.reason == "the provider cannot redirect signed-out users to a login page, because it knows none"
     assert stop.rule == "rfc6749 3.1"
     assert "OAUTH2_LOGIN_VIEW" in stop.hint
 
@@ -43,13 +43,13 @@ def bare_app(tmp_path: Any, **config: Any) -> tuple[flask.Flask, OAuth2Provider]
 def test_nobody_can_sign_in(tmp_path: Any) -> None:
     app, _ = bare_app(tmp_path)
     stop = stop_of(play(app, "cli"))
-    assert stop.reason == "nobody can sign in: the provider is not told who is signed in"
+    assert stop.reason == "no user can sign in, because the provider cannot determine the signed-in user"
     assert "@provider.current_user" in stop.hint
 
 
 def test_the_login_page_is_not_there(new_app: NewSite) -> None:
     stop = stop_of(play(new_app(OAUTH2_LOGIN_VIEW="/sign-in").app, "cli"))
-    assert stop.reason == "the login page answers 404"
+    assert stop.reason == "the login page responds with 404"
 
 
 def test_the_login_page_fails(new_app: NewSite) -> None:
@@ -70,15 +70,15 @@ def test_the_login_view_is_no_endpoint(new_app: NewSite) -> None:
 def test_the_login_page_leads_on(new_app: NewSite) -> None:
     site = new_app(OAUTH2_LOGIN_VIEW="/sign-in")
     site.app.get("/sign-in")(lambda: flask.redirect("https://sso.example/login?x=1"))
-    assert "the login page leads on to https://sso.example/login, which is not played" in notes_of(
+    assert "the login page redirects to https://sso.example/login, which the simulation does not open" in notes_of(
         play(site.app, "cli")
     )
 
 
 def test_the_login_page_is_elsewhere(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_LOGIN_VIEW="https://sso.example/login").app, "cli")
-    assert learnt(steps, "Send somebody who is not signed in") == (
-        "the login page is https://sso.example/login, which is not played"
+    assert learnt(steps, "Redirect a signed-out user") == (
+        "the login page is https://sso.example/login, which the simulation does not open"
     )
 
 
@@ -86,20 +86,20 @@ def test_there_is_no_way_back_from_the_login_page(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: flask.redirect("/login") if flask.request.path == "/oauth/authorize" else None)
     stop = stop_of(play(site.app, "cli"))
-    assert stop.reason.startswith("who is not signed in is sent to /login without a way back")
+    assert stop.reason.startswith("the provider redirects signed-out users to /login without a return URL")
 
 
 def test_everybody_is_signed_in(tmp_path: Any) -> None:
     app, provider = bare_app(tmp_path, OAUTH2_LOGIN_VIEW="/login")
     provider.current_user(lambda: "everybody")
-    assert "although nobody has signed in" in notes_of(play(app, "cli"))
+    assert "every visitor is that user" in notes_of(play(app, "cli"))
 
 
 def test_the_authorization_endpoint_is_closed(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: ("", 403) if flask.request.path == "/oauth/authorize" else None)
     assert stop_of(play(site.app, "cli")).reason == (
-        "/oauth/authorize answers 403 to who is not signed in, and leads to no login page"
+        "/oauth/authorize responds to a signed-out user with 403 and no redirect to the login page"
     )
 
 
@@ -155,7 +155,7 @@ def test_flask_login_knows_the_person_too(tmp_path: Any, profile: str) -> None:
 @pytest.mark.parametrize("user", ["8", "simulated"])
 def test_flask_login_does_not_know_the_person(tmp_path: Any, user: str) -> None:
     stop = stop_of(play(login_site(tmp_path), "cli", user=user))
-    assert "is sent to http://localhost:5000/login and not to the client" in stop.reason
+    assert "redirects a signed-in user to http://localhost:5000/login instead of the client" in stop.reason
     assert "--user" in stop.hint
 
 
@@ -188,7 +188,7 @@ def test_a_consent_page_that_cannot_be_pressed(new_app: NewSite) -> None:
     site = new_app()
     site.provider.authorize_handler(lambda **asked: '<div onclick="decide()">Allow</div>')
     steps = play(site.app, "cli")
-    assert "the page could not be pressed" in notes_of(steps)
+    assert "the simulation could not use the page" in notes_of(steps)
     assert "POST /oauth/authorize" not in " ".join(lines_of(steps))
 
 
@@ -204,7 +204,7 @@ def test_a_consent_page_that_always_denies(new_app: NewSite) -> None:
         lambda **asked: False if flask.request.method == "POST" else FORM.format("<button>Allow</button>")
     )
     stop = stop_of(play(site.app, "cli"))
-    assert stop.reason == "the client is answered access_denied: the resource owner said no"
+    assert stop.reason == "the client receives the error access_denied: the resource owner said no"
     assert "return True from the authorize_handler" in stop.hint
 
 
@@ -212,14 +212,14 @@ def test_a_consent_page_that_is_shown_again(new_app: NewSite) -> None:
     site = new_app()
     site.provider.authorize_handler(lambda **asked: FORM.format("<button>Allow</button>"))
     stop = stop_of(play(site.app, "cli"))
-    assert stop.reason.startswith("another page is shown after the consent page was allowed")
+    assert stop.reason.startswith("another page follows the consent page")
     assert "return True from the authorize_handler" in stop.hint
 
 
 def test_a_consent_page_that_is_no_html(new_app: NewSite) -> None:
     site = new_app()
     site.provider.authorize_handler(lambda **asked: {"client": asked["client_id"]})
-    assert stop_of(play(site.app, "cli")).reason.startswith("the consent page is application/json, not HTML")
+    assert stop_of(play(site.app, "cli")).reason.startswith("the consent page is application/json instead of HTML")
 
 
 def test_a_consent_page_that_fails(new_app: NewSite) -> None:
@@ -230,7 +230,7 @@ def test_a_consent_page_that_fails(new_app: NewSite) -> None:
         raise KeyError("name")
 
     stop = stop_of(play(site.app, "cli"))
-    assert stop.reason == "the person sees an error page, 500: the application raised KeyError: 'name'"
+    assert stop.reason == "the user sees an error page, status 500: the application raised KeyError: 'name'"
 
 
 def test_a_policy_keeps_the_browser_from_the_client(new_app: NewSite) -> None:
@@ -242,21 +242,21 @@ def test_a_policy_keeps_the_browser_from_the_client(new_app: NewSite) -> None:
         return response
 
     stop = stop_of(play(site.app, "cli"))
-    assert "its Content-Security-Policy says \"form-action 'self'\", which leaves out http:" in stop.reason
+    assert "its Content-Security-Policy \"form-action 'self'\" excludes http:" in stop.reason
     assert "after_request" in stop.hint
 
 
 def test_the_session_does_not_come_back(new_app: NewSite) -> None:
     stop = stop_of(play(new_app(SESSION_COOKIE_DOMAIN="other.example").app, "cli"))
-    assert stop.reason.startswith("the person sees an error page, 400: this page is no longer valid")
+    assert stop.reason.startswith("the user sees an error page, status 400: this page is no longer valid")
     assert "SESSION_COOKIE_DOMAIN" in stop.hint
 
 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("iss=", "issuer=", "the answer is of the issuer None"),
-        ("state=", "status=", "not the state that the client sent"),
+        ("iss=", "issuer=", "the response has the issuer None"),
+        ("state=", "status=", "another state than the client sent"),
     ],
 )
 @pytest.mark.parametrize("is_announced", [True, False])

@@ -49,7 +49,7 @@ def test_an_application_in_order(new_app: NewSite, profile: str, options: dict[s
     steps = play(readable(new_app(**options)).app, profile)
     assert notes_of(steps) == ""
     mount = options.get("APPLICATION_ROOT") or urlsplit(options.get("OAUTH2_ISSUER") or "").path
-    assert learnt(steps, "Call a view") == f"{mount}/api/me takes the token"
+    assert learnt(steps, "Call a view") == f"{mount}/api/me accepts the token"
     assert f"GET {mount}/api/me → 401" in lines_of(steps)
 
 
@@ -57,7 +57,7 @@ def test_what_belongs_to_a_resource_is_asked_for_it(new_app: NewSite) -> None:
     site = new_app()
     site.provider.protect_resource("/api", ["mail"])
     steps = play(site.app, "server")
-    assert steps[0].learnt.endswith("the client asks for mail profile")
+    assert steps[0].learnt.endswith("the client requests mail profile")
     assert notes_of(steps) == ""
 
 
@@ -66,8 +66,8 @@ def test_a_view_within_a_resource_is_guarded_by_it(new_app: NewSite) -> None:
     site.provider.protect_resource("/data", ["mail"])
     site.app.get("/data/all")(lambda: {"for": current_token.user_id})
     steps = play(site.app, "server", "/data/all")
-    assert steps[0].learnt.endswith("the client asks for mail")
-    assert learnt(steps, "Call a view") == "/data/all takes the token"
+    assert steps[0].learnt.endswith("the client requests mail")
+    assert learnt(steps, "Call a view") == "/data/all accepts the token"
 
 
 def test_no_view_has_a_guard(new_app: NewSite) -> None:
@@ -76,14 +76,14 @@ def test_no_view_has_a_guard(new_app: NewSite) -> None:
         site.app.view_functions["me"] = lambda: "open"
         steps = play(site.app, profile)
         assert notes_of(steps) == ""
-        assert learnt(steps, "Call a view").startswith("no view has a guard")
+        assert learnt(steps, "Call a view").startswith("no guarded view accepts")
 
 
 def test_an_mcp_server_alone(mcp_site: NewSite) -> None:
     site = mcp_site()
     site.app.view_functions["me"] = lambda: "open"
     steps = play(site.app, "cli")
-    assert steps[0].learnt.endswith("the client asks for profile write")
+    assert steps[0].learnt.endswith("the client requests profile write")
 
 
 def test_views_that_cannot_be_tried_are_passed_over(new_app: NewSite) -> None:
@@ -94,9 +94,9 @@ def test_views_that_cannot_be_tried_are_passed_over(new_app: NewSite) -> None:
     site.app.post("/api/send", endpoint="send")(guard(lambda: "sent"))
     site.app.get("/api/greet", endpoint="greet")(site.provider.require_oauth(optional=True)(lambda: "hello"))
     site.app.get("/api/mail", endpoint="mail")(guard(lambda: "mail"))
-    assert learnt(play(site.app, "cli"), "Call a view") == "/api/mail takes the token"
-    assert learnt(play(site.app, "cli", "/api/ada"), "Call a view") == "/api/ada takes the token"
-    with pytest.raises(ConfigurationError, match="no view answers GET at /api/send/all"):
+    assert learnt(play(site.app, "cli"), "Call a view") == "/api/mail accepts the token"
+    assert learnt(play(site.app, "cli", "/api/ada"), "Call a view") == "/api/ada accepts the token"
+    with pytest.raises(ConfigurationError, match="no view accepts GET at /api/send/all"):
         play(site.app, "cli", "/api/send/all")
 
 
@@ -108,20 +108,20 @@ def test_a_scope_that_oauth2_scopes_lacks(new_app: NewSite) -> None:
     site.app.view_functions["me"] = site.provider.require_oauth("shout")(lambda: "HELLO")
     for profile in ("spa", "cli", "server"):
         stop = stop_of(play(site.app, profile))
-        assert stop.reason.startswith("the client is answered invalid_scope")
+        assert stop.reason.startswith("the client receives the error invalid_scope")
         assert stop.rule == "rfc6749 3.3"
         assert stop.hint.startswith("add shout to OAUTH2_SCOPES")
 
 
 def test_less_scope_than_the_view_demands(new_app: NewSite) -> None:
     stop = stop_of(play(new_app().app, "cli", scope="mail"))
-    assert stop.reason == "/api/me refuses the token that was issued for it: the token lacks scope for this"
+    assert stop.reason == "/api/me rejects the token that was issued for it: the token lacks scope for this"
     assert stop.rule == "rfc6750 3.1"
 
 
 def test_a_view_without_a_guard_is_named(new_app: NewSite) -> None:
     stop = stop_of(play(new_app().app, "server", "/login"))
-    assert stop.reason == "/login answers 200 to who has no good token, and owes 401 and a challenge"
+    assert stop.reason == "/login responds with 200 to a request without a valid token, instead of 401 and a challenge"
 
 
 def test_a_view_that_redirects_to_the_login_page(new_app: NewSite) -> None:
@@ -135,7 +135,7 @@ def test_a_view_that_redirects_to_the_login_page(new_app: NewSite) -> None:
     def redirect(response: flask.Response) -> Any:
         return flask.redirect("/login") if response.status_code == 401 else response
 
-    assert "/api/me answers 302" in stop_of(play(site.app, "cli")).reason
+    assert "/api/me responds with 302" in stop_of(play(site.app, "cli")).reason
 
 
 def test_the_view_fails(new_app: NewSite) -> None:
@@ -146,7 +146,9 @@ def test_the_view_fails(new_app: NewSite) -> None:
 
     site.app.view_functions["me"] = site.provider.require_oauth("profile")(fail)
     stop = stop_of(play(site.app, "cli"))
-    assert stop.reason.startswith("/api/me answers 500: the application raised ValueError: invalid literal for int()")
+    assert stop.reason.startswith(
+        "/api/me responds with 500: the application raised ValueError: invalid literal for int()"
+    )
     assert "--user" in stop.hint
     assert notes_of(play(site.app, "cli", user="7")) == ""
 
@@ -154,7 +156,7 @@ def test_the_view_fails(new_app: NewSite) -> None:
 def test_the_view_itself_finds_nothing(new_app: NewSite) -> None:
     site = new_app()
     site.app.view_functions["me"] = site.provider.require_oauth("profile")(lambda: ("", 404))
-    assert "the view itself answers 404" in notes_of(play(site.app, "cli"))
+    assert "the view itself responds with 404" in notes_of(play(site.app, "cli"))
 
 
 def test_a_revoked_token_is_taken(new_app: NewSite) -> None:
@@ -170,9 +172,9 @@ def test_a_revoked_token_is_taken(new_app: NewSite) -> None:
             seen.add(flask.request.headers["Authorization"])
         return response
 
-    assert stop_of(play(site.app, "cli")).reason == "the revoked token is answered 200, not 401"
-    assert stop_of(play(site.app, "server")).reason == "the revoked token is answered 200, not 401"
-    assert "the access token still is good" in stop_of(play(site.app, "spa")).reason
+    assert stop_of(play(site.app, "cli")).reason == "the view responds to the revoked token with 200 instead of 401"
+    assert stop_of(play(site.app, "server")).reason == "the view responds to the revoked token with 200 instead of 401"
+    assert "the access token still works" in stop_of(play(site.app, "spa")).reason
 
 
 def test_a_refreshed_token_is_refused(new_app: NewSite) -> None:
@@ -183,7 +185,7 @@ def test_a_refreshed_token_is_refused(new_app: NewSite) -> None:
         return ("", 401) if calls.count("/api/me") == 4 else None
 
     site.app.before_request(answer)
-    assert stop_of(play(site.app, "cli")).reason == "the refreshed token is refused"
+    assert stop_of(play(site.app, "cli")).reason == "the view rejects the refreshed token"
 
 
 # a page
@@ -201,11 +203,11 @@ def test_an_extension_writes_cors_over_ours(new_app: NewSite) -> None:
     steps = play(site.app, "spa")
     stop = stop_of(steps)
     assert stop.reason == (
-        "the browser does not let a page of https://client.example read the answer of the token endpoint: "
-        "Access-Control-Allow-Origin says https://www.example"
+        "the browser does not let a page of https://client.example read the response of the token endpoint: "
+        "Access-Control-Allow-Origin is https://www.example"
     )
     assert "Flask-CORS" in stop.hint
-    assert "does not answer a preflight of https://client.example" in steps[1].notes[0]
+    assert "does not allow a preflight request of https://client.example" in steps[1].notes[0]
 
 
 def test_cors_comes_twice(new_app: NewSite) -> None:
@@ -217,7 +219,7 @@ def test_cors_comes_twice(new_app: NewSite) -> None:
         return response
 
     stop = stop_of(play(site.app, "spa"))
-    assert stop.reason.endswith("read the metadata: Access-Control-Allow-Origin says *, *")
+    assert stop.reason.endswith("read the metadata: Access-Control-Allow-Origin is *, *")
 
 
 def test_pages_of_any_site_may_call(new_app: NewSite) -> None:
@@ -228,7 +230,7 @@ def test_pages_of_any_site_may_call(new_app: NewSite) -> None:
         response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
-    assert "pages of any site may call /oauth/token, not those of clients alone" in notes_of(play(site.app, "spa"))
+    assert "pages of any site may call /oauth/token, not only those of clients" in notes_of(play(site.app, "spa"))
 
 
 def test_cors_is_taken_away(new_app: NewSite) -> None:
@@ -239,17 +241,17 @@ def test_cors_is_taken_away(new_app: NewSite) -> None:
         response.headers.pop("Access-Control-Allow-Origin", None)
         return response
 
-    assert stop_of(play(site.app, "spa")).reason.endswith("Access-Control-Allow-Origin is not there")
+    assert stop_of(play(site.app, "spa")).reason.endswith("Access-Control-Allow-Origin is missing")
 
 
 def test_the_views_are_of_the_same_site(new_app: NewSite) -> None:
-    assert "pages of another site cannot read what /api/me answers" in notes_of(play(new_app().app, "spa"))
+    assert "pages of another site cannot read the response of /api/me" in notes_of(play(new_app().app, "spa"))
 
 
 def test_a_page_without_refresh_tokens(new_app: NewSite) -> None:
     steps = play(readable(new_app(OAUTH2_GRANT_TYPES=["authorization_code"])).app, "spa")
-    assert "no refresh token came" in notes_of(steps)
-    assert learnt(steps, "Use the old refresh token again") == "no refresh token was spent"
+    assert "the response has no refresh token" in notes_of(steps)
+    assert learnt(steps, "Reuse the old refresh token") == "the client has used no refresh token"
 
 
 def answer_tokens(site: Site, **members: Any) -> None:
@@ -284,7 +286,7 @@ def test_a_spent_refresh_token_is_good_again(new_app: NewSite) -> None:
 
         site.app.before_request(answer)
         reason = stop_of(play(site.app, "spa")).reason
-        assert ("is good again" if counted == 1 else "the one that followed it still is good") in reason
+        assert ("accepts a spent refresh token" if counted == 1 else "the next refresh token still works") in reason
 
 
 # tokens
@@ -293,26 +295,26 @@ def test_a_spent_refresh_token_is_good_again(new_app: NewSite) -> None:
 def test_the_token_endpoint_is_closed(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: ({"error": "maintenance"}, 503) if flask.request.path == "/oauth/token" else None)
-    assert stop_of(play(site.app, "cli")).reason == "the token endpoint answers 503 maintenance"
-    assert "a wrong secret is answered 503" in stop_of(play(site.app, "server")).reason
+    assert stop_of(play(site.app, "cli")).reason == "the token endpoint responds with 503 maintenance"
+    assert "the token endpoint responds to a wrong secret with 503" in stop_of(play(site.app, "server")).reason
 
 
 def test_tokens_of_another_type(new_app: NewSite) -> None:
     site = new_app()
     answer_tokens(site, token_type="MAC")
-    assert "the token is of the type 'MAC'" in stop_of(play(site.app, "cli")).reason
+    assert "the token has the type 'MAC'" in stop_of(play(site.app, "cli")).reason
 
 
 def test_revocation_is_closed(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: ("", 503) if flask.request.path == "/oauth/revoke" else None)
-    assert stop_of(play(site.app, "cli")).reason == "the revocation endpoint answers 503"
+    assert stop_of(play(site.app, "cli")).reason == "the revocation endpoint responds with 503"
 
 
 def test_the_verifier_is_not_looked_at(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: ({}, 200) if flask.request.path == "/oauth/token" else None)
-    assert "good for another verifier" in stop_of(play(site.app, "cli")).reason
+    assert "accepts the code with a wrong code verifier" in stop_of(play(site.app, "cli")).reason
 
 
 # a device
@@ -320,26 +322,36 @@ def test_the_verifier_is_not_looked_at(new_app: NewSite) -> None:
 
 def test_a_device_is_connected(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=DEVICES).app, "cli")
-    assert "was typed and allowed: a token of the scope profile" in learnt(steps, "Connect without a browser")
+    assert "and allowed access: a token with the scope profile" in learnt(steps, "Connect without a browser")
     assert notes_of(steps) == ""
 
 
 def test_devices_alone(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=["device_code"]).app, "cli")
     assert "GET /oauth/device → 303" in lines_of(steps)
-    assert learnt(steps, "Connect without a browser") == "this was done already, as there is no other way"
+    assert (
+        learnt(steps, "Connect without a browser")
+        == "done in an earlier step, because the provider only supports devices"
+    )
 
 
 def test_no_devices(new_app: NewSite) -> None:
-    assert learnt(play(new_app().app, "cli"), "Connect without a browser").startswith("devices cannot be connected")
+    assert learnt(play(new_app().app, "cli"), "Connect without a browser").startswith(
+        "the provider does not support devices"
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "method", "answer", "reason"),
     [
-        ("/oauth/device_authorization", "POST", ("", 503), "the device gets no code but 503"),
-        ("/oauth/device", "POST", ("", 503), "answered 503, has no form to allow it"),
-        ("/oauth/device", "GET", ("", 403), "/oauth/device answers 403 to who is not signed in"),
+        (
+            "/oauth/device_authorization",
+            "POST",
+            ("", 503),
+            "the device authorization endpoint responds with 503 and no user code",
+        ),
+        ("/oauth/device", "POST", ("", 503), "status 503, has no form that allows access"),
+        ("/oauth/device", "GET", ("", 403), "/oauth/device responds to a signed-out user with 403"),
     ],
 )
 def test_what_a_device_needs_is_closed(new_app: NewSite, path: str, method: str, answer: Any, reason: str) -> None:
@@ -351,7 +363,10 @@ def test_what_a_device_needs_is_closed(new_app: NewSite, path: str, method: str,
 def test_the_page_of_the_device_leads_to_the_login_page(new_app: NewSite) -> None:
     site = new_app(OAUTH2_GRANT_TYPES=DEVICES)
     site.app.before_request(lambda: flask.redirect("/login") if flask.request.path == "/oauth/device" else None)
-    assert "is sent to https://login.example/login, not to the page" in stop_of(play(site.app, "cli")).reason
+    assert (
+        "redirects a signed-in user to https://login.example/login instead of the page"
+        in stop_of(play(site.app, "cli")).reason
+    )
 
 
 def test_a_decision_that_fails(new_app: NewSite) -> None:
@@ -359,13 +374,16 @@ def test_a_decision_that_fails(new_app: NewSite) -> None:
     site.app.before_request(
         lambda: ("", 503) if flask.request.path == "/oauth/device" and "decision" in flask.request.form else None
     )
-    assert stop_of(play(site.app, "cli")).reason == "the decision is answered 503"
+    assert stop_of(play(site.app, "cli")).reason == "the page responds to the decision with 503"
 
 
 def test_a_device_that_need_not_wait(new_app: NewSite) -> None:
     site = new_app(OAUTH2_GRANT_TYPES=DEVICES)
     site.app.before_request(lambda: ({"error": "expired_token"}, 400) if "device_code" in flask.request.form else None)
-    assert stop_of(play(site.app, "cli")).reason == "nobody has decided, and the device is answered 400"
+    assert (
+        stop_of(play(site.app, "cli")).reason
+        == "the token endpoint responds with 400 to a device whose user has not decided yet"
+    )
 
 
 # a server
@@ -373,29 +391,29 @@ def test_a_device_that_need_not_wait(new_app: NewSite) -> None:
 
 def test_a_server_that_acts_for_itself_alone(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=["client_credentials"]).app, "server")
-    assert learnt(steps, "Introspect the token") == "it is active, of the client itself"
-    assert learnt(steps, "Send somebody who is not signed in").startswith("no person is sent here")
+    assert learnt(steps, "Introspect the token") == "the token of the client itself is active"
+    assert learnt(steps, "Redirect a signed-out user").startswith("no user is redirected")
     assert notes_of(steps) == ""
 
 
 def test_clients_cannot_act_for_themselves(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=["authorization_code"]).app, "server")
-    assert learnt(steps, "Ask for a token of its own").startswith("clients cannot act for themselves")
+    assert learnt(steps, "Request a token with client_credentials").startswith("clients cannot use client_credentials")
 
 
 def test_a_view_that_needs_a_user(new_app: NewSite) -> None:
     site = new_app()
     site.app.view_functions["me"] = site.provider.require_oauth("profile")(lambda: {"name": current_token.user["name"]})
     notes = notes_of(play(site.app, "server"))
-    assert "/api/me answers 500 to a client that acts for itself" in notes
+    assert "/api/me responds with 500 to a client_credentials token" in notes
     assert "TypeError" in notes
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda got: got.update(active=False), "the token is good, and introspection answers 200"),
-        (lambda got: got.update(active=True), "the token was revoked, and introspection says it is active"),
+        (lambda got: got.update(active=False), "introspection responds with 200"),
+        (lambda got: got.update(active=True), "introspection reports the revoked token as active"),
     ],
 )
 def test_introspection_is_changed(new_app: NewSite, change: Any, reason: str) -> None:

@@ -135,7 +135,7 @@ def test_no_callback_of_codes_and_tokens_is_called(new_app: NewSite, profile: st
 
 def test_pages_of_clients_that_cannot_be_listed(new_app: NewSite) -> None:
     steps = play(own_clients(new_app).app, "spa")
-    assert "Name the origin in OAUTH2_CORS_ORIGINS" in notes_of(steps)
+    assert "add the origin to OAUTH2_CORS_ORIGINS" in notes_of(steps)
 
 
 def test_registration_is_closed_where_clients_are_the_application_s_own(new_app: NewSite) -> None:
@@ -151,6 +151,8 @@ def test_a_view_that_needs_the_application_s_own_token(new_app: NewSite) -> None
     view = site.app.post("/mcp", endpoint="mcp")(lambda: {"id": current_token.access_token.user_id})
     site.app.view_functions["me"] = site.provider.require_oauth("profile")(view)
     notes = notes_of(play(site.app, "cli"))
-    assert "/api/me answers 500 here, where your tokengetter is not called: AttributeError" in notes
+    assert "/api/me responds with 500, because the simulation does not call your tokengetter: AttributeError" in notes
     site.app.config["OAUTH2_CLIENT_ID_METADATA_DOCUMENTS"] = True
-    assert "/mcp answers 500 here, where your tokengetter is not called" in notes_of(play(site.app, "mcp"))
+    assert "/mcp responds with 500, because the simulation does not call your tokengetter" in notes_of(
+        play(site.app, "mcp")
+    )

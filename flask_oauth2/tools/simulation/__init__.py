@@ -1,6 +1,6 @@
-"""Clients that are played against the application in its own process: what each does, and where it would stop.
+"""Simulated clients that run against the application in its own process, and stop where a real client would fail.
 
-One file for each kind of client; ``flask oauth2 simulate`` runs them.
+Each kind of client has one module. The command ``flask oauth2 simulate`` runs them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ PROFILES: dict[str, type[Simulation]] = {
     "cli": CommandLine,
     "server": WebServer,
 }
-"""The clients by the name that the command takes."""
+"""The clients by their name in the command."""
 
 __all__ = ["PROFILES", "Simulation", "Step", "Stop", "open_sandbox"]

@@ -1,4 +1,4 @@
-"""A simulation: the steps of a client in their order, up to the first at which a real one would stop."""
+"""Simulations: the steps of a client in order, up to the first one at which a real client would fail."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .sandbox import Sandbox
 
 
 class Stop(Exception):
-    """A real client does not go on.
+    """A real client would fail here.
 
-    :param reason: why, in one sentence.
-    :param rule: the specification and section that asks for something else.
-    :param hint: what the application's developer can do; empty where the reason says it.
+    :param reason: the reason, in one sentence.
+    :param rule: the specification and section that the application violates.
+    :param hint: how to fix the application, or an empty string if the reason says it.
     """
 
     def __init__(self, reason: str, rule: str, hint: str) -> None:
@@ -27,9 +27,9 @@ class Stop(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the client did, what came, and what it learnt; or why it stops here.
+    """A step of a client: its requests, what it learned, and why it stops, if it does.
 
-    ``notes`` is what a real client survives, and the developer should know.
+    :param notes: problems that do not stop a client and that the developer should know.
     """
 
     title: str
@@ -40,36 +40,36 @@ class Step:
 
 
 class Simulation:
-    """A client that is played.
+    """A simulated client.
 
-    :param path: the resource to call, a path of the application or a URL; found by itself where it is not given.
-    :param scope: what to ask for; found by itself too.
+    :param path: the resource to call, a path of the application or a URL. The client finds one by default.
+    :param scope: the scope to request. The client determines it by default.
     """
 
-    who: ClassVar[str]
-    """Such as ``an MCP client``."""
+    description: ClassVar[str]
+    """A noun phrase for the client, such as ``an MCP client``."""
 
     steps: ClassVar[Sequence[tuple[str, Callable[[Any], str]]]]
-    """What it does and the method that does it, which says what was learnt."""
+    """The titles of the steps and the methods that run them. A method returns what the client learned."""
 
     def __init__(self, sandbox: Sandbox, path: str | None = None, scope: str | None = None) -> None:
         self.sandbox = sandbox
         self.server = sandbox.server
-        self.wanted_path = path
-        self.wanted_scope = scope
+        self.requested_path = path
+        self.requested_scope = scope
         self._exchanges: list[Exchange] = []
         self._notes: list[str] = []
-        self.program = Caller(sandbox, self._exchanges)
-        self.stranger = Caller(sandbox, self._exchanges, is_person=True)
-        self.person = Caller(sandbox, self._exchanges, is_person=True, is_signed_in=True)
+        self.http = Caller(sandbox, self._exchanges)
+        self.signed_out_browser = Caller(sandbox, self._exchanges, has_cookies=True)
+        self.browser = Caller(sandbox, self._exchanges, has_cookies=True, is_signed_in=True)
 
     @property
     def subject(self) -> str:
-        """What it is played with."""
+        """Return the resource or the issuer that the client uses."""
         return self.sandbox.server.issuer
 
     def play(self) -> Iterator[Step]:
-        """Take the steps, one by one."""
+        """Run the steps one by one."""
         for title, act in self.steps:
             self._exchanges.clear()
             self._notes.clear()
@@ -82,27 +82,27 @@ class Simulation:
             if stop is not None:
                 return
 
-    def note(self, sentence: str) -> None:
-        """What the developer should know of this step, though a client goes on."""
+    def add_note(self, sentence: str) -> None:
+        """Add a note to the current step."""
         self._notes.append(sentence)
 
     def url(self, path: str) -> str:
-        """The URL of a path of the application; a URL stays what it is."""
+        """Return the URL of a path of the application. A URL stays unchanged."""
         return path if "://" in path else f"{self.sandbox.origin}{self.sandbox.mount}{path}"
 
 
 ALL_PATHS = (
-    "let the requests to the provider reach it, and its answers leave as it writes them: a before_request or "
-    "after_request function, an extension or a route of yours stands between"
+    "make sure that requests reach the provider and that its responses stay unchanged: a before_request or "
+    "after_request function, an extension or a route of your application changes them"
 )
-"""The hint where an answer is none of ours."""
+"""The fix for a response that does not come from the provider."""
 
 
 def stop_at(exchange: Exchange, reason: str, rule: str, hint: str) -> Stop:
-    """A stop at an answer: by what the application raised or our server refused, where that is why."""
+    """Return the stop at a response. An exception of the application or an error of the provider explains it."""
     if exchange.raised:
         return Stop(f"{reason}: the application raised {exchange.raised}", rule, hint)
-    refusal = exchange.refusal
-    if refusal is None:
+    rejection = exchange.rejection
+    if rejection is None:
         return Stop(reason, rule, hint)
-    return Stop(f"{reason}: {refusal.reason}", refusal.rule, refusal.hint or ("" if hint == ALL_PATHS else hint))
+    return Stop(f"{reason}: {rejection.reason}", rejection.rule, rejection.hint or ("" if hint == ALL_PATHS else hint))

@@ -1,4 +1,4 @@
-"""HTTP without a network: requests that the application answers in this process, none of them redirected by itself."""
+"""HTTP without a network: the application answers requests in this process, and redirects are not followed."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ import flask
 from werkzeug.datastructures import Headers
 
 from ...web import login
-from .sandbox import SIGNED_IN, Refusal, Sandbox
+from .sandbox import SIGNED_IN, Rejection, Sandbox
 
 _MOST_BYTES = 1_000_000
-"""More of an answer is not read."""
+"""The maximum number of bytes to read of a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request and what came."""
+    """A request and its response."""
 
     method: str
     url: str
     status: int
     headers: Headers
     body: bytes
-    refusal: Refusal | None
+    rejection: Rejection | None
     raised: str = ""
 
     @property
     def path(self) -> str:
-        """The path of the URL, without its query."""
+        """Return the path of the URL, without its query."""
         return urlsplit(self.url).path or "/"
 
     @property
     def text(self) -> str:
-        """The body."""
+        """Return the body as text."""
         return self.body.decode("utf-8", "replace")
 
     @property
     def json(self) -> dict[str, Any]:
-        """The JSON object of the body, also where it is an event; empty where it is none."""
+        """Return the JSON object of the body or of its first event, or an empty dict if there is none."""
         text = self.text
         if self.mimetype == "text/event-stream":
             text = next((line[5:] for line in text.splitlines() if line.startswith("data:") and len(line) > 6), "")
@@ -54,35 +54,35 @@ class Exchange:
 
     @property
     def mimetype(self) -> str:
-        """The media type, without parameters."""
+        """Return the media type without parameters."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     @property
     def location(self) -> str:
-        """Where a redirect leads, in full; empty where it is none."""
+        """Return the full URL of a redirect, or an empty string for other responses."""
         location = self.headers.get("Location", "") if 300 <= self.status < 400 else ""
         return urljoin(self.url, location) if location else ""
 
     @property
     def line(self) -> str:
-        """In one line."""
+        """Return the exchange in one line."""
         return f"{self.method} {self.path} → {self.status}"
 
 
 class Caller:
-    """A program or a person that sends requests to the application.
+    """A program or a browser that sends requests to the application.
 
-    :param exchanges: where they are noted.
-    :param is_person: she has a browser, which keeps cookies.
-    :param is_signed_in: and she has signed in.
+    :param exchanges: the list to which each exchange is added.
+    :param has_cookies: whether the caller is a browser with cookies.
+    :param is_signed_in: whether the user of the browser is signed in.
     """
 
     def __init__(
-        self, sandbox: Sandbox, exchanges: list[Exchange], *, is_person: bool = False, is_signed_in: bool = False
+        self, sandbox: Sandbox, exchanges: list[Exchange], *, has_cookies: bool = False, is_signed_in: bool = False
     ) -> None:
         self._stage = sandbox
         self._exchanges = exchanges
-        self._client = sandbox.app.test_client(use_cookies=is_person)
+        self._client = sandbox.app.test_client(use_cookies=has_cookies)
         self._environ = {SIGNED_IN: sandbox.marker} if is_signed_in else {}
         if is_signed_in:
             self._sign_in()
@@ -96,12 +96,12 @@ class Caller:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Exchange:
-        """Send a request. What the application raises is answered as a real server does, by 500."""
+        """Send a request. An exception of the application becomes status 500, as in a real server."""
         sandbox, parts = self._stage, urlsplit(url)
         path = parts.path
         if sandbox.mount and path.startswith(f"{sandbox.mount}/"):
             path = path.removeprefix(sandbox.mount)
-        sandbox.events.refused.clear()
+        sandbox.events.rejected.clear()
         sandbox.raised.clear()
         status, answered, body = 500, Headers(), b""
         try:
@@ -127,34 +127,34 @@ class Caller:
             status=status,
             headers=answered,
             body=body,
-            refusal=sandbox.events.refused[-1] if sandbox.events.refused else None,
+            rejection=sandbox.events.rejected[-1] if sandbox.events.rejected else None,
             raised="" if raised is None else f"{type(raised).__name__}: {raised}",
         )
         self._exchanges.append(exchange)
         return exchange
 
     def _sign_in(self) -> None:
-        """Flask-Login too knows the person, where she is one of the application's users."""
+        """Sign the user in to Flask-Login, if the application has this user."""
         sandbox = self._stage
         origin = f"{sandbox.origin}{sandbox.mount}/"
         with sandbox.app.test_request_context(base_url=origin, environ_base=self._client.environ_base):
             if not login.is_set_up() or not _is_user(sandbox):
                 return
             manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
-            kept = {"_user_id": sandbox.person.id, "_fresh": True, "_id": manager._session_identifier_generator()}
+            kept = {"_user_id": sandbox.user.id, "_fresh": True, "_id": manager._session_identifier_generator()}
         with self._client.session_transaction(base_url=origin) as session:
             session.update(kept)
 
 
 def _is_user(sandbox: Sandbox) -> bool:
     try:
-        return login.userloader()(sandbox.person.id) is not None
-    except Exception:  # whatever the application says of an id that is none of its own
+        return login.userloader()(sandbox.user.id) is not None
+    except Exception:  # the application's user loader may raise for an unknown ID
         return False
 
 
 def _read(chunks: Any, is_stream: bool) -> bytes:
-    """The body; of events, which may go on for ever, the first."""
+    """Return the body. Of an endless event stream, return the first event."""
     body = b""
     for chunk in chunks:
         body += chunk

@@ -1,4 +1,4 @@
-"""The forms of a page, as a person presses them, and whether a browser lets them through."""
+"""The forms of a page, and the content security policy that decides whether a browser submits them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from .exchange import Exchange
 
 _YES = re.compile(r"\b(allow|yes|accept|approve|authori[sz]e|agree|grant|confirm|continue)\b", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _NO = re.compile(r"\b(no|not|don.t|deny|reject|refuse|cancel)\b", re.IGNORECASE)
 
 
 @dataclass(slots=True)
 class Button:
-    """What sends a form."""
+    """A button that submits a form."""
 
     name: str
     value: str
     text: str = ""
 
     @property
-    def says_yes(self) -> bool:
-        """Whether it lets the client have what it asks for: by its value or, where that says nothing, by its text."""
-        for said in (self.value, self.text):
-            if _NO.search(said):
+    def is_allow(self) -> bool:
+        """Return whether the button grants access, according to its value or, if that is unclear, its text."""
+        for text in (self.value, self.text):
+            if _NO.search(text):
                 return False
-            if _YES.search(said):
+            if _YES.search(text):
                 return True
         return False
 
 
 @dataclass(slots=True)
 class Form:
-    """A form that is posted, with what its fields hold before anybody types."""
+    """A form with method POST and the initial values of its fields."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -67,13 +68,19 @@ class _Reader(HTMLParser):
             button = Button(name, value)
             form.buttons.append(button)
             self._button = button if tag == "button" else None
-        elif kind == "radio":
-            if name and ("checked" in given or name not in form.fields) and Button(name, value).says_yes:
+        elif name and kind not in ("button", "reset", "file"):
+            self._fill(form, kind, name, given)
+
+    def _fill(self, form: Form, kind: str, name: str, given: dict[str, str]) -> None:
+        """Set the value of a field that the user submits without changing it, except for a choice to grant access."""
+        value, is_checked = given.get("value", ""), "checked" in given
+        if kind == "radio":
+            if (is_checked or name not in form.fields) and Button(name, value).is_allow:
                 form.fields[name] = value
         elif kind == "checkbox":
-            if name and ("checked" in given or "required" in given):
+            if is_checked or "required" in given:
                 form.fields[name] = given.get("value", "on")
-        elif name and kind not in ("button", "reset", "file"):
+        else:
             form.fields[name] = value
 
     def handle_endtag(self, tag: str) -> None:
@@ -88,7 +95,7 @@ class _Reader(HTMLParser):
 
 
 def read_forms(page: Exchange) -> list[Form]:
-    """The forms of a page that are posted."""
+    """Return the forms of a page with method POST."""
     reader = _Reader(page.url)
     reader.feed(page.text)
     reader.close()
@@ -96,19 +103,19 @@ def read_forms(page: Exchange) -> list[Form]:
 
 
 def find_allow(page: Exchange) -> tuple[Form, Button] | None:
-    """The button that lets the client have what it asks for, of a form that stays at this site."""
+    """Return the button that grants access, and its form, which must stay on this site."""
     here = urlsplit(page.url)[:2]
     for form in read_forms(page):
         for button in form.buttons:
-            if urlsplit(form.action)[:2] == here and button.says_yes:
+            if urlsplit(form.action)[:2] == here and button.is_allow:
                 return form, button
     return None
 
 
 def find_obstacle(page: Exchange, target: str) -> str | None:
-    """The content security policy that keeps a browser from following a form of the page to ``target``.
+    """Return the policy directive that stops a browser from following a form of the page to ``target``, or None.
 
-    None where none does; browsers hold ``form-action`` against the redirect that answers a form too.
+    Browsers apply ``form-action`` to the redirect that answers a form too.
     """
     for policy in _policies(page):
         for directive in filter(str.strip, policy.split(";")):
@@ -126,21 +133,31 @@ def _policies(page: Exchange) -> Iterator[str]:
 
 
 def _allows(source: str, target: str, here: str) -> bool:
-    """Whether a source of the policy covers a URL: by ``'self'``, a scheme, or a host with or without a port."""
+    """Return whether a source of the policy covers a URL: ``'self'``, ``*``, a scheme, or a host."""
     to = urlsplit(target)
     if source == "'self'":
         return to[:2] == urlsplit(here)[:2]
     if source == "*":
         return to.scheme in ("http", "https")
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:", source):
+    if _SCHEME.fullmatch(source):
         return source[:-1].lower() == to.scheme
+    return _covers(source, to)
+
+
+def _covers(source: str, to: SplitResult) -> bool:
+    """Return whether a host source, with or without scheme, port and path, covers a URL."""
     scheme, _, rest = source.rpartition("://")
     host, _, path = rest.partition("/")
     name, _, port = host.partition(":")
-    if scheme and scheme.lower() != to.scheme:
-        return False
-    named = to.hostname or ""
-    is_host = name.lower() == named or (name.startswith("*.") and named.endswith(name[1:].lower()))
+    is_scheme = not scheme or scheme.lower() == to.scheme
+    return is_scheme and _is_host(name, to) and _is_port(port, to) and (not path or to.path.startswith(f"/{path}"))
+
+
+def _is_host(name: str, to: SplitResult) -> bool:
+    host = to.hostname or ""
+    return name.lower() == host or (name.startswith("*.") and host.endswith(name[1:].lower()))
+
+
+def _is_port(port: str, to: SplitResult) -> bool:
     default = {"http": 80, "https": 443}.get(to.scheme)
-    is_port = port == "*" or (to.port or default) == (int(port) if port.isdigit() else default)
-    return is_host and is_port and (not path or to.path.startswith(f"/{path}"))
+    return port == "*" or (to.port or default) == (int(port) if port.isdigit() else default)

@@ -1,4 +1,4 @@
-"""What the clients have in common that somebody has registered: they come with an id, and call a view with a guard."""
+"""Registered clients: they have a client ID, and call a guarded view."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .flow import Flow, Identity, bearer
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view with a guard, which answers GET."""
+    """A guarded view that accepts GET."""
 
     path: str
     scope: Scope
 
 
 class RegisteredClient(Flow):
-    """A client that the simulation files in its own store, with the scope of the application."""
+    """A client that the simulation registers in its own store, with the scope of the application."""
 
     redirect_uri = "https://client.example/callback"
-    """Where it is sent back to."""
+    """The redirect URI that the client uses."""
 
     registered_uri = redirect_uri
-    """What is registered for that."""
+    """The registered redirect URI."""
 
     application_type = "web"
     is_public = True
@@ -46,8 +46,8 @@ class RegisteredClient(Flow):
         settings, described = self.server.settings, addresses.find_resources(self.server, self.sandbox.mount)
         resource = described.at(self.view.path) if self.view else next(iter(described), None)
         self.resource = resource.identifier if resource else None
-        if self.wanted_scope is not None:
-            scope = parse_option(self.wanted_scope)
+        if self.requested_scope is not None:
+            scope = parse_option(self.requested_scope)
         elif self.view and self.view.scope:
             scope = self.view.scope
         elif resource:
@@ -78,105 +78,106 @@ class RegisteredClient(Flow):
         self.sandbox.add_client(self.client)
 
     def read_metadata(self) -> str:
-        """Where the endpoints are."""
+        """Read the authorization server metadata."""
         self.discover(self.server.issuer)
-        asked = f"asks for {self.scope}" if self.scope else "asks for no scope"
-        return f"the endpoints of {self.server.issuer}; the client {asked}"
+        requested = f"requests {self.scope}" if self.scope else "requests no scope"
+        return f"the endpoints of {self.server.issuer}; the client {requested}"
 
     def sign_in(self) -> str:
-        """The browser of somebody who is not signed in."""
-        return self.look_signed_out()
+        """Open the authorization endpoint in a signed-out browser."""
+        return self.visit_signed_out()
 
     def allow(self) -> str:
-        """The person allows, and the client redeems the code."""
-        return self.redeem_and_keep()
+        """Let the user grant access and redeem the code."""
+        return self.obtain_tokens()
 
     def call_view(self) -> str:
-        """A view with a guard, with the token."""
+        """Call the guarded view with the token."""
         if self.view is None:
-            return "no view has a guard that a GET without arguments could try: name one by --path"
-        answer = self.get_view(self.held.access_token)
+            return "no guarded view accepts a GET request without arguments: pass --path"
+        answer = self.get_view(self.tokens.access_token)
         if answer.status in (401, 403):
             raise stop_at(
                 answer,
-                f"{answer.path} refuses the token that was issued for it",
+                f"{answer.path} rejects the token that was issued for it",
                 "rfc6750 3.1",
-                "guard the view by @provider.require_oauth alone, and see what else refuses the request",
+                "guard the view with @provider.require_oauth only, and check what else rejects the request",
             )
-        if self.excuse(answer):
-            return "the token is taken, and the view fails"
+        if self.is_expected_failure(answer):
+            return "the guard accepts the token, and the view fails"
         if answer.status >= 500:
             raise stop_at(
                 answer,
-                f"{answer.path} answers {answer.status}",
+                f"{answer.path} responds with {answer.status}",
                 "rfc6750 2.1",
-                "a view that looks its user up needs one that exists: name one by --user",
+                "if the view looks up its user, pass --user with an existing user",
             )
         if answer.status >= 300:
-            self.note(f"the view itself answers {answer.status}")
-        return f"{answer.path} takes the token"
+            self.add_note(f"the view itself responds with {answer.status}")
+        return f"{answer.path} accepts the token"
 
     def call_view_without(self) -> str:
-        """The same view without a token, and with one that is none."""
+        """Call the view without a token and with an invalid one."""
         if self.view is None:
-            return "no view has a guard"
-        for token in (None, "no-token-of-ours"):
+            return "no view is guarded"
+        for token in (None, "invalid-token"):
             answer = self.get_view(token)
             if answer.status != 401 or "WWW-Authenticate" not in answer.headers:
                 raise stop_at(
                     answer,
-                    f"{answer.path} answers {answer.status} to who has no good token, and owes 401 and a challenge",
+                    f"{answer.path} responds with {answer.status} to a request without a valid token, instead of "
+                    "401 and a challenge",
                     "rfc6750 3",
-                    "guard the view by @provider.require_oauth, below its route",
+                    "guard the view with @provider.require_oauth, below its route",
                 )
         return "401 and a challenge"
 
     def refresh_token(self) -> str:
-        """A new token without asking the person."""
-        said = self.refresh()
-        if self.view is not None and self.get_view(self.held.access_token).status == 401:
+        """Refresh the token without the user."""
+        learned = self.refresh()
+        if self.view is not None and self.get_view(self.tokens.access_token).status == 401:
             raise stop_at(
                 self._exchanges[-1],
-                "the refreshed token is refused",
+                "the view rejects the refreshed token",
                 "rfc6749 6",
-                "guard the view by @provider.require_oauth alone, and see what else refuses the request",
+                "guard the view with @provider.require_oauth only, and check what else rejects the request",
             )
-        return said
+        return learned
 
     def get_view(self, token: str | None) -> Exchange:
-        """GET, from a page where the client is one."""
+        """Call the view, with the Origin header if the client is a page."""
         headers = bearer(token) if token else {}
         if self.origin:
             headers["Origin"] = self.origin
-        return self.program("GET", self.url(self.view.path if self.view else "/"), headers=headers)
+        return self.http("GET", self.url(self.view.path if self.view else "/"), headers=headers)
 
-    def give_up(self) -> str:
-        """A token that was revoked is as good as none."""
-        token = self.held.access_token
+    def revoke_token(self) -> str:
+        """Revoke the token. The view must reject it."""
+        token = self.tokens.access_token
         self.revoke(token)
         if self.view is not None and self.get_view(token).status != 401:
             raise stop_at(
                 self._exchanges[-1],
-                f"the revoked token is answered {self._exchanges[-1].status}, not 401",
+                f"the view responds to the revoked token with {self._exchanges[-1].status} instead of 401",
                 "rfc7009 2.1",
-                "guard the view by @provider.require_oauth",
+                "guard the view with @provider.require_oauth",
             )
-        return "the token has ended"
+        return "the token is revoked"
 
     def _find_view(self) -> View | None:
-        app, wanted = self.sandbox.app, self.wanted_path
+        app, wanted = self.sandbox.app, self.requested_path
         if wanted is None:
             return next(self._views(), None)
         path = wanted.partition("?")[0]
         try:
             endpoint, _ = app.url_map.bind("localhost").match(path, "GET")
         except HTTPException as error:
-            raise ConfigurationError(f"no view answers GET at {path}: name another path by --path") from error
+            raise ConfigurationError(f"no view accepts GET at {path}: pass --path with another path") from error
         guards = next((guards for _, name, guards in find_guards(app) if name == endpoint), [])
-        return View(wanted, self._demanded(path, guards))
+        return View(wanted, self._required_scope(path, guards))
 
     def _views(self) -> Iterator[View]:
-        """Those that a GET without arguments reaches and that need a token."""
+        """Yield the guarded views that a GET request without arguments reaches."""
         described = addresses.find_resources(self.server, self.sandbox.mount)
         for rule, (path, endpoint, guards) in zip(
             self.sandbox.app.url_map.iter_rules(), find_guards(self.sandbox.app), strict=True
@@ -187,11 +188,11 @@ class RegisteredClient(Flow):
             if rule.arguments or "GET" not in (rule.methods or ()) or endpoint.startswith(("oauth2.", "mounted at ")):
                 continue
             if is_guarded and not is_optional:
-                yield View(path, self._demanded(path, guards))
+                yield View(path, self._required_scope(path, guards))
 
-    def _demanded(self, path: str, guards: list[Guard]) -> Scope:
-        """All the words that a request of the view needs."""
+    def _required_scope(self, path: str, guards: list[Guard]) -> Scope:
+        """Return the scope that a request of the view requires."""
         resource = addresses.find_resources(self.server, self.sandbox.mount).at(path)
-        words = list(resource.scopes) if resource else []
-        words += [word for guard in guards for way in guard.required[:1] for word in way]
-        return tuple(dict.fromkeys(words))
+        scopes = list(resource.scopes) if resource else []
+        scopes += [value for guard in guards for alternative in guard.required[:1] for value in alternative]
+        return tuple(dict.fromkeys(scopes))

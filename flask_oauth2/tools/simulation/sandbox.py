@@ -1,8 +1,7 @@
-"""What a simulation plays on: the application as it is, for its duration on a store in memory, with somebody signed in.
+"""The sandbox of a simulation: the application with a store in memory and a signed-in user.
 
-Its settings, views, guards and pages are the real ones. Left out is what would leave something behind: its store, the
-callbacks that write and those that read what these wrote, signals, the audit log, metrics, and sessions that are kept
-on a server.
+Settings, views, guards and pages are real. The sandbox replaces everything that saves data: the store, the callbacks
+that write and those that read what they wrote, signals, the audit log, metrics, and server-side sessions.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from ...assembly.extensions import Extensions
 from ...errors import ConfigurationError, OAuth2Error
 from ...events import Events
 from ...http.messages import Request
-from ...ownership import EXTENSION
 from ...provider import Installed, OAuth2Provider
 from ...records import Client, User
 from ...server import AuthorizationServer
 from ...settings import Settings
 from ...stores.memory import MemoryStore
 from ...web import login
+from ...web.ownership import EXTENSION
 
 SIGNED_IN = "flask_oauth2.simulated_user"
-"""Where the environ of a request says who is signed in: by an object of the simulation, which no request can name."""
+"""The environ key of the signed-in user. Its value is an object that no HTTP request can contain."""
 
 _NO_ISSUER = "http://localhost:5000"
-"""Where ``flask run`` serves an application that names no issuer."""
+"""The URL at which ``flask run`` serves an application without an issuer."""
 
 T = TypeVar("T")
 
 
-class Refusal(NamedTuple):
-    """What the server refused while it answered a request, and what it would have told the log."""
+class Rejection(NamedTuple):
+    """An error that the server raised, with the rule and the fix that it would log."""
 
     reason: str
     rule: str
@@ -48,100 +47,100 @@ class Refusal(NamedTuple):
 
 
 class SandboxClock:
-    """The real time, and what a simulation need not wait for."""
+    """A clock that can run ahead of the real time."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
 
     def __call__(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return values.clock() + self._ahead
 
     def forward(self, seconds: float) -> None:
-        """Let time pass for the server of the simulation."""
+        """Advance the clock."""
         self._ahead += seconds
 
 
 class SandboxEvents(Events):
-    """Sends no signal and writes no log, and keeps what the server rejected."""
+    """Events that send no signal and write no log, and record errors for the report."""
 
     def __init__(self) -> None:
         super().__init__(object())
-        self.refused: list[Refusal] = []
+        self.rejected: list[Rejection] = []
 
     def emit(self, signal: NamedSignal, **facts: Any) -> None:
-        """Do nothing: for the application, nothing of it happened."""
+        """Do nothing, because nothing happened for the application."""
 
     def report(self, error: OAuth2Error, request: Request, find_hints: Callable[[], Sequence[str]]) -> str:
-        """Keep a rejection for the report of the simulation."""
-        self.refused.append(Refusal(values.mask(error.description), error.rule, "; ".join(find_hints())))
+        """Record the error."""
+        self.rejected.append(Rejection(values.mask(error.description), error.rule, "; ".join(find_hints())))
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The application, its provider, and the server that stands in for the real one."""
+    """The application, its provider, and the server that replaces the real one."""
 
     app: flask.Flask
     provider: OAuth2Provider
     server: AuthorizationServer
     events: SandboxEvents
     clock: SandboxClock
-    person: User
+    user: User
     marker: object
-    filed: dict[str, Client]
+    clients: dict[str, Client]
     has_users: bool
     has_own_tokens: bool
-    """Whether the application has a ``tokengetter``, which is not asked here."""
+    """True if the application has a ``tokengetter``, which the sandbox does not call."""
     raised: list[BaseException]
 
     @property
     def origin(self) -> str:
-        """Scheme and host of the issuer."""
+        """Return scheme and host of the issuer."""
         return addresses.find_origin(self.server)
 
     @property
     def mount(self) -> str:
-        """The path below which the application answers."""
+        """Return the path at which the application is mounted."""
         return web.find_mount(self.app)
 
     def add_client(self, client: Client) -> None:
-        """File a client of the simulation, also where the application keeps its clients itself."""
-        self.filed[client.client_id] = client
+        """Save a client in the sandbox, even if the application has a ``clientgetter``."""
+        self.clients[client.client_id] = client
         self.server.own_store.set_client(client)
 
 
 @contextmanager
 def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
-    """Put another server in the place of the real one, and take it out again whatever happens.
+    """Replace the server of the application inside a ``with`` block, and restore it afterwards.
 
-    The application's other requests would meet it too: this is for a process of its own.
+    Other requests of the application would use the sandbox too, so run a simulation in its own process.
     """
     installed: Installed | None = app.extensions.get(EXTENSION)
     if installed is None:
         raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
     provider, clock = installed.provider, SandboxClock()
-    filed: dict[str, Client] = {}
-    parts = _without_setters(installed.registered.parts, filed)
+    clients: dict[str, Client] = {}
+    parts = _without_setters(installed.registered.parts, clients)
     settings = replace(Settings.load(app.config, warns=False), metrics=None, read_replica=None)
     server = provider._assemble(app, settings, MemoryStore, parts, clock=clock)
     server.events = events = SandboxEvents()
-    server.policies.user_is_active = lambda _: True  # the person of the simulation is no user of the application
+    server.policies.user_is_active = lambda _: True  # the application does not know the simulated user
     server.issuer = server.issuer or _NO_ISSUER
     with app.app_context():
         has_users = provider.has_users
-    person = User(id=user_id, name=user_id, auth_time=int(clock()))
+    user = User(id=user_id, name=user_id, auth_time=int(clock()))
     has_own_tokens = installed.registered.parts.callbacks.tokengetter is not None
-    sandbox = Sandbox(app, provider, server, events, clock, person, object(), filed, has_users, has_own_tokens, [])
+    sandbox = Sandbox(app, provider, server, events, clock, user, object(), clients, has_users, has_own_tokens, [])
     before = installed.servers, installed.registered.current_user, app.session_interface
 
-    def note(_: flask.Flask, exception: BaseException, **__: Any) -> None:
+    def record_exception(_: flask.Flask, exception: BaseException, **__: Any) -> None:
         sandbox.raised.append(exception)
 
-    flask.got_request_exception.connect(note, app)
+    flask.got_request_exception.connect(record_exception, app)
     installed.servers, installed.registered.current_user = (
         Servers(server),
-        _person_or(sandbox, installed.registered.current_user),
+        _simulated_user_or(sandbox, installed.registered.current_user),
     )
     app.session_interface = SecureCookieSessionInterface()
     try:
@@ -151,27 +150,27 @@ def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
             yield sandbox
     finally:
         installed.servers, installed.registered.current_user, app.session_interface = before
-        flask.got_request_exception.disconnect(note, app)
+        flask.got_request_exception.disconnect(record_exception, app)
 
 
-def _person_or(sandbox: Sandbox, current_user: Callable[[], Any] | None) -> Callable[[], Any]:
-    """Who is signed in: the person of the simulation in her requests, and in others whom the application says."""
+def _simulated_user_or(sandbox: Sandbox, current_user: Callable[[], Any] | None) -> Callable[[], Any]:
+    """Return the simulated user in the requests of the simulation, and the application's user in others."""
 
     def find() -> Any:
         if flask.request.environ.get(SIGNED_IN) is sandbox.marker:
-            return sandbox.person
+            return sandbox.user
         return (current_user or login.current_user)()
 
     return find
 
 
-def _without_setters(parts: Extensions, filed: dict[str, Client]) -> Extensions:
-    """No function that keeps something is called, and none that would look for what was not kept."""
+def _without_setters(parts: Extensions, clients: dict[str, Client]) -> Extensions:
+    """Remove the callbacks that write, and those that read what they wrote."""
     own = parts.callbacks
     clientgetter = own.clientgetter
 
     def find_client(client_id: str) -> Any:
-        return filed.get(client_id) or own.find_client(client_id)
+        return clients.get(client_id) or own.find_client(client_id)
 
     callbacks = replace(
         own,

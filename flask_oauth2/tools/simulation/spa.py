@@ -1,4 +1,4 @@
-"""A page of another site, without a secret: a public client in a browser, draft-ietf-oauth-browser-based-apps."""
+"""A single-page application of another site: a public client in a browser, draft-ietf-oauth-browser-based-apps."""
 
 from __future__ import annotations
 
@@ -8,94 +8,94 @@ from .registered import RegisteredClient
 
 _ELSEWHERE = "https://elsewhere.example"
 _OVERWRITTEN = (
-    "leave the CORS headers of the provider as they are: let your CORS extension or after_request function pass over "
-    "its paths, as by the option resources of Flask-CORS"
+    "do not change the CORS headers of the provider: exempt its paths from your CORS extension or after_request "
+    "function, for example with the option resources of Flask-CORS"
 )
 
 
 class SinglePageApplication(RegisteredClient):
-    """CORS, the code with PKCE, and refresh tokens that are good for one use."""
+    """A page that uses CORS, codes with PKCE, and refresh tokens that work once."""
 
-    who = "a single-page application"
+    description = "a single-page application"
     origin = "https://client.example"
 
     def read_metadata(self) -> str:
-        """Which a page of any origin may read."""
-        said = super().read_metadata()
+        """Read the metadata. Pages of every origin must be able to read it."""
+        learned = super().read_metadata()
         self._require_readable(self._exchanges[-1], "the metadata")
-        return said
+        return learned
 
-    def ask_before(self) -> str:
-        """What a browser asks before it sends a header of the page's own."""
+    def send_preflights(self) -> str:
+        """Send the preflight requests of a browser for a request with custom headers."""
         mine = self._preflight(self.origin)
         if not _allows(mine, self.origin):
-            self.note(
-                f"{mine.path} does not answer a preflight of {self.origin} with leave to call (it answers "
-                f"{mine.status}): pages whose library sends headers of its own stop here. Name the origin in "
-                "OAUTH2_CORS_ORIGINS where it is the clientgetter that knows the client, or "
-                f"{_OVERWRITTEN}"
+            self.add_note(
+                f"{mine.path} does not allow a preflight request of {self.origin} (status {mine.status}): pages "
+                "whose library sends custom headers fail. If a clientgetter returns the client, add the origin "
+                f"to OAUTH2_CORS_ORIGINS, or {_OVERWRITTEN}"
             )
         other = self._preflight(_ELSEWHERE)
         if _allows(other, _ELSEWHERE):
-            self.note(f"pages of any site may call {other.path}, not those of clients alone: {_OVERWRITTEN}")
+            self.add_note(f"pages of any site may call {other.path}, not only those of clients: {_OVERWRITTEN}")
             return "pages of any site may call"
         return f"pages of {self.origin} may call, others may not"
 
     def allow(self) -> str:
-        """The person allows, and the page redeems the code and can read the answer."""
-        said = super().allow()
-        self._require_readable(self._exchanges[-1], "the answer of the token endpoint")
-        return said
+        """Let the user grant access and redeem the code. The page must be able to read the response."""
+        learned = super().allow()
+        self._require_readable(self._exchanges[-1], "the response of the token endpoint")
+        return learned
 
     def call_view(self) -> str:
-        """The view may be of the same site as the page, so that CORS is the application's own matter."""
-        said = super().call_view()
+        """Call a view. CORS is up to the application, because the page may belong to the same site."""
+        learned = super().call_view()
         if self.view is not None and not _allows(self._exchanges[-1], self.origin):
-            self.note(
-                f"pages of another site cannot read what {self.view.path} answers: an extension such as Flask-CORS "
-                "allows it, where that is wanted"
+            self.add_note(
+                f"pages of another site cannot read the response of {self.view.path}: allow it with an extension "
+                "such as Flask-CORS if you want it"
             )
-        return said
+        return learned
 
     def refresh_token(self) -> str:
-        """A new token without asking the person, which the page can read."""
-        said = super().refresh_token()
+        """Refresh the token. The page must be able to read the response."""
+        learned = super().refresh_token()
         for answer in self._exchanges[:1]:
-            self._require_readable(answer, "the answer of the token endpoint")
-        return said
+            self._require_readable(answer, "the response of the token endpoint")
+        return learned
 
     def repeat_refresh(self) -> str:
-        """Somebody has a copy of the old refresh token: all that came of it ends, :rfc:`9700#section-4.14.2`."""
-        if not self.held.spent:
-            return "no refresh token was spent"
+        """Use a spent refresh token again, which must revoke the authorization, :rfc:`9700#section-4.14.2`."""
+        if not self.tokens.spent:
+            return "the client has used no refresh token"
         self.sandbox.clock.forward(self.server.refresh_token_grace_period_public)
-        answer = self.request_token(grant_type="refresh_token", refresh_token=self.held.spent[-1])
+        answer = self.request_token(grant_type="refresh_token", refresh_token=self.tokens.spent[-1])
         if answer.status == 200:
             raise Stop(
-                "a refresh token that was spent is good again",
+                "the token endpoint accepts a spent refresh token",
                 "rfc9700 4.14.2",
-                "let the store spend each refresh token once: flask_oauth2.testing has the contract of a store",
+                "spend each refresh token once in the store: flask_oauth2.testing has the contract of a store",
             )
-        after = self.request_token(grant_type="refresh_token", refresh_token=self.held.refresh_token)
+        after = self.request_token(grant_type="refresh_token", refresh_token=self.tokens.refresh_token)
         if after.status == 200:
             raise Stop(
-                "a spent refresh token came again, and the one that followed it still is good",
+                "the next refresh token still works after a spent refresh token was reused",
                 "rfc9700 4.14.2",
-                "let revoke() of the store end the whole family: flask_oauth2.testing has the contract of a store",
+                "revoke the whole authorization in revoke() of the store: flask_oauth2.testing has the contract "
+                "of a store",
             )
-        if self.view is not None and self.get_view(self.held.access_token).status != 401:
+        if self.view is not None and self.get_view(self.tokens.access_token).status != 401:
             raise Stop(
-                "a spent refresh token came again, and the access token still is good",
+                "the access token still works after a spent refresh token was reused",
                 "rfc9700 4.14.2",
-                "guard the view by @provider.require_oauth",
+                "guard the view with @provider.require_oauth",
             )
-        return "the old one is refused, and all tokens of that authorization have ended"
+        return "the old refresh token is rejected, and all tokens of that authorization are revoked"
 
-    def give_up(self) -> str:
-        """The person allows once more, and signs out in the page."""
-        self.held = type(self.held)()
+    def revoke_token(self) -> str:
+        """Let the user grant access again, then revoke the token."""
+        self.tokens = type(self.tokens)()
         super().allow()
-        return super().give_up()
+        return super().revoke_token()
 
     def _preflight(self, origin: str) -> Exchange:
         headers = {
@@ -103,32 +103,33 @@ class SinglePageApplication(RegisteredClient):
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "content-type",
         }
-        return self.program("OPTIONS", self.metadata["token_endpoint"], headers=headers)
+        return self.http("OPTIONS", self.metadata["token_endpoint"], headers=headers)
 
-    def _require_readable(self, answer: Exchange, what: str) -> None:
+    def _require_readable(self, answer: Exchange, response: str) -> None:
         named = answer.headers.getlist("Access-Control-Allow-Origin")
         if not _allows(answer, self.origin):
-            received = f"says {', '.join(named)}" if named else "is not there"
+            value = f"is {', '.join(named)}" if named else "is missing"
             raise stop_at(
                 answer,
-                f"the browser does not let a page of {self.origin} read {what}: Access-Control-Allow-Origin {received}",
+                f"the browser does not let a page of {self.origin} read {response}: Access-Control-Allow-Origin "
+                f"{value}",
                 "oauth-v2-1 3.2",
-                f"name the origin in OAUTH2_CORS_ORIGINS, or {_OVERWRITTEN}",
+                f"add the origin to OAUTH2_CORS_ORIGINS, or {_OVERWRITTEN}",
             )
 
     steps = (
         ("Read the metadata from a page", read_metadata),
-        ("Ask whether the page may call", ask_before),
-        ("Send somebody who is not signed in", RegisteredClient.sign_in),
-        ("Ask the person, and redeem the code", allow),
+        ("Send preflight requests", send_preflights),
+        ("Redirect a signed-out user", RegisteredClient.sign_in),
+        ("Authorize, and redeem the code", allow),
         ("Call a view", call_view),
         ("Refresh the token", refresh_token),
-        ("Use the old refresh token again", repeat_refresh),
-        ("Ask the person again, and revoke the token", give_up),
+        ("Reuse the old refresh token", repeat_refresh),
+        ("Authorize again, and revoke the token", revoke_token),
     )
 
 
 def _allows(answer: Exchange, origin: str) -> bool:
-    """Whether a browser lets a page of that origin read it: the header must come once, and fit."""
+    """Return whether a browser lets a page of ``origin`` read the response. The header must occur once and match."""
     named = answer.headers.getlist("Access-Control-Allow-Origin")
     return answer.status < 500 and named in ([origin], ["*"])
