@@ -175,7 +175,7 @@ class Registry(Ownership):
         """Add a client authentication method, :rfc:`6749#section-2.3.2`.
 
         Clients can be registered with its name on the command line and, unless its ``is_registrable`` is False, with
-        dynamic registration. Set ``needs_secret`` to True if it verifies a client secret. See :class:`ClientAuthMethod`.
+        dynamic registration. Set ``needs_secret`` to True if it verifies a client secret.
         """
         check_part(method, ClientAuthMethod)
         built_in = ("none", "client_secret_basic", "client_secret_post")
