@@ -181,7 +181,11 @@ class Registry(Ownership):
         self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
-        """Add a client authentication method, :rfc:`6749#section-2.3.2`."""
+        """Add a client authentication method, :rfc:`6749#section-2.3.2`.
+
+        Clients can be registered with its name on the command line and, unless its ``is_registrable`` is False, with
+        dynamic registration. Set ``needs_secret`` to True if it verifies a client secret.
+        """
         check_part(method, ClientAuthMethod)
         built_in = ("none", "client_secret_basic", "client_secret_post")
         self._register("auth_methods", method.name, method, built_in=built_in)

@@ -1,7 +1,7 @@
-"""Client ID metadata documents, fetched by :mod:`.http.fetch` in threads of their own, and kept for a while.
+"""The cache of client ID metadata documents, which separate threads fetch.
 
-Whoever asks for a document that is being fetched waits for the one answer. A copy that has grown stale still serves
-while a new one is fetched, draft-ietf-oauth-client-id-metadata-document section 4.4.
+Requests for a document that is being fetched share one response. A stale copy is used while a new one is fetched,
+draft-ietf-oauth-client-id-metadata-document section 4.4.
 """
 
 from __future__ import annotations
@@ -33,34 +33,35 @@ if TYPE_CHECKING:
 log = logging.getLogger("flask_oauth2")
 
 MOST = 1000
-"""How many documents are kept, and how many failures are remembered; who was not asked for the longest makes room."""
+"""Cached documents, and remembered failures. The least recently used one makes room."""
 
 SHORTEST = 300
 LONGEST = 86400
-"""Seconds that a document is taken as it is, whatever its server says; without a word of that for an hour."""
+"""Bounds of the seconds for which a document is fresh, whatever its server says."""
 
 _USUAL = 3600
+"""Seconds for which a document is fresh if its server does not say."""
 
 MOST_STALE = 86400
-"""Seconds more that a document serves whose server cannot be reached."""
+"""Further seconds for which a stale document is used if its server is unreachable."""
 
 DEADLINE = 5.0
-"""Seconds in which a document comes, or does not."""
+"""Seconds after which a fetch fails."""
 
 FAILED_FOR = 30
-"""Seconds in which nothing is asked for again that did not come: not kept as an answer, but against a flood."""
+"""Seconds after a failure in which a document is not fetched again: a limit of the rate, not a cached response."""
 
 MOST_AT_ONCE = 8
-"""How many documents are fetched at one time, by one process."""
+"""Documents that one process fetches at a time."""
 
 MOMENT = 0.5
 """Seconds that every request may wait for a document."""
 
 MOST_WAITING = 2
-"""How many requests of one process may wait longer: the other threads of a worker answer other requests."""
+"""Requests of one process that may wait longer. The other threads of a worker answer other requests."""
 
 MOST_OF_HOST = 30
-"""How many of one host in a minute: nobody is to be flooded through here."""
+"""Documents of one host that are fetched in a minute, so that no host is flooded."""
 
 _SECONDS = re.compile(r"[0-9]+\Z")
 _MAX_AGE = re.compile(r"max-age=\"?([0-9]+)")
@@ -68,7 +69,7 @@ _MAX_AGE = re.compile(r"max-age=\"?([0-9]+)")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no client behind a URL: what anybody may know of that, and what only the log is told."""
+    """Why there is no client behind a URL: ``reason`` for the client, ``came`` and ``hint`` for the log only."""
 
     reason: str
     rule: str
@@ -84,18 +85,18 @@ class _Copy:
 
 
 def can_fetch() -> bool:
-    """Whether what fetches documents is installed."""
+    """Return whether the library that fetches documents is installed."""
     return find_spec("httpcore") is not None
 
 
 def check_installed() -> None:
-    """Raise :exc:`ConfigurationError` where documents are wanted and cannot be fetched."""
+    """Raise :exc:`ConfigurationError` if documents cannot be fetched."""
     if not can_fetch():
         raise ConfigurationError("OAUTH2_CLIENT_ID_METADATA_DOCUMENTS needs httpcore: install flask_oauth2[documents]")
 
 
 class _Fetching:
-    """What one process fetches now; a forked process has none of the threads of its parent."""
+    """The fetches of one process. A forked process has none of the threads of its parent."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -105,7 +106,7 @@ class _Fetching:
 
 
 class Documents:
-    """The clients behind URLs, of one server."""
+    """The clients behind URLs, for one server."""
 
     def __init__(self, server: AuthorizationServer) -> None:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
@@ -125,7 +126,7 @@ class Documents:
         return self._fetching.own.under_way
 
     def find(self, client_id: str) -> Client | Failure:
-        """The client behind a URL, or why there is none.
+        """Return the client behind a URL, or why there is none.
 
         Raises :exc:`TemporarilyUnavailable` if too many others are being fetched, or awaited for long.
         """
@@ -134,7 +135,7 @@ class Documents:
             return fault
         now = self._server.clock()
         with self._lock:
-            copy = self._keep(client_id, now)
+            copy = self._find_copy(client_id, now)
             if copy is not None and now < copy.fresh_until:
                 return copy.client
             failed_until, failure = self._failures.get(client_id, (0.0, None))
@@ -142,11 +143,11 @@ class Documents:
                 return copy.client if copy is not None else failure
             awaited = self._under_way.get(client_id)
             if awaited is None:
-                if not self._may_ask(client_id, now):
+                if not self._may_fetch(client_id, now):
                     if copy is not None:
                         return copy.client
                     raise _too_many()
-                awaited = self._begin_to_ask(client_id)
+                awaited = self._begin_fetch(client_id)
         if copy is not None:
             return copy.client
         return self._await(awaited)
@@ -161,7 +162,7 @@ class Documents:
             fetching.waiting += 1
         try:
             return awaited.result(DEADLINE + 1 - MOMENT)
-        except TimeoutError:  # of the resolver of names, which knows no deadline
+        except TimeoutError:  # of the name resolver, which has no deadline
             return _fail_to_fetch(FetchError("no answer in time"))
         finally:
             with fetching.lock:
@@ -177,10 +178,10 @@ class Documents:
         return None
 
     def presume(self, client_id: str) -> Client | None:
-        """The client that a document may describe, where nobody has read it; None where there can be none at that URL.
+        """Return the client that an unread document may describe; None if the URL is not valid.
 
-        Should the user of its device allow it at this moment, it gets a refresh token, which is good where the document
-        says so.
+        If the user of a device allows it at this moment, it receives a refresh token. The token is usable only if the
+        document names the grant.
         """
         if self._find_fault(client_id) is not None:
             return None
@@ -193,21 +194,21 @@ class Documents:
             registered_by=ORIGIN,
         )
 
-    def find_kept(self, client_id: str) -> Client | None:
-        """The client behind a URL, where that is known without asking."""
+    def find_cached(self, client_id: str) -> Client | None:
+        """Return the client behind a URL if its document is cached."""
         with self._lock:
-            copy = self._keep(client_id, self._server.clock())
+            copy = self._find_copy(client_id, self._server.clock())
         return copy.client if copy is not None else None
 
-    def _keep(self, client_id: str, now: float) -> _Copy | None:
-        """What is kept and not too old. It was asked for now."""
+    def _find_copy(self, client_id: str, now: float) -> _Copy | None:
+        """Return the copy of a document unless it is too old, and mark it as recently used."""
         copy = self._copies.get(client_id)
         if copy is None or now >= copy.fresh_until + MOST_STALE:
             return None
         self._copies.move_to_end(client_id)
         return copy
 
-    def _may_ask(self, client_id: str, now: float) -> bool:
+    def _may_fetch(self, client_id: str, now: float) -> bool:
         visit = (urls.host_of(client_id), int(now) // 60)
         count = self._visits.get(visit, 0)
         if len(self._under_way) >= MOST_AT_ONCE or count >= MOST_OF_HOST:
@@ -215,18 +216,18 @@ class Documents:
         _put(self._visits, visit, count + 1)
         return True
 
-    def _begin_to_ask(self, client_id: str) -> Future[Client | Failure]:
+    def _begin_fetch(self, client_id: str) -> Future[Client | Failure]:
         awaited: Future[Client | Failure] = Future()
-        thread = Thread(target=self._ask, args=(client_id, awaited), name="flask_oauth2 document", daemon=True)
+        thread = Thread(target=self._fetch_one, args=(client_id, awaited), name="flask_oauth2 document", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system has no thread more
+        except RuntimeError:  # the system cannot start another thread
             raise _too_many() from None
         self._under_way[client_id] = awaited
         return awaited
 
-    def _ask(self, client_id: str, awaited: Future[Client | Failure]) -> None:
-        """In a thread of its own: fetch a document, keep it, and tell those who wait."""
+    def _fetch_one(self, client_id: str, awaited: Future[Client | Failure]) -> None:
+        """Fetch a document in a separate thread, cache it, and wake the waiting requests."""
         found: Client | Failure = Failure("the metadata document of the client cannot be read", f"{RULE} 4")
         try:
             found, lifetime = self._read(client_id)
@@ -236,14 +237,14 @@ class Documents:
                 if isinstance(found, Client):
                     _put(self._copies, client_id, _Copy(found, now + lifetime))
                     self._failures.pop(client_id, None)
-                elif found.is_gone:  # whoever took the document down has taken the client back
+                elif found.is_gone:  # removing the document withdraws the client
                     self._copies.pop(client_id, None)
                     _put(self._failures, client_id, (now + lifetime, found))
                 else:  # errors and wrong documents "MUST NOT" be cached, section 4.4: a copy of before stays
                     _put(self._failures, client_id, (now + lifetime, found))
-                    stays = self._keep(client_id, now) is not None
+                    stays = self._find_copy(client_id, now) is not None
             if stays and isinstance(found, Failure):
-                received = values.mask(str(found.received)[:200])  # in which a stranger may have written what they like
+                received = values.mask(str(found.received)[:200])  # text of an unverified party
                 log.warning("%s stays as it was: %s; received %r", values.mask(client_id), found.reason, received)
         finally:
             with self._lock:
@@ -251,20 +252,20 @@ class Documents:
             awaited.set_result(found)
 
     def _read(self, client_id: str) -> tuple[Client | Failure, float]:
-        """A client, and how long it is taken as it is; or why there is none, and how long that is remembered."""
+        """Return a client or a failure, and the seconds for which it is fresh or remembered."""
         try:
             fetched = self.fetch(client_id, is_own(client_id, self._own_hosts))
             return read(fetched, client_id, self._server), find_lifetime(fetched.headers, self._server.clock())
         except FetchError as error:
             return _fail_to_fetch(error), FAILED_FOR
         except InvalidMetadata as error:
-            # the reason may hold words of a stranger, which this site does not show as its own
+            # the reason may contain text of an unverified party, which this site does not show as its own
             reason = f"the metadata document of the client is wrong: see {error.field}"
             return Failure(reason, f"{RULE} 4.1", received=str(error), hint="correct the document"), FAILED_FOR
 
 
 def _fetch(url: str, may_be_own: bool) -> Fetched:
-    from ..http.fetch import fetch  # needs httpcore, which other applications need not have
+    from ..http.fetch import fetch  # needs httpcore, an optional dependency
 
     return fetch(url, may_be_own=may_be_own, deadline=DEADLINE)
 
@@ -296,7 +297,7 @@ def _put(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
 
 
 def find_lifetime(headers: Mapping[str, str], now: float) -> float:
-    """Seconds that an answer is taken as it is, :rfc:`9111#section-4.2`, within bounds of our own (section 4.4)."""
+    """Return the seconds for which a response is fresh, :rfc:`9111#section-4.2`, within bounds (section 4.4)."""
     control = headers.get("cache-control", "").lower()
     if "no-store" in control or "no-cache" in control:
         return SHORTEST

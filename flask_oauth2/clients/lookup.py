@@ -51,7 +51,7 @@ def find_caller(server: AuthorizationServer, client_id: str, form: Params) -> Cl
     documents: Documents | None = server.documents
     if documents is None or not is_url(client_id):
         return None
-    if documents.find_kept(client_id) is None and client_id not in _find_holders(server, form):
+    if documents.find_cached(client_id) is None and client_id not in _find_holders(server, form):
         return documents.presume(client_id)
     return find_document_client(server, client_id, InvalidClient)
 
@@ -81,7 +81,7 @@ def find_known_client(server: AuthorizationServer, client_id: str) -> Client | N
 
 def find_cached_client(server: AuthorizationServer, client_id: str) -> Client | None:
     """Return the client behind its URL if its document is in memory. The store is not read."""
-    return None if server.documents is None else cast("Client | None", server.documents.find_kept(client_id))
+    return None if server.documents is None else cast("Client | None", server.documents.find_cached(client_id))
 
 
 def open_documents(server: AuthorizationServer) -> Documents | None:

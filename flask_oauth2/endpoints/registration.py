@@ -1,11 +1,11 @@
-"""Clients that register themselves, :rfc:`7591`, and see to their registration, :rfc:`7592`.
+"""Dynamic client registration, :rfc:`7591`, and client configuration, :rfc:`7592`.
 
-Who registers a public client without an initial access token gets what all copies of that software get: the same
-metadata is the same client, of an id that is derived from it, so that a million copies are one row. Nobody gets a
-token to change what is everybody's. All others get a client of their own, with a registration access token.
+Public clients that register without an initial access token share one client for the same metadata. Its client_id is
+derived from the metadata, so that a million copies of a software are one row. A shared client has no registration
+access token. Every other registration creates a client with a registration access token.
 
-That token is another with each answer (:rfc:`7592#section-5`). It is derived from the one before, which therefore is
-known for it until the new one has been used: who lost an answer asks again and gets the same.
+Each response rotates that token (:rfc:`7592#section-5`). The new token is derived from the previous one, which stays
+valid until the new one has been used: a client that lost a response repeats its request and receives the same token.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ..server import AuthorizationServer
 from .base import Call
 
 GRANT_KIND = "registration"
-"""Of an initial access token, :rfc:`7591#section-3`, which is spent as a code is."""
+"""The kind of the grant of an initial access token, :rfc:`7591#section-3`, which is spent like a code."""
 
 _PURPOSE = "registration_access_token"
 
-_MORE = "raise OAUTH2_REGISTRATIONS_PER_HOUR, or behind a proxy let the application see the addresses of clients"
+_HINT = "raise OAUTH2_REGISTRATIONS_PER_HOUR, or behind a proxy let the application see the addresses of clients"
 """The fix for a quota that is too small."""
 
-_TRIES = 8
-"""How often a change is tried that others make too, and how often a shared client may be taken away and come again."""
+_ATTEMPTS = 8
+"""Attempts at a change that competes with others, and deletions of a shared client after which it may return."""
 
-_OF_THE_SERVER = (
+_SET_BY_SERVER = (
     "registration_access_token",
     "registration_client_uri",
     "client_secret_expires_at",
@@ -49,13 +49,13 @@ _OF_THE_SERVER = (
 
 
 def register(call: Call) -> Response:
-    """Register a client (POST), :rfc:`7591#section-3`, or return the one that others registered in the same words."""
+    """Register a client (POST), :rfc:`7591#section-3`, or return the one with the same metadata."""
     server, request, now = call.server, call.request, call.now
     if server.registration == "off":
         return Response(404)
     value = _bearer(request)
     if value is None and server.registration == "token":
-        return _ask(server)
+        return _challenge(server)
     grant = None if value is None else _find_grant(server, request, value, now)
     lifetime = server.settings.unused_client_lifetime
     blank = Client(
@@ -67,7 +67,7 @@ def register(call: Call) -> Response:
     client = _read(server, request, request.json, blank)
     if grant is None and client.is_public:
         found = _share(server, request, client, now)
-        return Response(201, _as_asked(found, client), NO_STORE)
+        return Response(201, _with_sent_ports(found, client), NO_STORE)
     secret, stored = generate_secret(server, now) if rules.needs_secret(client, server) else (None, None)
     token, key = values.generate(server.settings.token_prefixes[_PURPOSE], values.timestamp(now))
     client = replace(
@@ -77,7 +77,7 @@ def register(call: Call) -> Response:
         registration_key=key,
     )
     _check(client, server)
-    _pay(server, request, grant, now)
+    _charge(server, request, grant, now)
     while not server.registrations.add_client(client):
         client = replace(client, client_id=rules.new_client_id())
     server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
@@ -91,12 +91,12 @@ def configure(call: Call) -> Response:
         return Response(404)
     value = _bearer(request)
     if value is None:
-        return _ask(server)
+        return _challenge(server)
     if request.method == "DELETE":
         delete_client(server, _authenticate(server, request, value, now)[0])
         return Response(204, headers=NO_STORE)
     asked = request.json if request.method == "PUT" else None
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         before, token, key = _authenticate(server, request, value, now)
         changed, secret = (before, None) if asked is None else _change(server, request, asked, before, now)
         changed = replace(changed, registration_key=key)
@@ -110,9 +110,9 @@ def configure(call: Call) -> Response:
 
 
 def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any], before: Client) -> Client:
-    """The client that is asked for, in place of ``before``: first by what may be had, then by the application's policy.
+    """Return the requested client, which replaces ``before``: narrowed to what is offered, then by the policy.
 
-    Raises :exc:`InvalidClientMetadata` or :exc:`InvalidRedirectURI`, or whatever the policy does.
+    Raises :exc:`InvalidClientMetadata` or :exc:`InvalidRedirectURI`, or the error of the policy.
     """
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
@@ -124,13 +124,13 @@ def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any
     try:
         members = registration.read(asked, server, offered, scope)
         decided = None if policy is None else policy(dict(members), request)
-        if decided is not None:  # what the application says may go beyond what is offered to all
+        if decided is not None:  # the policy may give more than the offer
             if not isinstance(decided, Mapping):
                 raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
             members = registration.read(decided, server, known)
         client = registration.apply(members, before)
     except InvalidMetadata as error:
-        raise _refused(error) from None
+        raise _rejected(error) from None
     return client
 
 
@@ -138,89 +138,89 @@ def _check(client: Client, server: AuthorizationServer) -> None:
     try:
         rules.check(client, server)
     except InvalidMetadata as error:
-        raise _refused(error) from None
+        raise _rejected(error) from None
 
 
-def _refused(error: InvalidMetadata) -> InvalidClientMetadata | InvalidRedirectURI:
-    """As section 3.2.2 names it."""
+def _rejected(error: InvalidMetadata) -> InvalidClientMetadata | InvalidRedirectURI:
+    """Return the registered error of :rfc:`7591#section-3.2.2`."""
     kind = InvalidRedirectURI if error.field == "redirect_uris" else InvalidClientMetadata
     return kind(str(error))
 
 
 def _share(server: AuthorizationServer, request: Request, client: Client, now: float) -> Client:
-    """The client of all copies of a software. A repetition reads, and seldom writes; it adds no row."""
+    """Return the client that all copies of a software share. A repetition reads, seldom writes, and adds no row."""
     client = registration.without_ports(client)
     store, registrations = server.store, server.registrations
-    # what a policy says may be for this client alone
+    # the scope of a policy may be for this client only
     scope = client.scope if server.policies.registration is not None else ()
-    for number in range(_TRIES):
+    for number in range(_ATTEMPTS):
         ids = [registration.shared_id(client, scope, key, number) for key in reversed(server.settings.secret_keys)]
-        # by an older key it may be here already
+        # it may exist with an ID of an older key
         known = [client_id for client_id in ids[1:] if store.get_client(client_id) is not None]
         client = replace(client, client_id=(known or ids)[0])
         _check(client, server)
-        if store.revoked(client.client_id):  # the operator has taken it away, and its tokens must stay dead
+        if store.revoked(client.client_id):  # the operator has deleted it, and its tokens stay revoked
             continue
         found = store.get_client(client.client_id)
-        if found is not None and _stays(server, found, now):
+        if found is not None and _extend_lifetime(server, found, now):
             return found
         most = server.settings.registrations_per_hour
-        quota = Quota(server, "registrations", most, now, address=request.address, hint=_MORE)
+        quota = Quota(server, "registrations", most, now, address=request.address, hint=_HINT)
         if registrations.add_client(client):
             quota.had()
             server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
             return client
         quota.give_back()
         found = store.get_client(client.client_id)
-        if found is not None:  # another copy was as fast
+        if found is not None:  # another copy has registered it meanwhile
             return found
-    raise InvalidClientMetadata("this client was taken away here, again and again")
+    raise InvalidClientMetadata("this client was deleted too often")
 
 
-def _stays(server: AuthorizationServer, client: Client, now: float) -> bool:
-    """Push its end on, where half of its time is over. Whether it is there still."""
+def _extend_lifetime(server: AuthorizationServer, client: Client, now: float) -> bool:
+    """Extend the lifetime of a client if half of it is over. Return whether the client still exists."""
     lifetime = server.settings.unused_client_lifetime
     if client.expires_at is None or client.expires_at - now >= lifetime / 2:
         return True
     return server.registrations.keep_client(client.client_id, int(now) + lifetime)
 
 
-def _as_asked(found: Client, asked: Client) -> dict[str, Any]:
-    """What is registered, with the ports that this copy named: all are free, so hers is registered too."""
+def _with_sent_ports(found: Client, asked: Client) -> dict[str, Any]:
+    """Return the registered metadata with the ports that this copy has sent: any port is registered."""
     is_same = registration.without_ports(asked).redirect_uris == found.redirect_uris
     return metadata.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
 
 
-def _pay(server: AuthorizationServer, request: Request, grant: Grant | None, now: float) -> None:
-    """What a row of one's own costs. An initial access token is spent first: a crash then costs it, and never gives two
-    clients.
+def _charge(server: AuthorizationServer, request: Request, grant: Grant | None, now: float) -> None:
+    """Count a new client. An initial access token is spent before the client is saved, so that a crash loses the token
+    and never yields two clients.
     """
     most = server.settings.registrations_per_hour
     if grant is None:
-        spend_quota(server, "registrations", most, now, address=request.address, hint=_MORE)
+        spend_quota(server, "registrations", most, now, address=request.address, hint=_HINT)
     elif grant.parameters.get("reusable"):
         name, kind = values.text(grant.key), "registrations with one initial access token"
-        spend_quota(server, kind, most, now, name=name, hint=_MORE)
+        spend_quota(server, kind, most, now, name=name, hint=_HINT)
     elif not server.store.issue(grant, [], int(now)):
         raise _invalid_token(server, "the initial access token was used before")
 
 
 def _find_grant(server: AuthorizationServer, request: Request, value: str, now: float) -> Grant:
-    """The initial access token. Raises :exc:`InvalidToken`; guesses are counted by the address they come from."""
+    """Return the grant of an initial access token. Raises :exc:`InvalidToken`; guesses count by their address."""
     key = values.find_key(value, server.settings.token_prefixes["initial_access_token"])
     grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
     if grant is None:
         Attempt(server, "initial access token", network(request.address), now).failed()
         raise _invalid_token(server, "the initial access token is unknown")
     if grant.used_at is not None or grant.is_expired(now):
-        raise _invalid_token(server, "the initial access token was used before, or is too old")
+        raise _invalid_token(server, "the initial access token was used before, or has expired")
     return grant
 
 
 def _authenticate(server: AuthorizationServer, request: Request, value: str, now: float) -> tuple[Client, str, bytes]:
-    """The client that the path names, the next token and its key; by the token that holds, or by the one before it.
+    """Return the client that the path names, its next token and the key of that. The previous token is accepted too.
 
-    Raises :exc:`InvalidToken` for any other, also where there is no such client (:rfc:`7592#section-2.1`).
+    Raises :exc:`InvalidToken` for any other, and if there is no such client (:rfc:`7592#section-2.1`).
     """
     client_id = request.named["client_id"]
     client = server.store.get_client(client_id)
@@ -232,7 +232,7 @@ def _authenticate(server: AuthorizationServer, request: Request, value: str, now
             following, following_key = values.generate(server.settings.token_prefixes[_PURPOSE], key[:6], drawn)
             if holds or hmac.compare_digest(held, following_key):
                 return client, following, following_key
-    # what nobody has registered is no row each
+    # unknown clients get no row each
     Attempt(server, _PURPOSE, client_id if client is not None else network(request.address), now).failed()
     raise _invalid_token(server, "the registration access token is not that of this client")
 
@@ -240,12 +240,12 @@ def _authenticate(server: AuthorizationServer, request: Request, value: str, now
 def _change(
     server: AuthorizationServer, request: Request, asked: Mapping[str, Any], before: Client, now: float
 ) -> tuple[Client, str | None]:
-    """The client as asked for, and its secret where it got one. Nothing is merged: what was left out is taken away."""
+    """Return the requested client, and its secret if one was generated. Omitted members are removed, not merged."""
     if asked.get("client_id") != before.client_id:
         raise InvalidClientMetadata("client_id: must be that of the client", rule="rfc7592 2.2")
-    for name in _OF_THE_SERVER:
+    for name in _SET_BY_SERVER:
         if asked.get(name) is not None:
-            raise InvalidClientMetadata(f"{name}: is not the client's to say, leave it out", rule="rfc7592 2.2")
+            raise InvalidClientMetadata(f"{name}: must be absent: the server sets it", rule="rfc7592 2.2")
     sent = asked.get("client_secret")
     if sent is not None:
         _verify_secret(server, sent, before, now, request.address)
@@ -260,7 +260,7 @@ def _change(
 
 
 def _verify_secret(server: AuthorizationServer, sent: object, before: Client, now: float, address: str) -> None:
-    """The secret of the client, or :exc:`InvalidClientMetadata`. Guesses are counted before they are looked at."""
+    """Raise :exc:`InvalidClientMetadata` unless the secret is that of the client. Guesses are counted."""
     attempt = Attempt(server, "client_secret", before.client_id, now, address)
     if not isinstance(sent, str) or not is_secret(sent, before.secret or ""):
         attempt.failed()
@@ -272,7 +272,7 @@ def _verify_secret(server: AuthorizationServer, sent: object, before: Client, no
 def _describe(
     server: AuthorizationServer, request: Request, client: Client, token: str, secret: str | None
 ) -> dict[str, Any]:
-    """The client information response, :rfc:`7592#section-3`. A secret is told once: only a digest of it is kept."""
+    """Return the client information response, :rfc:`7592#section-3`. It contains a secret only when it is generated."""
     described = metadata.describe(client)
     if secret is not None:
         described |= {"client_secret": secret, "client_secret_expires_at": 0}
@@ -281,17 +281,17 @@ def _describe(
 
 
 def _bearer(request: Request) -> str | None:
-    """The token of an Authorization header; None where another scheme or nothing came."""
+    """Return the token of a Bearer Authorization header, or None."""
     scheme, _, credentials = request.authorization.partition(" ")
     return credentials.strip() if scheme.lower() == "bearer" else None
 
 
-def _ask(server: AuthorizationServer) -> Response:
-    """A challenge without an error, as nothing came that could be wrong, :rfc:`6750#section-3.1`."""
+def _challenge(server: AuthorizationServer) -> Response:
+    """Return a challenge without an error code: the request has no token, :rfc:`6750#section-3.1`."""
     return Response(401, headers={**NO_STORE, "WWW-Authenticate": f'Bearer realm="{server.settings.realm}"'})
 
 
 def _invalid_token(server: AuthorizationServer, description: str) -> InvalidToken:
-    """:rfc:`6750#section-3`, where no guard does it."""
+    """Return the error with a challenge, :rfc:`6750#section-3`."""
     challenge = f'Bearer realm="{server.settings.realm}", error="invalid_token", error_description="{description}"'
     return InvalidToken(description, headers={"WWW-Authenticate": challenge})

@@ -1,10 +1,10 @@
-"""For developers of clients: register one, change it, give it a new secret, take it away.
+"""Developer pages: register, change and delete clients, and generate secrets.
 
-Each sees the clients that are theirs, and of others not even whether there are any. A secret is on the page that
-answers the form, and nowhere else; a form that is sent again makes neither a second client nor a second secret.
+A developer sees only their own clients. Only the response to the form shows a secret. A form that is sent again creates
+neither a second client nor a second secret.
 
-Each change gives the client a ``registration_key`` that is the key of no token: by it a store sees that another window
-was faster, so that neither is overwritten unseen.
+Each change gives the client a new ``registration_key``, which belongs to no token. With it a store detects that another
+window has changed the client meanwhile, so that no change is overwritten unseen.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delet
 """The purposes of tickets."""
 
 _DONE = "_flask_oauth2_developer"
-"""Where the session keeps what was done to which client, until a page says so; never a secret."""
+"""The key of the session for the last action, which the next page reports; never a secret."""
 
 KEPT = "flask_oauth2_form"
-"""The parameter that names what was typed by somebody who had to sign in before it could be taken."""
+"""The parameter that names a saved form, whose user had to sign in before it could be processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A client as its developer sees it. The time is UTC."""
+    """A client as its developer sees it. The time is in UTC."""
 
     client_id: str
     name: str
@@ -58,27 +58,27 @@ class Registered:
     registered_at: datetime
 
 
-Page = Callable[[Site, AuthorizationServer, User], Response]
-Form = Callable[[Site, AuthorizationServer, Params], Response]
+Page = Callable[[Site, "AuthorizationServer", User], Response]
+Form = Callable[[Site, "AuthorizationServer", Params], Response]
 
 
 def developer(provider: Site) -> Response:
-    """The clients of who is signed in."""
+    """Show the clients of the user."""
     return _respond(provider, lambda _, server, user: _list(server, user))
 
 
 def developer_client(provider: Site) -> Response:
-    """The form of one client, or of a new one; by POST what was typed."""
+    """Show the form of a client or of a new one, and process it."""
     return _respond(provider, _show_form, _read_form)
 
 
 def developer_secret(provider: Site) -> Response:
-    """Whether a client is to have a new secret; by POST that it is."""
+    """Ask for confirmation of a new secret, and generate it."""
     return _respond(provider, partial(_ask, _SECRET), partial(_decide, _SECRET, _rotate))
 
 
 def developer_delete(provider: Site) -> Response:
-    """Whether a client is to go; by POST that it is."""
+    """Ask for confirmation of a deletion, and delete the client."""
     return _respond(provider, partial(_ask, _DELETE), partial(_decide, _DELETE, _delete))
 
 
@@ -122,13 +122,13 @@ def _require_developer(server: AuthorizationServer, user: User) -> None:
 
 
 def _sign_in(provider: Site, kept: str | None = None) -> Response:
-    """To the login page, and back to this one, with what was typed."""
+    """Redirect to the login page, which leads back to this page with the saved form."""
     named: dict[str, Any] = {**(flask.request.view_args or {}), KEPT: kept}
     return send_to_login(provider, flask.url_for(flask.request.endpoint or "", **named))
 
 
 def _owned(server: AuthorizationServer, user: User) -> list[Client]:
-    """Those that the user sees to here; one that the operator took over is the operator's."""
+    """Return the clients that the user manages here. A client that the operator took over is not among them."""
     found = server.registrations.list_owned(user.id)
     return [client for client in found if client.registered_by == REGISTERED_BY]
 
@@ -151,7 +151,7 @@ def _describe(client: Client) -> Registered:
 
 
 def _list(server: AuthorizationServer, user: User, status: int = 200, done: str | None = None) -> Response:
-    """The page of all that are the user's."""
+    """Return the page with all clients of the user."""
     clients = [_describe(client) for client in _owned(server, user)]
     told = flask.session.pop(_DONE, {})
     return page(
@@ -168,12 +168,12 @@ def _list(server: AuthorizationServer, user: User, status: int = 200, done: str 
 
 
 def _missing(server: AuthorizationServer, user: User) -> Response:
-    """The same answer where there is no such client and where it is somebody else's."""
+    """Return the response for an unknown client, and for one of another developer."""
     return _list(server, user, 404, "missing")
 
 
-def _tell(done: str, client: Client) -> None:
-    """What the next page says."""
+def _report(done: str, client: Client) -> None:
+    """Record the action that the next page reports."""
     flask.session[_DONE] = {"done": done, "name": client.name}
 
 
@@ -182,7 +182,7 @@ def _to_client(client: Client) -> Response:
 
 
 def _version(server: AuthorizationServer, client: Client) -> str:
-    """What is another after each change of the client, whoever makes it."""
+    """Return a text that differs after each change of the client."""
     return values.text(values.derive_key(server.settings.secret_keys[-1], "version of a client", repr(client)))
 
 
@@ -206,7 +206,7 @@ def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Respo
 
 
 def _content(server: AuthorizationServer, client: Client | None) -> dict[str, str]:
-    """What the ticket of the form says: which client, and as it was when the form was filled."""
+    """Return the content of the ticket of a form: the client, and its version when the form was filled."""
     if client is None:
         return {"client_id": rules.new_client_id(), "version": ""}
     return {"client_id": client.client_id, "version": _version(server, client)}
@@ -223,7 +223,7 @@ def _fill_in(
     notice: str | None = None,
     status: int = 200,
 ) -> Response:
-    """The form, filled with what was typed; ``notice`` says what became of it."""
+    """Return the form with the fields as typed; ``notice`` names the outcome."""
     offered = forms.offered_grants(client, server)
     return page(
         "oauth2/developer_client.html",
@@ -249,7 +249,7 @@ def _fill_in(
 
 
 def _read_form(provider: Site, server: AuthorizationServer, form: Params) -> Response:
-    """What was typed: taken, or shown again with what is in its way."""
+    """Process the form, or show it again with its problems."""
     content, user, is_fresh = read_kept_ticket(provider, _FORM, form.require("ticket"))
     content, for_user = {name: content[name] for name in ("client_id", "version")}, str(content["user"])
     client_id, is_new = content["client_id"], not content["version"]
@@ -258,7 +258,7 @@ def _read_form(provider: Site, server: AuthorizationServer, form: Params) -> Res
     found = server.store.get_client(client_id)
     typed = _read_typed(form, forms.field_names(None if is_new else found, server))
     if user is None:
-        return _sign_in(provider, _keep(server, for_user, content, typed))
+        return _sign_in(provider, _save_form(server, for_user, content, typed))
     _require_developer(server, user)
     client = _find(server, user, client_id)
     if client is None and (not is_new or found is not None or server.store.revoked(client_id)):
@@ -297,12 +297,12 @@ def _create(server: AuthorizationServer, user: User, typed: Typed, content: dict
         if len(_owned(server, user)) + others > server.settings.max_clients_per_developer:
             return _fill_in(server, user, None, typed, content, notice="full", status=400)
         is_added = server.registrations.add_client(client)
-    if not is_added:  # the same form came twice at once
+    if not is_added:  # the same form was sent twice at once
         return _to_client(client)
     server.events.emit(signals.client_created, client_id=client.client_id, registered_by=REGISTERED_BY)
     if secret is not None:
         return _show_secret(user, client, secret, is_new=True)
-    _tell("registered", client)
+    _report("registered", client)
     return _to_client(client)
 
 
@@ -318,17 +318,17 @@ def _change(server: AuthorizationServer, user: User, before: Client, typed: Type
             found = _find(server, user, client.client_id)
             return _overtaken(server, user, found, typed) if found else _missing(server, user)
         server.events.emit(signals.client_updated, client_id=client.client_id, registered_by=REGISTERED_BY)
-    _tell("saved", client)
+    _report("saved", client)
     return _to_client(client)
 
 
 def _overtaken(server: AuthorizationServer, user: User, client: Client, typed: Typed) -> Response:
-    """The client was changed since the form was filled: what was typed is kept, and replaces that when sent again."""
+    """Show the form of a client that was changed meanwhile. Sent again, it replaces that change."""
     return _fill_in(server, user, client, typed, _content(server, client), notice="overtaken", status=409)
 
 
-def _keep(server: AuthorizationServer, user_id: str, content: dict[str, str], typed: Typed) -> str:
-    """File what was typed, for that user alone, while they sign in. The name of the row."""
+def _save_form(server: AuthorizationServer, user_id: str, content: dict[str, str], typed: Typed) -> str:
+    """Save the form for this user only, while they sign in. Return the name of the row."""
     parameters = {"user": user_id, "ticket": content, "typed": dict(typed)}
     return save_for_visitor(server, "form", parameters, web.read().address)
 
@@ -345,7 +345,7 @@ def _find_kept(
 
 
 def _ask(purpose: str, provider: Site, server: AuthorizationServer, user: User) -> Response:
-    """Whether it is meant."""
+    """Ask for confirmation."""
     client = _find(server, user, web.read().named["client_id"])
     if client is None:
         return _missing(server, user)
@@ -370,7 +370,7 @@ def _decide(
     server: AuthorizationServer,
     form: Params,
 ) -> Response:
-    """It is."""
+    """Process the confirmation."""
     content, user, is_fresh = read_kept_ticket(provider, purpose, form.require("ticket"))
     client_id = web.read().named["client_id"]
     if content["client_id"] != client_id:
@@ -381,27 +381,27 @@ def _decide(
     client = _find(server, user, client_id)
     if client is None:
         return _missing(server, user)
-    if not is_fresh:  # it is asked once more
+    if not is_fresh:  # ask once more
         return redirect(flask.url_for(flask.request.endpoint or "", client_id=client_id))
     return act(server, user, client, content["version"])
 
 
 def _rotate(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
-    """A new secret in place of the old one; not where the form was sent before, or something else has changed."""
+    """Replace the secret, unless the form was sent before or the client was changed meanwhile."""
     now = server.clock()
     secret, stored = generate_secret(server, now)
     changed = replace(client, secret=stored, registration_key=_unheld_key(server, now))
     has_secret = rules.needs_secret(client, server)
     is_same = has_secret and version == _version(server, client)
     if not is_same or not server.registrations.change_client(changed, client):
-        _tell("changed", client)
+        _report("changed", client)
         return _to_client(client)
     server.events.emit(signals.secret_rotated, client_id=client.client_id)
     return _show_secret(user, changed, secret, is_new=False)
 
 
 def _show_secret(user: User, client: Client, secret: str, *, is_new: bool) -> Response:
-    """The only page that has it: what is kept is a digest."""
+    """Return the only page that shows the secret: the store saves its digest."""
     return page(
         "oauth2/developer_secret.html",
         form_action="'none'",
@@ -414,7 +414,7 @@ def _show_secret(user: User, client: Client, secret: str, *, is_new: bool) -> Re
 
 
 def _delete(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
-    """The client goes, and all that it has."""
+    """Delete the client and revoke everything issued to it."""
     delete_client(server, client)
-    _tell("deleted", client)
+    _report("deleted", client)
     return redirect(flask.url_for("oauth2.developer"))

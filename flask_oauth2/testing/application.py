@@ -1,4 +1,4 @@
-"""Clients, tokens and the time of an application that is tested."""
+"""Clients, tokens and the time of an application under test."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ..tokens.base import ITSELF, TokenGrant, TokenRequest
 from ..tokens.issue import issue
 
 REDIRECT_URI = "https://client.example/callback"
-"""Of registered clients, unless a test says otherwise."""
+"""The default redirect URI of registered clients."""
 
 GRANT_TYPE = "testing"
-"""What ``signals.token_issued`` says of tokens that a test has issued."""
+"""The grant type in ``signals.token_issued`` for tokens that a test has issued."""
 
 
 class Clock:
-    """Time that stands still until a test moves it.
+    """A clock that stands still until a test moves it.
 
     :param now: seconds since the epoch, UTC; by default the present.
     """
@@ -43,19 +43,19 @@ class Clock:
         self.now: float = int(time.time()) if now is None else now
 
     def __call__(self) -> float:
-        """The time: this is what the provider asks."""
+        """Return the time. The provider calls it."""
         return self.now
 
     def forward(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward."""
         self.now += seconds
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """A client of the application, and its secret, which nothing else knows.
+    """A client of the application, with its secret.
 
-    Call it for one more client, with the options of :func:`register_client`.
+    Call it to register another client, with the options of :func:`register_client`.
     """
 
     app: flask.Flask
@@ -64,12 +64,12 @@ class RegisteredClient:
 
     @property
     def client_id(self) -> str:
-        """Its identifier."""
+        """The client_id."""
         return self.client.client_id
 
     @property
     def auth(self) -> tuple[str, str] | None:
-        """For ``auth=`` of a request: its id and secret; None for a public client, which sends its ``client_id``."""
+        """The client_id and secret for ``auth=`` of a request; None for a client without a secret."""
         return None if self.secret is None else (self.client.client_id, self.secret)
 
     def __call__(self, **options: Any) -> RegisteredClient:
@@ -78,7 +78,7 @@ class RegisteredClient:
 
 
 def find_provider(app: flask.Flask) -> OAuth2Provider:
-    """The provider of an application. Raises :exc:`~flask_oauth2.ConfigurationError` where it has none."""
+    """Return the provider of an application. Raises :exc:`~flask_oauth2.ConfigurationError` if there is none."""
     installed = app.extensions.get(EXTENSION)
     if installed is None:
         raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
@@ -87,14 +87,14 @@ def find_provider(app: flask.Flask) -> OAuth2Provider:
 
 
 def find_server(app: flask.Flask) -> AuthorizationServer:
-    """The server of an application; built now, if no request has done so."""
+    """Return the server of an application, and build it if no request has done so."""
     with app.app_context():
         return find_provider(app).server
 
 
 @contextmanager
 def stop_clock(app: flask.Flask, now: float | None = None) -> Iterator[Clock]:
-    """Within ``with stop_clock(app) as clock:`` the provider's time is that of ``clock``."""
+    """Set the time of the provider within ``with stop_clock(app) as clock:``."""
     server, clock = find_server(app), Clock(now)
     before, server.clock = server.clock, clock
     try:
@@ -165,30 +165,30 @@ def issue_token(
     lifetime: int | None = None,
     resource: str | None = None,
 ) -> str:
-    """An access token, issued in the way of the token endpoint and written in the format of the client.
+    """Return an access token, issued as the token endpoint does, in the format of the client.
 
-    :param user: the user, or the id; None for a token of the client itself.
-    :param scope: what the token is good for; by default all that the client may have.
+    :param user: the user, or the user's ID; None for a token of the client itself.
+    :param scope: the scope of the token. Default: the scope of the client.
     :param client: a :class:`RegisteredClient`, a :class:`~flask_oauth2.Client`, one of the application's own, or a
-        ``client_id``. By default a new one; an application with a ``clientgetter`` has to name one.
-    :param lifetime: seconds; by default those of ``OAUTH2_ACCESS_TOKEN_LIFETIME``, which is the most. With 0 the token
-        has expired already.
-    :param resource: the protected resource that it is for, by its path or its URL; by default the one that its scope
-        is of.
+        ``client_id``. Default: a new client; with a ``clientgetter``, name one.
+    :param lifetime: seconds, at most ``OAUTH2_ACCESS_TOKEN_LIFETIME``, which is the default. With 0 the token has
+        expired already.
+    :param resource: the protected resource of the token, its path or its URL. Default: the one that its scope belongs
+        to.
 
-    Raises :exc:`ValueError` for a scope that the application does not know, and for an unknown client.
+    Raises :exc:`ValueError` for an unknown scope value or client.
     """
     server = find_server(app)
     if not server.issuer:
-        with app.test_request_context():  # under the issuer that the test client sees
+        with app.test_request_context():  # with the issuer that the test client sees
             server = find_provider(app).server
     settings = server.settings
     if client is None:
         client = register_client(app)
     with app.app_context():
         record = _find_client(server, client)
-        words = record.scope if scope is None else parse_option(scope)
-        unknown = [word for word in words if settings.scopes and word not in settings.scopes]
+        wanted = record.scope if scope is None else parse_option(scope)
+        unknown = [name for name in wanted if settings.scopes and name not in settings.scopes]
         if unknown:
             raise ValueError(f"{' '.join(unknown)} is not in OAUTH2_SCOPES, so no client gets a token for it")
         if lifetime is not None and not 0 <= lifetime <= settings.access_token_lifetime:
@@ -198,13 +198,13 @@ def issue_token(
             resource = f"{addresses.find_origin(server)}{resource}"
         form = Params(b"" if resource is None else encode([("resource", resource)]).encode())
         request = TokenRequest(Request("POST", "/", Headers(), b"", b""), form, record, server, now)
-        decided = TokenGrant(request.authorization(ITSELF if user is None else user, words), lifetime=lifetime)
+        decided = TokenGrant(request.authorization(ITSELF if user is None else user, wanted), lifetime=lifetime)
         answer = issue(request, decided, GRANT_TYPE)
         return str(answer["access_token"])
 
 
 def http_with_token(app: flask.Flask, token: str) -> FlaskClient:
-    """A test client of the application that sends the token with each request."""
+    """Return a test client of the application that sends the token with each request."""
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     return client

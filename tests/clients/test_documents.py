@@ -873,8 +873,8 @@ def test_what_is_kept_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     for url in [*good[:3], good[0], good[3]]:
         assert isinstance(found.find(url), Client)
     assert asked == good
-    assert found.find_kept(good[0])
-    assert found.find_kept(good[1]) is None, "who was not asked for the longest makes room"
+    assert found.find_cached(good[0])
+    assert found.find_cached(good[1]) is None, "who was not asked for the longest makes room"
     for number in range(9):
         found.find(f"https://agent.example/bad{number}")
         found.find(f"https://host{number}.example/bad")
@@ -928,11 +928,11 @@ def test_a_process_that_forks_while_something_is_fetched(here: Site, served: Doc
         child = os.fork()
         if child == 0:
             served.gate.set()  # the child's own
-            os._exit(0 if found._under_way == {} and found.find_kept("x") is None else 1)
+            os._exit(0 if found._under_way == {} and found.find_cached("x") is None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     served.gate.set()
     waiting.join(300)
-    assert found.find_kept(url).name == "Agent"
+    assert found.find_cached(url).name == "Agent"
 
 
 def test_connected_applications_are_shown_by_host_and_nothing_is_fetched(here: Site, served: DocumentServer) -> None:

@@ -29,8 +29,10 @@ from flask_oauth2 import (
     TokenGrant,
     TokenRequest,
     current_token,
+    hash_secret,
     values,
 )
+from flask_oauth2.testing import register_client
 from oauth_site import CALLBACK, NOW, VERIFIER, Site, answer_of
 
 KEYS = {"k1": "ada"}
@@ -578,3 +580,121 @@ def test_a_client_authentication_method_from_outside(site: Site) -> None:
     assert ask("") == 401
     assert ask("gold", client_secret="x") == 400
     assert "badge" in site.http.get("/.well-known/oauth-authorization-server").text
+
+
+class PreparedBadge(Badge):
+    """A badge that the operator hands out to each client."""
+
+    name = "prepared_badge"
+    accepts = frozenset({"prepared_badge"})
+    is_registrable = False
+
+    def present(self, request: Any, form: Any) -> Any:
+        return None
+
+
+class SecretHeader(Badge):
+    """A secret in a header."""
+
+    name = "secret_header"
+    accepts = frozenset({"secret_header"})
+    needs_secret = True
+
+    def present(self, request: Any, form: Any) -> Any:
+        secret = request.headers.get("Client-Secret", "")
+        return Credentials(form.require("client_id"), secret) if secret else None
+
+    def verify(self, server: Any, client: Client | None, credentials: Any, now: float) -> None:
+        if client is None or hash_secret(credentials.proof) != client.secret:
+            raise InvalidClient("client authentication failed")
+
+
+@pytest.fixture
+def method_site(new_site: Any) -> Site:
+    """An application with three registered client authentication methods and open registration."""
+    site: Site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile")
+    for method in (Badge(), PreparedBadge(), SecretHeader()):
+        site.provider.register_client_auth_method(method)
+    return site
+
+
+def register_with(site: Site, method: str, **more: Any) -> Any:
+    metadata = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": method, **more}
+    return site.http.post("/oauth/register", json=metadata)
+
+
+@pytest.mark.spec("rfc7591", "2")
+def test_a_client_registers_with_a_registered_method_that_needs_no_secret(method_site: Site) -> None:
+    made = register_with(method_site, "badge").get_json()
+    assert made["token_endpoint_auth_method"] == "badge"
+    assert "client_secret" not in made
+    assert method_site.store.get_client(made["client_id"]).secret is None
+    form = {"grant_type": "authorization_code", "code": "unknown", "client_id": made["client_id"]}
+    for badge, error in (("tin", "invalid_client"), ("gold", "invalid_grant")):
+        answer = method_site.http.post("/oauth/token", data=form, headers={"Badge": badge})
+        assert answer.get_json()["error"] == error
+
+
+@pytest.mark.spec("rfc7591", "2")
+def test_a_client_registers_with_a_registered_method_that_needs_a_secret(method_site: Site) -> None:
+    made = register_with(method_site, "secret_header").get_json()
+    assert made["client_secret_expires_at"] == 0
+    form = {"grant_type": "authorization_code", "code": "unknown", "client_id": made["client_id"]}
+    for secret, error in (("wrong", "invalid_client"), (made["client_secret"], "invalid_grant")):
+        answer = method_site.http.post("/oauth/token", data=form, headers={"Client-Secret": secret})
+        assert answer.get_json()["error"] == error
+
+
+@pytest.mark.spec("rfc7592", "2.2")
+def test_a_client_that_changes_its_method_loses_or_receives_a_secret(method_site: Site) -> None:
+    made = register_with(method_site, "client_secret_basic").get_json()
+    url, token = f"/oauth/register/{made['client_id']}", made["registration_access_token"]
+    for method, has_secret in (("badge", False), ("secret_header", True), ("none", False)):
+        asked = {"client_id": made["client_id"], "redirect_uris": [CALLBACK], "token_endpoint_auth_method": method}
+        told = method_site.http.put(url, json=asked, headers={"Authorization": f"Bearer {token}"}).get_json()
+        token = told["registration_access_token"]
+        assert ("client_secret" in told) is has_secret
+        assert (method_site.store.get_client(made["client_id"]).secret is not None) is has_secret
+
+
+@pytest.mark.spec("rfc7591", "3.2.2")
+@pytest.mark.parametrize("method", ["prepared_badge", "unknown", "Badge", ""])
+def test_a_method_that_is_not_registrable_is_invalid_client_metadata(method_site: Site, method: str) -> None:
+    answer = register_with(method_site, method or "badge,none")
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_client_metadata")
+    assert (
+        "none, client_secret_basic, client_secret_post, badge, secret_header" in answer.get_json()["error_description"]
+    )
+
+
+def test_the_command_line_knows_registered_methods(sql_site: Site) -> None:
+    for method in (Badge(), PreparedBadge(), SecretHeader()):
+        sql_site.provider.register_client_auth_method(method)
+    runner = sql_site.app.test_cli_runner()
+
+    def create(method: str) -> Any:
+        arguments = ["create", method, "--auth-method", method, "--client-id", method, "--json"]
+        return runner.invoke(args=["oauth2", "client", *arguments])
+
+    for method, has_secret in (("badge", False), ("prepared_badge", False), ("secret_header", True)):
+        assert ("client_secret" in create(method).output) is has_secret
+        assert sql_site.store.get_client(method).auth_method == method
+    refused = create("unknown")
+    assert refused.exit_code == 2
+    assert "client_secret_post, badge, prepared_badge, secret_header" in refused.stderr
+    rotated = runner.invoke(args=["oauth2", "client", "rotate-secret", "secret_header"])
+    assert rotated.exit_code == 0
+    assert runner.invoke(args=["oauth2", "client", "rotate-secret", "badge"]).exit_code == 1
+    assert "registered method" in runner.invoke(args=["oauth2", "client", "create", "--help"]).output
+
+
+def test_the_test_kit_registers_clients_with_registered_methods(method_site: Site) -> None:
+    for method, has_secret in (("badge", False), ("prepared_badge", False), ("secret_header", True), ("none", False)):
+        registered = register_client(method_site.app, auth_method=method)
+        assert registered.client.auth_method == method
+        assert (registered.secret is not None) is has_secret
+    assert register_client(method_site.app, auth_method="none").client.is_public
+    with pytest.raises(ValueError, match="'unknown' is not a known method"):
+        register_client(method_site.app, auth_method="unknown")
+    with pytest.raises(ValueError, match="remove is_public or auth_method"):
+        register_client(method_site.app, is_public=True, auth_method="badge")

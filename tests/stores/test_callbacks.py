@@ -488,7 +488,7 @@ class TestClients:
     def test_a_hash_that_is_none_is_named(self, moved: Site, own: Own, caplog: pytest.LogCaptureFixture) -> None:
         own.clients["web"] = {**vars(OwnClient()), "secret": "gehéim"}
         assert moved.token("client_credentials", ("web", "geheim")).status_code == 401
-        assert "attribute secret is no hash" in caplog.text
+        assert "attribute secret is not a hash" in caplog.text
 
     def test_an_id_that_no_database_takes_is_not_asked_for(self, moved: Site, own: Own) -> None:
         own.clients["a\0b"] = OwnClient("a\0b")

@@ -1,4 +1,4 @@
-"""Limits on guesses and on what anybody can save, counted in fixed windows, :rfc:`6749#section-2.3.1` and 4.3.2.
+"""Limits on guesses and on what unknown parties can save, in fixed windows, :rfc:`6749#section-2.3.1` and 4.3.2.
 
 Guesses count by credential and network together, so that guesses from one network lock out no other; in addition by the
 network alone and, with a much higher limit, by the credential alone.
@@ -42,8 +42,8 @@ class Attempt:
 
     :param address: the address that it comes from. Without one, all attempts at the name count together.
     :param most: the failures allowed in a window, instead of ``OAUTH2_MAX_FAILED_ATTEMPTS``.
-    :param is_guess: whether people type the credential and no program sends it: each attempt then weighs as much as a
-        failed one from the start, and ``name`` is compared as it stands.
+    :param is_guess: set it if users type the credential. Each attempt then has the weight of a failed one from the
+        start, and ``name`` is compared as it is.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Attempt:
 
 
 class Quota:
-    """A unit of what all strangers together may use within an hour.
+    """A unit of what all unknown parties together may use within an hour.
 
     While it is not known whether the unit is used it weighs little, so that many simultaneous requests for the same
     thing, which one of them receives, do not block each other.
@@ -107,9 +107,9 @@ class Quota:
     :param kind: what is used, in the plural, as the log names it.
     :param most: how many all may use together. As many as arrive at the same moment may be used in addition, unless
         each is ``had_at_once``.
-    :param address: the address of a stranger: its network may use a tenth, and a thousandth once half is used, so that
+    :param address: the address of the request. Its network may use a tenth, and a thousandth once half is used, so that
         a few networks do not use up everything.
-    :param name: whose quota it is, instead of the whole site's.
+    :param name: the owner of the quota, instead of the whole site.
     :param hint: for the log: how to allow more.
 
     Raises :exc:`TemporarilyUnavailable` (429) if the quota is used up.
@@ -175,22 +175,22 @@ def spend_quota(
 
 
 def network(address: str) -> str:
-    """What is counted by where it comes from: whoever has one address of IPv6 has 2⁶⁴ of them."""
+    """Return the network of an address. The owner of one IPv6 address has 2⁶⁴ of them."""
     try:
         parsed = ip_address(address)
-    except ValueError:  # such as a socket's, which has none
+    except ValueError:  # such as a Unix socket, which has none
         return f"of {address}"
     if isinstance(parsed, IPv6Address):
-        mapped = parsed.ipv4_mapped  # as a server that listens at both families shows the other
+        mapped = parsed.ipv4_mapped  # the form in which a server that listens at both families shows IPv4
         return f"of {int(parsed) >> 64:x}" if mapped is None else f"of {mapped}"
     return f"of {parsed}"
 
 
 @contextmanager
 def at_once(server: AuthorizationServer, kind: str, name: str, now: float) -> Iterator[int]:
-    """How many do this at this moment, who asks included: what is counted first and then added to stays below a limit.
+    """Yield the number of simultaneous requests, this one included, so that count-then-insert stays below a limit.
 
-    Whoever dies meanwhile counts until the minute is over.
+    A process that dies meanwhile counts until the minute is over.
     """
     store, (key, ends_at) = server.store, _counter(kind, name, _MINUTE, now)
     try:
@@ -200,7 +200,7 @@ def at_once(server: AuthorizationServer, kind: str, name: str, now: float) -> It
 
 
 def _counter(kind: str, name: str, length: int, now: float) -> tuple[bytes, int]:
-    """The key of what is counted in the window of now, and when that ends."""
+    """Return the key of a counter in the current window, and the end of the window."""
     ends_at = (int(now) // length + 1) * length
     text = f"{kind} {ends_at} {name}"
     return values.timestamp(ends_at) + sha256(text.encode("utf-8", "surrogatepass")).digest(), ends_at

@@ -116,7 +116,7 @@ def _is_fetched_for_stranger(server: AuthorizationServer, documents: Documents, 
     client_id = submission.params.once("client_id")
     if client_id is None or not is_url(client_id) or len(client_id) > LONGEST_ID:
         return False
-    if documents.find_kept(client_id) is not None:
+    if documents.find_cached(client_id) is not None:
         return False
     is_registered = is_vschar(client_id) and server.store.get_client(client_id) is not None
     return not is_registered and submission.find_user() is None

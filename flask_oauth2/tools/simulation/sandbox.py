@@ -21,13 +21,13 @@ from ...assembly.extensions import Extensions
 from ...errors import ConfigurationError, OAuth2Error
 from ...events import Events
 from ...http.messages import Request
+from ...ownership import EXTENSION
 from ...provider import Installed, OAuth2Provider
 from ...records import Client, User
 from ...server import AuthorizationServer
 from ...settings import Settings
 from ...stores.memory import MemoryStore
 from ...web import login
-from ...web.ownership import EXTENSION
 
 SIGNED_IN = "flask_oauth2.simulated_user"
 """The environ key of the signed-in user. Its value is an object that no HTTP request can contain."""
