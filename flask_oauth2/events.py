@@ -36,7 +36,7 @@ class Events:
         """Send a signal to its receivers and the audit log. The facts hold no secret."""
         if signal.has_receivers_for(self.sender):
             signal.send(self.sender, **facts)
-        signals.write(signal, facts)
+        signals.write_audit_record(signal, facts)
 
     def report(self, error: OAuth2Error, request: Request, find_hints: Callable[[], Sequence[str]]) -> str:
         """Log an error and send the signal of a rejected request. Return the ID that the log has."""
@@ -48,7 +48,7 @@ class Events:
         if error.log_level > logging.DEBUG:  # a request without a token is challenged, not rejected
             self._emit_refused(error, error_id, reason, request)
         elif self.metrics is not None:
-            self.metrics.note(error.code)
+            self.metrics.record_error(error.code)
         return error_id
 
     def _emit_refused(self, error: OAuth2Error, error_id: str, reason: str, request: Request) -> None:

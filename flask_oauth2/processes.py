@@ -1,8 +1,8 @@
 """State that belongs to one process.
 
 A server such as uWSGI or ``gunicorn --preload`` loads the application once and then forks. A child process inherits
-connections that its siblings use too, locks that a thread of the parent held, and no threads. Fork hooks of Python do
-not run in every server, so everything here compares the process ID with each use.
+connections that its siblings use too, locks that a thread of the parent held, and no threads. Not every server runs
+Python's fork hooks, so this module compares the process ID with each use.
 
 No lock is held during I/O: with gevent, a lock that was created before gevent patched :mod:`threading` would block the
 whole worker.
@@ -32,7 +32,7 @@ class OfProcess(Generic[T]):
 
     @property
     def own(self) -> T:
-        """The value of the current process."""
+        """Return the value of the current process."""
         pid = getpid()
         try:
             return self._values[pid]
@@ -41,7 +41,7 @@ class OfProcess(Generic[T]):
 
 
 class Once:
-    """Work that one thread of a process does while the others wait for its result, with no lock that a fork copies."""
+    """Work that one thread of a process does while the others wait. It holds no lock that a fork could copy."""
 
     def __init__(self) -> None:
         self._under_way: dict[int, Future[None]] = {}

@@ -1,4 +1,7 @@
-"""Scopes: sets of case-sensitive values, :rfc:`6749#section-3.3`, as tuples in Python and with spaces in requests."""
+"""Scopes: sets of case-sensitive scope values, :rfc:`6749#section-3.3`.
+
+A scope is a tuple in Python and a text with spaces in requests.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ _GRAMMAR = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+\Z")
 
 
 def parse(text: str | None) -> Scope:
-    """Return the values of a scope parameter, each once and in order, ignoring superfluous spaces.
+    """Return the values of a scope parameter in order, without duplicates and superfluous spaces.
 
     Raise :exc:`InvalidScope` for other characters.
     """
     if not text:
         return ()
     if not _GRAMMAR.match(text):
-        raise InvalidScope("scope has a character that its grammar does not allow", received=text)
+        raise InvalidScope("scope contains a character that its grammar does not allow", received=text)
     return tuple(dict.fromkeys(filter(None, text.split(" "))))
 
 
@@ -32,11 +35,12 @@ def narrow(
     *,
     drops_others: bool = False,
 ) -> Scope:
-    """Return the requested values if all are ``allowed``. Raise :exc:`InvalidScope` for values beyond.
+    """Return the requested values if all are ``allowed``. Raise :exc:`InvalidScope` for other values.
 
-    :param explain: return how to allow the values beyond.
-    :param drops_others: whether values beyond are dropped, as long as one remains, :rfc:`6749#section-3.3`: "the
-        authorization server MAY fully or partially ignore the scope requested by the client".
+    :param explain: returns how to allow the other values.
+    :param drops_others: whether other values are dropped, as long as one allowed value remains,
+        :rfc:`6749#section-3.3`: "the authorization server MAY fully or partially ignore the scope requested by the
+        client".
     """
     scope = parse(requested)
     beyond = sorted(set(scope).difference(allowed))
@@ -48,13 +52,13 @@ def narrow(
             expected=f"of: {' '.join(allowed)}",
             received=requested,
             hint=explain(beyond) if explain else None,
-            shown="the application asked for a scope that may not be granted here",
+            shown="the application requested a scope that it cannot have here",
         )
     return scope
 
 
 def parse_option(value: str | Iterable[str]) -> Scope:
-    """Return a scope that a programmer wrote, as text with spaces or as an iterable. Raise :exc:`ValueError`."""
+    """Return a scope from configuration or code: a text with spaces, or an iterable. Raise :exc:`ValueError`."""
     scope = tuple(value.split()) if isinstance(value, str) else tuple(value)
     for found in scope:
         if not _GRAMMAR.match(found) or " " in found:

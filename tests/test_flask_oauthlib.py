@@ -174,7 +174,7 @@ def test_a_client_acts_for_itself(bound: Bound) -> None:
 
 
 def test_codes_need_to_know_who_is_signed_in() -> None:
-    with pytest.raises(ConfigurationError, match="needs current_user="):
+    with pytest.raises(ConfigurationError, match="requires current_user="):
         bind_sqlalchemy(OAuth2Provider(), None, grant=object)
 
 

@@ -1,4 +1,4 @@
-"""What happens, counted and timed: the systems that it is written for, one line each."""
+"""Metrics of requests and events. Each supported system has one line here."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ SYSTEMS = {
     "prometheus": ("prometheus_client", "flask_oauth2[prometheus]"),
     "opentelemetry": ("opentelemetry.metrics", "flask_oauth2[opentelemetry]"),
 }
-"""By the value of ``OAUTH2_METRICS``: the package that is needed, and what to install for it."""
+"""The required package and the extra that installs it, by value of ``OAUTH2_METRICS``."""
 
 
 def check(system: str) -> None:
-    """Raise :exc:`ConfigurationError` for a system that is not known here, or whose package is missing."""
+    """Raise :exc:`ConfigurationError` for an unknown system or a missing package."""
     if system not in SYSTEMS:
         raise ConfigurationError(f"OAUTH2_METRICS must be one of {', '.join(SYSTEMS)}, not {system!r}")
     package, extra = SYSTEMS[system]
     try:
         import_module(package)
     except ModuleNotFoundError:
-        raise ConfigurationError(f"OAUTH2_METRICS is {system!r}, which needs {package}: install {extra}") from None
+        raise ConfigurationError(f"OAUTH2_METRICS is {system!r}, which requires {package}: install {extra}") from None
 
 
 def open_recorder(system: str) -> Recorder:
-    """What writes for a system."""
+    """Return the recorder of a system."""
     if system == "prometheus":
         from .prometheus import PrometheusRecorder
 

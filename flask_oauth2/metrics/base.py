@@ -1,6 +1,6 @@
-"""What is counted: each request by endpoint, grant, kind of client and error, how long it took, and what happened.
+"""Metrics of requests (by endpoint, grant type, kind of client and error, with their duration) and of events.
 
-All is learnt from :mod:`flask_oauth2.signals`, so an endpoint knows nothing of it.
+The metrics come from :mod:`flask_oauth2.signals`, so endpoints do not know them.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ EVENTS = (
     signals.consent_denied,
     signals.consent_withdrawn,
 )
-"""Those that are counted by name. What is sent with every request is counted as a request."""
+"""Signals that are counted by name. Signals of every request are counted as requests."""
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Bounds of the histogram, in seconds."""
+"""The bounds of the histogram, in seconds."""
 
 
 class Labels(NamedTuple):
-    """What a request is counted under; each has few values, whatever strangers send."""
+    """The labels of a request. Each has few values, independent of the input of clients."""
 
     endpoint: str
     grant_type: str
     client: str
-    """``public``, ``confidential``, or empty where no client showed who it is."""
+    """``public``, ``confidential``, or empty if no client authenticated."""
     error: str
-    """The code of the error that was answered; empty for none."""
+    """The error code of the response, or empty."""
 
 
 class Recorder(Protocol):
-    """What writes for one system."""
+    """A backend for one metrics system."""
 
     def record_request(self, labels: Labels, seconds: float) -> None:
-        """A request was answered."""
+        """Count a request and record its duration."""
         ...
 
     def record_event(self, event: str) -> None:
-        """Something happened: the name of a signal."""
+        """Count an event by the name of its signal."""
         ...
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What the signals of a request have told."""
+    """The labels that signals of the current request have set."""
 
     client: str = ""
     error: str = ""
@@ -69,24 +69,24 @@ _seen: ContextVar[_Seen] = ContextVar("flask_oauth2_seen")
 
 
 class Metrics:
-    """The requests of one application.
+    """The metrics of one application.
 
-    :param recorder: what writes them down.
-    :param sender: the application, whose signals are listened to.
+    :param recorder: the backend.
+    :param sender: the application whose signals are counted.
     """
 
     def __init__(self, recorder: Recorder, sender: object) -> None:
         self.recorder = recorder
-        signals.client_authenticated.connect(self._note_client, sender)
-        signals.request_refused.connect(self._note_error, sender)
-        self._receivers = [self._count(signal.name) for signal in EVENTS]  # signals keep none alive
+        signals.client_authenticated.connect(self._on_client_authenticated, sender)
+        signals.request_refused.connect(self._on_request_rejected, sender)
+        self._receivers = [self._count(signal.name) for signal in EVENTS]  # signals only keep weak references
         for signal, receiver in zip(EVENTS, self._receivers, strict=True):
             signal.connect(receiver, sender)
 
     def measure(self, endpoint: str, grant_type: str, respond: Callable[..., T], *arguments: Any) -> T:
-        """Return what ``respond`` answers, counted and timed. An exception of the application is ``server_error``.
+        """Return the response of ``respond`` and record it. An exception of the application counts as ``server_error``.
 
-        :param grant_type: the grant of a token request, if it is one that is offered; otherwise empty.
+        :param grant_type: the grant type of a token request, if the provider supports it; otherwise empty.
         """
         seen = _Seen()
         token = _seen.set(seen)
@@ -103,31 +103,31 @@ class Metrics:
         return answer
 
     def _record(self, labels: Labels, seconds: float) -> None:
-        """Record a request. An error here must not replace the answer."""
+        """Record a request. An error of the backend must not replace the response."""
         try:
             self.recorder.record_request(labels, seconds)
         except Exception:
-            log.exception("a request was not counted")
+            log.exception("the metrics backend failed to record a request")
 
-    def _note_client(self, _: object, *, method: str, **more: Any) -> None:
+    def _on_client_authenticated(self, _: object, *, method: str, **more: Any) -> None:
         seen = _seen.get(None)
         if seen is not None:
             seen.client = "public" if method == "none" else "confidential"
 
-    def note(self, error: str) -> None:
-        """The request is answered with an error that no signal tells of."""
-        self._note_error(None, error=error)
-
-    def _note_error(self, _: object, *, error: str, **more: Any) -> None:
+    def record_error(self, error: str) -> None:
+        """Set the error of the current request for which no signal is sent."""
         seen = _seen.get(None)
         if seen is not None:
             seen.error = error
+
+    def _on_request_rejected(self, _: object, *, error: str, **more: Any) -> None:
+        self.record_error(error)
 
     def _count(self, event: str) -> Callable[..., None]:
         def count(_: object, **what: Any) -> None:
             try:
                 self.recorder.record_event(event)
             except Exception:
-                log.exception("an event was not counted")
+                log.exception("the metrics backend failed to record an event")
 
         return count

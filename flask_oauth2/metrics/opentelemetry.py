@@ -1,4 +1,4 @@
-"""OpenTelemetry, by its API: whatever meter provider the application has set up gets it."""
+"""The OpenTelemetry backend. It uses the meter provider that the application has set up."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from .base import BUCKETS, Labels
 
 
 class OpenTelemetryRecorder:
-    """Writes to the global meter provider."""
+    """A recorder for the global meter provider."""
 
     def __init__(self) -> None:
         meter = metrics.get_meter("flask_oauth2")
-        self._requests = meter.create_counter("flask_oauth2.requests", "{request}", "Requests that were answered.")
+        self._requests = meter.create_counter("flask_oauth2.requests", "{request}", "Number of requests.")
         self._seconds = meter.create_histogram(
-            "flask_oauth2.request.duration", "s", "How long that took.", explicit_bucket_boundaries_advisory=BUCKETS
+            "flask_oauth2.request.duration", "s", "Duration of requests.", explicit_bucket_boundaries_advisory=BUCKETS
         )
-        self._events = meter.create_counter(
-            "flask_oauth2.events", "{event}", "What happened, by the name of the signal."
-        )
+        self._events = meter.create_counter("flask_oauth2.events", "{event}", "Number of events by name of the signal.")
 
     def record_request(self, labels: Labels, seconds: float) -> None:
         """See :meth:`.base.Recorder.record_request`."""

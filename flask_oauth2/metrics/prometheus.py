@@ -1,4 +1,4 @@
-"""Prometheus, by ``prometheus_client``: in its default registry, so that an application's own exporter shows it too."""
+"""The Prometheus backend. It uses the default registry, so that an exporter of the application includes the metrics."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @cache
 def _declare() -> tuple[Counter, Histogram, Counter]:
-    """The metrics: once in a process, whatever applications it has."""
+    """Declare the metrics once for all applications of a process."""
     return (
-        Counter("flask_oauth2_requests", "Requests that were answered.", Labels._fields),
-        Histogram("flask_oauth2_request_seconds", "How long that took.", Labels._fields[:2], buckets=BUCKETS),
-        Counter("flask_oauth2_events", "What happened, by the name of the signal.", ["event"]),
+        Counter("flask_oauth2_requests", "Number of requests.", Labels._fields),
+        Histogram("flask_oauth2_request_seconds", "Duration of requests.", Labels._fields[:2], buckets=BUCKETS),
+        Counter("flask_oauth2_events", "Number of events by name of the signal.", ["event"]),
     )
 
 
 class PrometheusRecorder:
-    """Writes for Prometheus."""
+    """A recorder for Prometheus."""
 
     def __init__(self) -> None:
         self._requests, self._seconds, self._events = _declare()
@@ -39,7 +39,10 @@ class PrometheusRecorder:
 
 
 def write_text() -> bytes:
-    """All that the default registry has; that of all workers, where ``PROMETHEUS_MULTIPROC_DIR`` names a folder."""
+    """Return the metrics of the default registry.
+
+    If ``PROMETHEUS_MULTIPROC_DIR`` names a directory, return those of all workers.
+    """
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

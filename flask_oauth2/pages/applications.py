@@ -1,4 +1,4 @@
-"""Connected applications: what the person who is signed in allowed, since when, and the way to end it."""
+"""The page of connected applications: the user sees and revokes the access of clients."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .site import Site
 
 _PURPOSE = "applications"
 
-_ENDED = "_flask_oauth2_ended"
-"""Where the session keeps the name of what was ended, until the page says so."""
+_REMOVED = "_flask_oauth2_ended"
+"""The session key of the name of the removed client, until the page shows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A client that the user let in, as the page shows it. Times are UTC."""
+    """A client that the user authorized, as the page shows it. Times are UTC."""
 
     client_id: str
     name: str
@@ -44,16 +44,16 @@ class Connection:
 
 
 def applications(provider: Site) -> Response:
-    """The page by GET; by POST the end of one connection."""
+    """Show the page (GET), or remove the access of one client (POST)."""
     server = provider.server
-    respond = _end if flask.request.method == "POST" else _show
+    respond = _remove if flask.request.method == "POST" else _show
     return answer(server, web.read(), respond, partial(show_error, server), provider, server)
 
 
 def _show(provider: Site, server: AuthorizationServer) -> Response:
     store = _consents(server)
     if not provider.has_users:
-        raise AccessDenied("nobody signs in here, so there is nothing to show", status=404)
+        raise AccessDenied("this site has no user accounts", status=404)
     user = provider.get_current_user()
     if user is None:
         return send_to_login(provider, flask.url_for("oauth2.applications"))
@@ -81,22 +81,22 @@ def _show(provider: Site, server: AuthorizationServer) -> Response:
         form_action="'self'",
         user=user,
         connections=connections,
-        ended=flask.session.pop(_ENDED, None),
+        ended=flask.session.pop(_REMOVED, None),
     )
 
 
-def _end(provider: Site, server: AuthorizationServer) -> Response:
+def _remove(provider: Site, server: AuthorizationServer) -> Response:
     content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
     client_id = content["client_id"]
     if user is not None:
         end_consent(server, _consents(server), user.id, client_id)
         client: Client | None = server.store.get_client(client_id)
-        flask.session[_ENDED] = name_of(client, client_id)
+        flask.session[_REMOVED] = name_of(client, client_id)
     return redirect(flask.url_for("oauth2.applications"))
 
 
 def _consents(server: AuthorizationServer) -> ConsentStore:
     store = server.consents
     if store is None:
-        raise AccessDenied("this site does not remember what was allowed, so there is nothing to show", status=404)
+        raise AccessDenied("this site does not save which applications you authorized", status=404)
     return store

@@ -143,14 +143,14 @@ def _url(text: str) -> str:
 def _require_offer(provider: Site, server: AuthorizationServer) -> None:
     if DEVICE_CODE not in server.settings.grant_types:
         raise AccessDenied(
-            "no device can be connected here",
+            "this site does not support devices",
             rule="rfc8628 3.3",
-            hint="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
+            hint="add device_code to OAUTH2_GRANT_TYPES to support devices",
             status=404,
         )
     if not provider.has_users:
         raise AccessDenied(
-            "nobody signs in here, so no device can be connected",
+            "this site has no user accounts, so you cannot connect a device",
             rule="rfc8628 3.3",
             hint="decorate a function with @provider.current_user, or set up Flask-Login",
             status=404,

@@ -1,7 +1,7 @@
-"""What pages say, in the reader's language: by Flask-Babel where the application has set it up, else in English.
+"""Translations of the pages with Flask-Babel, if the application has set it up. Otherwise pages are in English.
 
-The application's own translation folders are looked at too: a ``flask_oauth2.mo`` there adds a language, changes what
-is said, or translates the descriptions of ``OAUTH2_SCOPES``.
+The application's own translation directories are searched too: a ``flask_oauth2.mo`` file there adds a language,
+changes texts, or translates the descriptions of ``OAUTH2_SCOPES``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flask_babel import Domain
 
 DOMAIN = "flask_oauth2"
-"""What the files of translations are called."""
+"""The name of the translation files."""
 
 FOLDER = Path(__file__).with_name("translations")
 
@@ -29,25 +29,25 @@ _MONTHS = (
 
 
 def translate(text: str, **variables: Any) -> Markup:
-    """``text`` in the reader's language, as HTML; ``%(name)s`` in it becomes the variable of that name, escaped."""
+    """Translate ``text`` to HTML in the user's language. Replace ``%(name)s`` with the escaped variable ``name``."""
     domain = _domain()
-    if domain is not None and text:  # the translation of nothing is the head of the catalog
+    if domain is not None and text:  # gettext returns the catalog header for an empty text
         text = domain.gettext(text)
     return escape(text) % variables if variables else escape(text)
 
 
 def locale() -> str:
-    """The language that a page is in, for its ``lang``: English where there is no translation for the reader."""
-    return str(translate("en"))  # every catalog translates this name of a language by its own
+    """Return the language of the page for its ``lang`` attribute: English if there is no translation for the user."""
+    return str(translate("en"))  # each catalog translates this to its own language code
 
 
 def format_date(when: datetime) -> str:
-    """The day, as the reader writes it and in their time zone; without Flask-Babel ``25 November 2026``."""
+    """Return the day in the user's format and time zone, or ``25 November 2026`` without Flask-Babel."""
     if _domain() is not None:
         import flask_babel
 
-        reader = flask_babel.get_locale()
-        if reader is not None and reader.language == locale().partition("-")[0]:
+        user_locale = flask_babel.get_locale()
+        if user_locale is not None and user_locale.language == locale().partition("-")[0]:
             return str(flask_babel.format_date(when, "long"))
     return f"{when.day} {_MONTHS[when.month - 1]} {when.year}"
 

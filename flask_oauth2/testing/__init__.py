@@ -1,9 +1,10 @@
-"""For the tests of applications: real clients and real tokens in the real store, and a clock that tests set.
+"""Tools for tests of applications: real clients and tokens in the real store, and a clock that tests set.
 
-With pytest, in ``conftest.py``: ``pytest_plugins = ["flask_oauth2.testing"]``, beside a fixture ``app`` of your own
-that returns the application. The functions and classes work without pytest; what needs it says so where it is missing.
+With pytest, add ``pytest_plugins = ["flask_oauth2.testing"]`` to ``conftest.py``, with a fixture ``app`` that returns
+the application. The functions and classes work without pytest. Names that need pytest raise :exc:`ImportError` if it
+is missing.
 
-PYTEST_DONT_REWRITE (a conftest may import this before it names it as a plugin)
+PYTEST_DONT_REWRITE (a conftest may import this module before pytest loads it as a plugin)
 """
 
 from __future__ import annotations

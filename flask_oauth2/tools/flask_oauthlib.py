@@ -1,4 +1,4 @@
-"""What flask-oauthlib had in ``flask_oauthlib.contrib.oauth2``, for applications that come from there."""
+"""An adapter for applications that used ``flask_oauthlib.contrib.oauth2``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..provider import OAuth2Provider
 
 GRANT_LIFETIME = 100
-"""Seconds after which a row of a code has expired; the code itself may have before."""
+"""The lifetime of a row of a code, in seconds. The code itself may expire earlier."""
 
 
 def bind_sqlalchemy(
@@ -26,19 +26,21 @@ def bind_sqlalchemy(
     grant: Any = None,
     current_user: Callable[[], Any] | None = None,
 ) -> None:
-    """Register callbacks that look up and add rows of an application's own mapped classes.
+    """Register callbacks that look up and add rows of the application's own mapped classes.
 
-    The rows of tokens and codes hold keys. Unlike there, a new token takes no other away.
+    The rows of tokens and codes contain digests. Unlike flask-oauthlib, a new token does not delete other tokens.
 
-    :param user: has ``username`` and ``check_password(password)``, for the password grant; is found by its primary key,
-        or by Flask-Login where that is set up.
+    :param user: has ``username`` and ``check_password(password)``, for the password grant. The provider finds users by
+        their primary key, or with Flask-Login if it is set up.
     :param client: has ``client_id``, see :mod:`flask_oauth2.clients.from_object`.
     :param token: has ``access_token refresh_token token_type client_id user_id expires`` and ``scope`` or ``_scopes``.
     :param grant: has ``client_id code redirect_uri user_id expires`` and ``scope`` or ``_scopes``.
-    :param current_user: ``f()``, who is signed in. ``grant`` needs it, as there.
+    :param current_user: ``f()``, which returns the signed-in user. ``grant`` requires it, as in flask-oauthlib.
     """
     if grant is not None and current_user is None:
-        raise ConfigurationError("bind_sqlalchemy(grant=...) needs current_user=, a function")
+        raise ConfigurationError(
+            "bind_sqlalchemy(grant=...) requires current_user=, a function that returns the signed-in user"
+        )
     if current_user is not None:
         provider.current_user(current_user)
 
@@ -72,7 +74,7 @@ def bind_sqlalchemy(
             access_token=content["access_token"],
             refresh_token=content.get("refresh_token"),
             token_type=content["token_type"],
-            expires=_in(content["expires_in"]),
+            expires=_naive_utc_in(content["expires_in"]),
             client_id=request.client_id,
             user_id=request.user_id,
         )
@@ -87,7 +89,7 @@ def bind_sqlalchemy(
             client_id=client_id,
             code=code["code"],
             redirect_uri=request.redirect_uri,
-            expires=_in(GRANT_LIFETIME),
+            expires=_naive_utc_in(GRANT_LIFETIME),
             user_id=request.user_id,
         )
 
@@ -105,12 +107,12 @@ def bind_sqlalchemy(
 
 
 def _primary_key(model: Any) -> Callable[[str], Any]:
-    """What makes a value of a model's primary key of its text."""
+    """Return the Python type of a model's primary key, which converts its text."""
     [column] = model.__mapper__.primary_key
     python_type: Callable[[str], Any] = column.type.python_type
     return python_type
 
 
-def _in(seconds: int) -> datetime:
-    """A naive time, which means UTC."""
+def _naive_utc_in(seconds: int) -> datetime:
+    """Return the naive UTC time in ``seconds`` seconds."""
     return datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=seconds)

@@ -165,7 +165,7 @@ def test_where_it_is_not_offered_it_says_so(new_site: Any) -> None:
     assert site.token(DEVICE_CODE, client_id="tv", device_code="x").get_json()["error"] == "unsupported_grant_type"
     page = site.browser.get("/oauth/device")
     assert page.status_code == 404
-    assert "no device can be connected here" in page.text
+    assert "this site does not support devices" in page.text
 
 
 def test_a_grant_of_the_applications_own_stays_its_own(new_site: Any) -> None:

@@ -400,7 +400,7 @@ def test_where_nobody_signs_in_there_is_no_page(tmp_path: Any) -> None:
     OAuth2Provider(app, store=MemoryStore())
     page = app.test_client().get(PAGE)
     assert page.status_code == 404
-    assert "nobody signs in here" in page.text
+    assert "this site has no user accounts" in page.text
     assert app.test_client().post(PAGE, data={"user_code": "x"}).status_code == 404
 
 
