@@ -124,7 +124,7 @@ def _run_steps(connection: Connection, steps: Sequence[Step], is_alone: bool) ->
         else:
             cursor.execute(statement, parameters)
             # asking a cursor of psycopg whether it has rows takes a tenth of the time of a statement
-            has_rows = "RETURNING" in statement or statement.startswith("SELECT")
+            has_rows = statement.startswith("SELECT") or ("RETURNING" in statement and not statement.startswith("WITH"))
             result = cursor.fetchall() if has_rows else cursor.rowcount
         results.append(result)
         if rows is not None and result != rows:

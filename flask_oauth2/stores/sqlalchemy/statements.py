@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine.default import DefaultDialect
 
+from .inserts import Inserts, SpendingInserts
 from .schema import COLLATIONS, Tables
 from .upsert import Upsert
 
@@ -90,6 +91,8 @@ class Statements:
         self._dialect = _named(dialect)
         self._is_mysql = dialect.name in COLLATIONS
         self._key: BindParameter[bytes] = bindparam("key")
+        self._spent_key: BindParameter[bytes] = bindparam("spent_key")
+        """The key of a row that changes in the statement that adds another one, which may have a key too."""
         self._now: BindParameter[int] = bindparam("now")
         self._client_id: BindParameter[str] = bindparam("client_id")
         self._user_id: BindParameter[str] = bindparam("user_id")
@@ -98,6 +101,7 @@ class Statements:
             self._of_second = (tables.token.c.issued_at == bindparam("issued_at"),)
         client = tables.client
         self._has_no_client = ~exists().where(client.c.client_id == self._key, self._is_of_issuer(client))
+        self.spend_and_add = SpendingInserts() if dialect.name == "postgresql" else None
         self._build_clients()
         self._build_registration()
         self._build_origins()
@@ -230,8 +234,9 @@ class Statements:
     def _build_grants(self) -> None:
         grant = self._tables.grant
         change = update(grant).where(grant.c.key == self._key, self._is_of_issuer(grant))
-        self.add_grant = self._compile(insert(grant).values(_everything(grant)))
-        self.spend_grant = self._compile(change.where(grant.c.used_at.is_(None)).values(used_at=self._now))
+        spend = update(grant).where(grant.c.key == self._spent_key, self._is_of_issuer(grant))
+        self.add_grant = Inserts(grant, self._dialect)
+        self.spend_grant = self._compile(spend.where(grant.c.used_at.is_(None)).values(used_at=self._now))
         read = select(*(column for column in grant.columns if column.name != "issuer_id"))
         self.find_device = self._compile(read.where(grant.c.user_code_key == self._key, self._is_of_issuer(grant)))
         is_undecided = grant.c.authorization_id.is_(None), grant.c.is_denied.is_(false()), grant.c.used_at.is_(None)
@@ -257,13 +262,11 @@ class Statements:
                 select(token.c.refresh_key).where(token.c.refresh_key.in_(wanted), self._is_of_issuer(token)),
             )
         )
-        self.add_token = self._compile(
-            insert(token).values({c.name: bindparam(c.name) for c in token.columns if c.name != "siblings"})
-        )
-        change = update(token).where(token.c.access_key == self._key, *self._of_second, self._is_of_issuer(token))
+        self.add_token = Inserts(token, self._dialect)
+        change = update(token).where(token.c.access_key == self._spent_key, *self._of_second, self._is_of_issuer(token))
         self.spend_token = self._compile(change.where(token.c.used_at.is_(None)).values(used_at=self._now))
         child = token.alias("child")
-        of_used_child = child.c.parent == self._key, child.c.used_at.is_not(None)
+        of_used_child = child.c.parent == self._spent_key, child.c.used_at.is_not(None)
         no_child_is_used: ColumnElement[bool] = ~exists().where(*of_used_child)
         if self._dialect.name == "mysql":
             # an UPDATE there reads its own table only behind a derived table, which an aggregate keeps apart

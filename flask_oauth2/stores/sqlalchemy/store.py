@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import starmap
 from types import MappingProxyType
 from typing import Any
 
@@ -270,27 +271,36 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
     def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
         """See :meth:`.base.Store.issue`."""
-        sql, run, issuer_id = self._sql, self._database.run, self._issuer_id
-        files = []
+        sql, issuer_id = self._sql, self._issuer_id
+        saves: list[tuple[str, dict[str, Any]]] = []
         for record in records:
             if isinstance(record, Token):
-                files.append(Step(sql.add_token, rows.write_token(record, issuer_id)))
+                row = rows.write_token(record, issuer_id)
+                saves.append((sql.add_token[tuple(row)], row))
             else:
-                files.append(Step(sql.add_grant, rows.write_grant(record, issuer_id)))
+                row = rows.write_grant(record, issuer_id)
+                saves.append((sql.add_grant[tuple(row)], row))
         if spend is None:
-            return run(*files) is not None
+            return self._database.run(*starmap(Step, saves)) is not None
         if isinstance(spend, Grant):
-            row: dict[str, Any] = {"key": spend.key, "now": now, "issuer_id": issuer_id}
-            return run(Step(sql.spend_grant, row, 1), *files) is not None
-        row = {"key": spend.access.key, "issuer_id": issuer_id}
-        if self._layout.by_time:
-            sql, row = self._layout.by_time, {**row, "issued_at": spend.access.issued_at}
-        if run(Step(sql.spend_token, {**row, "now": now}, 1), *files) is not None:
-            return True
-        if not leeway:
-            return False
-        sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
-        return run(Step(sql.add_sibling, sibling, 1), *files) is not None
+            changes = [(sql.spend_grant, {"spent_key": spend.key, "now": now, "issuer_id": issuer_id})]
+        else:
+            row = {"spent_key": spend.access.key, "issuer_id": issuer_id}
+            if self._layout.by_time:
+                sql, row = self._layout.by_time, {**row, "issued_at": spend.access.issued_at}
+            changes = [(sql.spend_token, {**row, "now": now})]
+            if leeway:
+                sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
+                changes.append((sql.add_sibling, sibling))
+        for change, row in changes:
+            if len(saves) == 1 and sql.spend_and_add is not None:
+                ((insert, saved),) = saves
+                steps = [Step(sql.spend_and_add[change, insert], {**saved, **row}, 1)]
+            else:
+                steps = [Step(change, row, 1), *starmap(Step, saves)]
+            if self._database.run(*steps) is not None:
+                return True
+        return False
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
         """See :meth:`.base.DeviceStore.find_device`."""
