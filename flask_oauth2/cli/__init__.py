@@ -6,6 +6,7 @@ Each command is imported when it runs, not with every application.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import click
@@ -13,18 +14,32 @@ from flask.cli import AppGroup
 
 from ..errors import ConfigurationError, OAuth2Error
 
+MODULES = {
+    "client": "clients",
+    "consent": "consents",
+    "create-tables": "maintenance",
+    "doctor": "doctor",
+    "import": "importing",
+    "purge": "maintenance",
+    "registration-token": "registration",
+    "routes": "maintenance",
+    "simulate": "simulate",
+    "user": "users",
+}
+"""The module of each command, which adds the command to the group."""
+
 
 class Commands(AppGroup):
     """A group of commands that prints errors as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
-        self._load()
-        return super().list_commands(ctx)
+        return sorted({*MODULES, *super().list_commands(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command by name."""
-        self._load()
+        """Import the module of a command, and return the command."""
+        if cmd_name in MODULES:
+            import_module(f".{MODULES[cmd_name]}", __package__)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -39,10 +54,6 @@ class Commands(AppGroup):
             raise click.BadParameter(error.reason, param_hint=option) from error
         except (ConfigurationError, OAuth2Error) as error:
             raise click.ClickException(str(error)) from error
-
-    def _load(self) -> None:
-        # each module adds its commands
-        from . import clients, consents, doctor, importing, maintenance, registration, simulate, users  # noqa: F401
 
 
 oauth2 = Commands(
