@@ -83,7 +83,7 @@ def test_derived_octets_depend_on_key_purpose_and_text() -> None:
 
 def test_a_value_is_masked_for_the_log() -> None:
     value = values.new("oat", TIMESTAMP)
-    assert values.mask(f"came {value!r}, client_id web") == "received 'oat_…', client_id web"
+    assert values.mask(f"received {value!r}, client_id web") == "received 'oat_…', client_id web"
     for name in ("OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS", "OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC"):
         assert values.mask(f"set {name} = {value}") == f"set {name} = oat_…"
 

@@ -115,7 +115,7 @@ def is_own(url: str, own_hosts: Collection[str]) -> bool:
 
 
 def read(fetched: Fetched, client_id: str, server: AuthorizationServer) -> Client:
-    """Return the client that a document describes, section 4.1. Raises :exc:`InvalidMetadata`."""
+    """Return the client that a document describes, section 4.1. Raises :exc:`.InvalidMetadata`."""
     media_type = fetched.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _MEDIA_TYPE.match(media_type):
         raise InvalidMetadata("Content-Type", f"must be application/json or application/…+json, not {media_type!r}")
@@ -193,7 +193,7 @@ def _build(found: dict[str, Any], client_id: str, server: AuthorizationServer) -
 
 
 def _parse(body: bytes) -> dict[str, Any]:
-    """Return the members of the document. Raises :exc:`InvalidMetadata`."""
+    """Return the members of the document. Raises :exc:`.InvalidMetadata`."""
     try:
         return parse_object(body)
     except ValueError:

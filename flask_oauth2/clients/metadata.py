@@ -2,7 +2,7 @@
 
 Dynamic registration, metadata documents, developer pages, the command line, the import of other libraries' tables, an
 application's own client objects and the reference documentation read this table. A new member is one row and, if it
-needs one, a check in :mod:`.validators`.
+needs one, a check in ``validators.py``.
 
 A member without an attribute is saved in ``Client.metadata``, which every store saves as one JSON object. A member with
 an attribute has a column of its own, and needs a field of :class:`~flask_oauth2.records.Client` and a migration.
@@ -105,7 +105,7 @@ class Member:
     def parse(self, value: Any, *, is_bounded: bool = True) -> Any:
         """Return a value that a client sends for itself, or the default if it sends none.
 
-        Raises :exc:`InvalidMetadata` for a value of another type, unless the member drops it.
+        Raises :exc:`.InvalidMetadata` for a value of another type, unless the member drops it.
         """
         # null is the same as a member that is left out, :rfc:`7592#section-2.2`
         if value is None:
@@ -118,7 +118,7 @@ class Member:
             raise InvalidMetadata(self.name, str(error)) from None
 
     def verify(self, client: Client, server: AuthorizationServer) -> None:
-        """Raise :exc:`InvalidMetadata` unless the value of the client is valid."""
+        """Raise :exc:`.InvalidMetadata` unless the value of the client is valid."""
         value = self.read(client)
         is_saved = not self.attribute and self.name in client.metadata
         try:

@@ -92,7 +92,7 @@ def read(
         next to ``authorization_code`` ("MAY replace", section 3.2.1), and so are response types.
     :param scope: replaces the scope that the client has sent.
 
-    Raises :exc:`InvalidMetadata`.
+    Raises :exc:`.InvalidMetadata`.
     """
     # "The 'jwks_uri' and 'jwks' parameters MUST NOT both be present in the same request or response.", section 2
     if sent.get("jwks") and sent.get("jwks_uri"):

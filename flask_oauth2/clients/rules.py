@@ -1,7 +1,7 @@
 """Rules that every client keeps, however it is registered, :rfc:`7591#section-2`.
 
 The checks of single members come first, in the order of the table in :mod:`.metadata`, so that the first error is the
-nearest to its cause. The rules here concern several members. A rule raises :exc:`InvalidMetadata`.
+nearest to its cause. The rules here concern several members. A rule raises :exc:`.InvalidMetadata`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Rule = Callable[[Client, AuthorizationServer], None]
 
 
 def check(client: Client, server: AuthorizationServer) -> None:
-    """Raise :exc:`InvalidMetadata` for the first rule that the client breaks."""
+    """Raise :exc:`.InvalidMetadata` for the first rule that the client breaks."""
     check_client_id(client.client_id)
     if client.auth_method in SENT_SECRET_METHODS and set(client.client_id) & set(":+%"):
         raise InvalidMetadata("client_id", "must not contain : or + or %, which clients encode differently with Basic")
@@ -45,7 +45,7 @@ def rules() -> Iterator[Rule]:
 
 
 def check_client_id(client_id: str) -> None:
-    """Raise :exc:`InvalidMetadata` unless the ID is VSCHAR, :rfc:`6749#appendix-A.1`, and not empty.
+    """Raise :exc:`.InvalidMetadata` unless the ID is VSCHAR, :rfc:`6749#appendix-A.1`, and not empty.
 
     A URL is the ID of the client whose metadata document it leads to, draft-ietf-oauth-client-id-metadata-document
     section 6.9.

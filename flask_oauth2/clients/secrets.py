@@ -45,7 +45,7 @@ def generate_secret(server: AuthorizationServer, now: float) -> tuple[str, str]:
 
 
 def check_secret(secret: str) -> None:
-    """Raise :exc:`InvalidMetadata` unless a person may choose this secret.
+    """Raise :exc:`.InvalidMetadata` unless a person may choose this secret.
 
     It must be VSCHAR, :rfc:`6749#appendix-A.2`, and hard to guess, :rfc:`6749#section-10.10`.
     """

@@ -51,7 +51,7 @@ class Endpoint:
     :param authentication: ``client`` if a client must authenticate, ``confidential`` if it must have credentials;
         empty if the endpoint decides.
     :param requires: parameters that must be present before a client authenticates.
-    :param cors: which web pages may call it, see :mod:`.cross_origin`: those of ``clients``, ``any``, or none.
+    :param cors: which web pages may call it, see ``cross_origin.py``: those of ``clients``, ``any``, or none.
     :param is_offered: whether the settings offer it.
     :param describe: its members of the server metadata, from the server and the URL of the endpoint.
     """

@@ -269,8 +269,9 @@ class RegistrationStore(Protocol):
 class OriginStore(Protocol):
     """A store that finds the origins of the pages of clients without reading each client.
 
-    :func:`.http.redirects.origins_of` defines the origins of a client. The store saves, changes and deletes them with
-    the client, in the same step. Without such a store, a page may call only if its request names the client.
+    ``origins_of()`` of ``flask_oauth2.http.redirects`` defines the origins of a client. The store saves, changes and
+    deletes them with the client, in the same step. Without such a store, a page may call only if its request names the
+    client.
     """
 
     def has_origin(self, *origins: str) -> bool:

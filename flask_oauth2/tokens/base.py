@@ -64,7 +64,7 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What a grant decided: what may be issued, and what is consumed for it. :func:`.issue.issue` carries it out.
+    """The result of a grant: what may be issued, and what is consumed for it.
 
     :param authorization: what the user (or the client itself) has authorized.
     :param spend: the code or refresh token that is consumed.

@@ -748,7 +748,7 @@ def test_an_error_is_not_kept_in_place_of_a_document_and_a_document_not_for_ever
             assert ask(here, url, back).status_code == 200
             settle(here)
         assert served.count() == asked + 1
-    assert f"{url} stays as it was: the metadata document of the client cannot be fetched; came" in caplog.text
+    assert f"{url} stays as it was: the metadata document of the client cannot be fetched; received" in caplog.text
     here.clock.forward(MOST_STALE)
     assert ask(here, url, back).status_code == 400
     assert here.redeem(code_of(here, url), client_id=url).status_code == 401
