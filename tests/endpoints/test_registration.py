@@ -657,7 +657,7 @@ class TestSharing:
     def test_one_that_is_deleted_again_and_again_is_refused(self, site: Site) -> None:
         for _ in range(8):
             site.store.delete_client(register(site)["client_id"], int(NOW) + 10**7)
-        assert "taken away" in refused(site, CODE)
+        assert "deleted too often" in refused(site, CODE)
 
     def test_a_copy_that_is_as_fast_is_the_same(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         store, add = site.store, site.store.add_client
