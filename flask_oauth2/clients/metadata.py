@@ -341,11 +341,6 @@ def settable_by(party: Party) -> list[Member]:
     return [member for member in MEMBERS if party in member.set_by]
 
 
-def find_member(name: str) -> Member | None:
-    """Return the member with a name."""
-    return next((member for member in MEMBERS if member.name == name), None)
-
-
 def json_members() -> list[Member]:
     """Return the members that are saved in ``Client.metadata``."""
     return [member for member in MEMBERS if not member.attribute]

@@ -16,7 +16,7 @@ from sqlalchemy import MetaData
 
 from flask_oauth2 import Client, MemoryStore, OAuth2Provider
 from flask_oauth2.cli import clients as commands
-from flask_oauth2.clients import metadata
+from flask_oauth2.clients import metadata, value_types
 from flask_oauth2.clients.documents import read
 from flask_oauth2.clients.from_object import read_client
 from flask_oauth2.clients.metadata import Member, Party
@@ -294,3 +294,12 @@ def test_a_member_with_an_attribute_is_a_field_and_a_column() -> None:
     attributes = {member.attribute for member in metadata.MEMBERS if member.attribute}
     assert attributes < {field.name for field in fields(Client)}
     assert attributes < {column.name for column in declare(MetaData()).client.columns}
+
+
+@pytest.mark.parametrize(
+    ("kind", "empty"),
+    [(TEXT, ""), (TEXTS, ()), (value_types.SCOPE, ()), (value_types.CHOICE, None), (FLAG, None), (NUMBER, None)],
+)
+def test_an_attribute_without_a_value_is_empty(kind: Any, empty: Any) -> None:
+    assert kind.to_attribute(None) == empty
+    assert type(kind.to_attribute(None)) is type(empty)

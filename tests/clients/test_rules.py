@@ -134,7 +134,19 @@ def test_names_that_people_can_read_pass(server: AuthorizationServer, name: str)
 
 
 @pytest.mark.spec("rfc7591", "5")
-@pytest.mark.parametrize("name", ["x" * 101, "a\nb", "a\x1b[31m", "safe\u202eelpmaxe", " padded", "   "])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 101,
+        "a\nb",
+        "a\x1b[31m",
+        "Pay\u3164Pal",
+        "a\u0301\u0301\u0301\u0301\u0301",
+        "safe\u202eelpmaxe",
+        " padded",
+        "   ",
+    ],
+)
 def test_names_that_hide_something_are_refused(server: AuthorizationServer, name: str) -> None:
     assert refused(server, replace(CLIENT, name=name)).field == "client_name"
 
