@@ -245,8 +245,8 @@ def _save(
     client = replace(client, expires_at=None)  # a client that the operator saves stays, used or not
     rules.check(client, server)
     server.store.set_client(client)
-    told = {} if signal is signals.secret_rotated else {"registered_by": client.registered_by}
-    server.events.emit(signal, client_id=client.client_id, **told)
+    details = {} if signal is signals.secret_rotated else {"registered_by": client.registered_by}
+    server.events.emit(signal, client_id=client.client_id, **details)
     _print_client(metadata.describe_all(client) | ({"client_secret": generated} if generated else {}), as_json)
     if generated:
         click.echo("\nSave the secret now: it is not shown again, and the server stores only its hash.", err=True)

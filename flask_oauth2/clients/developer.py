@@ -1,7 +1,7 @@
 """The form of the developer pages: read into a client, with a problem for each field that is not valid.
 
 A client that a developer registers may use the grants in which a user decides, and the scope of unverified clients. It
-keeps what the operator has given it in addition. What the operator has denied it does not come back.
+retains what the operator has given it in addition. Values that the operator has denied do not come back.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OWN_FIELDS = {"client_name": "name", "redirect_uris": "redirect_uris", "scope":
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a field: a ``code`` that the page translates, and a ``detail`` in English."""
+    """A problem of a field: a ``code`` that the page translates, and a ``detail`` in English."""
 
     code: str
     detail: str = ""

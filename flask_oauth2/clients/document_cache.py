@@ -289,11 +289,11 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-def _put(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    if len(kept) > MOST:
-        kept.popitem(last=False)
+def _put(entries: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+    entries[key] = value
+    entries.move_to_end(key)
+    if len(entries) > MOST:
+        entries.popitem(last=False)
 
 
 def find_lifetime(headers: Mapping[str, str], now: float) -> float:

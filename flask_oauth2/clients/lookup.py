@@ -1,4 +1,4 @@
-"""Where clients are found: in the store, or behind the URL that is their client_id."""
+"""Find clients in the store, or behind the URL that is their client_id."""
 
 from __future__ import annotations
 

@@ -70,23 +70,22 @@ class Member:
     check: Callable[[Any, Client, AuthorizationServer], None] | None = None
     """Raises :exc:`ValueError` with a reason for a value that is not valid. The type has been checked before."""
     drops_invalid: bool = False
-    """Whether registration and metadata documents ignore a value that is not valid. Otherwise it rejects the client."""
+    """Registration and metadata documents ignore a value that is not valid. Otherwise it rejects the client."""
     is_own_page: bool = False
-    """Whether the member is a page or an image that users may follow or see. If the client registered itself, its value
-    must be of the client's own host."""
+    """The member is a page or an image for users. If the client registered itself, it is on the client's host."""
     option: str = ""
     """The option of the command line, if not ``--`` and the name with hyphens."""
     metavar: str | None = None
     """The placeholder in the help of the option, if not the one of the type."""
     is_clearable: bool = True
-    """Whether ``client update --clear`` may empty the member."""
+    """``client update --clear`` may empty the member."""
     column: Literal["", "always", "if set"] = ""
-    """Whether ``client list`` shows the member."""
+    """When ``client list`` shows the member."""
     label: str = ""
     """The label on developer pages, in English."""
-    is_told: bool = True
-    """Whether the client receives the member in the client information response, :rfc:`7591#section-3.2.1`."""
-    is_told_if_empty: bool = True
+    in_response: bool = True
+    """The client information response contains the member, :rfc:`7591#section-3.2.1`."""
+    in_response_if_empty: bool = True
 
     @property
     def option_name(self) -> str:
@@ -157,7 +156,7 @@ MEMBERS: tuple[Member, ...] = (
         is_clearable=False,
         column="always",
         label="Name",
-        is_told_if_empty=False,
+        in_response_if_empty=False,
     ),
     Member(
         name="application_type",
@@ -289,7 +288,7 @@ MEMBERS: tuple[Member, ...] = (
         description="Format of access tokens: opaque or signed. Overrides OAUTH2_ACCESS_TOKEN_FORMAT.",
         set_by=_OPERATOR,
         check=validators.check_token_format,
-        is_told=False,
+        in_response=False,
     ),
     Member(
         name="pkce_required",
@@ -298,7 +297,7 @@ MEMBERS: tuple[Member, ...] = (
         description="Require PKCE. Overrides OAUTH2_PKCE_REQUIRED.",
         set_by=_OPERATOR,
         option="--pkce/--no-pkce",
-        is_told=False,
+        in_response=False,
     ),
     Member(
         name="resource_server",
@@ -307,7 +306,7 @@ MEMBERS: tuple[Member, ...] = (
         description="Allow the client to introspect the tokens of other clients.",
         set_by=_OPERATOR,
         is_clearable=False,
-        is_told=False,
+        in_response=False,
     ),
     Member(
         name="registered_by",
@@ -315,7 +314,7 @@ MEMBERS: tuple[Member, ...] = (
         attribute="registered_by",
         description="How the client was registered: open, token, developer or document; empty by the operator.",
         column="if set",
-        is_told=False,
+        in_response=False,
     ),
     Member(
         name="expires_at",
@@ -323,14 +322,14 @@ MEMBERS: tuple[Member, ...] = (
         attribute="expires_at",
         description="Time at which an unused client is deleted.",
         column="if set",
-        is_told=False,
+        in_response=False,
     ),
     Member(
         name="denied",
         type=DENIED,
         attribute="denied",
-        description="Scope values and grant types that the operator has taken from the client.",
-        is_told=False,
+        description="Scope values and grant types that the operator has denied to the client.",
+        in_response=False,
     ),
 )
 """In the order in which clients are checked and shown."""
@@ -358,23 +357,25 @@ def assign(client: Client, members: Iterable[Member], values: Mapping[str, Any])
     indicating the client's request to delete them", :rfc:`7592#section-2.2`.
     """
     attributes: dict[str, Any] = {}
-    kept: dict[str, Any] = dict(client.metadata)
+    saved: dict[str, Any] = dict(client.metadata)
     for member in members:
         value = values.get(member.name)
         if member.attribute:
             attributes[member.attribute] = member.type.to_attribute(value)
         else:
-            kept.pop(member.name, None)
+            saved.pop(member.name, None)
             if value is not None:
-                kept[member.name] = value
-    return replace(client, **attributes, metadata=kept)
+                saved[member.name] = value
+    return replace(client, **attributes, metadata=saved)
 
 
 def describe(client: Client) -> dict[str, Any]:
     """Return every value of a client that the client may know, :rfc:`7591#section-3.2.1`."""
-    values = {member.name: (member, member.read(client)) for member in MEMBERS if member.attribute and member.is_told}
-    told = {name: value for name, (member, value) in values.items() if value or member.is_told_if_empty}
-    return {**told, **client.metadata}
+    values = {
+        member.name: (member, member.read(client)) for member in MEMBERS if member.attribute and member.in_response
+    }
+    shown = {name: value for name, (member, value) in values.items() if value or member.in_response_if_empty}
+    return {**shown, **client.metadata}
 
 
 def describe_all(client: Client) -> dict[str, Any]:

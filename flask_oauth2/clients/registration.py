@@ -113,9 +113,8 @@ def read(
         found["application_type"] = "native"
     found["application_type"] = found["application_type"] or "web"
     found["scope"] = found["scope"] or ""
-    for name in metadata.page_names():
-        if not _is_own_page(found.get(name), redirect_uris):
-            found[name] = None
+    pages = metadata.page_names()
+    found |= {name: found.get(name) if _is_own_page(found.get(name), redirect_uris) else None for name in pages}
     return {name: value for name, value in found.items() if value not in EMPTY or name in _ALWAYS}
 
 

@@ -1,4 +1,4 @@
-"""Rules that every client keeps, however it is registered, :rfc:`7591#section-2`.
+"""Rules for every client, however it is registered, :rfc:`7591#section-2`.
 
 The checks of single members come first, in the order of the table in :mod:`.metadata`, so that the first error is the
 nearest to its cause. The rules here concern several members. A rule raises :exc:`.InvalidMetadata`.

@@ -24,7 +24,7 @@ LONGEST_SECRET = 255
 """Characters of a secret that a person chose. A longer one would only make its hash slow."""
 
 LONG_SECRET = 32
-"""Characters of a secret that was surely generated at random: nobody guesses it, whatever the hash."""
+"""Characters of a secret that was generated at random, so that it cannot be guessed, whatever the hash."""
 
 _DIGEST = "sha256$"
 
@@ -97,7 +97,7 @@ def is_digest_of(secret: str, stored: str) -> bool:
 
 def is_slow_hash_of(secret: str, stored: str) -> bool:
     """Return whether the stored text is a slow hash of this secret. It takes as long if there is no such hash."""
-    slow = stored if "$" in stored and not stored.startswith(_DIGEST) else _hash_of_nobody()
+    slow = stored if "$" in stored and not stored.startswith(_DIGEST) else _unmatched_hash()
     try:
         return check_password_hash(slow, secret) and slow is stored
     except ValueError:  # a hash of another kind
@@ -119,5 +119,5 @@ def import_hash(stored: str) -> str:
 
 
 @cache
-def _hash_of_nobody() -> str:
+def _unmatched_hash() -> str:
     return generate_password_hash(values.text(values.new_id(0)))

@@ -30,7 +30,7 @@ class Text:
     name = "text"
     metavar: str | None = None
     is_list = False
-    """Whether an option is repeatable, and a form field has several lines."""
+    """Options are repeatable, and form fields have several lines."""
     is_flag = False
 
     def parse(self, value: Any, *, is_bounded: bool = True) -> Any:

@@ -50,10 +50,10 @@ class ClientAuthMethod(Protocol):
     """The registered methods of clients that may authenticate with this method, its own name among them."""
 
     needs_secret: bool = False
-    """Whether a client needs a secret. A secret is then generated when the client is registered. Optional."""
+    """True if a client needs a secret, which is then generated when the client is registered. Optional."""
 
     is_registrable: bool = True
-    """Whether a client may choose this method in dynamic registration, :rfc:`7591`. Optional.
+    """True if a client may choose this method in dynamic registration, :rfc:`7591`. Optional.
 
     Set it to False if the operator must prepare something for each client, such as a certificate or an API key.
     """

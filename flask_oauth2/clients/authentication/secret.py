@@ -78,7 +78,7 @@ class ClientSecret:
         digest = f"sha256${key[len(values.NO_TIMESTAMP) :].hex()}"
         is_digest = hmac.compare_digest(digest.encode(), stored.encode("utf-8", "surrogatepass"))
         if is_digest and (is_generated or len(secret) >= LONG_SECRET):
-            return  # nobody guesses such a secret, so no attempt is counted and no guess of others locks the client out
+            return  # it cannot be guessed, so no attempt is counted and no guess of others locks the client out
         # "the authorization server MUST protect any endpoint utilizing it against brute force attacks", section 2.3.1
         attempt = Attempt(server, "client_secret", credentials.client_id, now, credentials.address)
         if is_digest or (not is_generated and _verified.verify(secret, stored, now, is_slow_hash_of)):
