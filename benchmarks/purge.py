@@ -174,12 +174,12 @@ def _clients(size: int, now: int) -> Iterator[dict[str, Any]]:
         )
     )
     for number in range(size):
-        yield {**pattern, "client_id": _client_id(number), "expires_at": now - number % 3600}
+        yield {**pattern, "issuer_id": "", "client_id": _client_id(number), "expires_at": now - number % 3600}
 
 
 def _origins(size: int) -> Iterator[dict[str, Any]]:
     for number in range(size):
-        yield {"origin": "http://127.0.0.1", "client_id": _client_id(number)}
+        yield {"issuer_id": "", "origin": "http://127.0.0.1", "client_id": _client_id(number)}
 
 
 def _consents(size: int, now: int) -> Iterator[dict[str, Any]]:
@@ -192,7 +192,7 @@ def _consents(size: int, now: int) -> Iterator[dict[str, Any]]:
             granted_at=now,
             used_at=now,
         )
-        yield rows.write_consent(consent)
+        yield {"issuer_id": "", **rows.write_consent(consent)}
 
 
 def _client_id(number: int) -> str:

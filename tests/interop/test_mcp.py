@@ -160,7 +160,7 @@ def test_by_a_metadata_document_nobody_registers(tmp_path: Path) -> None:
         documents.put(client_id=url, redirect_uris=[REDIRECT_URI])
         trusted = {
             "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
-            "FLASK_OAUTH2_CLIENT_ID_DOCUMENT_HOSTS": json.dumps([f"localhost:{documents.port}"]),
+            "FLASK_OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS": json.dumps([f"localhost:{documents.port}"]),
         }
         storage, person = Storage(), Person()
         with serve(copy_example(tmp_path), "examples/mcp_server/app.py", **trusted) as server:

@@ -85,7 +85,7 @@ def test_columns_that_pad_what_they_hold(postgresql_url: str, tmp_path: Path) ->
         assert result.exit_code == 0, result.output
         assert f"clients  {taken}" in result.output
         assert f"tokens   {taken}" in result.output
-        assert f"{taken} row{'' if taken else 's'} of the library's tokens rewritten" in result.output
+        assert f"{taken} row{'' if taken else 's'} of the library's table" in result.output
         site.change_client(name="renamed here")
     assert site.store.get_client("web").name == "renamed here"
     assert site.is_alive("live-access")

@@ -54,10 +54,10 @@ class TestStatements:
 
     def test_the_statements_are_the_same_after_a_connection(self, mysql_url: str) -> None:
         engine, tables = sa.create_engine(mysql_url), declare(sa.MetaData())
-        before = vars(Statements(tables, engine.dialect))
+        before = texts_of(Statements(tables, engine.dialect))
         with engine.connect():
             pass
-        assert vars(Statements(tables, engine.dialect)) == before
+        assert texts_of(Statements(tables, engine.dialect)) == before
         engine.dispose()
 
     def test_tables_name_the_collation_of_the_server(self, dialect: sa.Dialect) -> None:
@@ -72,6 +72,11 @@ class TestStatements:
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "False"
+
+
+def texts_of(statements: Statements) -> dict[str, str]:
+    """Return the SQL of each statement."""
+    return {name: text for name, text in vars(statements).items() if isinstance(text, str)}
 
 
 def providers(folder: Path, url: str, *, own: bool) -> OAuth2Provider:

@@ -199,7 +199,11 @@ class TestRecipe:
             execute(whole, "ALTER TABLE oauth2_token PARTITION BY KEY (access_key) PARTITIONS 2")
         else:
             execute(whole, "ALTER TABLE oauth2_token RENAME TO before")
-            execute(whole, "CREATE TABLE oauth2_token (LIKE before INCLUDING DEFAULTS) PARTITION BY HASH (access_key)")
+            execute(
+                whole,
+                "CREATE TABLE oauth2_token (LIKE before INCLUDING DEFAULTS, PRIMARY KEY (access_key)) "
+                "PARTITION BY HASH (access_key)",
+            )
             execute(whole, "CREATE TABLE a PARTITION OF oauth2_token FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
         token = filed(whole, new_token(now=NOW - 100 * DAY))
         whole.check()
@@ -226,13 +230,14 @@ class TestLookUps:
         token = filed(store, new_token(now=FIRST_END + 5))
         sql, plain = store._layout.by_time, store._sql
         assert sql is not None
-        key = {"key": token.access.key, "issued_at": token.access.issued_at, "issuer_id": ""}
+        found = {"issued_at": token.access.issued_at, "issuer_id": ""}
+        key, spent = found | {"key": token.access.key}, found | {"spent_key": token.access.key}
         mark, now = {"token_id": values.text(token.access.key)}, {"now": NOW}
         refresh = {"key": token.refresh_key, "issued_at": token.access.issued_at, "issuer_id": ""}
         only = {names(store)[1]}
         assert touched(store, sql.get_access, key | mark) == only
         assert touched(store, sql.get_refresh, refresh) == only
-        assert touched(store, sql.spend_token, key | now) == only
+        assert touched(store, sql.spend_token, spent | now) == only
         assert touched(store, sql.expired[0].deletions[0], key | now) == only
         assert touched(store, plain.get_access, key | mark) == set(names(store))
 

@@ -50,8 +50,8 @@ def make(tmp_path: Path, postgresql_url: str) -> Iterator[Callable[..., Site]]:
     yield make
     for site in sites:
         site.server.own_store.engine.dispose()
-        if site.server.stores.replica is not None:
-            site.server.stores.replica.engine.dispose()
+        if site.server.opening.replica is not None:
+            site.server.opening.replica.engine.dispose()
 
 
 def is_active(site: Site, secret: str, token: str) -> bool:
@@ -145,12 +145,14 @@ def test_the_doctor_sees_one_that_stands_still_or_is_away(
     site = make(OAUTH2_READ_REPLICA=postgresql_url.replace("/opened", "/postgres"))
     (finding,) = found()
     assert finding.level == "error"
-    assert finding.what.startswith("OAUTH2_READ_REPLICA is no copy: the database lacks the tables oauth2_")
+    assert finding.what.startswith(
+        "OAUTH2_READ_REPLICA is not a replica of the store: the database lacks the tables oauth2_"
+    )
     site = make(OAUTH2_READ_REPLICA=f"postgresql+psycopg://127.0.0.1:{reserve_port()}/opened")
     (finding,) = found()
     assert (finding.level, finding.what) == (
         "warning",
-        "OAUTH2_READ_REPLICA cannot be reached, so guards ask the database itself",
+        "OAUTH2_READ_REPLICA cannot be reached, so guards read from the primary database",
     )
 
 
