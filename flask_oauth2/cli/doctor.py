@@ -49,7 +49,7 @@ def doctor(context: click.Context, url: str | None, offline: bool, timeout: floa
 
     try:
         app: flask.Flask = context.ensure_object(ScriptInfo).load_app()
-        findings = diagnose(app, url=url, offline=offline, patience=timeout)
+        findings = diagnose(app, url=url, offline=offline, timeout=timeout)
     except click.ClickException:  # Flask found no such application
         raise
     except Exception as reason:  # the application cannot start, so there is nothing else to check

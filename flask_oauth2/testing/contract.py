@@ -54,7 +54,7 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def spec(document: str, section: str) -> Callable[[Test], Test]:
-    """Name the requirement of a test. It is no mark of pytest, since a project may reject unknown marks."""
+    """Name the requirement of a test. It is not a mark of pytest, because a project may reject unknown marks."""
 
     def decorator(test: Test) -> Test:
         vars(test)["spec"] = document, section
@@ -171,7 +171,7 @@ class TestRegistration:
         assert registration.add_client(client) is False
         assert registration.add_client(replace(client, name="other", secret=None)) is False
         assert store.get_client(client.client_id) == client
-        assert registration.add_client(new_client()) is True, "the store goes on"
+        assert registration.add_client(new_client()) is True, "the store still works"
 
     def test_one_that_is_kept_has_no_end(self, store: Store) -> None:
         registration, client, other = _registration(store), new_client(), new_client()
@@ -221,7 +221,7 @@ class TestRegistration:
         assert registration.change_client(client, first) is True
 
     @pytest.mark.parametrize("field", ["scope", "grant_types"])
-    def test_what_the_operator_took_away_meanwhile_does_not_come_back(self, store: Store, field: str) -> None:
+    def test_a_concurrent_reduction_is_not_undone(self, store: Store, field: str) -> None:
         registration, client = _registration(store), new_client(scope=("a", "b"), grant_types=("c", "d"))
         registration.add_client(client)
         less: dict[str, Any] = {field: getattr(client, field)[:1]}
@@ -259,11 +259,11 @@ class TestRegistration:
         assert consents.get_consent("user", gone.client_id) is None
         assert store.get_client(stays.client_id) == stays
         assert consents.get_consent("user", stays.client_id) is not None
-        assert not store.revoked(gone.client_id), "it had nothing, and may come again"
+        assert not store.revoked(gone.client_id), "it had no tokens, so its ID is free"
         assert registration.add_client(gone)
 
     def test_many_that_were_not_used_are_purged(self, store: Store) -> None:
-        """Some end in the same second, in more than two batches."""
+        """Some expire in the same second, in more than two batches."""
         registration = _registration(store)
         clients = [new_client(expires_at=NOW - number // 700 if number % 3 else None) for number in range(1700)]
         for client in clients:
@@ -313,7 +313,7 @@ class TestOrigins:
         assert origins.has_origin("https://0.example", "https://z.example", origin) is False
         assert origins.has_origin() is False
 
-    def test_nor_is_one_of_whoever_has_a_secret_or_no_page(self, store: Store) -> None:
+    def test_an_origin_of_a_client_with_a_secret_or_without_pages_is_unknown(self, store: Store) -> None:
         store.set_client(new_client(redirect_uris=(f"{PAGE}/back",)))
         store.set_client(new_spa("com.example.app:/back", "https://", "https://[", "https://spa.example:x/"))
         assert not _origins(store).has_origin(PAGE, "com.example.app:", "com.example.app", "https://", "")
@@ -325,7 +325,7 @@ class TestOrigins:
         assert not origins.has_origin("http://127.0.0.1:5000")
         assert origins.has_origin("http://127.0.0.1:5000", "http://127.0.0.1"), "as a loopback URI without one is asked"
 
-    def test_the_longest_fits_and_what_is_longer_is_none(self, store: Store) -> None:
+    def test_the_longest_origin_is_saved_and_a_longer_one_is_not(self, store: Store) -> None:
         longest = f"https://{'x' * 253}:65535"
         client = new_spa(f"{longest}/back", f"https://x{'x' * 253}:65535/", "https://é.example/", "https://a\0b/")
         store.set_client(client)
@@ -344,7 +344,7 @@ class TestOrigins:
         assert origins.has_origin("https://new.example")
         assert not origins.has_origin("https://old.example")
 
-    def test_one_that_gets_a_secret_has_none_any_more(self, store: Store) -> None:
+    def test_a_client_that_gets_a_secret_loses_its_origins(self, store: Store) -> None:
         origins, client = _origins(store), new_spa(f"{PAGE}/back")
         store.set_client(client)
         store.set_client(replace(client, auth_method="client_secret_basic", secret="sha256$abc"))
@@ -393,7 +393,7 @@ class TestOrigins:
         assert sum(store.purge(NOW)) == 1
         assert (origins.has_origin(PAGE), origins.has_origin(shared)) == (False, True)
         assert registration.add_client(gone)
-        assert origins.has_origin(PAGE), "it may come again"
+        assert origins.has_origin(PAGE), "its ID is free"
 
 
 EACH_FACT = pytest.mark.parametrize("fact", [field.name for field in fields(Context)])
@@ -457,7 +457,7 @@ class TestGrants:
         grant = filed(store, new_grant(new_authorization(user_id=None, scope=())))
         assert store.get_grant(grant.key, "code") == grant
 
-    def test_one_that_nobody_has_decided_comes_back(self, store: Store) -> None:
+    def test_a_pending_device_code_is_found(self, store: Store) -> None:
         undecided = Grant(key=new_key(), kind="request", expires_at=NOW + 600, parameters={"client_id": "client"})
         filed(store, undecided)
         assert store.get_grant(undecided.key, "request") == undecided
@@ -613,7 +613,7 @@ class TestRevocation:
         assert store.get_access(others.access.key) == others.access
         assert consents.get_consent("user", "stays") == consent
 
-    def test_a_family_that_was_ended_before_its_tokens_are_filed_stays_ended(self, store: Store) -> None:
+    def test_an_authorization_revoked_before_its_tokens_are_saved_stays_revoked(self, store: Store) -> None:
         token = new_token()
         store.revoke(token.authorization.id, FAR)
         filed(store, token)
@@ -672,7 +672,7 @@ class TestUsers:
         assert all(store.revoked("a", "b", "c", user=("user", owner.id)) for owner in owners)
         assert all(store.revoked(user=("user", owner.id)) for owner in owners)
 
-    def test_nobody_else_s_is(self, store: Store) -> None:
+    def test_other_users_are_not_revoked(self, store: Store) -> None:
         kept = [new_authorization(user_id=user_id) for user_id in ("other", "USER", "user ", "use", None)]
         grants = [filed(store, new_grant(owner)) for owner in kept]
         tokens = [filed(store, new_token(owner)) for owner in kept]
@@ -686,7 +686,7 @@ class TestUsers:
     @pytest.mark.parametrize(
         ("seconds", "is_kept"), [(-86400 * 365, False), (-0.001, False), (0, False), (0.001, True)]
     )
-    def test_what_begins_later_is_kept(self, store: Store, seconds: float, is_kept: bool) -> None:
+    def test_a_later_authorization_is_not_revoked(self, store: Store, seconds: float, is_kept: bool) -> None:
         owner = new_authorization(id=values.new_authorization_id(NOW + seconds))
         grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
         store.revoke_user("user", self.LAST, FAR)
@@ -704,8 +704,8 @@ class TestUsers:
         assert store.get_refresh(token.refresh_key) is None
         assert store.revoked(user=("user", owner.id))
 
-    def test_what_is_saved_a_moment_later_is_covered(self, store: Store) -> None:
-        """Another worker has read the code or the refresh token before, and issues for it now."""
+    def test_the_revocation_covers_what_another_worker_saves_now(self, store: Store) -> None:
+        """Another worker has read the code or the refresh token before the revocation, and saves tokens after it."""
         grant, token = filed(store, new_grant()), filed(store, new_token())
         store.revoke_user("user", self.LAST, FAR)
         late = new_token(grant.authorization, now=NOW + 5)
@@ -724,7 +724,7 @@ class TestUsers:
         assert [store.get_access(token.access.key) for token in tokens] == [None, tokens[1].access]
         store.revoke_user("user", values.last_authorization_id(NOW + 10), NOW + 1)
         assert [store.get_access(token.access.key) for token in tokens] == [None, None]
-        assert sum(store.purge(NOW + 1)) == 0, "the later end holds"
+        assert sum(store.purge(NOW + 1)) == 0, "the later expiry is stored"
 
     def test_its_consents_go(self, store: Store) -> None:
         consents = _consents(store)
@@ -737,7 +737,7 @@ class TestUsers:
         assert consents.delete_consent("user", "client", FAR) is False
         assert consents.get_consent("other", "client") == other
 
-    def test_a_consent_that_began_later_is_kept(self, store: Store) -> None:
+    def test_a_later_consent_is_not_revoked(self, store: Store) -> None:
         """The clock of another worker may be ahead."""
         consents, later = _consents(store), new_consent(id=values.new_authorization_id(NOW + 1))
         assert consents.set_consent(later, None)
@@ -794,12 +794,12 @@ class TestIssue:
         token, late = new_token(grant.authorization), new_token(grant.authorization)
         assert store.issue(grant, [token], NOW) is True
         assert store.issue(grant, [late], NOW) is False
-        assert store.issue(grant, [late], NOW, leeway=30) is False, "the leeway is for refresh tokens"
+        assert store.issue(grant, [late], NOW, leeway=30) is False, "the grace period is for refresh tokens"
         assert store.get_access(token.access.key) == token.access
         assert store.get_access(late.access.key) is None
         assert store.get_grant(grant.key, "code") == spent(grant)
 
-    def test_what_was_read_before_it_was_spent_is_spent_all_the_same(self, store: Store) -> None:
+    def test_a_grant_that_was_read_before_it_was_spent_is_spent(self, store: Store) -> None:
         stored_grant, stored_token = filed(store, new_grant()), filed(store, new_token())
         grant, token = store.get_grant(stored_grant.key, "code"), store.get_refresh(stored_token.refresh_key)
         assert store.issue(grant, [], NOW)
@@ -826,7 +826,7 @@ class TestIssue:
 
     @pytest.mark.parametrize("seconds", [-86400, -3600, -1, 0, 86400])
     @spec("rfc6749", "4.1.2")
-    def test_a_spent_grant_stays_spent_whatever_the_clock_says(self, store: Store, seconds: int) -> None:
+    def test_a_spent_grant_stays_spent_for_every_clock(self, store: Store, seconds: int) -> None:
         grant = filed(store, new_grant())
         assert store.issue(grant, [], NOW)
         assert store.issue(grant, [new_token()], NOW + seconds, leeway=30) is False
@@ -839,14 +839,14 @@ class TestIssue:
         assert store.issue(new_token(), [token], NOW, leeway=30) is False
         assert store.get_access(token.access.key) is None
 
-    def test_several_records_are_filed_together(self, store: Store) -> None:
+    def test_several_records_are_saved_together(self, store: Store) -> None:
         spend, grant, token = filed(store, new_grant(kind="request")), new_grant(), new_token()
         assert store.issue(spend, [grant, token], NOW)
         assert store.get_grant(grant.key, "code") == grant
         assert store.get_access(token.access.key) == token.access
 
     @pytest.mark.parametrize("duplicate", ["access key", "refresh key", "grant key"])
-    def test_what_cannot_be_filed_leaves_the_grant_unspent(self, store: Store, duplicate: str) -> None:
+    def test_a_failed_save_leaves_the_grant_unspent(self, store: Store, duplicate: str) -> None:
         grant, other_token, other_grant = (
             filed(store, new_grant()),
             filed(store, new_token()),
@@ -869,10 +869,10 @@ class TestIssue:
         assert store.get_access(other_token.access.key) == other_token.access
         assert store.get_refresh(other_token.refresh_key) == other_token
         assert store.get_grant(other_grant.key, "code") == other_grant
-        assert store.issue(grant, [first], NOW), "the store goes on"
+        assert store.issue(grant, [first], NOW), "the store still works"
         assert store.get_access(first.access.key) == first.access
 
-    def test_what_cannot_be_filed_leaves_the_refresh_token_unspent(self, store: Store) -> None:
+    def test_a_failed_save_leaves_the_refresh_token_unspent(self, store: Store) -> None:
         token = filed(store, new_token())
         child = new_token(parent=token)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
@@ -886,13 +886,13 @@ class TestLeeway:
     """A client that lost the response to a refresh may repeat it, :rfc:`9700#section-4.14.2`."""
 
     @spec("oauth-v2-1", "4.3.1")
-    def test_none_means_never(self, store: Store) -> None:
+    def test_a_grace_period_of_zero_allows_no_repetition(self, store: Store) -> None:
         token = filed(store, new_token())
         assert refreshed(store, token, NOW)
         assert refreshed(store, token, NOW) is None
 
     @spec("rfc9700", "4.14.2")
-    def test_none_is_none_whatever_the_clocks_of_two_workers_say(self, store: Store) -> None:
+    def test_a_grace_period_of_zero_holds_for_every_clock(self, store: Store) -> None:
         token = filed(store, new_token())
         assert refreshed(store, token, NOW + 2, 0)
         assert refreshed(store, token, NOW, 0) is None, "a worker whose clock is behind"
@@ -907,7 +907,7 @@ class TestLeeway:
             assert store.get_refresh(child.refresh_key) == child
             assert store.get_access(child.access.key) == child.access
         assert refreshed(store, token, NOW + 29, 30) is None
-        assert store.get_refresh(token.refresh_key) == spent(token, NOW), "the leeway counts from the first time"
+        assert store.get_refresh(token.refresh_key) == spent(token, NOW), "the grace period starts with the first use"
 
     @pytest.mark.parametrize(
         ("seconds", "answered"),
@@ -930,7 +930,7 @@ class TestLeeway:
         assert sibling is not None
         assert refreshed(store, sibling, NOW + 2, 30)
         assert refreshed(store, token, NOW + 3, 30) is None
-        assert refreshed(store, child, NOW + 3, 30), "the child itself may still be spent"
+        assert refreshed(store, child, NOW + 3, 30), "the child itself can still be spent"
 
     def test_a_refused_repetition_does_not_count(self, store: Store) -> None:
         token = filed(store, new_token())
@@ -940,7 +940,7 @@ class TestLeeway:
         assert refreshed(store, token, NOW + 2, 30)
         assert refreshed(store, token, NOW + 3, 30) is None
 
-    def test_a_sibling_that_cannot_be_filed_does_not_count(self, store: Store) -> None:
+    def test_a_sibling_that_cannot_be_saved_does_not_count(self, store: Store) -> None:
         token = filed(store, new_token())
         child = refreshed(store, token, NOW, 30)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
@@ -1014,8 +1014,8 @@ class TestConsents:
         assert consents.get_consent("user", "client") == wider
 
     @spec("rfc8707", "2.1")
-    def test_what_was_allowed_at_another_resource_meanwhile_stays(self, store: Store) -> None:
-        """Two consents may differ by their resources alone."""
+    def test_a_concurrent_consent_at_another_resource_stays(self, store: Store) -> None:
+        """Two consents may differ only in their resources."""
         consents = _consents(store)
         first = new_consent(scope=("read",), by_resource={"https://a.example": ("read",)})
         assert consents.set_consent(first, None)
@@ -1036,7 +1036,7 @@ class TestConsents:
         assert consents.get_consent("user", "client") is None
         again = new_consent()
         assert consents.set_consent(again, None)
-        assert not consents.set_consent(replace(first, scope=("read", "write")), first), "it is another one"
+        assert not consents.set_consent(replace(first, scope=("read", "write")), first), "it differs"
         assert consents.get_consent("user", "client") == again
 
     def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
@@ -1078,7 +1078,7 @@ class TestConsents:
         assert store.get_access(untouched.access.key) == untouched.access
         assert consents.get_consent("user", "other") == other
 
-    def test_what_is_filed_after_its_end_has_ended_too(self, store: Store) -> None:
+    def test_a_record_saved_after_its_revocation_is_revoked(self, store: Store) -> None:
         consents = _consents(store)
         consent = new_consent()
         consents.set_consent(consent, None)
@@ -1166,7 +1166,7 @@ class TestDevices:
 
     @pytest.mark.parametrize(("seconds", "is_done"), [(599, True), (600, False), (601, False)])
     @spec("rfc8628", "3.2")
-    def test_nobody_decides_about_an_expired_one(self, store: Store, seconds: int, is_done: bool) -> None:
+    def test_an_expired_device_code_cannot_be_decided(self, store: Store, seconds: int, is_done: bool) -> None:
         devices = _devices(store)
         device = filed(store, new_device())
         assert devices.decide(device, new_authorization(), NOW + seconds) is is_done
@@ -1174,21 +1174,21 @@ class TestDevices:
         assert found is not None
         assert (found.authorization is not None) is is_done
 
-    def test_nobody_decides_about_a_spent_one(self, store: Store) -> None:
+    def test_a_spent_device_code_cannot_be_decided(self, store: Store) -> None:
         devices = _devices(store)
         device = filed(store, new_device())
         assert store.issue(device, [], NOW)
         assert not devices.decide(device, new_authorization(), NOW)
         assert store.get_grant(device.key, "device_code") == spent(device)
 
-    def test_nobody_decides_about_an_unknown_one(self, store: Store) -> None:
+    def test_an_unknown_device_code_cannot_be_decided(self, store: Store) -> None:
         devices = _devices(store)
         device = new_device()
         assert not devices.decide(device, new_authorization(), NOW)
         assert not devices.poll(device, NOW, 5)
         assert store.get_grant(device.key, "device_code") is None
 
-    def test_nobody_decides_about_a_code_again(self, store: Store) -> None:
+    def test_a_decided_device_code_cannot_be_decided_again(self, store: Store) -> None:
         devices = _devices(store)
         code = filed(store, new_grant())
         assert not devices.decide(code, new_authorization(), NOW)
@@ -1522,7 +1522,7 @@ class TestIssuers:
 
     @spec("rfc7009", "2.1")
     def test_a_revocation(self, pair: tuple[Store, Store]) -> None:
-        """The same IDs at two issuers are those of two authorizations."""
+        """Two issuers may use the same ID for two authorizations."""
         one, other = pair
         owner = new_authorization(consent_id="consent")
         grants = [filed(store, new_grant(owner)) for store in pair]
@@ -1604,7 +1604,7 @@ class TestIssuers:
         assert one.get_session(session.id) == session
 
     def test_purge_is_of_all_issuers(self, store: Store, pair: tuple[Store, Store]) -> None:
-        """The expired rows of each go, from any of the stores, and the namesakes that live stay."""
+        """A store of one issuer purges the expired rows of every issuer, and no other rows."""
         one, other = pair
         for number, view in enumerate(pair):
             view.revoke("id", NOW + number)
@@ -1627,7 +1627,7 @@ class TestIssuers:
         assert len(_keys(other).list_keys()) == 1
 
     def test_many_of_each_are_purged(self, pair: tuple[Store, Store]) -> None:
-        """More than two batches, with those that live between."""
+        """Purge more than two batches with live rows between them."""
         one, other = pair
         for number in range(350):
             for view in (one, other):
@@ -1665,14 +1665,14 @@ class TestPurge:
         token = filed(store, new_token(refresh_expires_at=NOW + 7200))
         longer = filed(store, new_token(refresh_expires_at=NOW + 60))
         alone = filed(store, new_token(refresh_key=None, refresh_expires_at=None))
-        assert refreshed(store, token)  # lives for thirty days
+        assert refreshed(store, token)  # expires in thirty days
         assert sum(store.purge(NOW + 3599)) == 0
         assert store.purgeable(NOW + 3600) == 2
         assert sum(store.purge(NOW + 3600)) == 2
         assert store.get_refresh(longer.refresh_key) is None
         assert store.get_access(longer.access.key) is None
         assert store.get_access(alone.access.key) is None
-        assert store.get_refresh(token.refresh_key) == spent(token), "a spent one is remembered for its replay"
+        assert store.get_refresh(token.refresh_key) == spent(token), "a spent one is stored to detect replays"
         assert sum(store.purge(NOW + 7200)) == 1
         assert store.get_refresh(token.refresh_key) is None
         assert store.get_access(token.access.key) is None
@@ -1712,7 +1712,7 @@ class TestPurge:
         assert consents.get_consent("user", client.client_id) == consent
 
     def test_many_go_in_batches_and_the_living_stay(self, store: Store) -> None:
-        """Dead and living rows lie among one another, in more than two batches."""
+        """Expired and live rows alternate, in more than two batches."""
         tokens = [new_token(now=NOW if number % 3 else NOW - 10**7) for number in range(1700)]
         assert store.issue(None, tokens, NOW)
         dead = [token for token in tokens if token.access.issued_at != NOW]

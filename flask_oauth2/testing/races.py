@@ -34,7 +34,7 @@ COMPETITORS = 8
 ROUNDS = 5
 """The number of repetitions: a store that is not atomic may be lucky once."""
 
-PATIENCE = 60
+TIMEOUT = 60
 """Seconds after which a thread that hangs fails the test."""
 
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ def compete(acts: Sequence[Callable[[], Result]]) -> list[Result]:
 
     def run(number: int, act: Callable[[], Result]) -> None:
         try:
-            barrier.wait(PATIENCE)
+            barrier.wait(TIMEOUT)
             results[number] = act()
         except BaseException as error:
             errors.append(error)
@@ -61,7 +61,7 @@ def compete(acts: Sequence[Callable[[], Result]]) -> list[Result]:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
     for error in sorted(errors, key=lambda error: isinstance(error, BrokenBarrierError)):
         raise error
     return [results[number] for number in range(len(acts))]

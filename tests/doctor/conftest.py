@@ -56,7 +56,7 @@ class Patient:
 
     def diagnose(self, **options: Any) -> list[Finding]:
         """What is found; nothing is asked over the network, unless a test says where."""
-        return diagnose(self.app, **({"offline": "url" not in options, "patience": 6 * PATIENCE} | options))
+        return diagnose(self.app, **({"offline": "url" not in options, "timeout": 6 * PATIENCE} | options))
 
     def found(self, check: str, **options: Any) -> list[Finding]:
         """What one check has found. No other has found anything worse than a note."""

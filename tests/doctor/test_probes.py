@@ -373,11 +373,11 @@ def silent() -> Iterator[str]:
 
 
 def test_an_application_that_does_not_answer(api: Patient, silent: str) -> None:
-    (finding,) = api.found("probes.reached", url=silent, patience=0.3)
+    (finding,) = api.found("probes.reached", url=silent, timeout=0.3)
     assert finding.level == "error"
     assert "is unreachable: 127.0.0.1:" in finding.what
     assert finding.what.endswith("does not respond in time")
-    (finding,) = api.found("probes.reached", url=silent, patience=0)
+    (finding,) = api.found("probes.reached", url=silent, timeout=0)
     assert "the time limit of all requests has expired" in finding.what
 
 
@@ -385,7 +385,7 @@ def test_one_that_answers_a_byte_at_a_time(api: Patient) -> None:
     with serve_documents() as server:
         server.answers[WELL_KNOWN] = b"HTTP/1.1 200 OK\r\nX-Slow: "
         server.drips = b"x"
-        (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}", patience=0.3)
+        (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{server.port}", timeout=0.3)
     assert finding.what.endswith("does not respond in time")
 
 
@@ -401,7 +401,7 @@ def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None
         return 100.0 if asked.is_set() else 0.0
 
     try:
-        (finding,) = api.found("probes.token_endpoint", url=serve(changed(api, wait)), patience=30, clock=clock)
+        (finding,) = api.found("probes.token_endpoint", url=serve(changed(api, wait)), timeout=30, clock=clock)
     finally:
         gate.set()
     assert finding.level == "error"

@@ -59,7 +59,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
 )
 """The checks that send no request over the network, by section. :data:`.probes.PROBES` runs after them."""
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """The time limit for all requests together, in seconds."""
 
 
@@ -68,7 +68,7 @@ def diagnose(
     *,
     url: str | None = None,
     offline: bool = False,
-    patience: float = PATIENCE,
+    timeout: float = TIMEOUT,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Finding]:
     """Return the problems of an application and its provider, in the order of ``CHECKS``. Never raise an exception.
@@ -76,13 +76,13 @@ def diagnose(
     :param url: scheme, host and port at which the running application listens, such as ``http://127.0.0.1:8000``, if
         the probes should not use ``OAUTH2_ISSUER``. Requests then carry the headers of a reverse proxy.
     :param offline: whether to send no requests over the network.
-    :param patience: the time limit for all requests together, in seconds from the first one. Each request may take a
+    :param timeout: the time limit for all requests together, in seconds from the first one. Each request may take a
         sixth of it.
     :param clock: returns monotonic seconds, which measure the time limit.
     """
     with app.app_context():
         return list(
-            _diagnose(app, url and url.rstrip("/"), offline, partial(probes.probe, patience=patience, clock=clock))
+            _diagnose(app, url and url.rstrip("/"), offline, partial(probes.probe, timeout=timeout, clock=clock))
         )
 
 

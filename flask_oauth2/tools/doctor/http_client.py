@@ -66,14 +66,14 @@ class HTTPClient:
     :param origin: scheme and host of the issuer, to which all URLs belong.
     :param inside: scheme, host and port at which the application listens, if requests should go there. They then carry
         the headers of a reverse proxy.
-    :param patience: the time limit for all requests, in seconds from the first one. Each may take a sixth of it.
+    :param timeout: the time limit for all requests, in seconds from the first one. Each may take a sixth of it.
     :param clock: returns monotonic seconds.
     """
 
-    def __init__(self, origin: str, inside: str | None, patience: float, clock: Callable[[], float]) -> None:
+    def __init__(self, origin: str, inside: str | None, timeout: float, clock: Callable[[], float]) -> None:
         import httpx
 
-        self._patience = patience
+        self._timeout = timeout
         self._clock = clock
         self._until: float | None = None
         self._origin = origin
@@ -113,8 +113,8 @@ class HTTPClient:
         # unlike a socket timeout, this also stops a server that sends single bytes
         start = self._clock()
         if self._until is None:
-            self._until = start + self._patience
-        until = min(start + self._patience / _SHARE, self._until)
+            self._until = start + self._timeout
+        until = min(start + self._timeout / _SHARE, self._until)
         if until <= start:
             raise Unreachable(
                 "the time limit of all requests has expired",
@@ -142,7 +142,7 @@ class HTTPClient:
         asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
         try:
             with self._client.stream(
-                method, asked, content=body, headers=dict(headers), timeout=self._patience, extensions=self._extensions
+                method, asked, content=body, headers=dict(headers), timeout=self._timeout, extensions=self._extensions
             ) as response:
                 return Response(url, response.status_code, _lower(response.headers), _read(response))
         except Exception as error:  # the thread must not raise, and may have been abandoned

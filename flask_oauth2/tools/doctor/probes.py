@@ -30,14 +30,14 @@ _OTHER = "check that it runs with the same code and configuration as this comman
 _CORS = "Access-Control-Allow-Origin"
 
 
-def probe(examined: Examined, patience: float, clock: Callable[[], float]) -> Iterator[Finding]:
+def probe(examined: Examined, timeout: float, clock: Callable[[], float]) -> Iterator[Finding]:
     """Run all probes, until the application cannot be reached or the time limit expires."""
     if not examined.settings.issuer:
         return  # the check of the issuer reports this
     if find_spec("httpx") is None:
         yield warning(NEEDS, hint="install flask_oauth2[doctor], or pass --offline")
         return
-    http = HTTPClient(addresses.find_origin(examined.server), examined.url, patience, clock)
+    http = HTTPClient(addresses.find_origin(examined.server), examined.url, timeout, clock)
     try:
         yield from _probe(examined, http)
     finally:
