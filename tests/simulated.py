@@ -1,4 +1,4 @@
-"""Clients that are played, and what the tests ask of their steps."""
+"""Simulated clients, and functions that read their steps."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Play = Callable[..., list[Step]]
 
 
 def play(app: flask.Flask, profile: str, path: str | None = None, scope: str | None = None, user: str = "eve") -> Any:
-    """The steps that a client takes."""
+    """Return the steps of a client."""
     with open_sandbox(app, user) as sandbox:
         return list(PROFILES[profile](sandbox, path, scope).play())
 
 
 def stop_of(steps: list[Step]) -> Any:
-    """Why it stopped, which it must have."""
+    """Return the stop of a client that failed."""
     assert steps[-1].stop is not None, [step.title for step in steps]
     assert all(step.stop is None for step in steps[:-1])
     return steps[-1].stop
 
 
 def notes_of(steps: list[Step]) -> str:
-    """All that was noted by a client that got through."""
+    """Return the notes of a client that succeeded."""
     assert steps[-1].stop is None, (steps[-1].title, steps[-1].stop.reason)
     return "\n".join(note for step in steps for note in step.notes)
 
@@ -41,7 +41,7 @@ def learnt(steps: list[Step], title: str) -> str:
 
 
 def initialize() -> Any:
-    """What an MCP server answers first."""
+    """Return the first response of an MCP server."""
     message = flask.request.get_json()
     assert message["method"] == "initialize"
     assert current_token.client_id
@@ -50,7 +50,7 @@ def initialize() -> Any:
 
 
 def rewrite_json(app: flask.Flask, path: str, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Let the application change what the provider answers at a path."""
+    """Make the application change the JSON responses of the provider at a path."""
 
     @app.after_request
     def rewrite(response: flask.Response) -> flask.Response:

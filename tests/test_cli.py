@@ -765,7 +765,7 @@ def test_a_mistake_ends_with_an_error_code_and_no_traceback(folder: Path) -> Non
 
 
 @pytest.mark.spec("oauth-v2-1", "7.9")
-def test_what_people_let_clients_do_is_listed_and_ended(sql_site: Site, run: Run) -> None:
+def test_consents_are_listed_and_revoked(sql_site: Site, run: Run) -> None:
     shop, mail = sql_site.add_client("shop", name="Shop"), sql_site.add_client("mail")
     tokens = sql_site.tokens(shop, "shop", scope="profile mail")
     others = sql_site.tokens(mail, "mail")
@@ -794,7 +794,7 @@ def test_what_people_let_clients_do_is_listed_and_ended(sql_site: Site, run: Run
     assert sql_site.ask(client_id="mail").status_code == 200, "it is asked for again"
 
 
-def test_a_store_that_remembers_no_consent_says_so(new_site: Callable[..., Site]) -> None:
+def test_a_store_without_consents_is_an_error(new_site: Callable[..., Site]) -> None:
     run = runner(new_site(store=Forgetful()))
     for command in (["list", "ada"], ["revoke", "ada"]):
         assert "does not save consents" in run("consent", *command, ends=1).stderr

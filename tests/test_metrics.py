@@ -1,4 +1,4 @@
-"""Requests counted and timed: ``OAUTH2_METRICS``."""
+"""Metrics: ``OAUTH2_METRICS``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def site(new_site: Callable[..., Site]) -> Site:
 
 @pytest.fixture
 def counted() -> Callable[..., float]:
-    """How often something was counted since the test began."""
+    """Return the increase of a counter since the start of the test."""
 
     def value(name: str, labels: dict[str, str]) -> float:
         return REGISTRY.get_sample_value(name, labels) or 0.0
@@ -89,7 +89,7 @@ def test_requests_are_counted_by_endpoint_grant_client_and_error(site: Site, cou
     assert counted("flask_oauth2_request_seconds_sum", endpoint="token", grant_type="refresh_token") > 0
 
 
-def test_what_happened_is_counted(site: Site, counted: Callable[..., float]) -> None:
+def test_events_are_counted(site: Site, counted: Callable[..., float]) -> None:
     secret = site.add_client()
     code = site.authorize()["code"]
     site.redeem(code, ("web", secret))
@@ -100,9 +100,7 @@ def test_what_happened_is_counted(site: Site, counted: Callable[..., float]) -> 
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_a_device_that_waits_is_counted_as_one_that_waits(
-    new_site: Callable[..., Site], counted: Callable[..., float]
-) -> None:
+def test_a_waiting_device_is_counted_as_waiting(new_site: Callable[..., Site], counted: Callable[..., float]) -> None:
     site = new_site(OAUTH2_METRICS="prometheus", OAUTH2_GRANT_TYPES=["device_code"])
     add_device_client(site)
     device = Device(site)
@@ -170,7 +168,7 @@ def test_a_form_in_chunks_names_its_grant_too(site: Site, counted: Callable[...,
     assert requests_of(counted, "token", client="confidential", grant_type="client_credentials") == 1
 
 
-def test_what_cannot_be_counted_is_answered_all_the_same(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_of_the_backend_does_not_change_the_response(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -234,7 +232,7 @@ def test_workers_are_counted_together(tmp_path: Any) -> None:
 
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
-    """What OpenTelemetry is given. Its own means set the global provider once in a process."""
+    """Record the calls of the OpenTelemetry API, whose global provider can only be set once in a process."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
     monkeypatch.setattr(opentelemetry._internal, "_METER_PROVIDER", provider)

@@ -1,4 +1,4 @@
-"""State of one process: locks, and work that is done once."""
+"""State that belongs to one process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_threads_of_a_new_process_agree_on_one_value(as_child: AsChild) -> None:
             assert len(set(map(id, pool.map(take, range(8))))) == 1
 
 
-def test_work_is_done_by_one_while_the_others_wait() -> None:
+def test_one_thread_works_while_the_others_wait() -> None:
     once, made, may_end, together = Once(), [], Event(), Barrier(4)
 
     def make() -> int:

@@ -8,7 +8,7 @@ from flask_oauth2 import InvalidScope, scopes
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-def test_values_are_case_sensitive_and_kept_once_in_order() -> None:
+def test_values_are_case_sensitive_and_unique_and_in_order() -> None:
     assert scopes.parse("b a b A") == ("b", "a", "A")
     assert scopes.parse("!#[]~") == ("!#[]~",)
     assert scopes.parse(None) == ()
@@ -36,7 +36,7 @@ def test_narrow() -> None:
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-def test_values_beyond_are_dropped_while_one_remains() -> None:
+def test_other_values_are_dropped_while_one_remains() -> None:
     assert scopes.narrow("c a d", ("a", "b"), drops_others=True) == ("a",)
     assert scopes.narrow("a b", ("a", "b"), drops_others=True) == ("a", "b")
     with pytest.raises(InvalidScope, match="scope c d may not"):

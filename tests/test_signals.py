@@ -1,4 +1,4 @@
-"""Signals and the audit log: what happened, to whom, and never a secret."""
+"""Signals and audit log: their facts, without secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL = [value for value in vars(signals).values() if isinstance(value, NamedSigna
 
 @pytest.fixture
 def heard(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """What is sent from now on, by the application."""
+    """Record the signals of the application from now on."""
     heard: list[tuple[str, dict[str, Any]]] = []
     listeners = []
     for signal in ALL:
@@ -100,7 +100,7 @@ def test_a_refusal_says_where_and_to_which_client(site: Site, heard: list[tuple[
     ]
 
 
-def test_what_a_stranger_puts_there_is_no_secret_and_no_line_of_a_log(
+def test_input_of_clients_adds_no_secret_and_no_line_to_the_log(
     site: Site, heard: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "flask_oauth2.audit")
@@ -143,7 +143,7 @@ def test_a_request_without_a_token_is_no_refusal(
 
 
 @pytest.mark.spec("rfc6749", "4.1.2")
-def test_replays_are_told(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_replays_are_audited(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
     secret = site.add_client()
     code = site.authorize()["code"]
     site.redeem(code, ("web", secret))
@@ -253,13 +253,13 @@ def test_no_record_holds_a_secret(site: Site, caplog: pytest.LogCaptureFixture) 
         assert value not in written
 
 
-def test_nothing_is_formatted_where_nobody_audits(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disabled_logger_formats_nothing(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     assert not signals.audit.isEnabledFor(logging.INFO)
     site.tokens(site.add_client())
     assert [record for record in caplog.records if record.name == "flask_oauth2.audit"] == []
 
 
-def test_every_signal_says_what_it_brings() -> None:
+def test_every_signal_documents_its_arguments() -> None:
     assert len(ALL) == 16
     assert {signal.name for signal in ALL} == {name for name, value in vars(signals).items() if value in ALL}
 

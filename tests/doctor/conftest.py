@@ -1,4 +1,4 @@
-"""Applications of which nothing is wrong, until a test breaks something."""
+"""Applications without problems, until a test adds one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONFIG: dict[str, Any] = {
 
 @dataclass
 class Patient:
-    """An application, and what the doctor says of it."""
+    """An application and the findings of the doctor about it."""
 
     app: flask.Flask
     provider: OAuth2Provider
@@ -55,11 +55,11 @@ class Patient:
         self.store.set_client(Client(client_id=client_id, **{**defaults, **fields}))
 
     def diagnose(self, **options: Any) -> list[Finding]:
-        """What is found; nothing is asked over the network, unless a test says where."""
+        """Return the findings. Send requests only if a test passes a URL."""
         return diagnose(self.app, **({"offline": "url" not in options, "timeout": 6 * PATIENCE} | options))
 
     def found(self, check: str, **options: Any) -> list[Finding]:
-        """What one check has found. No other has found anything worse than a note."""
+        """Return the findings of one check. Other checks may only find notes."""
         findings = self.diagnose(**options)
         others = [finding for finding in findings if finding.check != check and finding.level != "note"]
         assert not others, others
@@ -71,7 +71,7 @@ NewPatient = Callable[..., Patient]
 
 @pytest.fixture
 def new_patient(tmp_path: Path) -> Iterator[NewPatient]:
-    """Applications with options and a provider of the test's own."""
+    """Make applications with options and a provider."""
     made: list[Patient] = []
 
     def new(provider_options: dict[str, Any] | None = None, proxied: bool = True, **config: Any) -> Patient:
@@ -112,7 +112,7 @@ def new_patient(tmp_path: Path) -> Iterator[NewPatient]:
 
 @pytest.fixture
 def patient(new_patient: NewPatient) -> Patient:
-    """One with a client."""
+    """Make an application with a client."""
     patient = new_patient()
     patient.add_client()
     return patient
@@ -120,7 +120,7 @@ def patient(new_patient: NewPatient) -> Patient:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
-    """Serve a WSGI application on this machine: its URL."""
+    """Serve a WSGI application on this machine, and return its URL."""
     with_end: list[tuple[Any, Thread]] = []
 
     def start(wsgi_app: Any, ssl_context: Any = None) -> str:

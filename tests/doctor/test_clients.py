@@ -1,4 +1,4 @@
-"""What the doctor says of registered clients."""
+"""The doctor's checks of registered clients."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_grants_that_are_advised_against(new_patient: NewPatient) -> None:
     assert found[0].what == "1 client uses the grant type implicit: old"
 
 
-def test_what_could_not_be_registered_now(patient: Patient) -> None:
+def test_clients_that_current_rules_reject(patient: Patient) -> None:
     patient.add_client("old", grant_types=("password",), response_types=(), scope=("gone",))
     patient.add_client("older", scope=("gone",))
     found = patient.found("clients.metadata")

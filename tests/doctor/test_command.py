@@ -1,4 +1,4 @@
-"""``flask oauth2 doctor``, as people and their CI run it."""
+"""The command ``flask oauth2 doctor``, as users and CI run it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_warnings_fail_where_that_is_wanted(new_patient: NewPatient) -> None:
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:8000/notes", "ftp://x", "http://"])
-def test_a_url_that_is_none(patient: Patient, url: str) -> None:
+def test_an_invalid_url(patient: Patient, url: str) -> None:
     assert "must be scheme, host and port" in run(patient, "--url", url, ends=2).stderr
 
 
@@ -87,7 +87,7 @@ def test_names_from_elsewhere_hide_nothing_in_a_terminal(patient: Patient) -> No
         (OSError("no disk"), "  error    OSError: no disk; hint: check that it runs, and read its log\n"),
     ],
 )
-def test_what_cannot_be_loaded_is_a_finding(patient: Patient, reason: Exception, said: str) -> None:
+def test_an_application_that_cannot_be_loaded_is_a_finding(patient: Patient, reason: Exception, said: str) -> None:
     def fail() -> flask.Flask:
         raise reason
 
@@ -103,7 +103,7 @@ def test_no_application_is_no_finding(patient: Patient, tmp_path: Path, monkeypa
     assert "Could not locate a Flask application" in result.output
 
 
-def test_the_running_application_is_asked(patient: Patient) -> None:
+def test_the_running_application_is_requested(patient: Patient) -> None:
     said = run(patient, "--url", f"http://127.0.0.1:{reserve_port()}/", ends=1).stdout
     assert said.startswith("Probes\n  error    the public URL of the application is unreachable")
 

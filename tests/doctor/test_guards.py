@@ -1,4 +1,4 @@
-"""What the doctor says of guards."""
+"""The doctor's checks of guards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask_oauth2 import MemoryStore, OAuth2Provider
 from flask_oauth2.tools.doctor import diagnose
 
 
-def test_scopes_that_nobody_can_get(patient: Patient) -> None:
+def test_scopes_that_no_client_can_obtain(patient: Patient) -> None:
     @patient.app.get("/api/mail")
     @patient.provider.require_oauth("profile mail")
     def mail() -> str:
@@ -28,14 +28,14 @@ def test_scopes_that_nobody_can_get(patient: Patient) -> None:
     assert "/api/mail, /api/notes requires the scope mail" in finding.what
 
 
-def test_any_word_is_a_scope_where_none_is_described(new_patient: NewPatient) -> None:
+def test_any_value_is_a_scope_without_oauth2_scopes(new_patient: NewPatient) -> None:
     patient = new_patient(OAUTH2_SCOPES={})
     patient.app.add_url_rule("/api/mail", "mail", patient.provider.require_oauth("mail")(lambda: ""))
     assert [finding.check for finding in patient.diagnose()] == ["settings.scopes"]
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_views_beside_guarded_ones(patient: Patient, beside: bool) -> None:
+def test_views_next_to_guarded_ones(patient: Patient, beside: bool) -> None:
     patient.app.add_url_rule("/", "home", lambda: "")
     patient.app.add_url_rule("/about/us", "about", lambda: "")
     patient.app.add_url_rule("/api/news", "news", patient.provider.require_oauth(optional=True)(lambda: ""))

@@ -1,4 +1,4 @@
-"""What the doctor says of applications that run, behind whatever may stand before them."""
+"""The doctor's probes of running applications behind proxies and middleware."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
 
 def changed(patient: Patient, change: Change) -> Any:
-    """The application behind something that changes its answers."""
+    """The application behind middleware that changes its responses."""
 
     def answer(environ: Any, start_response: Any) -> Any:
         response = Response.from_app(patient.app.wsgi_app, environ)
@@ -40,7 +40,7 @@ def changed(patient: Patient, change: Change) -> Any:
 
 @pytest.fixture
 def api(new_patient: NewPatient) -> Patient:
-    """An application with a described resource."""
+    """An application with a protected resource."""
     patient = new_patient()
     patient.provider.protect_resource("/files", ["notes"], name="Files")
     patient.add_client()
@@ -295,7 +295,7 @@ def test_an_issuer_that_differs_by_a_slash(new_patient: NewPatient, serve: Serve
 
 
 @pytest.mark.parametrize("resource", [True, False])
-def test_a_header_that_is_kept_back(new_patient: NewPatient, serve: Serve, resource: bool) -> None:
+def test_an_authorization_header_that_is_removed(new_patient: NewPatient, serve: Serve, resource: bool) -> None:
     patient = new_patient()
     if resource:
         patient.provider.protect_resource("/files", ["notes"])
@@ -309,14 +309,14 @@ def test_a_header_that_is_kept_back(new_patient: NewPatient, serve: Serve, resou
     assert "WSGIPassAuthorization" in finding.hint
 
 
-def test_nobody_listens(api: Patient) -> None:
+def test_no_server_listens(api: Patient) -> None:
     (finding,) = api.found("probes.reached", url=f"http://127.0.0.1:{reserve_port()}")
     assert finding.level == "error"
     assert "no server listens there" in finding.what
     assert "--url" in finding.hint
 
 
-def test_a_host_that_nobody_knows(new_patient: NewPatient) -> None:
+def test_an_unknown_host_name(new_patient: NewPatient) -> None:
     patient = new_patient(OAUTH2_ISSUER="https://login.invalid")
     (finding,) = patient.found("probes.reached", offline=False)
     assert "login.invalid is a host name that this machine cannot resolve" in finding.what
@@ -328,7 +328,7 @@ def tls(serve: Serve, new_patient: NewPatient, tmp_path: Path) -> tuple[Patient,
     return patient, serve(patient.app, server_tls(tmp_path))
 
 
-def test_a_certificate_that_nobody_trusts(tls: tuple[Patient, str]) -> None:
+def test_an_untrusted_certificate(tls: tuple[Patient, str]) -> None:
     patient, url = tls
     (finding,) = patient.found("probes.reached", url=url)
     assert "cannot be verified: self" in finding.what
@@ -367,7 +367,7 @@ def test_something_else_than_http(api: Patient) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Something that takes connections and says nothing."""
+    """A server that accepts connections and sends nothing."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
@@ -408,11 +408,11 @@ def test_one_that_stops_answering_on_the_way(api: Patient, serve: Serve) -> None
     assert finding.what.endswith("does not respond in time")
 
 
-def test_without_httpx_it_says_what_to_install(api: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_httpx_the_finding_names_the_extra(api: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_oauth2.tools.doctor.probes.find_spec", lambda name: None)
     (finding,) = api.found("probes.reached", url="http://127.0.0.1:1")
     assert (finding.level, finding.hint) == ("warning", "install flask_oauth2[doctor], or pass --offline")
 
 
-def test_without_an_issuer_there_is_nothing_to_ask(new_patient: NewPatient) -> None:
+def test_without_an_issuer_no_request_is_sent(new_patient: NewPatient) -> None:
     assert checks(new_patient(OAUTH2_ISSUER=None).diagnose(offline=False)) == {"settings.issuer"}

@@ -1,4 +1,4 @@
-"""What the doctor says of the way from a proxy to the application."""
+"""The doctor's check of the reverse proxy."""
 
 from __future__ import annotations
 

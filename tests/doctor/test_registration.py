@@ -1,4 +1,4 @@
-"""What the doctor says of clients that nobody has registered by hand."""
+"""The doctor's checks of dynamic registration, developer pages and metadata documents."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def test_clients_of_developers_that_may_ask_for_nothing(new_patient: NewPatient)
     assert new_patient(OAUTH2_DEVELOPER_PAGES=True, OAUTH2_REGISTRATION_SCOPES="profile").diagnose() == []
 
 
-def test_scopes_of_registration_that_nobody_knows(new_patient: NewPatient) -> None:
-    patient = new_patient(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile mail")
+def test_unknown_registration_scopes(new_patient: NewPatient) -> None:
+    patient = new_patient(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile mail")
     (finding,) = [finding for finding in patient.diagnose() if finding.level == "error"]
     assert "OAUTH2_REGISTRATION_SCOPES needs the scope mail, which" in finding.what
 

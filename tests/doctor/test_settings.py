@@ -1,4 +1,4 @@
-"""What the doctor says of options."""
+"""The doctor's checks of options."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_keys_that_are_good(key: str | bytes) -> None:
     assert fault_of_key(key) is None
 
 
-def test_fallbacks_that_are_still_there(new_patient: NewPatient) -> None:
+def test_old_fallback_keys(new_patient: NewPatient) -> None:
     (finding,) = new_patient(SECRET_KEY_FALLBACKS=[KEY[::-1], KEY[1:] + "0"]).found("settings.fallbacks")
     assert finding.level == "note"
     assert "still has 2 keys" in finding.what
@@ -123,7 +123,7 @@ def test_password_grant(new_patient: NewPatient) -> None:
         ("OAUTH2_ISUER", "warning", "did you mean OAUTH2_ISSUER?"),
     ],
 )
-def test_options_that_nobody_reads(patient: Patient, name: str, level: str, said: str) -> None:
+def test_unknown_options(patient: Patient, name: str, level: str, said: str) -> None:
     patient.app.config[name] = 1
     (finding,) = patient.found("settings.unknown_options")
     assert (finding.level, said in finding.what) == (level, True)

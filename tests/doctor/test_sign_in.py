@@ -1,4 +1,4 @@
-"""What the doctor says where nobody can sign in."""
+"""The doctor's checks of the sign-in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def app(tmp_path: Path) -> flask.Flask:
     return app
 
 
-def test_nobody_knows_who_is_signed_in(app: flask.Flask) -> None:
+def test_an_unknown_signed_in_user(app: flask.Flask) -> None:
     OAuth2Provider(app, store=MemoryStore())
     assert checks(app) == ["sign_in.current_user", "sign_in.login_view"]
 
@@ -38,13 +38,13 @@ def test_flask_login_knows_both(app: flask.Flask) -> None:
     assert checks(app) == []
 
 
-def test_without_people_nobody_signs_in(app: flask.Flask) -> None:
+def test_without_users_no_sign_in_is_needed(app: flask.Flask) -> None:
     app.config["OAUTH2_GRANT_TYPES"] = ["client_credentials"]
     OAuth2Provider(app, store=MemoryStore())
     assert checks(app) == []
 
 
-def test_people_with_a_device_do(app: flask.Flask) -> None:
+def test_users_of_devices_sign_in(app: flask.Flask) -> None:
     app.config["OAUTH2_GRANT_TYPES"] = ["device_code"]
     OAuth2Provider(app, store=MemoryStore())
     assert checks(app) == ["sign_in.current_user", "sign_in.login_view"]

@@ -1,4 +1,4 @@
-"""What the doctor says of stores, on real databases and servers."""
+"""The doctor's checks of stores, on real databases and servers."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_an_index_of_postgresql_that_was_never_finished(of_postgresql: Patient) 
     assert patient.diagnose() == []
 
 
-def test_a_table_that_postgresql_has_never_looked_at(of_postgresql: Patient) -> None:
+def test_a_table_that_postgresql_has_never_analyzed(of_postgresql: Patient) -> None:
     patient = of_postgresql
     assert patient.diagnose() == []
     execute(
@@ -178,7 +178,7 @@ def test_a_table_that_postgresql_has_never_looked_at(of_postgresql: Patient) -> 
     assert patient.diagnose() == []
 
 
-def test_rows_that_nobody_takes_away(patient: Patient) -> None:
+def test_rows_that_are_not_purged(patient: Patient) -> None:
     now = int(values.clock())
     patient.store.issue(None, [new_token(now=now - 8 * DAY, refresh_expires_at=now - 6 * DAY)], now)
     assert patient.diagnose() == []
@@ -247,7 +247,7 @@ def test_redis(redis_server: RedisServer, new_patient: NewPatient) -> None:
     assert "the Redis server cannot be reached" in finding.what
 
 
-def test_a_redis_that_does_not_say_what_it_is(redis_server: RedisServer, new_patient: NewPatient) -> None:
+def test_a_redis_without_configuration_access(redis_server: RedisServer, new_patient: NewPatient) -> None:
     with redis.Redis(port=redis_server.port) as client:
         client.acl_setuser(
             "doctor", enabled=True, passwords=["+secret"], keys=["*"], channels=["*"], commands=["+@all", "-info"]

@@ -1,4 +1,4 @@
-"""A provider on the embedded database, and the command that fills it from an old one."""
+"""A provider with the embedded database, and the import command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def old(tmp_path: Path) -> str:
 
 @pytest.fixture
 def run_import(old: str) -> Callable[..., dict[str, Any]]:
-    """Run ``flask oauth2 import`` and return its report; it takes all unless a test says otherwise."""
+    """Run ``flask oauth2 import`` and return its report. Every row is imported unless a test says otherwise."""
 
     def run_import(site: Site, library: str, *options: str, ends: int = 0, database: str | None = old) -> Any:
         site.server  # noqa: B018  gives it the clock of the tests

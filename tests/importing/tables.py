@@ -1,4 +1,4 @@
-"""Databases as the documented applications of the two libraries leave them."""
+"""Databases of the documented applications of both libraries."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Token(Old):
 
 
 def in_seconds(seconds: float) -> datetime:
-    """A naive datetime, as flask-oauthlib wrote it."""
+    """Return a naive datetime like those of flask-oauthlib."""
     return datetime.fromtimestamp(NOW + seconds, UTC).replace(tzinfo=None)
 
 
@@ -138,7 +138,7 @@ def mixed_token(access_token: str = "live-access", **fields: Any) -> OAuth2Token
 
 
 def fill(uri: str, base: type[DeclarativeBase], *rows: Any) -> None:
-    """Make the tables of a library where they are not there, and add rows."""
+    """Create missing tables of a library, and add rows."""
     engine = create_engine(uri)
     base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -150,7 +150,7 @@ def fill(uri: str, base: type[DeclarativeBase], *rows: Any) -> None:
 
 
 def read(uri: str, statement: str) -> list[tuple[Any, ...]]:
-    """What a table of a library holds."""
+    """Return the rows of a table of a library."""
     engine = create_engine(uri)
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.exec_driver_sql(statement)]

@@ -1,4 +1,4 @@
-"""What the tables of Authlib's mixins hold goes on here."""
+"""Import from the tables of Authlib's mixins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def filled(old: str) -> str:
     return old
 
 
-def test_nobody_is_logged_out(sql_site: Site, filled: str, run_import: Import) -> None:
+def test_imported_tokens_work(sql_site: Site, filled: str, run_import: Import) -> None:
     assert not sql_site.is_alive("live-access")
     report = run_import(sql_site, "authlib")
     assert (report["clients"]["taken"], report["tokens"]["taken"], report["notes"]) == (1, 1, [])
@@ -44,7 +44,7 @@ def test_nobody_is_logged_out(sql_site: Site, filled: str, run_import: Import) -
     assert not sql_site.is_alive("live-access")
 
 
-def test_what_was_revoked_or_has_ended_stays_so(sql_site: Site, filled: str, run_import: Import) -> None:
+def test_revoked_and_expired_tokens_are_not_imported(sql_site: Site, filled: str, run_import: Import) -> None:
     revoked = int(NOW) - 50
     fill(
         filled,
@@ -65,7 +65,7 @@ def test_what_was_revoked_or_has_ended_stays_so(sql_site: Site, filled: str, run
         assert sql_site.refresh(f"{name}-refresh", SECRET).status_code == status
 
 
-def test_metadata_comes_along(sql_site: Site, old: str, run_import: Import) -> None:
+def test_metadata_is_imported(sql_site: Site, old: str, run_import: Import) -> None:
     about = {"logo_uri": "https://client.example/logo.png", "contacts": ["ada@client.example"], "software_id": "photos"}
     fill(old, Mixed, mixed_client(**about, client_url="unknown", token_endpoint_auth_method="client_secret_post"))
     run_import(sql_site, "authlib")
@@ -101,7 +101,7 @@ def test_a_public_client(sql_site: Site, old: str, run_import: Import) -> None:
     assert sql_site.refresh("live-refresh").status_code == 200
 
 
-def test_rows_that_cannot_be_taken(sql_site: Site, filled: str, run_import: Import) -> None:
+def test_invalid_rows_are_skipped(sql_site: Site, filled: str, run_import: Import) -> None:
     broken, listed = mixed_client("broken"), mixed_client("listed")
     broken._client_metadata, listed._client_metadata = "{no JSON", "[1]"
     expiring = mixed_client("expiring")
@@ -152,7 +152,7 @@ def test_in_place_the_table_holds_keys(sql_site: Site, filled: str, run_import: 
     assert run_import(sql_site, "authlib", "--in-place")["tokens"]["rewritten"] == 0
 
 
-def test_our_own_table_of_the_same_name_is_not_taken_for_theirs(sql_site: Site, run_import: Import) -> None:
+def test_the_table_of_the_provider_is_not_a_table_of_authlib(sql_site: Site, run_import: Import) -> None:
     uri = sql_site.store.engine.url.render_as_string()
     sql_site.add_client()
     result = sql_site.app.test_cli_runner().invoke(args=["oauth2", "import", "authlib", "--database", uri])

@@ -1,4 +1,4 @@
-"""Clients of another library: each is filed once."""
+"""Import of clients: each client is saved once."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_two_rows_that_spaces_tell_apart_are_one_client(sql_site: Site, old: str
     assert sql_site.store.get_client("two words") is not None
 
 
-def test_they_are_told_of_as_all_others(sql_site: Site, old: str, run_import: Import) -> None:
-    """A receiver may take by its name whatever the signal is said to bring."""
+def test_imported_clients_send_the_signal(sql_site: Site, old: str, run_import: Import) -> None:
+    """A receiver can name each documented argument of the signal."""
     heard = []
 
     def hear(sender: Any, client_id: str, registered_by: str) -> None:

@@ -1,4 +1,4 @@
-"""What flask-oauthlib's documented tables hold goes on here."""
+"""Import from flask-oauthlib's documented tables."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def filled(old: str) -> str:
     return old
 
 
-def test_nobody_is_logged_out(sql_site: Site, filled: str, run_import: Import) -> None:
+def test_imported_tokens_work(sql_site: Site, filled: str, run_import: Import) -> None:
     assert not sql_site.is_alive("live-access")
     report = run_import(sql_site, FLASK_OAUTHLIB)
     assert report["clients"] == {"taken": 1, "already_there": 0, "ended": 0, "left": 0}
@@ -102,7 +102,7 @@ def test_a_refresh_token_outlives_its_access_token(sql_site: Site, filled: str, 
 
 
 @pytest.mark.spec("rfc6749", "4.1.2")
-def test_an_imported_refresh_token_that_comes_again_ends_its_family(
+def test_a_reused_imported_refresh_token_revokes_its_authorization(
     sql_site: Site, filled: str, run_import: Import
 ) -> None:
     fill(filled, Old, old_token("other-access"))
@@ -236,7 +236,7 @@ def test_columns_of_other_names_and_shapes(sql_site: Site, old: str, run_import:
     assert "bad-access" not in str(report)
 
 
-def test_codes_are_counted_and_not_taken(sql_site: Site, filled: str, run_import: Import) -> None:
+def test_codes_are_counted_and_not_imported(sql_site: Site, filled: str, run_import: Import) -> None:
     code = Grant(client_id="web", user_id=1, code="a-code", redirect_uri=CALLBACK, expires=in_seconds(60))
     fill(filled, Old, code)
     assert run_import(sql_site, FLASK_OAUTHLIB)["codes"] == {"left": 1}

@@ -1,4 +1,4 @@
-"""Tokens of another library: people see them among the connected applications, and end them there."""
+"""Import of tokens: users see and remove them among their connected applications."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ PAGE = "/oauth/applications"
 
 @pytest.fixture(params=["memory", "sqlite"])
 def any_site(request: pytest.FixtureRequest) -> Site:
-    """An application on each store of ours."""
+    """An application with each store of the extension."""
     site: Site = request.getfixturevalue({"memory": "site", "sqlite": "sql_site"}[request.param])
     return site
 
 
 def tickets(site: Site) -> list[str]:
-    """Those of the applications that are shown to whoever is signed in."""
+    """Return the connected applications of the signed-in user."""
     page = site.browser.get(PAGE)
     assert page.status_code == 200, page.text
     return [unescape(ticket) for ticket in re.findall(r'name="ticket" value="([^"]+)"', page.text)]
 
 
 def end(site: Site) -> None:
-    """Press the one button that is there."""
+    """Submit the only form of the page."""
     (ticket,) = tickets(site)
     assert site.browser.post(PAGE, data={"ticket": ticket}).status_code == 303
 
 
 @pytest.mark.spec("rfc6819", "5.1.3")
-def test_people_see_and_end_what_was_imported(any_site: Site, old: str, run_import: Import) -> None:
+def test_users_see_and_remove_imported_clients(any_site: Site, old: str, run_import: Import) -> None:
     fill(
         old,
         Old,
@@ -83,7 +83,7 @@ def test_people_see_and_end_what_was_imported(any_site: Site, old: str, run_impo
     assert not any_site.is_alive("live-access")
 
 
-def test_what_came_of_an_imported_token_ends_with_it(any_site: Site, old: str, run_import: Import) -> None:
+def test_a_revocation_covers_tokens_issued_for_an_imported_token(any_site: Site, old: str, run_import: Import) -> None:
     fill(old, Mixed, mixed_client(), mixed_token())
     run_import(any_site, "authlib")
     fresh = any_site.refresh("live-refresh", SECRET).get_json()
@@ -94,7 +94,7 @@ def test_what_came_of_an_imported_token_ends_with_it(any_site: Site, old: str, r
     assert any_site.refresh(fresh["refresh_token"], SECRET).get_json()["error"] == "invalid_grant"
 
 
-def test_a_consent_that_is_there_is_made_wider(any_site: Site, old: str, run_import: Import) -> None:
+def test_an_existing_consent_is_extended(any_site: Site, old: str, run_import: Import) -> None:
     fill(old, Old, old_client())
     run_import(any_site, LIBRARY, "--no-pkce")
     any_site.sign_in("1")
@@ -116,7 +116,7 @@ def test_a_dry_run_files_no_consent(any_site: Site, old: str, run_import: Import
     assert any_site.store.get_consent("1", "web") is None
 
 
-def test_a_token_that_is_left_or_has_ended_leaves_no_consent(any_site: Site, old: str, run_import: Import) -> None:
+def test_a_skipped_or_expired_token_adds_no_consent(any_site: Site, old: str, run_import: Import) -> None:
     fill(
         old,
         Old,
@@ -138,11 +138,11 @@ def test_a_store_that_remembers_no_consent(new_site: Callable[..., Site], old: s
     assert site.is_alive("live-access")
 
 
-def test_who_allows_more_meanwhile_loses_nothing(new_site: Callable[..., Site], old: str, run_import: Import) -> None:
+def test_a_concurrent_consent_is_not_overwritten(new_site: Callable[..., Site], old: str, run_import: Import) -> None:
     given = Consent(id="first", user_id="1", client_id="web", scope=("mail",), granted_at=1, used_at=1)
 
     class Busy(MemoryStore):
-        """Somebody allows something after each of the first looks."""
+        """A store in which a user grants consent after each of the first reads."""
 
         meanwhile = [given, replace(given, scope=("files",))]
 
@@ -161,11 +161,11 @@ def test_who_allows_more_meanwhile_loses_nothing(new_site: Callable[..., Site], 
     assert not site.is_alive("live-access")
 
 
-def test_who_ends_access_meanwhile_ends_what_comes_in(
+def test_a_concurrent_withdrawal_revokes_imported_tokens(
     new_site: Callable[..., Site], old: str, run_import: Import
 ) -> None:
     class Busy(MemoryStore):
-        """Somebody ends the access before the tokens are filed."""
+        """A store in which a user withdraws consent before the tokens are saved."""
 
         def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
             assert self.delete_consent("1", "web", now + 100)
@@ -178,7 +178,7 @@ def test_who_ends_access_meanwhile_ends_what_comes_in(
     assert site.is_alive("graces-access")
 
 
-def test_a_token_that_is_both_is_left_and_the_others_are_taken(any_site: Site, old: str, run_import: Import) -> None:
+def test_a_token_that_is_access_and_refresh_token_is_skipped(any_site: Site, old: str, run_import: Import) -> None:
     fill(old, Old, old_client(), old_token("both", refresh_token="both"), old_token())
     report = run_import(any_site, LIBRARY, ends=1)
     assert [(finding["id"], finding["reason"]) for finding in report["left"]] == [
@@ -207,7 +207,7 @@ def test_a_key_whose_token_was_forgotten_is_no_token(any_site: Site, old: str, r
         assert any_site.refresh(key, SECRET).get_json()["error"] == "invalid_grant"
 
 
-def test_a_refresh_token_of_spaces_is_none(sql_site: Site, old: str, run_import: Import) -> None:
+def test_a_refresh_token_of_spaces_is_absent(sql_site: Site, old: str, run_import: Import) -> None:
     fill(old, Old, old_client(), old_token(refresh_token="   "))
     assert run_import(sql_site, LIBRARY, "--in-place")["tokens"]["taken"] == 1
     assert read(old, "SELECT refresh_token FROM token") == [("   ",)]

@@ -1,4 +1,4 @@
-"""What holds for every library: nothing is lost, nothing is done twice, nothing secret is said."""
+"""Imports from every library lose nothing, do nothing twice, and print no secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Import = Callable[..., Any]
 
 
 def library(site: Site, *arguments: str) -> Any:
-    """The command as a person runs it."""
+    """Run the command like a user."""
     site.server  # noqa: B018  gives it the clock of the tests
     return site.app.test_cli_runner().invoke(args=["oauth2", "import", "flask-oauthlib", *arguments])
 
@@ -52,7 +52,7 @@ def test_twice_is_once(sql_site: Site, old: str, run_import: Import) -> None:
     assert sql_site.store.get_client("web").name == "renamed here"
 
 
-def test_a_second_run_takes_what_was_left(sql_site: Site, old: str, run_import: Import) -> None:
+def test_a_second_run_imports_skipped_rows(sql_site: Site, old: str, run_import: Import) -> None:
     fill(old, Old, old_client(_default_scopes="profile calendar"), old_token())
     left = run_import(sql_site, "flask-oauthlib", ends=1)["left"]
     assert left[0]["reason"].startswith("scope: unknown scope 'calendar'. Known scopes: profile")
@@ -125,7 +125,7 @@ def test_two_rows_with_one_refresh_token(sql_site: Site, old: str, run_import: I
     assert sql_site.refresh("both", SECRET).status_code == 200
 
 
-def test_many_rows_are_filed_in_batches_and_no_batch_is_lost(
+def test_many_rows_are_saved_in_batches_and_no_batch_is_lost(
     sql_site: Site, old: str, run_import: Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(old, Old, old_client(), *(old_token(f"access-{number}") for number in range(2 * BATCH + 1)))
@@ -165,7 +165,7 @@ def test_a_table_of_two_keys_is_read_to_its_end(sql_site: Site, old: str, run_im
     assert all(sql_site.is_alive(f"access-{number}") for number in range(BATCH + 2))
 
 
-def test_it_says_in_words_what_it_did(sql_site: Site, old: str) -> None:
+def test_the_report_is_printed_in_words(sql_site: Site, old: str) -> None:
     fill(old, Old, old_client(), old_token(), old_token("endless-access", expires=None))
     result = library(sql_site, "--database", old, "--dry-run")
     assert result.exit_code == 0
@@ -248,7 +248,7 @@ def test_a_database_that_refuses_says_no_value(sql_site: Site, old: str) -> None
     assert sql_site.is_alive("live-access"), "what was filed stays"
 
 
-def test_a_code_table_is_counted_by_whatever_key(sql_site: Site, old: str, run_import: Import) -> None:
+def test_a_code_table_is_counted_with_any_key(sql_site: Site, old: str, run_import: Import) -> None:
     fill(old, Old, old_client(), old_token())
     engine = create_engine(old)
     run(engine, 'DROP TABLE "grant"')
@@ -267,7 +267,7 @@ def test_a_store_in_memory_takes_them_too(new_site: Callable[..., Site], old: st
     assert site.is_alive("live-access")
 
 
-def test_a_store_that_cannot_say_what_it_has(new_site: Callable[..., Site], old: str) -> None:
+def test_a_store_that_cannot_look_up_tokens(new_site: Callable[..., Site], old: str) -> None:
     class Plain(MemoryStore):
         find_known = None  # type: ignore[assignment]
 
@@ -277,7 +277,7 @@ def test_a_store_that_cannot_say_what_it_has(new_site: Callable[..., Site], old:
 
 
 def test_an_application_with_getters_of_its_own(new_site: Callable[..., Site], old: str, tmp_path: Path) -> None:
-    """Its clients stay where they are, its setters are not called, and its tokengetter finds keys."""
+    """Clients stay in the application, its setters are not called, and its tokengetter receives digests."""
     site, told = new_site(), []
     clients = {"web": {"client_id": "web", "client_secret": SECRET, "redirect_uris": [CALLBACK]}}
     site.provider.clientgetter(clients.get)

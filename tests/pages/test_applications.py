@@ -1,4 +1,4 @@
-"""Connected applications: what somebody allowed, and its end."""
+"""The page of connected applications."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_each_client_is_shown_with_what_it_may_do(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6819", "5.1.3")
-def test_the_end_of_one_ends_all_that_it_has_and_nothing_else(site: Site) -> None:
+def test_removing_a_client_revokes_its_tokens_only(site: Site) -> None:
     secret, other = site.add_client(), site.add_client("other")
     one, two = site.tokens(secret), site.tokens(secret, scope="profile mail")
     untouched = site.tokens(other, "other")
@@ -88,7 +88,7 @@ def test_signed_tokens_end_with_it_too(new_site: Any) -> None:
     assert not site.is_alive(pair["access_token"])
 
 
-def test_the_page_says_once_what_was_ended(site: Site) -> None:
+def test_the_page_names_the_removed_client_once(site: Site) -> None:
     site.tokens(site.add_client(name="Shop"))
     end(site, tickets(site.browser.get(PAGE))[0])
     assert "Shop" in site.browser.get(PAGE).text
@@ -164,7 +164,7 @@ def test_the_form_is_bound_to_the_user_and_the_session(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "10.12")
-def test_a_ticket_of_the_consent_page_ends_nothing(site: Site) -> None:
+def test_a_ticket_of_the_consent_page_removes_nothing(site: Site) -> None:
     site.tokens(site.add_client())
     consent = tickets(site.ask(scope="mail"))[0]
     assert end(site, consent).status_code == 400
@@ -172,7 +172,7 @@ def test_a_ticket_of_the_consent_page_ends_nothing(site: Site) -> None:
     assert site.browser.post("/oauth/consent", data={"ticket": applications, "decision": "allow"}).status_code == 400
 
 
-def test_who_signed_out_meanwhile_ends_nothing_and_signs_in(site: Site) -> None:
+def test_a_user_who_has_signed_out_removes_nothing(site: Site) -> None:
     pair = site.tokens(site.add_client())
     ticket = tickets(site.browser.get(PAGE))[0]
     with site.browser.session_transaction() as session:
@@ -194,7 +194,7 @@ def test_a_client_of_an_older_version_of_the_application_is_named_by_its_id(site
     assert "web" in site.browser.get(PAGE).text
 
 
-def test_where_nobody_signs_in_there_is_nothing_to_show(tmp_path: Path) -> None:
+def test_a_site_without_users_has_no_page(tmp_path: Path) -> None:
     app = flask.Flask("machines", instance_path=str(tmp_path))
     app.config.update(SECRET_KEY="secret", PROPAGATE_EXCEPTIONS=True, OAUTH2_ISSUER="https://login.example")
     OAuth2Provider(app, store=MemoryStore())
@@ -203,7 +203,7 @@ def test_where_nobody_signs_in_there_is_nothing_to_show(tmp_path: Path) -> None:
     assert browser.get("/oauth/authorize?client_id=guessed").status_code == 400
 
 
-def test_what_was_taken_back_is_not_brought_back_by_an_old_answer(site: Site) -> None:
+def test_a_withdrawn_consent_is_not_restored_by_an_old_page(site: Site) -> None:
     site.add_client()
     back = parse_qs(urlsplit(site.ask(state="s" * 3000).location).query)["next"][0]
     site.sign_in()

@@ -1,4 +1,4 @@
-"""The verification URI: who is asked what, what is counted, and what nobody gets past."""
+"""The pages of the verification URI: sign-in, user code, decision, and limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def site(new_site: Any) -> Site:
 
 
 def wrong_code(number: int = 0) -> str:
-    """A code that no device has."""
+    """Return a user code that no device has."""
     letters = user_codes.ALPHABET
     return "BBBBB" + letters[number // 400 % 20] + letters[number // 20 % 20] + letters[number % 20]
 
@@ -303,7 +303,7 @@ def test_two_pages_of_one_device_decide_once(site: Site) -> None:
 
 @pytest.mark.parametrize("decision", ["allow", "deny"])
 def test_of_two_decisions_at_once_the_later_is_told_so(site: Site, decision: str) -> None:
-    """The store says that another was faster between our reading and our writing."""
+    """A store in which another request decides between read and write."""
     device, person = Device(site), Person(site)
     asked = person.type(device.user_code)
     site.server.devices.decide = lambda *_: False
@@ -383,7 +383,7 @@ def test_a_code_outlives_a_change_of_the_secret_key(tmp_path: Any) -> None:
 
 
 def test_a_code_is_saved_under_the_newest_secret_key(tmp_path: Any) -> None:
-    """A key is changed because others may know it: with it and the table they would find the codes."""
+    """A leaked key is replaced, because an attacker could find codes with it and the table."""
     store = MemoryStore()
     keys = {"SECRET_KEY": "a new one", "SECRET_KEY_FALLBACKS": ["a secret key of the tests"]}
     both = make_site(tmp_path / "both", store, OAUTH2_GRANT_TYPES=GRANTS, **keys)
@@ -417,7 +417,7 @@ def test_without_a_login_page_nobody_changes_accounts(new_site: Any) -> None:
 
 
 def test_one_who_types_in_chromium(open_page: Callable[..., Page], house: Any) -> None:
-    """By keyboard, without scripts, on a phone."""
+    """Use the keyboard on a phone without JavaScript."""
     device = house.start_device()
     page = open_page(viewport={"width": 390, "height": 844}, java_script_enabled=False)
     page.goto(device["verification_uri"])

@@ -1,4 +1,4 @@
-"""Pages in the reader's language: by Flask-Babel where the application has it, in English where not."""
+"""Pages in the user's language with Flask-Babel, and in English without."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def messages_of(catalog: GNUTranslations) -> dict[object, str]:
 
 
 def test_templates_say_nothing_untranslated() -> None:
-    """All text between tags is an expression; what is for developers says that it is English."""
+    """Every text between tags is translatable. Texts for developers are marked as English."""
     for path in (PAGES / "templates" / "oauth2" / "default").glob("*.html"):
         template = re.sub(r"<section class=\"diagnosis\" lang=\"en\".*?</section>", "", path.read_text(), flags=re.S)
         shown = re.sub(r"\{[{%].*?[%}]\}", "", re.sub(r"<[^>]*>", "", re.sub(r"\{\{.*?\}\}", "", template)))
@@ -82,7 +82,7 @@ def test_templates_say_nothing_untranslated() -> None:
 
 @pytest.fixture
 def site_in(new_site: Any) -> Any:
-    """Sites whose reader has a language."""
+    """Sites whose users have a language."""
 
     def site_in(language: str | None, *folders: Path, timezone: str = "UTC", **config: Any) -> Site:
         site: Site = new_site(**config)

@@ -1,4 +1,4 @@
-"""Applications that clients are played against: in order, until a test breaks one."""
+"""Applications for simulated clients. They have no problems until a test adds one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simulated import initialize
 
 @pytest.fixture
 def new_app(tmp_path: Any) -> Callable[..., Site]:
-    """An application in order, with options of the test's own, on the embedded database, which nothing opens."""
+    """Make an application with options. Nothing opens its embedded database."""
 
     def new(**config: Any) -> Site:
         return make_site(tmp_path, **config)
@@ -23,7 +23,7 @@ def new_app(tmp_path: Any) -> Callable[..., Site]:
 
 @pytest.fixture
 def mcp_site(new_app: Callable[..., Site]) -> Callable[..., Site]:
-    """The same with an MCP server."""
+    """Make an application with an MCP server."""
 
     def new(view: Any = None, **config: Any) -> Site:
         site = new_app(**config)

@@ -1,4 +1,4 @@
-"""``flask oauth2 simulate``: what it prints, and how it ends."""
+"""The command ``flask oauth2 simulate``: its output and exit code."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_who_is_signed_in(new_app: NewSite) -> None:
         (["robot"], "is not one of 'mcp', 'spa', 'cli', 'server'"),
     ],
 )
-def test_what_it_does_not_take(new_app: NewSite, arguments: list[str], sentence: str) -> None:
+def test_invalid_arguments(new_app: NewSite, arguments: list[str], sentence: str) -> None:
     result = run(new_app(), *arguments)
     assert result.exit_code in (1, 2)
     assert sentence in result.stderr

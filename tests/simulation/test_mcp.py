@@ -1,4 +1,4 @@
-"""An MCP client that is played: it gets through where all is in order, and stops where a real one does."""
+"""The simulated MCP client: it succeeds without problems, and stops where a real client fails."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_another_path(new_app: NewSite) -> None:
     assert stop_of(play(site.app, "mcp", "/mcp")).reason == "no view accepts POST at /mcp"
 
 
-def test_nobody_is_asked_to_sign_in(new_app: NewSite) -> None:
+def test_a_server_without_a_guard(new_app: NewSite) -> None:
     site = new_app()
     site.app.post("/mcp")(dict)
     stop = stop_of(play(site.app, "mcp"))
@@ -264,10 +264,8 @@ def test_iss_is_not_announced(mcp_site: NewSite) -> None:
     assert "does not announce iss" in notes_of(play(site.app, "mcp"))
 
 
-def test_no_grant_that_asks_people(mcp_site: NewSite) -> None:
-    stop = stop_of(
-        play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_DYNAMIC_REGISTRATION="off").app, "mcp")
-    )
+def test_no_grant_type_with_a_user(mcp_site: NewSite) -> None:
+    stop = stop_of(play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_REGISTRATION="off").app, "mcp"))
     assert stop.reason == "the metadata has no authorization_endpoint"
     assert "authorization_code" in stop.hint
 

@@ -1,4 +1,4 @@
-"""Clients that somebody has registered, played: a page, a program, a device, a server."""
+"""The simulated registered clients: a page, a program, a device, a server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEVICES = ["authorization_code", "refresh_token", "device_code"]
 
 
 def readable(site: Site) -> Site:
-    """Pages of any site may read what the application's own views answer."""
+    """Let pages of any site read the responses of the application's own views."""
 
     @site.app.after_request
     def allow(response: flask.Response) -> flask.Response:
@@ -159,7 +159,7 @@ def test_the_view_itself_finds_nothing(new_app: NewSite) -> None:
     assert "the view itself responds with 404" in notes_of(play(site.app, "cli"))
 
 
-def test_a_revoked_token_is_taken(new_app: NewSite) -> None:
+def test_a_view_that_accepts_a_revoked_token(new_app: NewSite) -> None:
     site, seen = new_app(), set[str]()
 
     @site.app.before_request
@@ -233,7 +233,7 @@ def test_pages_of_any_site_may_call(new_app: NewSite) -> None:
     assert "pages of any site may call /oauth/token, not only those of clients" in notes_of(play(site.app, "spa"))
 
 
-def test_cors_is_taken_away(new_app: NewSite) -> None:
+def test_cors_headers_are_removed(new_app: NewSite) -> None:
     site = new_app()
 
     @site.app.after_request
@@ -311,7 +311,7 @@ def test_revocation_is_closed(new_app: NewSite) -> None:
     assert stop_of(play(site.app, "cli")).reason == "the revocation endpoint responds with 503"
 
 
-def test_the_verifier_is_not_looked_at(new_app: NewSite) -> None:
+def test_the_verifier_is_not_checked(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: ({}, 200) if flask.request.path == "/oauth/token" else None)
     assert "accepts the code with a wrong code verifier" in stop_of(play(site.app, "cli")).reason

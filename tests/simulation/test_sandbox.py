@@ -1,4 +1,4 @@
-"""Nothing of a simulation stays: no row, no signal, no record, no session, and the real server is back."""
+"""The sandbox leaves no row, signal, log record or session, and restores the real server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NewSite = Callable[..., Site]
 
 
 def rows(path: str) -> dict[str, list[Any]]:
-    """All that the database file holds."""
+    """Return the rows of the database file."""
     with sqlite3.connect(path) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found = {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables}
@@ -31,7 +31,7 @@ def rows(path: str) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("profile", list(PROFILES))
-def test_nothing_comes_into_the_store(mcp_site: NewSite, profile: str) -> None:
+def test_nothing_is_saved_in_the_store(mcp_site: NewSite, profile: str) -> None:
     site = mcp_site(OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "client_credentials", "device_code"])
     site.add_client("web")
     site.store.engine.dispose()
@@ -52,7 +52,7 @@ def test_no_store_is_opened(mcp_site: NewSite, profile: str) -> None:
     assert site.app.extensions["flask_oauth2"].servers is None
 
 
-def test_nobody_is_told(mcp_site: NewSite, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_signal_and_no_audit_record_is_sent(mcp_site: NewSite, caplog: pytest.LogCaptureFixture) -> None:
     site, told = mcp_site(), []
     audited = [
         getattr(signals, name) for name in dir(signals) if isinstance(getattr(signals, name), signals.NamedSignal)
@@ -75,7 +75,7 @@ def test_nobody_is_told(mcp_site: NewSite, caplog: pytest.LogCaptureFixture) -> 
 
 
 class Interface(SecureCookieSessionInterface):
-    """One that would keep a row for each session."""
+    """A session interface that saves rows."""
 
     def save_session(self, app: flask.Flask, session: Any, response: flask.Response) -> None:
         raise AssertionError
@@ -116,7 +116,7 @@ def never(*_: Any, **__: Any) -> Any:
 
 
 def own_clients(new_app: NewSite, **options: Any) -> Site:
-    """An application that keeps its clients, codes and tokens itself."""
+    """Make an application that stores its clients, codes and tokens itself."""
     site = new_app(**options)
     provider: OAuth2Provider = site.provider
     provider.clientgetter(lambda client_id: Client(client_id="own") if client_id == "own" else None)

@@ -1,4 +1,4 @@
-"""The person of a simulation: she signs in, reads the consent page and presses it, as far as a browser lets her."""
+"""The simulated user: sign-in, consent page, and the policies of browsers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bare_app(tmp_path: Any, **config: Any) -> tuple[flask.Flask, OAuth2Provider]
     return app, OAuth2Provider(app)
 
 
-def test_nobody_can_sign_in(tmp_path: Any) -> None:
+def test_no_user_can_sign_in(tmp_path: Any) -> None:
     app, _ = bare_app(tmp_path)
     stop = stop_of(play(app, "cli"))
     assert stop.reason == "no user can sign in, because the provider cannot determine the signed-in user"
@@ -82,7 +82,7 @@ def test_the_login_page_is_elsewhere(new_app: NewSite) -> None:
     )
 
 
-def test_there_is_no_way_back_from_the_login_page(new_app: NewSite) -> None:
+def test_the_login_page_gets_no_return_url(new_app: NewSite) -> None:
     site = new_app()
     site.app.before_request(lambda: flask.redirect("/login") if flask.request.path == "/oauth/authorize" else None)
     stop = stop_of(play(site.app, "cli"))
@@ -103,7 +103,7 @@ def test_the_authorization_endpoint_is_closed(new_app: NewSite) -> None:
     )
 
 
-def test_no_request_can_pose_as_the_person(new_app: NewSite) -> None:
+def test_no_request_can_be_the_simulated_user(new_app: NewSite) -> None:
     site = new_app()
     with open_sandbox(site.app, "eve") as sandbox:
         site.app.get("/who")(lambda: str(sandbox.provider.get_current_user()))
@@ -148,12 +148,12 @@ def login_site(tmp_path: Any) -> flask.Flask:
 
 
 @pytest.mark.parametrize("profile", ["cli", "server"])
-def test_flask_login_knows_the_person_too(tmp_path: Any, profile: str) -> None:
+def test_flask_login_knows_the_user_too(tmp_path: Any, profile: str) -> None:
     assert notes_of(play(login_site(tmp_path), profile, user="7")) == ""
 
 
 @pytest.mark.parametrize("user", ["8", "simulated"])
-def test_flask_login_does_not_know_the_person(tmp_path: Any, user: str) -> None:
+def test_flask_login_does_not_know_the_user(tmp_path: Any, user: str) -> None:
     stop = stop_of(play(login_site(tmp_path), "cli", user=user))
     assert "redirects a signed-in user to http://localhost:5000/login instead of the client" in stop.reason
     assert "--user" in stop.hint
@@ -184,7 +184,7 @@ def test_a_consent_page_of_the_application(new_app: NewSite, button: str) -> Non
     assert notes_of(play(site.app, "cli")) == ""
 
 
-def test_a_consent_page_that_cannot_be_pressed(new_app: NewSite) -> None:
+def test_a_consent_page_without_a_usable_form(new_app: NewSite) -> None:
     site = new_app()
     site.provider.authorize_handler(lambda **asked: '<div onclick="decide()">Allow</div>')
     steps = play(site.app, "cli")
@@ -246,7 +246,7 @@ def test_a_policy_keeps_the_browser_from_the_client(new_app: NewSite) -> None:
     assert "after_request" in stop.hint
 
 
-def test_the_session_does_not_come_back(new_app: NewSite) -> None:
+def test_the_session_cookie_is_not_sent_back(new_app: NewSite) -> None:
     stop = stop_of(play(new_app(SESSION_COOKIE_DOMAIN="other.example").app, "cli"))
     assert stop.reason.startswith("the user sees an error page, status 400: this page is no longer valid")
     assert "SESSION_COOKIE_DOMAIN" in stop.hint
