@@ -263,7 +263,7 @@ class TestRegistration:
         assert registration.add_client(gone)
 
     def test_many_that_were_not_used_are_purged(self, store: Store) -> None:
-        """Some expire in the same second, in more than two batches."""
+        """Purge more than two batches, with several rows that expire in the same second."""
         registration = _registration(store)
         clients = [new_client(expires_at=NOW - number // 700 if number % 3 else None) for number in range(1700)]
         for client in clients:
@@ -738,7 +738,7 @@ class TestUsers:
         assert consents.get_consent("other", "client") == other
 
     def test_a_later_consent_is_not_revoked(self, store: Store) -> None:
-        """The clock of another worker may be ahead."""
+        """Keep a consent of another worker whose clock is ahead."""
         consents, later = _consents(store), new_consent(id=values.new_authorization_id(NOW + 1))
         assert consents.set_consent(later, None)
         store.revoke_user("user", self.LAST, FAR)
@@ -1604,7 +1604,7 @@ class TestIssuers:
         assert one.get_session(session.id) == session
 
     def test_purge_is_of_all_issuers(self, store: Store, pair: tuple[Store, Store]) -> None:
-        """A store of one issuer purges the expired rows of every issuer, and no other rows."""
+        """Purge the expired rows of every issuer with the store of one, and no other rows."""
         one, other = pair
         for number, view in enumerate(pair):
             view.revoke("id", NOW + number)

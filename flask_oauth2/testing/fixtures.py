@@ -1,4 +1,4 @@
-"""The pytest fixtures. They ask for a fixture ``app`` of the application's own tests."""
+"""The pytest fixtures. They require a fixture ``app`` in the tests of the application."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .application import Clock, RegisteredClient, find_provider, register_client
 
 @pytest.fixture
 def oauth_provider(app: flask.Flask) -> OAuth2Provider:
-    """The provider of the application."""
+    """Return the provider of the application."""
     return find_provider(app)
 
 
 @pytest.fixture
 def oauth_clock(app: flask.Flask) -> Iterator[Clock]:
-    """The provider's clock, which stands still at the present until the test sets ``now`` or calls ``forward``."""
+    """Return the provider's clock. It stands still until the test sets ``now`` or calls ``forward``."""
     with stop_clock(app) as clock:
         yield clock
 
 
 @pytest.fixture
 def oauth_client(app: flask.Flask) -> RegisteredClient:
-    """A registered client with a secret; call it with the options of :func:`register_client` for one more."""
+    """Return a registered client with a secret. Call it with the options of :func:`register_client` to add another."""
     return register_client(app)
 
 
 @pytest.fixture
 def token_for(app: flask.Flask) -> Callable[..., str]:
-    """``token_for(user, scope, client=None, lifetime=None)``: an access token, see :func:`issue_token`."""
+    """Return ``token_for(user, scope, client=None, lifetime=None)``, which issues access tokens."""
     own: list[RegisteredClient] = []
 
     def token_for(
@@ -55,11 +55,11 @@ def token_for(app: flask.Flask) -> Callable[..., str]:
 
 @pytest.fixture
 def as_token(app: flask.Flask) -> Callable[[str], FlaskClient]:
-    """``as_token(token)``: a Flask test client that sends the token with each request."""
+    """Return ``as_token(token)``, which returns a test client that sends the token with each request."""
     return lambda token: application.http_with_token(app, token)
 
 
 @pytest.fixture
 def oauth_http(as_token: Callable[[str], FlaskClient], token_for: Callable[..., str]) -> Callable[..., FlaskClient]:
-    """``oauth_http(user, scope, client=None, lifetime=None)``: a test client with a new token of that user."""
+    """Return ``oauth_http(user, scope, client=None, lifetime=None)``, which returns a test client with a new token."""
     return lambda *arguments, **options: as_token(token_for(*arguments, **options))

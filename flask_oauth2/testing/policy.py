@@ -1,4 +1,4 @@
-"""Which views of an application are guarded."""
+"""Tests that every view of an application is guarded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _OWN = "oauth2."
 
 
 def unguarded(app: flask.Flask) -> list[str]:
-    """The endpoints of the application's own that no ``require_oauth`` guards, sorted.
+    """Return the sorted endpoints of the application's own views that no ``require_oauth`` guards.
 
-    Guarded are a decorated view, a class of views with the guard on it or on each of its methods, and what is in a
-    guarded blueprint or in a protected resource. An optional guard counts. Static files do not.
+    A view is guarded if it is decorated, if it is a class-based view with the guard on the class or on every method, or
+    if it belongs to a guarded blueprint or a protected resource. Optional guards count. Static files are ignored.
     """
     return sorted(
         endpoint
@@ -45,7 +45,7 @@ def _is_guarded(view: Callable[..., Any]) -> bool:
 
 
 def _is_in_resource(app: flask.Flask, endpoint: str) -> bool:
-    """Whether each path of a view is in a part that :meth:`~flask_oauth2.OAuth2Provider.protect_resource` guards."""
+    """Return whether every path of a view is in a part that ``protect_resource`` guards."""
     described = app.extensions[EXTENSION].registered.resources.values() if EXTENSION in app.extensions else ()
     return all(
         any(resource.path != "/" and resource.covers(rule.rule) for resource, _ in described)

@@ -1,4 +1,4 @@
-"""Threads that do the same thing to a store at the same moment: only one of them may succeed.
+"""Races: several threads do the same thing to a store at the same moment, and only one may succeed.
 
 A store without a lock or a transaction fails these tests.
 """
@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 
 def compete(acts: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Run each function in a thread of its own, all at the same moment. Return the results, or raise the first error.
+    """Run each function in its own thread, all at the same moment. Return the results, or raise the first error.
 
     The interpreter switches between threads as often as it can.
     """
@@ -78,17 +78,17 @@ def _switching_often() -> Iterator[None]:
 
 
 def race(act: Callable[[int], Result]) -> list[Result]:
-    """Call one function with the numbers of all competitors."""
+    """Call one function once per competitor, with the number of the competitor."""
     return compete([lambda number=number: act(number) for number in range(COMPETITORS)])  # type: ignore[misc]
 
 
 def _require(capability: Any, name: str) -> Any:
-    return capability or pytest.skip(f"the store is no {name}")
+    return capability or pytest.skip(f"the store does not implement {name}")
 
 
 @pytest.mark.parametrize("attempt", range(ROUNDS))
 class TestRaces:
-    """One winner, whatever happens at the same moment. Each test runs several times."""
+    """One competitor wins each race. Each test runs several times."""
 
     def test_a_code_is_spent_once(self, store: Store, attempt: int) -> None:
         grant = filed(store, new_grant())

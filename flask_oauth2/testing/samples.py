@@ -1,4 +1,4 @@
-"""Records for the tests of stores, each with the fields that a test names."""
+"""Sample records for the tests of stores, with the fields that a test sets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant
 from ..stores.base import Store
 
 NOW = 1_800_000_000
-"""The time of a test, unless it uses another."""
+"""The default time of a test."""
 
 FAR = NOW + 10_000_000
-"""When a revocation may be purged."""
+"""The time after which a revocation may be purged."""
 
 _numbers = count(1)
 
@@ -26,7 +26,7 @@ def new_key(now: int = NOW) -> bytes:
 
 
 def new_client(**fields: Any) -> Client:
-    """Return a client with a value for every field."""
+    """Return a client with a value in every field."""
     standard: dict[str, Any] = {
         "client_id": f"client-{next(_numbers)}",
         "name": "Café ☕",
@@ -57,7 +57,7 @@ def new_spa(*redirect_uris: str, **fields: Any) -> Client:
 
 
 def new_authorization(**fields: Any) -> Authorization:
-    """Return an authorization of a new family."""
+    """Return a new authorization."""
     standard: dict[str, Any] = {
         "id": values.new_authorization_id(NOW),
         "client_id": "client",
@@ -68,13 +68,13 @@ def new_authorization(**fields: Any) -> Authorization:
 
 
 def new_context(*names: str) -> Context:
-    """Return a context whose named fields have a value made for their type."""
+    """Return a context with a sample value in each named field."""
     kinds = get_type_hints(Context)
     return Context(**{name: _sample(str(kinds[name])) for name in names})
 
 
 def _sample(kind: str) -> Any:
-    """Return a value of a type hint that JSON must not change."""
+    """Return a sample value for a type hint, which JSON must not change."""
     samples = {"tuple[": ("https://a.example/é", "b"), "Mapping[": {"é☕": [1, {"a": None}]}, "int": NOW, "bool": True}
     return next((value for part, value in samples.items() if part in kind), "text é☕")
 
@@ -91,7 +91,7 @@ def new_grant(authorization: Authorization | None = None, **fields: Any) -> Gran
 
 
 def new_device(**fields: Any) -> Grant:
-    """Return a device code that awaits a decision."""
+    """Return a pending device code."""
     standard: dict[str, Any] = {
         "key": new_key(),
         "kind": "device_code",
@@ -112,7 +112,7 @@ def new_token(
     confirmation: Claims | None = None,
     **fields: Any,
 ) -> Token:
-    """Return a bearer token with a refresh token; a child of ``parent`` if it is given."""
+    """Return a bearer token with a refresh token, issued for ``parent`` if it is given."""
     if parent is not None:
         authorization = parent.authorization
         fields["parent"] = parent.access.key

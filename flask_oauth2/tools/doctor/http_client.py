@@ -130,8 +130,8 @@ class HTTPClient:
         while thread.is_alive() and self._clock() < until:
             thread.join(_INTERVAL)
         if not received:
-            asked = url if self._inside is None else self._inside
-            raise Unreachable(f"{urlsplit(asked).netloc} does not respond in time", _SLOW)
+            target = url if self._inside is None else self._inside
+            raise Unreachable(f"{urlsplit(target).netloc} does not respond in time", _SLOW)
         if isinstance(received[0], Unreachable):
             raise received[0]
         return received[0]
@@ -139,14 +139,14 @@ class HTTPClient:
     def _respond_or_explain(
         self, method: str, url: str, body: str | None, headers: Mapping[str, str]
     ) -> Response | Unreachable:
-        asked = url if self._inside is None else self._inside + url.removeprefix(self._origin)
+        target = url if self._inside is None else self._inside + url.removeprefix(self._origin)
         try:
             with self._client.stream(
-                method, asked, content=body, headers=dict(headers), timeout=self._timeout, extensions=self._extensions
+                method, target, content=body, headers=dict(headers), timeout=self._timeout, extensions=self._extensions
             ) as response:
                 return Response(url, response.status_code, _lower(response.headers), _read(response))
         except Exception as error:  # the thread must not raise, and may have been abandoned
-            return _explain(error, asked)
+            return _explain(error, target)
 
 
 _SLOW = "find out why the application responds slowly: check its log, its workers and the database"
@@ -166,11 +166,11 @@ def _read(response: httpx.Response) -> bytes:
     return body[:MAX_BYTES]
 
 
-def _explain(error: Exception, asked: str) -> Unreachable:
+def _explain(error: Exception, target: str) -> Unreachable:
     """Return the cause of an error of httpx as a sentence."""
 
     chain = list(_causes(error))
-    host = urlsplit(asked).netloc
+    host = urlsplit(target).netloc
     rejected = next((cause for cause in chain if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if rejected is not None:
         return Unreachable(

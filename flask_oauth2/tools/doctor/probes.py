@@ -272,9 +272,9 @@ def _describe(answer: Response) -> str:
     """Describe the status of a response in words."""
     if 300 <= answer.status < 400:
         target = urljoin(answer.url, answer.headers.get("location", ""))
-        asked, parts = urlsplit(answer.url), urlsplit(target)
-        if parts._replace(scheme="") == asked._replace(scheme=""):
-            kind = "itself with another scheme" if parts.scheme != asked.scheme else "itself"
+        source, parts = urlsplit(answer.url), urlsplit(target)
+        if parts._replace(scheme="") == source._replace(scheme=""):
+            kind = "itself with another scheme" if parts.scheme != source.scheme else "itself"
             return f"a redirect to {kind} ({answer.status}, {target[:200]})"
         return f"a redirect ({answer.status}) to {parts._replace(query='', fragment='').geturl()[:200]}"
     kind = answer.headers.get("content-type", "").partition(";")[0]

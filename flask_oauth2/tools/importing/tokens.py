@@ -65,8 +65,8 @@ class Tokens:
         count = self._report.tokens
         imported: list[Token] = []
         changes: list[Change] = []
-        asked = {key for read in batch for name in _TOKENS for key in _keys(read.row.get(name))}
-        known = self._would_know | self._store.find_known(asked)
+        keys = {key for read in batch for name in _TOKENS for key in _keys(read.row.get(name))}
+        known = self._would_know | self._store.find_known(keys)
         for read in batch:
             if known.isdisjoint(_keys(read.row.get("access_token"))):
                 try:

@@ -75,16 +75,16 @@ class CommandLine(RegisteredClient):
     def _connect(self, endpoint: str) -> str:
         more = {"resource": self.resource} if self.resource else {}
         scope = {"scope": self.scope} if self.scope else {}
-        asked = self.http("POST", endpoint, form={**self.identity.form, **scope, **more})
-        got = asked.json
-        if asked.status != 200 or not got.get("user_code"):
+        answer = self.http("POST", endpoint, form={**self.identity.form, **scope, **more})
+        codes = answer.json
+        if answer.status != 200 or not codes.get("user_code"):
             raise stop_at(
-                asked,
-                f"the device authorization endpoint responds with {asked.status} and no user code",
+                answer,
+                f"the device authorization endpoint responds with {answer.status} and no user code",
                 "rfc8628 3.2",
                 ALL_PATHS,
             )
-        early = self._poll(got["device_code"])
+        early = self._poll(codes["device_code"])
         if early.json.get("error") != "authorization_pending":
             raise stop_at(
                 early,
@@ -92,12 +92,12 @@ class CommandLine(RegisteredClient):
                 "rfc8628 3.5",
                 ALL_PATHS,
             )
-        self._type_code(got.get("verification_uri_complete") or got["verification_uri"])
-        self.sandbox.clock.forward(int(got.get("interval", 5)) + 1)
+        self._type_code(codes.get("verification_uri_complete") or codes["verification_uri"])
+        self.sandbox.clock.forward(int(codes.get("interval", 5)) + 1)
         self.tokens = type(self.tokens)()
         return (
-            f"after the user entered {got['user_code']} and allowed access: "
-            f"{self.save_tokens(self._poll(got['device_code']))}"
+            f"after the user entered {codes['user_code']} and allowed access: "
+            f"{self.save_tokens(self._poll(codes['device_code']))}"
         )
 
     def _poll(self, device_code: str) -> Exchange:

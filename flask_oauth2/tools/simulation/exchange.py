@@ -141,9 +141,13 @@ class Caller:
             if not login.is_set_up() or not _is_user(sandbox):
                 return
             manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
-            kept = {"_user_id": sandbox.user.id, "_fresh": True, "_id": manager._session_identifier_generator()}
+            login_session = {
+                "_user_id": sandbox.user.id,
+                "_fresh": True,
+                "_id": manager._session_identifier_generator(),
+            }
         with self._client.session_transaction(base_url=origin) as session:
-            session.update(kept)
+            session.update(login_session)
 
 
 def _is_user(sandbox: Sandbox) -> bool:

@@ -202,7 +202,7 @@ class MCPClient(Flow):
             self.add_note("there is no registration_endpoint: only clients with a metadata document can connect")
             self._use_document()
             return f"the client uses the metadata document {_DOCUMENT}, which the simulation does not fetch"
-        asked = {
+        members = {
             "client_name": "Simulated MCP client",
             "redirect_uris": [self.identity.redirect_uri],
             "grant_types": ["authorization_code", "refresh_token"],
@@ -211,7 +211,7 @@ class MCPClient(Flow):
             "application_type": "native",
             **({"scope": self.scope} if self.scope else {}),
         }
-        answer = self.http("POST", endpoint, json=asked)
+        answer = self.http("POST", endpoint, json=members)
         got = answer.json
         if answer.status not in (200, 201) or not got.get("client_id"):
             description = got.get("error_description") or got.get("error") or ""
