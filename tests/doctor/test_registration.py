@@ -21,7 +21,7 @@ def test_clients_of_developers_that_may_ask_for_nothing(new_patient: NewPatient)
 
 
 def test_unknown_registration_scopes(new_patient: NewPatient) -> None:
-    patient = new_patient(OAUTH2_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile mail")
+    patient = new_patient(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile mail")
     (finding,) = [finding for finding in patient.diagnose() if finding.level == "error"]
     assert "OAUTH2_REGISTRATION_SCOPES needs the scope mail, which" in finding.what
 

@@ -265,7 +265,9 @@ def test_iss_is_not_announced(mcp_site: NewSite) -> None:
 
 
 def test_no_grant_type_with_a_user(mcp_site: NewSite) -> None:
-    stop = stop_of(play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_REGISTRATION="off").app, "mcp"))
+    stop = stop_of(
+        play(mcp_site(OAUTH2_GRANT_TYPES=["client_credentials"], OAUTH2_DYNAMIC_REGISTRATION="off").app, "mcp")
+    )
     assert stop.reason == "the metadata has no authorization_endpoint"
     assert "authorization_code" in stop.hint
 
