@@ -96,22 +96,22 @@ class Connections:
         It stays in the cache unless it is the last connection of the pool or the application listens to each use.
         """
         try:
-            connection = self._take()
+            return self._take(own)
         except self.engine.dialect.loaded_dbapi.Error as error:
             if not is_loss(self.engine, error, None):
                 raise
             replace_lost(self.engine)
-            connection = self._take()
-        home = own.idle  # before the check, so that an exhausted pool cannot go unnoticed in between
-        if self._may_cache():
-            connection.home = home
-        return connection
+            return self._take(own)
 
-    def _take(self) -> Connection:
+    def _take(self, own: ProcessConnections) -> Connection:
         pool = self.engine.pool
         pooled = self.engine.raw_connection()
         try:
             connection = self._prepare(pooled)
+            home = own.idle  # before the check, so that an exhausted pool cannot go unnoticed in between
+            if self._may_cache():
+                self._tune(connection)
+                connection.home = home
         except BaseException:
             pooled.invalidate()
             raise
@@ -121,6 +121,9 @@ class Connections:
     def _prepare(self, pooled: Any) -> Connection:
         """Change the settings of the driver. Raises its errors if the connection was lost."""
         return Connection(pooled, self.transaction)
+
+    def _tune(self, connection: Connection) -> None:
+        """Change the settings of the session for many statements. Raises the driver's errors."""
 
     def _restore(self, connection: Connection) -> None:
         """Restore the settings of the driver as the pool gave them."""
@@ -143,11 +146,19 @@ class Connections:
         if connection.pool is not self.engine.pool:  # the application has disposed of it
             self.discard(connection)
         elif self._may_cache():
-            connection.home = self.cache.own.idle
-            connection.home.append(connection)
-            self._discard_all(self.cache.take_surplus(self.cache.own, connection.used_at))
+            self._keep(connection)
         else:
             self._return(connection)
+
+    def _keep(self, connection: Connection) -> None:
+        try:
+            self._tune(connection)
+        except self.engine.dialect.loaded_dbapi.Error:
+            self.discard(connection)
+            return
+        connection.home = self.cache.own.idle
+        connection.home.append(connection)
+        self._discard_all(self.cache.take_surplus(self.cache.own, connection.used_at))
 
     def _return(self, connection: Connection) -> None:
         try:

@@ -127,24 +127,36 @@ class Statements:
         """Compare an ID octet by octet, as SQLite does, and the other databases with the collation of the tables."""
         return column.collate("C") if self._dialect.name == "postgresql" else column
 
-    def _is_user_revoked(self, table: Table, authorization_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    def _is_absent(self, row: Select[Any], table: Table) -> ColumnElement[bool]:
+        """Return the condition that no row is found for the columns of ``table``.
+
+        PostgreSQL turns NOT EXISTS into a join, whose plan may read all rows of an issuer if the table was small when
+        it was analyzed. A subquery with a limit stays one look-up by primary key.
+        """
+        if self._dialect.name == "postgresql":
+            return row.limit(literal_column("1")).correlate(table).scalar_subquery().is_(None)
+        return ~row.correlate(table).exists()
+
+    def _is_user_unrevoked(self, table: Table, authorization_id: ColumnElement[Any]) -> ColumnElement[bool]:
         revoked = self._tables.user_revocation
         is_covered = self._sortable(revoked.c.last_id) >= authorization_id
         of_user = revoked.c.user_id == table.c.user_id
-        return exists().where(of_user, is_covered, self._is_of_issuer(revoked)).correlate(table)
+        row: Select[Any] = select(literal_column("1")).where(of_user, is_covered, self._is_of_issuer(revoked))
+        return self._is_absent(row, table)
 
     def _unrevoked(self, statement: Select[Any], table: Table, *further: ColumnElement[Any]) -> str:
         """Compile a SELECT that finds no row whose authorization, client, consent or user is revoked."""
-        revoked, of_issuer = self._tables.revocation, self._is_of_issuer(self._tables.revocation)
+        revoked = self._tables.revocation
         ids = (table.c.authorization_id, table.c.client_id, table.c.consent_id, *further)
-        found: list[ColumnElement[bool]] = [revoked.c.revoked_id.in_(ids)]
-        if self._dialect.name == "sqlite":  # it would build an index of such a list each time
-            found = [revoked.c.revoked_id == one for one in ids]
+        found: list[ColumnElement[bool]] = [revoked.c.revoked_id == one for one in ids]
+        if self._is_mysql:  # SQLite would build an index of such a list each time
+            found = [revoked.c.revoked_id.in_(ids)]
+        row: Select[Any] = select(literal_column("1")).where(self._is_of_issuer(revoked))
         return self._compile(
             statement.where(
                 self._is_of_issuer(table),
-                *(~exists().where(one, of_issuer).correlate(table) for one in found),
-                ~self._is_user_revoked(table, table.c.authorization_id),
+                *(self._is_absent(row.where(one), table) for one in found),
+                self._is_user_unrevoked(table, table.c.authorization_id),
             )
         )
 
@@ -287,14 +299,17 @@ class Statements:
         is_later = row.proposed.expires_at > revoked.c.expires_at
         self.revoke = self._compile(row.replacing(row.rest, only_if=is_later))
         wanted: list[BindParameter[str]] = [bindparam(name) for name in REVOKED_IDS]
-        found = select(null()).where(revoked.c.revoked_id.in_(wanted), self._is_of_issuer(revoked))
-        self.find_revoked = self._compile(found)
+        of_issuer = select(null()).where(self._is_of_issuer(revoked))
+        found = [of_issuer.where(revoked.c.revoked_id.in_(wanted))]
+        if self._dialect.name == "postgresql":  # the plan of a list may read all rows of an issuer, see _is_absent()
+            found = [of_issuer.where(revoked.c.revoked_id == one) for one in wanted]
+        self.find_revoked = self._compile(union_all(*found) if found[1:] else found[0])
         covered = select(null()).where(
             user.c.user_id == self._user_id,
             self._sortable(user.c.last_id) >= bindparam("authorization_id"),
             self._is_of_issuer(user),
         )
-        self.find_revoked_of_user = self._compile(union_all(found, covered))
+        self.find_revoked_of_user = self._compile(union_all(*found, covered))
         user_row = Upsert(self._dialect.name, user, _everything(user))
         is_newer = self._sortable(user_row.proposed.last_id) >= user.c.last_id
         latest = case(
@@ -324,7 +339,7 @@ class Statements:
             consent.c.user_id == self._user_id,
             consent.c.id.is_not(None),
             self._is_of_issuer(consent),
-            ~self._is_user_revoked(consent, consent.c.id),
+            self._is_user_unrevoked(consent, consent.c.id),
         )
         self.get_consent = self._compile(of_user.where(consent.c.client_id == self._client_id))
         self.list_consents = self._compile(of_user.order_by(consent.c.used_at.desc(), consent.c.client_id))
