@@ -138,7 +138,7 @@ def test_text_and_back() -> None:
 
 @pytest.mark.parametrize("year", range(1971, 2100, 3))
 def test_a_timestamp_has_the_second_in_which_a_token_is_issued(year: int) -> None:
-    """The key leads to the partition of a table that is partitioned by ``issued_at``."""
+    """The boundaries of partitions by key are those of whole seconds."""
     whole = datetime(year, 1, 1, tzinfo=UTC).timestamp()
     for second in (whole + offset for offset in range(0, 86400 * 365, 99_991)):
         for now in (second, nextafter(second, 0), nextafter(second, inf)):

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Engine, Index
 from ... import values
 from ..base import HealthIssue
 from .engines import is_in_memory
-from .partitions import find_partitions
 from .schema import Tables
 
 DAY = 86400
@@ -45,7 +44,6 @@ def _indexes(engine: Engine, tables: Tables) -> Iterator[HealthIssue]:
             continue
         there = inspector.get_indexes(table.name, schema=table.schema)
         is_unique = {found["column_names"][0]: bool(found["unique"]) for found in there if len(found["column_names"])}
-        is_cut = table is tables.token and find_partitions(engine, table) is not None
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             column = next(iter(index.columns)).name
             if column not in is_unique:
@@ -53,10 +51,9 @@ def _indexes(engine: Engine, tables: Tables) -> Iterator[HealthIssue]:
                     "error",
                     f"the index of {column} of the table {table.name} is missing: a request for one row "
                     "reads all of them",
-                    # in a table that is cut, an index that is unique needs the column by which it is
-                    _create(index, engine) if not is_cut else "make it as docs/howto/partitions.rst says",
+                    _create(index, engine),
                 )
-            elif index.unique and not is_unique[column] and not is_cut:
+            elif index.unique and not is_unique[column]:
                 yield HealthIssue(
                     "warning",
                     f"the index of {column} of the table {table.name} is not unique",

@@ -323,8 +323,7 @@ def compare(bind: Engine | Connection, tables: Tables) -> list[Difference]:
         lacking = [column for column in table.columns if column.name not in there]
         held = inspector.get_pk_constraint(table.name, schema=table.schema)
         key = tuple(held["constrained_columns"])
-        # a partitioned token table has the column by which it is partitioned in its key too
-        is_right = set(key) == set(table.primary_key.columns.keys()) or (table is tables.token and "access_key" in key)
+        is_right = set(key) == set(table.primary_key.columns.keys())
         if lacking or not is_right:
             statements = [change_column(column, there, bind.dialect) for column in lacking]
             if not is_right:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
@@ -80,13 +80,9 @@ def _named(dialect: Dialect) -> Dialect:
 
 
 class Statements:
-    """The statements, each an attribute named after the method of the store.
+    """The statements, each an attribute named after the method of the store."""
 
-    :param by_time: whether the statements that find a token by its key name the second ``issued_at`` of its row too,
-        which tells the database the partition.
-    """
-
-    def __init__(self, tables: Tables, dialect: Dialect, by_time: bool = False) -> None:
+    def __init__(self, tables: Tables, dialect: Dialect) -> None:
         self._tables = tables
         self._dialect = _named(dialect)
         self._is_mysql = dialect.name in COLLATIONS
@@ -96,9 +92,6 @@ class Statements:
         self._now: BindParameter[int] = bindparam("now")
         self._client_id: BindParameter[str] = bindparam("client_id")
         self._user_id: BindParameter[str] = bindparam("user_id")
-        self._of_second: tuple[ColumnElement[bool], ...] = ()
-        if by_time:
-            self._of_second = (tables.token.c.issued_at == bindparam("issued_at"),)
         client = tables.client
         self._has_no_client = ~exists().where(client.c.client_id == self._key, self._is_of_issuer(client))
         self.spend_and_add = SpendingInserts() if dialect.name == "postgresql" else None
@@ -231,15 +224,13 @@ class Statements:
                 token.c.issued_at,
                 token.c.expires_at,
                 token.c.audience,
-            ).where(token.c.access_key == self._key, *self._of_second),
+            ).where(token.c.access_key == self._key),
             token,
             bindparam("token_id"),
         )
         hidden = "refresh_key", "siblings", "issuer_id"
         self.get_refresh = self._unrevoked(
-            select(*(c for c in token.columns if c.name not in hidden)).where(
-                token.c.refresh_key == self._key, *self._of_second
-            ),
+            select(*(c for c in token.columns if c.name not in hidden)).where(token.c.refresh_key == self._key),
             token,
         )
 
@@ -275,7 +266,7 @@ class Statements:
             )
         )
         self.add_token = Inserts(token, self._dialect)
-        change = update(token).where(token.c.access_key == self._spent_key, *self._of_second, self._is_of_issuer(token))
+        change = update(token).where(token.c.access_key == self._spent_key, self._is_of_issuer(token))
         self.spend_token = self._compile(change.where(token.c.used_at.is_(None)).values(used_at=self._now))
         child = token.alias("child")
         of_used_child = child.c.parent == self._spent_key, child.c.used_at.is_not(None)
@@ -432,7 +423,7 @@ class Statements:
         token, grant, revoked = tables.token, tables.grant, tables.revocation
         ends = token.c.expires_at, token.c.refresh_expires_at
         self.expired: tuple[Expired, ...] = (
-            self._expire(token, token.c.access_key, now, *ends, where=self._of_second),
+            self._expire(token, token.c.access_key, now, *ends),
             self._expire(grant, grant.c.key, bindparam("before"), grant.c.expires_at),
             self._expire(revoked, revoked.c.revoked_id, now, revoked.c.expires_at, start=""),
             self._expire_users(),
@@ -450,7 +441,6 @@ class Statements:
         limit: ColumnElement[Any],
         *ends: ColumnElement[Any],
         start: Any = b"",
-        where: Iterable[ColumnElement[bool]] = (),
         further: tuple[Column[Any], ...] = (),
         deletions: tuple[str, ...] = (),
     ) -> Expired:
@@ -465,11 +455,11 @@ class Statements:
         after: BindParameter[Any] = bindparam("after")
         if "issuer_id" not in table.primary_key.columns:
             batch = select(key).where(gone, key > after).order_by(key)
-            own = self._compile(delete(table).where(key == self._key, gone, *where))
+            own = self._compile(delete(table).where(key == self._key, gone))
             return Expired({"after": start}, count, self._limit(batch), ("key",), (own,), {"after": "key"})
         issuer = table.c.issuer_id
         batch = select(issuer, key, *further).where(gone, self._is_beyond(issuer, key)).order_by(issuer, key)
-        own = self._compile(delete(table).where(key == self._key, self._is_of_issuer(table), gone, *where))
+        own = self._compile(delete(table).where(key == self._key, self._is_of_issuer(table), gone))
         return Expired(
             {"after_issuer": "", "after": start},
             count,

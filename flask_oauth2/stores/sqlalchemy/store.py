@@ -28,19 +28,16 @@ from .connect import connect
 from .database import Step
 from .engines import alone, check_dialect, create_engine, tune, tune_application, verify_exactness, verify_server
 from .keys import KeyTable
-from .partitions import Partitions, find_partitions
 from .sessions import SessionTables
 from .statements import DECISION, KEYS, ORIGINS, REVOKED_IDS, Statements
 from .unavailable import retry_lost, translate_errors
 
 
 @dataclass(slots=True)
-class _Layout:
-    """The layout of the token table, which the views of all issuers share."""
+class _Server:
+    """What is known about the server, which the views of all issuers share."""
 
-    is_known: bool
-    by_time: Statements | None = None
-    """The statements for a table with partitions."""
+    is_verified: bool
 
 
 class SQLAlchemyStore(KeyTable, SessionTables):
@@ -55,7 +52,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         self.engine = engine
         self.tables = tables or schema.declare(sa.MetaData())
         self._sql = Statements(self.tables, engine.dialect)
-        self._layout = _Layout(is_known=engine.dialect.name == "sqlite")
+        self._server = _Server(is_verified=engine.dialect.name != "mysql")
         self._database = connect(engine)
         self._issuer_id = ""
 
@@ -71,14 +68,13 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         store = cls(engine)
         tune(engine)
         try:
-            retry_lost(engine, lambda: verify_server(engine))
+            store._verify_server()
             with translate_errors(engine), engine.connect() as connection:
                 is_current = steps.is_current(connection)
             if not is_current:
                 with translate_errors(engine), alone(engine) as connection:
                     steps.advance(connection)
             retry_lost(engine, store._check_own)
-            store._find_partitions()
         except BaseException:
             engine.dispose()
             raise
@@ -98,10 +94,10 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
     def check(self) -> None:
         """Raise :exc:`ConfigurationError` if tables, columns or primary keys are missing."""
+        self._verify_server()
         retry_lost(self.engine, self._check)
 
     def _check(self) -> None:
-        verify_server(self.engine)
         differences = schema.compare(self.engine, self.tables)
         if differences:
             hint = "run your migrations (flask db migrate, flask db upgrade)"
@@ -113,7 +109,10 @@ class SQLAlchemyStore(KeyTable, SessionTables):
             raise ConfigurationError(f"the database lacks {schema.describe(differences)}: {hint}")
         if self.engine.dialect.name in schema.COLLATIONS:
             verify_exactness(self.engine, [table.name for table in self.tables])
-        self._find_partitions()
+
+    def _verify_server(self) -> None:
+        retry_lost(self.engine, lambda: verify_server(self.engine))
+        self._server.is_verified = True
 
     def _check_own(self) -> None:
         """Raise :exc:`ConfigurationError` if a database of our own lacks a part of its version."""
@@ -146,16 +145,6 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
         with translate_errors(self.engine), translate_errors(replica.engine):
             yield from check_replica(replica.engine, self.engine, self.tables, now)
-
-    def _find_partitions(self) -> Partitions | None:
-        """Return the partitions of the token table. Statements that find one token name its partition from now on."""
-        partitions = find_partitions(self.engine, self.tables.token)
-        if partitions is None:
-            self._layout.by_time = None
-        elif self._layout.by_time is None:
-            self._layout.by_time = Statements(self.tables, self.engine.dialect, by_time=True)
-        self._layout.is_known = True
-        return partitions
 
     def get_client(self, client_id: str) -> Client | None:
         """See :meth:`.base.Store.get_client`."""
@@ -248,25 +237,16 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
     def get_access(self, key: bytes) -> AccessToken | None:
         """See :meth:`.base.Store.get_access`."""
-        if not self._layout.is_known:
-            retry_lost(self.engine, lambda: verify_server(self.engine))
-            self._find_partitions()
-        by_time, issuer_id = self._layout.by_time, self._issuer_id
-        if by_time and not key.startswith(values.NO_TIMESTAMP):
-            named = {"key": key, "issued_at": values.second(key), "token_id": values.text(key), "issuer_id": issuer_id}
-            found = self._database.fetch(by_time.get_access, **named)
-        else:
-            found = self._database.fetch(self._sql.get_access, key=key, token_id=values.text(key), issuer_id=issuer_id)
+        if not self._server.is_verified:
+            self._verify_server()
+        found = self._database.fetch(
+            self._sql.get_access, key=key, token_id=values.text(key), issuer_id=self._issuer_id
+        )
         return rows.read_access(found[0], key) if found else None
 
     def get_refresh(self, key: bytes) -> Token | None:
         """See :meth:`.base.Store.get_refresh`."""
-        by_time, issuer_id = self._layout.by_time, self._issuer_id
-        if by_time and not key.startswith(values.NO_TIMESTAMP):
-            issued_at = values.second(key)
-            found = self._database.fetch(by_time.get_refresh, key=key, issued_at=issued_at, issuer_id=issuer_id)
-        else:
-            found = self._database.fetch(self._sql.get_refresh, key=key, issuer_id=issuer_id)
+        found = self._database.fetch(self._sql.get_refresh, key=key, issuer_id=self._issuer_id)
         return rows.read_token(found[0], key) if found else None
 
     def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
@@ -286,8 +266,6 @@ class SQLAlchemyStore(KeyTable, SessionTables):
             changes = [(sql.spend_grant, {"spent_key": spend.key, "now": now, "issuer_id": issuer_id})]
         else:
             row = {"spent_key": spend.access.key, "issuer_id": issuer_id}
-            if self._layout.by_time:
-                sql, row = self._layout.by_time, {**row, "issued_at": spend.access.issued_at}
             changes = [(sql.spend_token, {**row, "now": now})]
             if leeway:
                 sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
@@ -415,11 +393,8 @@ class SQLAlchemyStore(KeyTable, SessionTables):
     def purge(self, now: int) -> Iterator[int]:
         """See :meth:`.base.Store.purge`. Read keys first, so that each batch holds the lock for a moment only."""
         times = {"now": now, "before": now - GRANT_MEMORY}
-        partitions = self._find_partitions()
         size = BatchSize(PAUSE if self.engine.dialect.name == "sqlite" else 0)
-        if partitions:
-            yield from self._purge_partitions(partitions, now, size)
-        for expired in self._sql.expired[1 if partitions else 0 :]:
+        for expired in self._sql.expired:
             position = expired.start
             while batch := self._database.fetch(expired.batch, **position, **times):
                 named = [{**dict(zip(expired.columns, row, strict=True)), **times} for row in batch]
@@ -435,18 +410,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
         yield from size.divide(named, delete)
 
-    def _purge_partitions(self, partitions: Partitions, now: int, size: BatchSize) -> Iterator[int]:
-        partitions.add_ahead(now)
-        yield from partitions.drop_dead(now)
-        deletions = (self._layout.by_time or self._sql).expired[0].deletions
-        for batch in partitions.list_expired(now):
-            named = [{"key": key, "issued_at": issued_at, "now": now} for key, issued_at in batch]
-            yield from self._delete(deletions, named, size)
-
     def purgeable(self, now: int) -> int:
         """See :meth:`.base.Store.purgeable`."""
         times = {"now": now, "before": now - GRANT_MEMORY}
-        partitions = self._find_partitions()
-        expired = self._sql.expired[1 if partitions else 0 :]
-        others = sum(int(self._database.fetch(one.total, **times)[0][0]) for one in expired)
-        return others + (partitions.count_expired(now) if partitions else 0)
+        return sum(int(self._database.fetch(expired.total, **times)[0][0]) for expired in self._sql.expired)
