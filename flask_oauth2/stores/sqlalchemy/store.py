@@ -271,9 +271,9 @@ class SQLAlchemyStore(KeyTable, SessionTables):
                 sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
                 changes.append((sql.add_sibling, sibling))
         for change, row in changes:
-            if len(saves) == 1 and self._sql.spend_and_add is not None and not self._layout.by_time:
+            if len(saves) == 1 and sql.spend_and_add is not None:
                 ((insert, saved),) = saves
-                steps = [Step(self._sql.spend_and_add[change, insert], {**saved, **row}, 1)]
+                steps = [Step(sql.spend_and_add[change, insert], {**saved, **row}, 1)]
             else:
                 steps = [Step(change, row, 1), *starmap(Step, saves)]
             if self._database.run(*steps) is not None:
