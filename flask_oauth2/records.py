@@ -1,4 +1,4 @@
-"""Clients, authorizations, grants, tokens, consents, keys and sessions as frozen records, and readers of an
+"""Clients, authorizations, grants, tokens, consents, keys and sessions as immutable records, and readers of an
 application's own objects.
 
 Times are whole seconds since the epoch, UTC. Keys come from :func:`flask_oauth2.values.key`.
@@ -14,6 +14,7 @@ from inspect import isawaitable
 from typing import Any
 
 from .context import EMPTY, Context
+from .record import record
 from .scopes import Scope
 
 log = logging.getLogger("flask_oauth2")
@@ -90,7 +91,7 @@ class Client:
         return self.auth_method != "none" and not is_shipped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Authorization:
     """The permission of a user for a client. ``id`` names the family: all codes and tokens issued for it.
 
@@ -110,7 +111,7 @@ CLOCKS_DIFFER = 60
 """Seconds by which the clocks of two machines may differ."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Grant:
     """A credential that is spent once: a code, a device code, or an authorization request too long for a URL.
 
@@ -141,7 +142,7 @@ class Grant:
         return self.expires_at <= now or int.from_bytes(self.key[:6], "big") > 1000 * (now + CLOCKS_DIFFER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AccessToken:
     """The content of an access token: what a token format writes and what a guard reads.
 
@@ -164,7 +165,7 @@ class AccessToken:
     context: Context = EMPTY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Token:
     """An access token and the refresh token issued with it: one row.
 
@@ -181,7 +182,7 @@ class Token:
     used_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Consent:
     """The consent of a user for a client, which users are not asked for again and which they can withdraw.
 

@@ -21,6 +21,7 @@ LAYERS = (
     "values",
     "processes",
     "signals",
+    "record",
     "context",
     "records",
     "http",

@@ -62,10 +62,11 @@ def test_a_damaged_value_has_no_key_to_look_up() -> None:
 
 
 def test_a_forged_checksum_causes_no_error() -> None:
+    from base64 import urlsafe_b64encode
     from zlib import crc32
 
     body = b"oat_" + b"-" * 44
-    forged = (body + values.urlsafe_b64encode(crc32(body).to_bytes(4, "big"))[:6]).decode()
+    forged = (body + urlsafe_b64encode(crc32(body).to_bytes(4, "big"))[:6]).decode()
     assert len(values.key(forged)) == 38
 
 

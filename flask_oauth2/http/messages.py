@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
 from ..errors import InvalidRequest
+from ..record import record
 from . import json
 
 MOST_PARAMETERS = 200
@@ -273,7 +274,7 @@ def _no_form() -> InvalidRequest:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Response:
     """What goes out. ``body`` is text, or a mapping that leaves as JSON."""
 

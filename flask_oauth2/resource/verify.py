@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
 from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
 from ..http.messages import Request, Response
+from ..record import record
 from ..records import AccessToken
 from ..resources import Resource
 from ..scopes import Scope
@@ -27,7 +28,7 @@ class NoToken(OAuth2Error):
     log_level = logging.DEBUG
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verified:
     """The valid access token of a request."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from .. import addresses, scopes, values
@@ -11,6 +11,7 @@ from ..checks import resource as resource_check
 from ..checks import scope as scope_check
 from ..context import EMPTY, Context
 from ..http.messages import Params, Request
+from ..record import record
 from ..records import Authorization, Claims, Client, Grant, Token, identify
 from ..scopes import Scope
 from ..server import AuthorizationServer
@@ -20,7 +21,7 @@ ITSELF = object()
 """In place of a user: the client acts for itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TokenRequest:
     """A token request of a client that has authenticated."""
 
@@ -62,7 +63,7 @@ class TokenRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TokenGrant:
     """The result of a grant: what may be issued, and what is consumed for it.
 

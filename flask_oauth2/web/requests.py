@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -78,16 +79,35 @@ def read(certificate_header: str = "") -> Request:
 
 def _read_sent(request: flask.Request) -> tuple[bytes | InvalidRequest | None, bytes | InvalidRequest | None]:
     """Return the form and the JSON document of a request, each None if the body is none."""
-    is_json = request.mimetype == _JSON
-    if not is_json and (request.method == "PUT" or request.mimetype != _FORM):
+    sent_as = request.environ.get("CONTENT_TYPE")
+    mimetype = sent_as if sent_as == _FORM else request.mimetype
+    is_json = mimetype == _JSON
+    if not is_json and (request.method == "PUT" or mimetype != _FORM):
         # a form without fields, which clients send as nothing at all
         return b"" if request.method == "POST" and _is_empty(request.environ) else None, None
-    body: bytes | InvalidRequest | None = None
-    if (length := request.content_length) and length <= MOST_BYTES:  # nearly all
-        with suppress(HTTPException, OSError):
-            body = data if len(data := request.get_data()) == length else None
-    body = body or _read_body(request)
+    body = _read_at_once(request) or _read_body(request)
     return (None, body) if is_json else (body, None)
+
+
+def _read_at_once(request: flask.Request) -> bytes | None:
+    """Return the body of nearly every request: a short one of known length that nothing has read. None for others.
+
+    Werkzeug takes three times as long. The application can still read the body.
+    """
+    environ, seen = request.environ, vars(request)
+    sent = environ.get("CONTENT_LENGTH") or ""
+    is_short = sent.isdecimal() and len(sent) <= _DIGITS and "HTTP_TRANSFER_ENCODING" not in environ
+    if not is_short or (length := int(sent)) > MOST_BYTES or "stream" in seen or "form" in seen:
+        return None
+    stream, body = environ["wsgi.input"], b""
+    with suppress(OSError, ValueError):
+        while len(body) < length and (part := stream.read(length - len(body))):
+            body += part
+    environ["wsgi.input"] = BytesIO(body)
+    return body if len(body) == length else None
+
+
+_DIGITS = len(str(MOST_BYTES))
 
 
 def _make_request(

@@ -8,6 +8,7 @@ import flask
 
 from ..http.messages import Response
 
+_JSON_TYPE = "Content-Type", "application/json"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -17,4 +18,4 @@ def write(response: Response) -> flask.Response:
     if isinstance(body, str):
         mimetype = None if "Content-Type" in response.headers else "text/plain"
         return flask.Response(body, response.status, response.headers, mimetype)
-    return flask.Response(_encode(body), response.status, response.headers, "application/json")
+    return flask.Response(_encode(body), response.status, [_JSON_TYPE, *response.headers.items()])

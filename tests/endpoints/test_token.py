@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from io import BytesIO
 from typing import Any
 
+import flask
 import pytest
 
 from flask_oauth2 import values
@@ -218,11 +220,47 @@ def test_a_content_type_may_have_parameters_and_capitals(site: Site, secret: str
 
 
 def test_a_body_that_somebody_read_before_is_still_read(site: Site, secret: str) -> None:
-    import flask
-
     site.app.before_request(lambda: flask.request.form.get("x") and None)
     assert site.token("client_credentials", ("web", secret)).status_code == 200
     assert site.token("client_credentials", ("web", secret), scope=["a", "b"]).status_code == 400
+
+
+class Trickle(BytesIO):
+    """A body that arrives in pieces, and ends early if ``fails`` is true."""
+
+    def __init__(self, body: bytes, fails: bool = False) -> None:
+        super().__init__(body)
+        self._fails = fails
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to seven bytes."""
+        part = super().read(7 if size is None or size < 0 else min(size, 7))
+        if not part and self._fails:
+            raise ConnectionResetError
+        return part
+
+
+def test_a_body_that_arrives_in_pieces_is_read(site: Site, secret: str) -> None:
+    body = b"grant_type=client_credentials&scope=mail"
+    request = {"auth": ("web", secret), "content_type": "application/x-www-form-urlencoded"}
+    answer = site.http.post("/oauth/token", input_stream=Trickle(body), **request)
+    assert answer.get_json()["scope"] == "mail"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_body_that_ends_early_is_rejected(site: Site, secret: str, fails: bool) -> None:
+    body = b"grant_type=client_credentials&scope=mail"
+    request = {"auth": ("web", secret), "content_type": "application/x-www-form-urlencoded"}
+    longer = {"CONTENT_LENGTH": str(len(body) + 1)}
+    answer = site.http.post("/oauth/token", input_stream=Trickle(body, fails), environ_overrides=longer, **request)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
+
+
+def test_the_application_can_read_the_body_afterwards(site: Site, secret: str) -> None:
+    seen = []
+    site.app.after_request(lambda response: seen.append(flask.request.form.to_dict()) or response)
+    assert site.token("client_credentials", ("web", secret), scope="mail").status_code == 200
+    assert seen == [{"grant_type": "client_credentials", "scope": "mail"}]
 
 
 def test_a_long_body_is_413(site: Site) -> None:

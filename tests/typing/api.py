@@ -7,6 +7,7 @@ from flask.views import MethodView
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_oauth2 import (
+    AccessToken,
     Client,
     InvalidClientMetadata,
     InvalidGrant,
@@ -131,3 +132,7 @@ def test_orders(oauth_client: RegisteredClient) -> None:
 
 class TestMemory(StoreContract):
     pass
+
+
+def change(token: AccessToken) -> None:
+    token.scope = ()  # type: ignore[misc]  # records are immutable for type checkers

@@ -58,7 +58,9 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             hint="let the client send its client_id as flask oauth2 client list shows it",
         )
     client = server.store.get_client(client_id) or lookup.find_caller(server, client_id, form)
-    method.verify(server, client, replace(credentials, address=request.address), now)
+    if not credentials.address:
+        credentials = replace(credentials, address=request.address)
+    method.verify(server, client, credentials, now)
     if client is None:
         raise unknown_client(client_id)
     if client.auth_method not in method.accepts:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from ...errors import InvalidClient
 from ...http.messages import Params, Request
+from ...record import record
 from ...records import Client
 from ...server import AuthorizationServer
 from ..validators import is_vschar as is_vschar
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Credentials:
     """The client that a request names, and the proof it contains."""
 

@@ -103,7 +103,7 @@ class ClientSecretBasic(ClientSecret):
             found = messages.read_basic(request.authorization)
         except ValueError:
             raise _malformed(request) from None
-        return Credentials(*found) if found is not None and found[0] and found[1] else None
+        return Credentials(*found, request.address) if found is not None and found[0] and found[1] else None
 
 
 class ClientSecretPost(ClientSecret):
@@ -114,8 +114,9 @@ class ClientSecretPost(ClientSecret):
 
     def present(self, request: Request, form: Params) -> Credentials | None:
         """Return the credentials of a body that contains a ``client_secret``."""
-        secret = form.get("client_secret")
-        return None if secret is None else Credentials(form.require("client_id"), secret)
+        if "client_secret" not in form.values:
+            return None
+        return Credentials(form.require("client_id"), form.require("client_secret"), request.address)
 
 
 def _explain(client: Client, secret: str, stored: str) -> tuple[str, str]:

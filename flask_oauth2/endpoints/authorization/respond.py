@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ...checks.request import AuthorizationRequest
 from ...grants.base import Approval
 from ...http import urls
+from ...record import record
 from ...records import Grant, Token
 from ...server import AuthorizationServer
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """Parameters for the client, and how they travel."""
 
