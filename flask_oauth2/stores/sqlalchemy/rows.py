@@ -164,56 +164,69 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
 
 
 def write_token(token: Token, issuer_id: str = "") -> dict[str, Any]:
-    """Return the row of a token."""
+    """Return the columns of a token that are not NULL. The others take a fifth of the time of an INSERT on SQLite."""
     access, authorization = token.access, token.authorization
-    return {
+    context = authorization.context
+    row = {
         "access_key": access.key,
-        "refresh_key": token.refresh_key,
-        "parent": token.parent,
         "authorization_id": authorization.id,
-        "consent_id": authorization.consent_id,
         "client_id": authorization.client_id,
-        "user_id": authorization.user_id,
         "scope": " ".join(authorization.scope),
-        "access_scope": None if access.scope == authorization.scope else " ".join(access.scope),
-        "context": None if authorization.context is EMPTY else dump_context(authorization.context),
         "type": access.type,
-        "confirmation": json.dumps(dict(access.confirmation)) if access.confirmation else None,
         "issued_at": access.issued_at,
         "expires_at": access.expires_at,
-        "refresh_expires_at": token.refresh_expires_at,
-        "used_at": token.used_at,
-        "audience": None if access.audience == authorization.context.resource else " ".join(access.audience),
         "issuer_id": issuer_id,
     }
+    for name, value in (
+        ("refresh_key", token.refresh_key),
+        ("parent", token.parent),
+        ("consent_id", authorization.consent_id),
+        ("user_id", authorization.user_id),
+        ("access_scope", None if access.scope == authorization.scope else " ".join(access.scope)),
+        ("context", None if context is EMPTY else dump_context(context)),
+        ("confirmation", json.dumps(dict(access.confirmation)) if access.confirmation else None),
+        ("refresh_expires_at", token.refresh_expires_at),
+        ("used_at", token.used_at),
+        ("audience", None if access.audience == context.resource else " ".join(access.audience)),
+    ):
+        if value is not None:
+            row[name] = value
+    return row
 
 
 def write_grant(grant: Grant, issuer_id: str = "") -> dict[str, Any]:
-    """Return the row of a grant."""
-    authorization = grant.authorization
-    return {
+    """Return the columns of a grant that are not NULL."""
+    row: dict[str, Any] = {
         "key": grant.key,
         "kind": grant.kind,
-        "authorization_id": authorization and authorization.id,
-        "consent_id": authorization and authorization.consent_id,
-        "client_id": authorization and authorization.client_id,
-        "user_id": authorization and authorization.user_id,
-        "scope": authorization and " ".join(authorization.scope),
-        "context": dump_context(authorization.context)
-        if authorization and authorization.context is not EMPTY
-        else None,
-        "redirect_uri": grant.redirect_uri,
-        "challenge": grant.challenge,
-        "parameters": json.dumps(dict(grant.parameters)) if grant.parameters else None,
         "expires_at": grant.expires_at,
-        "used_at": grant.used_at,
-        "user_code_key": grant.user_code_key,
         "is_denied": grant.is_denied,
-        "interval": grant.interval,
-        "polled_at": grant.polled_at,
-        "confirmation": json.dumps(dict(grant.confirmation)) if grant.confirmation else None,
         "issuer_id": issuer_id,
     }
+    authorization = grant.authorization
+    if authorization is not None:
+        row["authorization_id"] = authorization.id
+        row["client_id"] = authorization.client_id
+        row["scope"] = " ".join(authorization.scope)
+        if authorization.consent_id is not None:
+            row["consent_id"] = authorization.consent_id
+        if authorization.user_id is not None:
+            row["user_id"] = authorization.user_id
+        if authorization.context is not EMPTY:
+            row["context"] = dump_context(authorization.context)
+    for name, value in (
+        ("redirect_uri", grant.redirect_uri),
+        ("challenge", grant.challenge),
+        ("parameters", json.dumps(dict(grant.parameters)) if grant.parameters else None),
+        ("used_at", grant.used_at),
+        ("user_code_key", grant.user_code_key),
+        ("interval", grant.interval),
+        ("polled_at", grant.polled_at),
+        ("confirmation", json.dumps(dict(grant.confirmation)) if grant.confirmation else None),
+    ):
+        if value is not None:
+            row[name] = value
+    return row
 
 
 def read_consent(row: Any, user_id: str) -> Consent:

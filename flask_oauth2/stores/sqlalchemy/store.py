@@ -292,7 +292,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         """See :meth:`.base.DeviceStore.decide`."""
         decided = replace(grant, authorization=authorization, is_denied=authorization is None)
         row = rows.write_grant(decided, self._issuer_id)
-        decision = {name: row[name] for name in (*DECISION, "key", "issuer_id")}
+        decision = {name: row.get(name) for name in (*DECISION, "key", "issuer_id")}
         return self._database.run(Step(self._sql.decide, {"now": now, **decision}, 1)) is not None
 
     def poll(self, grant: Grant, now: int, interval: int) -> bool:
