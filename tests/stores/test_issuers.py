@@ -59,7 +59,7 @@ def create_version_4(engine: sa.Engine) -> sa.MetaData:
             and not (name == "grant" and column.name == "confirmation")
         ]
         if name in ("grant", "token"):
-            columns += [sa.Column("claims", schema.LONG_TEXT), sa.Column("resource", schema.LONG_TEXT)]
+            columns += [sa.Column("claims", schema.long_text()), sa.Column("resource", schema.long_text())]
         indexes = [
             sa.Index(
                 index.name,
@@ -70,7 +70,7 @@ def create_version_4(engine: sa.Engine) -> sa.MetaData:
             )
             for index in table.indexes
         ]
-        sa.Table(table.name, former, *columns, *indexes, **schema._MYSQL_OPTIONS)
+        sa.Table(table.name, former, *columns, *indexes, **(schema._OPTIONS["mariadb"] | schema._OPTIONS["mysql"]))
     former.create_all(engine)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE oauth2_schema (version INTEGER NOT NULL PRIMARY KEY)"))
@@ -239,7 +239,7 @@ def test_a_table_without_a_primary_key_gets_one(url: str) -> None:
     metadata = sa.MetaData()
     tables = declare(metadata)
     metadata.create_all(engine)
-    plain = sa.Table("oauth2_revocation", sa.MetaData(), **schema._MYSQL_OPTIONS)
+    plain = sa.Table("oauth2_revocation", sa.MetaData(), **(schema._OPTIONS["mariadb"] | schema._OPTIONS["mysql"]))
     for column in tables.revocation.columns:
         plain.append_column(sa.Column(column.name, column.type, nullable=False, server_default=column.server_default))  # type: ignore[arg-type]
     store = SQLAlchemyStore(engine, tables)

@@ -17,7 +17,7 @@ from stores.mariadb_server import MariaDBServer, find_mariadbd
 from stores.mysql_server import MySQLServer
 
 from flask_oauth2 import ConfigurationError, OAuth2Provider
-from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, declare
+from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare
 from flask_oauth2.stores.sqlalchemy.statements import Statements
 from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_token
 from oauth_site import Site, make_site
@@ -64,13 +64,29 @@ class TestStatements:
         for table in declare(sa.MetaData()):
             assert f"COLLATE {collation}" in str(sa.schema.CreateTable(table).compile(dialect=dialect))
 
-    def test_other_databases_load_no_driver_of_mysql(self, tmp_path: Path) -> None:
+    def test_a_database_of_our_own_loads_no_other_dialect(self, tmp_path: Path) -> None:
         code = (
             "import sys; from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore;"
-            f"SQLAlchemyStore.open('sqlite:///{tmp_path}/oauth2.sqlite'); print('pymysql' in sys.modules)"
+            f"SQLAlchemyStore.open('sqlite:///{tmp_path}/oauth2.sqlite');"
+            "dialects = {name.split('.')[2] for name in sys.modules if name.startswith('sqlalchemy.dialects.')};"
+            "print(sorted(dialects), 'pymysql' in sys.modules)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "False"
+        assert done.stdout.strip() == "['_typing', 'sqlite'] False"
+
+    @pytest.mark.parametrize("name", ["sqlite", "postgresql", "mariadb", "mysql"])
+    def test_tables_for_one_dialect_are_those_for_all(self, name: str) -> None:
+        driver = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}.get(name, f"{name}+pymysql")
+        dialect = sa.create_mock_engine(f"{driver}://", lambda *_: None).dialect
+
+        def write(tables: Tables) -> list[str]:
+            statements: list[sa.schema.DDLElement] = []
+            for table in tables:
+                indexes = sorted(table.indexes, key=lambda index: str(index.name))
+                statements += [sa.schema.CreateTable(table), *map(sa.schema.CreateIndex, indexes)]
+            return [str(statement.compile(dialect=dialect)) for statement in statements]
+
+        assert write(declare(sa.MetaData(), dialect=name)) == write(declare(sa.MetaData()))
 
 
 def texts_of(statements: Statements) -> dict[str, str]:

@@ -6,6 +6,7 @@ Keys begin with a time, so inserts append to the index. Every row names its issu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -23,7 +24,6 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 
 from ...errors import ConfigurationError
@@ -33,11 +33,19 @@ from ..base import LONGEST_ISSUER_ID
 COLLATIONS = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
 """The collation of the tables, by dialect. The other collations treat "ada", "Ada" and "ada " as equal."""
 
-KEY = LargeBinary(64).with_variant(mysql.VARBINARY(64), *COLLATIONS)
-"""A key; MariaDB and MySQL have no index over a BLOB."""
+KEY = LargeBinary(64).with_variant(sa.VARBINARY(64), *COLLATIONS)
+"""A key. MariaDB and MySQL have no index over a BLOB."""
 
-LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), *COLLATIONS)
-"""Text of any length; the TEXT of MariaDB and MySQL ends at 64 KiB."""
+
+def long_text(dialects: Iterable[str] = COLLATIONS) -> Text:
+    """Return the type of text of any length. TEXT of MariaDB and MySQL ends at 64 KiB."""
+    names = [name for name in COLLATIONS if name in dialects]
+    if not names:
+        return Text()
+    from sqlalchemy.dialects import mysql  # loaded for these databases only: it takes 8 ms
+
+    return Text().with_variant(mysql.MEDIUMTEXT(), *names)
+
 
 JSON = {"json": True}
 """Marks a column of JSON text. The types are SQLAlchemy's own, so that migrations which Alembic generates run."""
@@ -81,18 +89,22 @@ DEFAULT_PREFIX = "oauth2_"
 _OURS = {"flask_oauth2": True}
 """Distinguishes the tables from tables of the application with the same name."""
 
-_MYSQL_OPTIONS = {
-    f"{dialect}_{option}": value
+_OPTIONS = {
+    dialect: {f"{dialect}_engine": "InnoDB", f"{dialect}_charset": "utf8mb4", f"{dialect}_collate": collation}
     for dialect, collation in COLLATIONS.items()
-    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", collation))
 }
-"""Options of the tables on MariaDB and MySQL."""
+"""Options of the tables by dialect."""
+
+_ALL_DIALECTS = ("sqlite", "postgresql", *COLLATIONS)
 
 
-def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
+def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX, dialect: str | None = None) -> Tables:
     """Add the tables to ``metadata``, or find them there.
 
-    Raises :exc:`ConfigurationError` if the application has a table with the same name.
+    :param dialect: the only dialect that the tables are for. SQLAlchemy loads each dialect that has options of its own
+        for a table or an index. None: all dialects, because migrations may run on another database than the one that
+        they were generated for.
+    :raises ConfigurationError: if the application has a table with the same name.
     """
     start = f"{metadata.schema}.{prefix}" if metadata.schema else prefix
     found = [metadata.tables[start + name] for name in Tables._fields if start + name in metadata.tables]
@@ -104,8 +116,13 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
         )
     if found:
         return Tables(*found)
-    client_id = String(255)
-    options: dict[str, Any] = {**_MYSQL_OPTIONS, "info": _OURS}
+    dialects = _ALL_DIALECTS if dialect is None else (dialect,)
+    client_id, text = String(255), long_text(dialects)
+    options: dict[str, Any] = {"info": _OURS}
+    for name in dialects:
+        options |= _OPTIONS.get(name, {})
+    by_key: dict[str, Any] = {**options, "sqlite_with_rowid": False} if "sqlite" in dialects else options
+    """Options of a table whose rows are in the order of the primary key."""
 
     def issuer(*, is_key: bool = False) -> Column[str]:
         """Return the column of the issuer, the first of a primary key whose rest two issuers may share."""
@@ -117,7 +134,8 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
     def indexed(table: str, name: str, *, unique: bool = False) -> Index:
         """Leave rows without a value out of the index, so that a token without a refresh token costs less."""
         given = sa.text(f"{name} IS NOT NULL")
-        return Index(f"ix_{prefix}{table}_{name}", name, unique=unique, sqlite_where=given, postgresql_where=given)
+        where: dict[str, Any] = {f"{one}_where": given for one in ("sqlite", "postgresql") if one in dialects}
+        return Index(f"ix_{prefix}{table}_{name}", name, unique=unique, **where)
 
     return Tables(
         client=Table(
@@ -125,24 +143,24 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             metadata,
             issuer(is_key=True),
             Column("client_id", client_id, primary_key=True),
-            Column("name", LONG_TEXT, nullable=False),
-            Column("secret", LONG_TEXT),
+            Column("name", text, nullable=False),
+            Column("secret", text),
             Column("auth_method", String(64), nullable=False),
             Column("application_type", String(16), nullable=False),
-            Column("redirect_uris", LONG_TEXT, nullable=False, info=JSON),
-            Column("grant_types", LONG_TEXT, nullable=False, info=JSON),
-            Column("response_types", LONG_TEXT, nullable=False, info=JSON),
-            Column("scope", LONG_TEXT, nullable=False),
+            Column("redirect_uris", text, nullable=False, info=JSON),
+            Column("grant_types", text, nullable=False, info=JSON),
+            Column("response_types", text, nullable=False, info=JSON),
+            Column("scope", text, nullable=False),
             Column("token_format", String(64)),
             Column("pkce_required", Boolean),
             Column("resource_server", Boolean, nullable=False),
-            Column("client_metadata", LONG_TEXT, nullable=False, info=JSON),
+            Column("client_metadata", text, nullable=False, info=JSON),
             Column("created_at", BigInteger, nullable=False),
             Column("registered_by", String(32), nullable=False, server_default=sa.text("''")),
             Column("owner_id", String(255)),
             Column("registration_key", KEY),
             Column("expires_at", BigInteger),
-            Column("denied", LONG_TEXT, info=JSON),
+            Column("denied", text, info=JSON),
             indexed("client", "owner_id"),
             indexed("client", "expires_at"),
             **options,
@@ -156,22 +174,21 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("consent_id", String(32)),
             Column("client_id", client_id),
             Column("user_id", String(255)),
-            Column("scope", LONG_TEXT),
-            Column("context", LONG_TEXT, info=JSON),
-            Column("redirect_uri", LONG_TEXT),
+            Column("scope", text),
+            Column("context", text, info=JSON),
+            Column("redirect_uri", text),
             Column("challenge", String(128)),
-            Column("parameters", LONG_TEXT, info=JSON),
+            Column("parameters", text, info=JSON),
             Column("expires_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             Column("user_code_key", KEY),
             Column("is_denied", Boolean, nullable=False, server_default=_False()),
             Column("interval", Integer),
             Column("polled_at", BigInteger),
-            Column("confirmation", LONG_TEXT, info=JSON),
+            Column("confirmation", text, info=JSON),
             issuer(),
             indexed("grant", "user_code_key", unique=True),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         token=Table(
             f"{prefix}token",
@@ -183,22 +200,21 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("consent_id", String(32)),
             Column("client_id", client_id, nullable=False),
             Column("user_id", String(255)),
-            Column("scope", LONG_TEXT, nullable=False),
-            Column("access_scope", LONG_TEXT),
-            Column("context", LONG_TEXT, info=JSON),
+            Column("scope", text, nullable=False),
+            Column("access_scope", text),
+            Column("context", text, info=JSON),
             Column("type", String(64), nullable=False),
-            Column("confirmation", LONG_TEXT, info=JSON),
+            Column("confirmation", text, info=JSON),
             Column("issued_at", BigInteger, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
             Column("refresh_expires_at", BigInteger),
             Column("used_at", BigInteger),
             Column("siblings", Integer, nullable=False, server_default="0"),
-            Column("audience", LONG_TEXT),
+            Column("audience", text),
             issuer(),
             indexed("token", "refresh_key", unique=True),
             indexed("token", "parent"),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         revocation=Table(
             f"{prefix}revocation",
@@ -206,8 +222,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             issuer(is_key=True),
             Column("revoked_id", String(255), primary_key=True),
             Column("expires_at", BigInteger, nullable=False),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         consent=Table(
             f"{prefix}consent",
@@ -216,13 +231,12 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255), primary_key=True),
             Column("client_id", client_id, primary_key=True),
             Column("id", String(32)),
-            Column("scope", LONG_TEXT, nullable=False),
+            Column("scope", text, nullable=False),
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
-            Column("by_resource", LONG_TEXT, info=JSON),
+            Column("by_resource", text, info=JSON),
             Index(f"ix_{prefix}consent_client_id", "client_id"),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         counter=Table(
             f"{prefix}counter",
@@ -231,8 +245,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("key", KEY, primary_key=True),
             Column("count", Integer, nullable=False),
             Column("expires_at", BigInteger, nullable=False),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         origin=Table(
             f"{prefix}origin",
@@ -241,8 +254,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("origin", String(redirects.LONGEST_ORIGIN), primary_key=True),
             Column("client_id", client_id, primary_key=True),
             Index(f"ix_{prefix}origin_client_id", "client_id"),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         user_revocation=Table(
             f"{prefix}user_revocation",
@@ -251,8 +263,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("user_id", String(255), primary_key=True),
             Column("last_id", String(32), nullable=False),
             Column("expires_at", BigInteger, nullable=False),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         signing_key=Table(
             f"{prefix}signing_key",
@@ -266,8 +277,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("activates_at", BigInteger, nullable=False),
             Column("retires_at", BigInteger),
             Column("expires_at", BigInteger),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         session=Table(
             f"{prefix}session",
@@ -280,8 +290,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             Column("expires_at", BigInteger, nullable=False),
             Column("ended_at", BigInteger),
             Index(f"ix_{prefix}session_user_id", "user_id"),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
         session_client=Table(
             f"{prefix}session_client",
@@ -289,8 +298,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX) -> Tables:
             issuer(is_key=True),
             Column("session_id", String(64), primary_key=True),
             Column("client_id", client_id, primary_key=True),
-            sqlite_with_rowid=False,
-            **options,
+            **by_key,
         ),
     )
 

@@ -18,7 +18,7 @@ from .schema import COLLATIONS, FORMER_NAMES, Tables, change_column, compare, de
 
 
 def _create(connection: Connection) -> None:
-    tables = declare(MetaData())
+    tables = declare(MetaData(), dialect=connection.dialect.name)
     tables.client.metadata.create_all(connection)
     for table in tables:
         for index in table.indexes:  # a server without transactions for tables may have stopped between the two
@@ -58,7 +58,7 @@ def _add_column(connection: Connection, table: str, name: str, kind: str) -> Non
 
 def _add_resources_and_registration(connection: Connection) -> None:
     """Add audiences, device codes, registered clients and the origins of clients."""
-    tables = declare(MetaData())
+    tables = declare(MetaData(), dialect=connection.dialect.name)
     for table in tables:
         table.create(connection, checkfirst=True)
         there = _columns_of(connection, table)
@@ -76,7 +76,7 @@ def _columns_of(connection: Connection, table: Table) -> set[str]:
 
 def _add_user_revocations(connection: Connection) -> None:
     """Add the table of the revocations of users."""
-    declare(MetaData()).user_revocation.create(connection, checkfirst=True)
+    declare(MetaData(), dialect=connection.dialect.name).user_revocation.create(connection, checkfirst=True)
 
 
 _BATCH = 500
@@ -102,7 +102,7 @@ def _save_origins(connection: Connection, tables: Tables) -> None:
 
 def _add_issuers_and_contexts(connection: Connection) -> None:
     """Add the issuer to each row and its key, keys and sessions, and gather the facts about authorizations."""
-    tables = declare(MetaData())
+    tables = declare(MetaData(), dialect=connection.dialect.name)
     for table, _, _, statements in compare(connection, tables):
         for statement in statements:
             connection.execute(sa.text(statement))

@@ -50,7 +50,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
     def __init__(self, engine: Engine, tables: schema.Tables | None = None) -> None:
         check_dialect(engine.dialect.name, engine.dialect.driver)
         self.engine = engine
-        self.tables = tables or schema.declare(sa.MetaData())
+        self.tables = tables or schema.declare(sa.MetaData(), dialect=engine.dialect.name)
         self._sql = Statements(self.tables, engine.dialect)
         self._server = _Server(is_verified=engine.dialect.name != "mysql")
         self._database = connect(engine)
