@@ -124,3 +124,7 @@ def test_an_insert_of_all_columns_is_that_of_sqlalchemy(dialect: str) -> None:
         assert inserts[names] == statements._compile(
             sa.insert(table).values({name: sa.bindparam(name) for name in names})
         )
+
+
+def test_nothing_to_save_is_saved(store: SQLAlchemyStore) -> None:
+    assert store.issue(None, [], NOW)

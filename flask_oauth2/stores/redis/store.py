@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from typing import Any, TypeGuard
 
 import redis as redis_py
@@ -150,32 +151,45 @@ class RedisStore:
         If that store refuses, undo the first half. If it is lost, nobody knows what it did, and the grant stays spent.
         """
         grants: list[Grant] = []
-        tokens: list[Grant | Token] = []
+        others: list[Grant | Token] = []
         for record in records:
             if _is_short_lived(record):
                 grants.append(record)
             else:
-                tokens.append(record)
-        is_ours = _is_short_lived(spend)
-        if not is_ours and not grants:
-            return self.behind.issue(spend, tokens, now, leeway)
-        names = [self._name("grant", grant.key) for grant in ([spend, *grants] if _is_short_lived(spend) else grants)]
+                others.append(record)
+        if not _is_short_lived(spend):
+            if not grants:
+                return self.behind.issue(spend, others, now, leeway)
+            names, used_at = [], ""
+        else:
+            names, used_at, spend = [self._name("grant", spend.key)], str(now), None
+        names += [self._name("grant", grant.key) for grant in grants]
         names += [self._name("user_code", grant.user_code_key) for grant in grants if grant.user_code_key]
-        used_at = str(now) if is_ours else ""
         if not self._spend_and_save(names, used_at, grants, now):
             return False
-        if not tokens and (is_ours or spend is None):
+        if spend is None and not others:
             return True
+        return self._issue_behind(spend, others, now, leeway, partial(self._undo, names, used_at))
+
+    def _issue_behind(
+        self,
+        spend: Grant | Token | None,
+        records: Sequence[Grant | Token],
+        now: int,
+        leeway: int,
+        undo: Callable[[], None],
+    ) -> bool:
+        """Spend and save in the store behind. If it refuses, undo what Redis has done."""
         try:
-            is_done = self.behind.issue(None if is_ours else spend, tokens, now, leeway)
+            is_done = self.behind.issue(spend, records, now, leeway)
         except TemporarilyUnavailable:
             raise
         except Exception:
-            if not self._is_saved(tokens):
-                self._undo(names, used_at)
+            if not self._is_saved(records):
+                undo()
             raise
         if not is_done:
-            self._undo(names, used_at)
+            undo()
         return is_done
 
     def _spend_and_save(self, names: Sequence[str], used_at: str, grants: Sequence[Grant], now: int) -> bool:

@@ -63,8 +63,8 @@ class Connections:
     :param caches: whether connections may stay in a cache, if the pool is one that keeps connections.
     """
 
-    commits_alone = False
-    """Whether a statement outside a transaction is committed by itself."""
+    steps_alone: int | None = None
+    """The number of statements that need no transaction: 1 if the database commits each by itself, otherwise None."""
     has_server = False
     """Whether a server may close an idle connection."""
     transaction = Transaction()

@@ -16,7 +16,7 @@ from .unavailable import is_closed, raise_unavailable
 
 
 class Step(NamedTuple):
-    """A statement of a transaction, its parameters by name, and the number of rows that it must touch, if any.
+    """A statement of a transaction and its parameters by name.
 
     With a list of parameters, a statement that returns no rows runs for each. Drivers send these together.
     """
@@ -24,6 +24,16 @@ class Step(NamedTuple):
     statement: str
     parameters: dict[str, Any] | list[dict[str, Any]]
     rows: int | None = None
+    """The number of rows that the statement must touch, if any."""
+    returns_rows: bool = False
+    """Whether the result is rows. Asking a cursor of psycopg takes a tenth of the time of a statement."""
+
+
+class _Repeats(NamedTuple):
+    """How often a transaction has run again, by reason."""
+
+    is_lost: bool = False
+    conflicts: int = 0
 
 
 class Database:
@@ -72,8 +82,9 @@ class Database:
         If the connection was lost before the COMMIT, or the database has undone the transaction because of a deadlock,
         run the steps again.
         """
-        is_alone = len(steps) == 1 and self.connections.commits_alone and not isinstance(steps[0].parameters, list)
-        is_repeated, attempt = False, 0
+        is_alone = len(steps) == self.connections.steps_alone and not isinstance(steps[0].parameters, list)
+        must_be_open = is_alone and self.connections.has_server
+        repeats = _Repeats()
         while True:
             connection = None
             try:
@@ -82,28 +93,38 @@ class Database:
                     connection = own.idle.pop()
                 except IndexError:
                     connection = self.connections.open(own)
-                if is_alone and self.connections.has_server and is_closed(connection.driver):
+                if must_be_open and is_closed(connection.driver):
                     # the statement must not run twice, so a connection that was lost while idle must not get it
                     lost, connection = connection, None
                     self.connections.drop_lost(lost)
                     connection = self.connections.open(own)
                 results = _run_steps(connection, steps, is_alone)
             except BaseException as error:
-                has_ended = connection is not None and connection.state in (ALONE, COMMITTING)
-                if self.connections.give_up(connection, error) and not (has_ended or is_repeated):
-                    is_repeated = True
-                    continue
-                if self.connections.may_repeat(error, attempt):
-                    attempt += 1
-                    continue
-                raise_unavailable(self.connections.engine, error)
-                raise
+                again = self._repeat(connection, error, repeats)
+                if again is None:
+                    raise
+                repeats = again
+                continue
             connection.used_at = now = monotonic()
             home = connection.home
             home.append(connection)
             if now >= own.check_at or home is not own.idle or len(home) > self._cache.limit:
                 self.connections.keep_or_return(own, home, now)
             return results
+
+    def _repeat(self, connection: Connection | None, error: BaseException, repeats: _Repeats) -> _Repeats | None:
+        """Give up a connection after an error. Return None if the transaction must not run again.
+
+        Raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable` if this is the meaning of the error. The caller raises
+        other errors: a function that raises its own argument forms a cycle, which keeps the cursor open.
+        """
+        has_ended = connection is not None and connection.state in (ALONE, COMMITTING)
+        if self.connections.give_up(connection, error) and not (has_ended or repeats.is_lost):
+            return repeats._replace(is_lost=True)
+        if self.connections.may_repeat(error, repeats.conflicts):
+            return repeats._replace(conflicts=repeats.conflicts + 1)
+        raise_unavailable(self.connections.engine, error)
+        return None
 
 
 def _run_steps(connection: Connection, steps: Sequence[Step], is_alone: bool) -> list[Any] | None:
@@ -117,15 +138,13 @@ def _run_steps(connection: Connection, steps: Sequence[Step], is_alone: bool) ->
         connection.state = OPEN
     results: list[Any] = []
     is_done = True
-    for statement, parameters, rows in steps:
+    for statement, parameters, rows, returns_rows in steps:
         if isinstance(parameters, list):
             cursor.executemany(statement, parameters)
             result = cursor.rowcount
         else:
             cursor.execute(statement, parameters)
-            # asking a cursor of psycopg whether it has rows takes a tenth of the time of a statement
-            has_rows = statement.startswith("SELECT") or ("RETURNING" in statement and not statement.startswith("WITH"))
-            result = cursor.fetchall() if has_rows else cursor.rowcount
+            result = cursor.fetchall() if returns_rows else cursor.rowcount
         results.append(result)
         if rows is not None and result != rows:
             is_done = False

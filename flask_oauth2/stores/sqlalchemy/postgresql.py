@@ -56,7 +56,7 @@ _SET_PLANNER = "SELECT " + ", ".join(f"set_config('{name}', %s, false)" for name
 class PostgreSQLConnections(Connections):
     """Connections in autocommit mode: without it, each SELECT would send a BEGIN and a COMMIT too."""
 
-    commits_alone = True
+    steps_alone = 1
     has_server = True
 
     def __init__(self, engine: Engine) -> None:

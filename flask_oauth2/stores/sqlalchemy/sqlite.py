@@ -25,7 +25,7 @@ _LEGACY_TRANSACTION_CONTROL = -1
 class SQLiteConnections(Connections):
     """Connections to an SQLite file, on which the driver begins no transaction by itself."""
 
-    commits_alone = True
+    steps_alone = 1
     transaction = _IMMEDIATE
 
     def _prepare(self, pooled: Any) -> Connection:

@@ -316,10 +316,10 @@ class Statements:
         row = Upsert(self._dialect.name, counter, start)
         add = row.replacing({"count": counter.c["count"] + row.proposed["count"]})
         read = select(counter.c["count"]).where(counter.c.key == self._key, self._is_of_issuer(counter))
-        # MySQL has no RETURNING: the transaction reads the row that it has locked
-        self.count: tuple[str, ...] = (self._compile(add), self._compile(read))
+        # with whether they return rows; MySQL has no RETURNING: the transaction reads the row that it has locked
+        self.count: tuple[tuple[str, bool], ...] = ((self._compile(add), False), (self._compile(read), True))
         if self._dialect.name != "mysql":
-            self.count = (self._compile(add.returning(counter.c["count"])),)
+            self.count = ((self._compile(add.returning(counter.c["count"])), True),)
         self.remember = self._compile(row.adding)
 
     def _build_consents(self) -> None:

@@ -340,7 +340,8 @@ class SQLAlchemyStore(KeyTable, SessionTables):
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
         """See :meth:`.base.Store.count`."""
         row = {"key": key, "expires_at": expires_at, "by": by, "issuer_id": self._issuer_id}
-        results = self._database.run(*(Step(sql, row) for sql in self._sql.count))
+        steps = (Step(sql, row, returns_rows=returns_rows) for sql, returns_rows in self._sql.count)
+        results = self._database.run(*steps)
         return int(results[-1][0][0]) if results else 0
 
     def remember(self, key: bytes, expires_at: int) -> bool:
