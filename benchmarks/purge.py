@@ -145,11 +145,8 @@ def _fill(store: SQLAlchemyStore, size: int, now: int) -> None:
             (tables.consent, consents),
             (tables.origin, _origins(size // 2)),
         ):
-            statement = sa.insert(table).values(
-                {column.key: sa.bindparam(f"_{column.name}") for column in table.columns}
-            )
             while some := list(islice(lines, _AT_ONCE)):
-                connection.execute(statement, [{f"_{name}": value for name, value in line.items()} for line in some])
+                connection.execute(sa.insert(table), some)
                 connection.commit()
 
 

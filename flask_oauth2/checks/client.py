@@ -32,11 +32,12 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     client = client or lookup.find_document_client(server, client_id, InvalidRequest)
     if client is None:
         # "the authorization server SHOULD inform the resource owner of the error and MUST NOT automatically redirect"
-        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", received=client_id, hint=_cure(client_id))
+        hint = _advise(client_id)
+        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", received=client_id, hint=hint)
     return draft._replace(client=client)
 
 
-def _cure(client_id: str) -> str | None:
+def _advise(client_id: str) -> str | None:
     return (
         "set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS to True to take clients by their URLs" if is_url(client_id) else None
     )

@@ -104,11 +104,11 @@ def verify(grant: Grant, verifier: str | None) -> None:
             "code_verifier does not match",
             rule="rfc7636 4.6",
             expected="the verifier of the challenge",
-            hint=_cure(verifier, grant.challenge),
+            hint=_advise(verifier, grant.challenge),
         )
 
 
-def _cure(verifier: str, challenge: str) -> str:
+def _advise(verifier: str, challenge: str) -> str:
     """Return the likely mistake of a client whose verifier does not match."""
     if verifier == challenge:
         return (

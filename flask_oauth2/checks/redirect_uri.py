@@ -46,7 +46,7 @@ def choose(client: Client, requested: str | None) -> str:
         rule="rfc9700 2.1",
         expected=" or ".join(registered) or "a registered URI; the client has none",
         received=requested,
-        hint=_cure(client, requested),
+        hint=_advise(client, requested),
     )
 
 
@@ -68,7 +68,7 @@ def verify(grant: Grant, redirect_uri: str | None) -> None:
         )
 
 
-def _cure(client: Client, requested: str) -> str:
+def _advise(client: Client, requested: str) -> str:
     """Return how to correct a URI that is not registered, with its difference from the nearest registered one."""
     known = "".join(f"--redirect-uri {shlex.quote(uri)} " for uri in client.redirect_uris)
     register = f"{update_client(client.client_id, f'{known}--redirect-uri URI')}, if URI is one of the client"

@@ -35,7 +35,7 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
         return scopes.narrow(
             requested,
             allowed,
-            lambda beyond: _cure(beyond, client, settings),
+            lambda beyond: _advise(beyond, client, settings),
             drops_others=client.is_self_registered,
         )
     if not settings.default_scope:
@@ -51,7 +51,7 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
     return default
 
 
-def _cure(beyond: list[str], client: Client, settings: Settings) -> str:
+def _advise(beyond: list[str], client: Client, settings: Settings) -> str:
     unknown = [value for value in beyond if settings.scopes and value not in settings.scopes]
     if unknown:
         return f"add {' '.join(unknown)} to OAUTH2_SCOPES, or correct what the client asks for"

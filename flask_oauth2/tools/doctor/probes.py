@@ -235,7 +235,7 @@ def _document(
     """Yield the problems of a metadata document. Its member ``name`` must be identical to ``expected``."""
     url = answer.url
     if answer.status != 200:
-        yield report(f"{url} responds with {_describe(answer)}", rule, _cure(answer))
+        yield report(f"{url} responds with {_describe(answer)}", rule, _advise(answer))
         return
     if not answer.is_json:
         kind = answer.headers.get("content-type", "no media type")
@@ -281,7 +281,7 @@ def _describe(answer: Response) -> str:
     return f"{answer.status}" + (f" and {kind[:100]}" if kind else "")
 
 
-def _cure(answer: Response) -> str:
+def _advise(answer: Response) -> str:
     if answer.status >= 500:
         return "read the log of the application, or check that it runs behind the proxy"
     if 300 <= answer.status < 400 and urljoin(answer.url, answer.headers.get("location", "")) == answer.url:
