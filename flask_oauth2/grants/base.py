@@ -7,10 +7,10 @@ browser also has a response type, in the file of its grant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from ..checks.request import AuthorizationRequest
+from ..record import record
 from ..records import Authorization, Grant, Token
 from ..server import AuthorizationServer
 from ..tokens.base import TokenGrant, TokenRequest
@@ -26,7 +26,7 @@ class GrantType(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Approval:
     """An authorization request that the user has allowed."""
 

@@ -68,7 +68,7 @@ class ClientRedirect(flask.Response):
     """A redirect to a client. Its URI is encoded already, so Werkzeug need not parse it again."""
 
     def __init__(self, location: str) -> None:
-        super().__init__(status=303, headers={**_PRIVATE, "Location": location})
+        super().__init__(status=303, headers=[*_PRIVATE.items(), ("Location", location)])
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """Return the headers unchanged, unless the URI is not ASCII or the application has changed the response."""

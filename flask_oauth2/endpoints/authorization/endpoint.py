@@ -7,7 +7,6 @@ and the redirect URI are verified, the user sees the errors; afterwards the clie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from ...clients.authentication.base import is_vschar
 from ...clients.documents import is_url
 from ...clients.validators import LONGEST_ID
 from ...errors import OAuth2Error, TemporarilyUnavailable
+from ...record import record
 from ...records import Client, User
 from ...server import AuthorizationServer
 from .checks import ADDRESSED, CHECKS, run
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...clients.document_cache import Documents
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConfirmationNeeded:
     """An error for an unverified client: the user decides whether the browser takes it there.
 

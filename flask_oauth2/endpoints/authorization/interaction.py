@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...checks import prompt
@@ -12,6 +11,7 @@ from ...clients.documents import find_host, is_cross_host
 from ...errors import ConsentRequired, LoginRequired
 from ...http import redirects
 from ...http.messages import Params, Request
+from ...record import record
 from ...records import Client, Consent, User
 from ...scopes import Scope
 from ...server import AuthorizationServer
@@ -30,7 +30,7 @@ class ConsentPrompt(NamedTuple):
         return is_within and other.redirect_uri == self.redirect_uri
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Submission:
     """An authorization request as a browser sends it, and how far its user has come with it."""
 
@@ -66,7 +66,7 @@ class Submission:
         return self.is_allowed is not None and self.answer_id is not None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LoginNeeded:
     """The user must sign in, and the browser must send the request again.
 
@@ -79,7 +79,7 @@ class LoginNeeded:
     sent_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConsentNeeded:
     """The user must decide. ``allowed_before`` is the scope that the user has allowed the client at another time."""
 
@@ -89,7 +89,7 @@ class ConsentNeeded:
     allowed_before: Scope = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Decision:
     """Nothing is left to do: the user has decided.
 
