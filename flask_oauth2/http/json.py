@@ -23,7 +23,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
     Raises :exc:`DuplicateMember`, :exc:`NotAnObject`, or another :exc:`ValueError` for content that is not JSON.
     """
     try:
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_read_members, parse_constant=_reject_constant)
+        found = _DECODER.decode(content.decode("utf-8"))
     except RecursionError as error:
         raise ValueError(str(error)) from None
     if not isinstance(found, dict):
@@ -40,3 +40,7 @@ def _read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_read_members, parse_constant=_reject_constant)
+"""Made once, which takes as long as parsing a short object."""
