@@ -333,7 +333,10 @@ class KeyStore(Protocol):
         ...
 
     def change_key(self, key: SigningKey, before: SigningKey) -> bool:
-        """Change the times of a key. Return whether it was done: not if the key is gone or has other times."""
+        """Change the times and the encryption of a key. Return whether it was done.
+
+        It is not if the key is gone, or has other times or another encryption than ``before``.
+        """
         ...
 
     def delete_key(self, key: SigningKey) -> bool:

@@ -293,10 +293,14 @@ class MemoryStore:
         """See :meth:`.base.KeyStore.change_key`."""
         with self._lock:
             found = self._keys.get((key.algorithm, key.number))
-            if found is None or found.id != key.id or _times(found) != _times(before):
+            if found is None or found.id != key.id or _changing(found) != _changing(before):
                 return False
             self._keys[key.algorithm, key.number] = replace(
-                found, activates_at=key.activates_at, retires_at=key.retires_at, expires_at=key.expires_at
+                found,
+                encrypted=key.encrypted,
+                activates_at=key.activates_at,
+                retires_at=key.retires_at,
+                expires_at=key.expires_at,
             )
             return True
 
@@ -475,9 +479,9 @@ def _delete_all(held: dict[Any, Any], keys: Iterable[Any]) -> None:
         del held[key]
 
 
-def _times(key: SigningKey) -> object:
+def _changing(key: SigningKey) -> object:
     """Return the part of a signing key that changes."""
-    return key.activates_at, key.retires_at, key.expires_at
+    return key.encrypted, key.activates_at, key.retires_at, key.expires_at
 
 
 def _permissions(client: Client) -> object:

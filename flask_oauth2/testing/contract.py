@@ -1312,6 +1312,16 @@ class TestKeys:
         assert keys.change_key(key, changed) is True
         assert keys.list_keys() == [key, other]
 
+    def test_its_encryption_changes_once(self, store: Store) -> None:
+        keys, key, other = _keys(store), new_signing_key(), new_signing_key(number=2)
+        keys.add_key(key)
+        keys.add_key(other)
+        changed = replace(key, encrypted=b"\x00\xfe another", retires_at=NOW + 1)
+        assert keys.change_key(changed, key) is True
+        assert keys.change_key(replace(key, encrypted=b"\x01"), key) is False
+        assert keys.change_key(replace(changed, encrypted=b"\x01"), replace(changed, encrypted=b"\x02")) is False
+        assert keys.list_keys() == [changed, other]
+
     def test_an_unknown_one_does_not_change(self, store: Store) -> None:
         keys, key = _keys(store), new_signing_key()
         assert keys.change_key(key, key) is False

@@ -35,6 +35,7 @@ class KeyTable:
         if key == before:  # MariaDB and MySQL do not count a row that stays as it is
             return before in self.list_keys()
         row = rows.write_key(key, self._issuer_id) | {
+            "encrypted_before": before.encrypted,
             "activates_at_before": before.activates_at,
             "retires_at_before": before.retires_at,
             "expires_at_before": before.expires_at,

@@ -395,9 +395,9 @@ class Statements:
         )
         times = key.c.activates_at, key.c.retires_at, key.c.expires_at
         is_as_before = (time.is_not_distinct_from(bindparam(f"{time.name}_before")) for time in times)
-        self.change_key = self._compile(
-            update(key).where(*found, *is_as_before).values({time: bindparam(time.name) for time in times})
-        )
+        has_encryption = key.c.encrypted == bindparam("encrypted_before")
+        changed: dict[Any, Any] = {column: bindparam(column.name) for column in (key.c.encrypted, *times)}
+        self.change_key = self._compile(update(key).where(*found, has_encryption, *is_as_before).values(changed))
         self.delete_key = self._compile(delete(key).where(*found))
 
     def _build_sessions(self) -> None:
