@@ -40,3 +40,5 @@ class Capabilities:
     """The HTTP authentication schemes of these methods, in lower case."""
     endpoints: Mapping[str, Any]
     """:class:`~.endpoints.base.Endpoint`."""
+    needs_keys: bool
+    """True if a part signs with the keys of the issuer, so that other parties need them."""

@@ -10,6 +10,7 @@ from .capabilities import Capabilities
 from .errors import ConfigurationError
 from .events import Events
 from .http.messages import Request
+from .keys.signing import SigningKeys
 from .processes import cached
 from .records import User
 from .resources import Resource, Resources
@@ -50,6 +51,8 @@ class AuthorizationServer:
     events: Events
     clock: Callable[[], float]
     """Returns seconds since the epoch, UTC."""
+    keys: SigningKeys
+    """The signing keys of this issuer. Stored ones are read, or created, with the first use."""
     issuer_id: str = ""
     """The ID under which the store saves the rows of this issuer; empty if the application has one."""
     url_prefix: str = "/oauth"

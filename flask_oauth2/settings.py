@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from . import metrics, scopes
@@ -201,6 +202,29 @@ class Settings:
         20, "How many clients of their own each of them may have at a time.", "rfc6819 5.1.4.1"
     )
     service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
+    signing_algorithms: tuple[str, ...] | None = _option(
+        None,
+        "The algorithms of signing keys: ES256, RS256, PS256, EdDSA and others. The first one signs unless another one "
+        "is requested. Each has its own keys, which are created on first use. Default: ES256 and RS256. Needs "
+        "flask_oauth2[jose].",
+        "rfc8725 3.1, 3.2",
+    )
+    signing_keys: tuple[Any, ...] = field(
+        default=(),
+        repr=False,
+        metadata={
+            "doc": "Your own signing keys instead of generated ones: private keys as PEM text or JWK, or objects with "
+            "``kid``, ``alg``, ``public_jwk()`` and ``sign(data)``, such as those of a hardware security module. The "
+            "first key of an algorithm signs, and all are published. Nothing is stored.",
+            "rule": "rfc7517 4",
+        },
+    )
+    key_rotation_period: int | None = _option(
+        None,
+        "Seconds, or a timedelta, after which a new key takes over: at least two hours. It is published an hour "
+        "before. None: keys change only with ``flask oauth2 keys rotate``.",
+        "rfc8725 3.2",
+    )
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
 
     @property
@@ -286,6 +310,12 @@ def find_unknown(config: Mapping[str, Any]) -> Iterator[UnknownOption]:
         close = get_close_matches(key.removeprefix(prefix), names, n=1, cutoff=_CLOSE)
         hint = f"did you mean {prefix}{close[0]}?" if close else "it is none of its options"
         yield UnknownOption(f"{key} has no effect in flask_oauth2: {hint}", bool(close))
+
+
+SIGNING_ALGORITHMS = tuple(
+    [f"{kind}{bits}" for kind in ("ES", "RS", "PS") for bits in (256, 384, 512)] + ["EdDSA", "Ed25519"]
+)
+"""The signature algorithms whose keys are published."""
 
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*)?\Z")
@@ -438,6 +468,36 @@ def _is_origin(value: object) -> bool:
     return urls.find_host_fault(str(value)) is None
 
 
+def _signing_algorithms(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not value or not all(one in SIGNING_ALGORITHMS for one in value):
+        raise ConfigurationError(f"{name} must be a list of algorithms of: {', '.join(SIGNING_ALGORITHMS)}")
+    return tuple(dict.fromkeys(value))
+
+
+_SIGNER = ("kid", "alg", "public_jwk", "sign")
+
+
+def _signing_keys(name: str, value: Any) -> tuple[Any, ...]:
+    given = [] if isinstance(value, str | bytes | Mapping) else list(value)
+    for key in given:
+        if not isinstance(key, str | bytes | Mapping) and not all(hasattr(key, member) for member in _SIGNER):
+            given = []
+    if not given:  # the values are secret
+        raise ConfigurationError(
+            f"{name} must be a list of keys: PEM text, JWK dicts, or objects with {', '.join(_SIGNER)}"
+        )
+    return tuple(given)
+
+
+SHORTEST_ROTATION = 7200
+
+
+def _period(name: str, value: Any) -> int:
+    seconds = int(value.total_seconds()) if isinstance(value, timedelta) else value
+    period: int = _seconds(SHORTEST_ROTATION, _TEN_YEARS)(name, seconds)
+    return period
+
+
 _TEN_YEARS = 315_360_000
 
 _CHECKS: dict[str, Any] = {
@@ -479,4 +539,7 @@ _CHECKS: dict[str, Any] = {
     "developer_pages": _flag,
     "max_clients_per_developer": _seconds(1, 10_000),
     "service_documentation": _text,
+    "signing_algorithms": _signing_algorithms,
+    "signing_keys": _signing_keys,
+    "key_rotation_period": _period,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,18 @@ def test_the_defaults_are_safe() -> None:
     assert settings.refresh_token_grace_period_public is None
     assert settings.token_cache_ttl == 0
     assert settings.token_in_body is False
+
+
+class Signer:
+    """A key that the application signs with."""
+
+    kid, alg = "1", "ES256"
+
+    def public_jwk(self) -> dict[str, str]:
+        return {}
+
+    def sign(self, data: bytes) -> bytes:
+        return data
 
 
 GOOD: dict[str, list[Any]] = {
@@ -60,6 +73,9 @@ GOOD: dict[str, list[Any]] = {
     "developer_pages": [True, False],
     "max_clients_per_developer": [1, 10_000],
     "service_documentation": ["https://docs.example"],
+    "signing_algorithms": [["ES256"], ("PS256", "EdDSA")],
+    "signing_keys": [["-----BEGIN PRIVATE KEY-----"], [b"-----BEGIN"], ({"kty": "EC"},), [Signer()]],
+    "key_rotation_period": [7200, 86400, timedelta(days=90)],
 }
 
 BAD: dict[str, list[Any]] = {
@@ -117,6 +133,9 @@ BAD: dict[str, list[Any]] = {
     "developer_pages": ["yes", 1],
     "max_clients_per_developer": [0, 10_001, "5", True],
     "service_documentation": [7],
+    "signing_algorithms": [[], "ES256", ["none"], ["HS256"], ["es256"], [7], [["ES256"]]],
+    "signing_keys": [[], "-----BEGIN PRIVATE KEY-----", {"kty": "EC"}, [7], [None], ["x", object()]],
+    "key_rotation_period": [0, 7199, "90 days", True, timedelta(seconds=7199)],
 }
 
 
@@ -195,6 +214,7 @@ def test_secret_keys_are_oldest_first_and_never_shown() -> None:
     settings = Settings.load({"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": ["old", b"bytes"]})
     assert settings.secret_keys == (b"old", b"bytes", b"new")
     assert "old" not in repr(settings)
+    assert "private" not in repr(Settings.load({"OAUTH2_SIGNING_KEYS": ["private"]}))
 
 
 @pytest.mark.parametrize("fallbacks", ["old", b"old", [""], ["old", None]])

@@ -55,6 +55,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
+        needs_keys=_needs_keys(settings, extensions),
     )
 
 
@@ -87,6 +88,14 @@ def _collect_formats(settings: Settings, extensions: Extensions) -> dict[str, To
     if chosen == "signed" and not settings.secret_keys:
         raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
     return formats
+
+
+def _needs_keys(settings: Settings, extensions: Extensions) -> bool:
+    """Return whether the settings name signing keys, or a part that the application registered needs them."""
+    if settings.signing_algorithms is not None or settings.signing_keys:
+        return True
+    parts = (*extensions.token_formats.values(), *extensions.endpoints.values(), *extensions.grants.values())
+    return any(getattr(part, "needs_keys", False) for part in parts)
 
 
 def _call(handler: Callable[[], Mapping[str, Any] | None]) -> AnswerMembers:

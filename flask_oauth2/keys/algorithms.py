@@ -35,9 +35,6 @@ _EDWARDS = [Algorithm(name, "OKP", ("Ed25519",)) for name in ("EdDSA", "Ed25519"
 SIGNATURES = {algorithm.name: algorithm for algorithm in (*_HMAC, *_RSA, *_EC, *_EDWARDS)}
 """Values of ``alg`` in a JWS."""
 
-ASYMMETRIC = tuple(name for name, algorithm in SIGNATURES.items() if not algorithm.is_symmetric)
-"""The names of signature algorithms whose keys can be published."""
-
 _AGREEMENT_CURVES = ("P-256", "P-384", "P-521", "X25519")
 
 KEY_MANAGEMENT = {

@@ -14,7 +14,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-from .algorithms import ASYMMETRIC, CONTENT_ENCRYPTION, KEY_MANAGEMENT, SIGNATURES
+from .algorithms import CONTENT_ENCRYPTION, KEY_MANAGEMENT, SIGNATURES
 from .encoding import JOSEError, decode_base64url, decode_json, encode_base64url, encode_json
 from .jwk import Key, read_key
 
@@ -117,7 +117,7 @@ class Policy:
             raise ValueError("a policy must not mix symmetric and asymmetric algorithms (RFC 8725 section 3.1)")
         if (self.keys is None) is not self.accepts_header_key:
             raise ValueError("a policy has either keys or accepts_header_key=True")
-        if self.accepts_header_key and not set(self.algorithms) <= set(ASYMMETRIC):
+        if self.accepts_header_key and SIGNATURES[self.algorithms[0]].is_symmetric:
             raise ValueError("the key in a header is public, so its algorithm must be asymmetric")
         if not 0 <= self.leeway <= MAX_LEEWAY:
             raise ValueError(f"the leeway must be at most {MAX_LEEWAY} seconds (RFC 7519 section 4.1.4)")
