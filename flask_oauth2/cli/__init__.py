@@ -1,5 +1,5 @@
-"""The commands ``flask oauth2 …``: manage clients, consents and users, import from other libraries, purge expired
-rows, list endpoints, diagnose an application and simulate clients.
+"""The commands ``flask oauth2 …``: manage clients, consents, users and signing keys, import from other libraries, purge
+expired rows, list endpoints, diagnose an application and simulate clients.
 
 Each command is imported when it runs, not with every application.
 """
@@ -20,6 +20,7 @@ MODULES = {
     "create-tables": "maintenance",
     "doctor": "doctor",
     "import": "importing",
+    "keys": "keys",
     "purge": "maintenance",
     "registration-token": "registration",
     "routes": "maintenance",

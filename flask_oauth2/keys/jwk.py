@@ -138,12 +138,17 @@ def read_pem(content: bytes, **members: str | None) -> Key:
 
 
 def generate_key(algorithm: str) -> Key:
-    """Return a new private key for a signature algorithm. Its ``kid`` is its thumbprint."""
+    """Return a new private key for a signature algorithm. Its ``kid`` is its thumbprint.
+
+    A ``kid`` never begins with a hyphen, so that commands do not take it for an option.
+    """
     from . import library
 
     known = SIGNATURES[algorithm]
-    key = read_key(library.generate_jwk(known.kty, next(iter(known.curves), None)), may_be_private=True)
-    return name_key(key, algorithm)
+    while True:
+        key = read_key(library.generate_jwk(known.kty, next(iter(known.curves), None)), may_be_private=True)
+        if not key.thumbprint.startswith("-"):
+            return name_key(key, algorithm)
 
 
 def name_key(key: Key, algorithm: str) -> Key:
