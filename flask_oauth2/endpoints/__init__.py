@@ -8,7 +8,7 @@ from .. import resources
 from ..checks import pkce, response_mode
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from . import device_authorization, introspection, metadata, registration, revocation, token
+from . import device_authorization, introspection, jwks, metadata, registration, revocation, token
 from .base import Endpoint
 
 
@@ -109,6 +109,17 @@ CLIENT_CONFIGURATION = Endpoint(
     cors="clients",
 )
 
+JWKS = Endpoint(
+    name="jwks",
+    path="/jwks",
+    specification="RFC 7517 section 5",
+    respond=jwks.respond,
+    methods=("GET",),
+    cors="any",
+    is_offered=lambda server: server.capabilities.needs_keys,
+    describe=lambda _, url: {"jwks_uri": url},
+)
+
 WELL_KNOWN = tuple(
     Endpoint(
         name=name,
@@ -137,6 +148,7 @@ ENDPOINTS = (
     DEVICE,
     REGISTRATION,
     CLIENT_CONFIGURATION,
+    JWKS,
     *WELL_KNOWN,
 )
 """Every endpoint; an application adds others with ``provider.register_endpoint()``."""

@@ -64,6 +64,10 @@ class SigningKeys(Protocol):
         """Return the published keys: those that sign, those that will, and those that did lately."""
         ...
 
+    def find_cached(self, now: float) -> PublishedSet | None:
+        """Return the published keys if the store need not be read, or None."""
+        ...
+
 
 class LocalSigner:
     """A private key in memory."""
@@ -143,6 +147,11 @@ class StoredKeys:
     def find_published(self, now: float) -> PublishedSet:
         """See :meth:`SigningKeys.find_published`."""
         return self._load(now).published
+
+    def find_cached(self, now: float) -> PublishedSet | None:
+        """See :meth:`SigningKeys.find_cached`."""
+        loaded = self._loaded
+        return loaded.published if loaded is not None and loaded.is_fresh(now) else None
 
     @cached
     def store(self) -> KeyStore:
@@ -288,6 +297,10 @@ class GivenKeys:
 
     def find_published(self, now: float) -> PublishedSet:
         """See :meth:`SigningKeys.find_published`."""
+        return self._published
+
+    def find_cached(self, now: float) -> PublishedSet | None:
+        """See :meth:`SigningKeys.find_cached`."""
         return self._published
 
 

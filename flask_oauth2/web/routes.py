@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from .. import pages, web
 from ..answering import answer, refuse
-from ..endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, Endpoint, cross_origin, metadata
+from ..endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, JWKS, Endpoint, cross_origin, jwks, metadata
 from ..endpoints.base import run
 from ..errors import TemporarilyUnavailable
 from ..http.messages import Request
@@ -40,7 +40,7 @@ def add_routes(provider: Site, blueprint: flask.Blueprint, prefix: str) -> None:
     """Let the blueprint answer at every endpoint and page; server metadata is always below the host's root."""
     for endpoint in ENDPOINTS:
         if endpoint.respond is not None:
-            make = document_view if endpoint.is_well_known else view
+            make = document_view if endpoint.is_well_known else key_set_view if endpoint is JWKS else view
             path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
             blueprint.add_url_rule(path, endpoint.name, make(provider, endpoint), methods=_methods(endpoint))
             if endpoint.name == "metadata_path" and "<" in prefix:
@@ -95,6 +95,22 @@ def document_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]
         if text is None or request.method == "OPTIONS" or server.events.metrics is not None:
             return build()
         return flask.Response(text, 200, _DOCUMENT_HEADERS)
+
+    return _named(respond, endpoint.name)
+
+
+def key_set_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
+    """Return the view of the JWK set, which is sent from memory while the keys need not be read again."""
+    build = view(provider, endpoint)
+
+    def respond(**_: str) -> Response:
+        server = provider.verifier.server
+        request = web.current_request()
+        is_plain = request.method == "GET" and "HTTP_IF_NONE_MATCH" not in request.environ
+        if not is_plain or not server.capabilities.needs_keys or server.events.metrics is not None:
+            return build()
+        published = server.keys.find_cached(server.clock())
+        return build() if published is None else flask.Response(published.body, 200, jwks.headers_of(published))
 
     return _named(respond, endpoint.name)
 
