@@ -10,6 +10,7 @@ from .capabilities import Capabilities
 from .errors import ConfigurationError
 from .events import Events
 from .http.messages import Request
+from .keys.remote import RemoteKeys
 from .keys.signing import SigningKeys
 from .processes import cached
 from .records import User
@@ -76,6 +77,8 @@ class AuthorizationServer:
     """Whether the application says which users are active."""
     saves_every_token: bool = False
     """Whether a self-contained token has a row too, so that the application can revoke it."""
+    remote_keys: RemoteKeys = field(default_factory=RemoteKeys)
+    """The keys of other parties."""
     documents: Any = None
     """The clients that are known by the URL of their metadata, :class:`~.clients.document_cache.Documents`."""
     revocation_listeners: list[Callable[[str], None]] = field(default_factory=list)

@@ -7,20 +7,18 @@ draft-ietf-oauth-client-id-metadata-document section 4.4.
 from __future__ import annotations
 
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from .. import values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
-from ..http import redirects, urls
+from ..http import freshness, redirects, urls
 from ..processes import OfProcess
 from ..records import Client
 from ..server import AuthorizationServer
@@ -62,9 +60,6 @@ MOST_WAITING = 2
 
 MOST_OF_HOST = 30
 """Documents of one host that are fetched in a minute, so that no host is flooded."""
-
-_SECONDS = re.compile(r"[0-9]+\Z")
-_MAX_AGE = re.compile(r"max-age=\"?([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,17 +293,4 @@ def _put(entries: OrderedDict[_K, _V], key: _K, value: _V) -> None:
 
 def find_lifetime(headers: Mapping[str, str], now: float) -> float:
     """Return the seconds for which a response is fresh, :rfc:`9111#section-4.2`, within bounds (section 4.4)."""
-    control = headers.get("cache-control", "").lower()
-    if "no-store" in control or "no-cache" in control:
-        return SHORTEST
-    named = _MAX_AGE.search(control)
-    lifetime: float = _USUAL
-    if named:
-        age = _SECONDS.match(headers.get("age", ""))
-        lifetime = int(named[1][:10]) - (int(age[0][:10]) if age else 0)
-    elif "expires" in headers:
-        try:
-            lifetime = parsedate_to_datetime(headers["expires"]).timestamp() - now
-        except (ValueError, OverflowError):  # an invalid date is one "in the past", section 5.3
-            lifetime = 0
-    return min(max(lifetime, SHORTEST), LONGEST)
+    return freshness.find_lifetime(headers, now, usual=_USUAL, shortest=SHORTEST, longest=LONGEST)

@@ -69,6 +69,7 @@ def fetch(
     *,
     deadline: float,
     may_be_own: bool = False,
+    max_bytes: int = MOST_BYTES,
     resolve: Callable[[str, int], Iterable[str]] = resolve,
     network: httpcore.NetworkBackend | None = None,
     tls: ssl.SSLContext | None = None,
@@ -78,6 +79,7 @@ def fetch(
     :param deadline: seconds for all of it.
     :param may_be_own: whether the host may have an address of this machine or its network, and may be asked without TLS
         on this machine.
+    :param max_bytes: octets of the longest body that is read.
     :param resolve: gives the addresses of a name.
     :param network: connects to an address.
     :param tls: what is trusted, if not the usual authorities.
@@ -105,7 +107,7 @@ def fetch(
             httpcore.ConnectionPool(ssl_context=tls, network_backend=guarded) as pool,
             pool.stream("GET", place, headers=headers, extensions={"timeout": patience}) as response,
         ):
-            return _read(response)
+            return _read(response, max_bytes)
     except httpcore.TimeoutException as error:
         raise FetchError("no answer in time") from error
     except (httpcore.NetworkError, httpcore.ProtocolError, ValueError) as error:  # the last for a name that is none
@@ -115,7 +117,7 @@ def fetch(
 _PORTS = {"https": 443, "http": 80}
 
 
-def _read(response: httpcore.Response) -> Fetched:
+def _read(response: httpcore.Response, max_bytes: int) -> Fetched:
     # "only 200 (OK)", and redirects "MUST NOT" be followed
     if response.status != 200:
         raise FetchError(f"the answer has status {response.status}, not 200", is_gone=response.status in (404, 410))
@@ -125,8 +127,8 @@ def _read(response: httpcore.Response) -> Fetched:
     body = b""
     for piece in response.iter_stream():
         body += piece
-        if len(body) > MOST_BYTES:
-            raise FetchError(f"the answer is longer than {MOST_BYTES} bytes")
+        if len(body) > max_bytes:
+            raise FetchError(f"the answer is longer than {max_bytes} bytes")
     return Fetched(headers, body)
 
 

@@ -16,7 +16,7 @@ from .encoding import JOSEError, decode_base64url, decode_json, encode_base64url
 MAX_KEYS = 100
 """Keys of a JWK set."""
 
-MAX_SET_SIZE = 256 * 1024
+MAX_SET_SIZE = 64 * 1024
 """Octets of a JWK set."""
 
 _RSA_BITS = (2048, 8192)
