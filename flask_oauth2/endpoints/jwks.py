@@ -1,6 +1,6 @@
 """The JWK set endpoint, :rfc:`7517#section-5`: the public keys that verify what the issuer signs.
 
-The response comes from memory. Other parties may use it for :data:`~flask_oauth2.keys.states.SET_LIFETIME` seconds; the
+The response comes from memory. Other parties may use it for ``SET_LIFETIME`` seconds; the
 life cycle of the keys relies on that.
 """
 

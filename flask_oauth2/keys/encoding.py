@@ -39,7 +39,7 @@ def decode_base64url(text: bytes) -> bytes:
     """Return the octets that have exactly this encoding.
 
     "without any ... additional characters", :rfc:`7515#section-5.2`. Padding, characters outside the alphabet and
-    trailing bits that are not zero raise :exc:`JOSEError`.
+    trailing bits that are not zero raise :exc:`.JOSEError`.
     """
     try:
         octets = a2b_base64(text.translate(_STANDARD) + b"=" * (-len(text) % 4))

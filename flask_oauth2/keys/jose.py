@@ -92,7 +92,7 @@ class Policy:
     accepts_header_key: bool = False
     """True if the ``jwk`` of the header is the key, as :rfc:`9449#section-4.2` requires. Needs ``keys=None``."""
     accepts_other_types: bool = False
-    """True if a ``typ`` that is not in :data:`KNOWN_TYPES` is accepted too."""
+    """True if a ``typ`` that is not in ``KNOWN_TYPES`` is accepted too."""
     is_only_audience: bool = False
     """True if ``aud`` must not name any other party."""
     required: tuple[str, ...] = ("exp",)
@@ -157,7 +157,7 @@ class Signer(Protocol):
 
 
 def verify(token: str, policy: Policy, now: float) -> Verified:
-    """Return the header and the claims of a token. Raises :exc:`JOSEError` for a token that breaks the policy.
+    """Return the header and the claims of a token. Raises :exc:`.JOSEError` for a token that breaks the policy.
 
     :param now: seconds since the epoch, UTC.
     """
@@ -175,7 +175,7 @@ def verify(token: str, policy: Policy, now: float) -> Verified:
 def read_issuer(token: str, max_size: int = MAX_SIZE) -> str:
     """Return the ``iss`` of a token that is not verified, to look up the keys of this party. Trust nothing else of it.
 
-    Raises :exc:`JOSEError` for a token that has none.
+    Raises :exc:`.JOSEError` for a token that has none.
     """
     payload = decode_base64url(_split(token, 3, max_size)[1])
     issuer = decode_json(payload, "the payload", max_size).get("iss")
@@ -233,7 +233,7 @@ def is_encrypted(token: str) -> bool:
 
 
 def decrypt(token: str, policy: EncryptionPolicy) -> Decrypted:
-    """Return the content of a compact JWE. Raises :exc:`JOSEError`, with one reason for every failure of the keys.
+    """Return the content of a compact JWE. Raises :exc:`.JOSEError`, with one reason for every failure of the keys.
 
     "MUST NOT distinguish between format, padding, and length errors", :rfc:`7516#section-11.5`.
     """

@@ -93,7 +93,7 @@ class Key:
 
 
 def read_key(jwk: Mapping[str, Any], *, may_be_private: bool = False) -> Key:
-    """Return the key of a JWK. Raises :exc:`JOSEError` for one that is unknown, malformed, weak or too large.
+    """Return the key of a JWK. Raises :exc:`.JOSEError` for one that is unknown, malformed, weak or too large.
 
     :param may_be_private: accept a private or symmetric key. Otherwise such a key is rejected.
     """
@@ -119,12 +119,12 @@ def read_key(jwk: Mapping[str, Any], *, may_be_private: bool = False) -> Key:
 
 
 def read_secret(octets: bytes, kid: str | None = None) -> Key:
-    """Return the symmetric key of some octets, such as a client secret. Raises :exc:`JOSEError` for few octets."""
+    """Return the symmetric key of some octets, such as a client secret. Raises :exc:`.JOSEError` for few octets."""
     return read_key({"kty": "oct", "k": encode_base64url(octets).decode(), "kid": kid}, may_be_private=True)
 
 
 def read_pem(content: bytes, **members: str | None) -> Key:
-    """Return the key of a PEM file. Raises :exc:`JOSEError`.
+    """Return the key of a PEM file. Raises :exc:`.JOSEError`.
 
     :param members: members of the JWK that a PEM file does not have, such as ``alg``.
     """
@@ -184,7 +184,7 @@ def read_set(content: bytes | Mapping[str, Any]) -> KeySet:
 
     "Implementations SHOULD ignore JWKs within a JWK Set that use kty values that are not understood by them, that are
     missing required members, or for which values are out of the supported ranges", :rfc:`7517#section-5`. A set with a
-    private or symmetric key is rejected: its owner has disclosed the key. Raises :exc:`JOSEError`.
+    private or symmetric key is rejected: its owner has disclosed the key. Raises :exc:`.JOSEError`.
     """
     if isinstance(content, bytes):
         if len(content) > MAX_SET_SIZE:

@@ -93,7 +93,7 @@ class RemoteKeys:
     def find_keys(self, url: str, now: float, may_be_own: bool, kid: str | None, algorithm: str) -> list[Key]:
         """Return the keys of a party that may have made a signature.
 
-        Raises :exc:`KeysUnavailable` if its set cannot be fetched, and :exc:`JOSEError` for a URL that is none.
+        Raises :exc:`KeysUnavailable` if its set cannot be fetched, and :exc:`.JOSEError` for a URL that is none.
         """
         copy = self._find_copy(url, now)
         found = [] if copy is None else copy.keys.find(kid, algorithm)
@@ -180,7 +180,7 @@ class RemoteKeys:
 
 
 def read_inline(jwks: Mapping[str, Any]) -> KeySet:
-    """Return the keys of a ``jwks`` that is part of metadata. Raises :exc:`JOSEError`. The same one is read once."""
+    """Return the keys of a ``jwks`` that is part of metadata. Raises :exc:`.JOSEError`. The same one is read once."""
     return _read_text(json.dumps(jwks, sort_keys=True))
 
 
@@ -190,7 +190,7 @@ def _read_text(text: str) -> KeySet:
 
 
 def check_url(url: str, *, may_be_own: bool = False) -> None:
-    """Raise :exc:`JOSEError` for a ``jwks_uri`` from which nothing is fetched.
+    """Raise :exc:`.JOSEError` for a ``jwks_uri`` from which nothing is fetched.
 
     :param may_be_own: also accept http on this machine.
     """

@@ -1,6 +1,6 @@
 """The signing keys of one issuer: those that the store keeps, and those that the application brings.
 
-A worker holds the keys in memory, and reads the rows again after :data:`~.states.RELOAD_AFTER` seconds. The first
+A worker holds the keys in memory, and reads the rows again after ``RELOAD_AFTER`` seconds. The first
 reader creates the keys that are missing or due. Workers that do this at the same moment agree on one key, because the
 store adds each number of an algorithm once.
 """
@@ -349,7 +349,7 @@ def _read_content(given: str | bytes | Mapping[str, Any]) -> Key:
 def find_algorithm(key: Key, preferred: Iterable[str]) -> str:
     """Return the algorithm of a signing key: its own, or the first fitting one of ``preferred`` and of all.
 
-    Raises :exc:`JOSEError` if the key fits none, or is symmetric.
+    Raises :exc:`.JOSEError` if the key fits none, or is symmetric.
     """
     for name in (key.alg, *preferred, *SIGNATURES):
         if name in SIGNATURES and not SIGNATURES[name].is_symmetric and key.fits(SIGNATURES[name], "sig"):

@@ -3,12 +3,12 @@
 A key is *published* from ``created_at``, *active* from ``activates_at``, *retired* from ``retires_at`` and *removed* at
 ``expires_at``. Every worker reads the same rows and reaches the same state, so workers need not coordinate.
 
-The rule that protects other parties: a key signs no earlier than :data:`PUBLISHED_AHEAD` seconds after it is in the
+The rule that protects other parties: a key signs no earlier than ``PUBLISHED_AHEAD`` seconds after it is in the
 store. This is longer than the time for which any worker may use its copy of the rows, and any other party its copy of
-the JWK set, so every copy that is still in use contains the key. :func:`starts_at` enforces it on the rows themselves.
+the JWK set, so every copy that is still in use contains the key. ``starts_at()`` enforces it on the rows themselves.
 
 The only exception is the first set of an issuer, of which no older copy exists. One row, which one worker adds, names
-its algorithms (:data:`FIRST_SET`). No worker publishes a set before all keys of this row are stored.
+its algorithms (``FIRST_SET``). No worker publishes a set before all keys of this row are stored.
 """
 
 from __future__ import annotations
