@@ -6,8 +6,9 @@ life cycle of the keys relies on that.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..http.messages import Response
-from ..keys.signing import PublishedSet
 from ..keys.states import SET_LIFETIME
 from .base import Call
 
@@ -17,19 +18,21 @@ def respond(call: Call) -> Response:
     if not call.server.capabilities.needs_keys:
         return Response(404)
     published = call.server.keys.find_published(call.now)
+    headers = dict(headers_of(published.etag))
     if _has_copy(call.request.headers.get("If-None-Match", ""), published.etag):
-        return Response(304, headers=headers_of(published))
-    return Response(200, published.body.decode(), headers_of(published))
+        return Response(304, headers=headers)
+    return Response(200, published.body.decode(), headers)
 
 
-def headers_of(published: PublishedSet) -> dict[str, str]:
+@lru_cache(1000)
+def headers_of(etag: str) -> tuple[tuple[str, str], ...]:
     """Return the headers of a JWK set. It is a public document: the page of any origin may read it."""
-    return {
-        "Content-Type": "application/json",
-        "Cache-Control": f"public, max-age={SET_LIFETIME}",
-        "ETag": published.etag,
-        "Access-Control-Allow-Origin": "*",
-    }
+    return (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", f"public, max-age={SET_LIFETIME}"),
+        ("ETag", etag),
+        ("Access-Control-Allow-Origin", "*"),
+    )
 
 
 def _has_copy(named: str, etag: str) -> bool:

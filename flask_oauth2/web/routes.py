@@ -105,12 +105,12 @@ def key_set_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
 
     def respond(**_: str) -> Response:
         server = provider.verifier.server
-        request = web.current_request()
-        is_plain = request.method == "GET" and "HTTP_IF_NONE_MATCH" not in request.environ
+        environ = web.current_request().environ
+        is_plain = environ["REQUEST_METHOD"] == "GET" and "HTTP_IF_NONE_MATCH" not in environ
         if not is_plain or not server.capabilities.needs_keys or server.events.metrics is not None:
             return build()
         published = server.keys.find_cached(server.clock())
-        return build() if published is None else flask.Response(published.body, 200, jwks.headers_of(published))
+        return build() if published is None else flask.Response(published.body, 200, jwks.headers_of(published.etag))
 
     return _named(respond, endpoint.name)
 
