@@ -55,7 +55,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
-        needs_keys=_needs_keys(settings, extensions),
+        needs_keys=_needs_keys(settings, extensions, formats[settings.access_token_format]),
     )
 
 
@@ -90,11 +90,12 @@ def _collect_formats(settings: Settings, extensions: Extensions) -> dict[str, To
     return formats
 
 
-def _needs_keys(settings: Settings, extensions: Extensions) -> bool:
-    """Return whether the settings name signing keys, or a part that the application registered needs them."""
+def _needs_keys(settings: Settings, extensions: Extensions, chosen: TokenFormat) -> bool:
+    """Return whether the settings name signing keys, or a part in use has a true ``needs_keys``."""
     if settings.signing_algorithms is not None or settings.signing_keys:
         return True
-    parts = (*extensions.token_formats.values(), *extensions.endpoints.values(), *extensions.grants.values())
+    registered = extensions.token_formats, extensions.endpoints, extensions.grants, extensions.response_types
+    parts = (chosen, *(part for kind in registered for part in kind.values()))
     return any(getattr(part, "needs_keys", False) for part in parts)
 
 

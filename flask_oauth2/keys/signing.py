@@ -20,7 +20,7 @@ from ..stores.base import KeyStore
 from . import states
 from .algorithms import SIGNATURES
 from .encoding import JOSEError, decode_json, encode_base64url, encode_json
-from .jose import Signer
+from .jose import MAX_LEEWAY, Signer
 from .jwk import Key, KeySet, generate_key, name_key, read_key, read_pem
 
 DEFAULT_ALGORITHMS = ("ES256", "RS256")
@@ -28,6 +28,9 @@ DEFAULT_ALGORITHMS = ("ES256", "RS256")
 
 MAX_NEW_KEYS = 20
 """Keys that one reader creates at a time."""
+
+MAX_RETIRED = 12
+"""Retired keys of an algorithm that are published at a time."""
 
 RETRY_AFTER = 5
 """Seconds after which a worker asks an unavailable store again."""
@@ -119,9 +122,14 @@ class StoredKeys:
 
     def __init__(self, settings: Settings, open_store: Callable[[], KeyStore | None]) -> None:
         self.algorithms: Sequence[str] = settings.signing_algorithms or DEFAULT_ALGORITHMS
-        self.published_after = max(states.PUBLISHED_AFTER, settings.access_token_lifetime)
+        self.published_after = max(states.PUBLISHED_AFTER, settings.access_token_lifetime + MAX_LEEWAY)
         """Seconds for which a retired key stays published."""
         self._period = settings.key_rotation_period
+        if self._period is not None and self.published_after > MAX_RETIRED * self._period:
+            raise ConfigurationError(
+                f"OAUTH2_KEY_ROTATION_PERIOD is too short: more than {MAX_RETIRED} retired keys of an algorithm would "
+                f"be published. Use at least {-(-self.published_after // MAX_RETIRED)} seconds"
+            )
         self._secret_keys = settings.secret_keys
         self._open_store = open_store
         self._once = Once()
@@ -267,6 +275,10 @@ class GivenKeys:
     """
 
     def __init__(self, settings: Settings) -> None:
+        if settings.key_rotation_period is not None:
+            raise ConfigurationError(
+                "OAUTH2_KEY_ROTATION_PERIOD has no effect on the keys of OAUTH2_SIGNING_KEYS: remove one of the options"
+            )
         signers: dict[str, Signer] = {}
         published: list[Key] = []
         for number, given in enumerate(settings.signing_keys, 1):

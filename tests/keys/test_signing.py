@@ -14,10 +14,11 @@ from keys.tokens import NOW, Local, key_of
 from flask_oauth2 import ConfigurationError, MemoryStore, OAuth2Provider
 from flask_oauth2.errors import TemporarilyUnavailable
 from flask_oauth2.keys import states
-from flask_oauth2.keys.jose import Policy, Signer, sign, verify
+from flask_oauth2.keys.jose import MAX_LEEWAY, Policy, Signer, sign, verify
 from flask_oauth2.keys.signing import GivenKeys, PublishedSet, StoredKeys, open_keys
 from flask_oauth2.keys.states import MAX_STALE, PUBLISHED_AFTER, PUBLISHED_AHEAD, RELOAD_AFTER, SET_LIFETIME
-from flask_oauth2.settings import Settings
+from flask_oauth2.records import CLOCKS_DIFFER
+from flask_oauth2.settings import SHORTEST_ROTATION, Settings
 from flask_oauth2.tokens.formats.opaque import Opaque
 
 DAY = 86400
@@ -104,7 +105,7 @@ def test_a_worker_reads_the_rows_once_a_minute(store: Store) -> None:
     keys = worker(store)
     keys.find_signer(NOW)
     store.reads = 0
-    for second in (0, 1, RELOAD_AFTER - 1, 1 - states.CLOCKS_DIFFER):
+    for second in (0, 1, RELOAD_AFTER - 1, 1 - CLOCKS_DIFFER):
         keys.find_signer(NOW + second)
         keys.find_published(NOW + second)
     assert store.reads == 0
@@ -234,9 +235,22 @@ def test_retired_keys_stay_for_the_lifetime_of_tokens(store: Store) -> None:
     keys = worker(store, OAUTH2_KEY_ROTATION_PERIOD=30 * DAY, OAUTH2_ACCESS_TOKEN_LIFETIME=7 * DAY)
     first = keys.find_signer(NOW).kid
     keys.find_signer(NOW + 30 * DAY - PUBLISHED_AHEAD)
-    assert first in kids(keys.find_published(NOW + 37 * DAY - 1))
+    assert first in kids(keys.find_published(NOW + 37 * DAY + MAX_LEEWAY - 1))
     keys.forget()
-    assert first not in kids(keys.find_published(NOW + 37 * DAY))
+    assert first not in kids(keys.find_published(NOW + 37 * DAY + MAX_LEEWAY))
+
+
+def test_so_many_keys_are_not_published(store: Store) -> None:
+    with pytest.raises(ConfigurationError, match="Use at least 50426 seconds"):
+        worker(store, OAUTH2_KEY_ROTATION_PERIOD=50425, OAUTH2_ACCESS_TOKEN_LIFETIME=7 * DAY + 12)
+    assert worker(store, OAUTH2_KEY_ROTATION_PERIOD=50426, OAUTH2_ACCESS_TOKEN_LIFETIME=7 * DAY + 12)
+    assert worker(store, OAUTH2_KEY_ROTATION_PERIOD=SHORTEST_ROTATION)
+    with pytest.raises(ConfigurationError, match="remove one of the options"):
+        given(key_of("ES256").jwk, OAUTH2_KEY_ROTATION_PERIOD=DAY)
+
+
+def test_a_key_is_published_longer_than_any_copy_is_used() -> None:
+    assert PUBLISHED_AHEAD > MAX_STALE + RELOAD_AFTER + SET_LIFETIME + 2 * CLOCKS_DIFFER
 
 
 def test_no_copy_of_the_set_lacks_the_key_that_signs(store: Store) -> None:
@@ -246,7 +260,7 @@ def test_no_copy_of_the_set_lacks_the_key_that_signs(store: Store) -> None:
     """
     period = 3 * PUBLISHED_AHEAD
     first, second = (worker(store, OAUTH2_KEY_ROTATION_PERIOD=period) for _ in range(2))
-    shift = states.CLOCKS_DIFFER
+    shift = CLOCKS_DIFFER
     first.find_published(NOW - shift)
     copies: list[tuple[float, set[str]]] = []
     signed = set()
