@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .capabilities import Capabilities
 from .errors import ConfigurationError
 from .events import Events
 from .http.messages import Request
-from .keys.remote import RemoteKeys
-from .keys.signing import SigningKeys
 from .processes import cached
 from .records import User
 from .resources import Resource, Resources
@@ -20,6 +18,10 @@ from .settings import Settings
 from .stores.base import ConsentStore, DeviceStore, OriginStore, RegistrationStore, Store, Stores
 from .stores.callbacks import Callbacks
 from .stores.lazy import LazyStore
+
+if TYPE_CHECKING:
+    from .keys.remote import RemoteKeys
+    from .keys.signing import SigningKeys
 
 
 @dataclass(slots=True)
@@ -52,8 +54,6 @@ class AuthorizationServer:
     events: Events
     clock: Callable[[], float]
     """Returns seconds since the epoch, UTC."""
-    keys: SigningKeys
-    """The signing keys of this issuer. Stored ones are read, or created, with the first use."""
     issuer_id: str = ""
     """The ID under which the store saves the rows of this issuer; empty if the application has one."""
     url_prefix: str = "/oauth"
@@ -77,8 +77,6 @@ class AuthorizationServer:
     """Whether the application says which users are active."""
     saves_every_token: bool = False
     """Whether a self-contained token has a row too, so that the application can revoke it."""
-    remote_keys: RemoteKeys = field(default_factory=RemoteKeys)
-    """The keys of other parties."""
     documents: Any = None
     """The clients that are known by the URL of their metadata, :class:`~.clients.document_cache.Documents`."""
     revocation_listeners: list[Callable[[str], None]] = field(default_factory=list)
@@ -137,3 +135,17 @@ class AuthorizationServer:
     def registrations(self) -> RegistrationStore:
         """The store for registrations. There is one if any party but the operator may register clients."""
         return cast(RegistrationStore, self.stores.registration)
+
+    @cached
+    def keys(self) -> SigningKeys:
+        """The signing keys of this issuer. Stored ones are read, or created, with the first use."""
+        from .keys.signing import open_keys  # few servers need keys, and it takes long to load
+
+        return open_keys(self.settings, lambda: self.stores.keys)
+
+    @cached
+    def remote_keys(self) -> RemoteKeys:
+        """The keys of other parties."""
+        from .keys.remote import RemoteKeys
+
+        return RemoteKeys()

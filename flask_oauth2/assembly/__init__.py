@@ -13,7 +13,6 @@ from ..clients.from_object import read_client
 from ..clients.lookup import open_documents
 from ..errors import ConfigurationError
 from ..events import Events
-from ..keys.signing import open_keys
 from ..metrics import Metrics, open_recorder
 from ..records import Issuer
 from ..resource.server_verifier import ServerVerifier
@@ -76,7 +75,6 @@ def build(
         opening=LazyStore(open_store, lambda store: _wrap(server, store), replica),
         events=events or Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
         clock=clock,
-        keys=open_keys(settings, lambda: server.stores.keys),
         issuer_id=issuer_id,
         url_prefix=url_prefix,
         callbacks=callbacks,
@@ -97,6 +95,8 @@ def build(
     )
     server.opening.on_open.append(partial(_check_store, server))
     server.documents = open_documents(server)
+    if settings.signing_keys:
+        _ = server.keys  # raises for a key that cannot be used
     if settings.developer_pages:
         developer.check_settings(server)
     return server

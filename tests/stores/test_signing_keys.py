@@ -10,7 +10,8 @@ from stores.workers import Race
 
 from flask_oauth2 import MemoryStore
 from flask_oauth2.keys import states
-from flask_oauth2.keys.states import CLOCKS_DIFFER, PUBLISHED_AFTER, PUBLISHED_AHEAD, SET_LIFETIME
+from flask_oauth2.keys.states import PUBLISHED_AFTER, PUBLISHED_AHEAD, SET_LIFETIME
+from flask_oauth2.records import CLOCKS_DIFFER
 from flask_oauth2.stores.base import Store, collect
 from flask_oauth2.testing.samples import NOW
 
