@@ -182,7 +182,7 @@ class TestWhoMay:
         site = make_site(tmp_path, store=MemoryStore())
         site.provider.developer_policy(lambda user: True)
         assert site.server
-        assert "a developer_policy is registered, but nothing asks it" in caplog.text
+        assert "the developer_policy has no effect" in caplog.text
 
     @pytest.mark.parametrize("path", ["/{}", "/{}/secret", "/{}/delete"])
     @pytest.mark.parametrize("whose", ["grace", "", "operator's own", "nothing"])

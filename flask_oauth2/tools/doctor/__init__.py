@@ -15,7 +15,7 @@ import flask
 
 from ... import values
 from ...errors import ConfigurationError
-from ...ownership import EXTENSION
+from ...provider import EXTENSION
 from . import clients, guards, probes, proxy, registration, settings, sign_in, storage
 from .base import LEVELS, Check, Examined, Finding, error
 

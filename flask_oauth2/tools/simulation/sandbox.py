@@ -18,11 +18,10 @@ from flask.sessions import SecureCookieSessionInterface
 from ... import addresses, signals, values, web
 from ...assembly import Servers
 from ...assembly.extensions import Extensions
-from ...errors import ConfigurationError, OAuth2Error
+from ...errors import OAuth2Error
 from ...events import Events
 from ...http.messages import Request
-from ...ownership import EXTENSION
-from ...provider import Installed, OAuth2Provider
+from ...provider import OAuth2Provider, find_installed
 from ...records import Client, User
 from ...server import AuthorizationServer
 from ...settings import Settings
@@ -116,14 +115,12 @@ def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
 
     Other requests of the application would use the sandbox too, so run a simulation in its own process.
     """
-    installed: Installed | None = app.extensions.get(EXTENSION)
-    if installed is None:
-        raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
+    installed = find_installed(app)
     provider, clock = installed.provider, SandboxClock()
     clients: dict[str, Client] = {}
     parts = _without_setters(installed.registered.parts, clients)
     settings = replace(Settings.load(app.config, warns=False), metrics=None, read_replica=None)
-    server = provider._assemble(app, settings, MemoryStore, parts, clock=clock)
+    server = installed.build_server(settings, MemoryStore, parts, clock=clock)
     server.events = events = SandboxEvents()
     server.policies.user_is_active = lambda _: True  # the application does not know the simulated user
     server.issuer = server.issuer or _NO_ISSUER
