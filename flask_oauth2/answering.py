@@ -41,7 +41,10 @@ def find_hints(server: AuthorizationServer, error: OAuth2Error, request: Request
         )
     elif hint and "flask oauth2 client" in hint and server.callbacks.clientgetter is not None:
         hint = f"in place of the command change the client where the application's clientgetter finds it: {hint}"
-    return [*([hint] if hint else ()), *find_mistakes(server.settings.issuer, request)]
+    return [
+        *([hint] if hint else ()),
+        *find_mistakes(server.settings.issuer, request, is_path_mount=not server.issuer_id),
+    ]
 
 
 def refuse(server: AuthorizationServer, error: OAuth2Error, _: str) -> Response:

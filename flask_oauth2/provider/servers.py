@@ -33,9 +33,9 @@ from .ownership import EXTENSION, Ownership, Registered
 log = logging.getLogger("flask_oauth2")
 
 _ISSUER = "flask_oauth2.issuer"
-"""The key in the environ of a request for the verifier of its issuer, and the values of the variables of its path."""
+"""The key in the environ of a request for the verifier of its issuer, and the issuer."""
 
-_NO_ISSUER: tuple[None, None, Mapping[str, str]] = (None, None, {})
+_NO_ISSUER: tuple[None, None, None] = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -62,17 +62,17 @@ class Installed:
         """Return the token verifier of the issuer of the current request, or else of the only issuer."""
         servers = self.servers or self.start()
         if self.registered.issuergetter is not None:
-            return self._find_issuer(self.registered.issuergetter, servers)
+            return self._find_verifier_of_issuer(self.registered.issuergetter, servers)
         if servers.has_issuer or not flask.has_request_context():
             return servers.verifier
         return servers.at(web.find_issuer(flask.request.environ, self.app.debug or self.app.testing))
 
-    def _find_issuer(self, issuergetter: Callable[[], Issuer | None], servers: Servers) -> ServerVerifier:
+    def _find_verifier_of_issuer(self, issuergetter: Callable[[], Issuer | None], servers: Servers) -> ServerVerifier:
         """Return the token verifier of the issuer of the current request. End the request with 404 if it has none."""
         if not flask.has_request_context():
             raise ConfigurationError(
-                "this application has several issuers: push a request context of one of them, or name it in the "
-                "command, flask oauth2 --issuer URL"
+                "this application has several issuers: name one with flask oauth2 --issuer URL, or in your code with "
+                "provider.issuer_context(URL)"
             )
         request = web.current_request()
         reader, known, _ = request.environ.get(_ISSUER, _NO_ISSUER)
@@ -82,15 +82,25 @@ class Installed:
         if issuer is None:
             flask.abort(404)
         verifier = servers.of(issuer)
-        request.environ[_ISSUER] = request, verifier, self.prefix.arguments_of(issuer)
+        request.environ[_ISSUER] = request, verifier, issuer
         return verifier
+
+    def find_issuer(self) -> Issuer | None:
+        """Return the issuer of the current request if the application has several, or None."""
+        self.find_verifier()
+        issuer: Issuer | None = web.current_request().environ.get(_ISSUER, _NO_ISSUER)[2]
+        return issuer
+
+    def find_arguments(self) -> Mapping[str, str]:
+        """Return the values of the variables of ``url_prefix`` for the issuer of the current request."""
+        issuer = self.find_issuer()
+        return {} if issuer is None else self.prefix.arguments_of(issuer)
 
     def add_arguments(self, endpoint: str, values: dict[str, Any]) -> None:
         """Add the variables of ``url_prefix`` to the URL of an endpoint or a page, for the issuer of the request."""
         if not endpoint.startswith("oauth2.") or not flask.has_request_context():
             return
-        self.find_verifier()  # finds the issuer of the request
-        arguments = web.current_request().environ.get(_ISSUER, _NO_ISSUER)[2]
+        arguments = self.find_arguments()
         for name in self.prefix.variables:
             if name in arguments and self.app.url_map.is_endpoint_expecting(endpoint, name):
                 values.setdefault(name, arguments[name])

@@ -80,7 +80,7 @@ class Guards(ABC):
 
     def _emit_accepted(self, **facts: Any) -> None:
         """Send the signal of an accepted token."""
-        signals.token_accepted.send(web.current_app(), **facts)
+        signals.token_accepted.send(web.current_app(), **facts, issuer=None)
 
     def _record_scope_arguments(self, scope: tuple[str, ...]) -> None:  # noqa: B027  optional
         """Record a guard with several scope arguments."""

@@ -34,10 +34,15 @@ class Prefix:
         Raises :exc:`ConfigurationError` if the issuer has no value for a variable.
         """
         arguments = self.arguments_of(issuer)
-        path = _VARIABLE.sub(lambda found: arguments.get(found[1], found[0]), self.path)
+        path = fill(self.path, arguments)
         if "<" in path:
             raise ConfigurationError(
                 f"the issuer {issuer.id} has no value for a variable of url_prefix {self.path}: give it "
                 "Issuer(arguments={...})"
             )
         return path
+
+
+def fill(path: str, arguments: Mapping[str, str]) -> str:
+    """Return a path with the values of its variables. A variable without a value stays."""
+    return _VARIABLE.sub(lambda found: arguments.get(found[1], found[0]), path)
