@@ -142,6 +142,12 @@ class OAuth2Provider(CallbackRegistry, FlaskOAuthlibNames):
 
         return flask.Response(write_text(), content_type=CONTENT_TYPE)
 
+    def _mount(self, app: flask.Flask, path: str) -> None:
+        """See :meth:`.resource.protect.Protection._mount`."""
+        super()._mount(app, path)
+        if "<" in path:
+            routes.add_resource_document(app, path)
+
     def _on_registered(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
         """See :meth:`.ownership.Ownership._on_registered`."""
         if kind == "resources" and before is None:

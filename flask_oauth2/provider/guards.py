@@ -16,7 +16,9 @@ from ..resource.guard import Guard
 from ..resource.guard_order import GuardedFunctions
 from ..resource.protect import Protection
 from ..resources import Resource
+from ..web.prefix import fill
 from .ownership import EXTENSION, Registered, find_caller
+from .servers import Installed
 from .users import Users
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ class ProviderGuards(Users, Protection):
         """See :meth:`.resource.protect.Protection._resources_of`."""
         registered: Registered = app.extensions[EXTENSION].registered
         return registered.resources
+
+    def _path_of(self, resource: Resource) -> str:
+        """See :meth:`.resource.protect.Protection._path_of`."""
+        installed: Installed = web.current_app().extensions[EXTENSION]
+        return fill(resource.path, installed.find_arguments())
 
     def _check_guard(self, guard: Guard) -> flask.Response | None:
         """See :meth:`.resource.guard.Guards._check_guard`."""

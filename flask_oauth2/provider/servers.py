@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -21,8 +21,9 @@ from ..errors import ConfigurationError
 from ..http import deployment
 from ..processes import Once
 from ..records import Issuer
-from ..resource.protect import collect_scopes
+from ..resource.protect import collect_scopes, is_canonical
 from ..resource.server_verifier import ServerVerifier
+from ..resources import Resource
 from ..server import AuthorizationServer
 from ..settings import Settings
 from ..stores.base import Store
@@ -125,10 +126,16 @@ class Installed:
         return make_context()
 
     def build_server(
-        self, settings: Settings, open_store: Callable[[], Store], extensions: Extensions, **options: Any
+        self,
+        settings: Settings,
+        open_store: Callable[[], Store],
+        extensions: Extensions,
+        issuer: Issuer | None = None,
+        **options: Any,
     ) -> AuthorizationServer:
         """Build a server on a store, with the protected resources and guards of the application.
 
+        :param issuer: the issuer of the server, if the application has several.
         :param options: further arguments of :func:`flask_oauth2.assembly.build`.
         """
         if not settings.secret_keys:
@@ -137,6 +144,11 @@ class Installed:
             )
         resources = self.registered.resources.values()
         described, elsewhere, is_open_elsewhere = collect_scopes(self.app, [resource for resource, _ in resources])
+        if issuer is not None:
+            described = [self._resource_of(issuer, resource) for resource in described]
+            options |= {"url_prefix": self.prefix.path_of(issuer), "issuer_id": issuer.id}
+        elif self.registered.issuergetter is None:
+            _reject_variables(described)
         return build(
             settings,
             open_store,
@@ -147,6 +159,18 @@ class Installed:
             sender=self.app,
             **{"url_prefix": self.prefix.path, **options},
         )
+
+    def _resource_of(self, issuer: Issuer, resource: Resource) -> Resource:
+        """Return a protected resource with the path that it has at an issuer."""
+        if not resource.has_variables:
+            return resource
+        path = self.prefix.fill_for(issuer, resource.path, f"the resource {resource.path}")
+        if not is_canonical(path) or path.count("/") != resource.path.count("/"):
+            raise ConfigurationError(
+                f"the issuer {issuer.id} has a value for a variable of the resource {resource.path} that is no segment "
+                "of a path: use letters, digits and - . _ ~ in Issuer(arguments={...})"
+            )
+        return replace(resource, path=path)
 
     def _build_servers(self) -> Servers:
         first = self._build_first()
@@ -188,11 +212,20 @@ class Installed:
             Settings.load(config, warns=False),
             open_store,
             self.registered.parts,
+            issuer,
             replica=None if replica is None else view_of_issuer(replica, issuer.id),
-            url_prefix=self.prefix.path_of(issuer),
-            issuer_id=issuer.id,
             events=first.events,
         )
+
+
+def _reject_variables(described: Iterable[Resource]) -> None:
+    """Raise :exc:`ConfigurationError` for a path with variables in an application with one issuer."""
+    for resource in described:
+        if resource.has_variables:
+            raise ConfigurationError(
+                f"the resource {resource.path} has a variable, but this application has one issuer: register an "
+                "issuergetter, or describe a path without variables"
+            )
 
 
 class CurrentServer(Ownership):

@@ -33,14 +33,19 @@ class Prefix:
 
         Raises :exc:`ConfigurationError` if the issuer has no value for a variable.
         """
-        arguments = self.arguments_of(issuer)
-        path = fill(self.path, arguments)
-        if "<" in path:
+        return self.fill_for(issuer, self.path, f"url_prefix {self.path}")
+
+    def fill_for(self, issuer: Issuer, path: str, shown: str) -> str:
+        """Return a path with the values of an issuer for its variables.
+
+        :param shown: the path in the message of the :exc:`ConfigurationError` for a variable without a value.
+        """
+        filled = fill(path, self.arguments_of(issuer))
+        if "<" in filled:
             raise ConfigurationError(
-                f"the issuer {issuer.id} has no value for a variable of url_prefix {self.path}: give it "
-                "Issuer(arguments={...})"
+                f"the issuer {issuer.id} has no value for a variable of {shown}: give it Issuer(arguments={{...}})"
             )
-        return path
+        return filled
 
 
 def fill(path: str, arguments: Mapping[str, str]) -> str:

@@ -55,6 +55,25 @@ def test_probes_are_sent_to_the_urls_of_the_issuer(way: str, serve: Callable[...
     assert not [url for url in requested if "umbrella" in url]
 
 
+@ways
+def test_probes_find_the_protected_resource_of_the_issuer(way: str, serve: Callable[..., str]) -> None:
+    app, issuers = make_tenants(way)
+    path = "/<tenant>/api" if way == "path" else "/api"
+    app.extensions["flask_oauth2"].provider.protect_resource(path, ["profile"])
+    requested = []
+    record = app.before_request_funcs[None]  # before the guard of the resource, which rejects requests
+    record.insert(0, lambda: requested.append(flask.request.base_url))
+    issuer = issuers["acme"].url
+    findings = diagnose(app, issuer=issuer, url=serve(app.wsgi_app), timeout=6 * PATIENCE)
+    assert errors(findings) == []
+    origin = issuer.removesuffix("/acme")
+    root = f"{origin}/.well-known/oauth-protected-resource"
+    assert f"{issuer}/api" in requested
+    assert (f"{root}/acme/api" if way == "path" else f"{root}/api") in requested
+    # the root of the host belongs to no issuer in particular if the path names it
+    assert (root in requested) == (way == "host")
+
+
 def test_the_metadata_at_the_root_of_the_host_is_of_no_issuer(serve: Callable[..., str]) -> None:
     app, issuers = make_tenants("path")
 

@@ -116,6 +116,8 @@ def resource_metadata(examined: Examined, http: HTTPClient, mount: str) -> Itera
         answer = http.get(resource.metadata_url, Origin="https://page.example")
         described = metadata.describe_resource(server, resource)
         yield from _document(answer, described, "resource", resource.identifier, "rfc9728 3", error)
+    if server.issuer_id and urlsplit(server.issuer).path:  # the root of the host belongs to no issuer in particular
+        return
     root, at_root = of.of_root, f"{addresses.find_origin(server)}{resources.WELL_KNOWN}"
     if root is not None and root.metadata_url != at_root:
         answer = http.get(at_root, Origin="https://page.example")
@@ -304,8 +306,9 @@ def _find_guarded_path(examined: Examined, inside: str = "") -> str | None:
         and not rule.subdomain
     }
     described = [resource for resource in examined.server.described if resource.path != "/"]
-    for path, _, guards in find_guards(examined.app):
+    for rule, _, guards in find_guards(examined.app):
+        path = fill(rule, examined.arguments)
         is_elsewhere = bool(inside) and any(resource.covers(path) for resource in described)
-        if path in plain and guards and not any(guard.is_optional for guard in guards) and not is_elsewhere:
-            return fill(path, examined.arguments)
+        if rule in plain and guards and not any(guard.is_optional for guard in guards) and not is_elsewhere:
+            return path
     return None

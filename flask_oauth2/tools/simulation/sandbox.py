@@ -190,14 +190,12 @@ def _build_server(
 ) -> AuthorizationServer:
     """Build the server of the sandbox, with the settings of the issuer."""
     config: dict[str, Any] = dict(installed.app.config)
-    options: dict[str, Any] = {}
     store: Store = MemoryStore()
     if issuer is not None:
         config |= {**issuer.settings, "OAUTH2_ISSUER": issuer.url}
-        options = {"url_prefix": installed.prefix.path_of(issuer), "issuer_id": issuer.id}
         store = view_of_issuer(store, issuer.id)
     settings = replace(Settings.load(config, warns=False), metrics=None, read_replica=None)
-    return installed.build_server(settings, lambda: store, parts, clock=clock, **options)
+    return installed.build_server(settings, lambda: store, parts, issuer, clock=clock)
 
 
 def _simulated_user_or(sandbox: Sandbox, current_user: Callable[[], Any] | None) -> Callable[[], Any]:
