@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .errors import InvalidClient, OAuth2Error
+from .http.challenges import write_challenge
 from .http.deployment import find_mistakes
 from .http.messages import NO_STORE, Request, Response
 from .server import AuthorizationServer
@@ -41,7 +42,10 @@ def find_hints(server: AuthorizationServer, error: OAuth2Error, request: Request
         )
     elif hint and "flask oauth2 client" in hint and server.callbacks.clientgetter is not None:
         hint = f"in place of the command change the client where the application's clientgetter finds it: {hint}"
-    return [*([hint] if hint else ()), *find_mistakes(server.settings.issuer, request)]
+    return [
+        *([hint] if hint else ()),
+        *find_mistakes(server.settings.issuer, request, is_path_mount=not server.issuer_id),
+    ]
 
 
 def refuse(server: AuthorizationServer, error: OAuth2Error, _: str) -> Response:
@@ -50,6 +54,6 @@ def refuse(server: AuthorizationServer, error: OAuth2Error, _: str) -> Response:
     if isinstance(error, InvalidClient):
         realm = server.settings.realm
         headers["WWW-Authenticate"] = ", ".join(
-            f'{scheme.title()} realm="{realm}"' for scheme in server.capabilities.auth_schemes
+            write_challenge(scheme.title(), {"realm": realm}) for scheme in server.capabilities.auth_schemes
         )
     return Response(error.status, error.parameters, headers)

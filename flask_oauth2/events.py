@@ -1,4 +1,4 @@
-"""What happens: signals, the audit log, and errors with an ID that the client and the log share."""
+"""Signals, the audit log, and errors with an ID that the client and the log share."""
 
 from __future__ import annotations
 
@@ -23,17 +23,24 @@ _MAX_VALUE = 200
 
 
 class Events:
-    """Sends signals and writes logs for one application.
+    """Sends signals and writes logs for one issuer of an application.
 
     :param sender: the application, which sends the signals.
+    :param issuer: the issuer's URL, or an empty string if no option names the issuer.
     """
 
-    def __init__(self, sender: object, metrics: Metrics | None = None) -> None:
+    def __init__(self, sender: object, metrics: Metrics | None = None, issuer: str = "") -> None:
         self.sender = sender
         self.metrics = metrics
+        self.issuer = issuer
+
+    def for_issuer(self, issuer: str) -> Events:
+        """Return the events of another issuer of the same application, with the same metrics."""
+        return Events(self.sender, self.metrics, issuer)
 
     def emit(self, signal: NamedSignal, **facts: Any) -> None:
-        """Send a signal to its receivers and the audit log. The facts hold no secret."""
+        """Send a signal to its receivers and the audit log, with the issuer. The facts contain no secrets."""
+        facts["issuer"] = self.issuer or None
         if signal.has_receivers_for(self.sender):
             signal.send(self.sender, **facts)
         signals.write_audit_record(signal, facts)

@@ -27,6 +27,7 @@ class Resource:
 
     ``scopes`` is what each request needs; ``further`` what some need beside, by the guards of their views or because
     the application says so. ``identifier`` and ``metadata_url`` depend on where the application is mounted.
+    With several issuers the path may have variables, such as ``/<tenant>/api``. The server of an issuer replaces them.
     """
 
     path: str
@@ -45,16 +46,42 @@ class Resource:
         """All scope words that mean something here."""
         return tuple(dict.fromkeys((*self.scopes, *self.further)))
 
+    @property
+    def has_variables(self) -> bool:
+        """Return whether the path has variables."""
+        return "<" in self.path
+
+    def read_variables(self, path: str) -> dict[str, str]:
+        """Return the values of the variables in a path that the resource covers."""
+        segments = zip(self.path.split("/"), _SLASHES.sub("/", path).split("/"), strict=False)
+        return {name[1:-1]: segment for name, segment in segments if name.startswith("<")}
+
     def covers(self, path: str) -> bool:
         """Whether a path of the application belongs to it, however many slashes are in it: routing counts one."""
         path = _SLASHES.sub("/", path)
+        if "<" in self.path:
+            return _fits(self.path, path)
         return self.path == "/" or path == self.path or path.startswith(f"{self.path}/")
 
 
 def innermost(described: Iterable[Resource], path: str) -> Resource | None:
     """Of the resources that a path belongs to the one that begins last."""
     around = (resource for resource in described if resource.covers(path))
-    return max(around, key=lambda resource: len(resource.path), default=None)
+    return max(around, key=_depth, default=None)
+
+
+def _depth(resource: Resource) -> tuple[int, bool, int]:
+    """Return a key that grows with the depth of a resource. A path without variables is deeper than one with them."""
+    path = resource.path
+    return path.count("/"), "<" not in path, len(path)
+
+
+def _fits(template: str, path: str) -> bool:
+    """Return whether a path begins with the segments of a template. A variable stands for any one segment."""
+    wanted, given = template.split("/"), path.split("/")
+    return len(given) >= len(wanted) and all(
+        segment != "" if name.startswith("<") else segment == name for name, segment in zip(wanted, given, strict=False)
+    )
 
 
 class Resources:

@@ -255,7 +255,7 @@ _MOVED = {
     "OAUTH2_REFRESH_TOKEN_GENERATOR": "refresh tokens are issued to clients with the grant refresh_token",
     "OAUTH2_ERROR_URIS": "errors have no page of their own here",
 }
-"""Options of flask-oauthlib and Authlib, and what to use in their place."""
+"""Options of other OAuth 2.0 libraries, and their replacements."""
 
 
 class UnknownOption(NamedTuple):

@@ -339,7 +339,7 @@ class TestMistakes:
 
     def test_not_after_the_first_request(self, site: Site) -> None:
         site.http.get("/api/me")
-        with pytest.raises(ConfigurationError, match="the resource /files comes too late"):
+        with pytest.raises(ConfigurationError, match="the resource /files must be registered before the first request"):
             site.provider.protect_resource("/files")
 
     def test_scopes_that_nobody_described(self, new_site: NewSite) -> None:

@@ -25,6 +25,7 @@ def heard(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
 
         def listen(sender: Any, name: str = signal.name, **what: Any) -> None:
             assert sender is site.app
+            assert what.pop("issuer") == "https://login.example"
             heard.append((name, what))
 
         signal.connect(listen)

@@ -67,13 +67,15 @@ def build(
             "@provider.user_is_active"
         )
     _check_scopes(settings, described)
+    if events is None:
+        events = Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None)
     server: AuthorizationServer
     server = AuthorizationServer(
         settings=settings,
         issuer=settings.issuer or "",
         capabilities=collect(settings, extensions),
         opening=LazyStore(open_store, lambda store: _wrap(server, store), replica),
-        events=events or Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
+        events=events.for_issuer(settings.issuer or ""),
         clock=clock,
         issuer_id=issuer_id,
         url_prefix=url_prefix,
@@ -124,7 +126,14 @@ class Servers:
         found = self._by_url.get(url)
         if found is None:
             first = self.first
-            server = replace(first, issuer=url, clock=lambda: first.clock(), resources_by_mount={}, built_metadata={})
+            server = replace(
+                first,
+                issuer=url,
+                events=first.events.for_issuer(url),
+                clock=lambda: first.clock(),
+                resources_by_mount={},
+                built_metadata={},
+            )
             server.documents = open_documents(server)
             found = ServerVerifier(server, self.verifier.cache)
             if len(self._by_url) < _MAX_ADDRESSES:

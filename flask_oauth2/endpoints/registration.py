@@ -23,6 +23,7 @@ from ..clients.deletion import delete_client
 from ..clients.secrets import generate_secret, is_secret
 from ..clients.validators import InvalidMetadata
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
+from ..http.challenges import write_challenge
 from ..http.messages import NO_STORE, Request, Response
 from ..records import Client, Grant
 from ..server import AuthorizationServer
@@ -288,10 +289,11 @@ def _bearer(request: Request) -> str | None:
 
 def _challenge(server: AuthorizationServer) -> Response:
     """Return a challenge without an error code: the request has no token, :rfc:`6750#section-3.1`."""
-    return Response(401, headers={**NO_STORE, "WWW-Authenticate": f'Bearer realm="{server.settings.realm}"'})
+    challenge = write_challenge("Bearer", {"realm": server.settings.realm})
+    return Response(401, headers={**NO_STORE, "WWW-Authenticate": challenge})
 
 
 def _invalid_token(server: AuthorizationServer, description: str) -> InvalidToken:
     """Return the error with a challenge, :rfc:`6750#section-3`."""
-    challenge = f'Bearer realm="{server.settings.realm}", error="invalid_token", error_description="{description}"'
-    return InvalidToken(description, headers={"WWW-Authenticate": challenge})
+    members = {"realm": server.settings.realm, **InvalidToken(description).parameters}
+    return InvalidToken(description, headers={"WWW-Authenticate": write_challenge("Bearer", members)})

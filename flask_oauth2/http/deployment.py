@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 from .messages import Request
 
 
-def find_mistakes(issuer: str | None, request: Request) -> list[str]:
-    """Return a sentence with the fix for each mistake that a request shows."""
-    mistakes = [find_unseen_mount(issuer, request.mount)]
+def find_mistakes(issuer: str | None, request: Request, *, is_path_mount: bool = True) -> list[str]:
+    """Return a sentence with the fix for each mistake that a request shows.
+
+    :param is_path_mount: whether the path of the issuer is that of the application. It may be that of a tenant.
+    """
+    mistakes = [find_unseen_mount(issuer, request.mount)] if is_path_mount else []
     if request.headers.get("X-Forwarded-Proto", "").lower() == "https" and request.scheme == "http":
         mistakes.append(
             "a proxy says that the request came by https, the application sees http: wrap it in Werkzeug's ProxyFix, "

@@ -76,7 +76,7 @@ def decide(provider: Site) -> Response:
     return _respond(provider, _read_decision)
 
 
-def asking_client(provider: Site) -> Client | None:
+def requesting_client(provider: Site) -> Client | None:
     """Return the client of the request that the login page sends back to with ``next``, as a page may show it."""
     try:
         parts = urlsplit(flask.request.args.get("next", ""))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/]*\Z")
 """A path that is its own encoding, so that its URL is written in one way."""
 
+_VARIABLE = re.compile(r"<[A-Za-z_][A-Za-z0-9_]*>\Z")
+"""A segment that is a variable."""
+
 
 class Protection(Guards):
     """Describes parts of an application as protected resources, and guards them."""
@@ -33,6 +36,10 @@ class Protection(Guards):
     @abstractmethod
     def _resources_of(self, app: flask.Flask) -> Mapping[str, tuple[Resource, WSGIApplication | None]]:
         """Return the protected resources of an application by path."""
+
+    @abstractmethod
+    def _path_of(self, resource: Resource) -> str:
+        """Return the path of a resource at the issuer of the current request. End the request with 404 without one."""
 
     def protect_resource(
         self,
@@ -52,7 +59,8 @@ class Protection(Guards):
         of ``scopes``; a view with an optional guard of its own answers without one. Of what is at ``/``
         only the views that have a guard are guarded, and what is mounted there.
 
-        :param path: where it begins, such as ``/api``.
+        :param path: where it begins, such as ``/api``. With several issuers it may have variables, such as
+            ``/<tenant>/api``, which the ``arguments`` of the :class:`~flask_oauth2.Issuer` give a value.
         :param scopes: words that every request needs. What the guards of views below demand beside is added by itself.
         :param step_up: words that some requests need beside, where no guard of a view says so.
         :param name: what people call it.
@@ -104,10 +112,15 @@ class Protection(Guards):
 
     def _describe(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
         path = resource.path
-        segments = path[1:].split("/") if path != "/" else []
-        if not _PATH.match(path) or {"", ".", ".."}.intersection(segments):  # which no request that comes has
+        segments = path.split("/")
+        fixed = [segment for segment in segments if not _VARIABLE.match(segment)]
+        if not is_canonical("/".join("variable" if segment not in fixed else segment for segment in segments)):
             raise ConfigurationError(
                 f"a protected resource has a path of the application, such as /api or /mcp, not {path!r}"
+            )
+        if len(fixed) == 1:
+            raise ConfigurationError(
+                f"the resource {path} would contain every path: add a segment without a variable, such as {path}/api"
             )
         self._register_resource(resource, wsgi_app)
 
@@ -128,15 +141,30 @@ class Protection(Guards):
         described = innermost([resource for resource, _ in resources.values()], request.path)
         if described is None or described.path == "/" or endpoint.startswith("oauth2."):
             return None
-        if request.path.rstrip("/") == described.path:
+        if request.path.rstrip("/").count("/") == described.path.count("/"):
             web.match_other_slash(request)
             endpoint = request.endpoint or ""
+        if described.has_variables:
+            self._check_variables(described, request)
         own = getattr(flask.current_app.view_functions.get(endpoint), MARK, None)
         return self._guard_of(described, own is not None and own.is_optional).check_unless_options()
+
+    def _check_variables(self, resource: Resource, request: flask.Request) -> None:
+        """End a request with 404 if the variables of its path are not those of its issuer."""
+        if request.view_args is None:  # no rule fits, but the issuergetter needs the variables
+            request.view_args = resource.read_variables(request.path)
+        if not replace(resource, path=self._path_of(resource)).covers(request.path):
+            flask.abort(404)
 
     def _guard_of(self, resource: Resource, optional: bool = False) -> Guard:
         """What every request to the resource needs."""
         return Guard(self, (resource.scopes,) if resource.scopes else (), optional)
+
+
+def is_canonical(path: str) -> bool:
+    """Return whether requests can have a path, and its URL can be written in one way only."""
+    segments = path[1:].split("/") if path != "/" else []
+    return _PATH.match(path) is not None and not {"", ".", ".."}.intersection(segments)
 
 
 def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[list[Resource], set[str], bool]:

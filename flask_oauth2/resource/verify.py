@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import Protocol, TypeAlias
 
 from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
+from ..http.challenges import write_challenge
 from ..http.messages import Request, Response
 from ..record import record
 from ..records import AccessToken
@@ -136,9 +137,8 @@ def challenge(
         members["scope"] = wanted
     if metadata_url is not None:
         members["resource_metadata"] = metadata_url
-    text = ", ".join(f'{name}="{value}"' for name, value in members.items())
     headers = {
-        "WWW-Authenticate": ", ".join(f"{scheme} {text}" for scheme in schemes),
+        "WWW-Authenticate": ", ".join(write_challenge(scheme, members) for scheme in schemes),
         "Cache-Control": "no-store",
         **error.headers,
     }

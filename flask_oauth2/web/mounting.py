@@ -14,6 +14,7 @@ import werkzeug
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
+from .prefix import fill
 from .requests import BODY, TOKEN, current_app, current_request, read_before
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def mount(
     """Let a WSGI application answer at ``path`` and below, as part of ``app`` and behind a guard."""
     above = path.rstrip("/")
 
-    def answer(rest: str = "") -> werkzeug.Response:
+    def answer(rest: str = "", **variables: str) -> werkzeug.Response:
         environ = dict(current_request().environ)
         # its root is /, with or without a slash at the end: Starlette would redirect each request without one
         environ["PATH_INFO"] = f"/{rest}".encode().decode("latin-1")
-        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
+        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + fill(above, variables)
         _, token = environ[TOKEN]
         for name in ("HTTP_AUTHORIZATION", "REMOTE_USER"):  # tokens are not to be passed on
             environ.pop(name, None)

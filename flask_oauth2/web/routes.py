@@ -12,7 +12,7 @@ import flask
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
-from .. import pages, web
+from .. import pages, resources, web
 from ..answering import answer, refuse
 from ..endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, Endpoint, cross_origin, metadata
 from ..endpoints.base import run
@@ -61,6 +61,13 @@ def add_endpoint(provider: Site, app: flask.Flask, prefix: str, endpoint: Endpoi
     """Let an application answer at an endpoint that it has registered."""
     path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
     app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint), methods=_methods(endpoint))
+
+
+def add_resource_document(app: flask.Flask, path: str) -> None:
+    """Let an application answer at the metadata URL of a resource whose path has variables, for the issuergetter."""
+    name = "resource_metadata_path"
+    methods = next(_methods(endpoint) for endpoint in ENDPOINTS if endpoint.name == name)
+    app.add_url_rule(f"{resources.WELL_KNOWN}{path}", f"oauth2.{name}", methods=methods, strict_slashes=False)
 
 
 def _methods(endpoint: Endpoint) -> tuple[str, ...]:

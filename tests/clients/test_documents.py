@@ -959,7 +959,7 @@ def test_the_login_page_knows_who_asks_and_fetches_nothing(here: Site, served: D
 
     def name() -> str | None:
         with here.app.test_request_context(login):
-            client = here.provider.asking_client()
+            client = here.provider.requesting_client()
         return client and client.name
 
     assert name() == "Agent"

@@ -225,7 +225,8 @@ class TestUpdate:
         assert found["registration_access_token"] != client["registration_access_token"]
         assert found["client_id_issued_at"] == client["client_id_issued_at"]
         assert get(site, client, found["registration_access_token"])["client_name"] == "New"
-        assert heard[1:] == [("client_updated", {"client_id": client["client_id"], "registered_by": "open"})]
+        facts = {"client_id": client["client_id"], "registered_by": "open", "issuer": "https://login.example"}
+        assert heard[1:] == [("client_updated", facts)]
 
     @pytest.mark.spec("rfc7592", "2.2")
     def test_what_came_may_be_sent_back(self, site: Site) -> None:
@@ -382,7 +383,8 @@ class TestDelete:
         answer = call(site, "DELETE", client)
         assert (answer.status_code, answer.data) == (204, b"")
         assert not clients(site)
-        assert heard[1:] == [("client_deleted", {"client_id": client["client_id"], "registered_by": "open"})]
+        facts = {"client_id": client["client_id"], "registered_by": "open", "issuer": "https://login.example"}
+        assert heard[1:] == [("client_deleted", facts)]
 
     @pytest.mark.spec("rfc7592", "2.3")
     def test_with_all_that_it_has(self, site: Site) -> None:

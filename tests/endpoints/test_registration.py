@@ -290,7 +290,12 @@ class TestAnswer:
     def test_what_happened_is_told(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
         content = register(site)
         register(site)
-        assert heard == [("client_created", {"client_id": content["client_id"], "registered_by": "open"})]
+        assert heard == [
+            (
+                "client_created",
+                {"client_id": content["client_id"], "registered_by": "open", "issuer": "https://login.example"},
+            )
+        ]
 
     def test_pages_of_registered_clients_may_register_and_others_where_an_option_names_them(
         self, new_site: Callable[..., Site]
@@ -870,7 +875,12 @@ class TestInitialAccessTokens:
         assert content["registration_access_token"].startswith("ora_")
         (client,) = clients(site)
         assert (client.registered_by, client.is_unverified, client.expires_at) == ("token", True, NOW + 7 * 86400)
-        assert heard == [("client_created", {"client_id": client.client_id, "registered_by": "token"})]
+        assert heard == [
+            (
+                "client_created",
+                {"client_id": client.client_id, "registered_by": "token", "issuer": "https://login.example"},
+            )
+        ]
         answer = send(site, CODE, token)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
         assert len(clients(site)) == 1

@@ -182,7 +182,7 @@ class TestWhoMay:
         site = make_site(tmp_path, store=MemoryStore())
         site.provider.developer_policy(lambda user: True)
         assert site.server
-        assert "a developer_policy is registered, but nothing asks it" in caplog.text
+        assert "the developer_policy has no effect" in caplog.text
 
     @pytest.mark.parametrize("path", ["/{}", "/{}/secret", "/{}/delete"])
     @pytest.mark.parametrize("whose", ["grace", "", "operator's own", "nothing"])
@@ -235,7 +235,12 @@ class TestRegister:
         assert client.metadata == metadata
         assert (client.registered_by, client.owner_id, client.is_unverified) == ("developer", "ada", True)
         assert (client.created_at, client.expires_at) == (int(NOW), None)
-        assert heard == [("client_created", {"client_id": client.client_id, "registered_by": "developer"})]
+        assert heard == [
+            (
+                "client_created",
+                {"client_id": client.client_id, "registered_by": "developer", "issuer": "https://login.example"},
+            )
+        ]
         (secret,) = set(SECRET.findall(answer.text))
         tokens = house.tokens(secret, client.client_id)
         assert house.is_alive(tokens["access_token"])
@@ -465,7 +470,7 @@ class TestSecret:
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
         (new,) = set(SECRET.findall(answer.text))
         assert "The old secret does not work any more." in answer.text
-        assert heard == [("secret_rotated", {"client_id": client_id})]
+        assert heard == [("secret_rotated", {"client_id": client_id, "issuer": "https://login.example"})]
         assert house.token("client_credentials", (client_id, old)).status_code == 401
         assert house.token("client_credentials", (client_id, new)).status_code == 400
         assert house.is_alive(tokens["access_token"])
@@ -549,7 +554,12 @@ class TestChange:
             grant_types=("authorization_code", "refresh_token"),
             registration_key=client.registration_key,
         ), "its kind and its secret stay"
-        assert heard == [("client_updated", {"client_id": client_id, "registered_by": "developer"})]
+        assert heard == [
+            (
+                "client_updated",
+                {"client_id": client_id, "registered_by": "developer", "issuer": "https://login.example"},
+            )
+        ]
         assert "Saved." in ada.open(f"/{client_id}").text
 
     def test_nothing_that_changes_is_nothing_that_happens(self, ada: Developer, heard: list[Any]) -> None:
@@ -684,7 +694,12 @@ class TestDelete:
         assert not house.is_alive(tokens["access_token"])
         assert house.is_alive(untouched["access_token"])
         assert house.refresh(tokens["refresh_token"], secret, client_id).status_code == 401
-        assert heard == [("client_deleted", {"client_id": client_id, "registered_by": "developer"})]
+        assert heard == [
+            (
+                "client_deleted",
+                {"client_id": client_id, "registered_by": "developer", "issuer": "https://login.example"},
+            )
+        ]
         shown = ada.open()
         assert "Shop is deleted, and everything that it was given has stopped working." in shown.text
         assert "Other" in shown.text

@@ -561,7 +561,7 @@ def test_a_callback_is_registered_once(name: str) -> None:
 @pytest.mark.parametrize("name", ["clientgetter", "tokensetter"])
 def test_a_callback_comes_before_the_first_request(site: Site, name: str) -> None:
     site.http.get("/.well-known/oauth-authorization-server")
-    with pytest.raises(ConfigurationError, match="too late"):
+    with pytest.raises(ConfigurationError, match="before the first request"):
         getattr(site.provider, name)(print)
 
 
