@@ -8,6 +8,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from stat import S_IMODE
@@ -403,18 +404,23 @@ class TestUnreachable:
         away.rename(folder)
         ways(sqlite_store)[name]()
 
-    @pytest.mark.parametrize("name", WRITES)
-    def test_sqlite_that_another_holds_locked(self, sqlite_store: SQLAlchemyStore, name: str) -> None:
-        sa.event.listen(sqlite_store.engine, "checkout", _be_impatient)
-        with closing(sqlite3.connect(path_of(sqlite_store))) as other:
-            other.execute("BEGIN IMMEDIATE")
+    def test_sqlite_that_another_holds_locked(self, sqlite_store: SQLAlchemyStore) -> None:
+        """All writes wait for the lock at the same time, because each waits for ten seconds."""
+
+        def write(name: str) -> None:
             with unavailable():
                 ways(sqlite_store)[name]()
+
+        with closing(sqlite3.connect(path_of(sqlite_store))) as other, ThreadPoolExecutor(len(WRITES)) as threads:
+            other.execute("BEGIN IMMEDIATE")
+            for written in [threads.submit(write, name) for name in WRITES]:
+                written.result()
             assert checked_out(sqlite_store) == 0
             for read in reads(sqlite_store).values():
                 read()
             other.rollback()
-        ways(sqlite_store)[name]()
+        for way in ways(sqlite_store).values():
+            way()
 
     @pytest.mark.parametrize("name", [*READS, *WRITES])
     def test_postgresql_that_ended_its_connections(self, postgresql_url: str, open_store: OpenStore, name: str) -> None:
@@ -450,10 +456,6 @@ class TestUnreachable:
             store.get_access(new_key())
         assert store.get_access(new_key()) is None
         engine.dispose()
-
-
-def _be_impatient(connection: sqlite3.Connection, *_: object) -> None:
-    connection.execute("PRAGMA busy_timeout = 1")
 
 
 def fill_pool(store: SQLAlchemyStore) -> set[int]:

@@ -60,6 +60,11 @@ class Race:
     store: Store
     url: str | None = None
 
+    @property
+    def many(self) -> int:
+        """A number of competitors; an even one. Processes take long to start."""
+        return 20 if self.url is None else 8
+
     def run(self, competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What each of them got. A competitor is a function that is called with the store, and further arguments."""
         if self.url is None:
