@@ -158,8 +158,8 @@ def call_all(port: int, tokens: dict[str, str], times: int = REQUESTS) -> tuple[
     return total, workers
 
 
-# all four ways to begin under uWSGI, which calls no fork hook; the two that differ in all under the others; one for MySQL,
-# which has the driver of MariaDB
+# all four ways to begin under uWSGI, which calls no fork hook; the two that differ in all under the others; one for
+# MySQL, which has the driver of MariaDB
 BEGINNINGS = [
     pytest.param(database, server, mode, warm, id=f"{database}-{server}-{mode}-{'warm' if warm else 'cold'}")
     for database in ("sqlite", "postgresql", "mariadb", "mysql")
