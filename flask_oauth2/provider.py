@@ -150,7 +150,7 @@ class OAuth2Provider(Registry, Protection):
             self._watch_engines(app, self._db)
         app.cli.add_command(cli.oauth2)
         # whatever keeps the provider from starting must keep nobody from signing in
-        login.note_auth_times(app, lambda: (installed.servers.first.clock if installed.servers else values.clock)())
+        login.record_auth_times(app, lambda: (installed.servers.first.clock if installed.servers else values.clock)())
 
     def _watch_engines(self, app: flask.Flask, db: SQLAlchemy) -> None:
         """Watch the engines of ``db`` as soon as they exist, so that a forked process shares none of its connections.

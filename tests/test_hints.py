@@ -50,9 +50,9 @@ def test_an_unknown_client_is_no_wrong_secret(quiet: Site, caplog: pytest.LogCap
 
 REFRESH = {
     "another kind": ("access_token", "a value of the kind access token", "not the access token"),
-    "of another server": ("ey.of.another", "no refresh token of this server", "that this server has issued"),
-    "cut": ("cut", "cut or altered", "store values whole"),
-    "revoked": ("revoked", "was revoked, or is too old", "let the user authorize the client again"),
+    "of another server": ("ey.of.another", "is not a refresh token of this server", "that this server has issued"),
+    "cut": ("cut", "truncated or altered", "store values of any length"),
+    "revoked": ("revoked", "is revoked or too old", "let the user authorize the client again"),
     "unknown": ("unknown", "not in the database", "OAUTH2_DATABASE_URI"),
 }
 
@@ -233,7 +233,7 @@ def test_https_that_a_proxy_has_ended(quiet: Site, caplog: pytest.LogCaptureFixt
 
 def test_an_issuer_that_is_not_where_requests_come(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.http.get("/oauth/authorize")
-    assert "sent to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in hint(caplog)
+    assert "sent the request to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in hint(caplog)
     caplog.clear()
     site.http.get("/oauth/authorize", headers={"Host": "LOGIN.example"})
     assert "hint" not in caplog.text

@@ -151,8 +151,8 @@ def _make_verifier(server: AuthorizationServer) -> ServerVerifier:
     if not seconds:
         return ServerVerifier(server)
     cache = TokenCache(seconds)
-    server.revocation_listeners.append(cache.end)
-    server.opening.on_open.append(partial(_follow, cache))
+    server.revocation_listeners.append(cache.on_revoked)
+    server.opening.on_open.append(partial(_subscribe, cache))
     return ServerVerifier(server, cache)
 
 
@@ -165,19 +165,20 @@ def view_of_issuer(store: Any, issuer_id: str) -> Any:
     return store.for_issuer(issuer_id)
 
 
-def _follow(cache: TokenCache, stores: Stores) -> None:
-    """Let a cache learn of revocations in other processes."""
+def _subscribe(cache: TokenCache, stores: Stores) -> None:
+    """Subscribe a cache to the revocations of other processes."""
     if stores.pubsub is not None:
-        cache.follow(partial(stores.pubsub.subscribe, cache.hear))
+        cache.subscribe(partial(stores.pubsub.subscribe, cache.on_published))
 
 
 def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
-    needed = {f"the resource {resource.path}": resource.words for resource in described}
-    for what, words in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
-        unknown = [word for word in words if settings.scopes and word not in settings.scopes]
+    needed = {f"the resource {resource.path}": resource.all_scopes for resource in described}
+    for name, scope in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
+        unknown = [value for value in scope if settings.scopes and value not in settings.scopes]
         if unknown:
             raise ConfigurationError(
-                f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
+                f"{name} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe. Add it to "
+                "OAUTH2_SCOPES"
             )
 
 

@@ -104,7 +104,11 @@ def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: st
             "received": _masked(error.received),
             "hints": find_hints(server, error, web.read()),
         }
-    return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
+    return {
+        "error": ShownError(error.code, error.status, error.page_description),
+        "error_id": error_id,
+        "diagnosis": diagnosis,
+    }
 
 
 def write_ticket(server: AuthorizationServer, purpose: str, user: User, content: dict[str, Any]) -> str:

@@ -140,7 +140,7 @@ FOUND = [
     "client_id is unknown",
     "redirect_uri is not registered for this client",
     "response_mode is not supported here",
-    "nonce came more than once",
+    "nonce is repeated",
     "request_uri must name a request that this server has saved",
     "response_type is not supported",
     "code_challenge is not an S256 challenge",
@@ -394,7 +394,7 @@ def test_a_posted_request_survives_the_sign_in(site: Site, size: int) -> None:
     if size > 1000:
         again = site.browser.get(back)
         assert (again.status_code, again.location) == (400, None), "it is answered once"
-        assert "this request was answered before" in again.text
+        assert "this authorization request has already been completed" in again.text
 
 
 def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
@@ -794,4 +794,4 @@ def test_of_two_browsers_with_one_saved_request_one_is_answered(new_site: Any) -
     back = parse_qs(urlsplit(stranger.post("/oauth/authorize", data=long).location).query)["next"][0]
     answer = site.browser.get(back)
     assert (answer.status_code, answer.location) == (400, None)
-    assert "this request was answered before" in answer.text
+    assert "this authorization request has already been completed" in answer.text

@@ -133,7 +133,7 @@ class TestOff:
             settings = Settings.load({"SECRET_KEY": "x"})
             assert build(settings, MemoryStore, described=MCP).registration == "open"
         assert len(caplog.records) == 1
-        assert "OAUTH2_DYNAMIC_REGISTRATION = 'token' or 'off' closes that" in caplog.text
+        assert "Set OAUTH2_DYNAMIC_REGISTRATION to 'token' or 'off' to restrict it" in caplog.text
 
     @pytest.mark.parametrize("chosen", ["off", "token"])
     def test_but_the_option_decides(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -153,7 +153,7 @@ class TestOff:
         self, new_site: Callable[..., Site], mode: str, grant: str
     ) -> None:
         options = {"OAUTH2_DYNAMIC_REGISTRATION": mode, "OAUTH2_DEFAULT_SCOPE": "profile"}
-        with pytest.raises(ConfigurationError, match="there is no grant for clients that register themselves"):
+        with pytest.raises(ConfigurationError, match="no grant type is available to clients that register themselves"):
             _ = new_site(OAUTH2_GRANT_TYPES=[grant], **options).server
         assert new_site(OAUTH2_GRANT_TYPES=[grant, "authorization_code"], **options).server
 

@@ -138,7 +138,7 @@ class TestWhoMay:
         site.provider._current_user = None
         answer = site.http.get(PAGE)
         assert answer.status_code == 404
-        assert "nobody signs in here" in answer.text
+        assert "users cannot sign in" in answer.text
 
     @pytest.mark.parametrize("path", ["", "/new", "/{}", "/{}/secret", "/{}/delete"])
     def test_the_application_says_who_may(self, house: Site, path: str) -> None:
@@ -841,7 +841,7 @@ class TestStart:
 
     def test_without_a_grant_for_them_too(self, tmp_path: Path) -> None:
         site = make_site(tmp_path, store=MemoryStore(), **ON | {"OAUTH2_GRANT_TYPES": ["client_credentials"]})
-        with pytest.raises(ConfigurationError, match="authorization_code or device_code in OAUTH2_GRANT_TYPES"):
+        with pytest.raises(ConfigurationError, match="authorization_code or device_code to OAUTH2_GRANT_TYPES"):
             _ = site.server
 
     def test_and_in_a_store_that_takes_none(self, tmp_path: Path) -> None:

@@ -195,10 +195,10 @@ def test_a_bind_of_the_applications(tmp_path: Path, postgresql_url: str, replica
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"OAUTH2_READ_REPLICA": "copy"}, "neither a database URI nor"),
+        ({"OAUTH2_READ_REPLICA": "copy"}, "must be a database URI or, with db="),
         ({"OAUTH2_READ_REPLICA": ""}, "must be a database URI"),
         ({"OAUTH2_READ_REPLICA": "nonsense://"}, "OAUTH2_READ_REPLICA is no database URI"),
-        ({"OAUTH2_READ_REPLICA": "sqlite://", "store": MemoryStore()}, "with store= nothing reads it"),
+        ({"OAUTH2_READ_REPLICA": "sqlite://", "store": MemoryStore()}, "only with the tables of flask_oauth2"),
     ],
 )
 def test_what_is_no_replica(tmp_path: Path, options: dict[str, Any], complaint: str) -> None:

@@ -60,7 +60,7 @@ class Database:
             home = connection.home
             home.append(connection)
             if now >= own.check_at or home is not own.idle or len(home) > self._cache.limit:
-                self.connections.keep_or_return(own, home, now)
+                self.connections.release_surplus(own, home, now)
             return rows
 
     def run(self, *steps: Step) -> list[Any] | None:
@@ -102,7 +102,7 @@ class Database:
             home = connection.home
             home.append(connection)
             if now >= own.check_at or home is not own.idle or len(home) > self._cache.limit:
-                self.connections.keep_or_return(own, home, now)
+                self.connections.release_surplus(own, home, now)
             return results
 
 
