@@ -84,6 +84,7 @@ def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Re
         for name in sorted(endpoint.requires):
             form.require(name)
     client = authenticate(server, request, form, now)
+    # "To prevent token scanning attacks, the endpoint MUST also require some form of authorization", RFC 7662 2.1
     if endpoint.authentication == "confidential" and not client.is_confidential:
         raise InvalidClient(
             "client authentication failed",

@@ -23,7 +23,8 @@ log = logging.getLogger("flask_oauth2")
 
 _ALLOWED_HEADERS = "Authorization, Content-Type, MCP-Protocol-Version"
 _EXPOSED_HEADERS = "WWW-Authenticate, Retry-After"
-_MOST_AGE = 600
+_MAX_AGE = 600
+"""Seconds for which browsers may cache the response to a preflight request."""
 
 
 def answer_preflight(server: AuthorizationServer, endpoint: Endpoint, origin: str) -> Response:
@@ -34,7 +35,7 @@ def answer_preflight(server: AuthorizationServer, endpoint: Endpoint, origin: st
             "Access-Control-Allow-Origin": "*" if endpoint.cors == "any" else origin,
             "Access-Control-Allow-Methods": ", ".join(endpoint.methods),
             "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
-            "Access-Control-Max-Age": str(_MOST_AGE),
+            "Access-Control-Max-Age": str(_MAX_AGE),
         }
     return Response(204, headers=headers)
 

@@ -39,7 +39,7 @@ def _read_self_contained(server: AuthorizationServer, value: str) -> AccessToken
 
 
 def _is_revoked(access: AccessToken, store: TokenReader) -> bool:
-    """Return whether a self-contained token is revoked."""
+    """Return whether a self-contained token, or its authorization, client, user or consent, is revoked."""
     ids = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
     user = None if access.user_id is None else (access.user_id, access.authorization_id)
     return store.revoked(*filter(None, ids), user=user)

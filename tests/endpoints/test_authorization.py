@@ -139,7 +139,7 @@ WRONG: dict[str, Any] = {
 FOUND = [
     "client_id is unknown",
     "redirect_uri is not registered for this client",
-    "response_mode is not supported here",
+    "response_mode is not supported",
     "nonce is repeated",
     "request_uri must name a request that this server has saved",
     "response_type is not supported",

@@ -5,7 +5,7 @@
 ``saved``          saved authorization requests, :rfc:`9126`
 ``interaction``    the action that the user must take: sign in or give consent
 ``decision``       carries out the decision of the user
-``respond``        issues what the response types name, and encodes the response
+``respond``        issues the credentials of the response types, and encodes the response
 ``endpoint``       runs these steps in order
 =================  =====================================================================================
 """

@@ -18,7 +18,7 @@ from ...people import consents, users
 from ...people.consents import Permission
 from ...records import Authorization, Grant, Token
 from ...server import AuthorizationServer
-from ...tokens.issue import keep
+from ...tokens.issue import retain_client
 from .interaction import Decision
 from .respond import respond
 
@@ -49,7 +49,7 @@ class _Issued(NamedTuple):
 def carry_out(
     server: AuthorizationServer, request: AuthorizationRequest, decision: Decision, answer_id: str | None
 ) -> dict[str, str]:
-    """Issue what the user has allowed, and return the response parameters for the client.
+    """Issue the codes and tokens that the user has allowed. Return the response parameters for the client.
 
     Raise :exc:`AccessDenied` if the user has denied the request or is not active. Raise :exc:`AnsweredBefore` if the
     same form or the same saved request has led to another response.
@@ -59,13 +59,13 @@ def carry_out(
         raise _deny(server, request, decision, answer_id, now)
     if not users.is_active(server, decision.user.id):
         raise AccessDenied("the user is not active", received=f"user {decision.user.id}")
-    # "Authorization servers SHOULD treat "request_uri" values as one-time use", :rfc:`9126#section-4`
+    # "Authorization servers SHOULD treat "request_uri" values as one-time use", RFC 9126 4
     if request.saved is not None and request.saved.used_at is not None:
         return _repeat(server, request, answer_id, now)
     issued = _issue(server, request, decision, answer_id, now)
     if issued is None:
         if answer_id is not None:
-            _withdraw_again(server, request, decision, answer_id, now)
+            _delete_repeated_consent(server, request, decision, answer_id, now)
         return _repeat(server, request, answer_id, now)
     _emit(server, decision, issued, now)
     return issued.answer
@@ -84,9 +84,9 @@ def _issue(
     permission = Permission(decision.user.id, client.client_id, request.scope, request.resource)
     issued = consents.authorize(server, permission, decision.consent, make, now, is_new=decision.is_allowed is not None)
     if answer_id is not None and "code" not in issued.answer:
-        issued.rows.append(_mark_answered(server, answer_id, now))
+        issued.rows.append(_completed_form(server, answer_id, now))
     if "access_token" in issued.answer and client.expires_at is not None:
-        keep(server, client)
+        retain_client(server, client)
     try:
         is_saved = server.store.issue(request.saved, issued.rows, int(now))
     except Exception as error:
@@ -128,7 +128,7 @@ def _deny(
 def _claim(server: AuthorizationServer, answer_id: str, now: float) -> bool:
     """Save that the user denied a form. Return False if it has issued a code before."""
     try:
-        is_saved = server.store.issue(None, [_mark_answered(server, answer_id, now)], int(now))
+        is_saved = server.store.issue(None, [_completed_form(server, answer_id, now)], int(now))
     except Exception as error:
         if not _KEY_IS_TAKEN.search(str(error)):
             raise
@@ -136,7 +136,7 @@ def _claim(server: AuthorizationServer, answer_id: str, now: float) -> bool:
     return is_saved or server.store.get_grant(generate_code(server, answer_id, 0)[1], _ANSWERED) is not None
 
 
-def _mark_answered(server: AuthorizationServer, answer_id: str, now: float) -> Grant:
+def _completed_form(server: AuthorizationServer, answer_id: str, now: float) -> Grant:
     """Return a grant with the key that the code of a form would have, so that the form cannot issue a code."""
     return Grant(key=generate_code(server, answer_id, 0)[1], kind=_ANSWERED, expires_at=int(now))
 
@@ -157,7 +157,7 @@ def _repeat(
     return {"code": code}
 
 
-def _withdraw_again(
+def _delete_repeated_consent(
     server: AuthorizationServer, request: AuthorizationRequest, decision: Decision, answer_id: str, now: float
 ) -> None:
     """Delete a consent that a repeated form saved after the user had withdrawn it."""

@@ -83,7 +83,7 @@ def _reject(
 ) -> Outcome:
     """Return the error response, or the interaction that the user must complete before the redirect."""
     client = draft.client
-    # "MUST always authenticate the user first", except for prompt=none requests, :rfc:`9700#section-4.11.2`
+    # "MUST always authenticate the user first", except for prompt=none requests, RFC 9700 4.11.2
     if user is None and not is_prompt_none(draft.params):
         return LoginNeeded(client, user)
     answer = address(server, draft, error.parameters)

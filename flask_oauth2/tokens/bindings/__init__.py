@@ -44,6 +44,7 @@ def verify_held(required: Claims, proof: Proof, kind: str) -> None:
     :param kind: the name of the credential, such as ``refresh token``.
     """
     proved = proof.confirmation or {}
+    # "the refresh token MUST be bound to the respective public key", RFC 9449 5
     if any(proved.get(name) != value for name, value in required.items()):
         raise InvalidGrant(
             f"the {kind} is bound to another key",
@@ -58,6 +59,7 @@ def verify(bindings: Sequence[Binding], access: AccessToken, request: Request, c
 
     Without this rule, an application without the binding would accept a bound token as a bearer token.
     """
+    # the resource server grants access only if every check succeeds, RFC 9449 7.1
     unverified = set(access.confirmation or ())
     for binding in bindings:
         if not unverified.isdisjoint(binding.members):
