@@ -33,7 +33,7 @@ BANNED = (
     *("take away", "takes away", "taken away", "took away"),
     *("by name of", "that there is", "is none of", "are none of", "who has no", "a stranger", "strangers"),
 )
-"""Phrases that make a message read like a riddle."""
+"""Phrases that make a message or a docstring read like a riddle."""
 
 _BANNED = re.compile("|".join(rf"\b{phrase}\b" for phrase in BANNED), re.IGNORECASE)
 
@@ -122,6 +122,7 @@ def faults(text: str) -> list[str]:
         first = docstring.splitlines()[0]
         if BAD_OPENING.match(docstring) or (kind == "function" and NO_VERB.match(docstring)):
             found.append(first)
+        found += [f"{match[0]}: {first}" for match in _BANNED.finditer(docstring)]
     found += [f"{match[0]}: {text}" for text in messages(tree) for match in _BANNED.finditer(text)]
     return found
 
@@ -144,7 +145,10 @@ class Token:
         """Whether it is."""
 
     def save(self):
-        """Writes it."""
+        """Writes it.
+
+        Whoever has it may do so.
+        """
         raise ValueError(f"nobody is {self}" if self else "somebody else")
 
     def _hide(self):
@@ -163,9 +167,11 @@ def run():
         "The same.",
         "What a module is.",
         "Whether it is.",
+        "Whoever: Writes it.",
         "Writes it.",
         "beside: beside",
         "is asked: the client %s is asked",
+        "is told: Run what is told.",
         "is told: Run what is told.",
         "nobody: nobody is …",
         "somebody: somebody else",
@@ -187,7 +193,7 @@ class Token:
     def save(self):
         """Save the token.
 
-        What follows an opening is free.
+        What follows an opening may begin as it likes.
         """
         raise ValueError(f"unknown scope {self}; known scopes: profile")
 '''

@@ -27,7 +27,7 @@ from ..stores.replica import TokenReader
 from .capabilities import collect
 from .extensions import Extensions
 
-_MCP_LEEWAY = 10
+_MCP_GRACE_PERIOD = 10
 """Seconds: MCP clients run several processes that share one refresh token."""
 
 _MAX_ADDRESSES = 16
@@ -59,7 +59,7 @@ def build(
     extensions = extensions or Extensions()
     callbacks = extensions.callbacks
     is_for_mcp = any(resource.is_mcp for resource in described)
-    leeway = settings.refresh_token_grace_period_public
+    grace_period = settings.refresh_token_grace_period_public
     checks_users = extensions.user_is_active is not None or callbacks.userloader is not None
     if settings.guard_checks_user and not checks_users:
         raise ConfigurationError(
@@ -89,7 +89,11 @@ def build(
         is_open_elsewhere=is_open_elsewhere,
         is_for_mcp=is_for_mcp,
         longest_lifetime=settings.longest_lifetime,
-        refresh_token_grace_period_public=leeway if leeway is not None else _MCP_LEEWAY if is_for_mcp else 0,
+        refresh_token_grace_period_public=grace_period
+        if grace_period is not None
+        else _MCP_GRACE_PERIOD
+        if is_for_mcp
+        else 0,
         checks_users=checks_users,
         saves_every_token=callbacks.follow_tokens,
     )
@@ -132,7 +136,7 @@ class Servers:
         return found
 
     def of(self, issuer: Issuer) -> ServerVerifier:
-        """Return the server of one of several issuers, built anew if its settings have changed."""
+        """Return the server of one of several issuers. Build it again if its settings have changed."""
         known, verifier = self._by_id.get(issuer.id, (None, None))
         if verifier is not None and (known is issuer or known == issuer):
             return verifier
@@ -183,8 +187,8 @@ def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
 
 
 def _check_store(server: AuthorizationServer, stores: Stores) -> None:
-    takes_clients = server.registration != "off" or server.settings.developer_pages
-    if takes_clients and stores.registration is None:
+    accepts_clients = server.registration != "off" or server.settings.developer_pages
+    if accepts_clients and stores.registration is None:
         raise ConfigurationError(
             "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
             "OAUTH2_DYNAMIC_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
@@ -193,7 +197,7 @@ def _check_store(server: AuthorizationServer, stores: Stores) -> None:
 
 def _wrap(server: AuthorizationServer, store: Any) -> Any:
     """Wrap the store in the application's callbacks, if any are registered."""
-    if not server.callbacks.are_given:
+    if not server.callbacks.are_registered:
         return store
 
     def revoke_undelivered(own: Store, family: str, now: float) -> None:

@@ -78,8 +78,8 @@ def deny_removed(client: Client, before: Client) -> Client:
     """Return the client with a record of the values that the operator removed. Only the operator can restore them."""
     denied = {}
     for name in ("scope", "grant_types"):
-        had = {*before.denied.get(name, ()), *getattr(before, name)}
-        removed = had.difference(getattr(client, name))
+        previous = {*before.denied.get(name, ()), *getattr(before, name)}
+        removed = previous.difference(getattr(client, name))
         if removed:
             denied[name] = tuple(sorted(removed))
     return replace(client, denied=denied)
@@ -166,11 +166,11 @@ def _narrow_response_types(
     """Return the requested response types that belong to the client's grant types."""
     if not wanted:
         return list(rules.default_response_types(tuple(grant_types), server))
-    had = {name for name, known in server.capabilities.response_types.items() if known.grant_type in grant_types}
-    left = [text for text in wanted if had.issuperset(text.split(" "))]
-    if not left:
+    allowed = {name for name, known in server.capabilities.response_types.items() if known.grant_type in grant_types}
+    remaining = [text for text in wanted if allowed.issuperset(text.split(" "))]
+    if not remaining:
         raise InvalidMetadata("response_types", "contains none of the grant types. code needs authorization_code")
-    return left
+    return remaining
 
 
 def _is_own_page(page: str | None, redirect_uris: Iterable[str]) -> bool:

@@ -171,10 +171,10 @@ def _share(server: AuthorizationServer, request: Request, client: Client, now: f
         most = server.settings.registrations_per_hour
         quota = Quota(server, "registrations", most, now, address=request.address, hint=_HINT)
         if registrations.add_client(client):
-            quota.had()
+            quota.confirm()
             server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
             return client
-        quota.give_back()
+        quota.release()
         found = store.get_client(client.client_id)
         if found is not None:  # another copy has registered it meanwhile
             return found
@@ -188,7 +188,7 @@ def _extend_lifetime(server: AuthorizationServer, client: Client, now: float) ->
     lifetime = server.settings.unused_client_lifetime
     if client.expires_at is None or client.expires_at - now >= lifetime / 2:
         return True
-    return server.registrations.keep_client(client.client_id, int(now) + lifetime)
+    return server.registrations.retain_client(client.client_id, int(now) + lifetime)
 
 
 def _with_sent_ports(found: Client, sent: Client) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from ..http.messages import Params
 from ..records import Client, User
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from .base import describe, page, read_kept_ticket, redirect, send_to_login, show_error, stale, write_ticket
+from .base import describe, page, read_resumable_ticket, redirect, send_to_login, show_error, stale, write_ticket
 from .site import Site
 
 _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delete"
@@ -43,7 +43,7 @@ _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delet
 _DONE = "_flask_oauth2_developer"
 """The session key for the last action, which the next page reports. It never contains a secret."""
 
-KEPT = "flask_oauth2_form"
+SAVED_FORM = "flask_oauth2_form"
 """The parameter with the name of a form that the server saved while its user signed in."""
 
 
@@ -121,9 +121,9 @@ def _require_developer(server: AuthorizationServer, user: User) -> None:
         raise AccessDenied("you may not register applications", rule="rfc6749 2", status=403)
 
 
-def _sign_in(provider: Site, kept: str | None = None) -> Response:
+def _sign_in(provider: Site, saved_form: str | None = None) -> Response:
     """Redirect to the login page, which redirects back to this page with the saved form."""
-    named: dict[str, Any] = {**(flask.request.view_args or {}), KEPT: kept}
+    named: dict[str, Any] = {**(flask.request.view_args or {}), SAVED_FORM: saved_form}
     return send_to_login(provider, flask.url_for(flask.request.endpoint or "", **named))
 
 
@@ -198,9 +198,9 @@ def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Respo
         return _missing(server, user)
     if client is None and len(_owned(server, user)) >= server.settings.max_clients_per_developer:
         return redirect(flask.url_for("oauth2.developer"))
-    kept = _find_kept(server, user, client, request.parameters.get(KEPT))
-    if kept is not None:
-        return _fill_in(server, user, client, kept["typed"], kept["ticket"], notice="again")
+    saved_form = _find_saved_form(server, user, client, request.parameters.get(SAVED_FORM))
+    if saved_form is not None:
+        return _fill_in(server, user, client, saved_form["typed"], saved_form["ticket"], notice="again")
     last = flask.session.pop(_DONE, {}) if client else {}
     return _fill_in(server, user, client, forms.fill(client, server), _content(server, client), notice=last.get("done"))
 
@@ -250,7 +250,7 @@ def _fill_in(
 
 def _read_form(provider: Site, server: AuthorizationServer, form: Params) -> Response:
     """Process the form, or show it again with its problems."""
-    content, user, is_fresh = read_kept_ticket(provider, _FORM, form.require("ticket"))
+    content, user, is_fresh = read_resumable_ticket(provider, _FORM, form.require("ticket"))
     content, for_user = {name: content[name] for name in ("client_id", "version")}, str(content["user"])
     client_id, is_new = content["client_id"], not content["version"]
     if web.read().named.get("client_id") != (None if is_new else client_id):
@@ -333,7 +333,7 @@ def _save_form(server: AuthorizationServer, user_id: str, content: dict[str, str
     return save_for_visitor(server, "form", parameters, web.read().address)
 
 
-def _find_kept(
+def _find_saved_form(
     server: AuthorizationServer, user: User, client: Client | None, name: str | None
 ) -> Mapping[str, Any] | None:
     grant = server.store.get_grant(values.key(name), "form") if name else None
@@ -371,7 +371,7 @@ def _decide(
     form: Params,
 ) -> Response:
     """Process the confirmation form."""
-    content, user, is_fresh = read_kept_ticket(provider, purpose, form.require("ticket"))
+    content, user, is_fresh = read_resumable_ticket(provider, purpose, form.require("ticket"))
     client_id = web.read().named["client_id"]
     if content["client_id"] != client_id:
         raise stale()

@@ -72,7 +72,7 @@ def authorize(
     raise TemporarilyUnavailable("concurrent requests change this consent too often", retry_after=1)
 
 
-def end_consent(server: AuthorizationServer, consents: ConsentStore, user_id: str, client_id: str) -> bool:
+def revoke_consent(server: AuthorizationServer, consents: ConsentStore, user_id: str, client_id: str) -> bool:
     """Delete a consent and revoke everything that rests on it. Return whether it existed."""
     consent = consents.get_consent(user_id, client_id)
     if consent is None or not consents.delete_consent(

@@ -134,7 +134,7 @@ def retain_client(server: AuthorizationServer, client: Client) -> None:
 
     Raise :exc:`InvalidClient` if purge has deleted the client.
     """
-    if not server.registrations.keep_client(client.client_id):
+    if not server.registrations.retain_client(client.client_id):
         raise InvalidClient(
             "the client was deleted because it was unused for too long",
             rule="rfc7591 5",

@@ -34,7 +34,7 @@ from flask_oauth2.errors import FetchError, TemporarilyUnavailable
 from flask_oauth2.http.fetch import Fetched, fetch
 from flask_oauth2.resources import Resource
 from flask_oauth2.settings import Settings
-from flask_oauth2.testing.samples import filed, new_authorization, new_grant
+from flask_oauth2.testing.samples import new_authorization, new_grant, save_record
 from oauth_site import NOW, Site, answer_of, make_site
 
 DRAFT = "draft-ietf-oauth-client-id-metadata-document"
@@ -468,7 +468,9 @@ def ask(site: Site, client_id: str, redirect_uri: str, **parameters: Any) -> Any
 def code_of(site: Site, client_id: str) -> str:
     """A code that the client was given when all was well."""
     code = values.new("oac", values.timestamp(site.clock.now))
-    filed(site.store, new_grant(new_authorization(client_id=client_id), key=values.key(code), expires_at=2 * int(NOW)))
+    save_record(
+        site.store, new_grant(new_authorization(client_id=client_id), key=values.key(code), expires_at=2 * int(NOW))
+    )
     return code
 
 
@@ -642,7 +644,7 @@ def test_redirect_uris_match_exactly_but_for_the_port_of_a_loopback_address(
         page = ask(here, url, bad)
         assert page.status_code == 400
         assert page.location is None
-    assert "hint: the client is what the document at its client_id says: correct it there" in caplog.text
+    assert "hint: correct the metadata document at the client_id of the client" in caplog.text
     assert "flask oauth2 client" not in caplog.text
 
 

@@ -55,7 +55,7 @@ def site(new_site: Callable[..., Site]) -> Site:
 
 
 @pytest.fixture
-def heard(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+def received(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """What was told of clients."""
     found: list[tuple[str, dict[str, Any]]] = []
 
@@ -287,10 +287,10 @@ class TestAnswer:
         assert site.call(tokens["access_token"]).get_json()["client"] == content["client_id"]
         assert site.refresh(tokens["refresh_token"], client_id=content["client_id"]).status_code == 200
 
-    def test_what_happened_is_told(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_what_happened_is_told(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         content = register(site)
         register(site)
-        assert heard == [("client_created", {"client_id": content["client_id"], "registered_by": "open"})]
+        assert received == [("client_created", {"client_id": content["client_id"], "registered_by": "open"})]
 
     def test_pages_of_registered_clients_may_register_and_others_where_an_option_names_them(
         self, new_site: Callable[..., Site]
@@ -733,13 +733,13 @@ class TestHygiene:
     def test_one_that_is_purged_meanwhile_gets_no_token(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         content = register(site, CODE | {"redirect_uris": [CALLBACK]})
         code = site.authorize(client_id=content["client_id"])["code"]
-        keep = site.store.keep_client
+        keep = site.store.retain_client
 
         def keep_late(client_id: str) -> Any:
             list(site.store.purge(int(NOW) + 7 * 86400))
             return keep(client_id)
 
-        monkeypatch.setattr(site.store, "keep_client", keep_late)
+        monkeypatch.setattr(site.store, "retain_client", keep_late)
         answer = site.redeem(code, client_id=content["client_id"])
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
 
@@ -755,13 +755,13 @@ class TestHygiene:
     ) -> None:
         first = register(site)
         site.clock.forward(6 * 86400)
-        keep = site.store.keep_client
+        keep = site.store.retain_client
 
         def keep_late(client_id: str, until: int) -> Any:
             list(site.store.purge(int(NOW) + 7 * 86400))
             return keep(client_id, until)
 
-        monkeypatch.setattr(site.store, "keep_client", keep_late)
+        monkeypatch.setattr(site.store, "retain_client", keep_late)
         assert register(site)["client_id"] == first["client_id"]
         assert clients(site)[0].expires_at == NOW + 13 * 86400
 
@@ -864,13 +864,13 @@ class TestInitialAccessTokens:
         assert not clients(site)
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_with_one_a_client_is_registered_once(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_with_one_a_client_is_registered_once(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         token = initial_token(site)
         content = register(site, CODE, token)
         assert content["registration_access_token"].startswith("ora_")
         (client,) = clients(site)
         assert (client.registered_by, client.is_unverified, client.expires_at) == ("token", True, NOW + 7 * 86400)
-        assert heard == [("client_created", {"client_id": client.client_id, "registered_by": "token"})]
+        assert received == [("client_created", {"client_id": client.client_id, "registered_by": "token"})]
         answer = send(site, CODE, token)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
         assert len(clients(site)) == 1

@@ -51,7 +51,7 @@ class Submission:
     is_shown: bool = False
     """True if a custom consent page was shown and the application has not read its form yet."""
 
-    shown: ConsentPrompt | None = None
+    shown_prompt: ConsentPrompt | None = None
     """The prompt of the page whose form the user submitted."""
 
     sent_at: int | None = None
@@ -147,7 +147,7 @@ def _is_decided(submission: Submission, needed: ConsentPrompt) -> bool:
     """
     if not submission.is_allowed:
         return submission.is_allowed is not None
-    return submission.shown is None or submission.shown.covers(needed)
+    return submission.shown_prompt is None or submission.shown_prompt.covers(needed)
 
 
 def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:

@@ -144,10 +144,13 @@ class RedisStore:
         """See :meth:`.base.Store.get_refresh`."""
         return self.behind.get_refresh(key)
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend and save grants in Redis, then everything else in the store behind.
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
+        """Consume and save grants in Redis first, then save all other records in the store behind.
 
-        If that store refuses, undo the first half. If it is lost, nobody knows what it did, and the grant stays spent.
+        If that store rejects the records, restore the grants. If its connection is lost, its result is unknown, and the
+        grant stays consumed.
         """
         grants: list[Grant] = []
         tokens: list[Grant | Token] = []
@@ -158,7 +161,7 @@ class RedisStore:
                 tokens.append(record)
         is_ours = _is_short_lived(spend)
         if not is_ours and not grants:
-            return self.behind.issue(spend, tokens, now, leeway)
+            return self.behind.issue(spend, tokens, now, grace_period)
         names = [self._name("grant", grant.key) for grant in ([spend, *grants] if _is_short_lived(spend) else grants)]
         names += [self._name("user_code", grant.user_code_key) for grant in grants if grant.user_code_key]
         used_at = str(now) if is_ours else ""
@@ -167,7 +170,7 @@ class RedisStore:
         if not tokens and (is_ours or spend is None):
             return True
         try:
-            is_done = self.behind.issue(None if is_ours else spend, tokens, now, leeway)
+            is_done = self.behind.issue(None if is_ours else spend, tokens, now, grace_period)
         except TemporarilyUnavailable:
             raise
         except Exception:
@@ -182,10 +185,10 @@ class RedisStore:
         contents: list[Any] = []
         user_codes: list[Any] = []
         for grant in grants:
-            kept = max(grant.expires_at - now, 0) + GRANT_MEMORY
-            contents += _write_grant(grant), "" if grant.used_at is None else grant.used_at, kept
+            lifetime = max(grant.expires_at - now, 0) + GRANT_MEMORY
+            contents += _write_grant(grant), "" if grant.used_at is None else grant.used_at, lifetime
             if grant.user_code_key:
-                user_codes += values.text(grant.key), "", kept
+                user_codes += values.text(grant.key), "", lifetime
         contents += user_codes
         result = TAKEN
         if len(set(names)) == len(names):

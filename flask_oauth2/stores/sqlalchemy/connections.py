@@ -99,14 +99,14 @@ class Connections:
         events.
         """
         try:
-            return self._take(own)
+            return self._take_from_pool(own)
         except self.engine.dialect.loaded_dbapi.Error as error:
             if not is_loss(self.engine, error, None):
                 raise
             replace_lost(self.engine)
-            return self._take(own)
+            return self._take_from_pool(own)
 
-    def _take(self, own: ProcessConnections) -> Connection:
+    def _take_from_pool(self, own: ProcessConnections) -> Connection:
         pool = self.engine.pool
         pooled = self.engine.raw_connection()
         try:
