@@ -17,7 +17,7 @@ from .metrics.base import Metrics
 log = logging.getLogger("flask_oauth2")
 
 _MAX_HINT = 1000
-"""Characters of a hint in the log: it may contain text of the request."""
+"""The maximum length, in characters, of a hint in the log. It may contain text of the request."""
 
 _MAX_VALUE = 200
 
@@ -46,13 +46,13 @@ class Events:
         signals.write_audit_record(signal, facts)
 
     def report(self, error: OAuth2Error, request: Request, find_hints: Callable[[], Sequence[str]]) -> str:
-        """Log an error and send the signal of a rejected request. Return the ID that the log has."""
+        """Log an error and send ``request_refused``. Return the error ID."""
         error_id = token_hex(4)
         reason = values.mask(error.description)
         claims = request.claims
         if log.isEnabledFor(error.log_level):
             self._log(error, error_id, reason, claims.get("client_id"), find_hints())
-        if error.log_level > logging.DEBUG:  # a request without a token is challenged, not rejected
+        if error.log_level > logging.DEBUG:  # a request without a token receives a challenge and is not an error
             self._emit_refused(error, error_id, reason, request)
         elif self.metrics is not None:
             self.metrics.record_error(error.code)
@@ -85,5 +85,5 @@ class Events:
 
 
 def _printable(value: object) -> str:
-    """Return a value in one line and not too long. A token in the wrong place is still a secret."""
+    """Return a value on one line, shortened. Mask it: it may be a token in the wrong parameter."""
     return repr(values.mask(str(value)[:_MAX_VALUE]))

@@ -364,8 +364,8 @@ def find(found: Any, *names: str) -> Any:
     return None
 
 
-def words(value: Any) -> tuple[str, ...]:
-    """Return the words of a list, or of a text with white space between them."""
+def split_values(value: Any) -> tuple[str, ...]:
+    """Return the values of a list, or of a string that white space separates. Omit duplicates."""
     if value is None:
         return ()
     return tuple(dict.fromkeys(value.split() if isinstance(value, str) else map(str, value)))

@@ -122,7 +122,7 @@ def test_an_application_with_a_database_is_asked_which_it_means(tmp_path: Path) 
     app = new_app(tmp_path, SQLALCHEMY_DATABASE_URI="sqlite://")
     SQLAlchemy(app)
     OAuth2Provider(app)
-    with pytest.raises(ConfigurationError, match=r"OAuth2Provider\(app, db=db\).*OAUTH2_DATABASE_URI"):
+    with pytest.raises(ConfigurationError, match=r"Pass db=db to OAuth2Provider.*OAUTH2_DATABASE_URI"):
         app.test_client().get(WELL_KNOWN)
 
 

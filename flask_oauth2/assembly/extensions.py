@@ -1,4 +1,4 @@
-"""What an application adds to the tables of the package, and its callbacks."""
+"""Extensions: the parts and callbacks that an application registers."""
 
 from __future__ import annotations
 

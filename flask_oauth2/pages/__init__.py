@@ -1,4 +1,4 @@
-"""What people see: where to sign in, what to allow, which device, what they allowed or develop, what went wrong."""
+"""The pages for users: consent, device verification, connected applications, developer pages and errors."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class OAuth2Provider(CallbackRegistry, FlaskOAuthlibNames):
             _watch_engines(app, storage.db)
         app.cli.add_command(cli.oauth2)
         # users can sign in even if the provider cannot start
-        login.note_auth_times(app, lambda: (installed.servers.first.clock if installed.servers else values.clock)())
+        login.record_auth_times(app, lambda: (installed.servers.first.clock if installed.servers else values.clock)())
 
     @cached
     def models(self) -> dict[str, Any]:

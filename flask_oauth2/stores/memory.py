@@ -17,7 +17,7 @@ from .base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 
 
 class MemoryStore:
-    """Everything in dicts under one lock; lost with the process. Each issuer has dicts of its own."""
+    """A store in dicts under one lock. Its data is lost when the process ends. Each issuer has separate dicts."""
 
     def __init__(self) -> None:
         self._locks = OfProcess(RLock)
@@ -88,8 +88,8 @@ class MemoryStore:
                 self._save_client(client)
             return is_new
 
-    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
-        """See :meth:`.base.RegistrationStore.keep_client`."""
+    def retain_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """See :meth:`.base.RegistrationStore.retain_client`."""
         with self._lock:
             client = self._clients.get(client_id)
             if client is not None and client.expires_at is not None:
@@ -142,11 +142,13 @@ class MemoryStore:
             token = None if access_key is None else self._tokens[access_key]
         return None if token is None or self._is_authorization_revoked(token.authorization) else token
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
         """See :meth:`.base.Store.issue`."""
         saved = list(records)
         with self._lock:
-            if spend is not None and not self._may_spend(spend, now, leeway):
+            if spend is not None and not self._may_spend(spend, now, grace_period):
                 return False
             self._check_new(saved)
             if isinstance(spend, Grant):
@@ -401,7 +403,7 @@ class MemoryStore:
             if not self._origins[origin]:
                 del self._origins[origin]
 
-    def _may_spend(self, spend: Grant | Token, now: int, leeway: int) -> bool:
+    def _may_spend(self, spend: Grant | Token, now: int, grace_period: int) -> bool:
         if isinstance(spend, Grant):
             grant = self._grants.get(spend.key)
             return grant is not None and grant.used_at is None
@@ -410,8 +412,8 @@ class MemoryStore:
             return token is not None
         children = self._children.get(spend.access.key, [])
         return (
-            leeway > 0
-            and abs(now - token.used_at) < leeway  # a clock that was set back does not renew a grace period
+            grace_period > 0
+            and abs(now - token.used_at) < grace_period  # a clock that was set back does not renew a grace period
             and len(children) <= SIBLINGS
             and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
         )
@@ -481,10 +483,10 @@ def _times(key: SigningKey) -> object:
 
 
 def _permissions(client: Client) -> object:
-    """Return the part of a client that shows whether somebody else has changed it."""
+    """Return the fields of a client that detect a concurrent change."""
     return client.registration_key, client.secret, client.scope, client.grant_types
 
 
 def _content(consent: Consent | None) -> object:
-    """Return the part of a consent that shows whether somebody else has changed it."""
+    """Return the fields of a consent that detect a concurrent change."""
     return consent and (consent.id, consent.scope, consent.by_resource)

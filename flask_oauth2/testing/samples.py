@@ -174,16 +174,16 @@ def new_session(**fields: Any) -> Session:
     return Session(**standard | fields)
 
 
-def filed(store: Store, record: Any, now: int = NOW) -> Any:
+def save_record(store: Store, record: Any, now: int = NOW) -> Any:
     """Save a record in a store, and return it."""
     assert store.issue(None, [record], now)
     return record
 
 
-def refreshed(store: Store, parent: Token, now: int = NOW, leeway: int = 0) -> Token | None:
+def refreshed(store: Store, parent: Token, now: int = NOW, grace_period: int = 0) -> Token | None:
     """Return the child of a refresh, or None if the refresh token was spent before."""
     child = new_token(parent=parent, now=now)
-    return child if store.issue(parent, [child], now, leeway) else None
+    return child if store.issue(parent, [child], now, grace_period) else None
 
 
 def spent(record: Any, now: int = NOW) -> Any:

@@ -297,7 +297,7 @@ def test_two_pages_of_one_device_decide_once(site: Site) -> None:
     assert ada.press(first, "deny").status_code == 303
     late = grace.press(second)
     assert late.status_code == 410
-    assert "this device no longer waits for an answer" in late.text
+    assert "this device no longer waits for a decision" in late.text
     assert device.error() == "access_denied"
 
 

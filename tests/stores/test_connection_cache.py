@@ -23,7 +23,7 @@ from flask_oauth2 import TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.stores.sqlalchemy.connection_cache import IDLE_SECONDS, UNLIMITED_POOL, ConnectionCache
 from flask_oauth2.stores.sqlalchemy.database import Step
-from flask_oauth2.testing.samples import FAR, filed, new_key, new_token
+from flask_oauth2.testing.samples import FAR, new_key, new_token, save_record
 
 OpenStore = Callable[..., SQLAlchemyStore]
 Count = Callable[[], int]
@@ -99,7 +99,7 @@ def burst(store: SQLAlchemyStore, threads: int = THREADS, seen: Callable[[], Non
 
     def work(number: int) -> bool:
         together.wait(300)
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         store.revoke(f"mark {number}", FAR)
         seen()
         return store.get_access(token.access.key) == token.access and store.revoked(f"mark {number}")
@@ -110,7 +110,7 @@ def burst(store: SQLAlchemyStore, threads: int = THREADS, seen: Callable[[], Non
 
 class TestUse:
     def test_a_connection_is_used_again(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         (one,) = idle(store)
         for _ in range(5):
             assert store.get_access(token.access.key) == token.access
@@ -119,7 +119,7 @@ class TestUse:
         assert pool(store).checkedout() == 1
 
     def test_each_thread_has_its_own(self, store: SQLAlchemyStore) -> None:
-        token, together = filed(store, new_token()), Barrier(4)
+        token, together = save_record(store, new_token()), Barrier(4)
 
         def read(_: int) -> bool:
             together.wait(300)
@@ -130,7 +130,7 @@ class TestUse:
         assert 1 <= len(idle(store)) == pool(store).checkedout() <= 4
 
     def test_an_error_rolls_back_and_the_connection_stays_usable(self, store: SQLAlchemyStore) -> None:
-        token, other = filed(store, new_token()), new_token()
+        token, other = save_record(store, new_token()), new_token()
         with pytest.raises(store.engine.dialect.loaded_dbapi.IntegrityError):
             store.issue(None, [other, token], 0)
         assert len(idle(store)) == pool(store).checkedout() == 1
@@ -156,11 +156,11 @@ class TestUse:
                 Step(statements.revoke, Interrupted(issuer_id="", revoked_id="other", expires_at=FAR)),
             )
         assert not store.revoked("half")
-        assert filed(store, token)
+        assert save_record(store, token)
         assert len(idle(store)) == pool(store).checkedout() == 1
 
     def test_a_closed_connection_is_replaced(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         idle(store)[0].close()
         assert store.get_access(token.access.key) == token.access
 
@@ -236,9 +236,9 @@ class TestLimit:
         open_store(uri).engine.dispose()
         engine = sa.create_engine(uri, pool_size=size, max_overflow=overflow, pool_timeout=0.1)
         store = SQLAlchemyStore(engine)
-        burst(store, 8) if size + overflow > 1 else filed(store, new_token())
+        burst(store, 8) if size + overflow > 1 else save_record(store, new_token())
         for _ in range(2):
-            filed(store, new_token())
+            save_record(store, new_token())
             taken = [engine.connect() for _ in range(size + overflow)]
             assert idle(store) == []
             assert pool(store).checkedout() == size + overflow
@@ -266,7 +266,7 @@ class TestLimit:
 
         before = states()
         assert len(before) == 1
-        filed(store, new_token())
+        save_record(store, new_token())
         assert len(idle(store)) == 1
         assert states() == before
         engine.dispose()
@@ -304,7 +304,7 @@ class TestIdle:
         assert idle(store) == before
 
     def test_the_last_one_stays(self, store: SQLAlchemyStore) -> None:
-        filed(store, new_token())
+        save_record(store, new_token())
         own = cache(store).own
         (before,) = idle(store)
         own.idle[0].used_at -= 10 * IDLE_SECONDS
@@ -345,7 +345,7 @@ class TestLoss:
         store, disposed = SQLAlchemyStore(engine), []
         event.listen(engine, "engine_disposed", disposed.append)
         pool_before = engine.pool
-        filed(store, new_token())
+        save_record(store, new_token())
         spare = engine.connect()
         in_use = engine.connect()
         with in_use.begin():
@@ -387,7 +387,7 @@ class TestLoss:
 
     def test_a_reconnection_during_another_loss(self, store: SQLAlchemyStore) -> None:
         """The pool opens a connection while a second loss is found: the checkout must not fail."""
-        filed(store, new_token())
+        save_record(store, new_token())
         connections = store._database.connections
         store.engine.raw_connection().close()
         event.listen(store.engine, "connect", lambda *_: lose())
@@ -406,7 +406,7 @@ class TestLoss:
 
 class TestDispose:
     def test_under_load(self, store: SQLAlchemyStore) -> None:
-        token, ended = filed(store, new_token()), Event()
+        token, ended = save_record(store, new_token()), Event()
 
         def dispose() -> None:
             while not ended.is_set():
@@ -434,7 +434,7 @@ class TestDispose:
     def test_in_a_child_the_connections_of_its_parent_stay_open(
         self, store: SQLAlchemyStore, as_child: AsChild
     ) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         (of_parent,) = idle(store)
         with as_child():
             store.engine.dispose()
@@ -448,7 +448,7 @@ class TestDispose:
         assert idle(store) == [of_parent]
 
     def test_in_a_child_nothing_of_the_parent_is_used(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         (of_parent,) = idle(store)
         child = os.fork()
         if child == 0:
@@ -467,7 +467,7 @@ class TestPools:
         engine = sa.create_engine(uri, **options)
         store, seen = SQLAlchemyStore(engine), []
         event.listen(engine, "checkin", lambda *_: seen.append(1))
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         store.revoke(token.authorization.id, FAR)
         assert store.get_access(token.access.key) is None
@@ -481,7 +481,7 @@ class TestPools:
         store.engine.dispose()
         seen: list[int] = []
         event.listen(store.engine, name, lambda *_: seen.append(1))
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         store.revoke("mark", FAR)
         assert store.revoked("mark")
@@ -494,7 +494,7 @@ class TestPools:
         open_store(postgresql_url)
         engine = sa.create_engine(postgresql_url.replace("+psycopg", "+psycopg2"))
         store = SQLAlchemyStore(engine)
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         with pytest.raises(engine.dialect.loaded_dbapi.IntegrityError):
             store.issue(None, [new_token(), token], 0)

@@ -23,13 +23,13 @@ from flask_oauth2.stores.sqlalchemy.engines import alone
 from flask_oauth2.testing.samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
     new_grant,
     new_spa,
     new_token,
+    save_record,
 )
 
 OpenStore = Callable[[str], Any]
@@ -290,7 +290,10 @@ def test_a_replica_is_read_for_the_issuer_of_the_view() -> None:
     primary, replica = MemoryStore(), MemoryStore()
     reader = ReplicatedReader(primary, replica)
     view = reader.for_issuer("other")
-    token, late = filed(replica.for_issuer("other"), new_token()), filed(primary.for_issuer("other"), new_token())
+    token, late = (
+        save_record(replica.for_issuer("other"), new_token()),
+        save_record(primary.for_issuer("other"), new_token()),
+    )
     for found in (token, late):
         assert view.get_access(found.access.key) == found.access
         assert reader.get_access(found.access.key) is None

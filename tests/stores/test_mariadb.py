@@ -22,7 +22,7 @@ from stores.test_sqlalchemy import READS, WRITES, checked_out, fill_pool, reads,
 from flask_oauth2 import ConfigurationError, TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.stores.sqlalchemy.schema import COLLATIONS
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_spa, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_client, new_grant, new_key, new_spa, new_token, save_record
 from oauth_site import Site, Statements, make_site
 
 
@@ -73,7 +73,7 @@ class TestText:
         assert found.name == word
 
     def test_text_may_be_longer_than_64_kib(self, store: SQLAlchemyStore) -> None:
-        grant = filed(store, new_grant(parameters={"request": "x" * 100_000}))
+        grant = save_record(store, new_grant(parameters={"request": "x" * 100_000}))
         assert store.get_grant(grant.key, "code") == grant
 
     def test_what_is_too_long_is_never_cut_off(
@@ -190,7 +190,7 @@ class TestUnreachable:
     ) -> None:
         kept = request.getfixturevalue(f"{kind}_store")
         kept.engine.dispose()  # its tests would find connections that went with the server
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         fill_pool(store)
         with server.stopped():
             for way in ways(store).values():
@@ -202,7 +202,7 @@ class TestUnreachable:
             way()
 
     def test_an_interrupted_reading_leaves_no_broken_connection(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
 
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
@@ -375,7 +375,7 @@ class TestApplication:
         engine = sa.create_engine(store.engine.url, pool_reset_on_return=reset, pool_size=1, max_overflow=0)
         application = SQLAlchemyStore(engine)
         assert application.get_access(new_key()) is None
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert application.get_access(token.access.key) == token.access
         engine.dispose()
 

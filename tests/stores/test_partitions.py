@@ -17,7 +17,7 @@ from flask_oauth2 import values
 from flask_oauth2.stores.base import Store
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing import StoreContract
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_token, refreshed, spent
+from flask_oauth2.testing.samples import FAR, NOW, new_token, refreshed, save_record, spent
 from oauth_site import make_site
 
 PAGE = ROOT / "docs/howto/partitions.rst"
@@ -110,11 +110,11 @@ class TestPurge(Partitioned, StoreContract.TestPurge):
 
 
 def test_a_refresh_token_is_unique_in_a_plain_table_only(store: SQLAlchemyStore) -> None:
-    token = filed(store, new_token())
+    token = save_record(store, new_token())
     with pytest.raises(Exception, match=r"(?i)duplicate"):
-        filed(store, new_token(refresh_key=token.refresh_key))
+        save_record(store, new_token(refresh_key=token.refresh_key))
     run_page(store, "prepare", "cut")
-    assert filed(store, new_token(refresh_key=token.refresh_key))
+    assert save_record(store, new_token(refresh_key=token.refresh_key))
 
 
 def find_touched(store: SQLAlchemyStore, statement: str, **parameters: Any) -> int:
@@ -129,7 +129,7 @@ def find_touched(store: SQLAlchemyStore, statement: str, **parameters: Any) -> i
 
 
 def test_the_key_of_an_access_token_leads_to_one_partition(partitioned: SQLAlchemyStore) -> None:
-    token = filed(partitioned, new_token(now=SECOND_BEGINS + 5))
+    token = save_record(partitioned, new_token(now=SECOND_BEGINS + 5))
     sql, key = partitioned._sql, token.access.key
     assert find_touched(partitioned, sql.get_access, key=key, issuer_id="", token_id="") == 1
     assert (
@@ -139,8 +139,8 @@ def test_the_key_of_an_access_token_leads_to_one_partition(partitioned: SQLAlche
 
 
 def test_tokens_work_before_and_after(store: SQLAlchemyStore, open_store: OpenStore) -> None:
-    tokens = [filed(store, new_token(now=NOW + day * DAY)) for day in (-40, -3, 0, 1)]
-    ended, used = filed(store, new_token()), filed(store, new_token())
+    tokens = [save_record(store, new_token(now=NOW + day * DAY)) for day in (-40, -3, 0, 1)]
+    ended, used = save_record(store, new_token()), save_record(store, new_token())
     store.revoke(ended.authorization.id, FAR)
     assert refreshed(store, used)
     run_page(store, "prepare", "cut", "next")
@@ -170,11 +170,11 @@ def test_tokens_work_before_and_after(store: SQLAlchemyStore, open_store: OpenSt
 
 def test_a_partition_is_dropped_when_its_tokens_have_expired(partitioned: SQLAlchemyStore) -> None:
     store, lifetime = partitioned, {"expires_at": 1_000_000_000, "refresh_expires_at": FAR * 2}
-    others = [filed(store, new_token(now=now)) for now in (NOW, SECOND_BEGINS + DAY)]
+    others = [save_record(store, new_token(now=now)) for now in (NOW, SECOND_BEGINS + DAY)]
     long_ago = new_token(now=SECOND_BEGINS + 5, refresh_expires_at=lifetime["expires_at"])
-    dead = filed(store, replace(long_ago, access=replace(long_ago.access, expires_at=lifetime["expires_at"])))
+    dead = save_record(store, replace(long_ago, access=replace(long_ago.access, expires_at=lifetime["expires_at"])))
     assert run_page(store, "count") == [(0,)]
-    alive = filed(store, new_token(now=SECOND_BEGINS + 5, refresh_expires_at=lifetime["refresh_expires_at"]))
+    alive = save_record(store, new_token(now=SECOND_BEGINS + 5, refresh_expires_at=lifetime["refresh_expires_at"]))
     assert run_page(store, "count") == [(1,)]
     run_page(store, "drop")
     assert store.get_access(dead.access.key) is None
@@ -190,7 +190,7 @@ def test_tokens_without_a_timestamp_are_found(partitioned: SQLAlchemyStore) -> N
             access=replace(token.access, key=values.key(f"a value of {now}")),
             refresh_key=values.key(f"a refresh token of {now}"),
         )
-        filed(partitioned, imported)
+        save_record(partitioned, imported)
         assert imported.access.key.startswith(values.NO_TIMESTAMP)
         assert partitioned.get_access(imported.access.key) == imported.access
         assert partitioned.get_refresh(imported.refresh_key) == imported

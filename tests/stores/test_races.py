@@ -14,10 +14,10 @@ from stores.workers import (
     decide,
     delete_client,
     file_device,
-    keep,
     post,
     purge,
     register,
+    retain,
     revoke_user,
     set_page,
     withdraw,
@@ -30,7 +30,6 @@ from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.stores.base import SIBLINGS, OriginStore, RegistrationStore, Store, collect
 from flask_oauth2.testing.samples import (
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
@@ -39,6 +38,7 @@ from flask_oauth2.testing.samples import (
     new_key,
     new_spa,
     new_token,
+    save_record,
 )
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -89,7 +89,7 @@ def add_tokens(store: Store, client: Client) -> tuple[str, Token]:
     """A refresh token, and its row."""
     value = values.new("ort", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
-    return value, filed(store, new_token(owner, refresh_key=values.key(value)))
+    return value, save_record(store, new_token(owner, refresh_key=values.key(value)))
 
 
 def refresh_form(client: Client, value: str) -> dict[str, str]:
@@ -117,7 +117,7 @@ def test_a_code_has_one_winner_and_the_losers_end_its_family(race: Race) -> None
     client = add_client(store)
     code = values.new("oac", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
-    grant = filed(store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+    grant = save_record(store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -141,7 +141,7 @@ def test_each_of_many_codes_has_its_own_winner(race: Race) -> None:
     for _ in range(race.many):
         code = values.new("oac", values.timestamp(NOW))
         owner = new_authorization(client_id=client.client_id, scope=("read",))
-        filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+        save_record(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
         competitors.append((post, TOKEN, {**form, "client_id": client.client_id}))
 
@@ -226,14 +226,14 @@ def test_a_user_who_is_revoked_beside_their_refreshes_and_codes_keeps_nothing(ra
     for _ in range(race.many // 2):
         value, _ = add_tokens(race.store, client)
         code = values.new("oac", values.timestamp(NOW))
-        filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+        save_record(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
         requests += [
             (post, TOKEN, refresh_form(client, value)),
             (post, TOKEN, {**form, "client_id": client.client_id}),
         ]
     stays = new_authorization(client_id=client.client_id, user_id="other", scope=("read",))
-    kept = filed(race.store, new_token(stays))
+    kept = save_record(race.store, new_token(stays))
 
     _, *answers = race.run([(revoke_user, "user", values.last_authorization_id(NOW)), *requests[1:]])
 
@@ -294,7 +294,7 @@ def add_device(store: Store) -> tuple[Client, str, Grant]:
     store.set_client(client)
     value = values.new("odc", values.timestamp(NOW))
     parameters = {"client_id": client.client_id, "scope": "read"}
-    return client, value, filed(store, new_device(key=values.key(value), parameters=parameters))
+    return client, value, save_record(store, new_device(key=values.key(value), parameters=parameters))
 
 
 def poll_form(client: Client, value: str) -> dict[str, str]:
@@ -456,7 +456,7 @@ def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(ra
         assert consents.set_consent(new_consent(client_id=client.client_id), None)
     ids = [client.client_id for client in clients]
 
-    up, down, *purged = race.run([(keep, ids), (keep, ids[::-1]), (purge, NOW), (purge, NOW)])
+    up, down, *purged = race.run([(retain, ids), (retain, ids[::-1]), (purge, NOW), (purge, NOW)])
 
     kept = {client_id for client_id, was_there in zip(ids * 2, up + down[::-1], strict=True) if was_there}
     for number, client_id in enumerate(ids):
@@ -487,7 +487,7 @@ def test_copies_of_a_software_that_register_at_once_are_one_client(race: Race) -
 @pytest.mark.spec("rfc7591", "3")
 def test_an_initial_access_token_registers_one_client(race: Race) -> None:
     token, key = values.generate("oit", values.timestamp(NOW))
-    filed(race.store, Grant(key=key, kind="registration", expires_at=NOW + 60))
+    save_record(race.store, Grant(key=key, kind="registration", expires_at=NOW + 60))
     answers = race.run([(register, METADATA, token)] * race.many)
     assert sorted(status for status, _ in answers) == [201] + [401] * (race.many - 1)
     assert len(clients_of(race.store)) == 1

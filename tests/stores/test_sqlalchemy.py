@@ -31,7 +31,6 @@ from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map
 from flask_oauth2.testing.samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
@@ -40,6 +39,7 @@ from flask_oauth2.testing.samples import (
     new_spa,
     new_token,
     refreshed,
+    save_record,
 )
 
 OpenStore = Callable[[str], SQLAlchemyStore]
@@ -73,7 +73,7 @@ class TestOpen:
     """A database of our own."""
 
     def test_the_file_is_for_its_owner_only(self, sqlite_store: SQLAlchemyStore) -> None:
-        filed(sqlite_store, new_token())
+        save_record(sqlite_store, new_token())
         path = path_of(sqlite_store)
         files = {file.name: S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         assert files == {path.name: 0o600, f"{path.name}-wal": 0o600, f"{path.name}-shm": 0o600}
@@ -95,7 +95,7 @@ class TestOpen:
 
     def test_a_database_in_memory_is_one_for_all_threads(self, open_store: OpenStore) -> None:
         store = open_store("sqlite://")
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         found = []
         thread = threading.Thread(target=lambda: found.append(store.get_access(token.access.key)))
         thread.start()
@@ -104,7 +104,7 @@ class TestOpen:
 
     def test_a_file_may_be_named_by_a_uri(self, tmp_path: Path, open_store: OpenStore) -> None:
         store = open_store(f"sqlite:///file:{tmp_path}/oauth2.sqlite?uri=true")
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         assert (tmp_path / "oauth2.sqlite").exists()
 
@@ -127,7 +127,7 @@ class TestSchema:
         lasting.check()
 
     def test_to_open_it_again_changes_nothing(self, url: str, open_store: OpenStore) -> None:
-        token = filed(open_store(url), new_token())
+        token = save_record(open_store(url), new_token())
         again = open_store(url)
         assert self.versions(again) == [len(steps.STEPS)]
         assert again.get_access(token.access.key) == token.access
@@ -170,12 +170,12 @@ class TestSchema:
         with store.engine.begin() as connection:
             for statement in told[1].split("; "):
                 connection.execute(sa.text(statement))
-        assert open_store(url).get_access(filed(open_store(url), new_token()).access.key)
+        assert open_store(url).get_access(save_record(open_store(url), new_token()).access.key)
 
     def test_an_older_one_is_brought_forward_by_its_missing_steps_only(
         self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = filed(open_store(url), new_token())
+        before = save_record(open_store(url), new_token())
 
         def add_note(connection: sa.Connection) -> None:
             connection.execute(sa.text("ALTER TABLE oauth2_client ADD COLUMN note VARCHAR(9)"))
@@ -236,7 +236,7 @@ class TestCheck:
             connection.execute(sa.text("CREATE SCHEMA auth"))
             metadata.create_all(connection)
         store.check()
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         engine.dispose()
 
@@ -253,7 +253,7 @@ class TestFirstSchema:
         store.set_client(new_client(client_id="kept"))
         for number in range(501):
             store.set_client(new_spa(f"https://page-{number}.example/", f"http://localhost:{number + 1}/"))
-        filed(store, new_token(new_authorization(client_id="kept"), refresh_key=KEY))
+        save_record(store, new_token(new_authorization(client_id="kept"), refresh_key=KEY))
         with store.engine.begin() as connection:
             for statement in (
                 "ALTER TABLE oauth2_consent DROP COLUMN id",
@@ -360,7 +360,7 @@ def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
         "set_client": lambda: store.set_client(new_client()),
         "delete_client": lambda: store.delete_client("client", FAR),
         "add_client": lambda: store.add_client(new_client()),
-        "keep_client": lambda: store.keep_client("client", FAR),
+        "retain_client": lambda: store.retain_client("client", FAR),
         "change_client": lambda: store.change_client(new_client(), new_client()),
         "issue": lambda: store.issue(None, [new_token(), new_grant()], NOW),
         "spend": lambda: store.issue(new_token(), [], NOW),
@@ -493,7 +493,7 @@ class TestConnections:
         assert lasting.revoked("mark")
 
     def test_what_was_written_before_an_error_is_rolled_back(self, lasting: SQLAlchemyStore) -> None:
-        token = filed(lasting, new_token())
+        token = save_record(lasting, new_token())
         for _ in range(20):
             with pytest.raises(TAKEN):
                 lasting.issue(None, [new_token(), token], NOW)
@@ -517,7 +517,7 @@ class TestConnections:
         assert lasting.issue(None, [token], NOW)
 
     def test_a_spent_grant_leaves_no_transaction_open(self, lasting: SQLAlchemyStore) -> None:
-        grant = filed(lasting, new_grant())
+        grant = save_record(lasting, new_grant())
         assert lasting.issue(grant, [], NOW)
         for _ in range(20):
             assert lasting.issue(grant, [], NOW) is False
@@ -530,7 +530,7 @@ class TestConnections:
         before = _session_state(engine)
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         with pytest.raises(TAKEN):
             store.issue(None, [new_token(), token], NOW)
@@ -565,12 +565,12 @@ class TestConnections:
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
         sa.event.listen(engine, "checkout", lambda connection, *_: connection.execute("BEGIN"))
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(token.access.key) == token.access
         engine.dispose()
 
     def test_a_child_process_has_connections_of_its_own(self, lasting: SQLAlchemyStore) -> None:
-        parent_token, child_token = filed(lasting, new_token()), new_token()
+        parent_token, child_token = save_record(lasting, new_token()), new_token()
         of_parent = fill_pool(lasting)
         receiver, sender = multiprocessing.Pipe(duplex=False)
         with lasting.engine.connect() as open_before:
@@ -644,7 +644,7 @@ class TestApplication:
     def test_a_rolled_back_session_loses_no_token(self, application: Application) -> None:
         db, store = application
         db.session.execute(sa.select(db.metadata.tables["note"]))
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         self.note(db)
         db.session.rollback()
         assert self.notes(db) == []
@@ -668,7 +668,7 @@ class TestApplication:
                     user_id="u", client_id="c", id="1", scope="", granted_at=1, used_at=1
                 )
             )
-            token = filed(store, new_token())
+            token = save_record(store, new_token())
             session.rollback()
         assert store.get_access(token.access.key) == token.access
         assert store.get_consent("u", "c") is None
@@ -679,7 +679,7 @@ class TestApplication:
         engine = sa.create_engine(postgresql_url, pool_reset_on_return=reset)
         sa.event.listen(engine, "connect", lambda driver, _: driver.execute("SET timezone TO 'UTC'"))
         store = SQLAlchemyStore(engine)
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         for _ in range(2):
             assert store.get_access(token.access.key) == token.access
             store.revoke("another", NOW)
@@ -690,7 +690,7 @@ class TestApplication:
         engine = sa.create_engine("sqlite://", poolclass=StaticPool)
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
-        grant, token = filed(store, new_grant()), filed(store, new_token())
+        grant, token = save_record(store, new_grant()), save_record(store, new_token())
         consent = sa.insert(store.tables.consent).values(
             user_id="u", client_id="c", id="1", scope="", granted_at=1, used_at=1
         )
@@ -721,7 +721,7 @@ class TestApplication:
         metadata = store.tables.client.metadata
         for _ in range(2):
             metadata.create_all(engine)
-            token = filed(store, new_token())
+            token = save_record(store, new_token())
             assert store.get_access(token.access.key) == token.access
             engine.dispose()
         metadata.create_all(engine)
@@ -755,7 +755,7 @@ class TestApplication:
 
     def test_a_missing_table_does_not_empty_a_database_in_memory(self, open_store: OpenStore) -> None:
         store = open_store("sqlite://")
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         with store.engine.begin() as connection:
             store.tables.consent.drop(connection)
         with pytest.raises(sqlite3.OperationalError, match="oauth2_consent"):
@@ -781,7 +781,7 @@ class TestModels:
     def test_the_applications_session_queries_them(self, application: Application) -> None:
         db, store = application
         models = map_tables(db.Model)
-        client, token = new_client(metadata={"contacts": ["ada@example.com"]}), filed(store, new_token())
+        client, token = new_client(metadata={"contacts": ["ada@example.com"]}), save_record(store, new_token())
         store.set_client(client)
         found = db.session.scalars(sa.select(models["OAuth2Client"])).one()
         assert found.redirect_uris == list(client.redirect_uris)
@@ -863,7 +863,7 @@ class TestStatements:
     def test_a_repeated_refresh_finds_its_children_by_index(
         self, sqlite_store: SQLAlchemyStore, plans: Callable[[], list[str]]
     ) -> None:
-        token = filed(sqlite_store, new_token())
+        token = save_record(sqlite_store, new_token())
         assert refreshed(sqlite_store, token, NOW, 30)
         assert refreshed(sqlite_store, token, NOW, 30)
         steps = plans()
@@ -900,7 +900,7 @@ def test_a_server_that_stops_and_starts(
 ) -> None:
     postgresql_store.engine.dispose()
     store = open_store(postgresql_url)
-    token = filed(store, new_token())
+    token = save_record(store, new_token())
     fill_pool(store)
     with postgresql_server.stopped():
         for way in ways(store).values():

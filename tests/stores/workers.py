@@ -238,11 +238,11 @@ def set_page(store: Store, client_id: str, page: str) -> Callable[[], None]:
     return lambda: store.set_client(client)
 
 
-def keep(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
+def retain(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
     """Keeps clients, one after the other: for each whether it was there."""
     registration = collect(store).registration
     assert registration is not None
-    return lambda: [registration.keep_client(client_id) for client_id in client_ids]
+    return lambda: [registration.retain_client(client_id) for client_id in client_ids]
 
 
 def purge(store: Store, now: int) -> Callable[[], int]:

@@ -346,7 +346,7 @@ class MCPClient(Flow):
         if needed:
             self._check_insufficient_scope(needed)
         described = addresses.find_resources(self.server, self.sandbox.mount).named(self.resource)
-        more = [word for word in (described.words if described else ()) if word not in self.tokens.scope]
+        more = [word for word in (described.all_scopes if described else ()) if word not in self.tokens.scope]
         if not more:
             return "no request requires more scope than the client has"
         wanted = " ".join((*self.tokens.scope, *more))

@@ -52,7 +52,7 @@ class RegisteredClient(Flow):
         elif self.view and self.view.scope:
             scope = self.view.scope
         elif resource:
-            scope = resource.words
+            scope = resource.all_scopes
         else:
             scope = () if len(described) else tuple(settings.scopes)
         self.scope = " ".join(scope)
