@@ -129,7 +129,7 @@ def token_row(access_key: bytes, refresh_key: bytes, user_id: str) -> dict[str, 
 def _pattern() -> Token:
     authorization = Authorization(id="", client_id=CLIENT_ID, user_id="", scope=(SCOPE,))
     access = AccessToken(
-        key=b"",
+        token_hash=b"",
         authorization_id="",
         client_id=CLIENT_ID,
         user_id="",

@@ -53,7 +53,7 @@ def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
         "sub": access.user_id,
         "aud": access.audience[0] if len(access.audience) == 1 else list(access.audience) or None,
         "iss": server.issuer,
-        "jti": values.text(access.key),
+        "jti": values.text(access.token_hash),
     }
     return _present(members)
 

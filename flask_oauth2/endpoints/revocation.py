@@ -32,7 +32,7 @@ def respond(call: Call) -> Response:
         )
     # "If the particular token is a refresh token and the authorization server supports the revocation of access tokens,
     # then the authorization server SHOULD also invalidate all access tokens", section 2.1
-    token_id = None if is_family else values.text(access.key)
+    token_id = None if is_family else values.text(access.token_hash)
     revocation.revoke(server, token_id or access.authorization_id, now)
     if server.callbacks.tokengetter is not None:
         server.callbacks.delete_token(found)

@@ -92,4 +92,4 @@ class ProviderGuards(Users, Protection):
         return server.callbacks.find_client(access.client_id) or lookup.find_client(server, access.client_id)
 
     def _find_own_token(self, access: AccessToken) -> Any:
-        return self.server.callbacks.find_token(access.key)
+        return self.server.callbacks.find_token(access.token_hash)

@@ -174,7 +174,7 @@ class Guard:
                 client_id=access.client_id,
                 user_id=access.user_id,
                 scope=access.scope,
-                token_id=values.text(access.key),
+                token_id=values.text(access.token_hash),
             )
         return None
 

@@ -100,7 +100,7 @@ class TokenCache:
 
     def is_revoked(self, access: AccessToken) -> bool:
         """Return whether a revocation that this process has received recently covers the token."""
-        ids = access.authorization_id, access.client_id, access.consent_id, values.text(access.key)
+        ids = access.authorization_id, access.client_id, access.consent_id, values.text(access.token_hash)
         if not self._revoked.keys().isdisjoint(ids):
             return True
         return access.user_id is not None and access.authorization_id <= self._users.get(access.user_id, "")

@@ -68,9 +68,9 @@ class Callbacks:
     def delete_token(self, revoked: AccessToken | Token) -> None:
         """Call ``delete()`` of the token of the application, if it has such a method."""
         if isinstance(revoked, Token):
-            _delete(self.find_token(refresh_key=revoked.refresh_key))
+            _delete(self.find_token(refresh_key=revoked.refresh_token_hash))
         else:
-            _delete(self.find_token(revoked.key))
+            _delete(self.find_token(revoked.token_hash))
 
 
 class SetterRequest:
@@ -257,7 +257,7 @@ class CallbackStore:
     def _find_spent(self, spend: Grant | Token | None) -> Any:
         if isinstance(spend, Grant):
             return self._callbacks.find_grant(spend)
-        return None if spend is None else self._callbacks.find_token(refresh_key=spend.refresh_key)
+        return None if spend is None else self._callbacks.find_token(refresh_key=spend.refresh_token_hash)
 
     def _set_grant(self, grant: Grant, owner: Authorization) -> None:
         if self._callbacks.grantsetter is not None:
@@ -269,13 +269,13 @@ class CallbackStore:
             return
         access = token.access
         content = {
-            "access_token": values.text(access.key),
+            "access_token": values.text(access.token_hash),
             "token_type": access.type,
             "expires_in": access.expires_at - access.issued_at,
             "scope": " ".join(access.scope),
         }
-        if token.refresh_key is not None:
-            content["refresh_token"] = values.text(token.refresh_key)
+        if token.refresh_token_hash is not None:
+            content["refresh_token"] = values.text(token.refresh_token_hash)
         request = SetterRequest(self._callbacks, self.behind, token.authorization, spent, None)
         self._callbacks.tokensetter(content, request)
 

@@ -154,8 +154,10 @@ class MemoryStore:
             if isinstance(spend, Grant):
                 self._grants[spend.key] = replace(self._grants[spend.key], used_at=now)
             elif isinstance(spend, Token):
-                token = self._tokens[spend.access.key]
-                self._tokens[spend.access.key] = replace(token, used_at=now if token.used_at is None else token.used_at)
+                token = self._tokens[spend.access.token_hash]
+                self._tokens[spend.access.token_hash] = replace(
+                    token, used_at=now if token.used_at is None else token.used_at
+                )
             for record in saved:
                 if isinstance(record, Token):
                     self._save_token(record)
@@ -363,8 +365,8 @@ class MemoryStore:
         expired = self._expired(now)
         for key in expired.tokens:
             token = self._tokens.pop(key)
-            if token.refresh_key is not None:
-                del self._refresh[token.refresh_key]
+            if token.refresh_token_hash is not None:
+                del self._refresh[token.refresh_token_hash]
             self._children.pop(key, None)
         for key in expired.grants:
             user_code_key = self._grants.pop(key).user_code_key
@@ -407,10 +409,10 @@ class MemoryStore:
         if isinstance(spend, Grant):
             grant = self._grants.get(spend.key)
             return grant is not None and grant.used_at is None
-        token = self._tokens.get(spend.access.key)
+        token = self._tokens.get(spend.access.token_hash)
         if token is None or token.used_at is None:
             return token is not None
-        children = self._children.get(spend.access.key, [])
+        children = self._children.get(spend.access.token_hash, [])
         return (
             grace_period > 0
             and abs(now - token.used_at) < grace_period  # a clock that was set back does not renew a grace period
@@ -420,8 +422,10 @@ class MemoryStore:
 
     def _check_new(self, records: list[Grant | Token]) -> None:
         """Raise :exc:`ValueError` for a duplicate key, as a database would."""
-        keys = [record.key if isinstance(record, Grant) else record.access.key for record in records]
-        keys += [record.refresh_key for record in records if isinstance(record, Token) and record.refresh_key]
+        keys = [record.key if isinstance(record, Grant) else record.access.token_hash for record in records]
+        keys += [
+            record.refresh_token_hash for record in records if isinstance(record, Token) and record.refresh_token_hash
+        ]
         keys += [record.user_code_key for record in records if isinstance(record, Grant) and record.user_code_key]
         if len(set(keys)) < len(keys) or any(
             key in saved for key in keys for saved in (self._grants, self._tokens, self._refresh, self._user_codes)
@@ -429,18 +433,18 @@ class MemoryStore:
             raise ValueError("a duplicate key")
 
     def _save_token(self, token: Token) -> None:
-        self._tokens[token.access.key] = token
-        if token.refresh_key is not None:
-            self._refresh[token.refresh_key] = token.access.key
+        self._tokens[token.access.token_hash] = token
+        if token.refresh_token_hash is not None:
+            self._refresh[token.refresh_token_hash] = token.access.token_hash
         if token.parent is not None:
-            self._children.setdefault(token.parent, []).append(token.access.key)
+            self._children.setdefault(token.parent, []).append(token.access.token_hash)
 
     def _is_authorization_revoked(self, owner: Authorization) -> bool:
         is_revoked = self.revoked(owner.id, owner.client_id) or owner.consent_id in self._revocations
         return is_revoked or self._is_of_revoked_user(owner.user_id, owner.id)
 
     def _is_revoked(self, token: Token) -> bool:
-        return self._is_authorization_revoked(token.authorization) or self.revoked(values.text(token.access.key))
+        return self._is_authorization_revoked(token.authorization) or self.revoked(values.text(token.access.token_hash))
 
     def _expired(self, now: int) -> _Expired:
         tokens, grants, clients = self._tokens.items(), self._grants.items(), self._clients.items()

@@ -410,8 +410,8 @@ class TestContext:
     @EACH_FACT
     def test_that_of_an_access_token_and_of_a_refresh_token(self, store: Store, fact: str) -> None:
         token = save_record(store, new_token(new_authorization(context=new_context(fact))))
-        assert store.get_access(token.access.key) == token.access
-        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.token_hash) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
 
     @EACH_FACT
     def test_that_of_a_device_code(self, store: Store, fact: str) -> None:
@@ -424,7 +424,7 @@ class TestContext:
         owner = new_authorization(context=new_context(*(field.name for field in fields(Context))))
         grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         assert store.get_grant(grant.key, "code") == grant
-        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_refresh(token.refresh_token_hash) == token
 
 
 class TestGrants:
@@ -502,9 +502,9 @@ class TestTokens:
             unset = [field.name for field in fields(record) if getattr(record, field.name) == field.default]
             assert not unset, "fields that are not tested"
         save_record(store, token)
-        assert token.refresh_key is not None
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        assert token.refresh_token_hash is not None
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     @pytest.mark.parametrize("audience", [(), ("https://a.example/mcp",), None])
     @spec("rfc8707", "2.2")
@@ -516,21 +516,21 @@ class TestTokens:
         if audience is not None:
             token = replace(token, access=replace(token.access, audience=audience))
         save_record(store, token)
-        found = store.get_refresh(token.refresh_key or b"")
+        found = store.get_refresh(token.refresh_token_hash or b"")
         assert found == token
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_defaults_come_back(self, store: Store) -> None:
         token = save_record(store, new_token())
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     @pytest.mark.parametrize("scope", [(), ("read",), ("write", "read"), None])
     @spec("rfc6749", "6")
     def test_the_refresh_token_keeps_its_scope(self, store: Store, scope: tuple[str, ...] | None) -> None:
         token = save_record(store, new_token(new_authorization(scope=("read", "write")), scope=scope))
-        found = store.get_refresh(token.refresh_key)
-        access = store.get_access(token.access.key)
+        found = store.get_refresh(token.refresh_token_hash)
+        access = store.get_access(token.access.token_hash)
         assert found is not None
         assert access is not None
         assert found.authorization.scope == ("read", "write")
@@ -538,33 +538,33 @@ class TestTokens:
 
     def test_one_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
         token = save_record(store, new_token(new_authorization(user_id=None, scope=())))
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_several_without_a_refresh_token_come_back(self, store: Store) -> None:
-        tokens = [new_token(refresh_key=None, refresh_expires_at=None) for _ in range(3)]
+        tokens = [new_token(refresh_token_hash=None, refresh_expires_at=None) for _ in range(3)]
         assert store.issue(None, tokens, NOW)
-        assert [store.get_access(token.access.key) for token in tokens] == [token.access for token in tokens]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [token.access for token in tokens]
 
     @spec("rfc9700", "4.14.2")
     def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
         token = save_record(store, new_token())
         assert refreshed(store, token, NOW + 1)
-        assert store.get_refresh(token.refresh_key) == spent(token, NOW + 1)
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == spent(token, NOW + 1)
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_an_expired_one_comes_back(self, store: Store) -> None:
         token = save_record(store, new_token(now=1))
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_another_key_finds_none(self, store: Store) -> None:
         token = save_record(store, new_token())
         assert store.get_access(new_key()) is None
         assert store.get_refresh(new_key()) is None
-        assert store.get_access(token.refresh_key) is None, "a refresh token is no access token"
-        assert store.get_refresh(token.access.key) is None, "an access token is no refresh token"
-        assert store.get_grant(token.access.key, "code") is None
+        assert store.get_access(token.refresh_token_hash) is None, "a refresh token is no access token"
+        assert store.get_refresh(token.access.token_hash) is None, "an access token is no refresh token"
+        assert store.get_grant(token.access.token_hash, "code") is None
 
 
 class TestRevocation:
@@ -577,20 +577,20 @@ class TestRevocation:
         other_grant, other_token = save_record(store, new_grant(other)), save_record(store, new_token(other))
         store.revoke(family.id, FAR)
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert store.get_grant(other_grant.key, "code") == other_grant
-        assert store.get_access(other_token.access.key) == other_token.access
-        assert store.get_refresh(other_token.refresh_key) == other_token
+        assert store.get_access(other_token.access.token_hash) == other_token.access
+        assert store.get_refresh(other_token.refresh_token_hash) == other_token
 
     @spec("rfc7009", "2.1")
     def test_an_access_token_ends_alone(self, store: Store) -> None:
         token = save_record(store, new_token())
         sibling = save_record(store, new_token(token.authorization))
-        store.revoke(values.text(token.access.key), FAR)
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(sibling.access.key) == sibling.access
+        store.revoke(values.text(token.access.token_hash), FAR)
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(sibling.access.token_hash) == sibling.access
 
     def test_a_deleted_client_takes_all_it_has_with_it(self, store: Store) -> None:
         consents = _consents(store)
@@ -607,19 +607,19 @@ class TestRevocation:
 
         assert store.revoked("gone")
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert consents.get_consent("user", "gone") is None
-        assert store.get_access(others.access.key) == others.access
+        assert store.get_access(others.access.token_hash) == others.access
         assert consents.get_consent("user", "stays") == consent
 
     def test_an_authorization_revoked_before_its_tokens_are_saved_stays_revoked(self, store: Store) -> None:
         token = new_token()
         store.revoke(token.authorization.id, FAR)
         save_record(store, token)
-        assert store.get_access(token.access.key) is None
-        assert token.refresh_key is not None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert token.refresh_token_hash is not None
+        assert store.get_refresh(token.refresh_token_hash) is None
 
     def test_an_undecided_grant_has_no_family_to_end(self, store: Store) -> None:
         undecided = save_record(store, Grant(key=new_key(), kind="request", expires_at=NOW + 600))
@@ -667,8 +667,8 @@ class TestUsers:
         tokens = [save_record(store, new_token(owner)) for owner in owners]
         store.revoke_user("user", self.LAST, FAR)
         assert [store.get_grant(grant.key, "code") for grant in grants] == [None, None]
-        assert [store.get_access(token.access.key) for token in tokens] == [None, None]
-        assert [store.get_refresh(token.refresh_key) for token in tokens] == [None, None]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [None, None]
+        assert [store.get_refresh(token.refresh_token_hash) for token in tokens] == [None, None]
         assert all(store.revoked("a", "b", "c", user=("user", owner.id)) for owner in owners)
         assert all(store.revoked(user=("user", owner.id)) for owner in owners)
 
@@ -678,8 +678,8 @@ class TestUsers:
         tokens = [save_record(store, new_token(owner)) for owner in kept]
         store.revoke_user("user", self.LAST, FAR)
         assert [store.get_grant(grant.key, "code") for grant in grants] == grants
-        assert [store.get_access(token.access.key) for token in tokens] == [token.access for token in tokens]
-        assert [store.get_refresh(token.refresh_key or b"") for token in tokens] == tokens
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [token.access for token in tokens]
+        assert [store.get_refresh(token.refresh_token_hash or b"") for token in tokens] == tokens
         assert not store.revoked("user", user=("other", kept[0].id))
         assert not store.revoked("user")
 
@@ -691,8 +691,8 @@ class TestUsers:
         grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         store.revoke_user("user", self.LAST, FAR)
         assert (store.get_grant(grant.key, "code") is not None) is is_kept
-        assert (store.get_access(token.access.key) is not None) is is_kept
-        assert (store.get_refresh(token.refresh_key) is not None) is is_kept
+        assert (store.get_access(token.access.token_hash) is not None) is is_kept
+        assert (store.get_refresh(token.refresh_token_hash) is not None) is is_kept
         assert store.revoked(user=("user", owner.id)) is not is_kept
 
     def test_the_last_id_itself_is_covered(self, store: Store) -> None:
@@ -700,8 +700,8 @@ class TestUsers:
         grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         store.revoke_user("user", owner.id, FAR)
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert store.revoked(user=("user", owner.id))
 
     def test_the_revocation_covers_what_another_worker_saves_now(self, store: Store) -> None:
@@ -713,17 +713,17 @@ class TestUsers:
         child = refreshed(store, token, NOW + 5)
         assert child is not None
         for record in (late, child):
-            assert store.get_access(record.access.key) is None
-            assert store.get_refresh(record.refresh_key or b"") is None
+            assert store.get_access(record.access.token_hash) is None
+            assert store.get_refresh(record.refresh_token_hash or b"") is None
 
     def test_the_later_one_holds(self, store: Store) -> None:
         first, second = (new_authorization(id=values.new_authorization_id(NOW + seconds)) for seconds in (0, 10))
         tokens = [save_record(store, new_token(owner)) for owner in (first, second)]
         store.revoke_user("user", values.last_authorization_id(NOW + 5), FAR)
         store.revoke_user("user", values.last_authorization_id(NOW - 5), FAR)
-        assert [store.get_access(token.access.key) for token in tokens] == [None, tokens[1].access]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [None, tokens[1].access]
         store.revoke_user("user", values.last_authorization_id(NOW + 10), NOW + 1)
-        assert [store.get_access(token.access.key) for token in tokens] == [None, None]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [None, None]
         assert sum(store.purge(NOW + 1)) == 0, "the later expiry is stored"
 
     def test_its_consents_go(self, store: Store) -> None:
@@ -795,13 +795,13 @@ class TestIssue:
         assert store.issue(grant, [token], NOW) is True
         assert store.issue(grant, [late], NOW) is False
         assert store.issue(grant, [late], NOW, grace_period=30) is False, "the grace period is for refresh tokens"
-        assert store.get_access(token.access.key) == token.access
-        assert store.get_access(late.access.key) is None
+        assert store.get_access(token.access.token_hash) == token.access
+        assert store.get_access(late.access.token_hash) is None
         assert store.get_grant(grant.key, "code") == spent(grant)
 
     def test_a_grant_that_was_read_before_it_was_spent_is_spent(self, store: Store) -> None:
         stored_grant, stored_token = save_record(store, new_grant()), save_record(store, new_token())
-        grant, token = store.get_grant(stored_grant.key, "code"), store.get_refresh(stored_token.refresh_key)
+        grant, token = store.get_grant(stored_grant.key, "code"), store.get_refresh(stored_token.refresh_token_hash)
         assert store.issue(grant, [], NOW)
         assert store.issue(token, [], NOW)
         assert store.issue(grant, [], NOW) is False
@@ -813,16 +813,16 @@ class TestIssue:
         child, late = new_token(parent=token), new_token(parent=token)
         assert store.issue(token, [child], NOW) is True
         assert store.issue(token, [late], NOW) is False
-        assert child.refresh_key is not None
-        assert late.refresh_key is not None
-        assert store.get_refresh(child.refresh_key) == child
-        assert store.get_refresh(late.refresh_key) is None
-        assert store.get_access(late.access.key) is None
+        assert child.refresh_token_hash is not None
+        assert late.refresh_token_hash is not None
+        assert store.get_refresh(child.refresh_token_hash) == child
+        assert store.get_refresh(late.refresh_token_hash) is None
+        assert store.get_access(late.access.token_hash) is None
 
     def test_an_unknown_grant_gives_nothing(self, store: Store) -> None:
         token = new_token()
         assert store.issue(new_grant(), [token], NOW) is False
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
 
     @pytest.mark.parametrize("seconds", [-86400, -3600, -1, 0, 86400])
     @spec("rfc6749", "4.1.2")
@@ -837,13 +837,13 @@ class TestIssue:
     def test_an_unknown_refresh_token_gives_nothing(self, store: Store) -> None:
         token = new_token()
         assert store.issue(new_token(), [token], NOW, grace_period=30) is False
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
 
     def test_several_records_are_saved_together(self, store: Store) -> None:
         spend, grant, token = save_record(store, new_grant(kind="request")), new_grant(), new_token()
         assert store.issue(spend, [grant, token], NOW)
         assert store.get_grant(grant.key, "code") == grant
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     @pytest.mark.parametrize("duplicate", ["access key", "refresh key", "grant key"])
     def test_a_failed_save_leaves_the_grant_unspent(self, store: Store, duplicate: str) -> None:
@@ -855,9 +855,9 @@ class TestIssue:
         first, second = new_token(), new_token()
         bad: Grant | Token
         if duplicate == "access key":
-            bad = replace(second, access=replace(second.access, key=other_token.access.key))
+            bad = replace(second, access=replace(second.access, token_hash=other_token.access.token_hash))
         elif duplicate == "refresh key":
-            bad = replace(second, refresh_key=other_token.refresh_key)
+            bad = replace(second, refresh_token_hash=other_token.refresh_token_hash)
         else:
             bad = new_grant(key=other_grant.key)
 
@@ -865,20 +865,20 @@ class TestIssue:
             store.issue(grant, [first, bad], NOW)
 
         assert store.get_grant(grant.key, "code") == grant
-        assert store.get_access(first.access.key) is None
-        assert store.get_access(other_token.access.key) == other_token.access
-        assert store.get_refresh(other_token.refresh_key) == other_token
+        assert store.get_access(first.access.token_hash) is None
+        assert store.get_access(other_token.access.token_hash) == other_token.access
+        assert store.get_refresh(other_token.refresh_token_hash) == other_token
         assert store.get_grant(other_grant.key, "code") == other_grant
         assert store.issue(grant, [first], NOW), "the store still works"
-        assert store.get_access(first.access.key) == first.access
+        assert store.get_access(first.access.token_hash) == first.access
 
     def test_a_failed_save_leaves_the_refresh_token_unspent(self, store: Store) -> None:
         token = save_record(store, new_token())
         child = new_token(parent=token)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
             store.issue(token, [child, child], NOW)
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(child.access.key) is None
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(child.access.token_hash) is None
         assert store.issue(token, [child], NOW)
 
 
@@ -903,11 +903,13 @@ class TestLeeway:
         assert len(children) == 1 + SIBLINGS
         for child in children:
             assert child is not None
-            assert child.refresh_key is not None
-            assert store.get_refresh(child.refresh_key) == child
-            assert store.get_access(child.access.key) == child.access
+            assert child.refresh_token_hash is not None
+            assert store.get_refresh(child.refresh_token_hash) == child
+            assert store.get_access(child.access.token_hash) == child.access
         assert refreshed(store, token, NOW + 29, 30) is None
-        assert store.get_refresh(token.refresh_key) == spent(token, NOW), "the grace period starts with the first use"
+        assert store.get_refresh(token.refresh_token_hash) == spent(token, NOW), (
+            "the grace period starts with the first use"
+        )
 
     @pytest.mark.parametrize(
         ("seconds", "answered"),
@@ -1072,10 +1074,10 @@ class TestConsents:
         assert consents.delete_consent("user", "client", FAR) is True
         assert consents.get_consent("user", "client") is None
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert store.revoked("a", "b", "c", consent.id)
-        assert store.get_access(untouched.access.key) == untouched.access
+        assert store.get_access(untouched.access.token_hash) == untouched.access
         assert consents.get_consent("user", "other") == other
 
     def test_a_record_saved_after_its_revocation_is_revoked(self, store: Store) -> None:
@@ -1084,11 +1086,11 @@ class TestConsents:
         consents.set_consent(consent, None)
         consents.delete_consent("user", "client", FAR)
         late = save_record(store, new_token(new_authorization(consent_id=consent.id)))
-        assert store.get_access(late.access.key) is None
+        assert store.get_access(late.access.token_hash) is None
         again = new_consent()
         assert consents.set_consent(again, None)
         token = save_record(store, new_token(new_authorization(consent_id=again.id)))
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_to_end_one_that_is_not_there_ends_nothing(self, store: Store) -> None:
         consents = _consents(store)
@@ -1126,7 +1128,7 @@ class TestDevices:
             store.issue(None, [token, second], NOW)
         assert devices.find_device(device.user_code_key) == device
         assert store.get_grant(second.key, "device_code") is None
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
 
     @spec("rfc8628", "3.5")
     def test_an_approved_one_has_its_authorization(self, store: Store) -> None:
@@ -1205,7 +1207,7 @@ class TestDevices:
         assert store.issue(approved, [token], NOW + 1)
         assert not store.issue(approved, [new_token(owner)], NOW + 2)
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, used_at=NOW + 1)
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_an_approved_one_ends_with_its_family(self, store: Store) -> None:
         devices = _devices(store)
@@ -1504,21 +1506,21 @@ class TestIssuers:
     def test_a_token(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         token = save_record(one, new_token())
-        assert other.get_access(token.access.key) is None
-        assert other.get_refresh(token.refresh_key) is None
+        assert other.get_access(token.access.token_hash) is None
+        assert other.get_refresh(token.refresh_token_hash) is None
         for grace_period in (0, 30):
             assert refreshed(other, token, NOW, grace_period) is None
         child = refreshed(one, token, NOW, 30)
         assert child is not None
         assert refreshed(other, token, NOW, 30) is None
-        assert one.get_access(child.access.key) == child.access
-        assert other.get_access(child.access.key) is None
+        assert one.get_access(child.access.token_hash) == child.access
+        assert other.get_access(child.access.token_hash) is None
 
     def test_a_known_key(self, pair: tuple[Store, Store]) -> None:
         one, other = (collect(store).imports or pytest.skip("the store imports nothing") for store in pair)
         token = save_record(pair[0], new_token())
-        assert one.find_known([token.access.key]) == {token.access.key}
-        assert other.find_known([token.access.key, token.refresh_key]) == set()
+        assert one.find_known([token.access.token_hash]) == {token.access.token_hash}
+        assert other.find_known([token.access.token_hash, token.refresh_token_hash]) == set()
 
     @spec("rfc7009", "2.1")
     def test_a_revocation(self, pair: tuple[Store, Store]) -> None:
@@ -1527,15 +1529,15 @@ class TestIssuers:
         owner = new_authorization(consent_id="consent")
         grants = [save_record(store, new_grant(owner)) for store in pair]
         tokens = [save_record(store, new_token(owner)) for store in pair]
-        for revoked_id in (owner.id, owner.client_id, "consent", values.text(tokens[1].access.key)):
+        for revoked_id in (owner.id, owner.client_id, "consent", values.text(tokens[1].access.token_hash)):
             one.revoke(revoked_id, FAR)
         assert one.revoked(owner.id, owner.client_id)
         assert not other.revoked(owner.id, owner.client_id, "consent", user=("user", owner.id))
         assert one.get_grant(grants[0].key, "code") is None
-        assert one.get_access(tokens[0].access.key) is None
+        assert one.get_access(tokens[0].access.token_hash) is None
         assert other.get_grant(grants[1].key, "code") == grants[1]
-        assert other.get_access(tokens[1].access.key) == tokens[1].access
-        assert other.get_refresh(tokens[1].refresh_key) == tokens[1]
+        assert other.get_access(tokens[1].access.token_hash) == tokens[1].access
+        assert other.get_refresh(tokens[1].refresh_token_hash) == tokens[1]
 
     @spec("rfc7009", "2.1")
     def test_the_revocation_of_a_user(self, pair: tuple[Store, Store]) -> None:
@@ -1547,9 +1549,9 @@ class TestIssuers:
         for store in consents:
             assert store.set_consent(consent, None)
         one.revoke_user("user", TestUsers.LAST, FAR)
-        assert one.get_access(tokens[0].access.key) is None
+        assert one.get_access(tokens[0].access.token_hash) is None
         assert consents[0].get_consent("user", "client") is None
-        assert other.get_access(tokens[1].access.key) == tokens[1].access
+        assert other.get_access(tokens[1].access.token_hash) == tokens[1].access
         assert other.get_grant(grants[1].key, "code") == grants[1]
         assert consents[1].get_consent("user", "client") == consent
         assert not other.revoked(user=("user", owner.id))
@@ -1664,22 +1666,22 @@ class TestPurge:
     def test_a_token_stays_while_either_half_lives(self, store: Store) -> None:
         token = save_record(store, new_token(refresh_expires_at=NOW + 7200))
         longer = save_record(store, new_token(refresh_expires_at=NOW + 60))
-        alone = save_record(store, new_token(refresh_key=None, refresh_expires_at=None))
+        alone = save_record(store, new_token(refresh_token_hash=None, refresh_expires_at=None))
         assert refreshed(store, token)  # expires in thirty days
         assert sum(store.purge(NOW + 3599)) == 0
         assert store.purgeable(NOW + 3600) == 2
         assert sum(store.purge(NOW + 3600)) == 2
-        assert store.get_refresh(longer.refresh_key) is None
-        assert store.get_access(longer.access.key) is None
-        assert store.get_access(alone.access.key) is None
-        assert store.get_refresh(token.refresh_key) == spent(token), "a spent one is stored to detect replays"
+        assert store.get_refresh(longer.refresh_token_hash) is None
+        assert store.get_access(longer.access.token_hash) is None
+        assert store.get_access(alone.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) == spent(token), "a spent one is stored to detect replays"
         assert sum(store.purge(NOW + 7200)) == 1
-        assert store.get_refresh(token.refresh_key) is None
-        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
+        assert store.get_access(token.access.token_hash) is None
 
     def test_a_purged_child_is_no_hindrance(self, store: Store) -> None:
         token = save_record(store, new_token())
-        child = new_token(parent=token, now=NOW - 7200, refresh_key=None, refresh_expires_at=None)
+        child = new_token(parent=token, now=NOW - 7200, refresh_token_hash=None, refresh_expires_at=None)
         assert store.issue(token, [child], NOW, 30)
         assert sum(store.purge(NOW)) == 1
         assert refreshed(store, token, NOW, 30)
@@ -1720,7 +1722,7 @@ class TestPurge:
         assert sum(store.purge(NOW)) == len(dead)
         assert store.purgeable(NOW) == 0
         assert sum(store.purge(NOW)) == 0
-        found = [store.get_access(token.access.key) for token in tokens]
+        found = [store.get_access(token.access.token_hash) for token in tokens]
         assert found == [token.access if token.access.issued_at == NOW else None for token in tokens]
 
     def test_it_can_be_left_off_and_taken_up_again(self, store: Store) -> None:

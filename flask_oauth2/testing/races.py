@@ -95,7 +95,7 @@ class TestRaces:
         tokens = [new_token(grant.authorization) for _ in range(COMPETITORS)]
         won = race(lambda number: store.issue(grant, [tokens[number]], NOW))
         assert sum(won) == 1
-        found = [store.get_access(token.access.key) for token in tokens]
+        found = [store.get_access(token.access.token_hash) for token in tokens]
         assert [access is not None for access in found] == won
 
     def test_a_refresh_token_is_spent_once(self, store: Store, attempt: int) -> None:
@@ -103,7 +103,7 @@ class TestRaces:
         children = [new_token(parent=token) for _ in range(COMPETITORS)]
         won = race(lambda number: store.issue(token, [children[number]], NOW))
         assert sum(won) == 1
-        found = [store.get_refresh(child.refresh_key or b"") for child in children]
+        found = [store.get_refresh(child.refresh_token_hash or b"") for child in children]
         assert [child is not None for child in found] == won
 
     def test_a_counter_counts_each(self, store: Store, attempt: int) -> None:

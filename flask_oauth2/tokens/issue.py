@@ -56,7 +56,7 @@ def issue(
     if not server.store.issue(spend, rows, int(now), grace_period):
         raise _reject_reuse(server, spend, owner, grace_period, now)
     if signals.token_issued.has_receivers_for(server.events.sender) or signals.audit.isEnabledFor(INFO):
-        token_id = values.text(access.key)
+        token_id = values.text(access.token_hash)
         server.events.emit(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
     if isinstance(spend, Token):
         consents.record_use(server, authorization, spend.access.issued_at, now)
@@ -162,7 +162,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         value = reference.generate(timestamp, client, resource)
         key = values.key(value)
     access = AccessToken(
-        key=key,
+        token_hash=key,
         authorization_id=authorization.id,
         client_id=authorization.client_id,
         user_id=authorization.user_id,
@@ -239,8 +239,8 @@ def _make_rows(
         Token(
             access=access,
             authorization=grant.authorization,
-            refresh_key=refresh_key,
+            refresh_token_hash=refresh_key,
             refresh_expires_at=refresh_expires_at,
-            parent=grant.spend.access.key if isinstance(grant.spend, Token) else None,
+            parent=grant.spend.access.token_hash if isinstance(grant.spend, Token) else None,
         ),
     )

@@ -24,7 +24,7 @@ def find_access(
         key = values.find_key(value, prefix)
         access = None if key is None else store.get_access(key)
     elif server.saves_every_token:
-        access = store.get_access(access.key)
+        access = store.get_access(access.token_hash)
     elif _is_revoked(access, store):
         return None
     return access if access and access.issued_at + server.longest_lifetime > now else None
@@ -40,7 +40,7 @@ def _read_self_contained(server: AuthorizationServer, value: str) -> AccessToken
 
 def _is_revoked(access: AccessToken, store: TokenReader) -> bool:
     """Return whether a self-contained token, or its authorization, client, user or consent, is revoked."""
-    ids = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
+    ids = access.authorization_id, access.client_id, values.text(access.token_hash), access.consent_id
     user = None if access.user_id is None else (access.user_id, access.authorization_id)
     return store.revoked(*filter(None, ids), user=user)
 

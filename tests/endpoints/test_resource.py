@@ -338,7 +338,7 @@ def test_a_token_that_was_not_minted_here_can_be_filed(site: Site, token: str) -
     from dataclasses import replace
 
     old = site.store._tokens[values.key(token)]
-    imported = replace(old, access=replace(old.access, key=values.key("imported-token")))
+    imported = replace(old, access=replace(old.access, token_hash=values.key("imported-token")))
     site.store.issue(None, [imported], int(NOW))
     assert site.is_alive("imported-token")
     assert not site.is_alive("imported-token2")

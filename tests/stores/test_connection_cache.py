@@ -102,7 +102,7 @@ def burst(store: SQLAlchemyStore, threads: int = THREADS, seen: Callable[[], Non
         token = save_record(store, new_token())
         store.revoke(f"mark {number}", FAR)
         seen()
-        return store.get_access(token.access.key) == token.access and store.revoked(f"mark {number}")
+        return store.get_access(token.access.token_hash) == token.access and store.revoked(f"mark {number}")
 
     with ThreadPoolExecutor(threads) as workers:
         assert all(workers.map(work, range(threads)))
@@ -113,7 +113,7 @@ class TestUse:
         token = save_record(store, new_token())
         (one,) = idle(store)
         for _ in range(5):
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
         store.revoke("mark", FAR)
         assert idle(store) == [one]
         assert pool(store).checkedout() == 1
@@ -123,7 +123,7 @@ class TestUse:
 
         def read(_: int) -> bool:
             together.wait(300)
-            return all(store.get_access(token.access.key) == token.access for _ in range(50))
+            return all(store.get_access(token.access.token_hash) == token.access for _ in range(50))
 
         with ThreadPoolExecutor(4) as workers:
             assert all(workers.map(read, range(4)))
@@ -134,8 +134,8 @@ class TestUse:
         with pytest.raises(store.engine.dialect.loaded_dbapi.IntegrityError):
             store.issue(None, [other, token], 0)
         assert len(idle(store)) == pool(store).checkedout() == 1
-        assert store.get_access(other.access.key) is None
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(other.access.token_hash) is None
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_an_interrupt_in_a_transaction_leaves_nothing_behind(self, store: SQLAlchemyStore) -> None:
         token = new_token()
@@ -162,7 +162,7 @@ class TestUse:
     def test_a_closed_connection_is_replaced(self, store: SQLAlchemyStore) -> None:
         token = save_record(store, new_token())
         idle(store)[0].close()
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_a_pool_that_cannot_connect_is_unavailable(self, sqlite_url: str, open_store: OpenStore) -> None:
         store = open_store(sqlite_url)
@@ -416,7 +416,7 @@ class TestDispose:
         disposing.start()
         try:
             with ThreadPoolExecutor(4) as workers:
-                found = workers.map(lambda _: store.get_access(token.access.key), range(400))
+                found = workers.map(lambda _: store.get_access(token.access.token_hash), range(400))
                 assert all(access == token.access for access in found)
         finally:
             ended.set()
@@ -439,12 +439,12 @@ class TestDispose:
         with as_child():
             store.engine.dispose()
             assert idle(store) == []
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
             (of_child,) = idle(store)
             assert of_child is not of_parent
             store.engine.dispose()
         assert idle(store) == [of_parent]
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert idle(store) == [of_parent]
 
     def test_in_a_child_nothing_of_the_parent_is_used(self, store: SQLAlchemyStore) -> None:
@@ -452,11 +452,11 @@ class TestDispose:
         (of_parent,) = idle(store)
         child = os.fork()
         if child == 0:
-            well = idle(store) == [] and store.get_access(token.access.key) == token.access
+            well = idle(store) == [] and store.get_access(token.access.token_hash) == token.access
             os._exit(0 if well and of_parent not in idle(store) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         gc.collect()
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert idle(store) == [of_parent]
 
 
@@ -468,9 +468,9 @@ class TestPools:
         store, seen = SQLAlchemyStore(engine), []
         event.listen(engine, "checkin", lambda *_: seen.append(1))
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         store.revoke(token.authorization.id, FAR)
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
         assert len(seen) == 4
         assert idle(store) == []
         engine.dispose()
@@ -482,7 +482,7 @@ class TestPools:
         seen: list[int] = []
         event.listen(store.engine, name, lambda *_: seen.append(1))
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         store.revoke("mark", FAR)
         assert store.revoked("mark")
         assert store.count(b"key", FAR) == 1
@@ -495,11 +495,11 @@ class TestPools:
         engine = sa.create_engine(postgresql_url.replace("+psycopg", "+psycopg2"))
         store = SQLAlchemyStore(engine)
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         with pytest.raises(engine.dialect.loaded_dbapi.IntegrityError):
             store.issue(None, [new_token(), token], 0)
         store.revoke(token.authorization.id, FAR)
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
         assert len(idle(store)) == 1
         engine.dispose()
 

@@ -51,7 +51,7 @@ def test_another_driver_of_postgresql_that_is_installed(monkeypatch: pytest.Monk
 def test_a_store_opens_by_a_uri_as_platforms_write_it(postgresql_url: str) -> None:
     store = SQLAlchemyStore.open(postgresql_url.replace("postgresql+psycopg:", "postgres:"))
     token = save_record(store, new_token())
-    assert store.get_access(token.access.key) == token.access
+    assert store.get_access(token.access.token_hash) == token.access
     store.engine.dispose()
 
 
@@ -153,7 +153,7 @@ def write(folder: str) -> Callable[[], Any]:
                         db.session.execute(sa.text("SELECT count(*) FROM note")).all()
                     else:
                         token = save_record(store, new_token(), NOW)
-                        assert store.get_access(token.access.key) == token.access
+                        assert store.get_access(token.access.token_hash) == token.access
                         store.revoke(f"mark {number}", FAR)
                 return 1
 

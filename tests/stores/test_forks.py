@@ -83,7 +83,7 @@ def people(url: str) -> Iterator[People]:
         value, key = values.generate("oat", values.timestamp(now))
         owner = new_authorization(client_id="web", user_id=user, scope=("notes",))
         token = new_token(owner, now=now)
-        assert store.issue(None, [replace(token, access=replace(token.access, key=key))], now)
+        assert store.issue(None, [replace(token, access=replace(token.access, token_hash=key))], now)
         tokens[value] = user
     with store.engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE person (id VARCHAR(20) PRIMARY KEY)"))

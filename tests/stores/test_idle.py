@@ -77,7 +77,7 @@ def test_each_work_is_done_on_a_new_connection(store: SQLAlchemyStore, close: Cl
     token, grant, client = save_record(store, new_token()), save_record(store, new_grant()), new_client()
     child = new_token(parent=token)
     works: list[tuple[Callable[[], Any], Any]] = [
-        (lambda: store.get_access(token.access.key), token.access),
+        (lambda: store.get_access(token.access.token_hash), token.access),
         (lambda: store.revoked("mark"), False),
         (lambda: store.revoke("mark", FAR), None),
         (lambda: store.revoked("mark"), True),

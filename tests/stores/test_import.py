@@ -18,10 +18,12 @@ def test_the_keys_of_all_tokens_are_known(store: Store) -> None:
     importing = collect(store).imports
     assert importing is not None
     tokens = [save_record(store, new_token()) for _ in range(30)]
-    alone = save_record(store, new_token(refresh_key=None, refresh_expires_at=None))
+    alone = save_record(store, new_token(refresh_token_hash=None, refresh_expires_at=None))
     store.revoke(tokens[0].authorization.id, FAR)
     code = save_record(store, new_grant())
-    keys = {key for token in tokens for key in (token.access.key, token.refresh_key) if key} | {alone.access.key}
+    keys = {key for token in tokens for key in (token.access.token_hash, token.refresh_token_hash) if key} | {
+        alone.access.token_hash
+    }
     assert importing.find_known([*keys, new_key(), code.key]) == keys
     assert importing.find_known([]) == set()
 

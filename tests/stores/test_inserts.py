@@ -98,8 +98,8 @@ def find(store: SQLAlchemyStore, record: Grant | Token) -> Grant | Token | None:
     """Return the saved grant or token."""
     if isinstance(record, Grant):
         return store.get_grant(record.key, record.kind)
-    assert record.refresh_key is not None
-    return store.get_refresh(record.refresh_key)
+    assert record.refresh_token_hash is not None
+    return store.get_refresh(record.refresh_token_hash)
 
 
 def test_postgresql_needs_one_statement(postgresql_url: str, open_store: OpenStore) -> None:

@@ -133,8 +133,8 @@ def check_all(store: SQLAlchemyStore) -> None:
     assert store.has_origin("https://page.example")
     assert store.get_grant(GRANT.key, "code") == GRANT
     for token in TOKENS:
-        assert store.get_refresh(token.refresh_key or b"") == token
-    assert store.get_access(REVOKED.access.key) is None
+        assert store.get_refresh(token.refresh_token_hash or b"") == token
+    assert store.get_access(REVOKED.access.token_hash) is None
     assert store.revoked(user=("grace", "last"))
     assert store.get_consent("user", "client") == CONSENT
     assert store.count(b"counter", FAR) == 8
@@ -295,8 +295,8 @@ def test_a_replica_is_read_for_the_issuer_of_the_view() -> None:
         save_record(primary.for_issuer("other"), new_token()),
     )
     for found in (token, late):
-        assert view.get_access(found.access.key) == found.access
-        assert reader.get_access(found.access.key) is None
+        assert view.get_access(found.access.token_hash) == found.access
+        assert reader.get_access(found.access.token_hash) is None
     replica.for_issuer("other").revoke("family", FAR)
     assert view.revoked("family")
     assert not reader.revoked("family")

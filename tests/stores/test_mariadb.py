@@ -112,15 +112,15 @@ class TestLocks:
         with connect(server) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
             for _ in range(50):  # the transaction that has done more is let through
                 cursor.execute(insert, (new_key(),))
-            cursor.execute(insert, (second.access.key,))
+            cursor.execute(insert, (second.access.token_hash,))
             issued = pool.submit(store.issue, None, [first, second], NOW)
             retry(lambda: self.assert_waits(server), PATIENCE, possible_exception=AssertionError)
-            cursor.execute(insert, (first.access.key,))
+            cursor.execute(insert, (first.access.token_hash,))
             other.rollback()
             assert issued.result(PATIENCE) is True
         assert deadlocks(server) > 0
-        assert store.get_access(first.access.key) == first.access
-        assert store.get_access(second.access.key) == second.access
+        assert store.get_access(first.access.token_hash) == first.access
+        assert store.get_access(second.access.token_hash) == second.access
 
     @staticmethod
     def assert_waits(server: MariaDBServer) -> None:
@@ -196,7 +196,9 @@ class TestUnreachable:
             for way in ways(store).values():
                 with unavailable():
                     way()
-        found = retry(lambda: store.get_access(token.access.key), PATIENCE, possible_exception=TemporarilyUnavailable)
+        found = retry(
+            lambda: store.get_access(token.access.token_hash), PATIENCE, possible_exception=TemporarilyUnavailable
+        )
         assert found == token.access
         for way in ways(store).values():
             way()
@@ -215,7 +217,7 @@ class TestUnreachable:
         finally:
             signal.signal(signal.SIGALRM, before)
         assert checked_out(store) == 0
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
 
 def kill(server: MariaDBServer) -> None:
@@ -376,7 +378,7 @@ class TestApplication:
         application = SQLAlchemyStore(engine)
         assert application.get_access(new_key()) is None
         token = save_record(store, new_token())
-        assert application.get_access(token.access.key) == token.access
+        assert application.get_access(token.access.token_hash) == token.access
         engine.dispose()
 
     def test_a_connection_that_was_ended_in_a_transaction(self, server: MariaDBServer, store: SQLAlchemyStore) -> None:

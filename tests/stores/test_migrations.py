@@ -117,5 +117,5 @@ def check_store(url: str, metadata: sa.MetaData) -> None:
     client, token = new_client(), save_record(store, new_token(), NOW)
     store.set_client(client)
     assert store.get_client(client.client_id) == client
-    assert store.get_access(token.access.key) == token.access
+    assert store.get_access(token.access.token_hash) == token.access
     engine.dispose()

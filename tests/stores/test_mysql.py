@@ -125,7 +125,7 @@ class TestServer:
         for url, kind in zip(wrong, ("MariaDB", "MySQL"), strict=True):
             replica = SQLAlchemyStore.attach(url)
             with pytest.raises(ConfigurationError, match=f"server is {kind}"):
-                replica.get_access(new_token().access.key)
+                replica.get_access(new_token().access.token_hash)
             replica.engine.dispose()
 
     def test_an_old_version_is_refused(self) -> None:

@@ -47,8 +47,8 @@ def test_a_plan_stays_right_when_tables_grow(postgresql_url: str, open_store: Op
     grant, token = save_record(store, new_grant()), save_record(store, new_token())
 
     def work() -> None:
-        assert store.get_access(token.access.key) == token.access
-        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.token_hash) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
         assert store.get_grant(grant.key, grant.kind) == grant
         assert store.get_client(client.client_id) == client
         assert store.get_consent(consent.user_id, consent.client_id) == consent

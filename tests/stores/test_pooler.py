@@ -71,8 +71,8 @@ def work(store: SQLAlchemyStore) -> None:
         together.wait(PATIENCE)
         for one in range(40):
             own = save_record(store, new_token())
-            assert store.get_access(own.access.key) == own.access
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(own.access.token_hash) == own.access
+            assert store.get_access(token.access.token_hash) == token.access
             grant = save_record(store, new_grant())
             assert store.issue(grant, [new_token()], NOW)
             store.revoke(f"mark {number} {one}", FAR)

@@ -89,7 +89,7 @@ def add_tokens(store: Store, client: Client) -> tuple[str, Token]:
     """A refresh token, and its row."""
     value = values.new("ort", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
-    return value, save_record(store, new_token(owner, refresh_key=values.key(value)))
+    return value, save_record(store, new_token(owner, refresh_token_hash=values.key(value)))
 
 
 def refresh_form(client: Client, value: str) -> dict[str, str]:
@@ -162,7 +162,7 @@ def test_a_public_clients_refresh_token_has_one_winner_and_the_losers_end_its_fa
     assert len(winners) == 1
     assert not is_alive(race.store, winners[0])
     assert race.store.revoked(token.authorization.id)
-    assert race.store.get_access(token.access.key) is None
+    assert race.store.get_access(token.access.token_hash) is None
     assert race.store.get_refresh(values.key(value)) is None
 
 
@@ -213,9 +213,9 @@ def test_a_revocation_beside_a_refresh_leaves_nothing_alive(race: Race) -> None:
     assert {status for status, _ in answers[1::2]} == {200}
     assert not any(is_alive(race.store, answer) for answer in tokens_of(answers[0::2]))
     for token in rows:
-        assert token.refresh_key is not None
-        assert race.store.get_access(token.access.key) is None
-        assert race.store.get_refresh(token.refresh_key) is None
+        assert token.refresh_token_hash is not None
+        assert race.store.get_access(token.access.token_hash) is None
+        assert race.store.get_refresh(token.refresh_token_hash) is None
 
 
 @pytest.mark.spec("rfc7009", "2.1")
@@ -238,7 +238,7 @@ def test_a_user_who_is_revoked_beside_their_refreshes_and_codes_keeps_nothing(ra
     _, *answers = race.run([(revoke_user, "user", values.last_authorization_id(NOW)), *requests[1:]])
 
     assert not any(is_alive(race.store, answer) for answer in tokens_of(answers))
-    assert race.store.get_access(kept.access.key) == kept.access
+    assert race.store.get_access(kept.access.token_hash) == kept.access
 
 
 def test_a_client_that_is_deleted_beside_its_refreshes_keeps_nothing(race: Race) -> None:

@@ -135,7 +135,7 @@ class TestTwoStores:
         store.revoke("mark", FAR)
         store.set_client(new_client())
         assert redis_client.keys() == []
-        assert store.behind.get_access(token.access.key) == token.access
+        assert store.behind.get_access(token.access.token_hash) == token.access
         assert store.behind.revoked("mark")
 
     @pytest.mark.parametrize("mark", ["family", "client", "consent"])

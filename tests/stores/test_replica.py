@@ -235,7 +235,7 @@ def test_it_is_asked_again_after_a_while() -> None:
     token = save_record(primary, new_token())
     replica.is_away = True
     for _ in range(3):
-        assert reader.get_access(token.access.key) == token.access
+        assert reader.get_access(token.access.token_hash) == token.access
     assert replica.asked == 1
     primary.revoke("mark", FAR)
     assert reader.revoked("mark"), "the primary is asked for marks too"
@@ -249,7 +249,7 @@ def test_a_copy_without_tables_is_no_error(tmp_path: Path) -> None:
     primary = MemoryStore()
     token = save_record(primary, new_token())
     copy = SQLAlchemyStore.attach(f"sqlite:///{tmp_path / 'empty.sqlite'}")
-    assert ReplicatedReader(primary, copy).get_access(token.access.key) == token.access
+    assert ReplicatedReader(primary, copy).get_access(token.access.token_hash) == token.access
     copy.engine.dispose()
 
 
@@ -258,7 +258,7 @@ def test_while_the_primary_is_away_what_the_replica_knows_goes_on() -> None:
     token = save_record(replica, new_token())
     primary.is_away = True
     reader = ReplicatedReader(primary, replica)
-    assert reader.get_access(token.access.key) == token.access
+    assert reader.get_access(token.access.token_hash) == token.access
     with pytest.raises(TemporarilyUnavailable):
         reader.get_access(new_key())
 

@@ -97,7 +97,7 @@ class TestOpen:
         store = open_store("sqlite://")
         token = save_record(store, new_token())
         found = []
-        thread = threading.Thread(target=lambda: found.append(store.get_access(token.access.key)))
+        thread = threading.Thread(target=lambda: found.append(store.get_access(token.access.token_hash)))
         thread.start()
         thread.join()
         assert found == [token.access]
@@ -105,7 +105,7 @@ class TestOpen:
     def test_a_file_may_be_named_by_a_uri(self, tmp_path: Path, open_store: OpenStore) -> None:
         store = open_store(f"sqlite:///file:{tmp_path}/oauth2.sqlite?uri=true")
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert (tmp_path / "oauth2.sqlite").exists()
 
     def test_another_dialect_is_refused(self) -> None:
@@ -130,7 +130,7 @@ class TestSchema:
         token = save_record(open_store(url), new_token())
         again = open_store(url)
         assert self.versions(again) == [len(steps.STEPS)]
-        assert again.get_access(token.access.key) == token.access
+        assert again.get_access(token.access.token_hash) == token.access
 
     def test_many_processes_that_open_it_at_once_make_it_once(self, url: str, open_store: OpenStore) -> None:
         in_processes([(opens, url)] * 8)
@@ -170,7 +170,7 @@ class TestSchema:
         with store.engine.begin() as connection:
             for statement in told[1].split("; "):
                 connection.execute(sa.text(statement))
-        assert open_store(url).get_access(save_record(open_store(url), new_token()).access.key)
+        assert open_store(url).get_access(save_record(open_store(url), new_token()).access.token_hash)
 
     def test_an_older_one_is_brought_forward_by_its_missing_steps_only(
         self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
@@ -186,7 +186,7 @@ class TestSchema:
             assert max(self.versions(store)) == len(steps.STEPS)
             columns = {column["name"] for column in sa.inspect(store.engine).get_columns("oauth2_client")}
             assert "note" in columns
-            assert store.get_access(before.access.key) == before.access
+            assert store.get_access(before.access.token_hash) == before.access
 
     def test_a_step_that_fails_leaves_all_as_it_was(
         self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
@@ -237,7 +237,7 @@ class TestCheck:
             metadata.create_all(connection)
         store.check()
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         engine.dispose()
 
 
@@ -253,7 +253,7 @@ class TestFirstSchema:
         store.set_client(new_client(client_id="kept"))
         for number in range(501):
             store.set_client(new_spa(f"https://page-{number}.example/", f"http://localhost:{number + 1}/"))
-        save_record(store, new_token(new_authorization(client_id="kept"), refresh_key=KEY))
+        save_record(store, new_token(new_authorization(client_id="kept"), refresh_token_hash=KEY))
         with store.engine.begin() as connection:
             for statement in (
                 "ALTER TABLE oauth2_consent DROP COLUMN id",
@@ -513,7 +513,7 @@ class TestConnections:
             with pytest.raises(error):
                 lasting.issue(None, records(), NOW)
         assert checked_out(lasting) == 0
-        assert lasting.get_access(token.access.key) is None
+        assert lasting.get_access(token.access.token_hash) is None
         assert lasting.issue(None, [token], NOW)
 
     def test_a_spent_grant_leaves_no_transaction_open(self, lasting: SQLAlchemyStore) -> None:
@@ -531,7 +531,7 @@ class TestConnections:
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         with pytest.raises(TAKEN):
             store.issue(None, [new_token(), token], NOW)
         assert _session_state(engine) == before
@@ -566,7 +566,7 @@ class TestConnections:
         store.tables.client.metadata.create_all(engine)
         sa.event.listen(engine, "checkout", lambda connection, *_: connection.execute("BEGIN"))
         token = save_record(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         engine.dispose()
 
     def test_a_child_process_has_connections_of_its_own(self, lasting: SQLAlchemyStore) -> None:
@@ -579,7 +579,7 @@ class TestConnections:
             if child == 0:
                 try:
                     lasting.issue(None, [child_token], NOW)
-                    sender.send((lasting.get_access(parent_token.access.key), fill_pool(lasting)))
+                    sender.send((lasting.get_access(parent_token.access.token_hash), fill_pool(lasting)))
                 finally:
                     os._exit(0)
             assert receiver.poll(PATIENCE)
@@ -589,7 +589,7 @@ class TestConnections:
         assert found == parent_token.access
         assert of_child.isdisjoint(of_parent)
         assert fill_pool(lasting) == of_parent
-        assert lasting.get_access(child_token.access.key) == child_token.access
+        assert lasting.get_access(child_token.access.token_hash) == child_token.access
         for write in writes(lasting).values():
             write()
 
@@ -648,7 +648,7 @@ class TestApplication:
         self.note(db)
         db.session.rollback()
         assert self.notes(db) == []
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_a_session_with_unwritten_changes_loses_none_of_them(self, application: Application) -> None:
         db, store = application
@@ -670,7 +670,7 @@ class TestApplication:
             )
             token = save_record(store, new_token())
             session.rollback()
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert store.get_consent("u", "c") is None
 
     @pytest.mark.parametrize("reset", ["rollback", None])
@@ -681,7 +681,7 @@ class TestApplication:
         store = SQLAlchemyStore(engine)
         token = save_record(store, new_token())
         for _ in range(2):
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
             store.revoke("another", NOW)
         engine.dispose()
 
@@ -709,7 +709,7 @@ class TestApplication:
             session.rollback()
         assert store.get_consent("u", "c") is not None
         assert store.get_consent("v", "c") is None
-        assert store.get_access(lost.access.key) is None
+        assert store.get_access(lost.access.token_hash) is None
         assert store.get_grant(grant.key, "code") is not None
         assert store.issue(grant, [], NOW) is False
         assert store.purgeable(10**12) == 3
@@ -722,10 +722,10 @@ class TestApplication:
         for _ in range(2):
             metadata.create_all(engine)
             token = save_record(store, new_token())
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
             engine.dispose()
         metadata.create_all(engine)
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
         engine.dispose()
 
     def test_a_database_in_memory_that_cannot_be_made_at_first(self) -> None:
@@ -760,7 +760,7 @@ class TestApplication:
             store.tables.consent.drop(connection)
         with pytest.raises(sqlite3.OperationalError, match="oauth2_consent"):
             store.get_consent("user", "client")
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
 
 class TestModels:
@@ -789,7 +789,7 @@ class TestModels:
         assert found.client_metadata == {"contacts": ["ada@example.com"]}
         assert (found.name, found.pkce_required, found.resource_server) == ("Café ☕", False, True)
         row = db.session.scalars(sa.select(models["OAuth2Token"])).one()
-        assert (row.access_key, row.user_id, row.scope) == (token.access.key, "user", "read write")
+        assert (row.access_key, row.user_id, row.scope) == (token.access.token_hash, "user", "read write")
         assert row.confirmation is None
 
     def test_what_the_session_writes_is_what_the_store_reads(self, application: Application) -> None:
@@ -906,7 +906,9 @@ def test_a_server_that_stops_and_starts(
         for way in ways(store).values():
             with unavailable():
                 way()
-    found = retry(lambda: store.get_access(token.access.key), PATIENCE, possible_exception=TemporarilyUnavailable)
+    found = retry(
+        lambda: store.get_access(token.access.token_hash), PATIENCE, possible_exception=TemporarilyUnavailable
+    )
     assert found == token.access
     for way in ways(store).values():
         way()

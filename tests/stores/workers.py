@@ -263,7 +263,7 @@ def allow(store: Store, word: str) -> Callable[[], bytes]:
             if consents.set_consent(consent, before):
                 token = new_token(new_authorization(consent_id=consent.id))
                 assert store.issue(None, [token], NOW)
-                return token.access.key
+                return token.access.token_hash
         raise AssertionError("nobody lets it through")
 
     return act
@@ -285,14 +285,14 @@ def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
             token = new_token()
             child = new_token(parent=token)
             assert store.issue(None, [token], NOW)
-            assert token.refresh_key is not None
-            assert store.get_refresh(token.refresh_key) == token
+            assert token.refresh_token_hash is not None
+            assert store.get_refresh(token.refresh_token_hash) == token
             assert store.issue(token, [child], NOW)
-            assert store.get_access(child.access.key) == child.access
+            assert store.get_access(child.access.token_hash) == child.access
             store.count(b"counter", NOW + 3600)
             store.revoke(f"mark {number}", NOW + number)
             list(store.purge(NOW))
-            keys.append(child.access.key)
+            keys.append(child.access.token_hash)
         return keys
 
     return act
@@ -313,8 +313,8 @@ def acknowledge(url: str) -> None:
         while True:
             child = new_token(parent=token)
             assert store.issue(token, [child], NOW)
-            assert token.refresh_key is not None
-            line = f"{token.refresh_key.hex()} {child.access.key.hex()}\n"
+            assert token.refresh_token_hash is not None
+            line = f"{token.refresh_token_hash.hex()} {child.access.token_hash.hex()}\n"
             os.write(sys.stdout.fileno(), line.encode())
             token = child
 

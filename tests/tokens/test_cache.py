@@ -188,7 +188,7 @@ def test_signed_tokens_are_remembered_too(tmp_path: Any) -> None:
 
 def access(number: int = 0) -> AccessToken:
     return AccessToken(
-        key=number.to_bytes(38, "big"),
+        token_hash=number.to_bytes(38, "big"),
         authorization_id=f"family-{number}",
         client_id="web",
         user_id="ada",

@@ -215,7 +215,7 @@ class RedisStore:
         """Return whether the records exist after all, or that is unknown. They are saved together or not at all."""
         try:
             return all(
-                self.behind.get_access(record.access.key)
+                self.behind.get_access(record.access.token_hash)
                 if isinstance(record, Token)
                 else self.behind.get_grant(record.key, record.kind)
                 for record in tokens

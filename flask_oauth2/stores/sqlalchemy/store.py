@@ -267,7 +267,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         if isinstance(spend, Grant):
             changes = [(sql.spend_grant, {"spent_key": spend.key, "now": now, "issuer_id": issuer_id})]
         else:
-            row = {"spent_key": spend.access.key, "issuer_id": issuer_id}
+            row = {"spent_key": spend.access.token_hash, "issuer_id": issuer_id}
             changes = [(sql.spend_token, {**row, "now": now})]
             if grace_period:
                 sibling = {**row, "since": now - grace_period, "until": now + grace_period, "most": SIBLINGS}

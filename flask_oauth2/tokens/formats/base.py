@@ -34,7 +34,7 @@ class SelfContainedFormat(Protocol):
     name: str
 
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
-        """Return a value that contains all facts of ``access``. ``access.key`` is new: use it as the ``jti``."""
+        """Return a value that contains all facts of ``access``. ``access.token_hash`` is new: use it as the ``jti``."""
         ...
 
     def read(self, value: str) -> AccessToken | None:

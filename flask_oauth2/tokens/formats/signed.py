@@ -30,7 +30,7 @@ class Signed:
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
         """Return the facts of ``access``, signed with the newest key."""
         content = {
-            "jti": values.text(access.key),
+            "jti": values.text(access.token_hash),
             "family": access.authorization_id,
             "client_id": access.client_id,
             "sub": access.user_id,
@@ -55,7 +55,7 @@ class Signed:
         except BadData:
             return None
         return AccessToken(
-            key=values.from_text(content["jti"]),
+            token_hash=values.from_text(content["jti"]),
             authorization_id=content["family"],
             client_id=content["client_id"],
             user_id=content.get("sub"),
