@@ -178,10 +178,10 @@ def test_an_issuer_needs_a_segment_for_each_variable(arguments: dict[str, str], 
     [
         ("/<tenant>", "would contain every path"),
         ("/<a>/<b>", "would contain every path"),
-        ("<tenant>/api", "has a path of the application"),
-        ("/<path:tenant>/api", "has a path of the application"),
-        ("/x<tenant>/api", "has a path of the application"),
-        ("/<tenant>/api/", "has a path of the application"),
+        ("<tenant>/api", "is not the path of a protected resource"),
+        ("/<path:tenant>/api", "is not the path of a protected resource"),
+        ("/x<tenant>/api", "is not the path of a protected resource"),
+        ("/<tenant>/api/", "is not the path of a protected resource"),
     ],
 )
 def test_a_variable_is_a_segment_below_which_another_is_fixed(path: str, sentence: str) -> None:

@@ -39,10 +39,10 @@ def test_imported_clients_send_the_signal(sql_site: Site, old: str, run_import: 
     """A receiver can name each documented argument of the signal."""
     received = []
 
-    def on_signal(sender: Any, client_id: str, registered_by: str) -> None:
-        received.append((client_id, registered_by))
+    def on_signal(sender: Any, client_id: str, registered_by: str, issuer: str) -> None:
+        received.append((client_id, registered_by, issuer))
 
     fill(old, Old, old_client())
     with signals.client_created.connected_to(on_signal, sql_site.app):
         run_import(sql_site, "flask-oauthlib")
-    assert received == [("web", "")]
+    assert received == [("web", "", "https://login.example")]
