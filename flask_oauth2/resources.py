@@ -93,8 +93,8 @@ class Resources:
 
     :param origin: scheme and host, such as ``https://api.example``.
     :param mount: the path at which the application is mounted.
-    :param elsewhere: the scope values that guards outside all resources require.
-    :param is_open_elsewhere: whether a guard outside all resources accepts tokens with any scope.
+    :param outside_scopes: the scope values that guards outside all resources require.
+    :param is_open_outside: whether a guard outside all resources accepts tokens with any scope.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class Resources:
         described: Iterable[Resource],
         origin: str,
         mount: str = "",
-        elsewhere: Iterable[str] = (),
-        is_open_elsewhere: bool = False,
+        outside_scopes: Iterable[str] = (),
+        is_open_outside: bool = False,
     ) -> None:
         self.origin = origin
-        self._elsewhere = frozenset(elsewhere)
-        self._is_open_elsewhere = is_open_elsewhere
+        self._outside_scopes = frozenset(outside_scopes)
+        self._is_open_outside = is_open_outside
         self._all = [
             replace(
                 resource,
@@ -144,11 +144,11 @@ class Resources:
         """
         requested = set(scope) - _NO_PERMISSION
         own = {value for value in requested if any(value in resource.all_scopes for resource in self._all)}
-        if requested and requested <= self._elsewhere:
+        if requested and requested <= self._outside_scopes:
             return ()
         if own:
             return [resource for resource in self._all if own.issubset(resource.all_scopes)]
-        is_of_use = self._is_open_elsewhere or not requested.isdisjoint(self._elsewhere)
+        is_of_use = self._is_open_outside or not requested.isdisjoint(self._outside_scopes)
         return () if is_of_use else [resource for resource in self._all if not resource.scopes]
 
     def opens_elsewhere(self, scope: Scope) -> bool:
@@ -159,7 +159,7 @@ class Resources:
         known = {value for resource in self._all for value in resource.all_scopes}
         requested = set(scope) - _NO_PERMISSION
         is_unknown = bool(requested) and requested.isdisjoint(known)
-        return self._is_open_elsewhere or is_unknown or not requested.isdisjoint(self._elsewhere)
+        return self._is_open_outside or is_unknown or not requested.isdisjoint(self._outside_scopes)
 
     def scope_at(self, identifier: str, scope: Scope, others: Iterable[str]) -> Scope:
         """Return the part of a scope that is for one resource: without the values that only ``others`` use."""

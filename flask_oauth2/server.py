@@ -61,9 +61,9 @@ class AuthorizationServer:
     """The mode of dynamic client registration: ``off``, ``token`` or ``open``."""
     described: Sequence[Resource] = ()
     """The protected resources of the application."""
-    elsewhere: frozenset[str] = frozenset()
+    outside_scopes: frozenset[str] = frozenset()
     """The scope values that guards outside all protected resources require."""
-    is_open_elsewhere: bool = False
+    is_open_outside: bool = False
     """True if a guard outside all protected resources accepts tokens with any scope."""
     is_for_mcp: bool = False
     """True if the application protects an MCP server, whose clients register themselves."""

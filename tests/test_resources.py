@@ -421,9 +421,9 @@ class TestMounted:
 ROOT = "https://api.example"
 
 
-def resources(*paths: str, elsewhere: Iterable[str] = ()) -> Resources:
+def resources(*paths: str, outside_scopes: Iterable[str] = ()) -> Resources:
     described = [Resource(path=path, scopes=(path.strip("/") or "root", "shared")) for path in paths]
-    return Resources(described, ROOT, elsewhere=elsewhere)
+    return Resources(described, ROOT, outside_scopes=outside_scopes)
 
 
 class TestNames:
@@ -475,8 +475,8 @@ class TestNames:
         assert [resource.path for resource in found.of_scope(("shared",))] == ["/a", "/b"]
         assert [resource.path for resource in found.of_scope(("a", "b"))] == []
         assert list(found.of_scope(())) == []
-        assert list(resources("/a", elsewhere=["a"]).of_scope(("a",))) == []
-        assert len(resources("/a", elsewhere=["a"]).of_scope(("a", "shared"))) == 1
+        assert list(resources("/a", outside_scopes=["a"]).of_scope(("a",))) == []
+        assert len(resources("/a", outside_scopes=["a"]).of_scope(("a", "shared"))) == 1
 
     def test_an_address_as_host(self) -> None:
         found = Resources([Resource(path="/mcp")], "http://[::1]:5000").named("http://[::1]:5000/mcp")

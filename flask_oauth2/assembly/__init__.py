@@ -47,8 +47,8 @@ def build(
     sender: object = None,
     replica: TokenReader | None = None,
     described: Sequence[Resource] = (),
-    elsewhere: Iterable[str] = (),
-    is_open_elsewhere: bool = False,
+    outside_scopes: Iterable[str] = (),
+    is_open_outside: bool = False,
     issuer_id: str = "",
     events: Events | None = None,
 ) -> AuthorizationServer:
@@ -87,8 +87,8 @@ def build(
         ),
         registration=registration.choose(settings, callbacks, is_for_mcp),
         described=described,
-        elsewhere=frozenset(elsewhere),
-        is_open_elsewhere=is_open_elsewhere,
+        outside_scopes=frozenset(outside_scopes),
+        is_open_outside=is_open_outside,
         is_for_mcp=is_for_mcp,
         longest_lifetime=settings.longest_lifetime,
         refresh_token_grace_period_public=grace_period

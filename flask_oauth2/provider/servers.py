@@ -143,7 +143,7 @@ class Installed:
                 "flask_oauth2 needs the application's SECRET_KEY, which protects its pages: set one"
             )
         resources = self.registered.resources.values()
-        described, elsewhere, is_open_elsewhere = collect_scopes(self.app, [resource for resource, _ in resources])
+        described, outside_scopes, is_open_outside = collect_scopes(self.app, [resource for resource, _ in resources])
         if issuer is not None:
             described = [self._resource_of(issuer, resource) for resource in described]
             options |= {"url_prefix": self.prefix.path_of(issuer), "issuer_id": issuer.id}
@@ -154,8 +154,8 @@ class Installed:
             open_store,
             extensions,
             described=described,
-            elsewhere=elsewhere,
-            is_open_elsewhere=is_open_elsewhere,
+            outside_scopes=outside_scopes,
+            is_open_outside=is_open_outside,
             sender=self.app,
             **{"url_prefix": self.prefix.path, **options},
         )

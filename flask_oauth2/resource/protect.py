@@ -176,13 +176,13 @@ def collect_scopes(app: flask.Flask, described: Iterable[Resource]) -> tuple[lis
     The last value is true if a guard outside all resources accepts any token.
     """
     described = list(described)
-    is_open_elsewhere = False
+    is_open_outside = False
     found: dict[str, list[str]] = {resource.path: [] for resource in described}
-    elsewhere: list[str] = []
+    outside_scopes: list[str] = []
     for path, _, guards in find_guards(app):
         owner = innermost(described, path)
-        values = elsewhere if owner is None else found[owner.path]
+        values = outside_scopes if owner is None else found[owner.path]
         values += [value for guard in guards for alternative in guard.required for value in alternative]
-        is_open_elsewhere |= owner is None and any(not guard.required for guard in guards)
+        is_open_outside |= owner is None and any(not guard.required for guard in guards)
     collected = [replace(resource, further=(*resource.further, *found[resource.path])) for resource in described]
-    return collected, set(elsewhere), is_open_elsewhere
+    return collected, set(outside_scopes), is_open_outside

@@ -308,7 +308,7 @@ def _find_guarded_path(examined: Examined, inside: str = "") -> str | None:
     described = [resource for resource in examined.server.described if resource.path != "/"]
     for rule, _, guards in find_guards(examined.app):
         path = fill(rule, examined.arguments)
-        is_elsewhere = bool(inside) and any(resource.covers(path) for resource in described)
-        if rule in plain and guards and not any(guard.is_optional for guard in guards) and not is_elsewhere:
+        is_nested = bool(inside) and any(resource.covers(path) for resource in described)
+        if rule in plain and guards and not any(guard.is_optional for guard in guards) and not is_nested:
             return path
     return None
