@@ -24,7 +24,7 @@ PARTS = ("comparison", "growth", "http", "startup", "soak", "purge")
 
 
 def read_arguments() -> argparse.Namespace:
-    """What is asked for."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure flask_oauth2 beside others.")
     parser.add_argument(
         "--comparison", action="store_true", help="requests in process: what is done if no part is named"
@@ -38,89 +38,91 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="a comparison of two minutes at most")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--requests", type=int, default=200, help="of each operation, library and round")
-    parser.add_argument("--only", type=_words, default=list(LIBRARIES), help="libraries, with commas between")
-    parser.add_argument("--operations", type=_words, default=list(OPERATIONS), help="operations, with commas between")
-    parser.add_argument("--sizes", type=_words, default=growth.SIZES, help="tokens of the databases of --growth")
+    parser.add_argument("--only", type=_split, default=list(LIBRARIES), help="libraries, with commas between")
+    parser.add_argument("--operations", type=_split, default=list(OPERATIONS), help="operations, with commas between")
+    parser.add_argument("--sizes", type=_split, default=growth.SIZES, help="tokens of the databases of --growth")
     parser.add_argument("--minutes", type=float, default=10, help="of --soak, for each library")
     parser.add_argument("--rows", type=int, default=purge.SIZE, help="of --purge")
     parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps what came out")
     parser.add_argument("--docs", type=Path, default=FOLDER, help="the folder of --write-docs")
-    asked = parser.parse_args()
-    for option, names, known in (("only", asked.only, LIBRARIES), ("operations", asked.operations, OPERATIONS)):
+    options = parser.parse_args()
+    for option, names, known in (("only", options.only, LIBRARIES), ("operations", options.operations, OPERATIONS)):
         if unknown := set(names) - set(known):
             parser.error(f"--{option} takes {', '.join(known)}, not {', '.join(sorted(unknown))}")
-    if asked.short:
-        asked.rounds, asked.requests = 5, 60
-    return asked
+    if options.short:
+        options.rounds, options.requests = 5, 60
+    return options
 
 
-def _words(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return text.split(",")
 
 
 def main() -> None:
-    """Measure what is asked for, and print its tables."""
-    asked = read_arguments()
-    parts = [part for part in PARTS if getattr(asked, part)]
-    parts = parts or (list(PARTS) if asked.write_docs else ["comparison"])
-    documents = Documents(asked.docs) if asked.write_docs else None
+    """Run the requested parts and print their tables."""
+    options = read_arguments()
+    parts = [part for part in PARTS if getattr(options, part)]
+    parts = parts or (list(PARTS) if options.write_docs else ["comparison"])
+    documents = Documents(options.docs) if options.write_docs else None
     for part in parts:
-        MEASURE[part](asked, documents)
+        MEASURE[part](options, documents)
     if documents:
-        documents.write_machine(machine.describe(asked.only, f"{datetime.now(UTC):%Y-%m-%d}"))
+        documents.write_machine(machine.describe(options.only, f"{datetime.now(UTC):%Y-%m-%d}"))
 
 
-def _comparison(asked: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries(asked.only) as entries:
+def _comparison(options: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries(options.only) as entries:
         held = comparison.hold(
-            entries, rounds=asked.rounds, requests=asked.requests, operations=asked.operations, say=say
+            entries, rounds=options.rounds, requests=options.requests, operations=options.operations, log=log
         )
-    _keep(asked, "comparison", held.write())
+    _save(options, "comparison", held.write())
     print(write(held))
     if documents:
         documents.write_comparison(held)
 
 
-def _growth(asked: argparse.Namespace, documents: Documents | None) -> None:
-    sizes = tuple(map(int, asked.sizes))
-    held = growth.measure(sizes, rounds=asked.rounds, requests=asked.requests, operations=asked.operations, say=say)
-    _keep(asked, "growth", held.write())
+def _growth(options: argparse.Namespace, documents: Documents | None) -> None:
+    sizes = tuple(map(int, options.sizes))
+    held = growth.measure(
+        sizes, rounds=options.rounds, requests=options.requests, operations=options.operations, log=log
+    )
+    _save(options, "growth", held.write())
     print("times the smallest", report.write_ratios(held), report.write_times(held), sep="\n\n")
     if documents:
         documents.write_growth(held)
 
 
-def _http(asked: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries(asked.only) as entries:
-        loads = load.measure(entries, rounds=asked.rounds, requests=asked.requests, say=say)
-    _keep(asked, "http", [one.write() for one in loads])
+def _http(options: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries(options.only) as entries:
+        loads = load.measure(entries, rounds=options.rounds, requests=options.requests, log=log)
+    _save(options, "http", [one.write() for one in loads])
     print("requests per second, milliseconds", report.write_loads(loads), sep="\n\n")
     if documents:
         documents.write_loads(loads)
 
 
-def _startup(asked: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries([name for name in asked.only if not LIBRARIES[name].operations]) as entries:
-        starts = startup.measure(entries, rounds=asked.rounds, say=say)
-    _keep(asked, "startup", [one.write() for one in starts])
+def _startup(options: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries([name for name in options.only if not LIBRARIES[name].operations]) as entries:
+        starts = startup.measure(entries, rounds=options.rounds, log=log)
+    _save(options, "startup", [one.write() for one in starts])
     print("start", report.write_starts(starts), sep="\n\n")
     if documents:
         documents.write_starts(starts)
 
 
-def _soak(asked: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries([name for name in asked.only if name in SOAKED]) as entries:
-        slices = soak.measure(entries, minutes=asked.minutes, say=say)
-    _keep(asked, "soak", [one.write() for one in slices])
+def _soak(options: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries([name for name in options.only if name in SOAKED]) as entries:
+        slices = soak.measure(entries, minutes=options.minutes, log=log)
+    _save(options, "soak", [one.write() for one in slices])
     print("under full load", report.write_slices(slices), sep="\n\n")
     if documents:
         documents.write_slices(slices)
 
 
-def _purge(asked: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries([name for name in asked.only if name in SOAKED]) as entries:
-        purges = purge.measure(entries, size=asked.rows, say=say)
-    _keep(asked, "purge", [one.write() for one in purges])
+def _purge(options: argparse.Namespace, documents: Documents | None) -> None:
+    with open_entries([name for name in options.only if name in SOAKED]) as entries:
+        purges = purge.measure(entries, size=options.rows, log=log)
+    _save(options, "purge", [one.write() for one in purges])
     print("purging", report.write_purges(purges), sep="\n\n")
     if documents:
         documents.write_purges(purges)
@@ -139,12 +141,12 @@ MEASURE = {
 }
 
 
-def _keep(asked: argparse.Namespace, part: str, results: Any) -> None:
-    asked.results.mkdir(parents=True, exist_ok=True)
-    (asked.results / f"{part}.json").write_text(json.dumps(results))
+def _save(options: argparse.Namespace, part: str, results: Any) -> None:
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / f"{part}.json").write_text(json.dumps(results))
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """What is going on, for who waits."""
     print(text, file=sys.stderr, flush=True)
 

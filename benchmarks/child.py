@@ -90,7 +90,7 @@ def open_site(module: str, place: str) -> Site:
 
 
 def main() -> None:
-    """Open the site, say what it has, then answer orders until the pipe is closed."""
+    """Open the site, report what it supports, then answer orders until the pipe is closed."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
     statements.note_connections()

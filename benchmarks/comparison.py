@@ -121,7 +121,7 @@ class Comparison:
         return cls(results, members["baselines"], members["failures"])
 
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def hold(
@@ -130,7 +130,7 @@ def hold(
     rounds: int,
     requests: int,
     operations: Iterable[str] = tuple(OPERATIONS),
-    say: Say = lambda text: None,
+    log: Log = lambda text: None,
 ) -> Comparison:
     """Probe, count, then time."""
     children: dict[str, Child] = {}
@@ -139,13 +139,13 @@ def hold(
     )
     try:
         for name, entry in entries.items():
-            say(f"{name}: starting")
+            log(f"{name}: starting")
             children[name] = Child(name, entry)
             comparison.failures[name] = children[name].order(do="probe") if entry.library.is_provider else []
         for operation in operations:
             taking = [child for child in children.values() if operation in child.operations]
             if taking:
-                say(OPERATIONS[operation][0])
+                log(OPERATIONS[operation][0])
                 for entry in entries.values():
                     if entry.place.url is not None:
                         postgresql.analyze(entry.place.url)

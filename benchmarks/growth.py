@@ -22,7 +22,7 @@ from flask_oauth2.stores.sqlalchemy import rows, steps
 from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
 
 from . import comparison
-from .comparison import Comparison, Entry, Say
+from .comparison import Comparison, Entry, Log
 from .environments import BUILD
 from .libraries import Library
 from .site import CLIENT_ID, SCOPE, Place
@@ -37,7 +37,7 @@ _KEPT_FROM = 1_000_000
 """Bigger databases are kept for the next run."""
 
 
-def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, operations: Iterable[str], say: Say) -> Comparison:
+def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, operations: Iterable[str], log: Log) -> Comparison:
     """A comparison of one library in databases of several sizes, each compared with the first."""
     names = [f"{size:,} tokens" for size in sizes]
     entries = {}
@@ -46,7 +46,7 @@ def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, operations: I
         made_for = [len(steps.STEPS), size, OPTIONS]
         made = folder / "made.json"
         if size < _KEPT_FROM or not made.exists() or json.loads(made.read_text()) != made_for:
-            say(f"{name}: filling")
+            log(f"{name}: filling")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             fill(folder, size)
@@ -54,8 +54,8 @@ def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, operations: I
         read_through(folder)
         grown = Library("grown", baseline=names[0], options=OPTIONS, is_provider=False)
         entries[name] = Entry(grown, Place(folder, options=OPTIONS))
-    asked = [operation for operation in operations if operation != "metadata"]
-    return comparison.hold(entries, rounds=rounds, requests=requests, operations=asked, say=say)
+    wanted = [operation for operation in operations if operation != "metadata"]
+    return comparison.hold(entries, rounds=rounds, requests=requests, operations=wanted, log=log)
 
 
 def read_through(folder: Path) -> None:
@@ -103,13 +103,13 @@ def _tokens(size: int, now: float, picked: frozenset[int], samples: list[tuple[s
     users = max(size // 10, 1)
     for number in range(size):
         issued_at = now - MONTH + MONTH * number / size
-        stamp = values.timestamp(issued_at)
+        timestamp = values.timestamp(issued_at)
         if number in picked:
-            access, access_key = values.generate("oat", stamp)
-            refresh, refresh_key = values.generate("ort", stamp)
+            access, access_key = values.generate("oat", timestamp)
+            refresh, refresh_key = values.generate("ort", timestamp)
             samples.append((access, refresh))
         else:
-            access_key, refresh_key = stamp + os.urandom(32), stamp + os.urandom(32)
+            access_key, refresh_key = timestamp + os.urandom(32), timestamp + os.urandom(32)
         user = number * 7919 % users
         yield {
             **token_row(access_key, refresh_key, _user(user)),
@@ -129,7 +129,7 @@ def token_row(access_key: bytes, refresh_key: bytes, user_id: str) -> dict[str, 
 def _pattern() -> Token:
     authorization = Authorization(id="", client_id=CLIENT_ID, user_id="", scope=(SCOPE,))
     access = AccessToken(
-        key=b"",
+        token_hash=b"",
         authorization_id="",
         client_id=CLIENT_ID,
         user_id="",

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 
-from .comparison import Child, Entry, Say, environment
+from .comparison import Child, Entry, Log, environment
 from .environments import ROOT, find_python
 
 WORKER_CLASSES = ("sync", "gthread")
@@ -64,7 +64,7 @@ class Server(NamedTuple):
         self.gunicorn.wait(_PATIENCE)
 
 
-def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) -> list[Load]:
+def measure(entries: dict[str, Entry], *, rounds: int, requests: int, log: Log) -> list[Load]:
     """Rates and latencies of every library under every class of workers."""
     if find_spec("gunicorn") is None:
         raise SystemExit("there is no gunicorn here: python -m pip install gunicorn")
@@ -72,12 +72,12 @@ def measure(entries: dict[str, Entry], *, rounds: int, requests: int, say: Say) 
     with ExitStack() as stack:
         servers = []
         for name, entry in entries.items():
-            say(f"{name}: starting gunicorn")
+            log(f"{name}: starting gunicorn")
             for worker_class in WORKER_CLASSES:
                 servers.append(start(name, entry, worker_class))
                 stack.callback(servers[-1].end)
         for operation in OPERATIONS:
-            say(f"{operation} over HTTP")
+            log(f"{operation} over HTTP")
             taking = [
                 server for server in servers if operation in (entries[server.name].library.operations or OPERATIONS)
             ]

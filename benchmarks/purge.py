@@ -23,7 +23,7 @@ from flask_oauth2.stores.sqlalchemy import rows
 from flask_oauth2.stores.sqlalchemy.store import SQLAlchemyStore
 
 from . import postgresql
-from .comparison import Entry, Say
+from .comparison import Entry, Log
 from .growth import token_row
 from .site import Place
 
@@ -53,20 +53,20 @@ class Purged:
         return asdict(self)
 
 
-def measure(entries: dict[str, Entry], *, size: int, say: Say) -> list[Purged]:
+def measure(entries: dict[str, Entry], *, size: int, log: Log) -> list[Purged]:
     """In the database of each library."""
-    return [_purge(name, entry.place, size, say) for name, entry in entries.items()]
+    return [_purge(name, entry.place, size, log) for name, entry in entries.items()]
 
 
-def _purge(name: str, place: Place, size: int, say: Say) -> Purged:
-    say(f"{name}: filling {size:,} rows")
+def _purge(name: str, place: Place, size: int, log: Log) -> Purged:
+    log(f"{name}: filling {size:,} rows")
     url = place.url or f"sqlite:///{place.folder / 'oauth2.sqlite'}"
     store = SQLAlchemyStore.open(url)
     now = int(time.time())
     _fill(store, size, now)
     if place.url:
         postgresql.analyze(url)
-    say(f"{name}: a write by itself")
+    log(f"{name}: a write by itself")
     alone = _Beside(url)
     time.sleep(2)
     by_itself = alone.end()
@@ -78,7 +78,7 @@ def _purge(name: str, place: Place, size: int, say: Say) -> Purged:
         taken += some
         if taken >= told + _TOLD_EVERY:
             told = taken
-            say(f"{name}: {taken:,} rows taken")
+            log(f"{name}: {taken:,} rows taken")
     seconds = time.monotonic() - begin
     waits = beside.end()
     assert taken >= size, "not all were taken"
@@ -152,9 +152,13 @@ def _fill(store: SQLAlchemyStore, size: int, now: int) -> None:
 
 def _tokens(size: int, now: int) -> Iterator[dict[str, Any]]:
     for number in range(size):
-        stamp = values.timestamp(now - 86400 + number / size)
+        timestamp = values.timestamp(now - 86400 + number / size)
         ended = {"issued_at": now - 86400, "expires_at": now - 1, "refresh_expires_at": now - 1}
-        yield token_row(stamp + os.urandom(32), stamp + os.urandom(32), f"user-{number}") | ended | {"siblings": 0}
+        yield (
+            token_row(timestamp + os.urandom(32), timestamp + os.urandom(32), f"user-{number}")
+            | ended
+            | {"siblings": 0}
+        )
 
 
 def _clients(size: int, now: int) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from .comparison import Entry, Say
+from .comparison import Entry, Log
 from .load import start
 
 OPERATIONS = ("client_credentials", "code", "refresh", "introspection", "revocation", "guard")
@@ -42,19 +42,19 @@ class Slice:
         return asdict(self)
 
 
-def measure(entries: dict[str, Entry], *, minutes: float, say: Say) -> list[Slice]:
+def measure(entries: dict[str, Entry], *, minutes: float, log: Log) -> list[Slice]:
     """Each library for so many minutes, under gunicorn with threads."""
-    return [found for name, entry in entries.items() for found in _soak(name, entry, minutes, say)]
+    return [found for name, entry in entries.items() for found in _soak(name, entry, minutes, log)]
 
 
-def _soak(name: str, entry: Entry, minutes: float, say: Say) -> Iterator[Slice]:
+def _soak(name: str, entry: Entry, minutes: float, log: Log) -> Iterator[Slice]:
     server = start(name, entry, "gthread")
     try:
         for operation in OPERATIONS:
             server.order(operation, _AT_A_TIME)  # warms up
         begin, operations = time.monotonic(), cycle(OPERATIONS)
         for number in range(1, SLICES + 1):
-            say(f"{name}: slice {number} of {SLICES}")
+            log(f"{name}: slice {number} of {SLICES}")
             until, seconds = minutes * number / SLICES, 0.0
             latencies: list[float] = []
             while not latencies or time.monotonic() < begin + until * 60:  # once at least, however slow the machine

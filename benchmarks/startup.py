@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .comparison import Child, Entry, Say, environment
+from .comparison import Child, Entry, Log, environment
 from .environments import ROOT, find_python
 
 
@@ -31,13 +31,13 @@ class Start:
         return asdict(self)
 
 
-def measure(entries: dict[str, Entry], *, rounds: int, say: Say) -> list[Start]:
+def measure(entries: dict[str, Entry], *, rounds: int, log: Log) -> list[Start]:
     """Starts in turns, once each has made its database and the files of its modules are compiled."""
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in entries}
     for name, entry in entries.items():
         Child(name, entry).end()
     for number in range(rounds):
-        say(f"start {number + 1} of {rounds}")
+        log(f"start {number + 1} of {rounds}")
         for name, (library, place) in entries.items():
             command = [str(find_python(library)), "-m", "benchmarks.startup", library.module, place.write()]
             done = subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True)
@@ -50,7 +50,7 @@ def measure(entries: dict[str, Entry], *, rounds: int, say: Say) -> list[Start]:
 
 
 def main() -> None:
-    """Open a site, then say what that took."""
+    """Open a site, then report the time and memory of the start."""
     from .child import open_site
 
     site = open_site(sys.argv[1], sys.argv[2])

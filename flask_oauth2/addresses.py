@@ -37,7 +37,7 @@ def find_resources(server: AuthorizationServer, mount: str = "") -> Resources:
     """Return the protected resources of the application, as their URLs are below a mount."""
     found = server.resources_by_mount.get(mount)
     if found is None:
-        found = Resources(server.described, find_origin(server), mount, server.elsewhere, server.is_open_elsewhere)
+        found = Resources(server.described, find_origin(server), mount, server.outside_scopes, server.is_open_outside)
         if len(server.resources_by_mount) < _MAX_MOUNTS:
             server.resources_by_mount[mount] = found
     return found

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .errors import InvalidClient, OAuth2Error
+from .http.challenges import write_challenge
 from .http.deployment import find_mistakes
 from .http.messages import NO_STORE, Request, Response
 from .server import AuthorizationServer
@@ -21,9 +22,9 @@ def answer(
     refuse: Callable[[OAuth2Error, str], T],
     *arguments: Any,
 ) -> T:
-    """Return what ``respond`` returns, or what ``refuse`` makes of the error that it raised.
+    """Return the result of ``respond``. If it raises an :exc:`OAuth2Error`, log it and return the result of ``refuse``.
 
-    :param refuse: receives the error and the ID under which the log has it.
+    :param refuse: a function of the error and its ID in the log.
     """
     try:
         return respond(*arguments)
@@ -32,24 +33,27 @@ def answer(
 
 
 def find_hints(server: AuthorizationServer, error: OAuth2Error, request: Request) -> list[str]:
-    """Return what can be done about an error: for developers, never for strangers."""
+    """Return hints how to fix an error, for the developer of the application. Responses never contain them."""
     hint = error.hint
     if hint and "flask oauth2 client update http" in hint.replace("'", "") and server.documents is not None:
         hint = (
-            "the client is what the document at its client_id says: correct it there; the scope of all such "
-            "clients is that of the protected resources and OAUTH2_DEFAULT_SCOPE"
+            "correct the metadata document at the client_id of the client; the scope of all such clients is that of "
+            "the protected resources and OAUTH2_DEFAULT_SCOPE"
         )
     elif hint and "flask oauth2 client" in hint and server.callbacks.clientgetter is not None:
-        hint = f"in place of the command change the client where the application's clientgetter finds it: {hint}"
-    return [*([hint] if hint else ()), *find_mistakes(server.settings.issuer, request)]
+        hint = f"change the client in the database of the application's clientgetter, not with the command: {hint}"
+    return [
+        *([hint] if hint else ()),
+        *find_mistakes(server.settings.issuer, request, is_path_mount=not server.issuer_id),
+    ]
 
 
 def refuse(server: AuthorizationServer, error: OAuth2Error, _: str) -> Response:
-    """Return the answer of an endpoint that programs call, :rfc:`6749#section-5.2`."""
+    """Return the JSON error response of an endpoint, :rfc:`6749#section-5.2`."""
     headers = {**NO_STORE, **error.headers}
     if isinstance(error, InvalidClient):
         realm = server.settings.realm
         headers["WWW-Authenticate"] = ", ".join(
-            f'{scheme.title()} realm="{realm}"' for scheme in server.capabilities.auth_schemes
+            write_challenge(scheme.title(), {"realm": realm}) for scheme in server.capabilities.auth_schemes
         )
     return Response(error.status, error.parameters, headers)

@@ -1,6 +1,6 @@
-"""What one server offers: its parts by name, those of the package and those that the application registered.
+"""Capabilities of an authorization server: the built-in parts and the parts that the application registered, by name.
 
-The rooms that define a kind of part read it here, so this record names no type above it.
+Modules of every layer read this record. Its fields are untyped so that it imports no module of a higher layer.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ class Capabilities:
     """Parts by name. :mod:`flask_oauth2.assembly.capabilities` collects them."""
 
     grants: Mapping[str, Any]
-    """The grants of the token endpoint, :class:`~.grants.base.GrantType`."""
+    """The grants of the token endpoint: :class:`~.grants.base.GrantType` by grant type."""
     grant_types: Sequence[str]
-    """The names of all grants, ``implicit`` included."""
+    """All grant types, including ``implicit``."""
     response_types: Mapping[str, Any]
-    """:class:`~.grants.base.ResponseType`, in the order in which a request that names several runs them."""
+    """:class:`~.grants.base.ResponseType` by name, in the order in which a request with several of them runs them."""
     response_type_sets: Sequence[tuple[str, ...]]
-    """The response types that a request may name together."""
+    """The combinations of response types that a request may name."""
     token_types: Mapping[str, Any]
     """:class:`~.tokens.types.TokenType` by HTTP authentication scheme, in lower case."""
     formats: Mapping[str, Any]
-    """:class:`~.tokens.formats.base.TokenFormat`."""
+    """All token formats: :class:`~.tokens.formats.base.TokenFormat` by name."""
     reference_formats: Mapping[str, Any]
-    """The formats whose values refer to a row."""
+    """The formats whose values refer to a row in the store."""
     self_contained_formats: Mapping[str, Any]
-    """The formats whose values say everything."""
+    """The formats whose values contain all facts about the token."""
     bindings: Sequence[Any]
-    """:class:`~.tokens.bindings.base.Binding`, in the order in which they look for a proof."""
+    """:class:`~.tokens.bindings.base.Binding`, in the order in which they look for a proof of possession."""
     answer_members: Sequence[Any]
-    """The functions that complete a token response, :mod:`.tokens.answers`."""
+    """The functions that add members to a token response, :mod:`.tokens.answers`."""
     auth_methods: Sequence[Any]
-    """:class:`~.clients.authentication.base.ClientAuthMethod`, without ``none``."""
+    """Client authentication methods without ``none``: :class:`~.clients.authentication.base.ClientAuthMethod`."""
     auth_schemes: Sequence[str]
     """The HTTP authentication schemes of these methods, in lower case."""
     endpoints: Mapping[str, Any]
-    """:class:`~.endpoints.base.Endpoint`."""
+    """:class:`~.endpoints.base.Endpoint` by name."""
     needs_keys: bool
     """True if a part signs with the keys of the issuer, so that other parties need them."""

@@ -1,4 +1,4 @@
-"""Every registered error once, as a class; raised anywhere, rendered once by :mod:`flask_oauth2.server`.
+"""OAuth 2.0 errors, one class for each registered error code. :mod:`flask_oauth2.answering` renders them.
 
 ::
 
@@ -21,11 +21,11 @@
     ├── ExpiredToken              400
     ├── LoginRequired             400  OpenID Connect Core 1.0, section 3.1.2.6
     ├── ConsentRequired           400
-    ├── TemporarilyUnavailable    503, or 429 for who guesses too fast
+    ├── TemporarilyUnavailable    503, or 429 after too many requests or failed attempts
     ├── InvalidToken              401  RFC 6750 section 3.1
     └── InsufficientScope         403
-    ConfigurationError            a mistake of the application's own, raised at start
-    FetchError                    what another server was asked for did not come
+    ConfigurationError            a wrong setting, raised when the application starts
+    FetchError                    a failed request to another server
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ import re
 from collections.abc import Mapping
 from shlex import quote
 
-# :rfc:`6749#section-5.2`: "Values for the "error_description" parameter MUST NOT include
-# characters outside the set %x20-21 / %x23-5B / %x5D-7E."
+# "Values for the "error_description" parameter MUST NOT include
+# characters outside the set %x20-21 / %x23-5B / %x5D-7E.", RFC 6749 5.2
 _FORBIDDEN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
 
 class ConfigurationError(Exception):
-    """The application asks for something that cannot be; the message names the option and the hint."""
+    """A setting or argument of the application is wrong. The message names it and says how to fix it."""
 
 
 def update_client(client_id: str, options: str) -> str:
-    """The hint that an operator types into a shell. Of ``options`` what a stranger has sent is to be quoted."""
+    """Return the shell command that changes a client. The caller must quote untrusted values in ``options``."""
     return f"flask oauth2 client update {quote(client_id)} {options}"
 
 
 class FetchError(Exception):
-    """What another server was asked for did not come as it should.
+    """A failed request to another server.
 
-    :param reason: for the log: what came in its place.
-    :param hint: for the log: what can be done about it here.
-    :param is_gone: whether the other server says that there is no such thing.
+    :param reason: the failure, for the log.
+    :param hint: how to fix it, for the log.
+    :param is_gone: whether the other server responded that the resource does not exist.
     """
 
     def __init__(self, reason: str, hint: str | None = None, is_gone: bool = False) -> None:
@@ -65,17 +65,17 @@ class FetchError(Exception):
 
 
 class OAuth2Error(Exception):
-    """What a client is told, and beside it what only the log is told.
+    """An error response for the client, with further facts for the log.
 
-    :param description: one sentence for the client's developer: what is wrong, never a value of a secret.
-    :param rule: the specification and section that asks for it, such as ``"rfc7636 4.6"``.
-    :param expected: for the log: what would have been right.
-    :param received: for the log: what came instead; never a secret.
-    :param hint: for the log: what the application's or the client's developer can do about it.
-    :param shown: the description for pages, if ``description`` holds text of the request: a page that shows text of
-        a stranger as its own is an instrument of phishing (CWE-451).
-    :param status: HTTP status, where it differs from the class's own.
-    :param headers: HTTP headers that go with the answer.
+    :param description: one sentence for the client's developer: what is wrong. It never contains a secret.
+    :param rule: the specification and section that the request violates, such as ``"rfc7636 4.6"``.
+    :param expected: the expected value, for the log.
+    :param received: the received value, for the log. It is never a secret.
+    :param hint: how the developer of the application or the client can fix it, for the log.
+    :param page_description: replaces ``description`` on pages if that contains text of the request. A page that shows
+        text of an attacker as its own helps phishing (CWE-451).
+    :param status: the HTTP status, if it differs from that of the class.
+    :param headers: HTTP headers of the response.
     """
 
     code = "server_error"
@@ -91,12 +91,12 @@ class OAuth2Error(Exception):
         expected: str | None = None,
         received: object = None,
         hint: str | None = None,
-        shown: str | None = None,
+        page_description: str | None = None,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(description)
-        self.shown = description if shown is None else shown
+        self.page_description = description if page_description is None else page_description
         self.description = _FORBIDDEN.sub("?", description if len(description) <= 200 else description[:197] + "...")
         self.rule = rule or self.rule
         self.expected = expected
@@ -107,64 +107,64 @@ class OAuth2Error(Exception):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The members of the answer."""
+        """The members of the error response."""
         return {"error": self.code, "error_description": self.description}
 
 
 class InvalidRequest(OAuth2Error):
-    """Something is missing, repeated or malformed."""
+    """A parameter is missing, repeated or malformed."""
 
     code = "invalid_request"
 
 
 class InvalidClient(OAuth2Error):
-    """The client is unknown or did not prove who it is."""
+    """The client is unknown or client authentication failed."""
 
     code = "invalid_client"
     status = 401
 
 
 class InvalidGrant(OAuth2Error):
-    """The code, password or refresh token is wrong, spent, expired or somebody else's."""
+    """The code, password or refresh token is wrong, used, expired or was issued to another client."""
 
     code = "invalid_grant"
 
 
 class UnauthorizedClient(OAuth2Error):
-    """The client is who it says, but may not do this."""
+    """The authenticated client may not use this grant type."""
 
     code = "unauthorized_client"
 
 
 class UnsupportedGrantType(OAuth2Error):
-    """No such grant here."""
+    """The server does not support the grant type."""
 
     code = "unsupported_grant_type"
 
 
 class UnsupportedResponseType(OAuth2Error):
-    """No such response type here."""
+    """The server does not support the response type."""
 
     code = "unsupported_response_type"
     rule = "rfc6749 4.1.2.1"
 
 
 class InvalidScope(OAuth2Error):
-    """The scope is malformed, unknown or more than may be granted."""
+    """The scope is malformed, unknown or exceeds the scope that may be granted."""
 
     code = "invalid_scope"
     rule = "rfc6749 3.3"
 
 
 class InvalidTarget(OAuth2Error):
-    """The resource is malformed, unknown, or not one that may be granted."""
+    """The resource is malformed, unknown or may not be granted."""
 
     code = "invalid_target"
     rule = "rfc8707 2"
 
 
 class InvalidRequestURI(OAuth2Error):
-    """The ``request_uri`` names no authorization request of the client, or one that has expired."""
+    """The ``request_uri`` is unknown, expired or belongs to another client."""
 
     code = "invalid_request_uri"
     rule = "rfc9126 4"
@@ -178,28 +178,28 @@ class RequestURINotSupported(OAuth2Error):
 
 
 class InvalidRedirectURI(OAuth2Error):
-    """A redirect URI that a client may not register."""
+    """A client may not register this redirect URI."""
 
     code = "invalid_redirect_uri"
     rule = "rfc7591 3.2.2"
 
 
 class InvalidClientMetadata(OAuth2Error):
-    """Something else that a client says of itself and may not be."""
+    """A client metadata member other than ``redirect_uris`` is not valid."""
 
     code = "invalid_client_metadata"
     rule = "rfc7591 3.2.2"
 
 
 class AccessDenied(OAuth2Error):
-    """The resource owner, or the server for them, said no."""
+    """The resource owner or the authorization server denied the request."""
 
     code = "access_denied"
     rule = "rfc6749 4.1.2.1"
 
 
 class AuthorizationPending(OAuth2Error):
-    """The user has not decided yet: the device is to ask again, which is how the grant works and no mistake."""
+    """The user has not decided yet. The device must poll again: this is the normal course of the grant."""
 
     code = "authorization_pending"
     rule = "rfc8628 3.5"
@@ -207,7 +207,7 @@ class AuthorizationPending(OAuth2Error):
 
 
 class SlowDown(OAuth2Error):
-    """The same, and the device asked too soon."""
+    """The user has not decided yet, and the device polls too fast. It must increase its interval by 5 seconds."""
 
     code = "slow_down"
     rule = "rfc8628 3.5"
@@ -215,7 +215,7 @@ class SlowDown(OAuth2Error):
 
 
 class ExpiredToken(OAuth2Error):
-    """The user did not decide in time."""
+    """The device code has expired before the user decided."""
 
     code = "expired_token"
     rule = "rfc8628 3.5"
@@ -223,21 +223,24 @@ class ExpiredToken(OAuth2Error):
 
 
 class LoginRequired(OAuth2Error):
-    """Nobody is signed in, or not lately enough, and the request forbids to ask."""
+    """The user must sign in, and the request has ``prompt=none``."""
 
     code = "login_required"
     rule = "openid-connect-core-1_0 3.1.2.6"
 
 
 class ConsentRequired(OAuth2Error):
-    """The user has not allowed it, and the request forbids to ask."""
+    """The user must give consent, and the request has ``prompt=none``."""
 
     code = "consent_required"
     rule = "openid-connect-core-1_0 3.1.2.6"
 
 
 class TemporarilyUnavailable(OAuth2Error):
-    """Come back after ``retry_after`` seconds: the store is away (503), or too many guesses came (429)."""
+    """The store is unavailable (503), or there were too many requests or failed attempts (429).
+
+    The client may try again after ``retry_after`` seconds.
+    """
 
     code = "temporarily_unavailable"
     rule = "rfc6749 4.1.2.1"
@@ -265,7 +268,7 @@ class InvalidToken(OAuth2Error):
 
 
 class InsufficientScope(OAuth2Error):
-    """The token is good, but does not reach this far."""
+    """The token is valid, but its scope does not allow the request."""
 
     code = "insufficient_scope"
     status = 403

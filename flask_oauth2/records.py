@@ -146,12 +146,15 @@ class Grant:
 class AccessToken:
     """The content of an access token: what a token format writes and what a guard reads.
 
+    ``token_hash`` is :func:`flask_oauth2.hash_token` of the value, which the store saves instead of the value. For a
+    self-contained token, it is the ID of the token, whose text is its ``jti``.
+
     ``type`` is the token type, such as ``Bearer``; ``confirmation`` binds the token to its holder. ``audience`` names
     the protected resources that accept the token, :rfc:`8707#section-2`; an empty one stands for resources without an
     identifier. ``context`` is that of the authorization.
     """
 
-    key: bytes
+    token_hash: bytes
     authorization_id: str
     client_id: str
     user_id: str | None
@@ -170,13 +173,13 @@ class Token:
     """An access token and the refresh token issued with it: one row.
 
     The scope of ``access`` may be narrower than that of ``authorization``, which is the scope of the refresh token,
-    :rfc:`6749#section-6`. ``parent`` is the access key of the row whose refresh token was spent for this one.
+    :rfc:`6749#section-6`. ``parent`` is the ``token_hash`` of the row whose refresh token was spent for this one.
     ``used_at`` is the time at which the refresh token of this row was spent.
     """
 
     access: AccessToken
     authorization: Authorization
-    refresh_key: bytes | None = None
+    refresh_token_hash: bytes | None = None
     refresh_expires_at: int | None = None
     parent: bytes | None = None
     used_at: int | None = None
@@ -364,8 +367,8 @@ def find(found: Any, *names: str) -> Any:
     return None
 
 
-def words(value: Any) -> tuple[str, ...]:
-    """Return the words of a list, or of a text with white space between them."""
+def split_values(value: Any) -> tuple[str, ...]:
+    """Return the values of a list, or of a string that white space separates. Omit duplicates."""
     if value is None:
         return ()
     return tuple(dict.fromkeys(value.split() if isinstance(value, str) else map(str, value)))

@@ -52,7 +52,7 @@ def narrow(
             expected=f"of: {' '.join(allowed)}",
             received=requested,
             hint=explain(beyond) if explain else None,
-            shown="the application requested a scope that it cannot have here",
+            page_description="the application requested a scope that it may not have",
         )
     return scope
 

@@ -29,12 +29,14 @@ class LastRevocation:
     """The last revocation of a user by this process."""
 
     first_moment: float = 0.0
-    """The first moment after it. No authorization begins before, even if the clock stands still or is set back."""
+    """The first moment after it, in seconds since the epoch. No new authorization begins earlier, even if the clock is
+    set back.
+    """
 
 
 @dataclass(slots=True, kw_only=True)
 class Policies:
-    """Decisions that the application makes."""
+    """Callbacks with which the application decides who may register clients and which users are active."""
 
     registration: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
     developer: Callable[[User], object] | None = None
@@ -43,60 +45,64 @@ class Policies:
 
 @dataclass(kw_only=True, eq=False)
 class AuthorizationServer:
-    """Everything that the endpoints of one issuer share. :mod:`flask_oauth2.assembly` builds it."""
+    """The authorization server of one issuer: the state that its endpoints share. :mod:`.assembly` builds it."""
 
     settings: Settings
     issuer: str
-    """Empty if no option names it: the server of a request has the issuer of the request."""
+    """The issuer URL. Empty if ``OAUTH2_ISSUER`` is not set: then each request determines it."""
     capabilities: Capabilities
     opening: LazyStore
-    """Opens the store with its first use."""
+    """Opens the store when it is first used."""
     events: Events
     clock: Callable[[], float]
-    """Returns seconds since the epoch, UTC."""
+    """Returns the time in seconds since the epoch, UTC."""
     issuer_id: str = ""
-    """The ID under which the store saves the rows of this issuer; empty if the application has one."""
+    """The ID that the rows of this issuer have in the store. Empty if the application has one issuer."""
     url_prefix: str = "/oauth"
     callbacks: Callbacks = field(default_factory=Callbacks)
     policies: Policies = field(default_factory=Policies)
     registration: str = "off"
-    """Who may register clients: ``off``, ``token`` or ``open``."""
+    """The mode of dynamic client registration: ``off``, ``token`` or ``open``."""
     described: Sequence[Resource] = ()
     """The protected resources of the application."""
-    elsewhere: frozenset[str] = frozenset()
-    """The scope values of guards that belong to no protected resource."""
-    is_open_elsewhere: bool = False
-    """Whether a guard that belongs to no protected resource accepts any token."""
+    outside_scopes: frozenset[str] = frozenset()
+    """The scope values that guards outside all protected resources require."""
+    is_open_outside: bool = False
+    """True if a guard outside all protected resources accepts tokens with any scope."""
     is_for_mcp: bool = False
-    """Whether clients are expected that nobody has registered."""
+    """True if the application protects an MCP server, whose clients register themselves."""
     longest_lifetime: int = 0
-    """Seconds after which nothing that is issued now can still be valid."""
+    """The longest lifetime of codes and tokens in seconds."""
     refresh_token_grace_period_public: int = 0
     """Seconds within which a public client may repeat a refresh."""
     checks_users: bool = False
-    """Whether the application says which users are active."""
+    """True if the application has a callback that returns whether a user is active."""
     saves_every_token: bool = False
-    """Whether a self-contained token has a row too, so that the application can revoke it."""
+    """True if self-contained tokens have rows in the store too, so that the application can revoke them."""
     documents: Any = None
-    """The clients that are known by the URL of their metadata, :class:`~.clients.document_cache.Documents`."""
+    """The clients with metadata documents, :class:`~.clients.document_cache.Documents`, or None."""
     revocation_listeners: list[Callable[[str], None]] = field(default_factory=list)
-    """Functions that forget what rests on a revoked ID, in this process."""
+    """Functions that remove revoked tokens from the caches of this process."""
     last_revocation: LastRevocation = field(default_factory=LastRevocation)
     resources_by_mount: dict[str, Resources] = field(default_factory=dict)
     built_metadata: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    """Metadata documents that were built, by path and mount."""
+    """The cached metadata documents, by path and mount."""
 
     @property
     def open_scopes(self) -> Scope:
-        """The scope of clients that nobody has verified: ``OAUTH2_REGISTRATION_SCOPES``, or that of the resources."""
+        """The scope that unverified clients may have.
+
+        This is ``OAUTH2_REGISTRATION_SCOPES`` or, if it is empty, the scope values of the protected resources and the
+        default scope.
+        """
         if self.settings.registration_scopes:
             return self.settings.registration_scopes
-        words = (word for resource in self.described for word in resource.words)
-        return tuple(dict.fromkeys((*words, *self.settings.default_scope)))
+        scopes = (value for resource in self.described for value in resource.all_scopes)
+        return tuple(dict.fromkeys((*scopes, *self.settings.default_scope)))
 
     @cached
     def store(self) -> Store:
-        """The store. Raises :exc:`~.errors.TemporarilyUnavailable` if it cannot be opened."""
+        """The store. Reading it raises :exc:`~.errors.TemporarilyUnavailable` if the store cannot be opened."""
         return self.opening.open()
 
     @cached
@@ -107,33 +113,34 @@ class AuthorizationServer:
 
     @cached
     def own_store(self) -> Store:
-        """The store without the application's callbacks, which know less than it does."""
+        """The store without the application's callbacks."""
         self.opening.open()
         return self.opening.unwrapped
 
     @cached
     def consents(self) -> ConsentStore | None:
-        """The store that remembers consent, if there is one."""
+        """The store that saves consents, or None."""
         return self.stores.consents
 
     @cached
     def client_origins(self) -> OriginStore | None:
-        """The store that finds the origins of the pages of clients, if there is one."""
+        """The store that looks up the web origins of clients, or None."""
         return self.stores.origins
 
     @cached
     def devices(self) -> DeviceStore:
-        """The store for device codes. Raises :exc:`ConfigurationError` if there is none."""
+        """The store for device codes. Reading it raises :exc:`ConfigurationError` if the store has no device codes."""
         devices = self.stores.devices
         if devices is None:
             raise ConfigurationError(
-                "OAUTH2_GRANT_TYPES names device_code, and the store has no device codes: let it be a DeviceStore too"
+                "OAUTH2_GRANT_TYPES contains device_code, but the store does not support device codes. "
+                "Implement DeviceStore in the store, or remove device_code"
             )
         return devices
 
     @cached
     def registrations(self) -> RegistrationStore:
-        """The store for registrations. There is one if any party but the operator may register clients."""
+        """The store for client registrations. It exists if developers or clients may register clients."""
         return cast(RegistrationStore, self.stores.registration)
 
     @cached

@@ -1,4 +1,4 @@
-"""Every ``OAUTH2_*`` option once: its name, type, default, what it decides, and the section that justifies it."""
+"""The ``OAUTH2_*`` options: the name, type, default, description and specification section of each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .http import urls
 from .scopes import Scope
 
 NO_ISSUER = (
-    "OAUTH2_ISSUER is not set: give it the public URL of this application, such as https://login.example (RFC 8414 "
-    "section 2); it may be left out in debug mode and on loopback"
+    "OAUTH2_ISSUER is not set. Set it to the public URL of this application, such as https://login.example (RFC 8414 "
+    "section 2). It is optional in debug mode and on loopback addresses"
 )
-"""Why an application cannot answer whose issuer nobody knows."""
+"""The error of an application without an issuer."""
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-"""The name of the device authorization grant, :rfc:`8628#section-3.4`."""
+"""The grant type of the device authorization grant, :rfc:`8628#section-3.4`."""
 
 GRANT_TYPES = ("authorization_code", "implicit", "password", "client_credentials", "refresh_token", DEVICE_CODE)
 
@@ -49,159 +49,166 @@ def _option(default: Any, doc: str, rule: str = "") -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options of one application, read and checked by :meth:`load`."""
+    """The options of one application. :meth:`load` reads and validates them."""
 
     issuer: str | None = _option(
         None,
-        "The issuer identifier: an https URL without query and fragment. May be left out in debug mode, in tests and "
-        "on a loopback address, where it follows the Host header if that names a loopback host. Otherwise the Host "
-        "header never decides it.",
+        "The issuer identifier: an https URL without query and fragment. Optional in debug mode, in tests and on a "
+        "loopback address: there it follows the Host header if that contains a loopback host. In all other cases the "
+        "extension ignores the Host header.",
         "rfc8414 2",
     )
     scopes: Mapping[str, str] = _option(
         {},
-        "What each scope allows, in words that a user understands. Empty: any scope of the client.",
+        "A description of each scope value for users. Empty: clients may request any scope they are registered for.",
         "rfc6749 3.3",
     )
     default_scope: Scope = _option(
-        (), "The scope of a request that names none. Empty: all that the client may have.", "rfc6749 3.3"
+        (), "The scope of a request without scope. Empty: the full scope of the client.", "rfc6749 3.3"
     )
     grant_types: tuple[str, ...] = _option(
         ("authorization_code", "client_credentials", "refresh_token"),
-        "The grants that are offered; implicit, password and device_code only when they are named here.",
+        "The enabled grant types. implicit, password and device_code are disabled by default.",
         "rfc9700 2.1.2, 2.4, rfc8628 5.4",
     )
-    pkce_required: str = _option("all", "Which clients must use PKCE: all or public.", "rfc9700 2.1.1")
+    pkce_required: str = _option("all", "The clients that must use PKCE: all or public.", "rfc9700 2.1.1")
     authorization_code_lifetime: int = _option(
-        60, "Seconds that a code may wait to be redeemed; at most 600.", "rfc6749 4.1.2"
+        60, "The lifetime of an authorization code in seconds, at most 600.", "rfc6749 4.1.2"
     )
     device_code_lifetime: int = _option(
-        600, "Seconds that a device has for its user to decide; from 60 to 3600.", "rfc8628 3.2"
+        600, "The lifetime of a device code and its user code in seconds, from 60 to 3600.", "rfc8628 3.2"
     )
     device_interval: int = _option(
-        5, "Seconds that a device waits between two polls at first; from 1 to 60.", "rfc8628 3.2"
+        5, "The initial polling interval of a device in seconds, from 1 to 60.", "rfc8628 3.2"
     )
-    access_token_lifetime: int = _option(3600, "Seconds that an access token lives.", "rfc6750 5.3")
-    refresh_token_lifetime: int = _option(30 * 86400, "Seconds that an unused refresh token lives.", "rfc9700 4.14.2")
+    access_token_lifetime: int = _option(3600, "The lifetime of an access token in seconds.", "rfc6750 5.3")
+    refresh_token_lifetime: int = _option(
+        30 * 86400, "The lifetime of an unused refresh token in seconds.", "rfc9700 4.14.2"
+    )
     refresh_token_grace_period: int = _option(
         30,
-        "Seconds within which a client that authenticates may repeat a refresh whose answer it lost.",
+        "Seconds within which a confidential client may repeat a refresh if it lost the response.",
         "rfc9700 4.14.2",
     )
     refresh_token_grace_period_public: int | None = _option(
         None,
-        "The same for public clients. Default: 10 if the application has an MCP server (protect_mcp), otherwise 0.",
+        "Seconds within which a public client may repeat a refresh. Default: 10 if the application has an MCP server "
+        "(protect_mcp), otherwise 0.",
         "oauth-v2-1 4.3.1",
     )
-    access_token_format: str = _option("opaque", "How access tokens are written: opaque or signed.", "rfc6749 1.4")
-    token_prefixes: Mapping[str, str] = _option(DEFAULT_PREFIXES, "What the values of each kind begin with.")
+    access_token_format: str = _option(
+        "opaque", "The default format of access tokens: opaque, signed or a registered format.", "rfc6749 1.4"
+    )
+    token_prefixes: Mapping[str, str] = _option(
+        DEFAULT_PREFIXES, "The prefixes of tokens, codes and secrets, by kind of value."
+    )
     token_cache_ttl: int = _option(
         0,
-        "Seconds, at most 60, that a guard may remember what a token says. A revocation in the same process ends it at "
-        "once, one elsewhere within these seconds. 0: each request asks the store.",
+        "Seconds for which guards cache a verified token, at most 60. A revocation takes effect at once in the same "
+        "process, and within these seconds in others. 0: each request reads the store.",
         "rfc7662 4",
     )
-    token_in_body: bool = _option(False, "Whether guards accept access_token in a form body as well.", "rfc6750 2.2")
+    token_in_body: bool = _option(False, "Guards also accept access_token in a form body.", "rfc6750 2.2")
     guard_checks_user: bool = _option(
         False,
-        "Guards call user_is_active, or else the userloader, with the user of each token, and reject the token of an "
-        "inactive user.",
+        "Guards reject the tokens of inactive users. They call user_is_active or, without it, the userloader.",
         "rfc6750 3.1",
     )
     client_certificate_header: str = _option(
         "",
-        "The header in which the proxy sends the client certificate of the TLS connection: PEM, percent-encoded or "
-        "not, or as RFC 9440 says. The proxy must delete this header from the requests of clients. Empty: "
+        "The header in which the proxy sends the client certificate of the TLS connection, in PEM, percent-encoded PEM "
+        "or the format of RFC 9440. The proxy must remove this header from the requests of clients. Empty: "
         "SSL_CLIENT_CERT of the WSGI environment.",
         "rfc8705 6.5",
     )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     max_failed_attempts: int = _option(
         10,
-        "Wrong secrets or passwords for one client or user from one network within the window before 429 is answered; "
-        "ten times as many from one network for all, a hundred times as many for one client or user from everywhere.",
+        "Failed authentication attempts for one client or user from one network within the window before the server "
+        "responds with 429. The limit for all clients and users from one network is 10 times as high, and for one "
+        "client or user from all networks 100 times.",
         "rfc6749 2.3.1",
     )
-    failed_attempt_window: int = _option(300, "The window of the count, in seconds.", "rfc6749 2.3.1")
+    failed_attempt_window: int = _option(
+        300, "The window in seconds in which failed authentication attempts are counted.", "rfc6749 2.3.1"
+    )
     client_id_metadata_documents: bool | None = _option(
         None,
-        "Whether a client may be known by the https URL of its metadata document, which is fetched from there. Needs "
+        "Accept clients whose client ID is the https URL of a metadata document, which the server fetches. Requires "
         "flask_oauth2[documents].",
         "draft-ietf-oauth-client-id-metadata-document 3, 4",
     )
     client_id_metadata_document_allowed_hosts: tuple[str, ...] = _option(
         (),
-        "The hosts of such documents that may be on this machine or its own network, as host, host:port or, for any "
-        "port, ``host:*``; on this machine http will do. No other host may.",
+        "Hosts of metadata documents that may have a loopback or private address, as host, host:port or ``host:*``. "
+        "Loopback hosts may use http.",
         "draft-ietf-oauth-client-id-metadata-document 6.5",
     )
     login_view: str | None = _option(
         None,
-        "The endpoint or path of the application's own login page, sent back to by its parameter next. "
-        "Default: Flask-Login's login_view.",
+        "The Flask endpoint or path of the application's login page, which must redirect to the URL in the parameter "
+        "next. Default: Flask-Login's login_view.",
         "rfc6749 3.1",
     )
     database_uri: str | None = _option(
-        None, "The database, where no db= is given. Default: oauth2.sqlite in the instance folder."
+        None, "The database URI if the provider has no db= argument. Default: oauth2.sqlite in the instance folder."
     )
     database_engine_options: Mapping[str, Any] = _option(
         {},
         "Arguments of SQLAlchemy's create_engine() for OAUTH2_DATABASE_URI and OAUTH2_READ_REPLICA, such as "
         "{'connect_args': {'prepare_threshold': None}} for psycopg behind a transaction pooler.",
     )
-    metrics: str | None = _option(
-        None, "For what system requests are counted and timed: prometheus or opentelemetry. Default: for none."
-    )
+    metrics: str | None = _option(None, "The metrics backend: prometheus or opentelemetry. Off by default.")
     read_replica: str | None = _option(
         None,
-        "A copy of the database that guards may read: a URI or, with db=, the name of one of SQLALCHEMY_BINDS. A "
-        "revocation reaches them as late as it reaches the copy.",
+        "A read replica of the database for guards: a URI or, with db=, a name in SQLALCHEMY_BINDS. Guards see a "
+        "revocation after the replication lag.",
         "rfc7009 3",
     )
     redis_url: str | None = _option(
         None,
-        "A Redis server that keeps codes and counters before the database, for many workers on many machines: "
-        "redis://, rediss:// or unix://.",
+        "A Redis server that stores authorization codes and counters, for many workers on many machines: redis://, "
+        "rediss:// or unix://.",
     )
-    redis_prefix: str = _option("oauth2:", "What its keys there begin with: another one for each application.")
+    redis_prefix: str = _option("oauth2:", "The prefix of keys in Redis. Each application needs a different one.")
     cors_origins: tuple[str, ...] = _option(
         (),
-        "Origins such as https://app.example whose pages may call the endpoints, beside those of the redirect URIs of "
-        "public clients.",
+        "Origins whose pages may call the endpoints, such as https://app.example, in addition to the origins of public "
+        "clients' redirect URIs.",
         "oauth-v2-1 3.2",
     )
     dynamic_registration: str | None = _option(
         None,
-        "Who may register clients from outside: nobody (off), who has an initial access token (token), or anybody "
-        "(open). Default: off, unless a part of the application needs it open.",
+        "Dynamic client registration: off, token (requires an initial access token) or open. Default: open if the "
+        "application protects an MCP server (protect_mcp), otherwise off.",
         "rfc7591 3",
     )
     registration_scopes: Scope = _option(
         (),
-        "What clients that nobody vetted may ask for. Empty: what the protected resources need, and the default scope.",
+        "The scope values that unverified clients may request. Empty: the scope values of the protected resources and "
+        "the default scope.",
         "rfc7591 2",
     )
     registrations_per_hour: int = _option(
         10_000,
-        "New clients that strangers may register within an hour. One network may register a tenth of them, and a "
-        "thousandth once half are used up.",
+        "The maximum number of clients that register without an initial access token per hour. One network may "
+        "register a tenth of this number, and a thousandth after half of it is used.",
         "rfc7591 3",
     )
     unused_client_lifetime: int = _option(
         7 * 86400,
-        "Seconds after which a client that registered itself and never got a token may be purged. 0: never.",
+        "Seconds after which a self-registered client that never received a token can be purged. 0: never.",
         "rfc7591 5",
     )
     developer_pages: bool = _option(
         False,
-        "Whether people who are signed in may register clients of their own, and see to them, on pages below "
-        "/developer.",
+        "Signed-in users may register and manage their own clients on the developer pages (/developer).",
         "rfc6749 2",
     )
-    max_clients_per_developer: int = _option(
-        20, "How many clients of their own each of them may have at a time.", "rfc6819 5.1.4.1"
+    max_clients_per_developer: int = _option(20, "The maximum number of clients of one developer.", "rfc6819 5.1.4.1")
+    service_documentation: str | None = _option(
+        None, "The URL of documentation for developers of clients.", "rfc8414 2"
     )
-    service_documentation: str | None = _option(None, "A page for developers of clients.", "rfc8414 2")
     signing_algorithms: tuple[str, ...] | None = _option(
         None,
         "The algorithms of signing keys: ES256, RS256, PS256, EdDSA and others. The first one signs unless another one "
@@ -229,16 +236,17 @@ class Settings:
 
     @property
     def longest_lifetime(self) -> int:
-        """Seconds after which nothing that is issued now can still be alive."""
+        """The longest lifetime of codes and tokens in seconds."""
         grants = max(self.authorization_code_lifetime, self.device_code_lifetime)
         return max(grants, self.access_token_lifetime, self.refresh_token_lifetime)
 
     @classmethod
     def load(cls, config: Mapping[str, Any], *, warns: bool = True) -> Settings:
-        """Read the ``OAUTH2_*`` keys of an application's configuration, and its secret keys.
+        """Read the ``OAUTH2_*`` keys and the secret keys of an application's configuration.
 
-        Raises :exc:`ConfigurationError` for a wrong value. Warns of a name that is probably a misspelled option, unless
-        ``warns`` is false. Ignores all other names: an application that is also a client has its own ``OAUTH2_*`` keys.
+        Raise :exc:`ConfigurationError` for an invalid value. Unless ``warns`` is false, warn about keys that are
+        probably misspelled options. Ignore all other keys: an application that is also a client has ``OAUTH2_*`` keys
+        for this purpose.
         """
         options = {f"OAUTH2_{name.upper()}": name for name in OPTIONS}
         given = {options[key]: value for key, value in config.items() if key in options and value is not None}
@@ -250,18 +258,18 @@ class Settings:
             given[name] = _CHECKS[name](f"OAUTH2_{name.upper()}", value)
         fallbacks = config.get("SECRET_KEY_FALLBACKS") or ()
         if isinstance(fallbacks, str | bytes) or not all(fallbacks):
-            raise ConfigurationError("SECRET_KEY_FALLBACKS must be a list of keys, none of them empty")
+            raise ConfigurationError("SECRET_KEY_FALLBACKS must be a list of non-empty keys")
         secret = config.get("SECRET_KEY")
         keys = (*fallbacks, secret) if secret else ()
         return cls(**given, secret_keys=tuple(key.encode() if isinstance(key, str) else key for key in keys))
 
 
 OPTIONS = {option.name: option for option in fields(Settings) if option.name != "secret_keys"}
-"""The options by name, each a dataclass field whose metadata says what it decides and which section justifies it."""
+"""The options by name. The metadata of each dataclass field has its description and its specification section."""
 
 
 def default(name: str) -> Any:
-    """The default of an option."""
+    """Return the default of an option."""
     option = OPTIONS[name]
     return option.default if option.default is not MISSING else DEFAULT_PREFIXES if name == "token_prefixes" else {}
 
@@ -279,7 +287,7 @@ _MOVED = {
     "OAUTH2_REFRESH_TOKEN_GENERATOR": "refresh tokens are issued to clients with the grant refresh_token",
     "OAUTH2_ERROR_URIS": "errors have no page of their own here",
 }
-"""Options of flask-oauthlib and Authlib, and what to use in their place."""
+"""Options of other OAuth 2.0 libraries, and their replacements."""
 
 
 class UnknownOption(NamedTuple):
@@ -288,7 +296,7 @@ class UnknownOption(NamedTuple):
     what: str
     """One sentence with the name, the reason and the fix."""
     is_likely_ours: bool
-    """Whether the key is probably a misspelled option, or an option of another provider library."""
+    """True if the key is probably a misspelled option or an option of another provider library."""
 
 
 _CLOSE = 0.85
@@ -305,10 +313,10 @@ def find_unknown(config: Mapping[str, Any]) -> Iterator[UnknownOption]:
         if key in _MOVED:
             yield UnknownOption(f"{key} has no effect in flask_oauth2: {_MOVED[key]}", True)
             continue
-        from difflib import get_close_matches  # seldom needed, so not loaded with the package
+        from difflib import get_close_matches  # rarely needed
 
         close = get_close_matches(key.removeprefix(prefix), names, n=1, cutoff=_CLOSE)
-        hint = f"did you mean {prefix}{close[0]}?" if close else "it is none of its options"
+        hint = f"did you mean {prefix}{close[0]}?" if close else "it is not an option of flask_oauth2"
         yield UnknownOption(f"{key} has no effect in flask_oauth2: {hint}", bool(close))
 
 
@@ -327,10 +335,12 @@ def _issuer(name: str, value: Any) -> str:
         raise ConfigurationError(f"{name} must be a URL without query and fragment, such as https://login.example")
     fault = urls.find_host_fault(value)
     if fault is not None:
-        raise ConfigurationError(f"{name} {fault}: give it a URL such as https://login.example")
+        raise ConfigurationError(f"{name} {fault}. Set it to a URL such as https://login.example")
     if not urls.is_https(value) and not urls.is_loopback(value):
-        raise ConfigurationError(f"{name} must begin with https:// (RFC 8414 section 2); http only for loopback")
-    # clients compare issuers as strings, so there is one way to write scheme and host
+        raise ConfigurationError(
+            f"{name} must begin with https:// (RFC 8414 section 2). http is allowed only for loopback hosts"
+        )
+    # clients compare issuers as strings, so scheme and host are normalized
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
 
 
@@ -349,7 +359,7 @@ def _scope(name: str, value: Any) -> Scope:
 
 
 def full_grant_type(name: str) -> str:
-    """The name of a grant, where it may be written ``device_code``."""
+    """Return the grant type for a name. ``device_code`` is short for the URN of the device authorization grant."""
     return _SHORT_NAMES.get(name, name)
 
 
@@ -357,7 +367,8 @@ def _grant_types(name: str, value: Any) -> tuple[str, ...]:
     given = () if isinstance(value, str) else tuple(map(full_grant_type, value))
     if isinstance(value, str) or not set(given) <= set(GRANT_TYPES):
         raise ConfigurationError(
-            f"{name} must be a list of {', '.join(GRANT_TYPES)}; @provider.grant_type() offers an extension grant"
+            f"{name} must be a list of grant types: {', '.join(GRANT_TYPES)}. Register an extension grant with "
+            "@provider.grant_type()"
         )
     return tuple(dict.fromkeys(given))
 
@@ -409,7 +420,7 @@ def _header(name: str, value: Any) -> str:
 
 
 def _uri(name: str, value: Any) -> str:
-    if not isinstance(value, str):  # the text of SQLAlchemy's URL has no password
+    if not isinstance(value, str):  # a URL object of SQLAlchemy hides its password when converted to a string
         raise ConfigurationError(f"{name} must be text, such as postgresql+psycopg://user@host/name")
     return value
 
@@ -427,27 +438,26 @@ def _metrics(name: str, value: Any) -> str:
 
 def _replica(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be a database URI, or with db= the name of one of SQLALCHEMY_BINDS")
+        raise ConfigurationError(f"{name} must be a database URI or, with db=, a name in SQLALCHEMY_BINDS")
     return value
 
 
 def _redis_url(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith(
-        ("redis://", "rediss://", "unix://")
-    ):  # it may hold a password
+    if not isinstance(value, str) or not value.startswith(("redis://", "rediss://", "unix://")):
+        # the message omits the value, which may contain a password
         raise ConfigurationError(f"{name} must be text that begins with redis://, rediss:// or unix://")
     return value
 
 
 def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping) or not set(value) <= set(DEFAULT_PREFIXES):
-        raise ConfigurationError(f"{name} must be a dict with keys of: {', '.join(DEFAULT_PREFIXES)}")
+        raise ConfigurationError(f"{name} must be a dict. Its keys can be: {', '.join(DEFAULT_PREFIXES)}")
     prefixes = {**DEFAULT_PREFIXES, **value}
     for prefix in prefixes.values():
         if not isinstance(prefix, str) or not prefix.isascii() or not prefix.isalnum() or prefix != prefix.lower():
             raise ConfigurationError(f"{name}: {prefix!r} must be lower-case letters and digits")
     if len(set(prefixes.values())) < len(prefixes):
-        raise ConfigurationError(f"{name}: each kind of value needs a prefix of its own")
+        raise ConfigurationError(f"{name}: two kinds of values have the same prefix. Give each a different one")
     return prefixes
 
 
@@ -455,9 +465,9 @@ def _origins(name: str, value: Any) -> tuple[str, ...]:
     given = [] if isinstance(value, str) else list(value)
     if isinstance(value, str) or not all(map(_is_origin, given)):
         raise ConfigurationError(
-            f"{name} must be a list of scheme, host and port, such as ['https://app.example'], without a path or *"
+            f"{name} must be a list of origins such as ['https://app.example'], without paths and wildcards"
         )
-    # as browsers write it: in lower case and without the port that the scheme has anyway
+    # browsers send origins in lower case and without the default port
     return tuple(map(urls.origin, given))
 
 

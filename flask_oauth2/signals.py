@@ -1,9 +1,9 @@
 """Signals for events of the provider, and the audit log.
 
 The provider sends a :mod:`blinker` signal after the store has committed. The sender is the application. Facts are
-keyword arguments, so a receiver takes the ones it needs and ``**more``. No fact is a secret: ``authorization_id``
-identifies an authorization with all its codes and tokens, and ``token_id`` an access token (the ``jti`` of
-introspection).
+keyword arguments, so a receiver takes the ones it needs and ``**more``. Each signal has the fact ``issuer``, the URL of
+the issuer, in addition to the facts below. No fact is a secret: ``authorization_id`` identifies
+an authorization with all its codes and tokens, and ``token_id`` an access token (the ``jti`` of introspection).
 
 Each signal is also a record of the logger ``flask_oauth2.audit`` with the attributes ``event`` (the name of the
 signal) and ``oauth2`` (a dict of the facts), which JSON formatters use directly. A replay is a warning, other events

@@ -71,7 +71,7 @@ def test_public_names() -> None:
 def test_public_methods_of_the_provider() -> None:
     public = {name for name in dir(flask_oauth2.OAuth2Provider) if not name.startswith("_")}
     assert public == {
-        "asking_client",
+        "requesting_client",
         "authorize_handler",
         "clientgetter",
         "consent_view",

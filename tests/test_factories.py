@@ -210,7 +210,7 @@ def test_a_module_that_comes_after_the_first_request_is_too_late(modules: Callab
     app = new_app()
     shared.init_app(app)
     assert app.test_client().post("/oauth/token").status_code == 400
-    with pytest.raises(ConfigurationError, match="userloader comes too late"):
+    with pytest.raises(ConfigurationError, match="userloader must be registered before the first request"):
         modules("factory_callbacks")
 
 
@@ -224,9 +224,9 @@ def test_two_in_one_application_are_one_too_many() -> None:
 def test_after_the_first_request_it_is_too_late(before: bool) -> None:
     app = create_app("late", before=before)
     assert call(app, "late") == (200, "late late")
-    with pytest.raises(ConfigurationError, match="userloader comes too late"):
+    with pytest.raises(ConfigurationError, match="userloader must be registered before the first request"):
         provider.userloader(lambda user_id: None)
-    with pytest.raises(ConfigurationError, match="the resource /files comes too late"):
+    with pytest.raises(ConfigurationError, match="the resource /files must be registered before the first request"):
         provider.protect_resource("/files", "x")
     assert call(create_app("later", before=before), "later") == (200, "later later")
 

@@ -42,7 +42,7 @@ NOBODYS = ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1", "::", "2002:a00
 @pytest.mark.spec("client-id-metadata-document", "6.5")
 @pytest.mark.parametrize("address", SPECIAL)
 def test_an_address_of_no_public_network_is_refused(address: str) -> None:
-    with pytest.raises(FetchError, match="not of the public network") as caught:
+    with pytest.raises(FetchError, match="not public") as caught:
         check_address(address)
     assert "OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS" in str(caught.value.hint)
 
@@ -128,7 +128,7 @@ def test_a_document_of_this_machine(served: DocumentServer) -> None:
 @pytest.mark.spec("client-id-metadata-document", "6.5")
 def test_without_leave_it_is_not_even_connected_to(served: DocumentServer) -> None:
     network = Network(served.port)
-    assert "http is for this machine" in refused(served.url(), may_be_own=False, network=network)
+    assert "http is allowed for loopback hosts only" in refused(served.url(), may_be_own=False, network=network)
     for host in (
         "10.0.0.5",
         "[::1]",
@@ -139,7 +139,7 @@ def test_without_leave_it_is_not_even_connected_to(served: DocumentServer) -> No
         "127.1",
         "localhost",
     ):
-        assert "not of the public network" in refused(f"https://{host}/c", may_be_own=False, network=network), host
+        assert "not public" in refused(f"https://{host}/c", may_be_own=False, network=network), host
     assert network.wanted == []
     assert served.asked == []
 
@@ -168,7 +168,7 @@ def test_a_name_is_resolved_once_and_the_connection_goes_where_that_led(secure: 
     assert fetched.body == b"{}"
     assert network.wanted == [("93.184.216.34", 443)]
     assert secure.asked[0]["host"] == HOST
-    assert "public network" in refused(
+    assert "not public" in refused(
         url, may_be_own=False, network=network, resolve=lambda *_: answers.pop(0), tls=client_tls()
     )
     assert len(network.wanted) == 1
@@ -183,7 +183,7 @@ def test_one_wrong_address_among_good_ones_is_enough(served: DocumentServer, hid
         reason = refused(
             f"https://{HOST}/c", may_be_own=False, network=network, resolve=lambda *_, found=addresses: found
         )
-        assert "public network" in reason
+        assert "not public" in reason
     assert network.wanted == []
 
 
@@ -194,7 +194,7 @@ def test_the_next_address_is_tried_where_one_is_away(secure: DocumentServer) -> 
     fetched = get(f"https://{HOST}/c", network=network, resolve=lambda *_: addresses, tls=client_tls())
     assert fetched.body == b"{}"
     assert [address for address, _ in network.wanted] == addresses
-    assert "no answer" in refused(f"https://{HOST}/c", network=network, resolve=lambda *_: addresses[:1])
+    assert "no response" in refused(f"https://{HOST}/c", network=network, resolve=lambda *_: addresses[:1])
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_a_name_without_address(failing: Exception) -> None:
     def resolve_nothing(host: str, port: int) -> list[str]:
         raise failing
 
-    assert refused("https://agent.example/c", resolve=resolve_nothing) == "its host has no address"
-    assert refused("https://agent.example/c", resolve=lambda *_: []) == "its host has no address"
-    assert refused(f"https://{'a' * 70}.example/c") == "its host has no address"
+    assert refused("https://agent.example/c", resolve=resolve_nothing) == "the host has no address"
+    assert refused("https://agent.example/c", resolve=lambda *_: []) == "the host has no address"
+    assert refused(f"https://{'a' * 70}.example/c") == "the host has no address"
 
 
 def test_the_system_knows_its_own_name() -> None:
@@ -218,7 +218,7 @@ def test_the_system_knows_its_own_name() -> None:
 def test_only_200_will_do_and_no_redirect_is_followed(served: DocumentServer, status: int) -> None:
     served.answers["/c"] = (status, JSON | {"Location": "/there"}, b"" if status == 204 else b"{}")
     served.answers["/there"] = (200, JSON, b"{}")
-    assert refused(served.url("/c")) == f"the answer has status {status}, not 200"
+    assert refused(served.url("/c")) == f"the response has status {status}, not 200"
     assert served.count("/there") == 0
 
 
@@ -227,7 +227,7 @@ def test_a_long_body_is_not_read_to_its_end(served: DocumentServer) -> None:
     served.answers["/c"] = (200, JSON, b" " * MOST_BYTES)
     assert len(get(served.url("/c")).body) == MOST_BYTES == 5120
     served.answers["/c"] = (200, JSON, b" " * (MOST_BYTES + 1))
-    assert refused(served.url("/c")) == "the answer is longer than 5120 bytes"
+    assert refused(served.url("/c")) == "the response is longer than 5120 bytes"
     served.answers["/c"] = (200, JSON | {"Content-Length": str(10**12)}, b" " * 200 * 1024)
     assert "longer" in refused(served.url("/c"))
     chunk = b"400\r\n" + b" " * 1024 + b"\r\n"
@@ -241,7 +241,7 @@ def test_nothing_is_unpacked(served: DocumentServer, encoding: str) -> None:
     bomb = gzip.compress(b" " * 1024 * 1024)
     assert len(bomb) < MOST_BYTES
     served.answers["/c"] = (200, JSON | {"Content-Encoding": encoding}, bomb)
-    assert "packed" in refused(served.url("/c"))
+    assert "Content-Encoding" in refused(served.url("/c"))
     served.answers["/c"] = (200, JSON | {"Content-Encoding": "identity"}, b"{}")
     assert get(served.url("/c")).body == b"{}"
 
@@ -262,7 +262,7 @@ def test_whatever_comes_slowly_ends_at_the_deadline(served: DocumentServer, head
     if not drips:
         served.gate = served.stopped
     began = time.monotonic()
-    assert refused(served.url("/c"), deadline=0.35) == "no answer in time"
+    assert refused(served.url("/c"), deadline=0.35) == "the response timed out"
     assert time.monotonic() - began > 0.3
 
 
@@ -279,7 +279,7 @@ def test_a_connection_that_came_too_late_for_tls_is_closed() -> None:
 
 def test_a_handshake_that_never_ends_ends_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert "in time" in refused(f"https://127.0.0.1:{silent.getsockname()[1]}/c", deadline=0.35)
+        assert "timed out" in refused(f"https://127.0.0.1:{silent.getsockname()[1]}/c", deadline=0.35)
 
 
 @pytest.mark.parametrize(
@@ -287,13 +287,13 @@ def test_a_handshake_that_never_ends_ends_at_the_deadline() -> None:
 )
 def test_whatever_else_comes_is_no_answer(served: DocumentServer, answer: bytes) -> None:
     served.answers["/c"] = answer
-    assert refused(served.url("/c")).startswith("no answer")
+    assert refused(served.url("/c")).startswith("no response")
 
 
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert refused(f"http://127.0.0.1:{port}/c").startswith("no answer")
+    assert refused(f"http://127.0.0.1:{port}/c").startswith("no response")
 
 
 def test_no_proxy_of_the_environment_is_asked(served: DocumentServer, monkeypatch: pytest.MonkeyPatch) -> None:

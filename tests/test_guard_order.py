@@ -46,7 +46,7 @@ def accept(app: flask.Flask, **statuses: int) -> None:
     assert not [hook for hook in app.before_request_funcs[None] if "check_guards" in repr(hook)]
 
 
-FIX = ("put @app.get or @app.route above @provider.require_oauth", "test_guard_order.py:")
+FIX = ("Put @app.get or @app.route above @provider.require_oauth", "test_guard_order.py:")
 
 
 def keep(view: Any) -> Any:

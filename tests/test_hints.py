@@ -50,9 +50,9 @@ def test_an_unknown_client_is_no_wrong_secret(quiet: Site, caplog: pytest.LogCap
 
 REFRESH = {
     "another kind": ("access_token", "a value of the kind access token", "not the access token"),
-    "of another server": ("ey.of.another", "no refresh token of this server", "that this server has issued"),
-    "cut": ("cut", "cut or altered", "store values whole"),
-    "revoked": ("revoked", "was revoked, or is too old", "let the user authorize the client again"),
+    "of another server": ("ey.of.another", "is not a refresh token of this server", "that this server has issued"),
+    "cut": ("cut", "truncated or altered", "store values of any length"),
+    "revoked": ("revoked", "is revoked or too old", "let the user authorize the client again"),
     "unknown": ("unknown", "not in the database", "OAUTH2_DATABASE_URI"),
 }
 
@@ -99,14 +99,14 @@ def test_each_line_of_invalid_grant_names_the_client_and_the_fix(site: Site, cap
         (False, True)
     ] * 4
     assert all("hint: " in line for line in lines)
-    assert "received 'one of client web'" in lines[0]
+    assert "received 'a code of client web'" in lines[0]
 
 
 @pytest.mark.parametrize(
     ("uri", "difference"),
     [
         ("https://client.example/back/", "a slash at the end"),
-        ("https://client.example:8443/back", "its port; only the loopback URIs"),
+        ("https://client.example:8443/back", "its port; only loopback URIs"),
         ("http://client.example/back", "its scheme"),
         ("https://client.example/BACK", "upper and lower case"),
         ("https://client.example/back?x=1", "its query"),
@@ -147,8 +147,8 @@ def test_pkce_that_is_missing(quiet: Site, caplog: pytest.LogCaptureFixture) -> 
     [
         (VERIFIER, VERIFIER, "code_verifier itself as code_challenge (plain)"),
         (VERIFIER, CHALLENGE, "swapped the two"),
-        (CHALLENGE, "x" * 43, "keep one verifier for each request"),
-        (CHALLENGE, None, "keep the verifier"),
+        (CHALLENGE, "x" * 43, "generate a verifier for each authorization request"),
+        (CHALLENGE, None, "store the verifier"),
     ],
 )
 def test_pkce_that_does_not_match(
@@ -166,7 +166,7 @@ def test_a_client_that_may_not_use_the_grant(quiet: Site, caplog: pytest.LogCapt
     quiet.token("client_credentials", ("web", secret))
     assert "client update web --grant-type authorization_code --grant-type client_credentials" in hint(caplog)
     quiet.token("password", ("web", secret))
-    assert "name it in OAUTH2_GRANT_TYPES" in hint(caplog)
+    assert "add it to OAUTH2_GRANT_TYPES" in hint(caplog)
 
 
 def test_a_client_that_authenticates_in_another_way(quiet: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,7 +199,7 @@ def test_what_a_stranger_has_sent_is_pasted_into_a_shell_as_text(
     site.add_client("spa", None, scope=("profile",))
     site.sign_in()
     site.ask(client_id="spa", scope=word)
-    command = hint(caplog).removeprefix("register the client for it: flask oauth2 client update spa --scope ")
+    command = hint(caplog).removeprefix("register the client for this scope: flask oauth2 client update spa --scope ")
     printed = subprocess.run(["sh", "-c", f"printf %s {command}"], capture_output=True, text=True, check=True)
     assert printed.stdout == f"profile {word}"
 
@@ -233,7 +233,7 @@ def test_https_that_a_proxy_has_ended(quiet: Site, caplog: pytest.LogCaptureFixt
 
 def test_an_issuer_that_is_not_where_requests_come(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.http.get("/oauth/authorize")
-    assert "sent to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in hint(caplog)
+    assert "sent the request to the host 'localhost', but OAUTH2_ISSUER is https://login.example" in hint(caplog)
     caplog.clear()
     site.http.get("/oauth/authorize", headers={"Host": "LOGIN.example"})
     assert "hint" not in caplog.text

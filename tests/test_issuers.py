@@ -9,7 +9,16 @@ from urllib.parse import parse_qs, urlsplit
 import flask
 import pytest
 
-from flask_oauth2 import Client, ConfigurationError, Issuer, MemoryStore, OAuth2Provider, current_token, hash_secret
+from flask_oauth2 import (
+    Client,
+    ConfigurationError,
+    Issuer,
+    MemoryStore,
+    OAuth2Provider,
+    current_token,
+    hash_secret,
+    signals,
+)
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from oauth_site import CALLBACK, CHALLENGE, VERIFIER
 
@@ -252,6 +261,35 @@ def test_the_issuer_of_a_request_is_looked_up_once(tenants: Tenants) -> None:
     tenants.asked.clear()
     tenants.post("acme", "/token", grant_type="client_credentials")
     assert tenants.asked == ["acme"]
+
+
+def test_signals_and_audit_records_name_the_issuer(tenants: Tenants, caplog: pytest.LogCaptureFixture) -> None:
+    received = []
+
+    def receive(_: Any, issuer: str, **more: Any) -> None:
+        received.append(issuer)
+
+    urls = [issuer.url for issuer in tenants.known.values()]
+    with (
+        caplog.at_level("INFO", "flask_oauth2.audit"),
+        signals.token_issued.connected_to(receive, tenants.app),
+        signals.token_accepted.connected_to(receive, tenants.app),
+        signals.request_refused.connected_to(receive, tenants.app),
+    ):
+        for name in tenants.known:
+            token = tenants.post(name, "/token", grant_type="client_credentials", scope="profile").get_json()
+            assert tenants.call(name, token["access_token"]) == 200
+            assert tenants.call(name, "oat_wrong") == 401
+    assert received == [url for url in urls for _ in range(3)]
+    issued = [record for record in caplog.records if getattr(record, "event", "") == "token_issued"]
+    assert [record.oauth2["issuer"] for record in issued] == urls  # type: ignore[attr-defined]
+    assert all(f"issuer={url!r}" in record.getMessage() for record, url in zip(issued, urls, strict=True))
+
+
+def test_the_path_of_an_issuer_is_no_missing_mount(tenants: Tenants, caplog: pytest.LogCaptureFixture) -> None:
+    assert tenants.call("acme", "oat_wrong") == 401
+    assert "invalid_token" in caplog.text
+    assert "SCRIPT_NAME" not in caplog.text
 
 
 def test_outside_of_a_request_the_issuer_must_be_named(tenants: Tenants) -> None:

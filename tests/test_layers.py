@@ -48,8 +48,6 @@ LAYERS = (
     "pages",
     "web.routes",
     "web.choose_store",
-    "ownership",
-    "registry",
     "cli",
     "provider",
     "testing",
@@ -60,7 +58,7 @@ LAYERS = (
 """The rooms from the lowest to the highest. A module is in the longest name that it begins with; the last is the
 package itself. ``cli`` is the group of commands, which loads its commands when one runs."""
 
-FLASK = ("provider", "registry", "ownership", "web", "pages", "cli", "resource", "testing", "tools")
+FLASK = ("provider", "web", "pages", "cli", "resource", "testing", "tools")
 """The rooms that may import flask, Werkzeug's request classes and click."""
 
 NO_FLASK = (
@@ -187,6 +185,23 @@ def test_no_object_is_cast_to_its_own_subclass() -> None:
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "cast":
                 assert ast.unparse(node.args[1]) != "self", module
+
+
+OAUTHLIB = (
+    "provider.flask_oauthlib",
+    "tools.flask_oauthlib",
+    "tools.importing",
+    "cli.importing",
+    "stores.callbacks",
+    "clients.from_object",
+)
+"""Modules that know flask-oauthlib. The first one has its names and conventions."""
+
+
+def test_only_the_adapter_knows_flask_oauthlib() -> None:
+    found = {name_of(module) for module in MODULES if "oauthlib" in module.read_text().lower()}
+    others = {name for name in found if not is_below(name, OAUTHLIB)}
+    assert others == {"provider"}, "only the provider class uses the adapter"
 
 
 def test_no_module_is_named_for_nothing() -> None:

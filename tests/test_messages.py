@@ -39,12 +39,12 @@ def test_empty_is_absent() -> None:
 def test_a_repeated_parameter_is_refused(raw: bytes) -> None:
     params = Params(raw)
     for read in (params.get, params.require):
-        with pytest.raises(InvalidRequest, match="more than once"):
+        with pytest.raises(InvalidRequest, match="is repeated"):
             read("a")
-    with pytest.raises(InvalidRequest, match="more than once"):
+    with pytest.raises(InvalidRequest, match="is repeated"):
         params.refuse_repeated()
     assert params.once("a") is None
-    with pytest.raises(InvalidRequest, match="more than once"):
+    with pytest.raises(InvalidRequest, match="is repeated"):
         Params(raw, once=True)
 
 
@@ -105,7 +105,7 @@ def test_a_request_has_the_certificate_of_its_client(text: str) -> None:
     "text", ["MIIBAgME", ":MII\u00e9:", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"]
 )
 def test_text_that_is_no_certificate_is_rejected(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="cannot be read"):
+    with pytest.raises(InvalidRequest, match="is malformed"):
         _ = make_request(text).certificate
 
 

@@ -122,7 +122,7 @@ def test_a_cached_property_is_computed_once_and_documented() -> None:
 
 def test_tokens_of_the_parent_are_forgotten_and_the_child_listens_itself(as_child: AsChild) -> None:
     cache, listened = TokenCache(60), []
-    cache.follow(lambda: listened.append(1))
+    cache.subscribe(lambda: listened.append(1))
     access = new_token().access
     cache.put("value", access, cache.clock())
     assert cache.get("value") == access

@@ -323,13 +323,13 @@ class TestAudience:
 class TestMistakes:
     @pytest.mark.parametrize("path", ["api", "", "/api/", "/a b", "/é", "https://login.example/api", "/a?b", "/a#b"])
     def test_a_path_that_is_none_is_refused(self, site: Site, path: str) -> None:
-        with pytest.raises(ConfigurationError, match="has a path of the application, such as /api"):
+        with pytest.raises(ConfigurationError, match="is not the path of a protected resource"):
             site.provider.protect_resource(path)
 
     @pytest.mark.parametrize("path", ["//api", "/api//me", "/api/../api", "/./api", "/api/.."])
     def test_a_path_that_no_request_has_is_refused(self, site: Site, path: str) -> None:
         """What is below it would be open, and nothing would say so."""
-        with pytest.raises(ConfigurationError, match="has a path of the application, such as /api"):
+        with pytest.raises(ConfigurationError, match="is not the path of a protected resource"):
             site.provider.protect_resource(path)
 
     def test_one_path_is_one_resource(self, site: Site) -> None:
@@ -339,7 +339,7 @@ class TestMistakes:
 
     def test_not_after_the_first_request(self, site: Site) -> None:
         site.http.get("/api/me")
-        with pytest.raises(ConfigurationError, match="the resource /files comes too late"):
+        with pytest.raises(ConfigurationError, match="the resource /files must be registered before the first request"):
             site.provider.protect_resource("/files")
 
     def test_scopes_that_nobody_described(self, new_site: NewSite) -> None:
@@ -421,9 +421,9 @@ class TestMounted:
 ROOT = "https://api.example"
 
 
-def resources(*paths: str, elsewhere: Iterable[str] = ()) -> Resources:
+def resources(*paths: str, outside_scopes: Iterable[str] = ()) -> Resources:
     described = [Resource(path=path, scopes=(path.strip("/") or "root", "shared")) for path in paths]
-    return Resources(described, ROOT, elsewhere=elsewhere)
+    return Resources(described, ROOT, outside_scopes=outside_scopes)
 
 
 class TestNames:
@@ -475,8 +475,8 @@ class TestNames:
         assert [resource.path for resource in found.of_scope(("shared",))] == ["/a", "/b"]
         assert [resource.path for resource in found.of_scope(("a", "b"))] == []
         assert list(found.of_scope(())) == []
-        assert list(resources("/a", elsewhere=["a"]).of_scope(("a",))) == []
-        assert len(resources("/a", elsewhere=["a"]).of_scope(("a", "shared"))) == 1
+        assert list(resources("/a", outside_scopes=["a"]).of_scope(("a",))) == []
+        assert len(resources("/a", outside_scopes=["a"]).of_scope(("a", "shared"))) == 1
 
     def test_an_address_as_host(self) -> None:
         found = Resources([Resource(path="/mcp")], "http://[::1]:5000").named("http://[::1]:5000/mcp")

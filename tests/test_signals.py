@@ -17,52 +17,53 @@ ALL = [value for value in vars(signals).values() if isinstance(value, NamedSigna
 
 
 @pytest.fixture
-def heard(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+def received(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """Record the signals of the application from now on."""
-    heard: list[tuple[str, dict[str, Any]]] = []
+    received: list[tuple[str, dict[str, Any]]] = []
     listeners = []
     for signal in ALL:
 
         def listen(sender: Any, name: str = signal.name, **what: Any) -> None:
             assert sender is site.app
-            heard.append((name, what))
+            assert what.pop("issuer") == "https://login.example"
+            received.append((name, what))
 
         signal.connect(listen)
         listeners.append((signal, listen))
-    yield heard
+    yield received
     for signal, listener in listeners:
         signal.disconnect(listener)
 
 
-def names(heard: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    return [name for name, _ in heard]
+def names(received: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    return [name for name, _ in received]
 
 
-def last(heard: list[tuple[str, dict[str, Any]]], name: str) -> dict[str, Any]:
-    return next(what for found, what in reversed(heard) if found == name)
+def last(received: list[tuple[str, dict[str, Any]]], name: str) -> dict[str, Any]:
+    return next(what for found, what in reversed(received) if found == name)
 
 
-def test_a_journey(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_journey(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     secret = site.add_client()
     tokens = site.tokens(secret)
-    assert names(heard) == ["consent_given", "client_authenticated", "token_issued"]
-    given, issued = last(heard, "consent_given"), last(heard, "token_issued")
+    assert names(received) == ["consent_given", "client_authenticated", "token_issued"]
+    given, issued = last(received, "consent_given"), last(received, "token_issued")
     assert (given["client_id"], given["user_id"], given["scope"]) == ("web", "ada", ("profile",))
     assert issued["authorization_id"] == given["authorization_id"]
     assert issued["grant_type"] == "authorization_code"
-    assert last(heard, "client_authenticated") == {"client_id": "web", "method": "client_secret_basic"}
+    assert last(received, "client_authenticated") == {"client_id": "web", "method": "client_secret_basic"}
 
     site.call(tokens["access_token"])
-    assert last(heard, "token_accepted")["token_id"] == issued["token_id"]
+    assert last(received, "token_accepted")["token_id"] == issued["token_id"]
     introspected = site.post("/introspect", ("web", secret), token=tokens["access_token"]).get_json()
     assert introspected["jti"] == issued["token_id"]
 
     fresh = site.refresh(tokens["refresh_token"], secret).get_json()
-    assert last(heard, "token_issued")["grant_type"] == "refresh_token"
+    assert last(received, "token_issued")["grant_type"] == "refresh_token"
     site.post("/revoke", ("web", secret), token=fresh["access_token"])
-    assert last(heard, "token_revoked")["token_id"] == last(heard, "token_issued")["token_id"]
+    assert last(received, "token_revoked")["token_id"] == last(received, "token_issued")["token_id"]
     site.post("/revoke", ("web", secret), token=fresh["refresh_token"])
-    assert last(heard, "token_revoked") == {
+    assert last(received, "token_revoked") == {
         "client_id": "web",
         "user_id": "ada",
         "authorization_id": given["authorization_id"],
@@ -71,17 +72,17 @@ def test_a_journey(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
 
 
 def test_a_refusal_says_why_and_by_which_id(
-    site: Site, heard: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
+    site: Site, received: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = site.add_client()
     assert site.redeem("oac_guessed", ("web", secret)).status_code == 400
-    refused = last(heard, "request_refused")
+    refused = last(received, "request_refused")
     assert (refused["error"], refused["rule"]) == ("invalid_grant", "rfc6749 4.1.3")
     assert f"[{refused['error_id']}] {refused['reason']}" in caplog.text
-    assert "token_issued" not in names(heard)
+    assert "token_issued" not in names(received)
 
 
-def test_a_refusal_says_where_and_to_which_client(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_refusal_says_where_and_to_which_client(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     secret = site.add_client()
     site.redeem("oac_guessed", ("web", secret))
     site.redeem("oac_guessed", client_id="public")
@@ -89,7 +90,7 @@ def test_a_refusal_says_where_and_to_which_client(site: Site, heard: list[tuple[
     site.call("oat_guessed")
     site.http.post("/oauth/token", data=b"\xff", content_type="application/x-www-form-urlencoded")
     site.http.post("/oauth/token", data={"client_id": "long", "x": "x" * 70_000})
-    asked = [(what["endpoint"], what["client_id"]) for name, what in heard if name == "request_refused"]
+    asked = [(what["endpoint"], what["client_id"]) for name, what in received if name == "request_refused"]
     assert asked == [
         ("oauth2.token", "web"),
         ("oauth2.token", "public"),
@@ -101,19 +102,19 @@ def test_a_refusal_says_where_and_to_which_client(site: Site, heard: list[tuple[
 
 
 def test_input_of_clients_adds_no_secret_and_no_line_to_the_log(
-    site: Site, heard: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
+    site: Site, received: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "flask_oauth2.audit")
     token = site.tokens(site.add_client())["access_token"]
     site.redeem("oac_guessed", client_id=token)
     site.redeem("oac_guessed", client_id="a\nb" * 1000)
-    first, second = (what["client_id"] for name, what in heard if name == "request_refused")
+    first, second = (what["client_id"] for name, what in received if name == "request_refused")
     assert first == "oat_…"
     assert len(second) == 255
     assert not [line for line in caplog.messages if token in line or "\n" in line]
 
 
-def test_an_upload_that_a_guard_refuses_is_not_read(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_an_upload_that_a_guard_refuses_is_not_read(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     class Upload(BytesIO):
         def read(self, *_: Any) -> bytes:
             raise AssertionError
@@ -128,52 +129,52 @@ def test_an_upload_that_a_guard_refuses_is_not_read(site: Site, heard: list[tupl
     ):
         refused = site.app.view_functions["me"]()
     assert refused.status_code == 401
-    assert last(heard, "request_refused")["client_id"] is None
+    assert last(received, "request_refused")["client_id"] is None
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.CRITICAL])
 def test_a_request_without_a_token_is_no_refusal(
-    site: Site, heard: list[tuple[str, dict[str, Any]]], level: int, caplog: pytest.LogCaptureFixture
+    site: Site, received: list[tuple[str, dict[str, Any]]], level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(level, "flask_oauth2")
     assert site.http.get("/api/me").status_code == 401
-    assert names(heard) == []
+    assert names(received) == []
     assert site.call("oat_guessed").status_code == 401
-    assert names(heard) == ["request_refused"]
+    assert names(received) == ["request_refused"]
 
 
 @pytest.mark.spec("rfc6749", "4.1.2")
-def test_replays_are_audited(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_replays_are_audited(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     secret = site.add_client()
     code = site.authorize()["code"]
     site.redeem(code, ("web", secret))
     site.redeem(code, ("web", secret))
-    assert last(heard, "code_replayed")["user_id"] == "ada"
-    assert "refresh_reused" not in names(heard)
+    assert last(received, "code_replayed")["user_id"] == "ada"
+    assert "refresh_reused" not in names(received)
     tokens = site.tokens(secret)
     site.refresh(tokens["refresh_token"], secret)
     site.clock.forward(31)
     site.refresh(tokens["refresh_token"], secret)
-    assert last(heard, "refresh_reused")["client_id"] == "web"
+    assert last(received, "refresh_reused")["client_id"] == "web"
 
 
-def test_consent_denied_and_withdrawn(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_consent_denied_and_withdrawn(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     site.add_client()
     site.sign_in()
     answer_of(site.allow(site.ask(), "deny"))
-    assert last(heard, "consent_denied") == {"client_id": "web", "user_id": "ada", "scope": ("profile",)}
+    assert last(received, "consent_denied") == {"client_id": "web", "user_id": "ada", "scope": ("profile",)}
     site.authorize()
     page = site.browser.get("/oauth/applications")
     site.browser.post("/oauth/applications", data={"ticket": page.text.split('name="ticket" value="')[1].split('"')[0]})
-    assert last(heard, "consent_withdrawn") == {"client_id": "web", "user_id": "ada"}
-    assert names(heard).count("consent_withdrawn") == 1
+    assert last(received, "consent_withdrawn") == {"client_id": "web", "user_id": "ada"}
+    assert names(received).count("consent_withdrawn") == 1
 
 
-def test_remembered_consent_is_not_given_again(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_remembered_consent_is_not_given_again(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     site.add_client()
     site.authorize()
     site.authorize()
-    assert names(heard).count("consent_given") == 1
+    assert names(received).count("consent_given") == 1
 
 
 def test_an_implicit_token(new_site: Any) -> None:
@@ -185,7 +186,7 @@ def test_an_implicit_token(new_site: Any) -> None:
     assert [what["grant_type"] for what in found] == ["implicit"]
 
 
-def test_the_command_line_tells_too(site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+def test_the_command_line_tells_too(site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
     run = site.app.test_cli_runner().invoke
     for command in (
         "client create Shop --client-id shop --redirect-uri https://shop.example/",
@@ -195,9 +196,9 @@ def test_the_command_line_tells_too(site: Site, heard: list[tuple[str, dict[str,
         "client delete shop --yes",
     ):
         run(args=["oauth2", *command.split()])
-    assert names(heard) == ["client_created", "client_updated", "secret_rotated", "client_deleted"]
-    assert all(what["client_id"] == "shop" for _, what in heard)
-    assert [what.get("registered_by") for _, what in heard] == ["", "", None, ""]
+    assert names(received) == ["client_created", "client_updated", "secret_rotated", "client_deleted"]
+    assert all(what["client_id"] == "shop" for _, what in received)
+    assert [what.get("registered_by") for _, what in received] == ["", "", None, ""]
 
 
 def test_a_signal_comes_after_the_commit(site: Site) -> None:

@@ -147,7 +147,7 @@ class Introspection(IntrospectionEndpoint):
         return token or Token.query.filter_by(refresh_token=token_string).first()
 
     def introspect_token(self, token: Any) -> dict[str, Any]:
-        """Say what it is."""
+        """Describe it."""
         return {
             "active": True,
             "client_id": token.client_id,

@@ -46,7 +46,7 @@ def login():
             login_user(load_user("demo"))
             path = flask.request.args.get("next", "")
             return flask.redirect(path if re.fullmatch(r"/(?![/\\])[!-~]*", path) else "/login", 303)
-    return flask.render_template("login.html", client=provider.asking_client())
+    return flask.render_template("login.html", client=provider.requesting_client())
 
 
 def read_notes():

@@ -5,6 +5,11 @@ Start it with ``flask --app examples/tenants/app.py run``, and then ask each ten
     curl -u robot:acme-robot-secret-1234 -d grant_type=client_credentials http://localhost:5000/acme/oauth/token
 
 The token opens ``http://localhost:5000/acme/api/notes``, and nothing of the other tenant.
+
+Check one tenant, and simulate a client of it::
+
+    flask --app examples/tenants/app.py oauth2 --issuer http://localhost:5000/acme doctor --offline
+    flask --app examples/tenants/app.py oauth2 --issuer http://localhost:5000/acme simulate server
 """
 
 import os
@@ -18,6 +23,7 @@ app = Flask(__name__)
 app.config.update(
     SECRET_KEY=secrets.token_hex(),  # new with each start; a real one comes from a safe place
     OAUTH2_SCOPES={"notes": "Read your notes"},
+    OAUTH2_GRANT_TYPES=["client_credentials"],  # no users: the clients of this example are programs
 )
 app.config.from_prefixed_env()
 provider = OAuth2Provider(app, store=MemoryStore(), url_prefix="/<tenant>/oauth")

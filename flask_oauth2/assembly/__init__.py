@@ -27,7 +27,7 @@ from ..stores.replica import TokenReader
 from .capabilities import collect
 from .extensions import Extensions
 
-_MCP_LEEWAY = 10
+_MCP_GRACE_PERIOD = 10
 """Seconds: MCP clients run several processes that share one refresh token."""
 
 _MAX_ADDRESSES = 16
@@ -47,8 +47,8 @@ def build(
     sender: object = None,
     replica: TokenReader | None = None,
     described: Sequence[Resource] = (),
-    elsewhere: Iterable[str] = (),
-    is_open_elsewhere: bool = False,
+    outside_scopes: Iterable[str] = (),
+    is_open_outside: bool = False,
     issuer_id: str = "",
     events: Events | None = None,
 ) -> AuthorizationServer:
@@ -59,7 +59,7 @@ def build(
     extensions = extensions or Extensions()
     callbacks = extensions.callbacks
     is_for_mcp = any(resource.is_mcp for resource in described)
-    leeway = settings.refresh_token_grace_period_public
+    grace_period = settings.refresh_token_grace_period_public
     checks_users = extensions.user_is_active is not None or callbacks.userloader is not None
     if settings.guard_checks_user and not checks_users:
         raise ConfigurationError(
@@ -67,13 +67,15 @@ def build(
             "@provider.user_is_active"
         )
     _check_scopes(settings, described)
+    if events is None:
+        events = Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None)
     server: AuthorizationServer
     server = AuthorizationServer(
         settings=settings,
         issuer=settings.issuer or "",
         capabilities=collect(settings, extensions),
         opening=LazyStore(open_store, lambda store: _wrap(server, store), replica),
-        events=events or Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None),
+        events=events.for_issuer(settings.issuer or ""),
         clock=clock,
         issuer_id=issuer_id,
         url_prefix=url_prefix,
@@ -85,11 +87,15 @@ def build(
         ),
         registration=registration.choose(settings, callbacks, is_for_mcp),
         described=described,
-        elsewhere=frozenset(elsewhere),
-        is_open_elsewhere=is_open_elsewhere,
+        outside_scopes=frozenset(outside_scopes),
+        is_open_outside=is_open_outside,
         is_for_mcp=is_for_mcp,
         longest_lifetime=settings.longest_lifetime,
-        refresh_token_grace_period_public=leeway if leeway is not None else _MCP_LEEWAY if is_for_mcp else 0,
+        refresh_token_grace_period_public=grace_period
+        if grace_period is not None
+        else _MCP_GRACE_PERIOD
+        if is_for_mcp
+        else 0,
         checks_users=checks_users,
         saves_every_token=callbacks.follow_tokens,
     )
@@ -126,7 +132,14 @@ class Servers:
         found = self._by_url.get(url)
         if found is None:
             first = self.first
-            server = replace(first, issuer=url, clock=lambda: first.clock(), resources_by_mount={}, built_metadata={})
+            server = replace(
+                first,
+                issuer=url,
+                events=first.events.for_issuer(url),
+                clock=lambda: first.clock(),
+                resources_by_mount={},
+                built_metadata={},
+            )
             server.documents = open_documents(server)
             found = ServerVerifier(server, self.verifier.cache)
             if len(self._by_url) < _MAX_ADDRESSES:
@@ -134,7 +147,7 @@ class Servers:
         return found
 
     def of(self, issuer: Issuer) -> ServerVerifier:
-        """Return the server of one of several issuers, built anew if its settings have changed."""
+        """Return the server of one of several issuers. Build it again if its settings have changed."""
         known, verifier = self._by_id.get(issuer.id, (None, None))
         if verifier is not None and (known is issuer or known == issuer):
             return verifier
@@ -153,8 +166,8 @@ def _make_verifier(server: AuthorizationServer) -> ServerVerifier:
     if not seconds:
         return ServerVerifier(server)
     cache = TokenCache(seconds)
-    server.revocation_listeners.append(cache.end)
-    server.opening.on_open.append(partial(_follow, cache))
+    server.revocation_listeners.append(cache.on_revoked)
+    server.opening.on_open.append(partial(_subscribe, cache))
     return ServerVerifier(server, cache)
 
 
@@ -167,25 +180,26 @@ def view_of_issuer(store: Any, issuer_id: str) -> Any:
     return store.for_issuer(issuer_id)
 
 
-def _follow(cache: TokenCache, stores: Stores) -> None:
-    """Let a cache learn of revocations in other processes."""
+def _subscribe(cache: TokenCache, stores: Stores) -> None:
+    """Subscribe a cache to the revocations of other processes."""
     if stores.pubsub is not None:
-        cache.follow(partial(stores.pubsub.subscribe, cache.hear))
+        cache.subscribe(partial(stores.pubsub.subscribe, cache.on_published))
 
 
 def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
-    needed = {f"the resource {resource.path}": resource.words for resource in described}
-    for what, words in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
-        unknown = [word for word in words if settings.scopes and word not in settings.scopes]
+    needed = {f"the resource {resource.path}": resource.all_scopes for resource in described}
+    for name, scope in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
+        unknown = [value for value in scope if settings.scopes and value not in settings.scopes]
         if unknown:
             raise ConfigurationError(
-                f"{what} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe: add it there"
+                f"{name} needs the scope {' '.join(unknown)}, which OAUTH2_SCOPES does not describe. Add it to "
+                "OAUTH2_SCOPES"
             )
 
 
 def _check_store(server: AuthorizationServer, stores: Stores) -> None:
-    takes_clients = server.registration != "off" or server.settings.developer_pages
-    if takes_clients and stores.registration is None:
+    accepts_clients = server.registration != "off" or server.settings.developer_pages
+    if accepts_clients and stores.registration is None:
         raise ConfigurationError(
             "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
             "OAUTH2_DYNAMIC_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
@@ -194,7 +208,7 @@ def _check_store(server: AuthorizationServer, stores: Stores) -> None:
 
 def _wrap(server: AuthorizationServer, store: Any) -> Any:
     """Wrap the store in the application's callbacks, if any are registered."""
-    if not server.callbacks.are_given:
+    if not server.callbacks.are_registered:
         return store
 
     def revoke_undelivered(own: Store, family: str, now: float) -> None:

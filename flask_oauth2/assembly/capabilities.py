@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from itertools import combinations
-from typing import Any
 
 from .. import grants
 from ..capabilities import Capabilities
@@ -14,7 +12,6 @@ from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..grants.base import GrantType
 from ..settings import DEVICE_CODE, Settings
-from ..tokens.answers import AnswerMembers, Issued
 from ..tokens.bindings import BINDINGS
 from ..tokens.formats import FORMATS
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
@@ -48,10 +45,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         reference_formats={n: kind for n, kind in formats.items() if not isinstance(kind, SelfContainedFormat)},
         self_contained_formats={n: kind for n, kind in formats.items() if isinstance(kind, SelfContainedFormat)},
         bindings=(*(make() for make in BINDINGS), *extensions.bindings.values()),
-        answer_members=(
-            *(() if extensions.token_handler is None else (_call(extensions.token_handler),)),
-            *extensions.answer_members.values(),
-        ),
+        answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
@@ -97,12 +91,3 @@ def _needs_keys(settings: Settings, extensions: Extensions, chosen: TokenFormat)
     registered = extensions.token_formats, extensions.endpoints, extensions.grants, extensions.response_types
     parts = (chosen, *(part for kind in registered for part in kind.values()))
     return any(getattr(part, "needs_keys", False) for part in parts)
-
-
-def _call(handler: Callable[[], Mapping[str, Any] | None]) -> AnswerMembers:
-    """Return a token handler as one of the functions that complete a token response."""
-
-    def complete(_: Issued) -> Mapping[str, Any] | None:
-        return handler()
-
-    return complete

@@ -1,4 +1,4 @@
-"""What an application adds to the tables of the package, and its callbacks."""
+"""Extensions: the parts and callbacks that an application registers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Extensions:
     auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     usergetter: Callable[..., Any] | None = None
-    token_handler: Callable[[], Mapping[str, Any] | None] | None = None
     registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
     user_is_active: Callable[[str], object] | None = None
     developer_policy: Callable[[User], object] | None = None

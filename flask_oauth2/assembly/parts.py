@@ -14,22 +14,26 @@ def check_part(part: object, protocol: type) -> None:
 
     It runs when the part is registered, so that a request never meets a part that lacks something.
     """
-    shown = type(part).__name__
+    class_name = type(part).__name__
     members = {name: member for kind in reversed(protocol.__mro__) for name, member in vars(kind).items()}
     for name in protocol.__annotations__:
         if not hasattr(part, name) and not hasattr(protocol, name):  # what the protocol has is the default
-            raise ConfigurationError(f"{shown} needs the attribute {name} of {protocol.__name__}: add it to the class")
+            raise ConfigurationError(
+                f"{class_name} needs the attribute {name} of {protocol.__name__}: add it to the class"
+            )
     if not isinstance(getattr(part, "name", ""), str):
-        raise ConfigurationError(f"the name of {shown} must be text")
+        raise ConfigurationError(f"the name of {class_name} must be text")
     for name, member in members.items():
         if not isfunction(member) or name.startswith("_"):
             continue
         expected = [one for one in signature(member).parameters.values() if one.name != "self"]
         method = getattr(part, name, None)
         if not callable(method):
-            raise ConfigurationError(f"{shown} needs the method {name}() of {protocol.__name__}: add it to the class")
+            raise ConfigurationError(
+                f"{class_name} needs the method {name}() of {protocol.__name__}: add it to the class"
+            )
         try:
             signature(method).bind(*[None for one in expected if one.kind in _POSITIONAL])
         except TypeError:
             arguments = ", ".join(one.name for one in expected)
-            raise ConfigurationError(f"{shown}.{name}() must take the arguments ({arguments})") from None
+            raise ConfigurationError(f"{class_name}.{name}() must take the arguments ({arguments})") from None

@@ -11,14 +11,14 @@ from .request import AuthorizationRequest
 
 
 def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
-    """Find the client. Raise :exc:`InvalidRequest` if there is none.
+    """Set the client. Raise :exc:`InvalidRequest` if it is unknown.
 
-    A metadata document that is not cached is fetched. A pushed request already has its client, which must be the one
-    that it names.
+    Fetch the metadata document of the client if it is not cached. A pushed request already has an authenticated client,
+    whose ID must be the ``client_id`` of the request.
     """
     client_id = draft.params.require("client_id")
     if draft.is_pushed:
-        # "client_id" is a parameter of every authorization request, pushed ones too, :rfc:`9126#section-2.1`
+        # a pushed request contains client_id like any other authorization request, RFC 9126 2.1
         if client_id != draft.client.client_id:
             raise InvalidRequest(
                 "client_id is not that of the client that authenticated",
@@ -31,13 +31,12 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     client = server.store.get_client(client_id) if is_vschar(client_id) else None
     client = client or lookup.find_document_client(server, client_id, InvalidRequest)
     if client is None:
-        # "the authorization server SHOULD inform the resource owner of the error and MUST NOT automatically redirect"
-        hint = _advise(client_id)
-        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", received=client_id, hint=hint)
+        # "MUST NOT automatically redirect the user-agent to the invalid redirection URI", RFC 6749 4.1.2.1
+        raise InvalidRequest("client_id is unknown", rule="rfc6749 4.1.2.1", received=client_id, hint=_hint(client_id))
     return draft._replace(client=client)
 
 
-def _advise(client_id: str) -> str | None:
-    return (
-        "set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS to True to take clients by their URLs" if is_url(client_id) else None
-    )
+def _hint(client_id: str) -> str | None:
+    if not is_url(client_id):
+        return None
+    return "set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS to True to accept clients with metadata documents"

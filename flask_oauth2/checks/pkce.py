@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange, :rfc:`7636`. The only method is S256, as ``plain`` protects nothing."""
+"""Proof Key for Code Exchange, :rfc:`7636`. The only supported method is S256, because ``plain`` is not secure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _read_challenge(params: Params, client: Client, settings: Settings) -> str |
             raise InvalidRequest(
                 "code_challenge_method without code_challenge",
                 rule="rfc7636 4.3",
-                hint="let the client send code_challenge as well",
+                hint="let the client send code_challenge too",
             )
         if is_required(client, settings):
             # "If the server requires PKCE [...], the authorization endpoint MUST return the authorization error
@@ -42,7 +42,7 @@ def _read_challenge(params: Params, client: Client, settings: Settings) -> str |
             raise InvalidRequest(
                 "code_challenge is missing: PKCE is required",
                 rule="rfc7636 4.4.1",
-                hint="switch PKCE with S256 on in the client" + _exempt(client),
+                hint="enable PKCE with S256 in the client" + _exempt(client),
             )
         return None
     if method != "S256":
@@ -63,8 +63,8 @@ def _read_challenge(params: Params, client: Client, settings: Settings) -> str |
 
 
 def is_required(client: Client, settings: Settings) -> bool:
-    """Return whether the client must use PKCE: a public one always, others by their registration or the settings."""
-    # "Public clients MUST use PKCE", :rfc:`9700#section-2.1.1`
+    """Return whether the client must use PKCE. Confidential clients can be exempted by registration or settings."""
+    # "Public clients MUST use PKCE", RFC 9700 2.1.1
     if not client.is_confidential:
         return True
     return settings.pkce_required == "all" if client.pkce_required is None else client.pkce_required
@@ -77,8 +77,8 @@ def verify(grant: Grant, verifier: str | None) -> None:
     """
     if grant.challenge is None:
         if verifier is not None:
-            # "a token request containing a code_verifier parameter is accepted only if a code_challenge parameter was
-            # present in the authorization request", :rfc:`9700#section-4.8.2`
+            # "MUST mitigate PKCE downgrade attacks by ensuring that a token request containing a code_verifier
+            # parameter is accepted only if a code_challenge parameter was present", RFC 9700 2.1.1
             raise InvalidRequest(
                 "code_verifier for a code without code_challenge",
                 rule="oauth-v2-1 3.2.4",
@@ -86,29 +86,30 @@ def verify(grant: Grant, verifier: str | None) -> None:
             )
         return
     if verifier is None:
+        # "MUST enforce the correct usage of code_verifier at the token endpoint", RFC 9700 2.1.1
         raise InvalidGrant(
             "code_verifier is missing",
             rule="rfc7636 4.5",
-            hint="let the client keep the verifier of its authorization request and send it with the code",
+            hint="let the client store the verifier of its authorization request and send it with the code",
         )
     if not _VERIFIER.match(verifier):
         raise InvalidGrant(
             "code_verifier must be 43 to 128 unreserved characters",
             rule="rfc7636 4.1",
-            hint="let the client draw the verifier from A-Z a-z 0-9 - . _ ~, as secrets.token_urlsafe(48) does",
+            hint="let the client generate it from A-Z a-z 0-9 - . _ ~, for example with secrets.token_urlsafe(48)",
         )
-    # "If the values are not equal, an error response indicating "invalid_grant" [...] MUST be returned"
+    # "If the values are not equal, an error response indicating "invalid_grant" [...] MUST be returned", section 4.6
     challenge = urlsafe_b64encode(sha256(verifier.encode("ascii")).digest())[:43]
     if not hmac.compare_digest(challenge, grant.challenge.encode("ascii")):
         raise InvalidGrant(
             "code_verifier does not match",
             rule="rfc7636 4.6",
             expected="the verifier of the challenge",
-            hint=_advise(verifier, grant.challenge),
+            hint=_hint(verifier, grant.challenge),
         )
 
 
-def _advise(verifier: str, challenge: str) -> str:
+def _hint(verifier: str, challenge: str) -> str:
     """Return the likely mistake of a client whose verifier does not match."""
     if verifier == challenge:
         return (
@@ -116,11 +117,11 @@ def _advise(verifier: str, challenge: str) -> str:
         )
     swapped = urlsafe_b64encode(sha256(challenge.encode("ascii")).digest())[:43]
     if hmac.compare_digest(swapped, verifier.encode("ascii")):
-        return "the client swapped the two: code_challenge is the hash, code_verifier what was hashed"
-    return "let the client keep one verifier for each request, and send that of the request that the code came from"
+        return "the client swapped the two values: code_challenge must be the hash of code_verifier"
+    return "let the client generate a verifier for each authorization request and send the one that belongs to the code"
 
 
 def _exempt(client: Client) -> str:
     if not client.is_confidential:
         return ""
-    return f"; to exempt a client that has a secret and cannot: {update_client(client.client_id, '--no-pkce')}"
+    return f"; to exempt a confidential client without PKCE support: {update_client(client.client_id, '--no-pkce')}"

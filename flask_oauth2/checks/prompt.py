@@ -1,4 +1,4 @@
-"""The ``prompt`` parameter, OpenID Connect Core 1.0 section 3.1.2.1: whether the user must, or must not, be asked."""
+"""The ``prompt`` parameter, OpenID Connect Core 1.0 section 3.1.2.1: force or forbid a login or consent page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RULE = "openid-connect-core-1_0 3.1.2.1"
 
 
 def check(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationRequest:
-    """Read the values. Raise :exc:`InvalidRequest` for an unknown one, and for ``none`` together with another."""
+    """Set the prompt values. Raise :exc:`InvalidRequest` for an unknown value, and for ``none`` with another value."""
     text = draft.params.get("prompt")
     if text is None:
         return draft
@@ -25,39 +25,41 @@ def check(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationR
             rule=_RULE,
             expected=" ".join(sorted(VALUES)),
             received=" ".join(prompt),
-            hint="let the client leave out prompt, or send one that is supported",
+            hint="let the client omit prompt or send a supported value",
         )
-    # "If this parameter contains none with any other value, an error is returned"
+    # "If this parameter contains none with any other value, an error is returned", section 3.1.2.1
     if "none" in prompt and len(prompt) > 1:
-        raise InvalidRequest("prompt is none and something else", rule=_RULE, received=" ".join(prompt))
+        raise InvalidRequest("prompt combines none with another value", rule=_RULE, received=" ".join(prompt))
     return draft._replace(prompt=prompt)
 
 
 def is_prompt_none(params: Params) -> bool:
-    """Return whether the client wants an answer at once and no page, whatever else is wrong with the request."""
+    """Return whether the request forbids pages. The other parameters need not be valid."""
     return (params.once("prompt") or "").split() == ["none"]
 
 
 def asks_for_login(params: Params) -> bool:
-    """Return whether the server must find out that the user was at the login page, whatever else is wrong."""
+    """Return whether the request requires the login page. The other parameters need not be valid."""
     return not {"login", "select_account"}.isdisjoint((params.once("prompt") or "").split())
 
 
 def must_sign_in(prompt: frozenset[str], user: User, sent_at: int | None) -> bool:
-    """Return whether the user must go to the login page (again).
+    """Return whether the user must sign in (again) for these prompt values.
 
-    ``sent_at`` is when this request sent the user there, None if it did not. Raise :exc:`LoginRequired` if the
-    application does not say when its users sign in, so that the server could not tell afterwards whether they did.
+    Raise :exc:`LoginRequired` if the application does not provide ``auth_time``, because the server could not verify
+    that the user signed in again.
+
+    :param sent_at: the time when this request sent the user to the login page, or None if it did not.
     """
     if "login" in prompt:
-        # "login: The Authorization AuthorizationServer SHOULD prompt the End-User for reauthentication"
+        # "login: The Authorization Server SHOULD prompt the End-User for reauthentication", section 3.1.2.1
         if user.auth_time is not None:
             return sent_at is None or user.auth_time < sent_at
         if sent_at is None:
-            # "If it cannot reauthenticate the End-User, it MUST return an error, typically login_required"
+            # "If it cannot reauthenticate the End-User, it MUST return an error, typically login_required", 3.1.2.1
             raise LoginRequired(
-                "the user cannot be asked to sign in again here",
+                "the server cannot verify that the user signs in again",
                 rule="openid-connect-core-1_0 3.1.2.3",
-                hint="return a User with auth_time from @provider.current_user, so that prompt=login can be honoured",
+                hint="return a User with auth_time from @provider.current_user to support prompt=login",
             )
     return "select_account" in prompt and sent_at is None

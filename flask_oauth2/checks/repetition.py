@@ -7,7 +7,7 @@ from .request import AuthorizationRequest
 
 
 def check(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationRequest:
-    """Raise :exc:`~flask_oauth2.errors.InvalidRequest` if any parameter but ``resource`` was sent more than once."""
-    # "Request and response parameters MUST NOT be included more than once"
+    """Raise :exc:`~flask_oauth2.errors.InvalidRequest` if a parameter other than ``resource`` is repeated."""
+    # "Request and response parameters MUST NOT be included more than once", section 3.1
     draft.params.refuse_repeated()
     return draft

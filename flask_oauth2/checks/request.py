@@ -1,6 +1,7 @@
-"""The authorization request as a value, :rfc:`6749#section-4.1.1`: the draft that the checks complete, one field each.
+"""The authorization request, :rfc:`6749#section-4.1.1`: a value whose fields the checks set, one field each.
 
-It stands below the grants, whose response types read it, and below the endpoint, which says which checks run and when.
+The layer of this module is below the grants, whose response types read the request, and below the authorization
+endpoint, which defines the order of the checks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ..records import Client, Grant
 from ..scopes import Scope
 
 UNKNOWN = Client(client_id="")
-"""The client of a draft whose client nobody has looked up yet."""
+"""The client of a draft before the client is looked up."""
 
 
 class AuthorizationRequest(NamedTuple):
@@ -22,38 +23,38 @@ class AuthorizationRequest(NamedTuple):
     """
 
     params: Params
-    """The parameters, including those that no check knows. With ``request_uri``, the saved ones."""
+    """The parameters, including unknown ones. If the request has a ``request_uri``, the saved parameters."""
 
     http: Request
     """The HTTP request with which the parameters arrived."""
 
     is_pushed: bool = False
-    """Whether the client sends the request itself and has authenticated, :rfc:`9126#section-2.1`."""
+    """True if the client pushed the request and authenticated, :rfc:`9126#section-2.1`."""
 
     is_resumed: bool = False
-    """Whether a signed ticket proves that this browser began with a saved request before it expired."""
+    """True if a signed ticket proves that this browser opened the saved request before it expired."""
 
     client: Client = UNKNOWN
 
     saved: Grant | None = None
-    """The saved request that ``request_uri`` names. The answer consumes it."""
+    """The saved request that ``request_uri`` names. The authorization response consumes it."""
 
     request_uri: str | None = None
-    """The name of a saved request, or the URI of a request object."""
+    """The ``request_uri`` of a saved request, or the URI of a request object."""
 
     redirect_uri: str = ""
-    """The URI that the answer goes to, also if the request names none."""
+    """The URI that receives the response. If the request names none, the only registered one."""
 
     state: str | None = None
 
     response_mode: str = ""
-    """``query``, ``fragment`` or ``form_post``. It is set last of the fields that an error response needs."""
+    """``query``, ``fragment`` or ``form_post``. Of the fields that an error response needs, it is set last."""
 
     response_types: tuple[str, ...] = ()
-    """The response types in the order in which the server issues them, whatever the order in the request."""
+    """The response types in the order in which the server issues them, regardless of their order in the request."""
 
     challenge: str | None = None
-    """The PKCE code challenge, by S256."""
+    """The PKCE code challenge, computed with S256."""
 
     scope: Scope = ()
 

@@ -1,7 +1,8 @@
-"""The ``request_uri`` parameter, :rfc:`9126#section-4`: the name of an authorization request that the server has saved.
+"""The ``request_uri`` parameter, :rfc:`9126#section-4`: a reference to a saved authorization request.
 
-The server saves requests that clients push and requests that are too long for a URL, see
-:mod:`flask_oauth2.endpoints.authorization.saved`. Both are grants of one kind, so that the answer consumes them.
+The server saves pushed requests and requests that are too long for a URL, see
+:mod:`flask_oauth2.endpoints.authorization.saved`. Both are grants of one kind. The authorization response consumes
+them.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ KIND = "request_uri"
 """The kind of the grants that hold saved requests."""
 
 PATIENCE = 3600
-"""Seconds that a user has to sign in and to decide."""
+"""Seconds within which the user must sign in and decide."""
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 """The beginning of each ``request_uri`` that the server issues, :rfc:`9126#section-2.2`."""
 
 
 def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
-    """Replace the parameters of the request with the saved ones, if it names some.
+    """Replace the parameters of the request with the saved ones, if it has a ``request_uri``.
 
-    Raise :exc:`InvalidRequestURI` if the server has not saved them for this client or if they have expired, and
-    :exc:`InvalidRequest` if a pushed request has the parameter.
+    Raise :exc:`InvalidRequestURI` if the saved request is unknown, expired or of another client. Raise
+    :exc:`InvalidRequest` if a pushed request has a ``request_uri``.
     """
     uri = draft.params.get("request_uri")
     if uri is None:
@@ -35,44 +36,44 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     if draft.is_pushed:
         # "Reject the request if the "request_uri" authorization request parameter is provided", section 2.1
         raise InvalidRequest(
-            "request_uri must not be pushed",
+            "a pushed request must not contain request_uri",
             rule="rfc9126 2.1",
             hint="let the client push the parameters themselves",
         )
     if not uri.startswith(PREFIX):
-        return draft._replace(request_uri=uri)  # see check_support: the client receives that error
+        return draft._replace(request_uri=uri)  # check_support raises the error, which the client receives
     saved = server.store.get_grant(values.key(uri.removeprefix(PREFIX)), KIND)
     # "The request URI value MUST be bound to the client that posted the authorization request", section 2.2
     if saved is None or saved.parameters["client_id"] != draft.client.client_id:
         raise InvalidRequestURI(
             "request_uri names no request of this client",
-            received="one of another client" if saved else "an unknown one",
-            hint="let the client begin again with a new request",
+            received="a request of another client" if saved else "an unknown request_uri",
+            hint="let the client start again with a new authorization request",
         )
     if saved.is_expired(server.clock()) and not (draft.is_resumed and _is_in_time(saved, server.clock())):
         # "An expired "request_uri" MUST be rejected as invalid", section 4
         raise InvalidRequestURI(
-            "this request has expired: go back to the application and begin again",
-            received=f"one that expired at {saved.expires_at}",
-            hint="let the client begin again with a new request",
+            "this request has expired: go back to the application and start again",
+            received=f"a request that expired at {saved.expires_at}",
+            hint="let the client start again with a new authorization request",
         )
     # "MUST only use the parameters in the Request Object, even if the same parameter is provided in the query",
-    # :rfc:`9101#section-6.3`
+    # RFC 9101 6.3
     return draft._replace(params=Params(saved.parameters["query"].encode()), saved=saved, request_uri=uri)
 
 
 def _is_in_time(saved: Grant, now: float) -> bool:
-    """Return whether a user who began in time may still sign in and decide, although the request has expired since."""
+    """Return whether a user who opened the request before it expired may still sign in and decide."""
     return values.second(saved.key) <= now < values.second(saved.key) + PATIENCE
 
 
 def is_saved(params: Params) -> bool:
-    """Return whether ``request_uri`` names a saved request, so that no other parameter counts."""
+    """Return whether ``request_uri`` names a saved request. In this case, the server ignores all other parameters."""
     return (params.once("request_uri") or "").startswith(PREFIX)
 
 
 def check_support(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationRequest:
-    """Raise :exc:`RequestURINotSupported` for the URI of a request object, which the client has written itself."""
+    """Raise :exc:`RequestURINotSupported` for the URI of a request object that is not saved on this server."""
     if draft.request_uri is not None and draft.saved is None:
         raise RequestURINotSupported(
             "request_uri must name a request that this server has saved",

@@ -1,4 +1,4 @@
-"""Resource indicators, :rfc:`8707`: which protected resources a token is for."""
+"""Resource indicators, :rfc:`8707`: the protected resources that a token is for."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from ..records import Authorization
 
 MOST = 10
-"""How many resources a request may name. The server saves them with each code and token."""
+"""The maximum number of resources in a request. The server saves the resources with each code and token."""
 
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+\Z")
 """The characters of a URI without a fragment, :rfc:`3986#section-2`."""
 
 
 def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
-    """Read the protected resources, see :func:`read`. Only one may be named if the answer has an access token."""
+    """Set the protected resources, see :func:`read`.
+
+    If the response contains an access token, raise :exc:`InvalidTarget` for several resources.
+    """
     if not server.described:
         return draft
     resource = read(draft.params, draft.scope, addresses.find_resources(server, draft.http.mount))
@@ -35,11 +38,12 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
 
 
 def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
-    """Return the resources that an authorization is for: those that the request names, or else those of its scope.
+    """Return the identifiers of the resources that an authorization is for.
 
-    A request that names none is for the one resource that knows its scope, and for none if views outside of all
-    resources know it too. Raise :exc:`InvalidTarget` for a resource that is unknown or malformed (section 2) and if
-    several resources know the scope or share it, :exc:`InvalidScope` if no view accepts a token without scope.
+    These are the resources that the request names. A request without ``resource`` is for the one resource that uses
+    its scope. It is for no resource if views outside all resources use this scope too. Raise :exc:`InvalidTarget` if a
+    resource is unknown or malformed (section 2), or if several resources use the scope. Raise :exc:`InvalidScope` if
+    no view accepts a token with this scope.
     """
     requested = _named(params, resources)
     if requested:
@@ -47,10 +51,10 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
     known = resources.of_scope(scope)
     if len(known) > 1:
         raise InvalidTarget(
-            "several resources know this scope: name one by resource",
+            "several resources use this scope: name one with the resource parameter",
             expected=f"one of {' '.join(resource.identifier for resource in known)}",
             received="no resource",
-            hint="let the client send the parameter resource",
+            hint="let the client send the resource parameter",
         )
     if not known and not resources.opens_elsewhere(scope):
         _reject_useless(scope, resources)
@@ -60,19 +64,19 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
 def _reject_useless(scope: Scope, resources: Resources) -> None:
     """Raise the error of a request whose token every protected resource would reject."""
     names = [resource.identifier for resource in resources]
-    if any(value in resource.words for resource in resources for value in scope):
+    if any(value in resource.all_scopes for resource in resources for value in scope):
         raise InvalidTarget(
-            "no single resource knows all of this scope: name one or several by resource",
+            "no single resource uses all of this scope: name the resources with the resource parameter",
             expected=f"some of {' '.join(names)}",
             received="no resource",
-            hint="let the client send the parameter resource, or ask for the scope of one resource alone",
+            hint="let the client send the resource parameter, or request the scope of one resource only",
         )
     needed = " ".join(dict.fromkeys(value for resource in resources for value in resource.scopes))
     raise InvalidScope(
-        "a token of this scope opens no protected resource",
+        "no protected resource accepts a token with this scope",
         expected=f"some of {needed}",
         received=" ".join(scope) or "no scope",
-        hint="let the client ask for the scope that it needs, or name it in OAUTH2_DEFAULT_SCOPE",
+        hint="let the client request the scope that it needs, or set it in OAUTH2_DEFAULT_SCOPE",
     )
 
 
@@ -81,9 +85,10 @@ def choose(
 ) -> tuple[tuple[str, ...], Scope]:
     """Return the audience of an access token (one resource) and the part of the scope that is for it, section 2.2.
 
-    Raise :exc:`InvalidTarget` for a resource that was not granted, and if several were and the request names none.
+    Raise :exc:`InvalidTarget` if the request names a resource that was not granted, or if several resources were
+    granted and the request names none.
     """
-    # an authorization that is older than the description of the resource is for the one that its scope belongs to
+    # an authorization may be older than the description of the resource: it is for the resource that uses its scope
     allowed = authorization.context.resource
     known = () if allowed else resources.of_scope(authorization.scope)
     granted = allowed or (tuple(resource.identifier for resource in known) if len(known) == 1 else ())
@@ -93,9 +98,9 @@ def choose(
         raise InvalidTarget(
             "the grant is not for this resource",
             rule="rfc8707 2.2",
-            expected=f"of: {' '.join(granted)}",
+            expected=f"one of {' '.join(granted) or 'no resources'}",
             received=beyond[0],
-            hint="let the client name a resource that its authorization request named",
+            hint="let the client name a resource of its authorization request",
         )
     reject_several(requested)
     if len(granted) > 1:
@@ -104,10 +109,10 @@ def choose(
 
 
 def reject_several(resource: tuple[str, ...]) -> None:
-    """Raise :exc:`InvalidTarget` if one token would be for several resources, section 3."""
+    """Raise :exc:`InvalidTarget` for several resources: an access token is for one, section 3."""
     if len(resource) > 1:
         raise InvalidTarget(
-            "a token is for one resource: name one by resource",
+            "a token is for one resource: name one with the resource parameter",
             rule="rfc8707 2.2",
             expected=f"one of {' '.join(resource)}",
             received=len(resource),
@@ -116,12 +121,12 @@ def reject_several(resource: tuple[str, ...]) -> None:
 
 
 def _named(params: Params, resources: Resources) -> tuple[str, ...]:
-    """Return the identifiers of the resources that a request names. An application without resources ignores them."""
+    """Return the identifiers of the resources that a request names. Without described resources, ignore them."""
     if not len(resources):
         return ()
     named = params.every("resource")
     if len(named) > MOST:
-        raise InvalidTarget("too many resources are named", expected=f"at most {MOST}", received=len(named))
+        raise InvalidTarget("the request names too many resources", expected=f"at most {MOST}", received=len(named))
     found = []
     for uri in named:
         parts = urls.parse(uri) if _CHARACTERS.match(uri) else None
@@ -135,10 +140,10 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
         resource = resources.named(uri)
         if resource is None:
             raise InvalidTarget(
-                "resource is unknown here",
+                "unknown resource",
                 expected=f"one of {' '.join(known.identifier for known in resources)}",
                 received=uri,
-                hint="describe it by provider.protect_resource(), or correct what the client asks for",
+                hint="describe it with provider.protect_resource(), or correct the resource parameter of the client",
             )
         found.append(resource.identifier)
     return tuple(dict.fromkeys(found))

@@ -8,13 +8,15 @@ from .request import AuthorizationRequest
 
 
 def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
-    """Read the response types, in the order in which the server issues them.
+    """Set the response types, in the order in which the server issues them.
 
-    Raise :exc:`~flask_oauth2.errors.InvalidRequest` if the parameter is missing, :exc:`UnsupportedResponseType` for a
-    type or a combination that the server does not offer, :exc:`UnauthorizedClient` for one that is not the client's.
+    Raise :exc:`~flask_oauth2.errors.InvalidRequest` if the parameter is missing, :exc:`UnsupportedResponseType` if the
+    server does not support the types or their combination, and :exc:`UnauthorizedClient` if the client is not
+    registered for them.
     """
+    # "If [...] missing the "response_type" parameter, [...] MUST return an error response", section 3.1.1
     text, client, offer = draft.params.require("response_type"), draft.client, server.capabilities
-    # "the order of response types does not matter"
+    # "the order of values does not matter", section 3.1.1
     wanted = frozenset(text.split(" "))
     types = tuple(filter(wanted.__contains__, offer.response_types))
     if len(types) < len(wanted) or types not in offer.response_type_sets:
@@ -29,8 +31,8 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
         raise UnauthorizedClient(
             "the client may not use this response_type",
             rule="rfc6749 4.1.2.1",
-            expected=f"one of {', '.join(client.response_types)}, with the grant of each",
+            expected=f"one of {', '.join(client.response_types)}, with its grant type",
             received=text,
-            hint=update_client(client.client_id, "--response-type … --grant-type …, with all"),
+            hint=update_client(client.client_id, "--response-type … --grant-type …, with all values of the client"),
         )
     return draft._replace(response_types=types)

@@ -15,17 +15,16 @@ from .request import AuthorizationRequest
 
 
 def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
-    """Read the scope, see :func:`read`."""
+    """Set the scope, see :func:`read`."""
     return draft._replace(scope=read(draft.params, draft.client, server.settings))
 
 
 def read(params: Params, client: Client, settings: Settings) -> Scope:
-    """Return the scope values that the request asks for, if the client is registered for them.
+    """Return the requested scope. Raise :exc:`InvalidScope` for values that the client is not registered for.
 
-    A request without scope gets ``OAUTH2_DEFAULT_SCOPE``, or the client's whole scope if that option is empty. Raise
-    :exc:`~flask_oauth2.errors.InvalidScope` for a value beyond. For a client that registered itself or is known by a
-    metadata document, drop the values beyond as long as one remains: the operator cannot correct what such a client
-    sends, and the ``scope`` of the token response says what was granted.
+    A request without scope receives ``OAUTH2_DEFAULT_SCOPE``, or the full scope of the client if that option is empty.
+    For a client that registered itself or has a metadata document, drop the other values instead, as long as one value
+    remains: the operator cannot correct such a client, and the token response contains the granted scope.
     """
     allowed = client.scope
     if settings.scopes:
@@ -35,7 +34,7 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
         return scopes.narrow(
             requested,
             allowed,
-            lambda beyond: _advise(beyond, client, settings),
+            lambda beyond: _hint(beyond, client, settings),
             drops_others=client.is_self_registered,
         )
     if not settings.default_scope:
@@ -43,17 +42,17 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
     default = tuple(filter(settings.default_scope.__contains__, allowed))
     if not default:
         # "the authorization server MUST either process the request using a pre-defined default value or fail the
-        # request indicating an invalid scope"
+        # request indicating an invalid scope", section 3.3
         raise InvalidScope(
-            "scope is missing, and the client may have nothing of the default",
-            hint="let the client send scope, or name its scope in OAUTH2_DEFAULT_SCOPE",
+            "scope is missing, and the client is not registered for any default scope",
+            hint="let the client send scope, or add its scope to OAUTH2_DEFAULT_SCOPE",
         )
     return default
 
 
-def _advise(beyond: list[str], client: Client, settings: Settings) -> str:
+def _hint(beyond: list[str], client: Client, settings: Settings) -> str:
     unknown = [value for value in beyond if settings.scopes and value not in settings.scopes]
     if unknown:
-        return f"add {' '.join(unknown)} to OAUTH2_SCOPES, or correct what the client asks for"
+        return f"add {' '.join(unknown)} to OAUTH2_SCOPES, or correct the scope in the client's request"
     scope = " ".join((*client.scope, *beyond))
-    return f"register the client for it: {update_client(client.client_id, f'--scope {quote(scope)}')}"
+    return f"register the client for this scope: {update_client(client.client_id, f'--scope {quote(scope)}')}"

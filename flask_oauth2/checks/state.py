@@ -7,5 +7,5 @@ from .request import AuthorizationRequest
 
 
 def check(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationRequest:
-    """Read the value that every answer repeats, :rfc:`6749#section-4.1.2`. One that was sent twice is not repeated."""
+    """Set the ``state`` that the response contains, :rfc:`6749#section-4.1.2`. Ignore a repeated ``state``."""
     return draft._replace(state=draft.params.once("state"))

@@ -13,7 +13,7 @@ import click
 from flask.cli import AppGroup
 
 from ..clients import lookup
-from ..people.consents import end_consent
+from ..people.consents import revoke_consent
 from ..server import AuthorizationServer
 from . import oauth2
 from .base import find_server, json_option, one_line, print_json, print_table
@@ -57,7 +57,7 @@ def revoke(user_id: str, client_id: str | None, yes: bool) -> None:
     if not yes:
         names = ", ".join(one_line(consent.client_id) for consent in found)
         click.confirm(f"Revoke the consents of user {one_line(user_id)} to {names}?", abort=True)
-    revoked = [consent for consent in found if end_consent(server, consents, user_id, consent.client_id)]
+    revoked = [consent for consent in found if revoke_consent(server, consents, user_id, consent.client_id)]
     click.echo(
         f"Revoked {len(revoked)} consent{'' if len(revoked) == 1 else 's'} and the tokens issued under "
         f"{'it' if len(revoked) == 1 else 'them'}."

@@ -11,7 +11,7 @@ import flask
 from flask.cli import ScriptInfo
 
 from . import oauth2
-from .base import json_option, one_line, print_json
+from .base import find_issuer, json_option, one_line, print_json
 
 if TYPE_CHECKING:
     from ..tools.doctor import Finding
@@ -43,13 +43,13 @@ def doctor(context: click.Context, url: str | None, offline: bool, timeout: floa
     """Diagnose the application: its settings, data, views, and public URL.
 
     The command requests the metadata documents under the public URL, as clients do. It changes nothing. The exit code
-    is 1 if there are errors.
+    is 1 if there are errors. If the application has several issuers, name one: flask oauth2 --issuer URL doctor.
     """
     from ..tools.doctor import broken, diagnose
 
     try:
         app: flask.Flask = context.ensure_object(ScriptInfo).load_app()
-        findings = diagnose(app, url=url, offline=offline, timeout=timeout)
+        findings = diagnose(app, issuer=find_issuer(), url=url, offline=offline, timeout=timeout)
     except click.ClickException:  # Flask found no such application
         raise
     except Exception as reason:  # the application cannot start, so there is nothing else to check

@@ -13,7 +13,7 @@ from ..http import urls
 from ..scopes import parse_option
 from ..tools.simulation import PROFILES, Simulation, Step, open_sandbox
 from . import oauth2
-from .base import json_option, one_line, print_json
+from .base import find_issuer, json_option, one_line, print_json
 
 _NOTHING_SAVED = (
     "The simulation runs in this process with your settings, views and pages, on a store in memory that is "
@@ -37,12 +37,14 @@ def simulate(profile: str, user: str, path: str | None, scope: str | None, as_js
     process. A store in memory replaces yours, so nothing is saved. The simulation sends no signals, and calls no
     callback that reads or writes codes and tokens. Your views do run, with all their effects.
 
+    If the application has several issuers, name one: flask oauth2 --issuer URL simulate PROFILE.
+
     The simulation needs a signed-in user. If a view looks up its user, name an existing user with --user.
 
     Exit code: 0 if the client succeeds, 1 if a real client would fail.
     """
     _check(path, scope)
-    with open_sandbox(web.current_app(), user) as sandbox:
+    with open_sandbox(web.current_app(), user, find_issuer()) as sandbox:
         simulation = PROFILES[profile](sandbox, path, scope)
         if as_json:
             steps = list(simulation.play())

@@ -1,7 +1,8 @@
-"""The form of the developer pages: read into a client, with a problem for each field that is not valid.
+"""The form of the developer pages: convert a client to form fields, and form fields to a client.
 
-A client that a developer registers may use the grants in which a user decides, and the scope of unverified clients. It
-retains what the operator has given it in addition. Values that the operator has denied do not come back.
+A client that a developer registers may use the grants that require the user's consent, and the scope of unverified
+clients. If the operator added further values, the form leaves them in place. The form never restores values that the
+operator denied.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .value_types import EMPTY, LONGEST_TEXT, MOST_ITEMS, TEXTS
 log = logging.getLogger("flask_oauth2")
 
 Typed = Mapping[str, str]
-"""The fields of the form by name, without empty ones. A ticked box has any value."""
+"""The non-empty fields of the form by name. A selected checkbox has any value."""
 
 REGISTERED_BY = "developer"
 """The ``registered_by`` of these clients."""
@@ -34,10 +35,10 @@ KINDS = {
     "browser": ("none", "web"),
     "native": ("none", "native"),
 }
-"""How a client of each kind authenticates, and its ``application_type``."""
+"""The client authentication method and the ``application_type`` of each kind of client."""
 
 _OWN_FIELDS = {"client_name": "name", "redirect_uris": "redirect_uris", "scope": "scope"}
-"""The members whose fields the page writes itself, with the names of the fields."""
+"""The members that have handwritten form fields, with the names of the fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +50,21 @@ class Problem:
 
 
 def check_settings(server: AuthorizationServer) -> None:
-    """Raise :exc:`ConfigurationError` if ``OAUTH2_DEVELOPER_PAGES`` is True and developers could register no client."""
+    """Raise :exc:`ConfigurationError` if developers could not register any client. The pages are enabled."""
     if server.callbacks.clientgetter is not None:
         raise ConfigurationError(
-            "OAUTH2_DEVELOPER_PAGES is True, but clients come from the application's clientgetter, where the pages "
-            "can register none: leave one of the two out"
+            "OAUTH2_DEVELOPER_PAGES is True, but the pages cannot register clients in the application's clientgetter. "
+            "Remove the clientgetter or OAUTH2_DEVELOPER_PAGES"
         )
     if not {"authorization_code", DEVICE_CODE} & set(server.settings.grant_types):
         raise ConfigurationError(
-            "OAUTH2_DEVELOPER_PAGES is True, but there is no grant for the clients of developers: name "
-            "authorization_code or device_code in OAUTH2_GRANT_TYPES"
+            "OAUTH2_DEVELOPER_PAGES is True, but no grant type is available to the clients of developers. Add "
+            "authorization_code or device_code to OAUTH2_GRANT_TYPES"
         )
     if not server.open_scopes:
         log.warning(
-            "OAUTH2_DEVELOPER_PAGES is True, but there is no scope that developers may choose: name what their "
-            "clients may ask for in OAUTH2_REGISTRATION_SCOPES"
+            "OAUTH2_DEVELOPER_PAGES is True, but developers have no scope to choose. List the scope values that their "
+            "clients may request in OAUTH2_REGISTRATION_SCOPES"
         )
 
 
@@ -75,7 +76,7 @@ def kind_of(client: Client) -> str:
 
 
 def choices(client: Client | None, server: AuthorizationServer) -> Scope:
-    """Return the scope values to choose from: those of unverified clients, and those given to this client."""
+    """Return the scope values to choose from: those of unverified clients and those that this client already has."""
     known, held = server.settings.scopes, client.scope if client else ()
     denied = client.denied.get("scope", ()) if client else ()
     offered = dict.fromkeys((*server.open_scopes, *held))
@@ -83,30 +84,30 @@ def choices(client: Client | None, server: AuthorizationServer) -> Scope:
 
 
 def offered_grants(client: Client | None, server: AuthorizationServer) -> list[str]:
-    """Return the grants in which a user decides, without those that the operator has denied to this client."""
+    """Return the grant types that require the user's consent, without those that the operator denied to this client."""
     denied = client.denied.get("grant_types", ()) if client else ()
     offered = server.settings.grant_types
     return [name for name in registration.OPEN_GRANTS if name in offered and name not in denied]
 
 
 def further_members() -> list[Member]:
-    """Return the members whose fields the page writes by their type."""
+    """Return the members whose form fields are generated from their type."""
     return [member for member in metadata.settable_by(Party.DEVELOPER) if member.name not in _OWN_FIELDS]
 
 
 def labels() -> dict[str, str]:
-    """Return the labels of members, in English."""
+    """Return the English labels of the members by member name."""
     return {member.name: member.label for member in metadata.settable_by(Party.DEVELOPER)}
 
 
 def field_names(client: Client | None, server: AuthorizationServer) -> list[str]:
-    """Return the names of all fields."""
+    """Return the names of all form fields."""
     boxes = [f"scope.{value}" for value in choices(client, server)]
     return ["name", "kind", "redirect_uris", "device", *(member.name for member in further_members()), *boxes]
 
 
 def fill(client: Client | None, server: AuthorizationServer) -> dict[str, str]:
-    """Return the fields of the form for a client. Those of a new client hold the default scope only."""
+    """Return the form fields for a client. The fields of a new client contain only the default scope."""
     if client is None:
         default = server.settings.default_scope
         return {f"scope.{value}": "on" for value in choices(None, server) if value in default}
@@ -118,12 +119,12 @@ def fill(client: Client | None, server: AuthorizationServer) -> dict[str, str]:
 
 
 def read(typed: Typed, before: Client, server: AuthorizationServer) -> tuple[Client, dict[str, Problem]]:
-    """Return the client that replaces ``before``, and the problems by field. A general problem has an empty name."""
+    """Return the client that replaces ``before``, and the problems by field. General problems have an empty name."""
     problems: dict[str, Problem] = {}
     client = replace(before, name=typed.get("name", "").strip())
     if not client.name:
         problems["name"] = Problem("missing")
-    if not before.client_id:  # a new client, which has no kind yet
+    if not before.client_id:  # a new client has no kind yet
         kind = typed.get("kind", "")
         if kind not in KINDS:
             problems["kind"] = Problem("missing")
@@ -137,7 +138,7 @@ def read(typed: Typed, before: Client, server: AuthorizationServer) -> tuple[Cli
 
 
 def _with_further(client: Client, typed: Typed) -> tuple[Client, dict[str, Problem]]:
-    """Return the client with the members that the page writes by their type, and their problems."""
+    """Return the client with the members whose form fields are generated, and their problems."""
     values: dict[str, Any] = {}
     problems: dict[str, Problem] = {}
     for member in further_members():
@@ -151,18 +152,18 @@ def _with_further(client: Client, typed: Typed) -> tuple[Client, dict[str, Probl
 
 
 def _lines(typed: Typed) -> tuple[str, ...]:
-    """Return the redirect URIs, one in each line, without repetitions."""
+    """Return the redirect URIs, one per line of the field, without duplicates."""
     return tuple(TEXTS.parse_field(typed.get("redirect_uris", "")) or ())
 
 
 def _with_grants(client: Client, typed: Typed, before: Client, server: AuthorizationServer) -> Client:
-    """Return the client with the grants of the form, in addition to those that only the operator gives."""
-    asked = {
+    """Return the client with the grant types of the form and those that only the operator can add."""
+    requested = {
         "authorization_code": bool(client.redirect_uris),
         DEVICE_CODE: "device" in typed,
         "refresh_token": not before.client_id or "refresh_token" in before.grant_types,
     }
-    grants = [name for name in offered_grants(before, server) if asked.get(name)]
+    grants = [name for name in offered_grants(before, server) if requested.get(name)]
     if grants == ["refresh_token"]:
         grants = []
     grants += [name for name in before.grant_types if name not in registration.OPEN_GRANTS]
@@ -173,7 +174,7 @@ def _with_grants(client: Client, typed: Typed, before: Client, server: Authoriza
 
 
 def _problems_of_uris(client: Client, server: AuthorizationServer) -> dict[str, Problem]:
-    """Return the problem of the first redirect URI that is not valid, or of a missing one."""
+    """Return the problem of the first invalid redirect URI, or of a missing one."""
     if not client.grant_types:
         has_uris = "authorization_code" in offered_grants(client, server)
         return {"redirect_uris" if has_uris else "device": Problem("missing")}
@@ -190,7 +191,7 @@ def _problems_of_uris(client: Client, server: AuthorizationServer) -> dict[str, 
 def _with_those_of_rules(
     problems: dict[str, Problem], client: Client, server: AuthorizationServer
 ) -> dict[str, Problem]:
-    """Return the problems with those that :mod:`.rules` finds; general ones only if there are no others."""
+    """Return the problems and those that :mod:`.rules` finds. Add general problems only if there are no others."""
     if rules.needs_secret(client, server) and client.secret is None:
         client = replace(client, secret="generated when the client is saved")
     fields = {member.name: member.name for member in further_members()} | _OWN_FIELDS

@@ -1,7 +1,7 @@
-"""The cache of client ID metadata documents, which separate threads fetch.
+"""The cache of client ID metadata documents, draft-ietf-oauth-client-id-metadata-document section 4.4.
 
-Requests for a document that is being fetched share one response. A stale copy is used while a new one is fetched,
-draft-ietf-oauth-client-id-metadata-document section 4.4.
+Separate threads fetch the documents. Concurrent requests for a document share one fetch. While a thread fetches a new
+copy, requests use the stale copy.
 """
 
 from __future__ import annotations
@@ -31,40 +31,40 @@ if TYPE_CHECKING:
 log = logging.getLogger("flask_oauth2")
 
 MOST = 1000
-"""Cached documents, and remembered failures. The least recently used one makes room."""
+"""The maximum number of cached documents and of cached failures. The least recently used one is removed."""
 
 SHORTEST = 300
 LONGEST = 86400
-"""Bounds of the seconds for which a document is fresh, whatever its server says."""
+"""Limits of the freshness lifetime of a document in seconds. They override its Cache-Control header."""
 
 _USUAL = 3600
-"""Seconds for which a document is fresh if its server does not say."""
+"""The freshness lifetime in seconds of a document without caching headers."""
 
 MOST_STALE = 86400
-"""Further seconds for which a stale document is used if its server is unreachable."""
+"""Additional seconds for which a stale document is used if its server is unreachable."""
 
 DEADLINE = 5.0
-"""Seconds after which a fetch fails."""
+"""The maximum duration of a fetch in seconds."""
 
 FAILED_FOR = 30
-"""Seconds after a failure in which a document is not fetched again: a limit of the rate, not a cached response."""
+"""Seconds after a failure before a document is fetched again. This is a rate limit, not a cached response."""
 
 MOST_AT_ONCE = 8
-"""Documents that one process fetches at a time."""
+"""The maximum number of concurrent fetches of a process."""
 
 MOMENT = 0.5
-"""Seconds that every request may wait for a document."""
+"""Seconds that any request may wait for a document."""
 
 MOST_WAITING = 2
-"""Requests of one process that may wait longer. The other threads of a worker answer other requests."""
+"""The maximum number of requests of a process that wait longer. Its other threads answer other requests."""
 
 MOST_OF_HOST = 30
-"""Documents of one host that are fetched in a minute, so that no host is flooded."""
+"""The maximum number of fetches from one host in a minute, so that the server cannot be used to flood a host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no client behind a URL: ``reason`` for the client, ``came`` and ``hint`` for the log only."""
+    """The reason why a URL identifies no client. The client receives ``reason``; the log has all fields."""
 
     reason: str
     rule: str
@@ -80,14 +80,16 @@ class _Copy:
 
 
 def can_fetch() -> bool:
-    """Return whether the library that fetches documents is installed."""
+    """Return whether httpcore, which fetches documents, is installed."""
     return find_spec("httpcore") is not None
 
 
 def check_installed() -> None:
-    """Raise :exc:`ConfigurationError` if documents cannot be fetched."""
+    """Raise :exc:`ConfigurationError` if httpcore is not installed."""
     if not can_fetch():
-        raise ConfigurationError("OAUTH2_CLIENT_ID_METADATA_DOCUMENTS needs httpcore: install flask_oauth2[documents]")
+        raise ConfigurationError(
+            "OAUTH2_CLIENT_ID_METADATA_DOCUMENTS needs httpcore. Install it with: pip install flask_oauth2[documents]"
+        )
 
 
 class _Fetching:
@@ -97,11 +99,11 @@ class _Fetching:
         self.lock = Lock()
         self.under_way: dict[str, Future[Client | Failure]] = {}
         self.waiting = 0
-        """Requests that wait for longer than a moment."""
+        """The number of requests that wait longer than :data:`MOMENT`."""
 
 
 class Documents:
-    """The clients behind URLs, for one server."""
+    """The clients that are identified by URLs, for one authorization server."""
 
     def __init__(self, server: AuthorizationServer) -> None:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
@@ -121,9 +123,9 @@ class Documents:
         return self._fetching.own.under_way
 
     def find(self, client_id: str) -> Client | Failure:
-        """Return the client behind a URL, or why there is none.
+        """Return the client that a URL identifies, or a failure.
 
-        Raises :exc:`TemporarilyUnavailable` if too many others are being fetched, or awaited for long.
+        Raise :exc:`TemporarilyUnavailable` if too many fetches are in progress or too many requests wait for one.
         """
         fault = self._find_fault(client_id)
         if fault is not None:
@@ -157,8 +159,8 @@ class Documents:
             fetching.waiting += 1
         try:
             return awaited.result(DEADLINE + 1 - MOMENT)
-        except TimeoutError:  # of the name resolver, which has no deadline
-            return _fail_to_fetch(FetchError("no answer in time"))
+        except TimeoutError:  # the name resolver has no timeout
+            return _fail_to_fetch(FetchError("the response timed out"))
         finally:
             with fetching.lock:
                 fetching.waiting -= 1
@@ -168,15 +170,15 @@ class Documents:
         if fault is not None:
             return Failure(f"client_id {fault}", f"{RULE} 3", received=client_id)
         if redirects.web_origin(client_id) == redirects.web_origin(self._server.issuer):
-            reason = "client_id is a document of this very site, which may hold what others have brought here"
+            reason = "client_id is a URL of the authorization server, which could serve content that users uploaded"
             return Failure(reason, f"{RULE} 6", received=client_id)
         return None
 
     def presume(self, client_id: str) -> Client | None:
-        """Return the client that an unread document may describe; None if the URL is not valid.
+        """Return a client for a URL whose document has not been read, or None if the URL is not valid.
 
-        If the user of a device allows it at this moment, it receives a refresh token. The token is usable only if the
-        document names the grant.
+        A device of this client may receive a refresh token. The token is usable only if the document lists the grant
+        type.
         """
         if self._find_fault(client_id) is not None:
             return None
@@ -190,13 +192,13 @@ class Documents:
         )
 
     def find_cached(self, client_id: str) -> Client | None:
-        """Return the client behind a URL if its document is cached."""
+        """Return the client that a URL identifies if its document is cached, or None."""
         with self._lock:
             copy = self._find_copy(client_id, self._server.clock())
         return copy.client if copy is not None else None
 
     def _find_copy(self, client_id: str, now: float) -> _Copy | None:
-        """Return the copy of a document unless it is too old, and mark it as recently used."""
+        """Return the copy of a document unless it is too old, and move it to the end of the removal order."""
         copy = self._copies.get(client_id)
         if copy is None or now >= copy.fresh_until + MOST_STALE:
             return None
@@ -222,8 +224,8 @@ class Documents:
         return awaited
 
     def _fetch_one(self, client_id: str, awaited: Future[Client | Failure]) -> None:
-        """Fetch a document in a separate thread, cache it, and wake the waiting requests."""
-        found: Client | Failure = Failure("the metadata document of the client cannot be read", f"{RULE} 4")
+        """Fetch a document and cache it. Then wake the waiting requests. Runs in a separate thread."""
+        found: Client | Failure = Failure("the server cannot read the metadata document of the client", f"{RULE} 4")
         try:
             found, lifetime = self._read(client_id)
             stays = False
@@ -232,30 +234,35 @@ class Documents:
                 if isinstance(found, Client):
                     _put(self._copies, client_id, _Copy(found, now + lifetime))
                     self._failures.pop(client_id, None)
-                elif found.is_gone:  # removing the document withdraws the client
+                elif found.is_gone:  # the owner of a client removes the document to delete the client
                     self._copies.pop(client_id, None)
                     _put(self._failures, client_id, (now + lifetime, found))
-                else:  # errors and wrong documents "MUST NOT" be cached, section 4.4: a copy of before stays
+                else:  # errors and invalid documents "MUST NOT" be cached, section 4.4: the older copy stays
                     _put(self._failures, client_id, (now + lifetime, found))
                     stays = self._find_copy(client_id, now) is not None
             if stays and isinstance(found, Failure):
-                received = values.mask(str(found.received)[:200])  # text of an unverified party
-                log.warning("%s stays as it was: %s; received %r", values.mask(client_id), found.reason, received)
+                received = values.mask(str(found.received)[:200])  # unverified text
+                log.warning(
+                    "Using the cached metadata document of client %s: %s; received %r",
+                    values.mask(client_id),
+                    found.reason,
+                    received,
+                )
         finally:
             with self._lock:
                 self._under_way.pop(client_id, None)
             awaited.set_result(found)
 
     def _read(self, client_id: str) -> tuple[Client | Failure, float]:
-        """Return a client or a failure, and the seconds for which it is fresh or remembered."""
+        """Return a client or a failure, and the seconds for which it may be cached."""
         try:
             fetched = self.fetch(client_id, is_own(client_id, self._own_hosts))
             return read(fetched, client_id, self._server), find_lifetime(fetched.headers, self._server.clock())
         except FetchError as error:
             return _fail_to_fetch(error), FAILED_FOR
         except InvalidMetadata as error:
-            # the reason may contain text of an unverified party, which this site does not show as its own
-            reason = f"the metadata document of the client is wrong: see {error.field}"
+            # the message may contain unverified text, which a page must not show as text of this site
+            reason = f"the metadata document of the client is not valid: check {error.field}"
             return Failure(reason, f"{RULE} 4.1", received=str(error), hint="correct the document"), FAILED_FOR
 
 
@@ -267,16 +274,16 @@ def _fetch(url: str, may_be_own: bool) -> Fetched:
 
 def _too_many() -> TemporarilyUnavailable:
     return TemporarilyUnavailable(
-        "too many metadata documents are being fetched",
+        "the server is fetching too many metadata documents",
         retry_after=5,
         rule=f"{RULE} 6.6",
-        hint="nothing, if it stays rare: the client may try again after Retry-After",
+        hint="let the client try again after the time in Retry-After",
     )
 
 
 def _fail_to_fetch(error: FetchError) -> Failure:
-    hint = error.hint or "see that the client_id answers by status 200 with JSON"
-    reason = "the metadata document of the client cannot be fetched"
+    hint = error.hint or "let the URL of the client_id respond with status 200 and JSON"
+    reason = "the server cannot fetch the metadata document of the client"
     return Failure(reason, f"{RULE} 4", received=error.reason, hint=hint, is_gone=error.is_gone)
 
 
@@ -292,5 +299,7 @@ def _put(entries: OrderedDict[_K, _V], key: _K, value: _V) -> None:
 
 
 def find_lifetime(headers: Mapping[str, str], now: float) -> float:
-    """Return the seconds for which a response is fresh, :rfc:`9111#section-4.2`, within bounds (section 4.4)."""
+    """Return the freshness lifetime of a response in seconds, :rfc:`9111#section-4.2`, within :data:`SHORTEST` and
+    :data:`LONGEST`.
+    """
     return freshness.find_lifetime(headers, now, usual=_USUAL, shortest=SHORTEST, longest=LONGEST)

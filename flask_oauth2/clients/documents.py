@@ -174,7 +174,7 @@ def _build(found: dict[str, Any], client_id: str, server: AuthorizationServer) -
         raise InvalidMetadata("response_types", "must contain code, which authorization_code needs")
     blank = Client(
         client_id=client_id,
-        # native clients may use any port, whatever else the document names
+        # a loopback address or a private-use scheme makes a client native, so that it may use any port
         application_type="native" if any(map(redirects.is_interceptable, redirect_uris)) else "web",
         scope=server.open_scopes,
         created_at=int(server.clock()),

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..http import redirects
-from ..records import Client, find, seconds, words
+from ..records import Client, find, seconds, split_values
 from . import metadata
 from .secrets import digest_secret
 from .validators import LONGEST_NAME
@@ -44,10 +44,12 @@ def read_client(found: Any, client_id: str) -> Client | None:
         secret=None if auth_method == "none" else _secret(found),
         auth_method=auth_method,
         application_type=find(found, "application_type") or "web",
-        redirect_uris=words(find(found, "redirect_uris")),
+        redirect_uris=split_values(find(found, "redirect_uris")),
         grant_types=grant_types,
         response_types=_response_types(found, grant_types),
-        scope=tuple(dict.fromkeys((*words(find(found, "scope", "scopes")), *words(find(found, "default_scopes"))))),
+        scope=tuple(
+            dict.fromkeys((*split_values(find(found, "scope", "scopes")), *split_values(find(found, "default_scopes"))))
+        ),
         token_format=find(found, "token_format"),
         pkce_required=find(found, "pkce_required"),
         resource_server=bool(find(found, "resource_server")),
@@ -72,7 +74,7 @@ def _harmless(client: Client) -> Client:
 
 def _grant_types(found: Any, auth_method: str) -> tuple[str, ...]:
     default = _DEFAULT_PUBLIC_GRANT_TYPES if auth_method == "none" else DEFAULT_GRANT_TYPES
-    grant_types = words(find(found, "grant_types", "allowed_grant_types")) or default
+    grant_types = split_values(find(found, "grant_types", "allowed_grant_types")) or default
     if "authorization_code" in grant_types and find(found, "redirect_uris") is None:
         raise _lacks(found, "redirect_uris")
     return grant_types

@@ -42,11 +42,10 @@ def find_document_client(
 
 
 def find_caller(server: AuthorizationServer, client_id: str, form: Params) -> Client | None:
-    """Return the client behind its URL for an endpoint that programs call, to which anybody may send any client_id.
+    """Return the client whose ``client_id`` is the URL of its metadata document, for endpoints without a user.
 
-    A document is fetched only if the code or token in the request was issued to that client, because a user has signed
-    in for it. Otherwise the client is taken at its word: it can receive nothing but a device code, whose user comes
-    later.
+    Fetch the document only if the code or token in the request was issued to the client, because then a user has signed
+    in. Otherwise, presume its metadata: such a client can only receive a device code, which a user must approve.
     """
     documents: Documents | None = server.documents
     if documents is None or not is_url(client_id):

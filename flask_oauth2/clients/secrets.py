@@ -18,13 +18,13 @@ from ..server import AuthorizationServer
 from .validators import InvalidMetadata, is_vschar
 
 SHORTEST_SECRET = 16
-"""Characters of a secret that a person chose, :rfc:`6749#section-10.10`."""
+"""The minimum length of a secret that a person chose, :rfc:`6749#section-10.10`."""
 
 LONGEST_SECRET = 255
-"""Characters of a secret that a person chose. A longer one would only make its hash slow."""
+"""The maximum length of a secret that a person chose. A longer secret would only slow down its hash."""
 
 LONG_SECRET = 32
-"""Characters of a secret that was generated at random, so that it cannot be guessed, whatever the hash."""
+"""The minimum length of a random secret. Such a secret cannot be guessed and needs no slow hash."""
 
 _DIGEST = "sha256$"
 

@@ -1,4 +1,4 @@
-"""HTTP in, HTTP out: the one table of all endpoints."""
+"""The endpoints of the authorization server, one entry each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ AUTHORIZATION = Endpoint(
     methods=("GET", "POST"),
     describe=_describe_authorization,
 )
-"""Users see this endpoint, so a page answers, :mod:`flask_oauth2.pages`."""
+"""Users open this endpoint in a browser, so :mod:`flask_oauth2.pages` responds."""
 
 TOKEN = Endpoint(
     name="token",
@@ -88,7 +88,7 @@ DEVICE_AUTHORIZATION = Endpoint(
 )
 
 DEVICE = Endpoint(name="device", path="/device", specification="RFC 8628 section 3.3", methods=("GET", "POST"))
-"""The verification URI, where users enter user codes: a page, with a short path (section 3.2)."""
+"""The verification URI: a page with a short path where users enter user codes, section 3.2."""
 
 REGISTRATION = Endpoint(
     name="registration",
@@ -137,7 +137,9 @@ WELL_KNOWN = tuple(
         ("resource_metadata_path", f"{resources.WELL_KNOWN}/<path:resource_path>", "RFC 9728"),
     )
 )
-"""These are below the host's root, whatever the ``url_prefix``, :rfc:`8414#section-3`, :rfc:`9728#section-3`."""
+"""Metadata endpoints. Their paths begin at the host's root, not at ``url_prefix``: :rfc:`8414#section-3`,
+:rfc:`9728#section-3`.
+"""
 
 ENDPOINTS = (
     AUTHORIZATION,
@@ -151,6 +153,6 @@ ENDPOINTS = (
     JWKS,
     *WELL_KNOWN,
 )
-"""Every endpoint; an application adds others with ``provider.register_endpoint()``."""
+"""All built-in endpoints. An application adds endpoints with ``provider.register_endpoint()``."""
 
 __all__ = ["ENDPOINTS", "Endpoint"]

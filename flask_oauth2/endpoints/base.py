@@ -1,4 +1,4 @@
-"""What an endpoint is: a path, what answers there, and what it contributes to the metadata."""
+"""Endpoints: a path, a function that responds, and members of the server metadata."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..server import AuthorizationServer
 
 @dataclass(slots=True)
 class Call:
-    """A request to an endpoint that programs call."""
+    """A request to an endpoint that clients call without a browser."""
 
     server: AuthorizationServer
     request: Request
     now: float
     """Seconds since the epoch, UTC."""
     form: Params
-    """The parameters of the body; empty if the endpoint authenticates no client."""
+    """The parameters of the body. Empty if the endpoint authenticates no client."""
     client: Client = field(init=False)
-    """The client, which has authenticated. Raises :exc:`LookupError` if the endpoint authenticates no client."""
+    """The authenticated client. Reading it raises :exc:`LookupError` if the endpoint authenticates no client."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "client":
@@ -44,16 +44,16 @@ def _nothing(_: AuthorizationServer, __: str) -> Mapping[str, Any]:
 class Endpoint:
     """An endpoint of the authorization server.
 
-    :param name: its name in Flask, below ``oauth2.``, and in signals and metrics.
-    :param path: its path below the provider's ``url_prefix``, or below the host if ``is_well_known``.
-    :param specification: what asks for it, for readers.
-    :param respond: what answers; None if a page does, as for the authorization endpoint.
-    :param authentication: ``client`` if a client must authenticate, ``confidential`` if it must have credentials;
-        empty if the endpoint decides.
-    :param requires: parameters that must be present before a client authenticates.
-    :param cors: which web pages may call it, see ``cross_origin.py``: those of ``clients``, ``any``, or none.
-    :param is_offered: whether the settings offer it.
-    :param describe: its members of the server metadata, from the server and the URL of the endpoint.
+    :param name: the name in signals, metrics and, after ``oauth2.``, in Flask.
+    :param path: the path below the provider's ``url_prefix``, or below the host's root if ``is_well_known``.
+    :param specification: the section that defines the endpoint.
+    :param respond: a function that returns the response, or None if a page responds.
+    :param authentication: ``client`` if the client must identify itself, ``confidential`` if it must have credentials,
+        empty if ``respond`` decides.
+    :param requires: parameters that must be present. They are checked before client authentication.
+    :param cors: the web pages that may call the endpoint: ``clients`` (see ``cross_origin.py``), ``any``, or empty.
+    :param is_offered: a function that returns whether the settings enable the endpoint.
+    :param describe: a function that returns members of the server metadata from the server and the endpoint's URL.
     """
 
     name: str
@@ -73,8 +73,8 @@ _NO_FORM = Params()
 
 
 def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Response:
-    """Return what an endpoint answers to a request, after its client has authenticated."""
-    respond = cast("Callable[[Call], Response]", endpoint.respond)  # pages have no route that leads here
+    """Authenticate the client if the endpoint requires it, and return the response of the endpoint."""
+    respond = cast("Callable[[Call], Response]", endpoint.respond)  # the routes of pages do not call this function
     now = server.clock()
     if not endpoint.authentication:
         return respond(Call(server, request, now, _NO_FORM))
@@ -84,12 +84,13 @@ def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Re
         for name in sorted(endpoint.requires):
             form.require(name)
     client = authenticate(server, request, form, now)
+    # "To prevent token scanning attacks, the endpoint MUST also require some form of authorization", RFC 7662 2.1
     if endpoint.authentication == "confidential" and not client.is_confidential:
         raise InvalidClient(
             "client authentication failed",
             rule="rfc7662 2.1",
-            expected="a client that proves who it is",
-            received="a public client" if client.is_public else "a native application, as public as its secret",
+            expected="a client with credentials",
+            received="a public client" if client.is_public else "a native client, whose secret is not confidential",
         )
     call = Call(server, request, now, form)
     call.client = client

@@ -1,7 +1,7 @@
-"""Which web pages may call the endpoints, as browsers ask by CORS: those of clients that have no secret.
+"""CORS: the web pages that may call the endpoints.
 
-A page may call where the origin of a redirect URI of a public client is its own, or ``OAUTH2_CORS_ORIGINS`` names
-it. No answer allows credentials of the browser. Metadata is for any page to read and needs none of this.
+A page may call an endpoint if a public client has a redirect URI of the page's origin, or if ``OAUTH2_CORS_ORIGINS``
+lists this origin. No response allows browser credentials. Any page may read metadata documents.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ log = logging.getLogger("flask_oauth2")
 
 _ALLOWED_HEADERS = "Authorization, Content-Type, MCP-Protocol-Version"
 _EXPOSED_HEADERS = "WWW-Authenticate, Retry-After"
-_MOST_AGE = 600
+_MAX_AGE = 600
+"""Seconds for which browsers may cache the response to a preflight request."""
 
 
 def answer_preflight(server: AuthorizationServer, endpoint: Endpoint, origin: str) -> Response:
-    """What a browser asks before it sends a request of a page: an origin that may call is told what it may send."""
+    """Return the response to a CORS preflight request. An allowed origin receives the allowed methods and headers."""
     headers = {"Vary": "Origin"} if endpoint.cors == "clients" else {}
     if endpoint.cors == "any" or _may_call(server, origin):
         headers |= {
             "Access-Control-Allow-Origin": "*" if endpoint.cors == "any" else origin,
             "Access-Control-Allow-Methods": ", ".join(endpoint.methods),
             "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
-            "Access-Control-Max-Age": str(_MOST_AGE),
+            "Access-Control-Max-Age": str(_MAX_AGE),
         }
     return Response(204, headers=headers)
 
 
 def allow(server: AuthorizationServer, response: Response, request: Request) -> Response:
-    """The same answer, for a page of an allowed origin to read."""
+    """Return the response with headers that let a page of an allowed origin read it."""
     headers = {**response.headers, "Vary": "Origin"}
     origin = request.headers.get("Origin", "")
     if _may_call(server, origin, request.claims.get("client_id", "")):
@@ -49,9 +50,9 @@ def allow(server: AuthorizationServer, response: Response, request: Request) -> 
 
 
 def _may_call(server: AuthorizationServer, origin: str, named: str = "") -> bool:
-    """Whether pages of an origin may; none of a client while the store is away.
+    """Return whether pages of an origin may call an endpoint. If the store is unavailable, pages of clients may not.
 
-    :param named: the client that the request names, where it names one.
+    :param named: the client ID in the request, or an empty string.
     """
     if origin in server.settings.cors_origins:
         return True
@@ -60,13 +61,13 @@ def _may_call(server: AuthorizationServer, origin: str, named: str = "") -> bool
     try:
         return _is_of_client(server, origin, named)
     except TemporarilyUnavailable as error:
-        log.warning("whether pages of an origin may call cannot be looked up: %s", error)
+        log.warning("Rejected a cross-origin request: the store cannot look up the origin: %s", error)
         return False
 
 
 def _is_of_client(server: AuthorizationServer, origin: str, named: str) -> bool:
-    """Whether the page is one of any client, or of the one that is named where no store knows of others."""
-    anywhere = {origin, redirects.without_port(origin)}  # a loopback URI without a port stands for those with any
+    """Return whether an origin belongs to a public client. Without a look-up in the store, check only ``named``."""
+    anywhere = {origin, redirects.without_port(origin)}  # a loopback URI without a port matches any port
     store = server.client_origins
     if store is not None and store.has_origin(*anywhere):
         return True

@@ -19,28 +19,33 @@ from .authorization.checks import GRANT_CHECKS, run
 from .base import Call
 
 MOST_CODES = 100_000
-"""Codes that public clients may receive within an hour, a tenth of them in one network. Each is a row."""
+"""The maximum number of device codes for public clients per hour; a tenth of it per network. Each code is a row."""
 
 _TRIES = 5
-"""How often a user code is generated that another device has already."""
+"""The number of attempts to generate a user code that no other device has."""
 
 
 def respond(call: Call) -> Response:
-    """Check what the client asks for, and return the codes and the page that the user must visit."""
+    """Check the device authorization request. Return the codes and the verification URI, section 3.2.
+
+    Raise :exc:`UnauthorizedClient` if the client is not registered for this grant type. Raise
+    :exc:`TemporarilyUnavailable` if too many codes were issued.
+    """
     server, request, form, client, now = call.server, call.request, call.form, call.client, call.now
     if DEVICE_CODE not in server.settings.grant_types:
         raise UnsupportedGrantType(
-            "the device authorization grant is not offered",
+            "the device authorization grant is not enabled",
             rule="rfc8628 3.1",
-            hint="name device_code in OAUTH2_GRANT_TYPES, if it is to be offered",
+            hint="add device_code to OAUTH2_GRANT_TYPES to enable it",
         )
     _check_grant_type(client)
     if not client.is_confidential:  # anyone can send the client_id of a public client
         spend_quota(server, "device codes", MOST_CODES, now, address=request.address)
-    asked = run(GRANT_CHECKS, AuthorizationRequest(form, request, client=client), server)
-    device_code, user_code = _issue_codes(server, asked, now)
-    server.events.emit(signals.device_code_issued, client_id=client.client_id, scope=asked.scope)
+    checked = run(GRANT_CHECKS, AuthorizationRequest(form, request, client=client), server)
+    device_code, user_code = _issue_codes(server, checked, now)
+    server.events.emit(signals.device_code_issued, client_id=client.client_id, scope=checked.scope)
     verification_uri = addresses.url_of(server, "device", request.mount)
+    # all members but verification_uri_complete and interval are "REQUIRED", section 3.2
     members = {
         "device_code": device_code,
         "user_code": user_code,
@@ -60,16 +65,16 @@ def _check_grant_type(client: Client) -> None:
         "the client may not use the device authorization grant",
         rule="rfc8628 3.1",
         expected=f"one of {', '.join(client.grant_types)}",
-        hint=f"name all that it may use: {update_client(client.client_id, options)}",
+        hint=f"register the client for it: {update_client(client.client_id, options)}",
     )
 
 
-def _issue_codes(server: AuthorizationServer, asked: AuthorizationRequest, now: float) -> tuple[str, str]:
-    """Return a device code and a user code that no other device has, saved together with the request."""
+def _issue_codes(server: AuthorizationServer, request: AuthorizationRequest, now: float) -> tuple[str, str]:
+    """Generate a device code and a user code that no other device has, and save them with the request."""
     settings = server.settings
-    parameters: dict[str, Any] = {"client_id": asked.client.client_id, "scope": " ".join(asked.scope)}
-    if asked.resource:
-        parameters["resource"] = asked.resource
+    parameters: dict[str, Any] = {"client_id": request.client.client_id, "scope": " ".join(request.scope)}
+    if request.resource:
+        parameters["resource"] = request.resource
     for _ in range(_TRIES):
         device_code, key = values.generate(settings.token_prefixes["device_code"], values.timestamp(now))
         code = user_codes.new()

@@ -14,11 +14,16 @@ from .base import Call
 
 
 def respond(call: Call) -> Response:
-    """Describe a token: to its client, and every access token to a resource server (section 2.1)."""
+    """Describe a token to its client. A resource server receives the description of every access token.
+
+    All other tokens are inactive, section 2.2.
+    """
     return Response(200, _describe(call.server, call.client, call.form.require("token"), call.now), NO_STORE)
 
 
 def _describe(server: AuthorizationServer, client: Client, value: str, now: float) -> dict[str, Any]:
+    # if the token "is not active, does not exist on this server, or the protected resource is not allowed to introspect
+    # this particular token", the server "MUST return" that it is not active, section 2.2
     found = find_token(server, value, now)
     if isinstance(found, AccessToken):
         is_visible = found.client_id == client.client_id or client.resource_server
@@ -48,13 +53,13 @@ def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
         "sub": access.user_id,
         "aud": access.audience[0] if len(access.audience) == 1 else list(access.audience) or None,
         "iss": server.issuer,
-        "jti": values.text(access.key),
+        "jti": values.text(access.token_hash),
     }
     return _present(members)
 
 
 def _refresh(server: AuthorizationServer, token: Token) -> dict[str, Any]:
-    """Told to its own client only, and named for what it is, so that nobody takes it for an access token."""
+    """Return the description of a refresh token. Its ``token_type`` distinguishes it from an access token."""
     authorization = token.authorization
     members = {
         "active": True,

@@ -23,21 +23,26 @@ from ..clients.deletion import delete_client
 from ..clients.secrets import generate_secret, is_secret
 from ..clients.validators import InvalidMetadata
 from ..errors import InvalidClientMetadata, InvalidRedirectURI, InvalidToken, TemporarilyUnavailable
+from ..http.challenges import write_challenge
 from ..http.messages import NO_STORE, Request, Response
 from ..records import Client, Grant
 from ..server import AuthorizationServer
 from .base import Call
 
 GRANT_KIND = "registration"
-"""The kind of the grant of an initial access token, :rfc:`7591#section-3`, which is spent like a code."""
+"""The kind of the grants that are initial access tokens, :rfc:`7591#section-3`. The server consumes them like codes."""
 
 _PURPOSE = "registration_access_token"
 
-_HINT = "raise OAUTH2_REGISTRATIONS_PER_HOUR, or behind a proxy let the application see the addresses of clients"
-"""The fix for a quota that is too small."""
+_HINT = (
+    "increase OAUTH2_REGISTRATIONS_PER_HOUR; behind a proxy, use ProxyFix so that the addresses of clients are known"
+)
+"""The hint for a quota that is too small."""
 
 _ATTEMPTS = 8
-"""Attempts at a change that competes with others, and deletions of a shared client after which it may return."""
+"""The number of attempts to save a concurrent change, and the number of deletions after which a shared client may
+register again.
+"""
 
 _SET_BY_SERVER = (
     "registration_access_token",
@@ -45,11 +50,11 @@ _SET_BY_SERVER = (
     "client_secret_expires_at",
     "client_id_issued_at",
 )
-""" "The updated client metadata fields request MUST NOT include" these, :rfc:`7592#section-2.2`."""
+"""The members that an update "MUST NOT include", :rfc:`7592#section-2.2`."""
 
 
 def register(call: Call) -> Response:
-    """Register a client (POST), :rfc:`7591#section-3`, or return the one with the same metadata."""
+    """Register a client, :rfc:`7591#section-3`. A public client may receive a shared client with the same metadata."""
     server, request, now = call.server, call.request, call.now
     if server.registration == "off":
         return Response(404)
@@ -95,24 +100,24 @@ def configure(call: Call) -> Response:
     if request.method == "DELETE":
         delete_client(server, _authenticate(server, request, value, now)[0])
         return Response(204, headers=NO_STORE)
-    asked = request.json if request.method == "PUT" else None
+    submitted = request.json if request.method == "PUT" else None
     for _ in range(_ATTEMPTS):
         before, token, key = _authenticate(server, request, value, now)
-        changed, secret = (before, None) if asked is None else _change(server, request, asked, before, now)
+        changed, secret = (before, None) if submitted is None else _change(server, request, submitted, before, now)
         changed = replace(changed, registration_key=key)
         if changed == before or server.registrations.change_client(changed, before):
-            if asked is not None:
+            if submitted is not None:
                 server.events.emit(
                     signals.client_updated, client_id=before.client_id, registered_by=before.registered_by
                 )
             return Response(200, _describe(server, request, changed, token, secret), NO_STORE)
-    raise TemporarilyUnavailable("the client changes all the time", retry_after=1)
+    raise TemporarilyUnavailable("concurrent requests change this client too often", retry_after=1)
 
 
-def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any], before: Client) -> Client:
-    """Return the requested client, which replaces ``before``: narrowed to what is offered, then by the policy.
+def _read(server: AuthorizationServer, request: Request, submitted: Mapping[str, Any], before: Client) -> Client:
+    """Return the client that replaces ``before``. The server and the registration policy may narrow its metadata.
 
-    Raises :exc:`InvalidClientMetadata` or :exc:`InvalidRedirectURI`, or the error of the policy.
+    Raise :exc:`InvalidClientMetadata`, :exc:`InvalidRedirectURI`, or the error of the policy.
     """
     is_new = not before.client_id
     may_have = registration.OPEN_GRANTS if before.registered_by == "open" else registration.TRUSTED_GRANTS
@@ -122,9 +127,9 @@ def _read(server: AuthorizationServer, request: Request, asked: Mapping[str, Any
     scope = server.open_scopes if is_new else before.scope
     policy = server.policies.registration
     try:
-        members = registration.read(asked, server, offered, scope)
+        members = registration.read(submitted, server, offered, scope)
         decided = None if policy is None else policy(dict(members), request)
-        if decided is not None:  # the policy may give more than the offer
+        if decided is not None:  # the policy may allow more than open registration does
             if not isinstance(decided, Mapping):
                 raise TypeError(f"the registration policy must return a dict or None, not {type(decided).__name__}")
             members = registration.read(decided, server, known)
@@ -148,14 +153,14 @@ def _rejected(error: InvalidMetadata) -> InvalidClientMetadata | InvalidRedirect
 
 
 def _share(server: AuthorizationServer, request: Request, client: Client, now: float) -> Client:
-    """Return the client that all copies of a software share. A repetition reads, seldom writes, and adds no row."""
+    """Return the client that all copies of a software share. Create it for the first copy only."""
     client = registration.without_ports(client)
     store, registrations = server.store, server.registrations
     # the scope of a policy may be for this client only
     scope = client.scope if server.policies.registration is not None else ()
     for number in range(_ATTEMPTS):
         ids = [registration.shared_id(client, scope, key, number) for key in reversed(server.settings.secret_keys)]
-        # it may exist with an ID of an older key
+        # the shared client may exist with an ID that is derived from an older key
         known = [client_id for client_id in ids[1:] if store.get_client(client_id) is not None]
         client = replace(client, client_id=(known or ids)[0])
         _check(client, server)
@@ -167,14 +172,16 @@ def _share(server: AuthorizationServer, request: Request, client: Client, now: f
         most = server.settings.registrations_per_hour
         quota = Quota(server, "registrations", most, now, address=request.address, hint=_HINT)
         if registrations.add_client(client):
-            quota.had()
+            quota.confirm()
             server.events.emit(signals.client_created, client_id=client.client_id, registered_by=client.registered_by)
             return client
-        quota.give_back()
+        quota.release()
         found = store.get_client(client.client_id)
         if found is not None:  # another copy has registered it meanwhile
             return found
-    raise InvalidClientMetadata("this client was deleted too often")
+    raise InvalidClientMetadata(
+        "the operator has deleted this client too often", hint="register the client with an initial access token"
+    )
 
 
 def _extend_lifetime(server: AuthorizationServer, client: Client, now: float) -> bool:
@@ -182,18 +189,19 @@ def _extend_lifetime(server: AuthorizationServer, client: Client, now: float) ->
     lifetime = server.settings.unused_client_lifetime
     if client.expires_at is None or client.expires_at - now >= lifetime / 2:
         return True
-    return server.registrations.keep_client(client.client_id, int(now) + lifetime)
+    return server.registrations.retain_client(client.client_id, int(now) + lifetime)
 
 
-def _with_sent_ports(found: Client, asked: Client) -> dict[str, Any]:
-    """Return the registered metadata with the ports that this copy has sent: any port is registered."""
-    is_same = registration.without_ports(asked).redirect_uris == found.redirect_uris
-    return metadata.describe(replace(found, redirect_uris=asked.redirect_uris) if is_same else found)
+def _with_sent_ports(found: Client, sent: Client) -> dict[str, Any]:
+    """Return the registered metadata with the ports that this copy has sent, because all ports are valid."""
+    is_same = registration.without_ports(sent).redirect_uris == found.redirect_uris
+    return metadata.describe(replace(found, redirect_uris=sent.redirect_uris) if is_same else found)
 
 
 def _charge(server: AuthorizationServer, request: Request, grant: Grant | None, now: float) -> None:
-    """Count a new client. An initial access token is spent before the client is saved, so that a crash loses the token
-    and never yields two clients.
+    """Count a new client, and consume its initial access token.
+
+    The token is consumed before the client is saved. A crash may therefore lose a token but never adds two clients.
     """
     most = server.settings.registrations_per_hour
     if grant is None:
@@ -206,7 +214,10 @@ def _charge(server: AuthorizationServer, request: Request, grant: Grant | None, 
 
 
 def _find_grant(server: AuthorizationServer, request: Request, value: str, now: float) -> Grant:
-    """Return the grant of an initial access token. Raises :exc:`InvalidToken`; guesses count by their address."""
+    """Return the grant of an initial access token. Raise :exc:`InvalidToken` if it is not valid.
+
+    Count failed attempts by network address.
+    """
     key = values.find_key(value, server.settings.token_prefixes["initial_access_token"])
     grant = None if key is None else server.store.get_grant(key, GRANT_KIND)
     if grant is None:
@@ -218,9 +229,9 @@ def _find_grant(server: AuthorizationServer, request: Request, value: str, now: 
 
 
 def _authenticate(server: AuthorizationServer, request: Request, value: str, now: float) -> tuple[Client, str, bytes]:
-    """Return the client that the path names, its next token and the key of that. The previous token is accepted too.
+    """Return the client in the path, its next token, and the hash of this token. Accept the previous token too.
 
-    Raises :exc:`InvalidToken` for any other, and if there is no such client (:rfc:`7592#section-2.1`).
+    Raise :exc:`InvalidToken` for any other token, and if the client is unknown.
     """
     client_id = request.named["client_id"]
     client = server.store.get_client(client_id)
@@ -232,39 +243,42 @@ def _authenticate(server: AuthorizationServer, request: Request, value: str, now
             following, following_key = values.generate(server.settings.token_prefixes[_PURPOSE], key[:6], drawn)
             if holds or hmac.compare_digest(held, following_key):
                 return client, following, following_key
-    # unknown clients get no row each
+    # attempts for unknown clients count by network, so that they add no row for each client ID
     Attempt(server, _PURPOSE, client_id if client is not None else network(request.address), now).failed()
+    # if the client does not exist, "the server MUST respond with HTTP 401 Unauthorized", RFC 7592 2.1
     raise _invalid_token(server, "the registration access token is not that of this client")
 
 
 def _change(
-    server: AuthorizationServer, request: Request, asked: Mapping[str, Any], before: Client, now: float
+    server: AuthorizationServer, request: Request, submitted: Mapping[str, Any], before: Client, now: float
 ) -> tuple[Client, str | None]:
-    """Return the requested client, and its secret if one was generated. Omitted members are removed, not merged."""
-    if asked.get("client_id") != before.client_id:
+    """Return the updated client, and its secret if one was generated. Omitted members are removed, not merged."""
+    # "MUST include its "client_id" field in the request, and it MUST be the same as its currently issued client
+    # identifier", RFC 7592 2.2
+    if submitted.get("client_id") != before.client_id:
         raise InvalidClientMetadata("client_id: must be that of the client", rule="rfc7592 2.2")
     for name in _SET_BY_SERVER:
-        if asked.get(name) is not None:
+        if submitted.get(name) is not None:
             raise InvalidClientMetadata(f"{name}: must be absent: the server sets it", rule="rfc7592 2.2")
-    sent = asked.get("client_secret")
+    sent = submitted.get("client_secret")
     if sent is not None:
         _verify_secret(server, sent, before, now, request.address)
-    client, made = _read(server, request, asked, before), None
+    client, generated = _read(server, request, submitted, before), None
     if not rules.needs_secret(client, server):
         client = replace(client, secret=None)
     elif client.secret is None:
-        made, stored = generate_secret(server, now)
+        generated, stored = generate_secret(server, now)
         client = replace(client, secret=stored)
     _check(client, server)
-    return client, made
+    return client, generated
 
 
 def _verify_secret(server: AuthorizationServer, sent: object, before: Client, now: float, address: str) -> None:
-    """Raise :exc:`InvalidClientMetadata` unless the secret is that of the client. Guesses are counted."""
+    """Raise :exc:`InvalidClientMetadata` unless the secret is that of the client. Count failed attempts."""
     attempt = Attempt(server, "client_secret", before.client_id, now, address)
     if not isinstance(sent, str) or not is_secret(sent, before.secret or ""):
         attempt.failed()
-        # "the value of this field MUST match the currently issued client secret"
+        # "the value of this field MUST match the currently issued client secret", RFC 7592 2.2
         raise InvalidClientMetadata("client_secret: is not that of the client", rule="rfc7592 2.2")
     attempt.withdraw()
 
@@ -288,10 +302,11 @@ def _bearer(request: Request) -> str | None:
 
 def _challenge(server: AuthorizationServer) -> Response:
     """Return a challenge without an error code: the request has no token, :rfc:`6750#section-3.1`."""
-    return Response(401, headers={**NO_STORE, "WWW-Authenticate": f'Bearer realm="{server.settings.realm}"'})
+    challenge = write_challenge("Bearer", {"realm": server.settings.realm})
+    return Response(401, headers={**NO_STORE, "WWW-Authenticate": challenge})
 
 
 def _invalid_token(server: AuthorizationServer, description: str) -> InvalidToken:
     """Return the error with a challenge, :rfc:`6750#section-3`."""
-    challenge = f'Bearer realm="{server.settings.realm}", error="invalid_token", error_description="{description}"'
-    return InvalidToken(description, headers={"WWW-Authenticate": challenge})
+    members = {"realm": server.settings.realm, **InvalidToken(description).parameters}
+    return InvalidToken(description, headers={"WWW-Authenticate": write_challenge("Bearer", members)})

@@ -1,4 +1,4 @@
-"""The revocation endpoint, :rfc:`7009`. An access token ends alone, a refresh token with its whole family."""
+"""The revocation endpoint, :rfc:`7009`. Revoking a refresh token also revokes all tokens of its authorization."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from .base import Call
 
 
 def respond(call: Call) -> Response:
-    """Revoke a token. The hint is not needed (section 2.1); an unknown token is as good as revoked (section 2.2).
+    """Revoke a token. Raise :exc:`InvalidGrant` if it was issued to another client.
 
-    The body is an empty JSON object: "The content of the response body is ignored by the client", but some parse it.
+    Ignore ``token_type_hint``, section 2.1. An unknown token yields a successful response, section 2.2. The body is an
+    empty JSON object because some clients parse it.
     """
     server, client, now = call.server, call.client, call.now
-    # whatever a tokengetter says: what it does not know may still have a family that is alive
+    # use the extension's own store, because a token that a tokengetter does not find may have valid sibling tokens
     found = find_token(server, call.form.require("token"), now, server.own_store)
     if found is None:
         return Response(200, {}, NO_STORE)
     is_family = isinstance(found, Token)
     access = found.access if isinstance(found, Token) else found
+    # verify "whether the token was issued to the client making the revocation request", section 2.1
     if access.client_id != client.client_id:
         raise InvalidGrant(
             "the token was issued to another client", rule="rfc7009 2.1", hint="let each client revoke its own tokens"
         )
-    token_id = None if is_family else values.text(access.key)
+    # "If the particular token is a refresh token and the authorization server supports the revocation of access tokens,
+    # then the authorization server SHOULD also invalidate all access tokens", section 2.1
+    token_id = None if is_family else values.text(access.token_hash)
     revocation.revoke(server, token_id or access.authorization_id, now)
     if server.callbacks.tokengetter is not None:
         server.callbacks.delete_token(found)

@@ -16,16 +16,19 @@ from .base import Call
 
 
 def respond(call: Call) -> Response:
-    """Answer a token request: proof of possession, then the grant, then the tokens."""
+    """Return the token response, section 5.1. Verify proof of possession before the grant.
+
+    Raise :exc:`UnsupportedGrantType`, :exc:`UnauthorizedClient`, or the error of the grant, section 5.2.
+    """
     server, client, now = call.server, call.client, call.now
-    offer, grant_type = server.capabilities, call.form.values["grant_type"]
-    grant = offer.grants.get(grant_type)
+    capabilities, grant_type = server.capabilities, call.form.values["grant_type"]
+    grant = capabilities.grants.get(grant_type)
     if grant is None:
         raise UnsupportedGrantType(
             "grant_type is not supported",
-            expected=f"one of {', '.join(offer.grants)}",
+            expected=f"one of {', '.join(capabilities.grants)}",
             received=grant_type,
-            hint="name it in OAUTH2_GRANT_TYPES, if it is to be offered" if grant_type in GRANT_TYPES else None,
+            hint="add it to OAUTH2_GRANT_TYPES to enable it" if grant_type in GRANT_TYPES else None,
         )
     if grant_type not in client.grant_types:
         options = " ".join(f"--grant-type {name}" for name in (*client.grant_types, grant_type))
@@ -33,25 +36,26 @@ def respond(call: Call) -> Response:
             "the client may not use this grant_type",
             expected=f"one of {', '.join(client.grant_types)}",
             received=grant_type,
-            hint=f"name all that it may use: {update_client(client.client_id, options)}",
+            hint=f"register the client for it: {update_client(client.client_id, options)}",
         )
     proof = NO_PROOF
-    if offer.bindings:
+    if capabilities.bindings:
         context = ProofContext(settings=server.settings, now=now, remember=server.store.remember, client=client)
-        proof = prove(offer.bindings, call.request, context)
+        proof = prove(capabilities.bindings, call.request, context)
     request = TokenRequest(call.request, call.form, client, server, now, proof)
-    decided = grant.authorize(request)
-    user_id = decided.authorization.user_id
+    result = grant.authorize(request)
+    user_id = result.authorization.user_id
     if user_id is not None and server.checks_users and not users.is_active(server, user_id):
-        raise _reject_inactive(server, decided, now)
-    answer = issue(request, decided, grant_type, offer.answer_members)
+        raise _reject_inactive(server, result, now)
+    answer = issue(request, result, grant_type, capabilities.answer_members)
+    # "MUST include the HTTP "Cache-Control" response header field [...] with a value of "no-store"", section 5.1
     return Response(200, answer, {**NO_STORE, **proof.headers} if proof.headers else NO_STORE)
 
 
 def _reject_inactive(server: AuthorizationServer, grant: TokenGrant, now: float) -> InvalidGrant:
-    """Return the error of a grant for a user who is not active. Nothing is consumed.
+    """Return the error of a grant for a user who is not active, without consuming the credential.
 
-    A credential that was used before is a replay, so its family is revoked all the same.
+    A credential that was used before is replayed, so its authorization is revoked nevertheless.
     """
     authorization, spend = grant.authorization, grant.spend
     if spend is not None and spend.used_at is not None:
@@ -59,7 +63,7 @@ def _reject_inactive(server: AuthorizationServer, grant: TokenGrant, now: float)
     return InvalidGrant(
         "the user is not active",
         rule="rfc6749 5.2",
-        expected="a user for whom user_is_active, or else the userloader, finds something",
+        expected="a user that user_is_active or the userloader finds",
         received=f"user {authorization.user_id}",
-        hint="if the user has left for good: flask oauth2 user revoke USER_ID",
+        hint="if the account was deleted, revoke its tokens: flask oauth2 user revoke USER_ID",
     )

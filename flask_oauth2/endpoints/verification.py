@@ -1,6 +1,6 @@
-"""The verification URI, :rfc:`8628#section-3.3`: find the device of a user code, and save what its user decides.
+"""The verification URI, :rfc:`8628#section-3.3`: find the device of a user code, and save the decision of the user.
 
-No HTML is written here; :mod:`flask_oauth2.pages.device` shows the pages.
+This module writes no HTML: :mod:`flask_oauth2.pages.device` shows the pages.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 
 MOST_WRONG = 5
-"""Wrong codes of one user or one browser, and wrong uses of one code, in a window: :rfc:`8628#section-5.1`."""
+"""The maximum number of wrong codes per window for one user, one browser or one code, :rfc:`8628#section-5.1`."""
 
 _MOST = {"address": 10, "site": 100}
-"""How many times ``OAUTH2_MAX_FAILED_ATTEMPTS`` may come from one address, which many users may share, and in total."""
+"""The limits for one address, which many users may share, and in total: multiples of ``OAUTH2_MAX_FAILED_ATTEMPTS``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A device that waits for its user: its client, and what it asks for."""
+    """A device that waits for its user: the client, and the requested scope and protected resources."""
 
     grant: Grant
     client: Client
@@ -40,10 +40,12 @@ class Waiting:
 
 
 def find(server: AuthorizationServer, text: str, guesser: Mapping[str, str], now: float) -> Waiting | None:
-    """Return the device whose code the user typed; None for a code that is wrong, expired or already decided about.
+    """Return the device with a user code, or None if the code is wrong, has expired, or has a decision.
 
-    ``guesser`` says who typed it, as wrong codes count by ``person``, ``browser`` and ``address``. Raise
-    :exc:`~flask_oauth2.errors.TemporarilyUnavailable` (429) after too many.
+    Raise :exc:`~flask_oauth2.errors.TemporarilyUnavailable` (429) after too many wrong codes.
+
+    :param text: the text that the user typed.
+    :param guesser: the ``person``, the ``browser`` and the ``address`` for which wrong codes are counted.
     """
     code = user_codes.read(text)
     if code is None:
@@ -65,10 +67,10 @@ def find(server: AuthorizationServer, text: str, guesser: Mapping[str, str], now
 
 
 def decide(server: AuthorizationServer, key: bytes, user: User, allowed: bool, now: float) -> Client:
-    """Save the decision of the user about the device of a page that was shown, and return its client.
+    """Save the decision of the user about a device, and return its client.
 
-    A decision that is sent again, as a button is pressed twice, changes nothing and has the same answer. Raise
-    :exc:`InvalidRequest` if the code has expired or another decision was faster.
+    If a user double-clicks a button, the second request changes nothing and receives the same response. Raise
+    :exc:`InvalidRequest` if the code has expired or has another decision.
     """
     waiting = _read(server, server.store.get_grant(key, KIND), now)
     if waiting is not None and _decide(server, waiting, user, allowed, now):
@@ -77,7 +79,7 @@ def decide(server: AuthorizationServer, key: bytes, user: User, allowed: bool, n
     client = lookup.find_client(server, grant.parameters["client_id"]) if grant else None
     if grant is None or client is None or not _has_decision(grant, user, allowed):
         raise InvalidRequest(
-            "this device no longer waits for an answer: begin again on the device", rule="rfc8628 3.3", status=410
+            "this device no longer waits for a decision: start again on the device", rule="rfc8628 3.3", status=410
         )
     return client
 
@@ -90,19 +92,19 @@ def _has_decision(grant: Grant, user: User, allowed: bool) -> bool:
 
 
 def _decide(server: AuthorizationServer, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
-    """Save a decision. Return False if another decision was faster, or the code has expired."""
+    """Save a decision. Return False if the code has another decision or has expired."""
     permission = Permission(user.id, waiting.client.client_id, waiting.scope, waiting.resource)
-    said: dict[str, Any] = {"client_id": permission.client_id, "user_id": user.id, "scope": waiting.scope}
+    fields: dict[str, Any] = {"client_id": permission.client_id, "user_id": user.id, "scope": waiting.scope}
     if not allowed:
         if not server.devices.decide(waiting.grant, None, int(now)):
             return False
-        server.events.emit(signals.consent_denied, **said)
+        server.events.emit(signals.consent_denied, **fields)
         return True
     consent = server.consents.get_consent(user.id, permission.client_id) if server.consents else None
     authorization = consents.authorize(server, permission, consent, _return, now)
     if not server.devices.decide(waiting.grant, authorization, int(now)):
         return False
-    server.events.emit(signals.consent_given, **said, authorization_id=authorization.id)
+    server.events.emit(signals.consent_given, **fields, authorization_id=authorization.id)
     return True
 
 
@@ -134,12 +136,12 @@ def _find(server: AuthorizationServer, keys: list[bytes], now: float) -> Waiting
 
 
 def _read(server: AuthorizationServer, grant: Grant | None, now: float) -> Waiting | None:
-    """Return what a device asks for, if it waits for a decision and its client may still have some of it."""
+    """Return the request of a device, or None if it has a decision or its client may no longer make this request."""
     if grant is None or grant.is_expired(now) or grant.authorization is not None or grant.is_denied:
         return None
-    asked = grant.parameters
-    client = lookup.find_client(server, asked["client_id"])
+    parameters = grant.parameters
+    client = lookup.find_client(server, parameters["client_id"])
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
-    scope = tuple(value for value in scopes.parse(asked["scope"]) if value in client.scope)
-    return Waiting(grant, client, scope, tuple(asked.get("resource", ()))) if scope else None
+    scope = tuple(value for value in scopes.parse(parameters["scope"]) if value in client.scope)
+    return Waiting(grant, client, scope, tuple(parameters.get("resource", ()))) if scope else None

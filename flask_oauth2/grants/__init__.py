@@ -1,4 +1,4 @@
-"""How a client comes to be authorized: grants and response types, one line each."""
+"""Grants and response types: the ways for a client to obtain an authorization, one line each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .password import Password
 from .refresh_token import RefreshToken
 
 GRANTS: tuple[type[GrantType], ...] = (AuthorizationCode, ClientCredentials, RefreshToken, DeviceCode)
-"""``implicit`` has no half at the token endpoint; ``password`` needs the application's ``usergetter``."""
+"""Grants of the token endpoint. ``implicit`` does not use it. ``password`` needs the application's ``usergetter``."""
 
 RESPONSE_TYPES: tuple[type[ResponseType], ...] = (Code, ImplicitToken)
-"""In the order in which a request that names several runs them: each sees the answer so far."""
+"""Response types in the order in which a request with several runs them. Each receives the response so far."""
 
 DISCOURAGED = {"implicit": IMPLICIT_DISCOURAGED, "password": PASSWORD_DISCOURAGED}
-"""Why, said once at start."""
+"""The warning that is logged at start if the application enables a discouraged grant, by grant type."""
 
 __all__ = ["DISCOURAGED", "GRANTS", "RESPONSE_TYPES", "Password"]

@@ -24,7 +24,7 @@ class Code:
     def respond(
         self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
-        """Return a code that is bound to the client, the redirect URI and the challenge."""
+        """Return a code that is bound to the client, the redirect URI and the PKCE challenge."""
         request = approval.request
         value, key = generate_code(server, approval.answer_id, approval.now)
         # "The authorization code MUST expire shortly after it is issued", section 4.1.2
@@ -41,16 +41,16 @@ class Code:
 
 
 def generate_code(server: AuthorizationServer, answer_id: str | None, now: float) -> tuple[str, bytes]:
-    """Return a code and its key: always the same for the same form, random if the user has sent no form.
+    """Return a code and its key. Without a form, the code is random.
 
-    Browsers send a form twice if its button is pressed twice. The code is derived from the random ID of the form and
-    ``SECRET_KEY``, so that both requests get one code and nothing is stored in addition.
+    If a user double-clicks a button, the browser submits the form twice. The code is derived from the random ID of the
+    form and ``SECRET_KEY``, so that both requests receive the same code and the store needs no further row.
     """
     prefix = server.settings.token_prefixes["code"]
     if answer_id is None:
         return values.generate(prefix, values.timestamp(now))
-    stamp = values.from_text(answer_id)[:6]
-    return values.generate(prefix, stamp, values.derive_key(server.settings.secret_keys[-1], "code", answer_id))
+    timestamp = values.from_text(answer_id)[:6]
+    return values.generate(prefix, timestamp, values.derive_key(server.settings.secret_keys[-1], "code", answer_id))
 
 
 class AuthorizationCode:
@@ -59,7 +59,10 @@ class AuthorizationCode:
     name = "authorization_code"
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """Return the authorization of the code, which :mod:`flask_oauth2.tokens.issue` consumes."""
+        """Return the grant of the code, which :mod:`flask_oauth2.tokens.issue` consumes.
+
+        Raise :exc:`InvalidGrant` if the code is not valid for this client, redirect URI and code verifier.
+        """
         server = request.server
         code = request.form.require("code")
         key = values.find_key(code, server.settings.token_prefixes["code"])
@@ -73,19 +76,19 @@ class AuthorizationCode:
             raise InvalidGrant(
                 "the code was issued to another client",
                 rule="rfc6749 4.1.3",
-                received=f"one of client {grant.authorization.client_id}",
-                hint="let the client that sent the user redeem the code, with the same client_id",
+                received=f"a code of client {grant.authorization.client_id}",
+                hint="let the client redeem the code with the client_id of its authorization request",
             )
-        # "The client MUST NOT use the authorization code more than once", section 4.1.2: a used code passes, however
-        # old, as issue() then revokes the authorization
+        # "If an authorization code is used more than once, the authorization server MUST deny the request", section
+        # 4.1.2: issue() rejects a used code, even an expired one, and revokes the authorization
         if grant.used_at is None and grant.is_expired(request.now):
-            server.store.issue(grant, [], int(request.now))  # it stays expired if the clock is set back
+            server.store.issue(grant, [], int(request.now))  # the code stays expired if the clock is set back
             raise InvalidGrant(
                 "the code has expired",
                 rule="rfc6749 4.1.2",
-                hint="let the client redeem the code at once; OAUTH2_AUTHORIZATION_CODE_LIFETIME sets the lifetime",
+                hint="let the client redeem the code immediately, or increase OAUTH2_AUTHORIZATION_CODE_LIFETIME",
             )
-        sent = request.form.values
-        redirect_uri.verify(grant, sent.get("redirect_uri"))
-        pkce.verify(grant, sent.get("code_verifier"))
+        form = request.form.values
+        redirect_uri.verify(grant, form.get("redirect_uri"))
+        pkce.verify(grant, form.get("code_verifier"))
         return TokenGrant(grant.authorization, spend=grant, refresh=True, confirmation=grant.confirmation)

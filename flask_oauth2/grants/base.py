@@ -1,7 +1,7 @@
 """The protocols of grants and response types.
 
-A grant turns a credential into a :class:`~.tokens.base.TokenGrant`, and changes nothing. A flow that begins in the
-browser also has a response type, in the file of its grant.
+A grant returns a :class:`~.tokens.base.TokenGrant` for a credential, without changes to the store. A flow that begins
+in the browser also has a response type, in the module of its grant.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class GrantType(Protocol):
     name: str
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """Return what to issue. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` to reject the request."""
+        """Return the tokens to issue. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` to reject the request."""
         ...
 
 
@@ -34,11 +34,11 @@ class Approval:
     authorization: Authorization
     now: float
     answer_id: str | None = None
-    """The random ID of the form that the user has sent, so that a form that is sent twice gives one code."""
+    """The random ID of the form that the user submitted. A form that is submitted twice yields one code."""
 
 
 class ResponseType(Protocol):
-    """A part of the answer of the authorization endpoint, :rfc:`6749#section-3.1.1`."""
+    """A response type of the authorization endpoint, :rfc:`6749#section-3.1.1`."""
 
     name: str
 
@@ -51,5 +51,8 @@ class ResponseType(Protocol):
     def respond(
         self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant | Token, ...]]:
-        """Return the parameters that it adds to the ``answer`` so far, and the rows to save with them."""
+        """Return the parameters to add to the response, and the rows to save.
+
+        :param answer: the parameters that earlier response types have added.
+        """
         ...

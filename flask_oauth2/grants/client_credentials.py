@@ -1,4 +1,4 @@
-"""The client credentials grant, :rfc:`6749#section-4.4`: a client acts for itself."""
+"""The client credentials grant, :rfc:`6749#section-4.4`: a client acts on its own behalf."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from ..tokens.base import TokenGrant, TokenRequest
 
 
 class ClientCredentials:
-    """A token for a client that authenticated, and no refresh token with it, section 4.4.3."""
+    """The client credentials grant. It issues no refresh token, section 4.4.3."""
 
     name = "client_credentials"
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """ "The client credentials grant type MUST only be used by confidential clients."."""
+        """Return the grant of a confidential client. Raise :exc:`UnauthorizedClient` for other clients."""
+        # "The client credentials grant type MUST only be used by confidential clients", section 4.4
         if not request.client.is_confidential:
             raise UnauthorizedClient(
-                "only a client that can keep a secret may use this grant",
+                "only confidential clients may use this grant type",
                 rule="rfc6749 4.4",
                 received="a public client"
                 if request.client.is_public
-                else "a native application, as public as its secret",
+                else "a native client, whose secret is not confidential",
                 hint="register the client with a secret, without --public, or use authorization_code",
             )
         return TokenGrant(request.authorization())

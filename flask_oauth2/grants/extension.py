@@ -10,13 +10,13 @@ from ..tokens.base import TokenGrant, TokenRequest
 
 @dataclass(frozen=True, slots=True)
 class ExtensionGrant:
-    """The function under its name, an absolute URI."""
+    """A function that implements a grant type. Its name is an absolute URI."""
 
     name: str
     function: Callable[[TokenRequest], TokenGrant]
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """Return what the function decided. Raises :exc:`TypeError` if that is no :class:`TokenGrant`."""
+        """Return the result of the function. Raise :exc:`TypeError` if it is not a :class:`TokenGrant`."""
         grant = self.function(request)
         if not isinstance(grant, TokenGrant):
             raise TypeError(f"the grant {self.name} must return a TokenGrant, not {type(grant).__name__}")

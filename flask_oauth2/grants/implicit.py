@@ -1,6 +1,6 @@
 """The implicit grant, :rfc:`6749#section-4.2`: an access token in the fragment.
 
-:rfc:`9700#section-2.1.2` advises against it, so the server offers it only if ``OAUTH2_GRANT_TYPES`` names it.
+:rfc:`9700#section-2.1.2` discourages it, so it is disabled unless ``OAUTH2_GRANT_TYPES`` contains it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ..tokens.issue import generate
 from .base import Approval
 
 DISCOURAGED = (
-    "the implicit grant hands access tokens through the browser, where they leak and can be injected "
-    "(RFC 9700 section 2.1.2); use authorization_code with PKCE"
+    "The implicit grant sends access tokens through the browser, where they can leak and be injected "
+    "(RFC 9700 section 2.1.2). Use authorization_code with PKCE"
 )
 
 
@@ -29,9 +29,9 @@ class ImplicitToken:
     def respond(
         self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Token, ...]]:
-        """Return the members of a token response, as text."""
-        asked = approval.request
-        request = TokenRequest(asked.http, asked.params, asked.client, server, approval.now)
-        # "The authorization server MUST NOT issue a refresh token": TokenGrant.refresh is false
+        """Return the members of a token response as strings, and the rows to save."""
+        authorized = approval.request
+        request = TokenRequest(authorized.http, authorized.params, authorized.client, server, approval.now)
+        # "The authorization server MUST NOT issue a refresh token", section 4.2.2: TokenGrant.refresh is false
         members, _, rows = generate(request, TokenGrant(approval.authorization))
         return {name: str(value) for name, value in members.items()}, rows

@@ -9,12 +9,18 @@ from ..tokens.read import explain_missing, find_refresh
 
 
 class RefreshToken:
-    """A refresh token is spent for a new pair. A spent one that comes again ends the family."""
+    """The refresh token grant: consume a refresh token and issue a new pair.
+
+    If a consumed refresh token is used again, the server revokes the authorization with all its tokens.
+    """
 
     name = "refresh_token"
 
     def authorize(self, request: TokenRequest) -> TokenGrant:
-        """The access token may be narrower; the new refresh token keeps the scope of the old one."""
+        """Return the grant of a refresh token. Raise :exc:`InvalidGrant` if it is not valid for this client.
+
+        The request may narrow the scope of the access token. The new refresh token has the scope of the old one.
+        """
         value = request.form.require("refresh_token")
         token = find_refresh(request.server, value, request.now)
         if token is None or token.refresh_expires_at is None:
@@ -22,26 +28,29 @@ class RefreshToken:
             raise InvalidGrant(
                 "the refresh token is unknown, revoked or too old", rule="rfc6749 6", received=received, hint=hint
             )
+        # "The authorization server MUST verify the binding between the refresh token and client identity", 10.4
         authorization = token.authorization
         if authorization.client_id != request.client.client_id:
             raise InvalidGrant(
                 "the refresh token was issued to another client",
                 rule="rfc6749 6",
-                received=f"one of client {authorization.client_id}",
-                hint="let each client store its own tokens",
+                received=f"a refresh token of client {authorization.client_id}",
+                hint="let each client store its own tokens and send only these",
             )
         if token.used_at is None and token.refresh_expires_at <= request.now:
             raise InvalidGrant(
                 "the refresh token has expired",
                 rule="rfc9700 4.14.2",
-                hint="let the user authorize the client again; OAUTH2_REFRESH_TOKEN_LIFETIME sets the lifetime",
+                hint="let the user authorize the client again, or increase OAUTH2_REFRESH_TOKEN_LIFETIME",
             )
         requested = request.form.get("scope")
         scope = None
         if requested is not None and requested.strip(" "):
+            # "MUST NOT include any scope not originally granted by the resource owner", section 6
             drops_others = request.client.is_self_registered
             scope = scopes.narrow(requested, authorization.scope, drops_others=drops_others)
-        # "refresh tokens issued to public clients MUST be bound", :rfc:`9449#section-5`; others are by authentication
+        # for public clients "the refresh token MUST be bound to the respective public key", RFC 9449 5; confidential
+        # clients authenticate instead
         confirmation = token.access.confirmation
         if confirmation and not request.client.is_public:
             confirmation = None

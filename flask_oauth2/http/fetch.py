@@ -1,8 +1,8 @@
-"""What is fetched from addresses that strangers name: from the public network only, not much of it, and not for long.
+"""Fetch URLs from untrusted sources: only public addresses, with a size limit and a deadline.
 
-A name is resolved once, every address of it is looked at, and the connection goes to one of these: a name that leads
-elsewhere a moment later leads nowhere. TLS is checked for the name. No redirect is followed, nothing is unpacked, no
-proxy of the environment is asked, and one deadline stands over all of it.
+The host name is resolved once and all its addresses are checked. The connection uses one of these addresses, so a
+second DNS response cannot change the target. The TLS certificate is verified for the host name. Redirects, compressed
+bodies and proxies from the environment are not supported. One deadline applies to the whole request.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import httpcore
 from ..errors import FetchError
 
 MOST_BYTES = 5 * 1024
-"""The longest body that is read, draft-ietf-oauth-client-id-metadata-document section 6.6."""
+"""The maximum length of a body, draft-ietf-oauth-client-id-metadata-document section 6.6."""
 
 _PATIENCE = 3.0
-"""Seconds to connect, and to wait for a piece."""
+"""Timeout in seconds of connecting and of each read or write."""
 
 _IPV4_SPECIAL = [
     IPv4Network(network)
@@ -34,32 +34,32 @@ _IPV4_SPECIAL = [
         *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     )
 ]
-""":rfc:`6890`, here in full, as what Python calls global changes with its versions."""
+"""Special-use addresses, :rfc:`6890`. The list is complete, because ``is_global`` differs between Python versions."""
 
 _IPV6_GLOBAL = IPv6Network("2000::/3")
 _IPV6_SPECIAL = [IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
-"""Within the global ones: protocols (Teredo is one), examples, 6to4, examples."""
+"""Special-use networks in the global range: protocol assignments such as Teredo, documentation, 6to4, documentation."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""An IPv4 address as networks of IPv6 alone see it, :rfc:`6052`."""
+"""IPv6 addresses that represent IPv4 addresses in IPv6-only networks, :rfc:`6052`."""
 
 _OWN: list[IPv4Network | IPv6Network] = [
     *map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
     *map(IPv6Network, ("::1/128", "fc00::/7")),
 ]
-"""What a host that the application names may have besides: its own machine and its own network."""
+"""Additional addresses of hosts that the application allows: the local machine and private networks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came with status 200: its headers, by names in lower case, and its body as it was sent."""
+    """A response with status 200: its headers, with names in lower case, and its body."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
 def resolve(host: str, port: int) -> Iterable[str]:
-    """All addresses of a name, as the system knows them."""
+    """Return all addresses of a host name, from the resolver of the system."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return dict.fromkeys(str(address[0]) for *_, address in found)
 
@@ -74,15 +74,14 @@ def fetch(
     network: httpcore.NetworkBackend | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Fetched:
-    """Get ``url``. Raises :exc:`FetchError` for whatever is not a short answer with status 200 in time.
+    """Send a GET request to ``url``. Raise :exc:`FetchError` unless the response is short, in time and has status 200.
 
-    :param deadline: seconds for all of it.
-    :param may_be_own: whether the host may have an address of this machine or its network, and may be asked without TLS
-        on this machine.
-    :param max_bytes: octets of the longest body that is read.
-    :param resolve: gives the addresses of a name.
+    :param deadline: the maximum duration in seconds.
+    :param may_be_own: whether the host may have a loopback or private address. Plain http is allowed for loopback only.
+    :param max_bytes: the maximum length of the body in bytes.
+    :param resolve: returns the addresses of a host name.
     :param network: connects to an address.
-    :param tls: what is trusted, if not the usual authorities.
+    :param tls: replaces the default TLS settings.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
@@ -109,45 +108,45 @@ def fetch(
         ):
             return _read(response, max_bytes)
     except httpcore.TimeoutException as error:
-        raise FetchError("no answer in time") from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, ValueError) as error:  # the last for a name that is none
-        raise FetchError(f"no answer: {error}") from error
+        raise FetchError("the response timed out") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, ValueError) as error:  # ValueError: an invalid host name
+        raise FetchError(f"no response: {error}") from error
 
 
 _PORTS = {"https": 443, "http": 80}
 
 
 def _read(response: httpcore.Response, max_bytes: int) -> Fetched:
-    # "only 200 (OK)", and redirects "MUST NOT" be followed
+    # redirects "MUST NOT" be followed, draft-ietf-oauth-client-id-metadata-document section 4; only 200 is a success
     if response.status != 200:
-        raise FetchError(f"the answer has status {response.status}, not 200", is_gone=response.status in (404, 410))
+        raise FetchError(f"the response has status {response.status}, not 200", is_gone=response.status in (404, 410))
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise FetchError("the answer is packed, which was not asked for")
+        raise FetchError("the response has a Content-Encoding, but the request allows none")
     body = b""
     for piece in response.iter_stream():
         body += piece
         if len(body) > max_bytes:
-            raise FetchError(f"the answer is longer than {max_bytes} bytes")
+            raise FetchError(f"the response is longer than {max_bytes} bytes")
     return Fetched(headers, body)
 
 
 def check_address(text: str, *, may_be_own: bool = False, is_plain: bool = False) -> None:
-    """Raise :exc:`FetchError` for an address from which nothing is fetched.
+    """Raise :exc:`FetchError` unless documents may be fetched from this address.
 
-    "MUST NOT resolve to a special-use address", draft-ietf-oauth-client-id-metadata-document section 6.5.
+    Special-use addresses are not allowed, draft-ietf-oauth-client-id-metadata-document section 6.5.
     """
     address = _unwrap(ip_address(text.partition("%")[0]))
     if is_plain and not (may_be_own and address.is_loopback):
-        raise FetchError("http is for this machine alone: use https")
+        raise FetchError("http is allowed for loopback hosts only: use https")
     if may_be_own and any(address in network for network in _OWN):
         return
     if not address.is_global or _is_special(address):
         raise FetchError(
-            "its host has an address that is not of the public network",
+            "the host has an address that is not public",
             hint=None
             if may_be_own
-            else "if the host is yours, name it in OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS",
+            else "if you trust the host, add it to OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS",
         )
 
 
@@ -158,7 +157,7 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that one of IPv6 stands for."""
+    """Return the IPv4 address that an IPv6 address represents, or the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -168,7 +167,7 @@ def _unwrap(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 class _GuardedNetwork(httpcore.NetworkBackend):
-    """Connects to addresses that were looked at, until the deadline."""
+    """A network backend that connects only to allowed addresses, until the deadline."""
 
     def __init__(
         self,
@@ -193,14 +192,14 @@ class _GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """To the first address that answers, if all of them may be asked."""
+        """Connect to the first reachable address of the host. Raise :exc:`FetchError` if any address is not allowed."""
         try:
             addresses = list(self._resolve(host, port))
         except (OSError, UnicodeError) as error:
-            raise FetchError("its host has no address") from error
+            raise FetchError("the host has no address") from error
         for address in addresses:
             check_address(address, may_be_own=self._may_be_own, is_plain=self._is_plain)
-        failure: Exception = FetchError("its host has no address")
+        failure: Exception = FetchError("the host has no address")
         for address in addresses:
             try:
                 stream = self._network.connect_tcp(address, port, _left(self._ends_at), local_address, socket_options)
@@ -211,42 +210,42 @@ class _GuardedNetwork(httpcore.NetworkBackend):
 
 
 class _GuardedStream(httpcore.NetworkStream):
-    """A connection on which nothing takes longer than the deadline leaves, however slowly it comes."""
+    """A connection whose operations fail after the deadline, even if the server keeps sending slowly."""
 
     def __init__(self, stream: httpcore.NetworkStream, ends_at: float) -> None:
         self._stream = stream
         self._ends_at = ends_at
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See :class:`httpcore.NetworkStream`, as for the others."""
+        """Read, see :class:`httpcore.NetworkStream`."""
         return self._stream.read(max_bytes, _left(self._ends_at))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write."""
+        """Write all of ``buffer``."""
         self._stream.write(buffer, _left(self._ends_at))
 
     def close(self) -> None:
-        """Close."""
+        """Close the connection."""
         self._stream.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """The name of the URL is verified, not the address."""
+        """Start TLS, and verify the certificate for the host name of the URL, not for the address."""
         try:
             left = _left(self._ends_at)
-        except httpcore.ReadTimeout:  # nobody else closes what was connected in time and no more
+        except httpcore.ReadTimeout:  # httpcore does not close a connection whose TLS never started
             self.close()
             raise
         return _GuardedStream(self._stream.start_tls(ssl_context, server_hostname, left), self._ends_at)
 
     def get_extra_info(self, info: str) -> Any:
-        """What is known of it."""
+        """Return information about the connection, see :class:`httpcore.NetworkStream`."""
         return self._stream.get_extra_info(info)
 
 
 def _left(ends_at: float) -> float:
-    """Seconds that a step may take. Raises :exc:`httpcore.TimeoutException` where none are left."""
+    """Return the timeout of the next operation in seconds. Raise :exc:`httpcore.ReadTimeout` after the deadline."""
     left = min(_PATIENCE, ends_at - time.monotonic())
     if left <= 0:
         raise httpcore.ReadTimeout("the deadline has passed")

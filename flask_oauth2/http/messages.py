@@ -1,7 +1,7 @@
-"""HTTP without a framework: what came, and what goes out.
+"""HTTP requests and responses, independent of the framework.
 
-Parameters follow :rfc:`6749#section-3.1`: empty is absent, unknown is ignored, none may come twice but ``resource``,
-:rfc:`8707#section-2`.
+Parameters follow :rfc:`6749#section-3.1`: empty parameters count as omitted, unknown ones are ignored, and none may be
+repeated except ``resource``, :rfc:`8707#section-2`.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from ..record import record
 from . import json
 
 MOST_PARAMETERS = 200
-"""No request has so many with good reason."""
+"""The maximum number of parameters of a request."""
 
 
 REPEATABLE = frozenset({"resource"})
-"""What may come several times."""
+"""Parameters that may be repeated."""
 
 
 class Params:
     """The parameters of a query or a form body.
 
-    Raises :exc:`InvalidRequest` for one that is not UTF-8 (:rfc:`6749#appendix-B`), holds a NUL or is overlong; its
-    reading methods raise it for a parameter that came twice.
+    The constructor raises :exc:`InvalidRequest` if there are too many parameters, or if one is not UTF-8
+    (:rfc:`6749#appendix-B`) or contains a NUL character. The methods raise it for a repeated parameter.
     """
 
     __slots__ = ("_repeated", "values")
 
     def __init__(self, raw: bytes = b"", *, once: bool = False) -> None:
-        """Decode ``raw``. With ``once`` any parameter that came twice is refused at once."""
+        """Decode ``raw``. With ``once``, raise :exc:`InvalidRequest` if any parameter is repeated."""
         values: dict[str, str] = {}
         repeated: list[tuple[str, str]] = []
         try:
@@ -49,10 +49,10 @@ class Params:
                     value = unquote_plus(value, errors="strict")
                 if "%" in name or "+" in name:
                     name = unquote_plus(name, errors="strict")
-                if not value:
+                if not value:  # "Parameters sent without a value MUST be treated as if they were omitted", 3.1
                     continue
                 if "\0" in value:
-                    raise InvalidRequest("a parameter holds a NUL", rule="rfc6749 A", received=name)
+                    raise InvalidRequest("a parameter contains a NUL character", rule="rfc6749 A", received=name)
                 if name in values:
                     repeated.append((name, value))
                 else:
@@ -60,71 +60,76 @@ class Params:
         except UnicodeDecodeError:
             raise InvalidRequest("the parameters are not UTF-8", rule="rfc6749 B") from None
         self.values = values
-        """The first value of each parameter that is not empty."""
+        """The first value of each non-empty parameter by name."""
         self._repeated = repeated
         if once and repeated:
             self.refuse_repeated()
 
     def get(self, name: str) -> str | None:
-        """The value of a parameter, None where it is absent or empty."""
+        """Return the value of a parameter, or None if it is omitted or empty."""
         if self._repeated:
             self._refuse({name})
         return self.values.get(name)
 
     def require(self, name: str) -> str:
-        """The value of a parameter that must be there. Raises :exc:`InvalidRequest` where it is not."""
+        """Return the value of a required parameter. Raise :exc:`InvalidRequest` if it is omitted or empty."""
         if self._repeated:
             self._refuse({name})
         value = self.values.get(name)
         if value is None:
-            raise InvalidRequest(f"{name} is missing", expected=f"a parameter {name}", received=list(self.values))
+            raise InvalidRequest(f"{name} is missing", expected=f"the parameter {name}", received=list(self.values))
         return value
 
     def once(self, name: str) -> str | None:
-        """The value of a parameter that came once; None where it is absent or came more often."""
+        """Return the value of a parameter, or None if it is omitted or repeated."""
         return None if name in dict(self._repeated) else self.values.get(name)
 
     def every(self, name: str) -> list[str]:
-        """All values of a parameter that may come several times."""
+        """Return all values of a parameter that may be repeated."""
         first = self.values.get(name)
         if first is None:
             return []
         return [first, *(value for repeated, value in self._repeated if repeated == name)]
 
     def refuse_repeated(self) -> None:
-        """Raise :exc:`InvalidRequest` if any parameter came more than once that may not."""
+        """Raise :exc:`InvalidRequest` if a parameter is repeated that is not in :data:`REPEATABLE`."""
         if self._repeated:
             self._refuse(self.values.keys() - REPEATABLE)
 
     def pairs(self) -> list[tuple[str, str]]:
-        """All that came, to be sent again."""
+        """Return all names and values, including repeated ones."""
         return [*self.values.items(), *self._repeated]
 
     def _refuse(self, names: Set[str]) -> None:
+        # "Request and response parameters MUST NOT be included more than once", RFC 6749 3.1
         for name, _ in self._repeated:
             if name in names:
                 raise InvalidRequest(
-                    f"{_shown(name)} came more than once",
+                    f"{_shorten(name)} is repeated",
                     rule="rfc6749 3.1",
                     expected="each parameter once",
-                    shown="a parameter came more than once",
+                    page_description="a parameter is repeated",
                 )
 
 
-def _shown(name: str) -> str:
+def _shorten(name: str) -> str:
     return name if len(name) <= 64 else "a parameter"
 
 
 class Headers(Protocol):
-    """The headers of a request, by name in any case."""
+    """The headers of a request. Names are case-insensitive."""
 
     def get(self, key: str, default: str, /) -> str:
-        """The value of a header, several joined by a comma."""
+        """Return the value of a header. Repeated headers are joined with commas."""
         ...
 
 
 class Request(NamedTuple):
-    """What came: ``body`` is an ``application/x-www-form-urlencoded`` form, or None, or says why it was not read."""
+    """An HTTP request.
+
+    ``body`` is an ``application/x-www-form-urlencoded`` form, None if the body has another type, or the error of a body
+    that cannot be read.
+    """
 
     method: str
     path: str
@@ -132,22 +137,22 @@ class Request(NamedTuple):
     query_string: bytes
     body: bytes | InvalidRequest | None
     mount: str = ""
-    """Where the application is mounted below its host."""
+    """The path at which the application is mounted (``SCRIPT_NAME``)."""
     document: bytes | InvalidRequest | None = None
-    """The body where it is ``application/json``, or why it was not read."""
+    """The body if it is ``application/json``, otherwise None, or the error of a body that cannot be read."""
     named: Mapping[str, str] = MappingProxyType({})
-    """What the path names, by the route of the endpoint."""
+    """The variables of the route in the path."""
     address: str = ""
-    """Where it came from, as far as the server knows."""
+    """The IP address of the client, as the WSGI server reports it."""
     authorization: str = ""
-    """The header of that name."""
+    """The Authorization header."""
     endpoint: str = ""
-    """The name of the view that answers."""
+    """The Flask endpoint of the request."""
     scheme: str = "http"
     host: str = ""
-    """The host and port that the client sent the request to, as it says."""
+    """The Host header."""
     certificate_text: str = ""
-    """The client certificate of the TLS connection, as the WSGI server or the proxy has it."""
+    """The client certificate of the TLS connection, as the WSGI server or the proxy encodes it."""
 
     @property
     def url(self) -> str:
@@ -156,15 +161,15 @@ class Request(NamedTuple):
 
     @property
     def certificate(self) -> bytes | None:
-        """The client certificate of the TLS connection in DER, :rfc:`8705`; None if there is none.
+        """The client certificate of the TLS connection in DER, or None, :rfc:`8705`.
 
-        Raises :exc:`InvalidRequest` for text that is no certificate.
+        Reading it raises :exc:`InvalidRequest` if the text is not a certificate.
         """
         return read_certificate(self.certificate_text) if self.certificate_text else None
 
     @property
     def claims(self) -> dict[str, str]:
-        """What the request says about itself, which nobody has verified: ``client_id`` and ``grant_type``."""
+        """The unverified ``client_id`` and ``grant_type`` of the request."""
         sent = _parse_claims(self.query_string)
         if isinstance(self.body, bytes):
             sent = _parse_claims(self.body) | sent
@@ -178,14 +183,14 @@ class Request(NamedTuple):
 
     @property
     def form(self) -> Params:
-        """The parameters of the body, each once. Raises :exc:`InvalidRequest` where the body is no form."""
+        """The parameters of the body. Reading it raises :exc:`InvalidRequest` for other bodies and repetition."""
         if not isinstance(self.body, bytes):
             raise self.body or _no_form()
         return Params(self.body, once=True)
 
     @property
     def parameters(self) -> Params:
-        """Those of the query, and of the body where the request is a POST."""
+        """The parameters of the query and, for a POST request, of the body."""
         if self.method != "POST":
             return Params(self.query_string)
         if not isinstance(self.body, bytes):
@@ -194,9 +199,9 @@ class Request(NamedTuple):
 
     @property
     def json(self) -> dict[str, Any]:
-        """The members of the JSON object in the body. Raises :exc:`InvalidRequest` where there is none.
+        """The members of the JSON object in the body. Reading it raises :exc:`InvalidRequest` for other bodies.
 
-        :rfc:`8259`, and as :rfc:`7493` has it: UTF-8, no member twice, no number that JSON does not know.
+        The body must follow :rfc:`8259` and :rfc:`7493`: UTF-8, no duplicate members, no NaN and no Infinity.
         """
         if not isinstance(self.document, bytes):
             raise self.document or InvalidRequest(
@@ -211,30 +216,30 @@ class Request(NamedTuple):
         except json.NotAnObject:
             raise InvalidRequest("the body must be a JSON object", rule="rfc7591 3.1") from None
         except ValueError as error:
-            raise InvalidRequest("the body is no JSON", rule="rfc8259 2", received=str(error)[:100]) from None
+            raise InvalidRequest("the body is not valid JSON", rule="rfc8259 2", received=str(error)[:100]) from None
 
 
 _PATH_SAFE = "/-._~!$&'()*+,;=:@"
-"""Characters of a path that are their own encoding, :rfc:`3986#section-3.3`."""
+"""Characters that a path contains without percent-encoding, :rfc:`3986#section-3.3`."""
 
 _MAX_CLIENT_ID = 255
 
 _MAX_CLAIMED = 64 * 1024
-"""Bytes of parameters that are read for the log."""
+"""The maximum length, in bytes, of parameters that are parsed for the log."""
 
 _is_pem = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL).search
 
 
 def _parse_claims(raw: bytes) -> dict[str, str]:
-    """Return the first value of each parameter, whatever is wrong with them."""
+    """Return the first value of each parameter. Never raise an error."""
     text = raw[:_MAX_CLAIMED].decode("utf-8", "replace")
     return dict(reversed(parse_qsl(text, errors="replace")))
 
 
 def read_certificate(text: str) -> bytes:
-    """Return a certificate in DER from PEM, percent-encoded or not, or from the header of :rfc:`9440`.
+    """Return a certificate in DER from PEM, which may be percent-encoded, or from the header format of :rfc:`9440`.
 
-    Raises :exc:`InvalidRequest` for other text.
+    Raise :exc:`InvalidRequest` for other text.
     """
     text = unquote(text) if "%" in text else text
     pem = _is_pem(text)
@@ -245,24 +250,24 @@ def read_certificate(text: str) -> bytes:
         return b64decode("".join(encoded.split()), validate=True)
     except ValueError:
         raise InvalidRequest(
-            "the client certificate cannot be read",
+            "the client certificate is malformed",
             expected="PEM, or base64 of DER between colons (RFC 9440)",
-            hint="let the proxy send the certificate in one of these forms; nginx has it in $ssl_client_escaped_cert",
+            hint="let the proxy send the certificate in one of these formats; nginx has it in $ssl_client_escaped_cert",
         ) from None
 
 
 def read_basic(authorization: str) -> tuple[str, str] | None:
     """Return the user ID and the password of a Basic Authorization header, :rfc:`7617`; None for another scheme.
 
-    Both are form-urlencoded inside, :rfc:`6749#section-2.3.1`. Raises :exc:`ValueError` for a malformed header. Nothing
-    else in the package decodes this header.
+    Both are form-urlencoded, :rfc:`6749#section-2.3.1`. Raise :exc:`ValueError` for a malformed header. No other
+    function of the package decodes this header.
     """
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
     name, colon, password = b64decode(encoded.strip(" ").encode("ascii"), validate=True).decode("utf-8").partition(":")
     if not colon:
-        raise ValueError("the credentials have no colon")
+        raise ValueError("the credentials contain no colon")
     return unquote_plus(name, errors="strict"), unquote_plus(password, errors="strict")
 
 
@@ -270,13 +275,13 @@ def _no_form() -> InvalidRequest:
     return InvalidRequest(
         "the body must be application/x-www-form-urlencoded",
         rule="rfc6749 3.2",
-        hint="let the client send the parameters as a form, with this Content-Type, and not as JSON or multipart",
+        hint="let the client send the parameters as a form with this Content-Type, not as JSON or multipart",
     )
 
 
 @record(frozen=True, slots=True)
 class Response:
-    """What goes out. ``body`` is text, or a mapping that leaves as JSON."""
+    """An HTTP response. A mapping as ``body`` is sent as JSON."""
 
     status: int
     body: str | Mapping[str, Any] = ""
@@ -284,4 +289,4 @@ class Response:
 
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-"""On every answer that holds tokens or speaks of credentials, :rfc:`6749#section-5.1`."""
+"""Headers of every response that contains tokens or other credentials, :rfc:`6749#section-5.1`."""

@@ -1,6 +1,6 @@
-"""Redirect URIs: which ones clients may register, and what follows from one.
+"""Redirect URIs: rules for their registration, and properties of a redirect URI, such as its web origin.
 
-As in RFC 9700 and in current clients, the name ``localhost`` counts as loopback.
+As in RFC 9700 and in current clients, ``localhost`` is a loopback host.
 :mod:`flask_oauth2.checks.redirect_uri` matches the URI of a request.
 """
 
@@ -20,7 +20,7 @@ _HOST_AND_PORT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[0-9]+(?:[/?]|\Z)")
 _WEB_ORIGIN = re.compile(r"https?://[!-~]+\Z")
 
 LONGEST_ORIGIN = len("https://") + 253 + len(":65535")
-"""Characters of an origin: no host name has more than 253."""
+"""The maximum length of an origin, in characters. A host name has at most 253."""
 
 _BROWSER_SCHEMES = frozenset(
     {
@@ -52,20 +52,20 @@ _OTHER_PROTOCOLS = frozenset(
         *("mailto", "tel", "sms", "urn", "tag", "cap", "ipfs", "magnet"),
     }
 )
-"""Schemes of registered protocols, which no application owns and which accept no authorization response."""
+"""Schemes of registered protocols. They belong to no application and accept no authorization response."""
 
 _LOOK_ALIKES = ("http+", "http-", "http.", "https+", "https-", "https.")
-"""Beginnings of schemes that look like web addresses and are none."""
+"""Prefixes of schemes that look like web addresses but are not."""
 
 _ANSWER_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "access_token"})
 
 
 def check_registration(uri: str) -> None:
-    """Raise :exc:`ValueError`, with the reason, for a URI that may not be registered.
+    """Raise :exc:`ValueError` with the reason if a URI may not be registered as a redirect URI.
 
-    Private-use schemes are accepted with and without a period, whatever the type of the application: current native
-    clients register them beside ``https`` and loopback URIs. :rfc:`6749#section-3.1.2`, :rfc:`8252#section-7.1`,
-    :rfc:`9700#section-2.6`, :rfc:`9207#section-2`.
+    Accept private-use schemes with or without a period, for all application types, because current native clients
+    register them in addition to ``https`` and loopback URIs. See :rfc:`6749#section-3.1.2`,
+    :rfc:`8252#section-7.1`, :rfc:`9700#section-2.6` and :rfc:`9207#section-2`.
     """
     # it "MUST be an absolute URI" and "MUST NOT include a fragment component", :rfc:`6749#section-3.1.2`
     if "*" in uri:

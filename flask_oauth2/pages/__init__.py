@@ -1,15 +1,14 @@
-"""What people see: where to sign in, what to allow, which device, what they allowed or develop, what went wrong."""
+"""The pages for users: consent, device verification, connected applications, developer pages and errors."""
 
 from __future__ import annotations
 
 from .applications import applications
-from .authorization import asking_client, authorize, decide
+from .authorization import authorize, decide, requesting_client
 from .developer import developer, developer_client, developer_delete, developer_secret
 from .device import device
 
 __all__ = [
     "applications",
-    "asking_client",
     "authorize",
     "decide",
     "developer",
@@ -17,4 +16,5 @@ __all__ = [
     "developer_delete",
     "developer_secret",
     "device",
+    "requesting_client",
 ]

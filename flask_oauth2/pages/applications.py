@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from .. import web
 from ..answering import answer
 from ..errors import AccessDenied
-from ..people.consents import end_consent
+from ..people.consents import revoke_consent
 from ..records import Client, Consent
 from ..server import AuthorizationServer
 from ..stores.base import ConsentStore
@@ -89,7 +89,7 @@ def _remove(provider: Site, server: AuthorizationServer) -> Response:
     content, user = read_ticket(provider, _PURPOSE, web.read().form.require("ticket"))
     client_id = content["client_id"]
     if user is not None:
-        end_consent(server, _consents(server), user.id, client_id)
+        revoke_consent(server, _consents(server), user.id, client_id)
         client: Client | None = server.store.get_client(client_id)
         flask.session[_REMOVED] = name_of(client, client_id)
     return redirect(flask.url_for("oauth2.applications"))

@@ -76,7 +76,7 @@ def decide(provider: Site) -> Response:
     return _respond(provider, _read_decision)
 
 
-def asking_client(provider: Site) -> Client | None:
+def requesting_client(provider: Site) -> Client | None:
     """Return the client of the request that the login page sends back to with ``next``, as a page may show it."""
     try:
         parts = urlsplit(flask.request.args.get("next", ""))
@@ -129,12 +129,12 @@ def _ask_by_view(
         return protect(flask.Response())
     if method == "POST" and (submission.is_allowed or not submission.is_shown):
         return redirect(_url_of(server, submission))
-    shown = custom_consent.ask(view, server, needed, _write_query(server, submission))
-    if not isinstance(shown, bool):
-        return shown
+    result = custom_consent.ask(view, server, needed, _write_query(server, submission))
+    if not isinstance(result, bool):
+        return result
     # a form answers the prompt of its page; a view that shows no page has read the prompt of this request
-    seen = submission.shown if submission.is_shown else needed.prompt
-    return _show(provider, server, replace(submission, is_allowed=shown, shown=seen))
+    prompt = submission.shown_prompt if submission.is_shown else needed.prompt
+    return _show(provider, server, replace(submission, is_allowed=result, shown_prompt=prompt))
 
 
 def _read_submission(provider: Site, server: AuthorizationServer, http: Request) -> Submission:
@@ -166,7 +166,7 @@ def _read_decision(provider: Site, server: AuthorizationServer, http: Request) -
         lambda: user,
         is_resumed=True,
         is_allowed=decision == "allow",
-        shown=ConsentPrompt(*content["shown"]),
+        shown_prompt=ConsentPrompt(*content["shown"]),
         answer_id=content.get("answer_id"),
     )
 
@@ -179,7 +179,7 @@ def _read_custom_form(provider: Site, _: AuthorizationServer, http: Request) -> 
         lambda: user,
         is_resumed=True,
         is_shown=True,
-        shown=ConsentPrompt(*content["shown"]),
+        shown_prompt=ConsentPrompt(*content["shown"]),
         answer_id=content.get("answer_id"),
     )
 
@@ -220,7 +220,7 @@ def _ask(provider: Site, server: AuthorizationServer, needed: ConsentNeeded, sub
         asks_again=bool(needed.allowed_before),
         new_scopes=set(request.scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_url_of(server, submission)) if fits and provider.has_login_view else None,
-        can_end=server.consents is not None,
+        can_revoke=server.consents is not None,
         ticket=write_ticket(
             server,
             _PURPOSE,
@@ -235,7 +235,7 @@ def _ask(provider: Site, server: AuthorizationServer, needed: ConsentNeeded, sub
 
 
 def _warn(server: AuthorizationServer, needed: ConfirmationNeeded) -> Response:
-    """Return the page in front of a site that nobody has verified and that may look like a part of this one."""
+    """Return the warning page before a redirect to an unverified client, which may imitate this site."""
     answer, is_form = needed.answer, needed.answer.mode == "form_post"
     return page(
         "oauth2/redirect_warning.html",

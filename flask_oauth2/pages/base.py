@@ -87,11 +87,11 @@ class ShownError(NamedTuple):
 
 
 def show_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -> Response:
-    """Return the page for an error that no client receives; in debug mode with a diagnosis for its developer."""
+    """Return the page for an error that no client receives. In debug mode, it contains a diagnosis for developers."""
     status = error.status if error.status >= 402 else 400
-    shown = page("oauth2/error.html", status, form_action="'none'", **describe_error(server, error, error_id))
-    shown.headers.update(error.headers)
-    return shown
+    response = page("oauth2/error.html", status, form_action="'none'", **describe_error(server, error, error_id))
+    response.headers.update(error.headers)
+    return response
 
 
 def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: str) -> dict[str, Any]:
@@ -104,11 +104,15 @@ def describe_error(server: AuthorizationServer, error: OAuth2Error, error_id: st
             "received": _masked(error.received),
             "hints": find_hints(server, error, web.read()),
         }
-    return {"error": ShownError(error.code, error.status, error.shown), "error_id": error_id, "diagnosis": diagnosis}
+    return {
+        "error": ShownError(error.code, error.status, error.page_description),
+        "error_id": error_id,
+        "diagnosis": diagnosis,
+    }
 
 
 def write_ticket(server: AuthorizationServer, purpose: str, user: User, content: dict[str, Any]) -> str:
-    """Return the value of a hidden field that binds a form to the user and the browser that it is shown to."""
+    """Return the value of a hidden field that binds a form to a user and a browser."""
     return serializer(server, purpose).dumps({**content, "session": session_id(), "user": user.id})
 
 
@@ -124,26 +128,26 @@ def session_id() -> str:
 
 
 def is_of_session(found: str) -> bool:
-    """Return whether the browser is in the session of that ID, or in one without ID, as a login page may begin."""
+    """Return whether the browser has the session with this ID, or a session without ID that a login page began."""
     return hmac.compare_digest(found, flask.session.get(_SESSION_KEY, found))
 
 
 def read_ticket(provider: Site, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None]:
     """Return the content of a ticket, and the user who is signed in.
 
-    Raise :exc:`InvalidRequest` for the form of another user or browser, and for one that has expired.
+    Raise :exc:`InvalidRequest` if the form belongs to another user or browser, or has expired.
     """
-    content, user, is_fresh = read_kept_ticket(provider, purpose, ticket)
+    content, user, is_fresh = read_resumable_ticket(provider, purpose, ticket)
     if not is_fresh:
         raise stale()
     return content, user
 
 
-def read_kept_ticket(provider: Site, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None, bool]:
-    """Return what :func:`read_ticket` returns, and whether the form is still valid.
+def read_resumable_ticket(provider: Site, purpose: str, ticket: str) -> tuple[dict[str, Any], User | None, bool]:
+    """Return the content of a ticket, the user who is signed in, and whether the form is still valid.
 
-    A form that has expired or outlived its session can be shown again to its user. Raise :exc:`InvalidRequest` for the
-    form of another user.
+    The page can show a form again to its user after it has expired or its session has ended. Raise
+    :exc:`InvalidRequest` if the form belongs to another user.
     """
     signer, is_late = serializer(provider.server, purpose), False
     try:
@@ -161,9 +165,10 @@ def read_kept_ticket(provider: Site, purpose: str, ticket: str) -> tuple[dict[st
 
 
 def send_to_login(provider: Site, back: str) -> Response:
-    """Send the user to the login page, which sends them back to the path ``back``.
+    """Redirect the user to the login page, which redirects back to the path ``back``.
 
-    If the application has an ``unauthorized_handler`` of Flask-Login and no login view, return its answer.
+    If the application has an ``unauthorized_handler`` of Flask-Login and no login view, return the response of the
+    handler.
     """
     if not provider.has_login_view and login.has_unauthorized_handler():
         return login.call_unauthorized_handler(back)

@@ -1,7 +1,7 @@
-"""Clients as pages show them: of an unverified client only what its host vouches for.
+"""The description of clients on pages. For unverified clients, pages omit metadata that the host does not confirm.
 
-Dynamic registration, metadata documents and developers write names, links and logos that nobody has verified. "The
-authorization server [...] MUST treat all client metadata as self-asserted", :rfc:`7591#section-5`.
+Dynamic registration, metadata documents and developers provide names, links and logos that the operator has not
+verified. "The authorization server [...] MUST treat all client metadata as self-asserted", :rfc:`7591#section-5`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def name_of(client: Client | None, client_id: str) -> str:
 def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | None = None) -> Client:
     """Return the client with the links and the logo that a page may show.
 
-    Of an unverified client a link is left if it leads to the host of the redirect URI in use or, for a client with a
-    metadata document, to the host of its ``client_id``; its logo never is. A logo comes from this site or is not shown:
-    the browser of a user who is asked for consent tells no third party about it.
+    For an unverified client, these are links to the host of the redirect URI or, for a client with a metadata document,
+    to the host of its ``client_id``, and no logo. A page shows only logos from this site, so that the browser discloses
+    no consent page to a third party.
 
-    :param redirect_uri: where the answer goes; None on pages that lead back to no client.
+    :param redirect_uri: the redirect URI of the request, or None on pages without a request.
     """
 
     def may_show(name: str, page: Any) -> bool:
@@ -43,8 +43,8 @@ def vouched(server: AuthorizationServer, client: Client, redirect_uri: str | Non
         return any(host is not None and redirects.is_of_host(page, host) for host in hosts)
 
     pages = page_names()
-    shown = {name: value for name, value in client.metadata.items() if name not in pages or may_show(name, value)}
-    return replace(client, metadata=shown)
+    visible = {name: value for name, value in client.metadata.items() if name not in pages or may_show(name, value)}
+    return replace(client, metadata=visible)
 
 
 def site_of(client: Client) -> str:
@@ -54,12 +54,12 @@ def site_of(client: Client) -> str:
 
 def describe_client(server: AuthorizationServer, client: Client, redirect_uri: str | None = None) -> dict[str, Any]:
     """Return the variables of a template that shows a client."""
-    shown = vouched(server, client, redirect_uri)
+    visible = vouched(server, client, redirect_uri)
     return {
-        "client": shown,
+        "client": visible,
         "client_name": name_of(client, client.client_id),
         "client_host": find_host(client),
-        "client_site": site_of(shown),
+        "client_site": site_of(visible),
         "is_unverified": client.is_unverified,
         "place": redirects.host_and_port(redirect_uri or ""),
         "opens_application": redirect_uri is not None and redirects.opens_application(redirect_uri),

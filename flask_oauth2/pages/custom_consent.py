@@ -1,15 +1,13 @@
 """The application's own consent page, ``authorize_handler``: show it and read its form.
 
 The form must hold a ticket that binds it to the user, the browser and the request, like the form of the built-in page,
-:rfc:`6749#section-10.12`. A view that was written for flask-oauthlib does not know tickets, so the extension adds the
-ticket to its forms.
+:rfc:`6749#section-10.12`. A view need not know about tickets: the extension adds the ticket to a form without one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
 import flask
@@ -54,17 +52,13 @@ def ask(view: Callable[..., Any], server: AuthorizationServer, needed: ConsentNe
     ticket = write_ticket(
         server, _PURPOSE, user, {"query": query, "shown": needed.prompt, "answer_id": new_answer_id(server)}
     )
-    further = {
-        "client": vouched(server, client, redirect_uri),
-        "client_host": find_host(client),
-        "is_unverified": client.is_unverified,
-        "resources": request.resource,
-        "user": user,
-        "host": urls.origin(redirect_uri),
-    }
-    named = signature(view).parameters  # a view of flask-oauthlib may pass variables of these names on itself
     shown = view(
-        **{name: value for name, value in further.items() if name in named},
+        client=vouched(server, client, redirect_uri),
+        client_host=find_host(client),
+        is_unverified=client.is_unverified,
+        resources=request.resource,
+        user=user,
+        host=urls.origin(redirect_uri),
         client_id=client.client_id,
         scopes=list(request.scope),
         redirect_uri=redirect_uri,

@@ -1,10 +1,10 @@
 """Developer pages: register, change and delete clients, and generate secrets.
 
-A developer sees only their own clients. Only the response to the form shows a secret. A form that is sent again creates
-neither a second client nor a second secret.
+A developer sees only their own clients. A secret is shown once, in the response to the form. A form that is submitted
+twice creates only one client and one secret.
 
-Each change gives the client a new ``registration_key``, which belongs to no token. With it a store detects that another
-window has changed the client meanwhile, so that no change is overwritten unseen.
+Each change gives the client a new ``registration_key``, which belongs to no token. The store compares it to detect
+concurrent changes, so that a form cannot overwrite a change that its user has not seen.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from ..http.messages import Params
 from ..records import Client, User
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from .base import describe, page, read_kept_ticket, redirect, send_to_login, show_error, stale, write_ticket
+from .base import describe, page, read_resumable_ticket, redirect, send_to_login, show_error, stale, write_ticket
 from .site import Site
 
 _FORM, _SECRET, _DELETE = "developer form", "developer secret", "developer delete"
 """The purposes of tickets."""
 
 _DONE = "_flask_oauth2_developer"
-"""The key of the session for the last action, which the next page reports; never a secret."""
+"""The session key for the last action, which the next page reports. It never contains a secret."""
 
-KEPT = "flask_oauth2_form"
-"""The parameter that names a saved form, whose user had to sign in before it could be processed."""
+SAVED_FORM = "flask_oauth2_form"
+"""The parameter with the name of a form that the server saved while its user signed in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A client as its developer sees it. The time is in UTC."""
+    """A client, as the pages show it to its developer. The time is in UTC."""
 
     client_id: str
     name: str
@@ -101,14 +101,14 @@ def _respond(provider: Site, show: Page, take: Form | None = None) -> Response:
 def _require_offer(provider: Site, server: AuthorizationServer) -> None:
     if not server.settings.developer_pages:
         raise AccessDenied(
-            "there are no pages for developers here",
+            "the developer pages are disabled",
             rule="rfc6749 2",
-            hint="set OAUTH2_DEVELOPER_PAGES = True, if whoever is signed in may register clients",
+            hint="set OAUTH2_DEVELOPER_PAGES = True if signed-in users may register clients",
             status=404,
         )
     if not provider.has_users:
         raise AccessDenied(
-            "nobody signs in here, so nobody can have a client",
+            "users cannot sign in, so they cannot register clients",
             rule="rfc6749 2",
             hint="decorate a function with @provider.current_user, or set up Flask-Login",
             status=404,
@@ -118,17 +118,17 @@ def _require_offer(provider: Site, server: AuthorizationServer) -> None:
 def _require_developer(server: AuthorizationServer, user: User) -> None:
     policy = server.policies.developer
     if policy is not None and not policy(user):
-        raise AccessDenied("you may not register applications here", rule="rfc6749 2", status=403)
+        raise AccessDenied("you may not register applications", rule="rfc6749 2", status=403)
 
 
-def _sign_in(provider: Site, kept: str | None = None) -> Response:
-    """Redirect to the login page, which leads back to this page with the saved form."""
-    named: dict[str, Any] = {**(flask.request.view_args or {}), KEPT: kept}
+def _sign_in(provider: Site, saved_form: str | None = None) -> Response:
+    """Redirect to the login page, which redirects back to this page with the saved form."""
+    named: dict[str, Any] = {**(flask.request.view_args or {}), SAVED_FORM: saved_form}
     return send_to_login(provider, flask.url_for(flask.request.endpoint or "", **named))
 
 
 def _owned(server: AuthorizationServer, user: User) -> list[Client]:
-    """Return the clients that the user manages here. A client that the operator took over is not among them."""
+    """Return the clients that the user manages on these pages, without those that the operator manages now."""
     found = server.registrations.list_owned(user.id)
     return [client for client in found if client.registered_by == REGISTERED_BY]
 
@@ -153,7 +153,7 @@ def _describe(client: Client) -> Registered:
 def _list(server: AuthorizationServer, user: User, status: int = 200, done: str | None = None) -> Response:
     """Return the page with all clients of the user."""
     clients = [_describe(client) for client in _owned(server, user)]
-    told = flask.session.pop(_DONE, {})
+    last = flask.session.pop(_DONE, {})
     return page(
         "oauth2/developer.html",
         status,
@@ -162,13 +162,13 @@ def _list(server: AuthorizationServer, user: User, status: int = 200, done: str 
         clients=clients,
         most=server.settings.max_clients_per_developer,
         is_full=len(clients) >= server.settings.max_clients_per_developer,
-        done=done or told.get("done"),
-        done_name=told.get("name"),
+        done=done or last.get("done"),
+        done_name=last.get("name"),
     )
 
 
 def _missing(server: AuthorizationServer, user: User) -> Response:
-    """Return the response for an unknown client, and for one of another developer."""
+    """Return the response for an unknown client or a client of another developer."""
     return _list(server, user, 404, "missing")
 
 
@@ -182,7 +182,7 @@ def _to_client(client: Client) -> Response:
 
 
 def _version(server: AuthorizationServer, client: Client) -> str:
-    """Return a text that differs after each change of the client."""
+    """Return a string that changes with each change of the client."""
     return values.text(values.derive_key(server.settings.secret_keys[-1], "version of a client", repr(client)))
 
 
@@ -198,15 +198,15 @@ def _show_form(provider: Site, server: AuthorizationServer, user: User) -> Respo
         return _missing(server, user)
     if client is None and len(_owned(server, user)) >= server.settings.max_clients_per_developer:
         return redirect(flask.url_for("oauth2.developer"))
-    kept = _find_kept(server, user, client, request.parameters.get(KEPT))
-    if kept is not None:
-        return _fill_in(server, user, client, kept["typed"], kept["ticket"], notice="again")
-    told = flask.session.pop(_DONE, {}) if client else {}
-    return _fill_in(server, user, client, forms.fill(client, server), _content(server, client), notice=told.get("done"))
+    saved_form = _find_saved_form(server, user, client, request.parameters.get(SAVED_FORM))
+    if saved_form is not None:
+        return _fill_in(server, user, client, saved_form["typed"], saved_form["ticket"], notice="again")
+    last = flask.session.pop(_DONE, {}) if client else {}
+    return _fill_in(server, user, client, forms.fill(client, server), _content(server, client), notice=last.get("done"))
 
 
 def _content(server: AuthorizationServer, client: Client | None) -> dict[str, str]:
-    """Return the content of the ticket of a form: the client, and its version when the form was filled."""
+    """Return the content of the ticket of a form: the client ID and the version of the client."""
     if client is None:
         return {"client_id": rules.new_client_id(), "version": ""}
     return {"client_id": client.client_id, "version": _version(server, client)}
@@ -223,7 +223,7 @@ def _fill_in(
     notice: str | None = None,
     status: int = 200,
 ) -> Response:
-    """Return the form with the fields as typed; ``notice`` names the outcome."""
+    """Return the form with the submitted values. ``notice`` is the outcome to report."""
     offered = forms.offered_grants(client, server)
     return page(
         "oauth2/developer_client.html",
@@ -250,7 +250,7 @@ def _fill_in(
 
 def _read_form(provider: Site, server: AuthorizationServer, form: Params) -> Response:
     """Process the form, or show it again with its problems."""
-    content, user, is_fresh = read_kept_ticket(provider, _FORM, form.require("ticket"))
+    content, user, is_fresh = read_resumable_ticket(provider, _FORM, form.require("ticket"))
     content, for_user = {name: content[name] for name in ("client_id", "version")}, str(content["user"])
     client_id, is_new = content["client_id"], not content["version"]
     if web.read().named.get("client_id") != (None if is_new else client_id):
@@ -263,7 +263,7 @@ def _read_form(provider: Site, server: AuthorizationServer, form: Params) -> Res
     client = _find(server, user, client_id)
     if client is None and (not is_new or found is not None or server.store.revoked(client_id)):
         return _missing(server, user)
-    if client is not None and is_new:  # the form was sent before
+    if client is not None and is_new:  # the form was submitted before
         return _to_client(client)
     if not is_fresh:
         return _fill_in(server, user, client, typed, content, notice="again", status=400)
@@ -297,7 +297,7 @@ def _create(server: AuthorizationServer, user: User, typed: Typed, content: dict
         if len(_owned(server, user)) + others > server.settings.max_clients_per_developer:
             return _fill_in(server, user, None, typed, content, notice="full", status=400)
         is_added = server.registrations.add_client(client)
-    if not is_added:  # the same form was sent twice at once
+    if not is_added:  # the same form was submitted twice at the same time
         return _to_client(client)
     server.events.emit(signals.client_created, client_id=client.client_id, registered_by=REGISTERED_BY)
     if secret is not None:
@@ -323,17 +323,17 @@ def _change(server: AuthorizationServer, user: User, before: Client, typed: Type
 
 
 def _overtaken(server: AuthorizationServer, user: User, client: Client, typed: Typed) -> Response:
-    """Show the form of a client that was changed meanwhile. Sent again, it replaces that change."""
+    """Show the form of a client after a concurrent change. If the user submits it again, it replaces that change."""
     return _fill_in(server, user, client, typed, _content(server, client), notice="overtaken", status=409)
 
 
 def _save_form(server: AuthorizationServer, user_id: str, content: dict[str, str], typed: Typed) -> str:
-    """Save the form for this user only, while they sign in. Return the name of the row."""
+    """Save the form for this user while they sign in. Return the name of the saved form."""
     parameters = {"user": user_id, "ticket": content, "typed": dict(typed)}
     return save_for_visitor(server, "form", parameters, web.read().address)
 
 
-def _find_kept(
+def _find_saved_form(
     server: AuthorizationServer, user: User, client: Client | None, name: str | None
 ) -> Mapping[str, Any] | None:
     grant = server.store.get_grant(values.key(name), "form") if name else None
@@ -345,7 +345,7 @@ def _find_kept(
 
 
 def _ask(purpose: str, provider: Site, server: AuthorizationServer, user: User) -> Response:
-    """Ask for confirmation."""
+    """Show the page that asks for confirmation."""
     client = _find(server, user, web.read().named["client_id"])
     if client is None:
         return _missing(server, user)
@@ -370,8 +370,8 @@ def _decide(
     server: AuthorizationServer,
     form: Params,
 ) -> Response:
-    """Process the confirmation."""
-    content, user, is_fresh = read_kept_ticket(provider, purpose, form.require("ticket"))
+    """Process the confirmation form."""
+    content, user, is_fresh = read_resumable_ticket(provider, purpose, form.require("ticket"))
     client_id = web.read().named["client_id"]
     if content["client_id"] != client_id:
         raise stale()
@@ -381,13 +381,13 @@ def _decide(
     client = _find(server, user, client_id)
     if client is None:
         return _missing(server, user)
-    if not is_fresh:  # ask once more
+    if not is_fresh:  # ask for confirmation again
         return redirect(flask.url_for(flask.request.endpoint or "", client_id=client_id))
     return act(server, user, client, content["version"])
 
 
 def _rotate(server: AuthorizationServer, user: User, client: Client, version: str) -> Response:
-    """Replace the secret, unless the form was sent before or the client was changed meanwhile."""
+    """Replace the secret, unless the form was submitted before or the client was changed concurrently."""
     now = server.clock()
     secret, stored = generate_secret(server, now)
     changed = replace(client, secret=stored, registration_key=_unheld_key(server, now))

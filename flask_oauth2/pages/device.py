@@ -58,7 +58,11 @@ def _show(provider: Site, server: AuthorizationServer) -> Response:
     decided = None if text else flask.session.pop(_DECIDED, None)
     if decided is not None:
         return page(
-            "oauth2/device_done.html", form_action="'none'", can_end=server.consents is not None, user=user, **decided
+            "oauth2/device_done.html",
+            form_action="'none'",
+            can_revoke=server.consents is not None,
+            user=user,
+            **decided,
         )
     # the code of a link is shown and not looked up: any site can make a browser follow links, as often as it likes
     return _ask_for_code(server, user, text)
@@ -131,7 +135,7 @@ def _ask(provider: Site, server: AuthorizationServer, user: User, waiting: Waiti
         asks_again=bool(allowed_before),
         new_scopes=set(waiting.scope) - set(allowed_before),
         switch_url=provider.login_url(_url(code)) if provider.has_login_view else None,
-        can_end=server.consents is not None,
+        can_revoke=server.consents is not None,
         ticket=write_ticket(server, _DECISION, user, {"key": values.text(waiting.grant.key)}),
     )
 

@@ -1,4 +1,4 @@
-"""What pages and routes need of the provider."""
+"""The interface of the provider that pages and routes use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..server import AuthorizationServer
 
 
 class Site(Protocol):
-    """The application as its users see it: :class:`~flask_oauth2.OAuth2Provider`."""
+    """An application with pages for users. :class:`~flask_oauth2.OAuth2Provider` implements it."""
 
     @property
     def server(self) -> AuthorizationServer:
@@ -25,23 +25,23 @@ class Site(Protocol):
 
     @property
     def consent_view(self) -> Callable[..., Any] | None:
-        """The application's own consent page."""
+        """The custom consent page of the application, or None."""
         ...
 
     @property
     def has_users(self) -> bool:
-        """Whether it is known which user is signed in."""
+        """True if the provider can find the signed-in user."""
         ...
 
     @property
     def has_login_view(self) -> bool:
-        """Whether it is known where users sign in."""
+        """True if the provider knows the login page."""
         ...
 
     def get_current_user(self) -> User | None:
-        """Return the user who is signed in."""
+        """Return the signed-in user, or None."""
         ...
 
     def login_url(self, back: str) -> str:
-        """Return the URL of the login page, which sends the user back to the path ``back``."""
+        """Return the URL of the login page, which redirects back to the path ``back``."""
         ...

@@ -69,10 +69,10 @@ def authorize(
         if consents is None or basis is None or consents.set_consent(basis, consent):
             return made
         consent = consents.get_consent(permission.user_id, permission.client_id)
-    raise TemporarilyUnavailable("the consent changes all the time", retry_after=1)
+    raise TemporarilyUnavailable("concurrent requests change this consent too often", retry_after=1)
 
 
-def end_consent(server: AuthorizationServer, consents: ConsentStore, user_id: str, client_id: str) -> bool:
+def revoke_consent(server: AuthorizationServer, consents: ConsentStore, user_id: str, client_id: str) -> bool:
     """Delete a consent and revoke everything that rests on it. Return whether it existed."""
     consent = consents.get_consent(user_id, client_id)
     if consent is None or not consents.delete_consent(

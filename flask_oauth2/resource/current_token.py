@@ -72,7 +72,7 @@ class CurrentToken:
 
     @property
     def scopes(self) -> list[str]:
-        """The scope values as a list, as in flask-oauthlib."""
+        """The scope values as a list."""
         return list(self._access.scope)
 
     @property

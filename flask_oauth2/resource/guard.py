@@ -30,6 +30,8 @@ class Guards(ABC):
     """Makes guards that use one verifier. :class:`ResourceServer` has one of its own."""
 
     _owners = Owners()
+    _request_attribute: str | None = None
+    """A further name of ``current_token``, as an attribute of ``flask.request``."""
 
     @property
     @abstractmethod
@@ -57,8 +59,8 @@ class Guards(ABC):
     ) -> Any:
         """Guard a view, a class of views or a blueprint, :rfc:`6750`.
 
-        :param scope: scope values that the token must all have: ``"a b"``, a list, or several arguments. The log names
-            the places that pass several, because in flask-oauthlib any of them was enough.
+        :param scope: scope values that the token must all have: ``"a b"``, a list, or several arguments.
+            The log lists the guards with several arguments.
         :param any_of: in place of that, alternatives, each of one or more scope values.
         :param optional: accept requests without a token; ``current_token`` is then false.
         """
@@ -66,22 +68,22 @@ class Guards(ABC):
             return Guard(self, (), optional)(scope)
         if more:
             scope = (*([scope] if isinstance(scope, str) else scope or ()), *more)
-            self._note_several(scope)
+            self._record_scope_arguments(scope)
         return Guard(self, parse_requirement(scope, any_of), optional)
 
     def _check_guard(self, guard: Guard) -> flask.Response | None:
         """Run a guard for the current request. Return the answer if it rejects the request."""
         return guard.run(self.verifier)
 
-    def _note_guarded(self, function: Any, wrapper: Any) -> None:  # noqa: B027  optional
-        """Remember a function and what a guard has made of it."""
+    def _record_guarded(self, function: Any, wrapper: Any) -> None:  # noqa: B027  optional
+        """Record a function and its guarded wrapper."""
 
     def _emit_accepted(self, **facts: Any) -> None:
         """Send the signal of an accepted token."""
-        signals.token_accepted.send(web.current_app(), **facts)
+        signals.token_accepted.send(web.current_app(), **facts, issuer=None)
 
-    def _note_several(self, scope: tuple[str, ...]) -> None:  # noqa: B027  optional
-        """Remember a guard that was given several scopes."""
+    def _record_scope_arguments(self, scope: tuple[str, ...]) -> None:  # noqa: B027  optional
+        """Record a guard with several scope arguments."""
 
 
 class ResourceServer(Guards):
@@ -133,7 +135,7 @@ class Guard:
                 return view(*args, **kwargs) if refused is None else refused
 
         setattr(wrapper, MARK, self)
-        self._guards._note_guarded(view, wrapper)
+        self._guards._record_guarded(view, wrapper)
         return cast("Guarded", wrapper)
 
     def check(self) -> flask.Response | None:
@@ -172,7 +174,7 @@ class Guard:
                 client_id=access.client_id,
                 user_id=access.user_id,
                 scope=access.scope,
-                token_id=values.text(access.key),
+                token_id=values.text(access.token_hash),
             )
         return None
 
@@ -189,7 +191,8 @@ class Guard:
         request.environ[web.TOKEN] = verifier, token
         if verified.headers:
             flask.after_this_request(partial(_add_headers, verified.headers))
-        request.oauth = token  # type: ignore[attr-defined]  # as in flask-oauthlib
+        if self._guards._request_attribute is not None:
+            setattr(request, self._guards._request_attribute, token)
         return token
 
     def _refuse(self, error: OAuth2Error, sent: Request, verifier: TokenVerifier) -> flask.Response:

@@ -1,6 +1,7 @@
-"""Guards that guard nothing, because the view was registered without them: ``@require_oauth`` above ``@app.get``.
+"""Find guards without effect: decorators in the wrong order, such as ``@require_oauth`` above ``@app.get``.
 
-Flask registers the function that it is given. A guard above the route wraps it afterwards, and nobody calls the result.
+Flask registers the function that it receives. A guard above the route wraps this function afterwards, and Flask never
+calls the wrapper.
 """
 
 from __future__ import annotations
@@ -19,38 +20,38 @@ _OWN = "oauth2."
 
 
 class Applied(NamedTuple):
-    """A guard that was applied to a function, and the place where."""
+    """A guard that was applied to a function, with its place in the source code."""
 
     wrapper: Callable[[], Any]
-    """Return the guarded function, or None if it no longer exists."""
+    """A weak reference: returns the guarded function, or None if it no longer exists."""
     place: str
     is_decorator: bool
-    """Whether the guard stands above the function that it guards."""
+    """True if the guard is a decorator, on a line above the function."""
 
 
 class GuardedFunctions:
-    """The functions that the guards of a provider were given, as long as they exist."""
+    """The functions to which the guards of a provider were applied. Weak references keep none of them alive."""
 
     def __init__(self) -> None:
         self._applied: WeakKeyDictionary[Any, list[Applied]] = WeakKeyDictionary()
 
     def add(self, function: Any, wrapper: Any, frame: FrameType) -> None:
-        """Remember that a guard was applied to a function by the code of ``frame``."""
+        """Record that the code of ``frame`` applied a guard to a function."""
         place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        # the function that Flask holds, through decorators with and without functools.wraps
+        # the function that Flask registered, inside decorators with and without functools.wraps
         decorated = [found for found in _reach([function]) if isfunction(found) and _is_above(found, frame)]
         for innermost in decorated[:1] or _unwrap(function)[-1:]:
             try:
                 applied = self._applied.setdefault(innermost, [])
-            except TypeError:  # an object that no weak reference can name
+            except TypeError:  # the object does not support weak references
                 return
             applied.append(Applied(ref(wrapper), place, bool(decorated)))
 
     def find_misplaced(self, app: flask.Flask, apps: Iterable[flask.Flask]) -> Iterator[str]:
-        """Yield a sentence for each view of an application that was registered without its guard, with the fix.
+        """Yield a sentence with the fix for each view of an application that was registered without its guard.
 
-        A function may be registered without a guard on purpose, if its guarded form is in use elsewhere: as a view of
-        any application, inside another decorator, or in the hands of the application's own code.
+        An application may register a function without its guard on purpose. This is assumed if the guarded function is
+        used elsewhere: as a view of any application, inside another decorator, or by other code of the application.
         """
         views = {name: view for name, view in app.view_functions.items() if not name.startswith(_OWN)}
         chains = {name: _unwrap(view) for name, view in [*views.items(), *_hooks(app)]}
@@ -69,20 +70,20 @@ class GuardedFunctions:
 
 
 def _hooks(app: flask.Flask) -> list[tuple[str, Any]]:
-    """Return the functions that run before requests, each with a name that says so."""
+    """Return the functions that run before requests, each with a name for messages."""
     functions = (function for hooks in app.before_request_funcs.values() for function in hooks)
     return [(f"before_request: {getattr(function, '__name__', function)}", function) for function in functions]
 
 
 def _find_late_classes(views: dict[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each class that was guarded after its view was made."""
+    """Yield a sentence for each class-based view whose guard was applied after ``as_view()``."""
     for endpoint, view in sorted(views.items()):
         kind: Any = getattr(view, "view_class", None)
         guards = [guard for guard in getattr(kind, "decorators", ()) if hasattr(guard, "check_unless_options")]
         if guards and {id(guard) for guard in guards}.isdisjoint(map(id, _reach([view]))):
             yield (
                 f"the view {kind.__name__} (endpoint {endpoint!r}) has a guard that was applied after as_view(), so it "
-                f"is open to everybody: apply provider.require_oauth to the class before {kind.__name__}.as_view()"
+                f"requires no token. Apply provider.require_oauth to the class before {kind.__name__}.as_view()"
             )
 
 
@@ -92,14 +93,14 @@ def _describe(app: flask.Flask, function: Any, endpoints: list[str], place: str)
     name = getattr(function, "__name__", repr(function))
     where = f"{', '.join(paths)}, endpoint {', '.join(map(repr, views))}" if views else ", ".join(endpoints)
     return (
-        f"the {'view' if views else 'hook'} {name} ({where}) was registered without its guard, so it is open to "
-        f"everybody. The guard at {place} comes after the route: put @app.get or @app.route "
-        "above @provider.require_oauth, or register what the guard returns"
+        f"the {'view' if views else 'hook'} {name} ({where}) was registered without its guard, so it requires no "
+        f"token. The guard at {place} is applied after the route. Put @app.get or @app.route above "
+        "@provider.require_oauth, or register the function that the guard returns"
     )
 
 
 def _is_above(function: Any, frame: FrameType) -> bool:
-    """Return whether the code of a frame, at its line, is a decorator of the function."""
+    """Return whether the line of a frame is a decorator of the function."""
     code = getattr(function, "__code__", None)
     if code is None or code.co_name == "<lambda>" or code.co_filename != frame.f_code.co_filename:
         return False
@@ -108,14 +109,14 @@ def _is_above(function: Any, frame: FrameType) -> bool:
 
 
 def _is_lost(function: Any, applied: Applied) -> bool:
-    """Return whether nobody uses a guarded function on purpose: it is dropped, or has taken the name of the view."""
+    """Return whether a guarded function has no use: it no longer exists, or it only replaced the name of the view."""
     wrapper, innermost = applied.wrapper(), _unwrap(function)[-1]
     names = getattr(innermost, "__globals__", {})
     return wrapper is None or applied.is_decorator or names.get(getattr(innermost, "__name__", "")) is wrapper
 
 
 def _unwrap(function: Any) -> list[Any]:
-    """Return a function and those that decorators with ``functools.wraps`` have wrapped in it."""
+    """Return a function and the functions inside it, through ``functools.wraps`` and ``functools.partial``."""
     chain: list[Any] = []
     while function is not None and all(function is not step for step in chain):
         chain.append(function)
@@ -125,7 +126,7 @@ def _unwrap(function: Any) -> list[Any]:
 
 
 def _reach(views: Iterable[Any]) -> list[Any]:
-    """Return all functions that views can call: wrapped ones, and those of closures and classes."""
+    """Return all callables that are reachable from views: wrapped functions, closures, and members of classes."""
     seen: dict[int, Any] = {}
     waiting = list(views)
     while waiting:
@@ -139,7 +140,7 @@ def _reach(views: Iterable[Any]) -> list[Any]:
 
 
 def _members_of(found: Any) -> list[Any]:
-    """Return what a callable holds: cells of a closure, members of a class, attributes of an object."""
+    """Return the objects that a callable refers to: closure cells, members of a class, attributes of an object."""
     if isinstance(found, partial):
         return [found.func]
     if ismethod(found):
@@ -152,4 +153,4 @@ def _members_of(found: Any) -> list[Any]:
         return [] if is_built_in else [one for kind in found.__mro__ for one in vars(kind).values()]
     if isinstance(found, ModuleType | flask.Flask | flask.Blueprint):
         return []
-    return list(getattr(found, "__dict__", {}).values())  # such as a decorator that is an object
+    return list(getattr(found, "__dict__", {}).values())  # for example a decorator that is an object

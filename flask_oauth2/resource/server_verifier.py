@@ -71,15 +71,15 @@ class ServerVerifier:
         return Verified(access, resource, headers)
 
     def _find_and_remember(self, cache: TokenCache, value: str, now: float) -> AccessToken | None:
-        asked_at = cache.clock()
+        read_at = cache.clock()
         access = find_access(self.server, value, now, self.server.opening.guards_read)
-        if access is None or cache.has_ended(access):  # a replica, or who read before, does not know it yet
+        if access is None or cache.is_revoked(access):  # the replica may not have the revocation yet
             return None
-        cache.put(value, access, asked_at)
+        cache.put(value, access, read_at)
         return access
 
     def refuse(self, error: OAuth2Error, request: Request, required: Sequence[Alternatives]) -> Response:
-        """See :meth:`.verify.TokenVerifier.refuse`."""
+        """Return the response to a rejected request, see :meth:`.verify.TokenVerifier.refuse`."""
         server = self.server
         server.events.report(error, request, partial(find_hints, server, error, request))
         resource = None

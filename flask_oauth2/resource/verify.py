@@ -1,4 +1,4 @@
-"""The resource side: which token a request has, whether it is valid, and the challenge if it is not, :rfc:`6750`."""
+"""The resource server, :rfc:`6750`: read the access token of a request, verify it, and challenge invalid requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import Protocol, TypeAlias
 
 from ..errors import InsufficientScope, InvalidRequest, InvalidToken, OAuth2Error
+from ..http.challenges import write_challenge
 from ..http.messages import Request, Response
 from ..record import record
 from ..records import AccessToken
@@ -16,11 +17,11 @@ from ..scopes import Scope
 from ..tokens.types import Bearer, TokenType
 
 Alternatives: TypeAlias = tuple[Scope, ...]
-"""What a guard requires: all scope values of any one of these."""
+"""The scopes that a guard accepts: a token must have all scope values of at least one of them."""
 
 
 class NoToken(OAuth2Error):
-    """The request has no token: a challenge without an error, :rfc:`6750#section-3.1`."""
+    """The request has no token. The challenge contains no error code, :rfc:`6750#section-3.1`."""
 
     code = "no_token"
     status = 401
@@ -34,25 +35,25 @@ class Verified:
 
     access: AccessToken
     resource: Resource | None = None
-    """The protected resource that the request is for, if it is described."""
+    """The protected resource of the request, or None if the application does not describe it."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers for the response."""
 
 
 class TokenVerifier(Protocol):
-    """What a guard asks: an authorization server of the same application, or whatever else verifies tokens."""
+    """An object that verifies tokens for guards, such as the authorization server of the same application."""
 
     def verify(self, request: Request) -> Verified:
-        """Return the valid token of a request, whatever its scope.
+        """Return the valid token of a request. The guard checks its scope.
 
-        Raises :exc:`NoToken` or :exc:`~flask_oauth2.InvalidToken`.
+        Raise :exc:`NoToken` or :exc:`~flask_oauth2.InvalidToken`.
         """
         ...
 
     def refuse(self, error: OAuth2Error, request: Request, required: Sequence[Alternatives]) -> Response:
-        """Return the answer to a request that is rejected, such as that of :func:`challenge`.
+        """Return the response to a rejected request, such as that of :func:`challenge`.
 
-        :param required: what each guard of the view requires.
+        :param required: the scopes that each guard of the view accepts.
         """
         ...
 
@@ -61,9 +62,10 @@ _BEARER: Mapping[str, TokenType] = {"bearer": Bearer()}
 
 
 def read_value(request: Request, token_types: Mapping[str, TokenType] = _BEARER) -> tuple[str, str]:
-    """Return the scheme, in lower case, and the value of the one token of a request.
+    """Return the authentication scheme, in lower case, and the value of the token of a request.
 
-    Raises :exc:`NoToken` if there is none, :exc:`InvalidRequest` for several, :exc:`InvalidToken` for a malformed one.
+    Raise :exc:`NoToken` if there is no token, :exc:`InvalidRequest` if there are several, and :exc:`InvalidToken` if it
+    is malformed.
     """
     scheme, _, credentials = request.authorization.partition(" ")
     name = scheme.lower()
@@ -72,7 +74,7 @@ def read_value(request: Request, token_types: Mapping[str, TokenType] = _BEARER)
     value = None if request.body is None else request.form.get("access_token")
     if token_type is None:
         if value is None:
-            raise NoToken("no token came")
+            raise NoToken("the request has no access token")
         return "bearer", token_types["bearer"].read(value)
     if value is not None:
         raise InvalidRequest(
@@ -108,7 +110,7 @@ def verify_scope(access: AccessToken, required: Alternatives) -> None:
             return
     if required:
         raise InsufficientScope(
-            "the token lacks scope for this",
+            "the scope of the token is insufficient",
             expected=" or ".join(map(" ".join, required)),
             received=" ".join(held),
             hint="let the client request the missing scope values, and register them for the client",
@@ -123,22 +125,21 @@ def challenge(
     schemes: Iterable[str] = ("Bearer",),
     metadata_url: str | None = None,
 ) -> Response:
-    """Return the challenge of :rfc:`6750#section-3` for each scheme, and the error as JSON.
+    """Return a response with the challenge of :rfc:`6750#section-3` for each scheme, and the error as JSON.
 
-    :param required: what each guard requires: the challenge names the scope that the request needs in all.
-    :param metadata_url: the URL of the resource's metadata, :rfc:`9728#section-5.1`.
+    :param required: the scopes that each guard accepts. The challenge lists the first one of every guard.
+    :param metadata_url: the URL of the protected resource metadata, :rfc:`9728#section-5.1`.
     """
     wanted = " ".join(dict.fromkeys(value for guard in required for scope in guard[:1] for value in scope))
-    # "the resource server SHOULD NOT include an error code or other error information"
+    # without a token, "the resource server SHOULD NOT include an error code or other error information", section 3.1
     parameters = {} if isinstance(error, NoToken) else error.parameters
     members = {"realm": realm, **parameters}
     if wanted and error.status != 400:
         members["scope"] = wanted
     if metadata_url is not None:
         members["resource_metadata"] = metadata_url
-    text = ", ".join(f'{name}="{value}"' for name, value in members.items())
     headers = {
-        "WWW-Authenticate": ", ".join(f"{scheme} {text}" for scheme in schemes),
+        "WWW-Authenticate": ", ".join(write_challenge(scheme, members) for scheme in schemes),
         "Cache-Control": "no-store",
         **error.headers,
     }

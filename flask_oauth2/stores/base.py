@@ -1,19 +1,18 @@
-"""The protocols of stores: a core that can be written for a new database in an afternoon, and capabilities.
+"""The protocols of stores: a small core, and capabilities that a store may add.
 
 Every store passes :class:`flask_oauth2.testing.StoreContract`. The rules:
 
 * A store never sees a secret: it finds everything by digests (:mod:`flask_oauth2.values`).
-* ``issue`` is the only method that spends anything. It spends and saves in one step.
-* A revocation is a record that every read of a grant or a token looks at. It names the ID of an authorization (the
-  family), the text of an access key (one token), the ID of a consent (everything issued for it), or a client_id
-  (everything issued to the client).
-* The revocation of a user is another such record. It names the last authorization that it covers: IDs of
-  authorizations and consents (:func:`flask_oauth2.values.new_authorization_id`) sort by time. A user who signs in
-  again gets later ones.
-* A store that is called lasting does not lose what it has acknowledged when the process dies.
+* ``issue`` is the only method that consumes a grant or a refresh token. It consumes and saves atomically.
+* A revocation is a record that every read of a grant or a token checks. It contains the ID of an authorization (all
+  its codes and tokens), the ID of an access token (one token), the ID of a consent (everything issued for it), or a
+  client ID (everything issued to the client).
+* The revocation of a user contains the last authorization that it covers: IDs of authorizations and consents
+  (:func:`flask_oauth2.values.new_authorization_id`) sort by time. If the user signs in again, later IDs are valid.
+* A durable store does not lose acknowledged data when the process dies.
 
-A store that cannot be reached raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are seconds since the
-epoch, UTC, and always arguments.
+An unavailable store raises :exc:`~flask_oauth2.errors.TemporarilyUnavailable`. Times are arguments, in seconds since
+the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -27,29 +26,30 @@ from ..records import AccessToken, Authorization, Client, Consent, Grant, Sessio
 from ..scopes import Scope
 
 SIBLINGS = 2
-"""The number of further tokens that one refresh token may give within the grace period."""
+"""The number of further tokens that one refresh token may yield within the grace period."""
 
 LASTING = frozenset({"registration"})
-"""Kinds of grants that live for days or years: initial access tokens. A store for short-lived grants leaves them to the
-store behind it."""
+"""The kinds of grants that are valid for days or years: initial access tokens. A store for short-lived grants passes
+them to the store behind it.
+"""
 
 GRANT_MEMORY = 86400
-"""Seconds for which a spent or expired code stays, so that a late replay still revokes its family."""
+"""Seconds for which the store retains a used or expired code, so that a late replay still revokes its authorization."""
 
 
 LONGEST_ISSUER_ID = 64
-"""Characters that the ID of an issuer may have."""
+"""The maximum length of the ID of an issuer, in characters."""
 
 
 class Store(Protocol):
-    """The core, which every store has."""
+    """The methods that every store has."""
 
     def get_client(self, client_id: str) -> Client | None:
         """Return the client with this ID, or None."""
         ...
 
     def set_client(self, client: Client) -> None:
-        """Add a client, or replace the one with its ID."""
+        """Save a client. Replace a client with the same ID."""
         ...
 
     def delete_client(self, client_id: str, expires_at: int) -> bool:
@@ -60,26 +60,28 @@ class Store(Protocol):
         ...
 
     def get_grant(self, key: bytes, kind: str) -> Grant | None:
-        """Return the grant with this key and kind, also a spent or expired one. Return None if it is revoked."""
+        """Return the grant with this hash and kind, even if it is used or expired. Return None if it is revoked."""
         ...
 
     def get_access(self, key: bytes) -> AccessToken | None:
-        """Return the access token with this key, also an expired one. Return None if it is revoked."""
+        """Return the access token with this hash, even if it has expired. Return None if it is revoked."""
         ...
 
     def get_refresh(self, key: bytes) -> Token | None:
-        """Return the token whose refresh token has this key, also a spent or expired one.
+        """Return the token with this refresh token hash, even if it is used or expired.
 
         Return None if it is revoked.
         """
         ...
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend a grant or a refresh token and save what is issued for it: both or neither. Return whether it was done.
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
+        """Consume a grant or a refresh token and save the records issued for it, atomically. Return whether it changed.
 
-        Spend nothing twice, and then save nothing. One exception: a refresh token that was spent less than ``leeway``
-        seconds before ``now``, or after it (clocks differ and are set back), gives up to :data:`SIBLINGS` further
-        tokens, until one of its children is spent. A duplicate key raises an error, which leaves everything as it was.
+        If the credential was consumed before, save nothing. One exception: a refresh token that was consumed less than
+        ``grace_period`` seconds before or after ``now`` (clocks differ) yields up to :data:`SIBLINGS` further tokens,
+        until one of its children is consumed. A duplicate key raises an error, and the store does not change.
         """
         ...
 
@@ -93,28 +95,29 @@ class Store(Protocol):
     def revoke_user(self, user_id: str, last_id: str, expires_at: int) -> None:
         """Revoke the grants, tokens and consents of a user whose authorization or consent has an ID up to ``last_id``.
 
-        Every read of them looks at the record until ``expires_at``. Of two records the later ``last_id`` holds.
+        Every read of them checks the record until ``expires_at``. If there are several records, the latest ``last_id``
+        applies.
         """
         ...
 
     def revoked(self, *ids: str, user: tuple[str, str] | None = None) -> bool:
-        """Return whether any of the IDs is revoked, for tokens that have no row.
+        """Return whether any of the IDs is revoked. Guards call this for tokens without a row.
 
         :param user: the user of the token and the ID of its authorization, see :meth:`revoke_user`.
         """
         ...
 
     def count(self, key: bytes, expires_at: int, by: int = 1) -> int:
-        """Add to the counter with this key, which begins at zero and expires at ``expires_at``. Return the new count.
+        """Increase the counter with this key and return the new count. A counter starts at zero.
 
-        Keys of counters and those of :meth:`remember` are different: derive them for different purposes.
+        Keys of counters must differ from those of :meth:`remember`: derive them for different purposes.
         """
         ...
 
     def remember(self, key: bytes, expires_at: int) -> bool:
-        """Remember a key until ``expires_at``. Return True the first time only, however many ask at once.
+        """Save a key until ``expires_at``. Return True the first time only, even for simultaneous calls.
 
-        The replay memory of proofs and assertions, such as the ``jti`` of :rfc:`9449#section-11.1`.
+        This prevents the replay of proofs and assertions, such as the ``jti`` of :rfc:`9449#section-11.1`.
         """
         ...
 
@@ -129,29 +132,26 @@ class Store(Protocol):
 
 @runtime_checkable
 class IssuerStore(Protocol):
-    """A store that keeps the rows of several issuers apart.
-
-    The store itself is that of the issuer whose ID is empty.
-    """
+    """A store that separates the rows of several issuers. The store itself serves the issuer with the empty ID."""
 
     def for_issuer(self, issuer_id: str) -> Store:
-        """Return a view that sees and changes the rows of one issuer only, and shares connections with this store.
+        """Return a view of the rows of one issuer, which shares connections with this store.
 
-        It has the same capabilities. ``purge``, ``purgeable`` and health checks are those of all issuers. Views are
-        cheap, so that an application may have thousands. Raises :exc:`ValueError` like :func:`verify_issuer_id`.
+        It has the same capabilities. ``purge``, ``purgeable`` and health checks apply to all issuers. An application
+        may have thousands of views. Raise :exc:`ValueError` like :func:`verify_issuer_id`.
         """
         ...
 
 
 def verify_issuer_id(issuer_id: str) -> None:
-    """Raise :exc:`ValueError` for an ID of an issuer that not every store can save."""
+    """Raise :exc:`ValueError` if the ID of an issuer is too long or has characters other than printable ASCII."""
     if len(issuer_id) > LONGEST_ISSUER_ID or not (issuer_id.isascii() and issuer_id.isprintable()):
         raise ValueError(f"the ID of an issuer must have at most {LONGEST_ISSUER_ID} printable ASCII characters")
 
 
 @runtime_checkable
 class ConsentStore(Protocol):
-    """A store that remembers consent. Without one, users are asked each time."""
+    """A store that saves consent. Without one, every authorization request requires a consent page."""
 
     def get_consent(self, user_id: str, client_id: str) -> Consent | None:
         """Return the consent of a user for a client, or None."""
@@ -162,9 +162,9 @@ class ConsentStore(Protocol):
         ...
 
     def set_consent(self, consent: Consent, before: Consent | None) -> bool:
-        """Save a consent in place of ``before``, whose ID it has. None means that there is none yet.
+        """Save a consent. Return False if the stored consent is not ``before``, because another request changed it.
 
-        Return whether it was saved: not if somebody else has changed or deleted the consent meanwhile.
+        :param before: the consent to replace, with the same ID, or None for a new consent.
         """
         ...
 
@@ -182,27 +182,24 @@ class ConsentStore(Protocol):
 
 @runtime_checkable
 class DeviceStore(Protocol):
-    """A store for device codes, which users decide about while clients poll, :rfc:`8628`.
+    """A store for device codes, :rfc:`8628`.
 
-    A user code is saved with its grant, in the same step. A user code that another grant has is a duplicate key.
+    The store saves a user code atomically with its grant. A user code of another grant is a duplicate key.
     """
 
     def find_device(self, user_code_key: bytes) -> Grant | None:
-        """Return the grant with this user code, also one that is decided, spent, expired or revoked."""
+        """Return the grant with this user code, even if it is decided, used, expired or revoked."""
         ...
 
     def decide(self, grant: Grant, authorization: Authorization | None, now: int) -> bool:
-        """Save the decision of the user; None denies. Return whether it was saved.
+        """Save the decision of the user. Return False if the grant is decided, used or expired.
 
-        A grant that is decided, spent or expired does not change any more.
+        :param authorization: the authorization by the user, or None if the user denied the request.
         """
         ...
 
     def poll(self, grant: Grant, now: int, interval: int) -> bool:
-        """Record a poll of the client, and the interval from now on. Return whether it was recorded.
-
-        It is not if another poll has changed ``polled_at`` or ``interval`` meanwhile.
-        """
+        """Save the time of a poll and the new interval. Return False if another poll has changed the grant."""
         ...
 
 
@@ -218,7 +215,8 @@ class ListingStore(Protocol):
 class HealthIssue(NamedTuple):
     """A problem of the database or server that a store uses.
 
-    ``level`` is ``error``, ``warning`` or ``note``; ``rule`` is the section that requires otherwise, if one does.
+    ``level`` is ``error``, ``warning`` or ``note``. ``what`` describes the problem, ``hint`` its fix. ``rule`` is the
+    section of a specification that the problem violates, if any.
     """
 
     level: str
@@ -232,7 +230,7 @@ class HealthCheckStore(Protocol):
     """A store whose health ``flask oauth2 doctor`` checks."""
 
     def check_health(self, now: int) -> Iterator[HealthIssue]:
-        """Return the problems of the database or server. Change nothing."""
+        """Return the problems of the database or server, without changes to it."""
         ...
 
 
@@ -240,23 +238,23 @@ class HealthCheckStore(Protocol):
 class RegistrationStore(Protocol):
     """A store in which several parties register clients at the same time.
 
-    Its ``purge`` deletes clients whose ``expires_at`` has passed, with their consents. It leaves no revocation, since
-    such a client never received a token. A client that :meth:`keep_client` has kept meanwhile stays.
+    ``purge`` deletes clients whose ``expires_at`` has passed, with their consents. It saves no revocation, because such
+    clients never received a token. It does not delete a client whose expiry :meth:`retain_client` has changed.
     """
 
     def add_client(self, client: Client) -> bool:
         """Add a client, unless its ID is taken. Return whether the client was added."""
         ...
 
-    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
-        """Keep a client for good, or at least until ``expires_at``. Return whether the client exists."""
+    def retain_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """Remove the expiry of a client, or extend it to ``expires_at``. Return whether the client exists."""
         ...
 
     def change_client(self, client: Client, before: Client) -> bool:
-        """Replace all of a client but ``expires_at``, which :meth:`keep_client` changes. Return whether it was done.
+        """Replace a client except for ``expires_at``, which :meth:`retain_client` changes. Return whether it changed.
 
-        It is not if the client is gone, or has another ``registration_key``, ``secret``, ``scope`` or other
-        ``grant_types`` than ``before``.
+        It does not change if it was deleted, or if its ``registration_key``, ``secret``, ``scope`` or ``grant_types``
+        differ from those of ``before``.
         """
         ...
 
@@ -267,15 +265,14 @@ class RegistrationStore(Protocol):
 
 @runtime_checkable
 class OriginStore(Protocol):
-    """A store that finds the origins of the pages of clients without reading each client.
+    """A store with an index of the web origins of clients, for CORS.
 
     ``origins_of()`` of ``flask_oauth2.http.redirects`` defines the origins of a client. The store saves, changes and
-    deletes them with the client, in the same step. Without such a store, a page may call only if its request names the
-    client.
+    deletes them atomically with the client. Without such a store, the request of a page must contain a client ID.
     """
 
     def has_origin(self, *origins: str) -> bool:
-        """Return whether any of the origins is one of a client."""
+        """Return whether any of the origins belongs to a client."""
         ...
 
 
@@ -284,7 +281,7 @@ class ImportStore(Store, Protocol):
     """A store to which tokens of another provider can be imported repeatedly."""
 
     def find_known(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Return those of the keys that an access or a refresh token has, also a revoked or expired one."""
+        """Return the hashes that belong to an access token or refresh token, even if it is revoked or expired."""
         ...
 
 
@@ -297,46 +294,43 @@ class ExpiringStore(Protocol):
 
 @runtime_checkable
 class PubSubStore(Protocol):
-    """A store that tells all processes about revocations, so that none of them reads again what it remembers.
+    """A store that publishes revocations to all processes, so that they can remove tokens from their caches.
 
-    ``revoke``, ``revoke_user`` and ``delete_client`` publish by themselves.
+    ``revoke``, ``revoke_user`` and ``delete_client`` publish automatically.
     """
 
     def publish(self, revoked_id: str) -> None:
-        """Tell the subscribers of all processes about a revocation. It is no error if they cannot be told."""
+        """Publish a revocation to the subscribers in all processes. Raise no error if the message cannot be sent."""
         ...
 
     def subscribe(self, on_revoked: Callable[[str | None], None]) -> None:
-        """Call ``on_revoked``, in another thread, with each ID that is revoked from now on.
+        """Call ``on_revoked`` in another thread with each ID that is revoked after this call.
 
-        It is called with None when revocations may have been missed: at first, and after a lost connection.
+        Call it with None when messages may have been lost: at first, and after a reconnection.
         """
         ...
 
 
 @runtime_checkable
 class KeyStore(Protocol):
-    """A store for signing keys. A removed key is purged.
+    """A store for signing keys. ``purge`` deletes expired keys.
 
-    Every worker derives the state of a key from the times in its row, so that workers need not coordinate.
+    Every worker derives the state of a key from the times in its row, so that workers need no coordination.
     """
 
     def list_keys(self) -> list[SigningKey]:
-        """Return all keys, by algorithm and number."""
+        """Return all keys, sorted by algorithm and number."""
         ...
 
     def add_key(self, key: SigningKey) -> bool:
-        """Add a key, unless its algorithm has a key with that number. Return whether it was added.
+        """Add a key, unless its algorithm has a key with the same number. Return whether the key was added.
 
-        Two workers that both find no key add the same number, so one of them fails and reads the key of the other.
+        If two workers add a key at the same time, one of them fails and must read the key of the other.
         """
         ...
 
     def change_key(self, key: SigningKey, before: SigningKey) -> bool:
-        """Change the times and the encryption of a key. Return whether it was done.
-
-        It is not if the key is gone, or has other times or another encryption than ``before``.
-        """
+        """Change the times and the encryption of a key. Return False if the stored key is not ``before``."""
         ...
 
     def delete_key(self, key: SigningKey) -> bool:
@@ -348,7 +342,7 @@ class KeyStore(Protocol):
 class SessionStore(Protocol):
     """A store for the sessions of users at the authorization server and the clients that each signed in to.
 
-    A session and its clients are purged when it expires. They outlive the end of the session until then.
+    ``purge`` deletes a session and its clients when the session expires, even if it has ended before.
     """
 
     def add_session(self, session: Session) -> None:
@@ -356,15 +350,15 @@ class SessionStore(Protocol):
         ...
 
     def get_session(self, session_id: str) -> Session | None:
-        """Return the session with this ID (``sid``), also an ended or expired one."""
+        """Return the session with this ID (``sid``), even if it has ended or expired."""
         ...
 
     def list_sessions(self, user_id: str) -> list[Session]:
-        """Return the sessions of a user, the oldest first, also ended and expired ones."""
+        """Return all sessions of a user, including ended and expired sessions, the oldest first."""
         ...
 
     def end_session(self, session_id: str, now: int) -> bool:
-        """End a session. Return True exactly once, so that one of several ends notifies the clients."""
+        """End a session. Return True exactly once, so that only one request notifies the clients."""
         ...
 
     def add_session_client(self, session_id: str, client_id: str) -> None:
@@ -380,7 +374,7 @@ class SessionStore(Protocol):
 class Stores:
     """A store and its capabilities, collected once. A missing capability is None.
 
-    ``health`` are the stores of the chain that have a health check.
+    ``health`` contains the stores of the chain that have a health check.
     """
 
     core: Store
@@ -398,7 +392,7 @@ class Stores:
 
 
 def collect(store: Store) -> Stores:
-    """Return a store with its capabilities. A store that lacks one leaves it to the store ``behind`` it, if any."""
+    """Return a store with its capabilities. The store ``behind`` it provides the capabilities that it lacks."""
     chain: list[Any] = []
     behind: Any = store
     while behind is not None:
@@ -428,10 +422,7 @@ def collect(store: Store) -> Stores:
 def widened(
     before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float, resource: tuple[str, ...] = ()
 ) -> Consent:
-    """Return the consent that a user gives in addition to the one before.
-
-    It keeps the ID and the first day of that one, so that one revocation covers both.
-    """
+    """Return the previous consent of a user with additional scope. It retains the ID, so one revocation covers both."""
     held = before.at_each if before else {}
     at_each = {**held, **{name: _union(held.get(name, ()), scope) for name in resource or ("",)}}
     return Consent(

@@ -1,8 +1,8 @@
 """The callbacks of an application for its own clients, codes and tokens, before a store for security-critical data.
 
-Callbacks receive keys (base64url text) instead of values, and setters run after the commit of the store. The family,
-the challenge, the binding and the time of spending stay in a row of the store behind, whatever a callback returns. A
-getter that returns None makes a code or token invalid; one that returns less scope or an earlier expiry narrows it.
+Callbacks receive token hashes (base64url text) instead of values. Setters run after the commit of the store. The
+authorization, the challenge, the binding and the time of use always stay in a row of the store behind. A getter that
+returns None makes a code or token invalid. A getter that returns less scope or an earlier expiry narrows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from .. import values
 from ..errors import ConfigurationError
 from ..processes import cached
-from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, is_user, seconds, words
+from ..records import AccessToken, Authorization, Client, Grant, Token, find, is_missing, is_user, seconds, split_values
 from .base import IssuerStore, Store
 
 Narrowed = TypeVar("Narrowed", AccessToken, Authorization)
@@ -35,7 +35,7 @@ class Callbacks:
     """The ``userloader``, or another function that finds users."""
 
     @property
-    def are_given(self) -> bool:
+    def are_registered(self) -> bool:
         """Return whether any of them wraps the store."""
         return any((self.clientgetter, self.grantgetter, self.grantsetter, self.tokengetter, self.tokensetter))
 
@@ -68,9 +68,9 @@ class Callbacks:
     def delete_token(self, revoked: AccessToken | Token) -> None:
         """Call ``delete()`` of the token of the application, if it has such a method."""
         if isinstance(revoked, Token):
-            _delete(self.find_token(refresh_key=revoked.refresh_key))
+            _delete(self.find_token(refresh_key=revoked.refresh_token_hash))
         else:
-            _delete(self.find_token(revoked.key))
+            _delete(self.find_token(revoked.token_hash))
 
 
 class SetterRequest:
@@ -201,14 +201,16 @@ class CallbackStore:
         scope = tuple(value for value in token.authorization.scope if value not in lost)
         return replace(token, authorization=replace(token.authorization, scope=scope))
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
         """Spend and save in the store, then call the setters of the application.
 
         If a setter raises, the client receives nothing, so everything that was saved is revoked at once.
         """
         saved = list(records)
         spent = self._find_spent(spend)
-        if not self.behind.issue(spend, saved, now, leeway):
+        if not self.behind.issue(spend, saved, now, grace_period):
             return False
         try:
             for record in saved:
@@ -255,7 +257,7 @@ class CallbackStore:
     def _find_spent(self, spend: Grant | Token | None) -> Any:
         if isinstance(spend, Grant):
             return self._callbacks.find_grant(spend)
-        return None if spend is None else self._callbacks.find_token(refresh_key=spend.refresh_key)
+        return None if spend is None else self._callbacks.find_token(refresh_key=spend.refresh_token_hash)
 
     def _set_grant(self, grant: Grant, owner: Authorization) -> None:
         if self._callbacks.grantsetter is not None:
@@ -267,13 +269,13 @@ class CallbackStore:
             return
         access = token.access
         content = {
-            "access_token": values.text(access.key),
+            "access_token": values.text(access.token_hash),
             "token_type": access.type,
             "expires_in": access.expires_at - access.issued_at,
             "scope": " ".join(access.scope),
         }
-        if token.refresh_key is not None:
-            content["refresh_token"] = values.text(token.refresh_key)
+        if token.refresh_token_hash is not None:
+            content["refresh_token"] = values.text(token.refresh_token_hash)
         request = SetterRequest(self._callbacks, self.behind, token.authorization, spent, None)
         self._callbacks.tokensetter(content, request)
 
@@ -283,7 +285,7 @@ def _narrow(held: Narrowed, found: Any) -> Narrowed:
     scope = find(found, "scopes", "scope")
     if scope is None:
         return held
-    return replace(held, scope=tuple(value for value in held.scope if value in words(scope)))
+    return replace(held, scope=tuple(value for value in held.scope if value in split_values(scope)))
 
 
 def _delete(found: Any) -> None:

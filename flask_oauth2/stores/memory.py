@@ -17,7 +17,7 @@ from .base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 
 
 class MemoryStore:
-    """Everything in dicts under one lock; lost with the process. Each issuer has dicts of its own."""
+    """A store in dicts under one lock. Its data is lost when the process ends. Each issuer has separate dicts."""
 
     def __init__(self) -> None:
         self._locks = OfProcess(RLock)
@@ -88,8 +88,8 @@ class MemoryStore:
                 self._save_client(client)
             return is_new
 
-    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
-        """See :meth:`.base.RegistrationStore.keep_client`."""
+    def retain_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """See :meth:`.base.RegistrationStore.retain_client`."""
         with self._lock:
             client = self._clients.get(client_id)
             if client is not None and client.expires_at is not None:
@@ -142,18 +142,22 @@ class MemoryStore:
             token = None if access_key is None else self._tokens[access_key]
         return None if token is None or self._is_authorization_revoked(token.authorization) else token
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
         """See :meth:`.base.Store.issue`."""
         saved = list(records)
         with self._lock:
-            if spend is not None and not self._may_spend(spend, now, leeway):
+            if spend is not None and not self._may_spend(spend, now, grace_period):
                 return False
             self._check_new(saved)
             if isinstance(spend, Grant):
                 self._grants[spend.key] = replace(self._grants[spend.key], used_at=now)
             elif isinstance(spend, Token):
-                token = self._tokens[spend.access.key]
-                self._tokens[spend.access.key] = replace(token, used_at=now if token.used_at is None else token.used_at)
+                token = self._tokens[spend.access.token_hash]
+                self._tokens[spend.access.token_hash] = replace(
+                    token, used_at=now if token.used_at is None else token.used_at
+                )
             for record in saved:
                 if isinstance(record, Token):
                     self._save_token(record)
@@ -365,8 +369,8 @@ class MemoryStore:
         expired = self._expired(now)
         for key in expired.tokens:
             token = self._tokens.pop(key)
-            if token.refresh_key is not None:
-                del self._refresh[token.refresh_key]
+            if token.refresh_token_hash is not None:
+                del self._refresh[token.refresh_token_hash]
             self._children.pop(key, None)
         for key in expired.grants:
             user_code_key = self._grants.pop(key).user_code_key
@@ -405,25 +409,27 @@ class MemoryStore:
             if not self._origins[origin]:
                 del self._origins[origin]
 
-    def _may_spend(self, spend: Grant | Token, now: int, leeway: int) -> bool:
+    def _may_spend(self, spend: Grant | Token, now: int, grace_period: int) -> bool:
         if isinstance(spend, Grant):
             grant = self._grants.get(spend.key)
             return grant is not None and grant.used_at is None
-        token = self._tokens.get(spend.access.key)
+        token = self._tokens.get(spend.access.token_hash)
         if token is None or token.used_at is None:
             return token is not None
-        children = self._children.get(spend.access.key, [])
+        children = self._children.get(spend.access.token_hash, [])
         return (
-            leeway > 0
-            and abs(now - token.used_at) < leeway  # a clock that was set back does not renew a grace period
+            grace_period > 0
+            and abs(now - token.used_at) < grace_period  # a clock that was set back does not renew a grace period
             and len(children) <= SIBLINGS
             and all(self._tokens[child].used_at is None for child in children if child in self._tokens)
         )
 
     def _check_new(self, records: list[Grant | Token]) -> None:
         """Raise :exc:`ValueError` for a duplicate key, as a database would."""
-        keys = [record.key if isinstance(record, Grant) else record.access.key for record in records]
-        keys += [record.refresh_key for record in records if isinstance(record, Token) and record.refresh_key]
+        keys = [record.key if isinstance(record, Grant) else record.access.token_hash for record in records]
+        keys += [
+            record.refresh_token_hash for record in records if isinstance(record, Token) and record.refresh_token_hash
+        ]
         keys += [record.user_code_key for record in records if isinstance(record, Grant) and record.user_code_key]
         if len(set(keys)) < len(keys) or any(
             key in saved for key in keys for saved in (self._grants, self._tokens, self._refresh, self._user_codes)
@@ -431,18 +437,18 @@ class MemoryStore:
             raise ValueError("a duplicate key")
 
     def _save_token(self, token: Token) -> None:
-        self._tokens[token.access.key] = token
-        if token.refresh_key is not None:
-            self._refresh[token.refresh_key] = token.access.key
+        self._tokens[token.access.token_hash] = token
+        if token.refresh_token_hash is not None:
+            self._refresh[token.refresh_token_hash] = token.access.token_hash
         if token.parent is not None:
-            self._children.setdefault(token.parent, []).append(token.access.key)
+            self._children.setdefault(token.parent, []).append(token.access.token_hash)
 
     def _is_authorization_revoked(self, owner: Authorization) -> bool:
         is_revoked = self.revoked(owner.id, owner.client_id) or owner.consent_id in self._revocations
         return is_revoked or self._is_of_revoked_user(owner.user_id, owner.id)
 
     def _is_revoked(self, token: Token) -> bool:
-        return self._is_authorization_revoked(token.authorization) or self.revoked(values.text(token.access.key))
+        return self._is_authorization_revoked(token.authorization) or self.revoked(values.text(token.access.token_hash))
 
     def _expired(self, now: int) -> _Expired:
         tokens, grants, clients = self._tokens.items(), self._grants.items(), self._clients.items()
@@ -485,10 +491,10 @@ def _changing(key: SigningKey) -> object:
 
 
 def _permissions(client: Client) -> object:
-    """Return the part of a client that shows whether somebody else has changed it."""
+    """Return the fields of a client that detect a concurrent change."""
     return client.registration_key, client.secret, client.scope, client.grant_types
 
 
 def _content(consent: Consent | None) -> object:
-    """Return the part of a consent that shows whether somebody else has changed it."""
+    """Return the fields of a consent that detect a concurrent change."""
     return consent and (consent.id, consent.scope, consent.by_resource)

@@ -68,7 +68,7 @@ class ReplicatedReader:
             return None
         try:
             return look(*arguments, **named)
-        except Exception as error:  # whatever it lacks, a table too, the primary has
+        except Exception as error:  # including a missing table: the primary has it
             self._away_until = now + PAUSE
             log.warning(
                 "OAUTH2_READ_REPLICA cannot be read (%s): guards ask the primary for %s seconds",

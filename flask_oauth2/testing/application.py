@@ -15,11 +15,9 @@ from werkzeug.datastructures import Headers
 from .. import addresses
 from ..clients import rules
 from ..clients.secrets import generate_secret
-from ..errors import ConfigurationError
 from ..http.messages import Params, Request
 from ..http.urls import encode
-from ..ownership import EXTENSION
-from ..provider import OAuth2Provider
+from ..provider import find_provider
 from ..records import Client, find
 from ..scopes import Scope, parse_option
 from ..server import AuthorizationServer
@@ -75,15 +73,6 @@ class RegisteredClient:
     def __call__(self, **options: Any) -> RegisteredClient:
         """Register another client, see :func:`register_client`."""
         return register_client(self.app, **options)
-
-
-def find_provider(app: flask.Flask) -> OAuth2Provider:
-    """Return the provider of an application. Raises :exc:`~flask_oauth2.ConfigurationError` if there is none."""
-    installed = app.extensions.get(EXTENSION)
-    if installed is None:
-        raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
-    provider: OAuth2Provider = installed.provider
-    return provider
 
 
 def find_server(app: flask.Flask) -> AuthorizationServer:

@@ -31,7 +31,6 @@ from .races import TestRaces
 from .samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
@@ -44,6 +43,7 @@ from .samples import (
     new_spa,
     new_token,
     refreshed,
+    save_record,
     spent,
 )
 
@@ -177,9 +177,9 @@ class TestRegistration:
         registration, client, other = _registration(store), new_client(), new_client()
         registration.add_client(client)
         registration.add_client(other)
-        assert registration.keep_client(client.client_id) is True
-        assert registration.keep_client(client.client_id) is True
-        assert registration.keep_client(client.client_id, FAR) is True
+        assert registration.retain_client(client.client_id) is True
+        assert registration.retain_client(client.client_id) is True
+        assert registration.retain_client(client.client_id, FAR) is True
         assert store.get_client(client.client_id) == replace(client, expires_at=None)
         assert store.get_client(other.client_id) == other
 
@@ -187,13 +187,13 @@ class TestRegistration:
         registration, client = _registration(store), new_client(expires_at=NOW + 100)
         registration.add_client(client)
         for expires_at, kept in ((NOW + 50, NOW + 100), (NOW + 200, NOW + 200), (NOW + 199, NOW + 200)):
-            assert registration.keep_client(client.client_id, expires_at) is True
+            assert registration.retain_client(client.client_id, expires_at) is True
             assert store.get_client(client.client_id) == replace(client, expires_at=kept)
 
     def test_one_that_is_gone_cannot_be_kept(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
-        assert registration.keep_client(client.client_id) is False
-        assert registration.keep_client(client.client_id, FAR) is False
+        assert registration.retain_client(client.client_id) is False
+        assert registration.retain_client(client.client_id, FAR) is False
         assert store.get_client(client.client_id) is None
 
     @spec("rfc7592", "2.2")
@@ -202,7 +202,7 @@ class TestRegistration:
         registration.add_client(client)
         registration.add_client(other)
         changed = new_client(client_id=client.client_id, name="new", secret=None, redirect_uris=(), metadata={})
-        registration.keep_client(client.client_id)
+        registration.retain_client(client.client_id)
         assert registration.change_client(changed, client) is True
         assert store.get_client(client.client_id) == replace(changed, expires_at=None)
         assert store.get_client(other.client_id) == other
@@ -367,7 +367,7 @@ class TestOrigins:
         registration, origins, client = _registration(store), _origins(store), new_spa(f"{PAGE}/back")
         assert registration.add_client(client) is True
         assert registration.add_client(replace(client, redirect_uris=("https://other.example/",))) is False
-        assert registration.keep_client(client.client_id) is True
+        assert registration.retain_client(client.client_id) is True
         assert origins.has_origin(PAGE)
         assert not origins.has_origin("https://other.example")
 
@@ -404,27 +404,27 @@ class TestContext:
 
     @EACH_FACT
     def test_that_of_a_code(self, store: Store, fact: str) -> None:
-        grant = filed(store, new_grant(new_authorization(context=new_context(fact))))
+        grant = save_record(store, new_grant(new_authorization(context=new_context(fact))))
         assert store.get_grant(grant.key, "code") == grant
 
     @EACH_FACT
     def test_that_of_an_access_token_and_of_a_refresh_token(self, store: Store, fact: str) -> None:
-        token = filed(store, new_token(new_authorization(context=new_context(fact))))
-        assert store.get_access(token.access.key) == token.access
-        assert store.get_refresh(token.refresh_key) == token
+        token = save_record(store, new_token(new_authorization(context=new_context(fact))))
+        assert store.get_access(token.access.token_hash) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
 
     @EACH_FACT
     def test_that_of_a_device_code(self, store: Store, fact: str) -> None:
         devices = _devices(store)
-        device, owner = filed(store, new_device()), new_authorization(context=new_context(fact))
+        device, owner = save_record(store, new_device()), new_authorization(context=new_context(fact))
         assert devices.decide(device, owner, NOW)
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner)
 
     def test_all_facts_at_once(self, store: Store) -> None:
         owner = new_authorization(context=new_context(*(field.name for field in fields(Context))))
-        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         assert store.get_grant(grant.key, "code") == grant
-        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_refresh(token.refresh_token_hash) == token
 
 
 class TestGrants:
@@ -446,38 +446,38 @@ class TestGrants:
             confirmation={"jkt": "thumbprint"},
         )
         assert all(getattr(grant, field.name) != field.default for field in fields(Grant)), "a field is not tested"
-        filed(store, grant)
+        save_record(store, grant)
         assert store.get_grant(grant.key, "code") == grant
 
     def test_defaults_come_back(self, store: Store) -> None:
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         assert store.get_grant(grant.key, "code") == grant
 
     def test_a_grant_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
-        grant = filed(store, new_grant(new_authorization(user_id=None, scope=())))
+        grant = save_record(store, new_grant(new_authorization(user_id=None, scope=())))
         assert store.get_grant(grant.key, "code") == grant
 
     def test_a_pending_device_code_is_found(self, store: Store) -> None:
         undecided = Grant(key=new_key(), kind="request", expires_at=NOW + 600, parameters={"client_id": "client"})
-        filed(store, undecided)
+        save_record(store, undecided)
         assert store.get_grant(undecided.key, "request") == undecided
 
     @spec("rfc6749", "4.1.2")
     def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         assert store.issue(grant, [], NOW + 1)
         assert store.get_grant(grant.key, "code") == spent(grant, NOW + 1)
 
     def test_an_expired_one_comes_back(self, store: Store) -> None:
-        grant = filed(store, new_grant(expires_at=1))
+        grant = save_record(store, new_grant(expires_at=1))
         assert store.get_grant(grant.key, "code") == grant
 
     def test_another_key_finds_none(self, store: Store) -> None:
-        filed(store, new_grant())
+        save_record(store, new_grant())
         assert store.get_grant(new_key(), "code") is None
 
     def test_another_kind_finds_none(self, store: Store) -> None:
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         assert store.get_grant(grant.key, "request") is None
 
 
@@ -501,10 +501,10 @@ class TestTokens:
         for record in (token, token.access, token.authorization):
             unset = [field.name for field in fields(record) if getattr(record, field.name) == field.default]
             assert not unset, "fields that are not tested"
-        filed(store, token)
-        assert token.refresh_key is not None
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        save_record(store, token)
+        assert token.refresh_token_hash is not None
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     @pytest.mark.parametrize("audience", [(), ("https://a.example/mcp",), None])
     @spec("rfc8707", "2.2")
@@ -515,56 +515,56 @@ class TestTokens:
         token = new_token(owner)
         if audience is not None:
             token = replace(token, access=replace(token.access, audience=audience))
-        filed(store, token)
-        found = store.get_refresh(token.refresh_key or b"")
+        save_record(store, token)
+        found = store.get_refresh(token.refresh_token_hash or b"")
         assert found == token
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_defaults_come_back(self, store: Store) -> None:
-        token = filed(store, new_token())
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     @pytest.mark.parametrize("scope", [(), ("read",), ("write", "read"), None])
     @spec("rfc6749", "6")
     def test_the_refresh_token_keeps_its_scope(self, store: Store, scope: tuple[str, ...] | None) -> None:
-        token = filed(store, new_token(new_authorization(scope=("read", "write")), scope=scope))
-        found = store.get_refresh(token.refresh_key)
-        access = store.get_access(token.access.key)
+        token = save_record(store, new_token(new_authorization(scope=("read", "write")), scope=scope))
+        found = store.get_refresh(token.refresh_token_hash)
+        access = store.get_access(token.access.token_hash)
         assert found is not None
         assert access is not None
         assert found.authorization.scope == ("read", "write")
         assert found.access.scope == access.scope == (("read", "write") if scope is None else scope)
 
     def test_one_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
-        token = filed(store, new_token(new_authorization(user_id=None, scope=())))
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token(new_authorization(user_id=None, scope=())))
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_several_without_a_refresh_token_come_back(self, store: Store) -> None:
-        tokens = [new_token(refresh_key=None, refresh_expires_at=None) for _ in range(3)]
+        tokens = [new_token(refresh_token_hash=None, refresh_expires_at=None) for _ in range(3)]
         assert store.issue(None, tokens, NOW)
-        assert [store.get_access(token.access.key) for token in tokens] == [token.access for token in tokens]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [token.access for token in tokens]
 
     @spec("rfc9700", "4.14.2")
     def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert refreshed(store, token, NOW + 1)
-        assert store.get_refresh(token.refresh_key) == spent(token, NOW + 1)
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == spent(token, NOW + 1)
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_an_expired_one_comes_back(self, store: Store) -> None:
-        token = filed(store, new_token(now=1))
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token(now=1))
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_another_key_finds_none(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert store.get_access(new_key()) is None
         assert store.get_refresh(new_key()) is None
-        assert store.get_access(token.refresh_key) is None, "a refresh token is no access token"
-        assert store.get_refresh(token.access.key) is None, "an access token is no refresh token"
-        assert store.get_grant(token.access.key, "code") is None
+        assert store.get_access(token.refresh_token_hash) is None, "a refresh token is no access token"
+        assert store.get_refresh(token.access.token_hash) is None, "an access token is no refresh token"
+        assert store.get_grant(token.access.token_hash, "code") is None
 
 
 class TestRevocation:
@@ -573,32 +573,32 @@ class TestRevocation:
     @spec("rfc7009", "2.1")
     def test_a_family_ends_with_all_that_came_of_it(self, store: Store) -> None:
         family, other = new_authorization(), new_authorization()
-        grant, token = filed(store, new_grant(family)), filed(store, new_token(family))
-        other_grant, other_token = filed(store, new_grant(other)), filed(store, new_token(other))
+        grant, token = save_record(store, new_grant(family)), save_record(store, new_token(family))
+        other_grant, other_token = save_record(store, new_grant(other)), save_record(store, new_token(other))
         store.revoke(family.id, FAR)
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert store.get_grant(other_grant.key, "code") == other_grant
-        assert store.get_access(other_token.access.key) == other_token.access
-        assert store.get_refresh(other_token.refresh_key) == other_token
+        assert store.get_access(other_token.access.token_hash) == other_token.access
+        assert store.get_refresh(other_token.refresh_token_hash) == other_token
 
     @spec("rfc7009", "2.1")
     def test_an_access_token_ends_alone(self, store: Store) -> None:
-        token = filed(store, new_token())
-        sibling = filed(store, new_token(token.authorization))
-        store.revoke(values.text(token.access.key), FAR)
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(sibling.access.key) == sibling.access
+        token = save_record(store, new_token())
+        sibling = save_record(store, new_token(token.authorization))
+        store.revoke(values.text(token.access.token_hash), FAR)
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(sibling.access.token_hash) == sibling.access
 
     def test_a_deleted_client_takes_all_it_has_with_it(self, store: Store) -> None:
         consents = _consents(store)
         client = new_client(client_id="gone")
         store.set_client(client)
         owner = new_authorization(client_id="gone")
-        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
-        others = filed(store, new_token(new_authorization(client_id="stays")))
+        grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
+        others = save_record(store, new_token(new_authorization(client_id="stays")))
         consent = new_consent(client_id="stays")
         consents.set_consent(consent, None)
         consents.set_consent(replace(consent, client_id="gone"), None)
@@ -607,22 +607,22 @@ class TestRevocation:
 
         assert store.revoked("gone")
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert consents.get_consent("user", "gone") is None
-        assert store.get_access(others.access.key) == others.access
+        assert store.get_access(others.access.token_hash) == others.access
         assert consents.get_consent("user", "stays") == consent
 
     def test_an_authorization_revoked_before_its_tokens_are_saved_stays_revoked(self, store: Store) -> None:
         token = new_token()
         store.revoke(token.authorization.id, FAR)
-        filed(store, token)
-        assert store.get_access(token.access.key) is None
-        assert token.refresh_key is not None
-        assert store.get_refresh(token.refresh_key) is None
+        save_record(store, token)
+        assert store.get_access(token.access.token_hash) is None
+        assert token.refresh_token_hash is not None
+        assert store.get_refresh(token.refresh_token_hash) is None
 
     def test_an_undecided_grant_has_no_family_to_end(self, store: Store) -> None:
-        undecided = filed(store, Grant(key=new_key(), kind="request", expires_at=NOW + 600))
+        undecided = save_record(store, Grant(key=new_key(), kind="request", expires_at=NOW + 600))
         store.revoke("", FAR)
         store.revoke("None", FAR)
         assert store.get_grant(undecided.key, "request") == undecided
@@ -663,23 +663,23 @@ class TestUsers:
     @spec("rfc7009", "2.1")
     def test_all_of_a_user_is_revoked(self, store: Store) -> None:
         owners = [new_authorization(client_id=client_id, consent_id=None) for client_id in ("a", "b")]
-        grants = [filed(store, new_grant(owner)) for owner in owners]
-        tokens = [filed(store, new_token(owner)) for owner in owners]
+        grants = [save_record(store, new_grant(owner)) for owner in owners]
+        tokens = [save_record(store, new_token(owner)) for owner in owners]
         store.revoke_user("user", self.LAST, FAR)
         assert [store.get_grant(grant.key, "code") for grant in grants] == [None, None]
-        assert [store.get_access(token.access.key) for token in tokens] == [None, None]
-        assert [store.get_refresh(token.refresh_key) for token in tokens] == [None, None]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [None, None]
+        assert [store.get_refresh(token.refresh_token_hash) for token in tokens] == [None, None]
         assert all(store.revoked("a", "b", "c", user=("user", owner.id)) for owner in owners)
         assert all(store.revoked(user=("user", owner.id)) for owner in owners)
 
     def test_other_users_are_not_revoked(self, store: Store) -> None:
         kept = [new_authorization(user_id=user_id) for user_id in ("other", "USER", "user ", "use", None)]
-        grants = [filed(store, new_grant(owner)) for owner in kept]
-        tokens = [filed(store, new_token(owner)) for owner in kept]
+        grants = [save_record(store, new_grant(owner)) for owner in kept]
+        tokens = [save_record(store, new_token(owner)) for owner in kept]
         store.revoke_user("user", self.LAST, FAR)
         assert [store.get_grant(grant.key, "code") for grant in grants] == grants
-        assert [store.get_access(token.access.key) for token in tokens] == [token.access for token in tokens]
-        assert [store.get_refresh(token.refresh_key or b"") for token in tokens] == tokens
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [token.access for token in tokens]
+        assert [store.get_refresh(token.refresh_token_hash or b"") for token in tokens] == tokens
         assert not store.revoked("user", user=("other", kept[0].id))
         assert not store.revoked("user")
 
@@ -688,42 +688,42 @@ class TestUsers:
     )
     def test_a_later_authorization_is_not_revoked(self, store: Store, seconds: float, is_kept: bool) -> None:
         owner = new_authorization(id=values.new_authorization_id(NOW + seconds))
-        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         store.revoke_user("user", self.LAST, FAR)
         assert (store.get_grant(grant.key, "code") is not None) is is_kept
-        assert (store.get_access(token.access.key) is not None) is is_kept
-        assert (store.get_refresh(token.refresh_key) is not None) is is_kept
+        assert (store.get_access(token.access.token_hash) is not None) is is_kept
+        assert (store.get_refresh(token.refresh_token_hash) is not None) is is_kept
         assert store.revoked(user=("user", owner.id)) is not is_kept
 
     def test_the_last_id_itself_is_covered(self, store: Store) -> None:
         owner = new_authorization()
-        grant, token = filed(store, new_grant(owner)), filed(store, new_token(owner))
+        grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         store.revoke_user("user", owner.id, FAR)
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert store.revoked(user=("user", owner.id))
 
     def test_the_revocation_covers_what_another_worker_saves_now(self, store: Store) -> None:
         """Another worker has read the code or the refresh token before the revocation, and saves tokens after it."""
-        grant, token = filed(store, new_grant()), filed(store, new_token())
+        grant, token = save_record(store, new_grant()), save_record(store, new_token())
         store.revoke_user("user", self.LAST, FAR)
         late = new_token(grant.authorization, now=NOW + 5)
         assert store.issue(grant, [late], NOW + 5)
         child = refreshed(store, token, NOW + 5)
         assert child is not None
         for record in (late, child):
-            assert store.get_access(record.access.key) is None
-            assert store.get_refresh(record.refresh_key or b"") is None
+            assert store.get_access(record.access.token_hash) is None
+            assert store.get_refresh(record.refresh_token_hash or b"") is None
 
     def test_the_later_one_holds(self, store: Store) -> None:
         first, second = (new_authorization(id=values.new_authorization_id(NOW + seconds)) for seconds in (0, 10))
-        tokens = [filed(store, new_token(owner)) for owner in (first, second)]
+        tokens = [save_record(store, new_token(owner)) for owner in (first, second)]
         store.revoke_user("user", values.last_authorization_id(NOW + 5), FAR)
         store.revoke_user("user", values.last_authorization_id(NOW - 5), FAR)
-        assert [store.get_access(token.access.key) for token in tokens] == [None, tokens[1].access]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [None, tokens[1].access]
         store.revoke_user("user", values.last_authorization_id(NOW + 10), NOW + 1)
-        assert [store.get_access(token.access.key) for token in tokens] == [None, None]
+        assert [store.get_access(token.access.token_hash) for token in tokens] == [None, None]
         assert sum(store.purge(NOW + 1)) == 0, "the later expiry is stored"
 
     def test_its_consents_go(self, store: Store) -> None:
@@ -776,7 +776,7 @@ class TestUsers:
 
     def test_an_approved_device_is_covered(self, store: Store) -> None:
         devices = _devices(store)
-        before, after = filed(store, new_device()), filed(store, new_device())
+        before, after = save_record(store, new_device()), save_record(store, new_device())
         assert devices.decide(before, new_authorization(), NOW)
         store.revoke_user("user", self.LAST, FAR)
         again = new_authorization(id=values.new_authorization_id(NOW + 1))
@@ -790,18 +790,18 @@ class TestIssue:
 
     @spec("rfc6749", "4.1.2")
     def test_a_code_is_spent_once(self, store: Store) -> None:
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         token, late = new_token(grant.authorization), new_token(grant.authorization)
         assert store.issue(grant, [token], NOW) is True
         assert store.issue(grant, [late], NOW) is False
-        assert store.issue(grant, [late], NOW, leeway=30) is False, "the grace period is for refresh tokens"
-        assert store.get_access(token.access.key) == token.access
-        assert store.get_access(late.access.key) is None
+        assert store.issue(grant, [late], NOW, grace_period=30) is False, "the grace period is for refresh tokens"
+        assert store.get_access(token.access.token_hash) == token.access
+        assert store.get_access(late.access.token_hash) is None
         assert store.get_grant(grant.key, "code") == spent(grant)
 
     def test_a_grant_that_was_read_before_it_was_spent_is_spent(self, store: Store) -> None:
-        stored_grant, stored_token = filed(store, new_grant()), filed(store, new_token())
-        grant, token = store.get_grant(stored_grant.key, "code"), store.get_refresh(stored_token.refresh_key)
+        stored_grant, stored_token = save_record(store, new_grant()), save_record(store, new_token())
+        grant, token = store.get_grant(stored_grant.key, "code"), store.get_refresh(stored_token.refresh_token_hash)
         assert store.issue(grant, [], NOW)
         assert store.issue(token, [], NOW)
         assert store.issue(grant, [], NOW) is False
@@ -809,55 +809,55 @@ class TestIssue:
 
     @spec("rfc9700", "4.14.2")
     def test_a_refresh_token_is_spent_once(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         child, late = new_token(parent=token), new_token(parent=token)
         assert store.issue(token, [child], NOW) is True
         assert store.issue(token, [late], NOW) is False
-        assert child.refresh_key is not None
-        assert late.refresh_key is not None
-        assert store.get_refresh(child.refresh_key) == child
-        assert store.get_refresh(late.refresh_key) is None
-        assert store.get_access(late.access.key) is None
+        assert child.refresh_token_hash is not None
+        assert late.refresh_token_hash is not None
+        assert store.get_refresh(child.refresh_token_hash) == child
+        assert store.get_refresh(late.refresh_token_hash) is None
+        assert store.get_access(late.access.token_hash) is None
 
     def test_an_unknown_grant_gives_nothing(self, store: Store) -> None:
         token = new_token()
         assert store.issue(new_grant(), [token], NOW) is False
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
 
     @pytest.mark.parametrize("seconds", [-86400, -3600, -1, 0, 86400])
     @spec("rfc6749", "4.1.2")
     def test_a_spent_grant_stays_spent_for_every_clock(self, store: Store, seconds: int) -> None:
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         assert store.issue(grant, [], NOW)
-        assert store.issue(grant, [new_token()], NOW + seconds, leeway=30) is False
+        assert store.issue(grant, [new_token()], NOW + seconds, grace_period=30) is False
         found = store.get_grant(grant.key, grant.kind)
         assert found is not None
         assert found.used_at == NOW
 
     def test_an_unknown_refresh_token_gives_nothing(self, store: Store) -> None:
         token = new_token()
-        assert store.issue(new_token(), [token], NOW, leeway=30) is False
-        assert store.get_access(token.access.key) is None
+        assert store.issue(new_token(), [token], NOW, grace_period=30) is False
+        assert store.get_access(token.access.token_hash) is None
 
     def test_several_records_are_saved_together(self, store: Store) -> None:
-        spend, grant, token = filed(store, new_grant(kind="request")), new_grant(), new_token()
+        spend, grant, token = save_record(store, new_grant(kind="request")), new_grant(), new_token()
         assert store.issue(spend, [grant, token], NOW)
         assert store.get_grant(grant.key, "code") == grant
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     @pytest.mark.parametrize("duplicate", ["access key", "refresh key", "grant key"])
     def test_a_failed_save_leaves_the_grant_unspent(self, store: Store, duplicate: str) -> None:
         grant, other_token, other_grant = (
-            filed(store, new_grant()),
-            filed(store, new_token()),
-            filed(store, new_grant()),
+            save_record(store, new_grant()),
+            save_record(store, new_token()),
+            save_record(store, new_grant()),
         )
         first, second = new_token(), new_token()
         bad: Grant | Token
         if duplicate == "access key":
-            bad = replace(second, access=replace(second.access, key=other_token.access.key))
+            bad = replace(second, access=replace(second.access, token_hash=other_token.access.token_hash))
         elif duplicate == "refresh key":
-            bad = replace(second, refresh_key=other_token.refresh_key)
+            bad = replace(second, refresh_token_hash=other_token.refresh_token_hash)
         else:
             bad = new_grant(key=other_grant.key)
 
@@ -865,20 +865,20 @@ class TestIssue:
             store.issue(grant, [first, bad], NOW)
 
         assert store.get_grant(grant.key, "code") == grant
-        assert store.get_access(first.access.key) is None
-        assert store.get_access(other_token.access.key) == other_token.access
-        assert store.get_refresh(other_token.refresh_key) == other_token
+        assert store.get_access(first.access.token_hash) is None
+        assert store.get_access(other_token.access.token_hash) == other_token.access
+        assert store.get_refresh(other_token.refresh_token_hash) == other_token
         assert store.get_grant(other_grant.key, "code") == other_grant
         assert store.issue(grant, [first], NOW), "the store still works"
-        assert store.get_access(first.access.key) == first.access
+        assert store.get_access(first.access.token_hash) == first.access
 
     def test_a_failed_save_leaves_the_refresh_token_unspent(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         child = new_token(parent=token)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
             store.issue(token, [child, child], NOW)
-        assert store.get_refresh(token.refresh_key) == token
-        assert store.get_access(child.access.key) is None
+        assert store.get_refresh(token.refresh_token_hash) == token
+        assert store.get_access(child.access.token_hash) is None
         assert store.issue(token, [child], NOW)
 
 
@@ -887,27 +887,29 @@ class TestLeeway:
 
     @spec("oauth-v2-1", "4.3.1")
     def test_a_grace_period_of_zero_allows_no_repetition(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert refreshed(store, token, NOW)
         assert refreshed(store, token, NOW) is None
 
     @spec("rfc9700", "4.14.2")
     def test_a_grace_period_of_zero_holds_for_every_clock(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert refreshed(store, token, NOW + 2, 0)
         assert refreshed(store, token, NOW, 0) is None, "a worker whose clock is behind"
 
     def test_it_gives_a_few_siblings_and_no_more(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         children = [refreshed(store, token, NOW + seconds, 30) for seconds in (0, 1, 29)]
         assert len(children) == 1 + SIBLINGS
         for child in children:
             assert child is not None
-            assert child.refresh_key is not None
-            assert store.get_refresh(child.refresh_key) == child
-            assert store.get_access(child.access.key) == child.access
+            assert child.refresh_token_hash is not None
+            assert store.get_refresh(child.refresh_token_hash) == child
+            assert store.get_access(child.access.token_hash) == child.access
         assert refreshed(store, token, NOW + 29, 30) is None
-        assert store.get_refresh(token.refresh_key) == spent(token, NOW), "the grace period starts with the first use"
+        assert store.get_refresh(token.refresh_token_hash) == spent(token, NOW), (
+            "the grace period starts with the first use"
+        )
 
     @pytest.mark.parametrize(
         ("seconds", "answered"),
@@ -917,13 +919,13 @@ class TestLeeway:
         ],
     )
     def test_it_ends(self, store: Store, seconds: int, answered: bool) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert refreshed(store, token, NOW, 30)
         assert (refreshed(store, token, NOW + seconds, 30) is not None) is answered
 
     @spec("rfc9700", "4.14.2")
     def test_it_ends_when_a_child_has_been_spent(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         child = refreshed(store, token, NOW, 30)
         sibling = refreshed(store, token, NOW + 1, 30)
         assert child is not None
@@ -933,7 +935,7 @@ class TestLeeway:
         assert refreshed(store, child, NOW + 3, 30), "the child itself can still be spent"
 
     def test_a_refused_repetition_does_not_count(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         assert refreshed(store, token, NOW, 30)
         assert refreshed(store, token, NOW + 40, 30) is None
         assert refreshed(store, token, NOW + 1, 30)
@@ -941,7 +943,7 @@ class TestLeeway:
         assert refreshed(store, token, NOW + 3, 30) is None
 
     def test_a_sibling_that_cannot_be_saved_does_not_count(self, store: Store) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         child = refreshed(store, token, NOW, 30)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
             store.issue(token, [child], NOW, 30)  # type: ignore[list-item]
@@ -1066,16 +1068,16 @@ class TestConsents:
         consent, other = new_consent(), new_consent(client_id="other")
         consents.set_consent(consent, None)
         consents.set_consent(other, None)
-        grant = filed(store, new_grant(new_authorization(consent_id=consent.id)))
-        token = filed(store, new_token(new_authorization(consent_id=consent.id)))
-        untouched = filed(store, new_token(new_authorization(consent_id=other.id)))
+        grant = save_record(store, new_grant(new_authorization(consent_id=consent.id)))
+        token = save_record(store, new_token(new_authorization(consent_id=consent.id)))
+        untouched = save_record(store, new_token(new_authorization(consent_id=other.id)))
         assert consents.delete_consent("user", "client", FAR) is True
         assert consents.get_consent("user", "client") is None
         assert store.get_grant(grant.key, "code") is None
-        assert store.get_access(token.access.key) is None
-        assert store.get_refresh(token.refresh_key) is None
+        assert store.get_access(token.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
         assert store.revoked("a", "b", "c", consent.id)
-        assert store.get_access(untouched.access.key) == untouched.access
+        assert store.get_access(untouched.access.token_hash) == untouched.access
         assert consents.get_consent("user", "other") == other
 
     def test_a_record_saved_after_its_revocation_is_revoked(self, store: Store) -> None:
@@ -1083,12 +1085,12 @@ class TestConsents:
         consent = new_consent()
         consents.set_consent(consent, None)
         consents.delete_consent("user", "client", FAR)
-        late = filed(store, new_token(new_authorization(consent_id=consent.id)))
-        assert store.get_access(late.access.key) is None
+        late = save_record(store, new_token(new_authorization(consent_id=consent.id)))
+        assert store.get_access(late.access.token_hash) is None
         again = new_consent()
         assert consents.set_consent(again, None)
-        token = filed(store, new_token(new_authorization(consent_id=again.id)))
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token(new_authorization(consent_id=again.id)))
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_to_end_one_that_is_not_there_ends_nothing(self, store: Store) -> None:
         consents = _consents(store)
@@ -1105,7 +1107,7 @@ class TestDevices:
     @spec("rfc8628", "3.3")
     def test_one_is_found_by_its_user_code(self, store: Store) -> None:
         devices = _devices(store)
-        device, other = filed(store, new_device()), filed(store, new_device())
+        device, other = save_record(store, new_device()), save_record(store, new_device())
         assert devices.find_device(device.user_code_key) == device
         assert devices.find_device(other.user_code_key) == other
         assert devices.find_device(device.key) is None
@@ -1114,24 +1116,24 @@ class TestDevices:
     def test_a_grant_without_a_user_code_is_not_found(self, store: Store) -> None:
         devices = _devices(store)
         for _ in range(2):
-            filed(store, new_grant())
+            save_record(store, new_grant())
         assert devices.find_device(b"") is None
 
     @spec("rfc8628", "6.1")
     def test_no_two_have_the_same_user_code(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         second, token = new_device(user_code_key=device.user_code_key), new_token()
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
             store.issue(None, [token, second], NOW)
         assert devices.find_device(device.user_code_key) == device
         assert store.get_grant(second.key, "device_code") is None
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
 
     @spec("rfc8628", "3.5")
     def test_an_approved_one_has_its_authorization(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         owner = new_authorization(
             consent_id="consent",
             context=Context(claims={"nonce": "é☕"}, resource=("https://a.example/mcp", "https://b.example")),
@@ -1144,7 +1146,7 @@ class TestDevices:
     @spec("rfc8628", "3.5")
     def test_a_denied_one_has_none(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         assert devices.decide(device, None, NOW)
         denied = replace(device, is_denied=True)
         assert store.get_grant(device.key, "device_code") == denied
@@ -1155,7 +1157,7 @@ class TestDevices:
     @spec("rfc8628", "3.3")
     def test_the_first_decision_stands(self, store: Store, first: str, second: str) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         owner = new_authorization() if first == "approved" else None
         assert devices.decide(device, owner, NOW)
         decided = store.get_grant(device.key, "device_code")
@@ -1168,7 +1170,7 @@ class TestDevices:
     @spec("rfc8628", "3.2")
     def test_an_expired_device_code_cannot_be_decided(self, store: Store, seconds: int, is_done: bool) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         assert devices.decide(device, new_authorization(), NOW + seconds) is is_done
         found = store.get_grant(device.key, "device_code")
         assert found is not None
@@ -1176,7 +1178,7 @@ class TestDevices:
 
     def test_a_spent_device_code_cannot_be_decided(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         assert store.issue(device, [], NOW)
         assert not devices.decide(device, new_authorization(), NOW)
         assert store.get_grant(device.key, "device_code") == spent(device)
@@ -1190,14 +1192,14 @@ class TestDevices:
 
     def test_a_decided_device_code_cannot_be_decided_again(self, store: Store) -> None:
         devices = _devices(store)
-        code = filed(store, new_grant())
+        code = save_record(store, new_grant())
         assert not devices.decide(code, new_authorization(), NOW)
         assert store.get_grant(code.key, "code") == code
 
     @spec("rfc8628", "3.5")
     def test_an_approved_one_is_spent_once(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         owner = new_authorization()
         assert devices.decide(device, owner, NOW)
         approved = store.get_grant(device.key, "device_code")
@@ -1205,11 +1207,11 @@ class TestDevices:
         assert store.issue(approved, [token], NOW + 1)
         assert not store.issue(approved, [new_token(owner)], NOW + 2)
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, used_at=NOW + 1)
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_an_approved_one_ends_with_its_family(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         owner = new_authorization(consent_id="consent")
         assert devices.decide(device, owner, NOW)
         store.revoke("consent", FAR)
@@ -1218,7 +1220,7 @@ class TestDevices:
     @spec("rfc8628", "3.5")
     def test_a_poll_is_noted_with_its_interval(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         for now, interval in ((NOW + 1, 5), (NOW + 2, 10), (NOW + 2, 15)):
             assert devices.poll(device, now, interval)
             device = replace(device, polled_at=now, interval=interval)
@@ -1228,7 +1230,7 @@ class TestDevices:
     @spec("rfc8628", "3.5")
     def test_of_two_polls_at_once_one_is_noted(self, store: Store) -> None:
         devices = _devices(store)
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         assert devices.poll(device, NOW, 5)
         assert not devices.poll(device, NOW, 5)
         polled = replace(device, polled_at=NOW)
@@ -1239,7 +1241,7 @@ class TestDevices:
 
     def test_a_poll_changes_no_decision(self, store: Store) -> None:
         devices = _devices(store)
-        device, owner = filed(store, new_device()), new_authorization()
+        device, owner = save_record(store, new_device()), new_authorization()
         assert devices.decide(device, owner, NOW)
         assert devices.poll(device, NOW, 5)
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, polled_at=NOW)
@@ -1248,12 +1250,12 @@ class TestDevices:
     def test_it_is_remembered_after_its_end_and_then_its_user_code_is_free(self, store: Store) -> None:
         _require_purge(store)
         devices = _devices(store)
-        device = filed(store, new_device(expires_at=NOW + 600))
+        device = save_record(store, new_device(expires_at=NOW + 600))
         assert sum(store.purge(NOW + 600 + GRANT_MEMORY - 1)) == 0
         assert devices.find_device(device.user_code_key) == device
         assert sum(store.purge(NOW + 600 + GRANT_MEMORY)) == 1
         assert devices.find_device(device.user_code_key) is None
-        second = filed(store, new_device(user_code_key=device.user_code_key))
+        second = save_record(store, new_device(user_code_key=device.user_code_key))
         assert devices.find_device(device.user_code_key) == second
 
 
@@ -1471,12 +1473,12 @@ class TestIssuers:
         one, other = map(_registration, pair)
         client, changed = new_client(), new_client()
         assert one.add_client(client)
-        assert not other.keep_client(client.client_id)
+        assert not other.retain_client(client.client_id)
         assert not other.change_client(replace(client, name="new"), client)
         assert list(other.list_owned("ada")) == []
         assert other.add_client(replace(client, name="namesake"))
         changed = replace(client, name="changed", expires_at=None)
-        assert one.keep_client(client.client_id)
+        assert one.retain_client(client.client_id)
         assert one.change_client(changed, client)
         assert list(one.list_owned("ada")) == [changed]
         assert pair[1].get_client(client.client_id) == replace(client, name="namesake")
@@ -1494,7 +1496,7 @@ class TestIssuers:
     @spec("rfc6749", "4.1.2")
     def test_a_code(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
-        grant = filed(one, new_grant())
+        grant = save_record(one, new_grant())
         assert other.get_grant(grant.key, "code") is None
         assert not other.issue(grant, [new_token(grant.authorization)], NOW)
         assert one.get_grant(grant.key, "code") == grant
@@ -1503,7 +1505,7 @@ class TestIssuers:
     @spec("rfc8628", "3.3")
     def test_a_device_code(self, pair: tuple[Store, Store]) -> None:
         one, other = map(_devices, pair)
-        device = filed(pair[0], new_device())
+        device = save_record(pair[0], new_device())
         assert pair[1].get_grant(device.key, "device_code") is None
         assert other.find_device(device.user_code_key) is None
         assert not other.decide(device, new_authorization(), NOW)
@@ -1513,53 +1515,53 @@ class TestIssuers:
     @spec("rfc6749", "6")
     def test_a_token(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
-        token = filed(one, new_token())
-        assert other.get_access(token.access.key) is None
-        assert other.get_refresh(token.refresh_key) is None
-        for leeway in (0, 30):
-            assert refreshed(other, token, NOW, leeway) is None
+        token = save_record(one, new_token())
+        assert other.get_access(token.access.token_hash) is None
+        assert other.get_refresh(token.refresh_token_hash) is None
+        for grace_period in (0, 30):
+            assert refreshed(other, token, NOW, grace_period) is None
         child = refreshed(one, token, NOW, 30)
         assert child is not None
         assert refreshed(other, token, NOW, 30) is None
-        assert one.get_access(child.access.key) == child.access
-        assert other.get_access(child.access.key) is None
+        assert one.get_access(child.access.token_hash) == child.access
+        assert other.get_access(child.access.token_hash) is None
 
     def test_a_known_key(self, pair: tuple[Store, Store]) -> None:
         one, other = (collect(store).imports or pytest.skip("the store imports nothing") for store in pair)
-        token = filed(pair[0], new_token())
-        assert one.find_known([token.access.key]) == {token.access.key}
-        assert other.find_known([token.access.key, token.refresh_key]) == set()
+        token = save_record(pair[0], new_token())
+        assert one.find_known([token.access.token_hash]) == {token.access.token_hash}
+        assert other.find_known([token.access.token_hash, token.refresh_token_hash]) == set()
 
     @spec("rfc7009", "2.1")
     def test_a_revocation(self, pair: tuple[Store, Store]) -> None:
         """Two issuers may use the same ID for two authorizations."""
         one, other = pair
         owner = new_authorization(consent_id="consent")
-        grants = [filed(store, new_grant(owner)) for store in pair]
-        tokens = [filed(store, new_token(owner)) for store in pair]
-        for revoked_id in (owner.id, owner.client_id, "consent", values.text(tokens[1].access.key)):
+        grants = [save_record(store, new_grant(owner)) for store in pair]
+        tokens = [save_record(store, new_token(owner)) for store in pair]
+        for revoked_id in (owner.id, owner.client_id, "consent", values.text(tokens[1].access.token_hash)):
             one.revoke(revoked_id, FAR)
         assert one.revoked(owner.id, owner.client_id)
         assert not other.revoked(owner.id, owner.client_id, "consent", user=("user", owner.id))
         assert one.get_grant(grants[0].key, "code") is None
-        assert one.get_access(tokens[0].access.key) is None
+        assert one.get_access(tokens[0].access.token_hash) is None
         assert other.get_grant(grants[1].key, "code") == grants[1]
-        assert other.get_access(tokens[1].access.key) == tokens[1].access
-        assert other.get_refresh(tokens[1].refresh_key) == tokens[1]
+        assert other.get_access(tokens[1].access.token_hash) == tokens[1].access
+        assert other.get_refresh(tokens[1].refresh_token_hash) == tokens[1]
 
     @spec("rfc7009", "2.1")
     def test_the_revocation_of_a_user(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         consents = [_consents(store) for store in pair]
         owner, consent = new_authorization(), new_consent()
-        tokens = [filed(store, new_token(owner)) for store in pair]
-        grants = [filed(store, new_grant(owner)) for store in pair]
+        tokens = [save_record(store, new_token(owner)) for store in pair]
+        grants = [save_record(store, new_grant(owner)) for store in pair]
         for store in consents:
             assert store.set_consent(consent, None)
         one.revoke_user("user", TestUsers.LAST, FAR)
-        assert one.get_access(tokens[0].access.key) is None
+        assert one.get_access(tokens[0].access.token_hash) is None
         assert consents[0].get_consent("user", "client") is None
-        assert other.get_access(tokens[1].access.key) == tokens[1].access
+        assert other.get_access(tokens[1].access.token_hash) == tokens[1].access
         assert other.get_grant(grants[1].key, "code") == grants[1]
         assert consents[1].get_consent("user", "client") == consent
         assert not other.revoked(user=("user", owner.id))
@@ -1623,7 +1625,7 @@ class TestIssuers:
             _sessions(view).add_session(new_session(id="same", expires_at=NOW + number))
             _sessions(view).add_session_client("same", "client")
             _keys(view).add_key(new_signing_key(expires_at=NOW + number))
-            filed(view, new_token(now=NOW - 10**8 if number == 0 else NOW))
+            save_record(view, new_token(now=NOW - 10**8 if number == 0 else NOW))
         assert store.purgeable(NOW) == other.purgeable(NOW) == 6
         assert sum(other.purge(NOW)) == 6
         assert one.purgeable(NOW) == 0
@@ -1658,7 +1660,7 @@ class TestPurge:
     @spec("rfc6749", "4.1.2")
     def test_a_grant_is_remembered_for_its_replay(self, store: Store) -> None:
         _require_purge(store)
-        unspent, grant = filed(store, new_grant()), filed(store, new_grant())
+        unspent, grant = save_record(store, new_grant()), save_record(store, new_grant())
         assert store.issue(grant, [], NOW)
         forgotten = grant.expires_at + GRANT_MEMORY
         assert store.purgeable(forgotten - 1) == 0
@@ -1672,24 +1674,24 @@ class TestPurge:
 
     @spec("rfc9700", "4.14.2")
     def test_a_token_stays_while_either_half_lives(self, store: Store) -> None:
-        token = filed(store, new_token(refresh_expires_at=NOW + 7200))
-        longer = filed(store, new_token(refresh_expires_at=NOW + 60))
-        alone = filed(store, new_token(refresh_key=None, refresh_expires_at=None))
+        token = save_record(store, new_token(refresh_expires_at=NOW + 7200))
+        longer = save_record(store, new_token(refresh_expires_at=NOW + 60))
+        alone = save_record(store, new_token(refresh_token_hash=None, refresh_expires_at=None))
         assert refreshed(store, token)  # expires in thirty days
         assert sum(store.purge(NOW + 3599)) == 0
         assert store.purgeable(NOW + 3600) == 2
         assert sum(store.purge(NOW + 3600)) == 2
-        assert store.get_refresh(longer.refresh_key) is None
-        assert store.get_access(longer.access.key) is None
-        assert store.get_access(alone.access.key) is None
-        assert store.get_refresh(token.refresh_key) == spent(token), "a spent one is stored to detect replays"
+        assert store.get_refresh(longer.refresh_token_hash) is None
+        assert store.get_access(longer.access.token_hash) is None
+        assert store.get_access(alone.access.token_hash) is None
+        assert store.get_refresh(token.refresh_token_hash) == spent(token), "a spent one is stored to detect replays"
         assert sum(store.purge(NOW + 7200)) == 1
-        assert store.get_refresh(token.refresh_key) is None
-        assert store.get_access(token.access.key) is None
+        assert store.get_refresh(token.refresh_token_hash) is None
+        assert store.get_access(token.access.token_hash) is None
 
     def test_a_purged_child_is_no_hindrance(self, store: Store) -> None:
-        token = filed(store, new_token())
-        child = new_token(parent=token, now=NOW - 7200, refresh_key=None, refresh_expires_at=None)
+        token = save_record(store, new_token())
+        child = new_token(parent=token, now=NOW - 7200, refresh_token_hash=None, refresh_expires_at=None)
         assert store.issue(token, [child], NOW, 30)
         assert sum(store.purge(NOW)) == 1
         assert refreshed(store, token, NOW, 30)
@@ -1730,7 +1732,7 @@ class TestPurge:
         assert sum(store.purge(NOW)) == len(dead)
         assert store.purgeable(NOW) == 0
         assert sum(store.purge(NOW)) == 0
-        found = [store.get_access(token.access.key) for token in tokens]
+        found = [store.get_access(token.access.token_hash) for token in tokens]
         assert found == [token.access if token.access.issued_at == NOW else None for token in tokens]
 
     def test_it_can_be_left_off_and_taken_up_again(self, store: Store) -> None:

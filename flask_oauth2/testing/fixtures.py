@@ -8,10 +8,10 @@ import flask
 import pytest
 from flask.testing import FlaskClient
 
-from ..provider import OAuth2Provider
+from ..provider import OAuth2Provider, find_provider
 from ..scopes import Scope
 from . import application
-from .application import Clock, RegisteredClient, find_provider, register_client, stop_clock
+from .application import Clock, RegisteredClient, register_client, stop_clock
 
 
 @pytest.fixture

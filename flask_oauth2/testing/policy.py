@@ -8,7 +8,7 @@ from typing import Any
 import flask
 from flask.views import MethodView, View
 
-from ..ownership import EXTENSION
+from ..provider import EXTENSION
 from ..resource.guard import MARK, guards_before
 
 _OWN = "oauth2."

@@ -18,7 +18,6 @@ from ..stores.base import Store, collect
 from .samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
@@ -28,6 +27,7 @@ from .samples import (
     new_session,
     new_signing_key,
     new_token,
+    save_record,
 )
 
 COMPETITORS = 8
@@ -91,19 +91,19 @@ class TestRaces:
     """One competitor wins each race. Each test runs several times."""
 
     def test_a_code_is_spent_once(self, store: Store, attempt: int) -> None:
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         tokens = [new_token(grant.authorization) for _ in range(COMPETITORS)]
         won = race(lambda number: store.issue(grant, [tokens[number]], NOW))
         assert sum(won) == 1
-        found = [store.get_access(token.access.key) for token in tokens]
+        found = [store.get_access(token.access.token_hash) for token in tokens]
         assert [access is not None for access in found] == won
 
     def test_a_refresh_token_is_spent_once(self, store: Store, attempt: int) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         children = [new_token(parent=token) for _ in range(COMPETITORS)]
         won = race(lambda number: store.issue(token, [children[number]], NOW))
         assert sum(won) == 1
-        found = [store.get_refresh(child.refresh_key or b"") for child in children]
+        found = [store.get_refresh(child.refresh_token_hash or b"") for child in children]
         assert [child is not None for child in found] == won
 
     def test_a_counter_counts_each(self, store: Store, attempt: int) -> None:
@@ -117,7 +117,7 @@ class TestRaces:
 
     def test_one_decision_stands(self, store: Store, attempt: int) -> None:
         devices = _require(collect(store).devices, "DeviceStore")
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         owners = [new_authorization(user_id=f"user-{number}") if number % 2 else None for number in range(COMPETITORS)]
         won = race(lambda number: devices.decide(device, owners[number], NOW))
         assert sum(won) == 1
@@ -127,7 +127,7 @@ class TestRaces:
 
     def test_one_poll_is_recorded(self, store: Store, attempt: int) -> None:
         devices = _require(collect(store).devices, "DeviceStore")
-        device = filed(store, new_device())
+        device = save_record(store, new_device())
         assert sum(race(lambda number: devices.poll(device, NOW, 5 + number))) == 1
 
     def test_one_consent_is_added(self, store: Store, attempt: int) -> None:

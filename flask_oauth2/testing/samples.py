@@ -115,10 +115,10 @@ def new_token(
     """Return a bearer token with a refresh token, issued for ``parent`` if it is given."""
     if parent is not None:
         authorization = parent.authorization
-        fields["parent"] = parent.access.key
+        fields["parent"] = parent.access.token_hash
     owner = authorization or new_authorization()
     access = AccessToken(
-        key=new_key(now),
+        token_hash=new_key(now),
         authorization_id=owner.id,
         client_id=owner.client_id,
         user_id=owner.user_id,
@@ -131,7 +131,7 @@ def new_token(
         consent_id=owner.consent_id,
         audience=owner.context.resource,
     )
-    standard: dict[str, Any] = {"refresh_key": new_key(now), "refresh_expires_at": now + 86400 * 30}
+    standard: dict[str, Any] = {"refresh_token_hash": new_key(now), "refresh_expires_at": now + 86400 * 30}
     return Token(access=access, authorization=owner, **standard | fields)
 
 
@@ -174,16 +174,16 @@ def new_session(**fields: Any) -> Session:
     return Session(**standard | fields)
 
 
-def filed(store: Store, record: Any, now: int = NOW) -> Any:
+def save_record(store: Store, record: Any, now: int = NOW) -> Any:
     """Save a record in a store, and return it."""
     assert store.issue(None, [record], now)
     return record
 
 
-def refreshed(store: Store, parent: Token, now: int = NOW, leeway: int = 0) -> Token | None:
+def refreshed(store: Store, parent: Token, now: int = NOW, grace_period: int = 0) -> Token | None:
     """Return the child of a refresh, or None if the refresh token was spent before."""
     child = new_token(parent=parent, now=now)
-    return child if store.issue(parent, [child], now, leeway) else None
+    return child if store.issue(parent, [child], now, grace_period) else None
 
 
 def spent(record: Any, now: int = NOW) -> Any:

@@ -1,1 +1,1 @@
-"""How an authorization is written as tokens, bound to its holder, and read back: types, formats and bindings."""
+"""Tokens: issue them for an authorization, bind them to their holder, and read them. Types, formats and bindings."""

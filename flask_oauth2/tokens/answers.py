@@ -1,4 +1,4 @@
-"""Members of a token response: functions that complete it between generation and ``store.issue``."""
+"""Additional members of a token response: functions that run after tokens are generated and before they are saved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..server import AuthorizationServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """What is about to be issued: nothing is saved yet, so a function may still reject the request."""
+    """The tokens that a response will contain. They are not saved yet, so a function may still reject the request."""
 
     server: AuthorizationServer
     request: Request
@@ -22,11 +22,13 @@ class Issued:
     grant_type: str
     access: AccessToken
     access_token: str
-    """The value of the access token, which only its client may see."""
+    """The value of the access token. Do not log or store it."""
     refresh_token: str | None
     now: float
     """Seconds since the epoch, UTC."""
 
 
 AnswerMembers: TypeAlias = Callable[[Issued], Mapping[str, Any] | None]
-"""Returns further members of the token response, or None. It cannot replace the members of RFC 6749 section 5.1."""
+"""A function that returns additional members of the token response, or None. It cannot replace the members of
+:rfc:`6749#section-5.1`.
+"""

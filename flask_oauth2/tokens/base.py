@@ -1,4 +1,4 @@
-"""Between grants and tokens: a token request, and what a grant decided about it."""
+"""The input and the result of a grant: a token request, and the tokens that may be issued for it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..server import AuthorizationServer
 from .bindings import NO_PROOF, Proof
 
 ITSELF = object()
-"""In place of a user: the client acts for itself."""
+"""The value of ``user_id`` for a client that acts on its own behalf."""
 
 
 @record(frozen=True, slots=True)
 class TokenRequest:
-    """A token request of a client that has authenticated."""
+    """A token request of an authenticated client."""
 
     request: Request
     form: Params
@@ -31,19 +31,19 @@ class TokenRequest:
     server: AuthorizationServer
     now: float
     proof: Proof = NO_PROOF
-    """What the request has proved about the holder of the tokens."""
+    """The verified proof of possession of the request."""
 
     def authorization(
         self, user_id: object = ITSELF, scope: Scope | str | None = None, claims: Claims | None = None
     ) -> Authorization:
-        """Return a new authorization of a user, or of the client itself, for this client.
+        """Return a new authorization for this client, by a user or by the client itself.
 
-        It is for the protected resources that the request names, or else for those of its scope.
+        It is for the protected resources that the request names or, without any, for those that use its scope.
 
-        :param user_id: the user or the ID of the user; leave it out if the client acts for itself. None raises
+        :param user_id: the user or the ID of the user. Omit it if the client acts on its own behalf. None raises
             :exc:`TypeError`.
-        :param scope: in place of the requested scope; it may go beyond what the client is registered for.
-        :param claims: facts to save with the authorization, as JSON values.
+        :param scope: replaces the requested scope. It may exceed the scope that the client is registered for.
+        :param claims: JSON values to save with the authorization.
         """
         if scope is None:
             allowed = scope_check.read(self.form, self.client, self.server.settings)
@@ -65,16 +65,16 @@ class TokenRequest:
 
 @record(frozen=True, slots=True)
 class TokenGrant:
-    """The result of a grant: what may be issued, and what is consumed for it.
+    """The result of a grant: the tokens that may be issued, and the credential that is consumed for them.
 
-    :param authorization: what the user (or the client itself) has authorized.
+    :param authorization: the authorization by the user or by the client itself.
     :param spend: the code or refresh token that is consumed.
-    :param refresh: whether a refresh token may be issued as well, if the client has that grant type.
-    :param scope: the scope of the access token, if it is narrower than that of the authorization.
-    :param lifetime: the lifetime of the access token in seconds; ``OAUTH2_ACCESS_TOKEN_LIFETIME`` is the maximum.
-    :param format: the name of the token format, in place of that of the client or of the settings.
-    :param answer: further members of the token response.
-    :param confirmation: what the credential is bound to: the request must prove possession of it.
+    :param refresh: whether a refresh token may be issued too, if the client has the grant type ``refresh_token``.
+    :param scope: the scope of the access token if it is narrower than that of the authorization.
+    :param lifetime: the lifetime of the access token in seconds, at most ``OAUTH2_ACCESS_TOKEN_LIFETIME``.
+    :param format: the name of the token format. It replaces that of the client and of the settings.
+    :param answer: additional members of the token response.
+    :param confirmation: the confirmation of the credential. The request must prove possession of its key.
     """
 
     authorization: Authorization

@@ -1,6 +1,7 @@
-"""From what a grant decided to tokens: the one place that generates values, consumes credentials and saves rows.
+"""Issue tokens for the result of a grant: generate values, consume the credential and save rows.
 
-Everything that can reject the request runs first; then one call of the store consumes and saves together.
+All checks that can reject the request run first. Then a single call of the store consumes the credential and saves the
+rows.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ from .bindings import verify_held
 def issue(
     request: TokenRequest, grant: TokenGrant, grant_type: str, members: Iterable[AnswerMembers] = ()
 ) -> dict[str, Any]:
-    """Carry out what a grant decided, and return the members of the token response, :rfc:`6749#section-5.1`.
+    """Issue the tokens of a grant, and return the members of the token response, :rfc:`6749#section-5.1`.
 
-    A code that was consumed before, and a refresh token that was consumed before its grace period, revoke the
-    authorization (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`). Both raise :exc:`InvalidGrant`.
+    Raise :exc:`InvalidGrant` and revoke the authorization if the code was used before, or if the refresh token was used
+    before and its grace period is over (:rfc:`6749#section-4.1.2`, :rfc:`9700#section-4.14.2`).
 
-    :param members: functions that complete the response.
+    :param members: functions that return additional members of the response.
     """
     server, client, now, authorization = request.server, request.client, request.now, grant.authorization
-    settings, spend, leeway = server.settings, grant.spend, 0
+    settings, spend, grace_period = server.settings, grant.spend, 0
     if grant.confirmation:
         verify_held(grant.confirmation, request.proof, grant_type)
-    answer, access, filed = generate(request, grant)
+    answer, access, rows = generate(request, grant)
     if members:
         answer = _complete(request, grant_type, answer, access, authorization, members)
-    if isinstance(spend, Token) and server.callbacks.tokengetter is None:  # what such an application ended stays so
-        leeway = (
+    # an application with a tokengetter revokes tokens itself, so a used refresh token gets no grace period
+    if isinstance(spend, Token) and server.callbacks.tokengetter is None:
+        grace_period = (
             settings.refresh_token_grace_period if client.is_confidential else server.refresh_token_grace_period_public
         )
     owner = {
@@ -49,11 +51,12 @@ def issue(
         "authorization_id": authorization.id,
     }
     if client.expires_at is not None:
-        keep(server, client)
-    if not server.store.issue(spend, filed, int(now), leeway):
-        raise _reject_reuse(server, spend, owner, leeway, now)
+        retain_client(server, client)
+    # "If an authorization code is used more than once, the authorization server MUST deny the request", RFC 6749 4.1.2
+    if not server.store.issue(spend, rows, int(now), grace_period):
+        raise _reject_reuse(server, spend, owner, grace_period, now)
     if signals.token_issued.has_receivers_for(server.events.sender) or signals.audit.isEnabledFor(INFO):
-        token_id = values.text(access.key)
+        token_id = values.text(access.token_hash)
         server.events.emit(signals.token_issued, **owner, scope=access.scope, token_id=token_id, grant_type=grant_type)
     if isinstance(spend, Token):
         consents.record_use(server, authorization, spend.access.issued_at, now)
@@ -61,27 +64,28 @@ def issue(
 
 
 def _reject_reuse(
-    server: AuthorizationServer, spend: Grant | Token | None, owner: dict[str, Any], leeway: int, now: float
+    server: AuthorizationServer, spend: Grant | Token | None, owner: dict[str, Any], grace_period: int, now: float
 ) -> InvalidGrant:
-    """Return the error of a credential that was consumed before. Revoke its authorization unless the client is slow."""
+    """Return the error of a credential that was used before. Revoke its authorization after the grace period."""
     if isinstance(spend, Grant) and spend.kind == "device_code" and spend.used_at is None:
         return InvalidGrant("another poll of the device was faster", rule="rfc8628 3.4")
-    if isinstance(spend, Token) and abs(now - (spend.used_at or now)) < leeway:
-        # a client that repeats itself is no thief: RFC 9700 section 4.14.2 asks for revocation upon reuse after it
+    if isinstance(spend, Token) and abs(now - (spend.used_at or now)) < grace_period:
+        # within the grace period, a repeated request comes from the client and not from an attacker
         return InvalidGrant(
             "the refresh token was used a moment ago",
             rule="rfc9700 4.14.2",
             expected="the newest refresh token that the client received",
-            received="a repeated refresh, too often or after its result was used",
-            hint="let the client refresh once at a time and store the answer; nothing was revoked",
+            received="a refresh token that was used too often, or whose new tokens were used",
+            hint="let the client send one refresh request at a time and store its result; nothing was revoked",
         )
+    # "SHOULD revoke (when possible) all tokens previously issued based on that authorization code", RFC 6749 4.1.2
     revocation.revoke(server, owner["authorization_id"], now)
     server.events.emit(signals.refresh_reused if isinstance(spend, Token) else signals.code_replayed, **owner)
     return InvalidGrant(
         "the code or refresh token was used before, so all tokens of this authorization are revoked",
         rule="rfc9700 4.2.4, 4.14.2",
         received="a replay",
-        hint="let the client use each code and refresh token once; the user must authorize it again",
+        hint="let the client use each code and refresh token once; the user must authorize the client again",
     )
 
 
@@ -93,7 +97,7 @@ def _complete(
     authorization: Authorization,
     functions: Iterable[AnswerMembers],
 ) -> dict[str, Any]:
-    """Return the members of the response with those that functions add. They replace no standard member."""
+    """Return the members of the response with those that functions add. Functions cannot replace standard members."""
     issued = Issued(
         server=request.server,
         request=request.request,
@@ -111,33 +115,37 @@ def _complete(
     return members | answer
 
 
-def _left(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
-    """What is given of a scope that was granted before: nothing that the operator has taken from the client since."""
+def _without_denied_scopes(scope: Scope, client: Client, spend: Grant | Token) -> Scope:
+    """Return the granted scope without the values that the operator has denied to the client since."""
     denied = client.denied.get("scope", ())
-    left = tuple(word for word in scope if word not in denied)
-    if scope and not left and spend.used_at is None:  # what is spent goes on, as its replay ends the family
+    allowed = tuple(value for value in scope if value not in denied)
+    # a used credential continues, because issue() revokes its authorization
+    if scope and not allowed and spend.used_at is None:
         raise InvalidScope(
-            "all of the scope was taken from the client",
+            "the client is no longer registered for any value of the granted scope",
             received=" ".join(scope),
-            hint=f"give it back: {update_client(client.client_id, '--scope SCOPE')}",
+            hint=f"register the client for the scope again: {update_client(client.client_id, '--scope SCOPE')}",
         )
-    return left
+    return allowed
 
 
-def keep(server: AuthorizationServer, client: Client) -> None:
-    """Let a client stay that is about to get its first token. Raises :exc:`InvalidClient` where purge was as fast."""
-    if not server.registrations.keep_client(client.client_id):
+def retain_client(server: AuthorizationServer, client: Client) -> None:
+    """Remove the expiry of an unused client before its first token is issued.
+
+    Raise :exc:`InvalidClient` if purge has deleted the client.
+    """
+    if not server.registrations.retain_client(client.client_id):
         raise InvalidClient(
-            "the client is gone, as it was not used for long",
+            "the client was deleted because it was unused for too long",
             rule="rfc7591 5",
-            hint="let the client register again; OAUTH2_UNUSED_CLIENT_LIFETIME sets the time",
+            hint="let the client register again, or increase OAUTH2_UNUSED_CLIENT_LIFETIME",
         )
 
 
 def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], AccessToken, tuple[Token, ...]]:
-    """Return new tokens: the members of the response, what the access token says, and the rows to save.
+    """Generate tokens. Return the members of the response, the access token, and the rows to save.
 
-    Changes nothing yet, so everything that can reject the request runs in here or before.
+    The store does not change yet, so that a check may still reject the request.
     """
     server, client, authorization = request.server, request.client, grant.authorization
     settings, proof, issued_at = server.settings, request.proof, int(request.now)
@@ -154,7 +162,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         value = reference.generate(timestamp, client, resource)
         key = values.key(value)
     access = AccessToken(
-        key=key,
+        token_hash=key,
         authorization_id=authorization.id,
         client_id=authorization.client_id,
         user_id=authorization.user_id,
@@ -169,6 +177,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     )
     if reference is None:
         value = server.capabilities.self_contained_formats[name].write(access, client, resource)
+    # "access_token" and "token_type" are "REQUIRED", section 5.1
     answer = {
         **grant.answer,
         "access_token": value,
@@ -176,6 +185,7 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         "expires_in": access.expires_at - issued_at,
     }
     if scope:
+        # "the authorization server MUST include the "scope" response parameter" if it differs, section 3.3
         answer["scope"] = " ".join(scope)
     is_saved = reference is not None or server.saves_every_token
     return answer, access, _make_rows(request, grant, answer, access, timestamp, is_saved)
@@ -190,16 +200,16 @@ def _narrow(request: TokenRequest, grant: TokenGrant, scope: Scope) -> tuple[Sco
         audience, scope = resource_check.choose(request.form, authorization, scope, resources)
         resource = resources.named(audience[0]) if audience else None
     if grant.spend is not None:
-        scope = _left(scope, request.client, grant.spend)
+        scope = _without_denied_scopes(scope, request.client, grant.spend)
     return scope, audience, resource
 
 
 def _new_token_id(request: TokenRequest, name: str) -> bytes:
-    """Return the ID of a self-contained token. Raises :exc:`UnauthorizedClient` for a format that is not offered."""
+    """Return the ID of a self-contained token. Raise :exc:`UnauthorizedClient` for a format that is not registered."""
     capabilities = request.server.capabilities
     if name not in capabilities.self_contained_formats:
         raise UnauthorizedClient(
-            "the token format of this client is not offered", expected=", ".join(capabilities.formats)
+            f"the token format {name} of this client is not registered", expected=", ".join(capabilities.formats)
         )
     return values.new_id(request.now)
 
@@ -219,7 +229,7 @@ def _make_rows(
     server, refresh_key, refresh_expires_at = request.server, None, None
     grant_types, offered = request.client.grant_types, server.capabilities.grants
     if grant.refresh and "refresh_token" in grant_types and "refresh_token" in offered:
-        # both values share their millisecond, so a table that is partitioned by time finds the row by either
+        # both values have the same timestamp, so that a table that is partitioned by time finds the row by either
         prefix = server.settings.token_prefixes["refresh_token"]
         answer["refresh_token"], refresh_key = values.generate(prefix, timestamp)
         refresh_expires_at = access.issued_at + server.settings.refresh_token_lifetime
@@ -229,8 +239,8 @@ def _make_rows(
         Token(
             access=access,
             authorization=grant.authorization,
-            refresh_key=refresh_key,
+            refresh_token_hash=refresh_key,
             refresh_expires_at=refresh_expires_at,
-            parent=grant.spend.access.key if isinstance(grant.spend, Token) else None,
+            parent=grant.spend.access.token_hash if isinstance(grant.spend, Token) else None,
         ),
     )

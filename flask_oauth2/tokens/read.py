@@ -1,4 +1,4 @@
-"""From a value back to what it stands for."""
+"""Find the token that a value identifies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..stores.replica import TokenReader
 def find_access(
     server: AuthorizationServer, value: str, now: float, store: TokenReader | None = None
 ) -> AccessToken | None:
-    """Return the access token of a value, expired or not; None if it is unknown, revoked, altered or too old.
+    """Return the access token of a value, even if it has expired. Return None if it is unknown, revoked or too old.
 
-    It is too old if it was issued under longer lifetimes than today's: revocations are saved for as long as today's
-    lifetimes need.
+    A token is too old if it is older than the longest configured lifetime: the store deletes revocations after this
+    time.
     """
     store = store or server.store
     prefix = server.settings.token_prefixes["access_token"]
@@ -24,7 +24,7 @@ def find_access(
         key = values.find_key(value, prefix)
         access = None if key is None else store.get_access(key)
     elif server.saves_every_token:
-        access = store.get_access(access.key)
+        access = store.get_access(access.token_hash)
     elif _is_revoked(access, store):
         return None
     return access if access and access.issued_at + server.longest_lifetime > now else None
@@ -39,46 +39,49 @@ def _read_self_contained(server: AuthorizationServer, value: str) -> AccessToken
 
 
 def _is_revoked(access: AccessToken, store: TokenReader) -> bool:
-    """Return whether a self-contained token is revoked."""
-    ids = access.authorization_id, access.client_id, values.text(access.key), access.consent_id
+    """Return whether a self-contained token, or its authorization, client, user or consent, is revoked."""
+    ids = access.authorization_id, access.client_id, values.text(access.token_hash), access.consent_id
     user = None if access.user_id is None else (access.user_id, access.authorization_id)
     return store.revoked(*filter(None, ids), user=user)
 
 
 def find_refresh(server: AuthorizationServer, value: str, now: float, store: Store | None = None) -> Token | None:
-    """The row of a refresh token, expired and spent ones too; None as for access tokens."""
+    """Return the token with this refresh token value, even if it has expired or is used. Return None if it is unknown,
+    revoked or too old.
+    """
     key = values.find_key(value, server.settings.token_prefixes["refresh_token"])
     token = None if key is None else (store or server.store).get_refresh(key)
     return token if token and token.access.issued_at + server.longest_lifetime > now else None
 
 
 def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple[str, str]:
-    """Explain for the log why no code or token of a kind is found: what was received, and the fix.
+    """Return a description of a value that identifies no valid code or token, and a hint, both for the log.
 
-    :param kind: the name of its prefix, such as ``refresh_token``.
+    :param kind: the expected kind of value: a key of ``OAUTH2_TOKEN_PREFIXES``, such as ``refresh_token``.
     """
-    prefixes, what = server.settings.token_prefixes, kind.replace("_", " ")
+    prefixes, label = server.settings.token_prefixes, kind.replace("_", " ")
+    article = "an" if label.startswith("a") else "a"
     prefix = value.partition("_")[0]
     own = {prefixes[kind], *([prefixes["signed_token"]] if kind == "access_token" else ())}
     others = [name for name, known in prefixes.items() if known == prefix and known not in own]
     if others:
         other = others[0].replace("_", " ")
-        return f"a value of the kind {other}", f"let the client send the {what}, not the {other}"
+        return f"a value of the kind {other}", f"let the client send the {label}, not the {other}"
     if prefix not in own:
         return (
-            f"a value that is no {what} of this server",
-            f"let the client send a {what} that this server has issued; if OAUTH2_TOKEN_PREFIXES has changed since, "
-            "the user has to authorize the client again",
+            f"a value that is not {article} {label} of this server",
+            f"let the client send {article} {label} that this server has issued. If OAUTH2_TOKEN_PREFIXES has "
+            "changed since, the user must authorize the client again",
         )
     key = values.find_key(value, prefixes[kind])
     if key is None:
-        return f"a value that was cut or altered: the {what} is longer, or another", "let the client store values whole"
+        return f"a truncated or altered {label}", "let the client store values of any length unchanged"
     tokens = server.stores.imports if kind == "refresh_token" else None
     if tokens is not None and key in tokens.find_known([key]):
-        return f"a {what} that was revoked, or is too old", "let the user authorize the client again"
+        return f"{article} {label} that is revoked or too old", "let the user authorize the client again"
     return (
-        f"a {what} that is not in the database, or was revoked",
-        "let the user authorize the client again; if this happens to all clients, the application uses another "
+        f"{article} {label} that is not in the database or is revoked",
+        "let the user authorize the client again. If this happens to all clients, the application uses another "
         "database (OAUTH2_DATABASE_URI) than before",
     )
 
@@ -86,9 +89,9 @@ def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple
 def find_token(
     server: AuthorizationServer, value: str, now: float, store: Store | None = None
 ) -> AccessToken | Token | None:
-    """Whatever a value is: one with the prefix of refresh tokens is no other, any other may be either.
+    """Find a token of either kind. The refresh token prefix skips the access token lookup.
 
-    ``store`` is where to look, if not in the server's.
+    :param store: replaces the store of the server.
     """
     is_refresh = value.startswith(f"{server.settings.token_prefixes['refresh_token']}_")
     return (None if is_refresh else find_access(server, value, now, store)) or find_refresh(server, value, now, store)

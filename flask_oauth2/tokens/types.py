@@ -16,31 +16,36 @@ class TokenType(Protocol):
     """The ``token_type`` of the token response and, in any case, the HTTP authentication scheme."""
 
     def read(self, credentials: str) -> str:
-        """Return the value of the token from what follows the scheme in an Authorization header."""
+        """Return the value of the token. ``credentials`` are the Authorization header without the scheme."""
         ...
 
 
 class Bearer:
-    """The type of tokens that whoever holds them may use, :rfc:`6750`, unless they are bound to a certificate."""
+    """Bearer tokens, :rfc:`6750`: any holder may use them, unless they are bound to a key or a certificate."""
 
     name = "Bearer"
 
     _is_token = re.compile(r"[A-Za-z0-9\-._~+/]+=*").fullmatch
 
     def read(self, credentials: str) -> str:
-        """Return the ``b64token``, :rfc:`6750#section-2.1`."""
+        """Return the ``b64token``, :rfc:`6750#section-2.1`. Raise :exc:`InvalidToken` if it is malformed.
+
+        Raise :exc:`InvalidRequest` if the request has several Authorization headers.
+        """
         if Bearer._is_token(credentials):
             return credentials
-        if "," in credentials:  # a server joins two headers with a comma
+        # WSGI servers join repeated headers with a comma
+
+        if "," in credentials:
             raise InvalidRequest(
                 "the request has more than one Authorization header",
                 rule="rfc6750 2",
                 hint="let the client, or the proxy before the application, send one Authorization header",
             )
         raise InvalidToken(
-            "the token holds a character that no token has",
+            "the token contains an invalid character",
             rule="rfc6750 2.1",
-            hint="let the client send the value of access_token as it is, after Bearer and one space",
+            hint="let the client send the value of access_token unchanged, after Bearer and one space",
         )
 
 

@@ -1,4 +1,4 @@
-"""Where an application keeps its clients and tokens: what its options and the arguments of the provider come to."""
+"""Choose the store from the options of the application and the arguments of the provider."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What the provider was given: a store, or the application's database and our tables in it, or nothing."""
+    """The storage arguments of the provider: a store, or the application's database with the tables, or neither."""
 
     store: Store | None
     db: SQLAlchemy | None
     tables: Tables | None
 
     def choose_store(self, app: flask.Flask, settings: Settings) -> Callable[[], Store]:
-        """What opens the store, with Redis before it where that is wanted.
+        """Return a function that opens the store, with Redis in front if ``OAUTH2_REDIS_URL`` is set.
 
-        Raises :exc:`ConfigurationError` where the application has a database and does not say which is meant.
+        Raise :exc:`ConfigurationError` if the application uses Flask-SQLAlchemy and names no database for the tables.
         """
         open_store = self._choose_lasting(app, settings)
         if settings.redis_url is None:
@@ -54,15 +54,16 @@ class Storage:
         if uri is None:
             if "sqlalchemy" in app.extensions:
                 raise ConfigurationError(
-                    "this application has a database: say OAuth2Provider(app, db=db) to keep clients and tokens in it, "
-                    "or set OAUTH2_DATABASE_URI to keep them in one of their own"
+                    "The application uses Flask-SQLAlchemy, but the provider has no db= argument. Pass db=db to "
+                    "OAuth2Provider to store clients and tokens in the same database, or set OAUTH2_DATABASE_URI to "
+                    "store them in another one"
                 )
             os.makedirs(app.instance_path, exist_ok=True)
             uri = f"sqlite:///{Path(app.instance_path) / 'oauth2.sqlite'}"
         return partial(SQLAlchemyStore.open, uri, settings.database_engine_options)
 
     def create_tables(self, app: flask.Flask, settings: Settings) -> None:
-        """Create the tables that are missing, in each database of ``db`` or in the one of our own."""
+        """Create the missing tables in each database of ``db``, or in the database of ``OAUTH2_DATABASE_URI``."""
         if self.db is None:
             store = self._choose_lasting(app, settings)()
             if self.store is None:
@@ -76,12 +77,14 @@ class Storage:
                     create_tables(engine, self.db.metadatas[bind])
 
     def choose_replica(self, app: flask.Flask, settings: Settings) -> Store | None:
-        """What guards read, if not the store. Nothing is asked of it yet: it may be away."""
+        """Return the read replica for guards, or None. It is not connected yet, as it may be unavailable."""
         replica = settings.read_replica
         if replica is None:
             return None
         if self.store is not None:
-            raise ConfigurationError("OAUTH2_READ_REPLICA is a copy of our own tables: with store= nothing reads it")
+            raise ConfigurationError(
+                "OAUTH2_READ_REPLICA works only with the tables of flask_oauth2, not with store=. Remove one of the two"
+            )
         from ..stores.sqlalchemy import SQLAlchemyStore
 
         if "://" in replica:
@@ -90,33 +93,33 @@ class Storage:
             engines = {} if self.db is None else self.db.engines
         if replica not in engines:
             raise ConfigurationError(
-                "OAUTH2_READ_REPLICA is neither a database URI nor, with db=, the name of one of SQLALCHEMY_BINDS, "
-                f"which has {', '.join(filter(None, engines)) or 'none'}"
+                "OAUTH2_READ_REPLICA must be a database URI or, with db=, a name in SQLALCHEMY_BINDS. Known names: "
+                f"{', '.join(filter(None, engines)) or 'none'}"
             )
         return SQLAlchemyStore(engines[replica], self.tables)
 
 
 def check(settings: Settings, is_own: bool = False) -> None:
-    """Raise :exc:`ConfigurationError` where what the options ask for is not installed.
+    """Raise :exc:`ConfigurationError` if an option needs a library that is not installed.
 
-    :param is_own: whether the tables are in a database of our own.
+    :param is_own: whether the tables are in the database of ``OAUTH2_DATABASE_URI``.
     """
     if is_own and settings.database_uri is not None:
         from ..stores.sqlalchemy import read_uri
 
         read_uri(settings.database_uri)
     if settings.redis_url is not None and find_spec("redis") is None:
-        raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py: install flask_oauth2[redis]")
+        raise ConfigurationError("OAUTH2_REDIS_URL needs redis-py. Install it with: pip install flask_oauth2[redis]")
     if settings.client_id_metadata_documents:
         check_installed()
 
 
 def watch(db: SQLAlchemy, pid: int) -> None:
-    """Let no process use connections of the application's engines that another process opened.
+    """Prevent a process from using connections of the application's engines that another process opened.
 
-    Raises :exc:`ConfigurationError` for an engine that does not work, before anything is sent to it.
+    Raise :exc:`ConfigurationError` for an unsupported engine, before any connection is used.
 
-    :param pid: the process that may have opened some so far.
+    :param pid: the ID of the process that may have opened connections so far.
     """
     from ..stores.sqlalchemy import check_engine, watch
 

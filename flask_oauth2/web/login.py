@@ -1,6 +1,6 @@
-"""Flask-Login, where the application uses it: what it knows in place of callbacks.
+"""Flask-Login: the default for the callbacks that find users and the login page.
 
-What cannot do without it raises :exc:`~flask_oauth2.errors.ConfigurationError`, with the hint.
+Functions that need Flask-Login raise :exc:`~flask_oauth2.errors.ConfigurationError` if the application does not use it.
 """
 
 from __future__ import annotations
@@ -19,56 +19,62 @@ from ..errors import ConfigurationError
 
 
 def is_set_up() -> bool:
-    """Whether the application uses Flask-Login."""
+    """Return whether the application uses Flask-Login."""
     return getattr(flask.current_app, "login_manager", None) is not None
 
 
 def current_user() -> Any:
-    """Who is signed in."""
-    _login_manager("tell who is signed in: decorate a function with @provider.current_user")
+    """Return Flask-Login's user, who may be anonymous. Raise :exc:`ConfigurationError` without Flask-Login."""
+    _login_manager("find the signed-in user. Decorate a function with @provider.current_user")
     import flask_login
 
     return flask_login.current_user
 
 
 AUTH_TIME = "_flask_oauth2_auth_time"
-"""Where the session keeps when somebody signed in by Flask-Login."""
+"""The session key for the time when the user signed in with Flask-Login."""
 
 
 def auth_time() -> int | None:
-    """When who is signed in by Flask-Login did so: zero where it is only remembered. None without Flask-Login."""
+    """Return the time when the user signed in with Flask-Login, in seconds since the epoch.
+
+    It is 0 for a session that Flask-Login's remember cookie restored. Return None without Flask-Login.
+    """
     if not flask.has_request_context() or not is_set_up():
         return None
     return int(flask.session.get(AUTH_TIME, 0)) if flask.session.get("_fresh") else 0
 
 
-def note_auth_times(app: flask.Flask, clock: Callable[[], float]) -> None:
-    """Note in the session when somebody signs in by Flask-Login, where that is installed."""
+def record_auth_times(app: flask.Flask, clock: Callable[[], float]) -> None:
+    """Save the time of each login with Flask-Login in the session, if Flask-Login is installed."""
     if find_spec("flask_login"):
         from flask_login import user_logged_in, user_login_confirmed
 
-        def note(sender: object, **_: object) -> None:
+        def record(sender: object, **_: object) -> None:
             flask.session[AUTH_TIME] = int(clock())
 
-        app.extensions[AUTH_TIME] = note  # kept there: a signal outlives the application
+        app.extensions[AUTH_TIME] = record  # signals have weak references to their receivers
         for signal in (user_logged_in, user_login_confirmed):
-            signal.connect(note, app)
+            signal.connect(record, app)
 
 
 def userloader() -> Callable[[str], Any]:
-    """What finds a user by the id."""
-    manager = _login_manager("find users by their id: decorate a function with @provider.userloader")
+    """Return Flask-Login's ``user_loader``. Raise :exc:`ConfigurationError` if there is none."""
+    manager = _login_manager("find users by ID. Decorate a function with @provider.userloader")
     loader: Callable[[str], Any] | None = manager._user_callback
     if loader is None:
-        raise ConfigurationError("decorate a function with @provider.userloader, or with Flask-Login's user_loader")
+        raise ConfigurationError(
+            "flask_oauth2 cannot find users by ID. Decorate a function with @provider.userloader or with Flask-Login's "
+            "user_loader"
+        )
     return loader
 
 
 def login_view() -> str | None:
-    """Return the endpoint or URL of Flask-Login's login page for the pages of the provider, or None.
+    """Return the endpoint or URL of Flask-Login's login page, or None.
 
-    That is the ``login_view`` of the blueprint ``oauth2`` or of the application. If the application sets login views
-    for its blueprints only, and all are the same, it is that one.
+    This is the ``login_view`` of the blueprint ``oauth2`` or of the application. If the application sets only login
+    views of blueprints and all are the same, it is this one.
     """
     manager = getattr(flask.current_app, "login_manager", None)
     if manager is None:
@@ -83,7 +89,7 @@ def remember_next(back: str) -> None:
     """Save the URL to return to in the session, as Flask-Login does with ``USE_SESSION_FOR_NEXT``."""
     if is_set_up() and flask.current_app.config.get("USE_SESSION_FOR_NEXT", False):
         manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
-        flask.session["_id"] = manager._session_identifier_generator()  # its session protection deletes next otherwise
+        flask.session["_id"] = manager._session_identifier_generator()  # else session protection deletes next
         flask.session["next"] = back
 
 
@@ -93,9 +99,9 @@ def has_unauthorized_handler() -> bool:
 
 
 def call_unauthorized_handler(back: str) -> flask.Response:
-    """Return the answer of Flask-Login's ``unauthorized_handler`` to a GET request for the path ``back``.
+    """Return the response of Flask-Login's ``unauthorized_handler`` to a GET request for the path ``back``.
 
-    The handler finds the URL to return to in the request, so it runs in a request for ``back`` in the same session.
+    The handler reads the URL to return to from the request, so it runs in a request for ``back`` in the same session.
     """
     manager: Any = flask.current_app.login_manager  # type: ignore[attr-defined]
     app, parts = web.current_app(), urlsplit(back)
@@ -111,5 +117,5 @@ def call_unauthorized_handler(back: str) -> flask.Response:
 def _login_manager(purpose: str) -> Any:
     manager = getattr(flask.current_app, "login_manager", None)
     if manager is None:
-        raise ConfigurationError(f"flask_oauth2 cannot {purpose} (or install and set up Flask-Login)")
+        raise ConfigurationError(f"flask_oauth2 cannot {purpose}, or set up Flask-Login")
     return manager

@@ -1,4 +1,4 @@
-"""A WSGI application that answers at a path of the Flask application, behind a guard."""
+"""Mount a WSGI application at a path of the Flask application, behind a guard."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ import werkzeug
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
+from .prefix import fill
 from .requests import BODY, TOKEN, current_app, current_request, read_before
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _MOUNTED = "mounted at "
-"""What the names of their views begin with."""
+"""The prefix of the Flask endpoints of mounted applications."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Those that an application which is mounted may answer."""
+"""The methods that are routed to a mounted application."""
 
 
 def mount(
     app: flask.Flask, path: str, wsgi_app: WSGIApplication, guard: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
-    """Let a WSGI application answer at ``path`` and below, as part of ``app`` and behind a guard."""
+    """Route requests for ``path`` and the paths below it to a WSGI application, behind a guard."""
     above = path.rstrip("/")
 
-    def answer(rest: str = "") -> werkzeug.Response:
+    def answer(rest: str = "", **variables: str) -> werkzeug.Response:
         environ = dict(current_request().environ)
-        # its root is /, with or without a slash at the end: Starlette would redirect each request without one
+        # the root path is always /: Starlette would redirect each request with an empty path
         environ["PATH_INFO"] = f"/{rest}".encode().decode("latin-1")
-        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + above
+        environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + fill(above, variables)
         _, token = environ[TOKEN]
-        for name in ("HTTP_AUTHORIZATION", "REMOTE_USER"):  # tokens are not to be passed on
+        for name in ("HTTP_AUTHORIZATION", "REMOTE_USER"):  # the mounted application must not receive tokens
             environ.pop(name, None)
         if token.user_id is not None:
-            environ["REMOTE_USER"] = token.user_id.encode().decode("latin-1")  # as WSGI has all text
+            environ["REMOTE_USER"] = token.user_id.encode().decode("latin-1")  # the encoding of WSGI strings
         body = _without_token(environ[BODY]) if BODY in environ else read_before(current_request())
         if body is not None:
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
@@ -60,14 +61,14 @@ def mount(
 
 
 def _without_token(form: bytes) -> bytes:
-    """A form as it was sent, but for its token."""
+    """Return the form without its ``access_token``."""
     return b"&".join(
         pair for pair in form.split(b"&") if unquote_plus(pair.partition(b"=")[0].decode("latin-1")) != "access_token"
     )
 
 
 def match_other_slash(request: flask.Request) -> None:
-    """Route a request for ``/mcp/`` as one for ``/mcp``, and the reverse: clients write a server's URL both ways."""
+    """Route ``/mcp/`` like ``/mcp`` and the reverse, because clients write the URL of a server both ways."""
     if not isinstance(request.routing_exception, NotFound | RequestRedirect):
         return
     path = request.path.rstrip("/") if request.path.endswith("/") else f"{request.path}/"
@@ -81,11 +82,11 @@ def match_other_slash(request: flask.Request) -> None:
 
 
 def is_preflight() -> bool:
-    """Whether a browser asks what a page may send to an application that is mounted.
+    """Return whether the request is a CORS preflight request for a mounted application.
 
-    It sends no token then, so it is answered as Flask answers for views; extensions such as Flask-CORS add to that.
+    Preflight requests have no token, so Flask responds to them. Extensions such as Flask-CORS add their headers.
     """
     request = current_request()
-    asks = request.method == "OPTIONS" and "Origin" in request.headers
     is_mounted = (request.endpoint or "").startswith(_MOUNTED)
-    return asks and is_mounted and "Access-Control-Request-Method" in request.headers
+    has_headers = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
+    return request.method == "OPTIONS" and is_mounted and has_headers

@@ -33,11 +33,21 @@ class Prefix:
 
         Raises :exc:`ConfigurationError` if the issuer has no value for a variable.
         """
-        arguments = self.arguments_of(issuer)
-        path = _VARIABLE.sub(lambda found: arguments.get(found[1], found[0]), self.path)
-        if "<" in path:
+        return self.fill_for(issuer, self.path, f"url_prefix {self.path}")
+
+    def fill_for(self, issuer: Issuer, path: str, shown: str) -> str:
+        """Return a path with the values of an issuer for its variables.
+
+        :param shown: the path in the message of the :exc:`ConfigurationError` for a variable without a value.
+        """
+        filled = fill(path, self.arguments_of(issuer))
+        if "<" in filled:
             raise ConfigurationError(
-                f"the issuer {issuer.id} has no value for a variable of url_prefix {self.path}: give it "
-                "Issuer(arguments={...})"
+                f"the issuer {issuer.id} has no value for a variable of {shown}: give it Issuer(arguments={{...}})"
             )
-        return path
+        return filled
+
+
+def fill(path: str, arguments: Mapping[str, str]) -> str:
+    """Return a path with the values of its variables. A variable without a value stays."""
+    return _VARIABLE.sub(lambda found: arguments.get(found[1], found[0]), path)

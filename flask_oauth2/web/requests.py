@@ -1,4 +1,4 @@
-"""Between Flask and the core: a Flask request becomes a :class:`Request`, a :class:`Response` a Flask response."""
+"""Convert Flask requests to :class:`Request` objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import flask
@@ -23,44 +23,42 @@ from ..http import urls
 from ..http.messages import Request
 from ..settings import NO_ISSUER
 
-if TYPE_CHECKING:
-    pass
-
 MOST_BYTES = 64 * 1024
-"""The longest body that an endpoint reads."""
+"""The maximum length, in bytes, of a body that an endpoint reads."""
 
 MOST_DRAINED = 512 * 1024
-"""Octets of a body that is too long which are read and dropped, so that the client reads the error."""
+"""The number of bytes of an oversized body that are read and discarded, so that the client can read the error."""
 
 TOKEN = "flask_oauth2.token"
-"""Where the environ of a request keeps its token. Not in ``flask.g``, which outlives a request where a context was
-pushed before."""
+"""The key of the verified token in the WSGI environ. ``flask.g`` could outlive the request if the application pushed a
+context before.
+"""
 
 READ = "flask_oauth2.request"
-"""Where it keeps the :class:`Request` that was made of a request of Flask, and that request."""
+"""The key of a Flask request and its :class:`Request` in the WSGI environ."""
 
 _NOTHING: tuple[None, None] = (None, None)
 
 BODY = "flask_oauth2.body"
-"""Where it keeps the body that a guard has read."""
+"""The key of the body that a guard has read in the WSGI environ."""
 
-_SOME_TIME = 60
-"""Seconds to wait, where nobody says how many."""
+_DEFAULT_WAIT = 60
+"""Seconds to wait after a rejected request if the extension that rejected it names no time."""
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
 
 current_request: Callable[[], flask.Request] = cast(Any, flask.request)._get_current_object
-"""The request that Flask is answering, itself: a proxy would look for it anew at each use."""
+"""Return the current Flask request, not a proxy, which would look it up at each access."""
 
 
 current_app: Callable[[], flask.Flask] = cast(Any, flask.current_app)._get_current_object
-"""The same for the application."""
+"""Return the current Flask application, not a proxy."""
 
 
 def read(certificate_header: str = "") -> Request:
-    """Return the request that Flask is answering, which is parsed once.
+    """Return the current request. It is parsed once.
 
     :param certificate_header: the name of the header in which the proxy sends the client certificate.
     """
@@ -78,12 +76,12 @@ def read(certificate_header: str = "") -> Request:
 
 
 def _read_sent(request: flask.Request) -> tuple[bytes | InvalidRequest | None, bytes | InvalidRequest | None]:
-    """Return the form and the JSON document of a request, each None if the body is none."""
+    """Return the form and the JSON document of a request, each None if the body has another type."""
     sent_as = request.environ.get("CONTENT_TYPE")
     mimetype = sent_as if sent_as == _FORM else request.mimetype
     is_json = mimetype == _JSON
     if not is_json and (request.method == "PUT" or mimetype != _FORM):
-        # a form without fields, which clients send as nothing at all
+        # clients send a form without fields as an empty body without Content-Type
         return b"" if request.method == "POST" and _is_empty(request.environ) else None, None
     body = _read_at_once(request) or _read_body(request)
     return (None, body) if is_json else (body, None)
@@ -128,13 +126,13 @@ def _make_request(
         request.endpoint or "",
         environ["wsgi.url_scheme"],
         environ.get("HTTP_HOST", ""),
-        # from clients this header must not arrive: "stripped" by the proxy
+        # the proxy must remove this header from the requests of clients
         request.headers.get(certificate_header, "") if certificate_header else environ.get("SSL_CLIENT_CERT", ""),
     )
 
 
 def _read_body(request: flask.Request) -> bytes | InvalidRequest:
-    """Return the body, or the error of one that is too long or that does not arrive."""
+    """Return the body, or an error if it is too long or incomplete."""
     length = request.content_length
     is_chunked = length is None and "wsgi.input_terminated" in request.environ
     try:
@@ -147,14 +145,14 @@ def _read_body(request: flask.Request) -> bytes | InvalidRequest:
         return body
     if is_chunked or "stream" not in vars(request):
         _drain(request.environ["wsgi.input"], MOST_DRAINED if length is None else min(length, MOST_DRAINED))
-    return InvalidRequest("the body is too long", expected=f"{MOST_BYTES} bytes at most", status=413)
+    return InvalidRequest("the body is too long", expected=f"at most {MOST_BYTES} bytes", status=413)
 
 
 def _read_all(request: flask.Request, is_chunked: bool) -> bytes | None:
     """Return the body, or None if a chunked one is too long.
 
-    A chunked body has no length. Werkzeug cuts it at its limit without an error, so this asks for one octet more than
-    may be there, and whether the stream has another.
+    A chunked body has no length, and Werkzeug truncates it at its limit without an error. This function therefore sets
+    the limit one byte above the maximum and checks whether the stream has more data.
     """
     length = request.content_length
     request.max_content_length = MOST_BYTES + 1
@@ -166,19 +164,19 @@ def _read_all(request: flask.Request, is_chunked: bool) -> bytes | None:
 
 
 def _drain(stream: Any, most: int) -> None:
-    """Read the rest of the body: if the server closes the connection before that, the answer is lost."""
+    """Read and discard the rest of the body. Otherwise the server closes the connection and the response is lost."""
     with suppress(OSError):
         while most > 0 and (part := stream.read(min(most, MOST_BYTES))):
             most -= len(part)
 
 
 def _write_form(request: flask.Request) -> bytes:
-    """A form as somebody has read it before us, who left nothing to read."""
+    """Encode the form that other code has already read from the stream."""
     return urls.encode(request.form.items(multi=True)).encode()
 
 
 def read_before(request: flask.Request) -> bytes | None:
-    """A body that a hook of the application's has read and left to Werkzeug; None where it is still to be read."""
+    """Return the body if a hook of the application has already read it through Werkzeug, otherwise None."""
     seen = vars(request)
     if data := seen.get("_cached_data"):
         return bytes(data)
@@ -186,7 +184,7 @@ def read_before(request: flask.Request) -> bytes | None:
 
 
 def _is_empty(environ: Mapping[str, Any]) -> bool:
-    """Whether nothing is sent, and nothing said of what it is."""
+    """Return whether a request has no body and no Content-Type."""
     has_length = environ.get("CONTENT_LENGTH") not in (None, "", "0")
     return not has_length and not environ.get("CONTENT_TYPE") and "HTTP_TRANSFER_ENCODING" not in environ
 
@@ -194,11 +192,11 @@ def _is_empty(environ: Mapping[str, Any]) -> bool:
 def read_for_guard(
     request: flask.Request, with_body: bool, must_have_token: bool = True, certificate_header: str = ""
 ) -> Request:
-    """Return the request for a guard, which leaves the body to the view.
+    """Return the request for a guard. The view can still read the body.
 
-    With ``with_body``, it has the token of a form, :rfc:`6750#section-2.2`. A form that is longer than an endpoint
-    reads, or that does not say its length, can be an upload. The guard reads one only if the request must have a token
-    and has no Authorization header. If it is too long, the body is an error of status 413.
+    With ``with_body``, the request contains the token of a form, :rfc:`6750#section-2.2`. A form that exceeds
+    :data:`MOST_BYTES` or has no length can be an upload. The guard reads it only if the request must have a token and
+    has no Authorization header. If it is too long, the body is an error with status 413.
     """
     body: bytes | InvalidRequest | None = None
     authorization = request.environ.get("HTTP_AUTHORIZATION", "")
@@ -210,14 +208,14 @@ def read_for_guard(
             body = form
         elif form:
             request.environ[BODY] = form
-            # "entity-body consists entirely of ASCII"
+            # "The content to be encoded in the entity-body MUST consist entirely of ASCII", RFC 6750 2.2
             if form.isascii():
                 body = urls.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
     return _make_request(request, body, None, certificate_header)
 
 
 def find_wait(error: TooManyRequests) -> int:
-    """Seconds after which who was refused may come again: as the exception says, or Flask-Limiter does."""
+    """Return the seconds after which the client may try again, from the exception or from Flask-Limiter."""
     wait = error.retry_after
     if isinstance(wait, datetime):
         return max(1, int((wait if wait.tzinfo else wait.replace(tzinfo=UTC)).timestamp() - time.time()))
@@ -227,25 +225,24 @@ def find_wait(error: TooManyRequests) -> int:
         limit = limiter.current_limit
         if limit is not None and limit.breached:
             return max(1, int(limit.reset_at - time.time()))
-    return _SOME_TIME
+    return _DEFAULT_WAIT
 
 
 def find_mount(app: flask.Flask) -> str:
-    """Return the path below which clients reach the application: that of ``OAUTH2_ISSUER``, or ``APPLICATION_ROOT``.
+    """Return the mount path of the application outside of requests: that of ``OAUTH2_ISSUER``, or ``APPLICATION_ROOT``.
 
-    This is what is known outside of requests. A request has it in ``SCRIPT_NAME``, see :mod:`.deployment`.
+    A request has its mount path in ``SCRIPT_NAME``, see :mod:`.deployment`.
     """
     path = urlsplit(app.config.get("OAUTH2_ISSUER") or "").path
     return (path or str(app.config["APPLICATION_ROOT"] or "")).rstrip("/")
 
 
 def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
-    """Return the issuer of an application without ``OAUTH2_ISSUER``: the address that its server's socket is bound to.
+    """Return the issuer of an application without ``OAUTH2_ISSUER``: the address that the server's socket is bound to.
 
-    Outside debug mode this must be a loopback address. There the issuer follows the Host header if that names a
-    loopback host, so that ``localhost`` and ``127.0.0.1`` are both usable; any other Host header is the client's to
-    choose and decides nothing. Nor do headers of proxies, nor the name of a server at a Unix socket. Raises
-    :exc:`ConfigurationError`.
+    The issuer follows the Host header only if that contains a loopback host, so that both ``localhost`` and
+    ``127.0.0.1`` work. The function ignores any other Host header, headers of proxies, and the name of a server at a
+    Unix socket. Outside debug mode, raise :exc:`ConfigurationError` unless the address is a loopback address.
     """
     socket = {**environ, **environ.get("werkzeug.proxy_fix.orig", {})}
     host, port, scheme = socket["SERVER_NAME"], str(socket["SERVER_PORT"]), socket["wsgi.url_scheme"]
@@ -254,7 +251,7 @@ def find_issuer(environ: Mapping[str, Any], is_debug: bool) -> str:
         if not is_debug:
             raise ConfigurationError(NO_ISSUER)
         host = "localhost"
-    with suppress(ValueError):  # a header that names no host and port
+    with suppress(ValueError):  # a malformed Host header
         named = urlsplit(f"//{socket.get('HTTP_HOST', '')}")
         if named.hostname in urls.LOOPBACK_HOSTS and "@" not in named.netloc:
             host, port = named.hostname, str(named.port or urls.DEFAULT_PORTS[scheme])

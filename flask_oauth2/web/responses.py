@@ -1,4 +1,4 @@
-"""A :class:`~.http.messages.Response` becomes a Flask response."""
+"""Convert :class:`~.http.messages.Response` objects to Flask responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def write(response: Response) -> flask.Response:
-    """What Flask sends."""
+    """Return the Flask response."""
     body = response.body
     if isinstance(body, str):
         mimetype = None if "Content-Type" in response.headers else "text/plain"

@@ -1,4 +1,4 @@
-"""The routes of the blueprint: each endpoint and each page as a view, measured where that is wanted."""
+"""The routes of the blueprint: a view for each endpoint and page, measured if ``OAUTH2_METRICS`` is set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import flask
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
-from .. import pages, web
+from .. import pages, resources, web
 from ..answering import answer, refuse
 from ..endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, JWKS, Endpoint, cross_origin, jwks, metadata
 from ..endpoints.base import run
@@ -33,34 +33,41 @@ PAGES: dict[str, tuple[str, Callable[[Site], Response], tuple[str, ...]]] = {
     "developer_secret": ("/developer/<client_id>/secret", pages.developer_secret, ("GET", "POST")),
     "developer_delete": ("/developer/<client_id>/delete", pages.developer_delete, ("GET", "POST")),
 }
-"""What people see: the path, the page and the methods of each."""
+"""The pages for users by endpoint name: path, page function and methods."""
 
 
 def add_routes(provider: Site, blueprint: flask.Blueprint, prefix: str) -> None:
-    """Let the blueprint answer at every endpoint and page; server metadata is always below the host's root."""
+    """Add the routes of all endpoints and pages to the blueprint. Metadata paths do not have the prefix."""
     for endpoint in ENDPOINTS:
         if endpoint.respond is not None:
             make = document_view if endpoint.is_well_known else key_set_view if endpoint is JWKS else view
             path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
             blueprint.add_url_rule(path, endpoint.name, make(provider, endpoint), methods=_methods(endpoint))
             if endpoint.name == "metadata_path" and "<" in prefix:
-                # the variables of the issuer's path by their own names, for the issuergetter
+                # a route with the variables of the issuer's path, for the issuergetter
                 tenant = endpoint.path.partition("/<")[0] + prefix[: prefix.rindex(">") + 1]
                 blueprint.add_url_rule(tenant, endpoint.name, methods=_methods(endpoint))
 
     for name, (path, show, methods) in PAGES.items():
         blueprint.add_url_rule(f"{prefix}{path}", name, page(provider, name, show), methods=methods)
 
-    # of an extension that limits requests
+    # raised by rate limiters such as Flask-Limiter
     blueprint.register_error_handler(429, partial(_refuse_too_many, provider))
     if find_spec("flask_wtf"):
         blueprint.url_value_preprocessor(_ExemptFromCSRF(blueprint))
 
 
 def add_endpoint(provider: Site, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
-    """Let an application answer at an endpoint that it has registered."""
+    """Add the route of an endpoint that the application registered."""
     path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
     app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint), methods=_methods(endpoint))
+
+
+def add_resource_document(app: flask.Flask, path: str) -> None:
+    """Let an application answer at the metadata URL of a resource whose path has variables, for the issuergetter."""
+    name = "resource_metadata_path"
+    methods = next(_methods(endpoint) for endpoint in ENDPOINTS if endpoint.name == name)
+    app.add_url_rule(f"{resources.WELL_KNOWN}{path}", f"oauth2.{name}", methods=methods, strict_slashes=False)
 
 
 def _methods(endpoint: Endpoint) -> tuple[str, ...]:
@@ -68,7 +75,7 @@ def _methods(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
-    """Return the view of an endpoint that programs call, counted and timed if the settings say so."""
+    """Return the view of an endpoint that clients call, measured if ``OAUTH2_METRICS`` is set."""
 
     def respond(**_: str) -> Response:
         server = provider.verifier.server
@@ -84,7 +91,7 @@ def view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
 
 
 def document_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
-    """Return the view of a metadata document, which is sent from memory if it was requested before."""
+    """Return the view of a metadata document, which is sent from the cache if it was requested before."""
     build = view(provider, endpoint)
 
     def respond(**_: str) -> Response:
@@ -116,7 +123,7 @@ def key_set_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
 
 
 def page(provider: Site, name: str, show: Callable[[Site], Response]) -> Callable[..., Response]:
-    """Return the view of a page that users see."""
+    """Return the view of a page, measured if ``OAUTH2_METRICS`` is set."""
 
     def answer(*_: Any, **__: Any) -> Response:
         metrics = provider.verifier.server.events.metrics
@@ -139,8 +146,8 @@ _DOCUMENT_HEADERS = tuple(metadata.HEADERS.items())
 
 
 def _refuse_too_many(provider: Site, error: TooManyRequests) -> Response:
-    """Answer a request that an extension such as Flask-Limiter has rejected."""
-    if error.response is not None:  # the application has said what is to be answered
+    """Return the response to a request that an extension such as Flask-Limiter rejected."""
+    if error.response is not None:  # the response that the application chose
         return cast(Response, error.response)
     server, name = provider.server, (web.current_request().endpoint or "").removeprefix("oauth2.")
     refusal = TemporarilyUnavailable(
@@ -155,22 +162,23 @@ def _refuse_too_many(provider: Site, error: TooManyRequests) -> Response:
         return view(provider, replace(known, respond=reject, authentication="", requires=frozenset()))()
 
     def show(_: Site) -> Response:
-        shown: Response = answer(server, web.read(), reject, partial(show_error, server))
-        return shown
+        response: Response = answer(server, web.read(), reject, partial(show_error, server))
+        return response
 
     return page(provider, name, show)()
 
 
 def _named(view: Callable[..., Response], name: str) -> Callable[..., Response]:
-    """The view under a name of its own: extensions that limit or exempt views tell them apart by it."""
+    """Give a view a unique name: extensions that limit or exempt views identify them by name."""
     view.__name__, view.__qualname__ = name, f"OAuth2Provider.{name}"
     return view
 
 
 class _ExemptFromCSRF:
-    """Exempts the blueprint from Flask-WTF once: clients send no form of ours, and the pages have their own protection.
+    """Exempts the blueprint from the CSRF protection of Flask-WTF, once per application.
 
-    It runs before every ``before_request`` function, that of Flask-WTF among them.
+    Clients send requests without a CSRF token, and the pages have their own CSRF protection. This runs before all
+    ``before_request`` functions, including that of Flask-WTF.
     """
 
     def __init__(self, blueprint: flask.Blueprint) -> None:
@@ -181,6 +189,6 @@ class _ExemptFromCSRF:
         csrf = app.extensions.get("csrf")
         if csrf is not None:
             csrf.exempt(self._blueprint)
-        # another list, as other threads may be going through this one
+        # replace the list, because other threads may be iterating over it
         functions = app.url_value_preprocessors
         functions["oauth2"] = [function for function in functions["oauth2"] if function is not self]

@@ -50,7 +50,7 @@ def test_clocks_of_two_machines_may_differ(site: Site) -> None:
     tokens = site.tokens(secret)
     assert site.refresh(tokens["refresh_token"], secret).status_code == 200
     site.clock.forward(-5)
-    assert site.refresh(tokens["refresh_token"], secret).status_code == 200, "within the leeway"
+    assert site.refresh(tokens["refresh_token"], secret).status_code == 200, "within the grace period"
     code = site.authorize()["code"]
     site.clock.forward(-5)
     assert site.redeem(code, ("web", secret)).status_code == 200

@@ -82,7 +82,7 @@ class TestPushed:
         assert tokens["scope"] == "profile mail"
         again = visit(site, uri)
         assert (again.status_code, again.location) == (400, None)
-        assert "this request was answered before" in again.text
+        assert "this authorization request has already been completed" in again.text
 
     def test_it_survives_the_login_page(self, site: Site) -> None:
         uri = push(site, site.add_client()).get_json()["request_uri"]

@@ -439,6 +439,6 @@ class TestDefaultAudience:
         self.register(notes, "write", "mail", "offline_access")
         answer = self.ask(notes)
         assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_target")
-        assert "send the parameter resource" in caplog.text
+        assert "send the resource parameter" in caplog.text
         named = self.ask(notes, resource="https://login.example/mail")
         assert audience_of(notes, named.get_json()["access_token"]) == ("https://login.example/mail",)

@@ -34,7 +34,7 @@ from flask_oauth2.errors import FetchError, TemporarilyUnavailable
 from flask_oauth2.http.fetch import Fetched, fetch
 from flask_oauth2.resources import Resource
 from flask_oauth2.settings import Settings
-from flask_oauth2.testing.samples import filed, new_authorization, new_grant
+from flask_oauth2.testing.samples import new_authorization, new_grant, save_record
 from oauth_site import NOW, Site, answer_of, make_site
 
 DRAFT = "draft-ietf-oauth-client-id-metadata-document"
@@ -468,7 +468,9 @@ def ask(site: Site, client_id: str, redirect_uri: str, **parameters: Any) -> Any
 def code_of(site: Site, client_id: str) -> str:
     """A code that the client was given when all was well."""
     code = values.new("oac", values.timestamp(site.clock.now))
-    filed(site.store, new_grant(new_authorization(client_id=client_id), key=values.key(code), expires_at=2 * int(NOW)))
+    save_record(
+        site.store, new_grant(new_authorization(client_id=client_id), key=values.key(code), expires_at=2 * int(NOW))
+    )
     return code
 
 
@@ -565,11 +567,11 @@ def test_a_document_that_does_not_come_is_a_page_for_the_user_and_invalid_client
     page = ask(here, url, "http://127.0.0.1/back")
     assert page.status_code == 400
     assert page.location is None
-    assert "the metadata document of the client cannot be fetched" in page.text
+    assert "the server cannot fetch the metadata document of the client" in page.text
     assert str(status) not in page.text
     assert f"({DRAFT} 4)" in caplog.text
-    assert f"received 'the answer has status {status}, not 200'" in caplog.text
-    assert "hint: see that the client_id answers by status 200 with JSON" in caplog.text
+    assert f"received 'the response has status {status}, not 200'" in caplog.text
+    assert "hint: let the URL of the client_id respond with status 200 and JSON" in caplog.text
     answer = here.redeem(code_of(here, url), client_id=url)
     assert answer.status_code == 401
     assert answer.get_json()["error"] == "invalid_client"
@@ -584,10 +586,10 @@ def test_nothing_of_this_machine_is_fetched_unless_it_is_named(
     site.sign_in()
     page = ask(site, f"https://{host}:{secure.port}/c", "https://agent.example/cb")
     assert page.status_code == 400
-    assert "cannot be fetched" in page.text
-    assert "not of the public network" not in page.text
-    assert "not of the public network" in caplog.text
-    assert "hint: if the host is yours, name it in OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS" in caplog.text
+    assert "cannot fetch the metadata document" in page.text
+    assert "not public" not in page.text
+    assert "not public" in caplog.text
+    assert "hint: if you trust the host, add it to OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS" in caplog.text
     assert secure.asked == []
 
 
@@ -609,7 +611,7 @@ def test_what_is_wrong_with_a_document_is_named_without_its_words(
     url = served.put(redirect_uris=["Call 555, your account is locked"])
     page = ask(here, url, "http://127.0.0.1/back")
     assert page.status_code == 400
-    assert "the metadata document of the client is wrong: see redirect_uris" in page.text
+    assert "the metadata document of the client is not valid: check redirect_uris" in page.text
     assert "555" not in page.text
     assert "555" in caplog.text
     assert f"({DRAFT} 4.1)" in caplog.text
@@ -622,7 +624,7 @@ def test_one_slash_makes_another_client(here: Site, served: DocumentServer) -> N
     served.answers["/client.json/"] = served.answers["/client.json"]
     here.sign_in()
     assert ask(here, good, "http://127.0.0.1/back").status_code == 200
-    assert "see client_id" in ask(here, f"{good}/", "http://127.0.0.1/back").text
+    assert "check client_id" in ask(here, f"{good}/", "http://127.0.0.1/back").text
 
 
 @pytest.mark.spec("client-id-metadata-document", "4.5")
@@ -642,7 +644,7 @@ def test_redirect_uris_match_exactly_but_for_the_port_of_a_loopback_address(
         page = ask(here, url, bad)
         assert page.status_code == 400
         assert page.location is None
-    assert "hint: the client is what the document at its client_id says: correct it there" in caplog.text
+    assert "hint: correct the metadata document at the client_id of the client" in caplog.text
     assert "flask oauth2 client" not in caplog.text
 
 
@@ -748,7 +750,8 @@ def test_an_error_is_not_kept_in_place_of_a_document_and_a_document_not_for_ever
             assert ask(here, url, back).status_code == 200
             settle(here)
         assert served.count() == asked + 1
-    assert f"{url} stays as it was: the metadata document of the client cannot be fetched; received" in caplog.text
+    kept = f"Using the cached metadata document of client {url}: the server cannot fetch the metadata document"
+    assert f"{kept} of the client; received" in caplog.text
     here.clock.forward(MOST_STALE)
     assert ask(here, url, back).status_code == 400
     assert here.redeem(code_of(here, url), client_id=url).status_code == 401
@@ -891,7 +894,7 @@ def test_who_waits_for_a_resolver_does_not_wait_for_ever(site: Site, monkeypatch
 
     found = fill(site, answer)
     assert isinstance(failure := found.find(URL), Failure)
-    assert failure.received == "no answer in time"
+    assert failure.received == "the response timed out"
     stuck.set()
     settle(site)
 
@@ -959,7 +962,7 @@ def test_the_login_page_knows_who_asks_and_fetches_nothing(here: Site, served: D
 
     def name() -> str | None:
         with here.app.test_request_context(login):
-            client = here.provider.asking_client()
+            client = here.provider.requesting_client()
         return client and client.name
 
     assert name() == "Agent"

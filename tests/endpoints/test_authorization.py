@@ -139,8 +139,8 @@ WRONG: dict[str, Any] = {
 FOUND = [
     "client_id is unknown",
     "redirect_uri is not registered for this client",
-    "response_mode is not supported here",
-    "nonce came more than once",
+    "response_mode is not supported",
+    "nonce is repeated",
     "request_uri must name a request that this server has saved",
     "response_type is not supported",
     "code_challenge is not an S256 challenge",
@@ -394,7 +394,7 @@ def test_a_posted_request_survives_the_sign_in(site: Site, size: int) -> None:
     if size > 1000:
         again = site.browser.get(back)
         assert (again.status_code, again.location) == (400, None), "it is answered once"
-        assert "this request was answered before" in again.text
+        assert "this authorization request has already been completed" in again.text
 
 
 def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
@@ -514,9 +514,9 @@ def test_a_code_is_derived_with_the_newest_secret_key(new_site: Any) -> None:
     ticket = re.search(r'name="ticket" value="([^"]+)"', page.text)
     assert ticket is not None
     answer_id = serializer(site.server, "consent").loads(unescape(ticket[1]))["answer_id"]
-    stamp = values.from_text(answer_id)[:6]
+    timestamp = values.from_text(answer_id)[:6]
     with_new, with_old = (
-        values.generate("oac", stamp, values.derive_key(key, "code", answer_id))[0] for key in (b"new", b"old")
+        values.generate("oac", timestamp, values.derive_key(key, "code", answer_id))[0] for key in (b"new", b"old")
     )
     assert answer_of(site.allow(page))["code"] == with_new != with_old
 
@@ -593,7 +593,7 @@ def test_a_secret_in_a_native_application_proves_nothing(site: Site) -> None:
         "whoever has the application could ask"
     )
     assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
-    assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 400, "no leeway"
+    assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 400, "no grace_period"
 
 
 @pytest.mark.spec("rfc8252", "8.4")
@@ -754,10 +754,10 @@ class Full(MemoryStore):
 
     is_full = False
 
-    def issue(self, spend: Any, filed: Any, now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Any, records: Any, now: int, grace_period: int = 0) -> bool:
         if self.is_full:
             raise RuntimeError("the disk is full")
-        return super().issue(spend, filed, now, leeway)
+        return super().issue(spend, records, now, grace_period)
 
 
 @pytest.mark.parametrize("decision", ["allow", "deny"])
@@ -778,10 +778,10 @@ def test_an_error_of_the_store_is_not_taken_for_an_earlier_answer(new_site: Any,
 class Slow(MemoryStore):
     """A store in which another browser is faster to answer a saved request."""
 
-    def issue(self, spend: Any, filed: Any, now: int, leeway: int = 0) -> bool:
+    def issue(self, spend: Any, records: Any, now: int, grace_period: int = 0) -> bool:
         if spend is not None and spend.kind == "request_uri":
             super().issue(spend, [], now)
-        return super().issue(spend, filed, now, leeway)
+        return super().issue(spend, records, now, grace_period)
 
 
 def test_of_two_browsers_with_one_saved_request_one_is_answered(new_site: Any) -> None:
@@ -794,4 +794,4 @@ def test_of_two_browsers_with_one_saved_request_one_is_answered(new_site: Any) -
     back = parse_qs(urlsplit(stranger.post("/oauth/authorize", data=long).location).query)["next"][0]
     answer = site.browser.get(back)
     assert (answer.status_code, answer.location) == (400, None)
-    assert "this request was answered before" in answer.text
+    assert "this authorization request has already been completed" in answer.text

@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from endpoints.test_registration import CODE, SERVER, clients, heard, initial_token, register, send
+from endpoints.test_registration import CODE, SERVER, clients, initial_token, received, register, send
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import AccessDenied, hash_secret, values
 from flask_oauth2.clients.metadata import describe
 from oauth_site import CALLBACK, NOW, Site
 
-__all__ = ["heard"]
+__all__ = ["received"]
 
 GIVEN = ("client_id_issued_at", "client_secret", "client_secret_expires_at")
 
@@ -208,7 +208,7 @@ class TestUpdate:
     """Section 2.2."""
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_what_was_said_is_replaced(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_what_was_said_is_replaced(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         client = register(site, SERVER | {"client_uri": "https://notes.example/"})
         wanted = {
             "client_id": client["client_id"],
@@ -225,7 +225,8 @@ class TestUpdate:
         assert found["registration_access_token"] != client["registration_access_token"]
         assert found["client_id_issued_at"] == client["client_id_issued_at"]
         assert get(site, client, found["registration_access_token"])["client_name"] == "New"
-        assert heard[1:] == [("client_updated", {"client_id": client["client_id"], "registered_by": "open"})]
+        facts = {"client_id": client["client_id"], "registered_by": "open", "issuer": "https://login.example"}
+        assert received[1:] == [("client_updated", facts)]
 
     @pytest.mark.spec("rfc7592", "2.2")
     def test_what_came_may_be_sent_back(self, site: Site) -> None:
@@ -365,7 +366,7 @@ class TestUpdate:
         change = site.store.change_client
 
         def change_late(changed: Any, before: Any) -> Any:
-            site.store.keep_client(client["client_id"])
+            site.store.retain_client(client["client_id"])
             return change(changed, before)
 
         monkeypatch.setattr(site.store, "change_client", change_late)
@@ -377,12 +378,13 @@ class TestDelete:
     """Section 2.3."""
 
     @pytest.mark.spec("rfc7592", "2.3")
-    def test_the_client_is_gone(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_the_client_is_gone(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         client = register(site, SERVER)
         answer = call(site, "DELETE", client)
         assert (answer.status_code, answer.data) == (204, b"")
         assert not clients(site)
-        assert heard[1:] == [("client_deleted", {"client_id": client["client_id"], "registered_by": "open"})]
+        facts = {"client_id": client["client_id"], "registered_by": "open", "issuer": "https://login.example"}
+        assert received[1:] == [("client_deleted", facts)]
 
     @pytest.mark.spec("rfc7592", "2.3")
     def test_with_all_that_it_has(self, site: Site) -> None:
@@ -422,7 +424,7 @@ class TestDelete:
         assert not clients(site)
 
     def test_two_at_once_are_told_once(
-        self, site: Site, heard: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+        self, site: Site, received: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client, delete = register(site, SERVER), site.store.delete_client
 
@@ -432,7 +434,7 @@ class TestDelete:
 
         monkeypatch.setattr(site.store, "delete_client", delete_twice)
         assert call(site, "DELETE", client).status_code == 204
-        assert [name for name, _ in heard] == ["client_created"]
+        assert [name for name, _ in received] == ["client_created"]
 
 
 def test_a_page_that_an_option_names_may_see_to_its_client(new_site: Callable[..., Site]) -> None:

@@ -197,7 +197,7 @@ def test_where_the_store_is_away_no_page_of_a_client_may_and_the_log_says_so(
     assert "Access-Control-Allow-Origin" not in answer.headers
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.getMessage() == "whether pages of an origin may call cannot be looked up: away"
+    assert record.getMessage() == "Rejected a cross-origin request: the store cannot look up the origin: away"
     data = {"client_id": "spa", "grant_type": "client_credentials"}
     answer = site.http.post("/oauth/token", data=data, headers={"Origin": SPA})
     assert answer.status_code == 503

@@ -203,7 +203,7 @@ def test_neither_code_is_kept_or_told(site: Site, caplog: pytest.LogCaptureFixtu
     Person(site).decide(device.user_code)
     device.poll()
     device.poll()
-    assert found == [{"client_id": "tv", "scope": ("profile",)}]
+    assert found == [{"client_id": "tv", "scope": ("profile",), "issuer": "https://login.example"}]
     store = site.store
     kept = repr((store._grants, store._user_codes, store._counters)) + caplog.text
     letters = device.user_code.replace("-", "")

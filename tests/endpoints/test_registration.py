@@ -55,7 +55,7 @@ def site(new_site: Callable[..., Site]) -> Site:
 
 
 @pytest.fixture
-def heard(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+def received(site: Site) -> Iterator[list[tuple[str, dict[str, Any]]]]:
     """What was told of clients."""
     found: list[tuple[str, dict[str, Any]]] = []
 
@@ -133,7 +133,7 @@ class TestOff:
             settings = Settings.load({"SECRET_KEY": "x"})
             assert build(settings, MemoryStore, described=MCP).registration == "open"
         assert len(caplog.records) == 1
-        assert "OAUTH2_DYNAMIC_REGISTRATION = 'token' or 'off' closes that" in caplog.text
+        assert "Set OAUTH2_DYNAMIC_REGISTRATION to 'token' or 'off' to restrict it" in caplog.text
 
     @pytest.mark.parametrize("chosen", ["off", "token"])
     def test_but_the_option_decides(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -153,7 +153,7 @@ class TestOff:
         self, new_site: Callable[..., Site], mode: str, grant: str
     ) -> None:
         options = {"OAUTH2_DYNAMIC_REGISTRATION": mode, "OAUTH2_DEFAULT_SCOPE": "profile"}
-        with pytest.raises(ConfigurationError, match="there is no grant for clients that register themselves"):
+        with pytest.raises(ConfigurationError, match="no grant type is available to clients that register themselves"):
             _ = new_site(OAUTH2_GRANT_TYPES=[grant], **options).server
         assert new_site(OAUTH2_GRANT_TYPES=[grant, "authorization_code"], **options).server
 
@@ -287,10 +287,15 @@ class TestAnswer:
         assert site.call(tokens["access_token"]).get_json()["client"] == content["client_id"]
         assert site.refresh(tokens["refresh_token"], client_id=content["client_id"]).status_code == 200
 
-    def test_what_happened_is_told(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_what_happened_is_told(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         content = register(site)
         register(site)
-        assert heard == [("client_created", {"client_id": content["client_id"], "registered_by": "open"})]
+        assert received == [
+            (
+                "client_created",
+                {"client_id": content["client_id"], "registered_by": "open", "issuer": "https://login.example"},
+            )
+        ]
 
     def test_pages_of_registered_clients_may_register_and_others_where_an_option_names_them(
         self, new_site: Callable[..., Site]
@@ -657,7 +662,7 @@ class TestSharing:
     def test_one_that_is_deleted_again_and_again_is_refused(self, site: Site) -> None:
         for _ in range(8):
             site.store.delete_client(register(site)["client_id"], int(NOW) + 10**7)
-        assert "deleted too often" in refused(site, CODE)
+        assert "deleted this client too often" in refused(site, CODE)
 
     def test_a_copy_that_is_as_fast_is_the_same(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         store, add = site.store, site.store.add_client
@@ -733,13 +738,13 @@ class TestHygiene:
     def test_one_that_is_purged_meanwhile_gets_no_token(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         content = register(site, CODE | {"redirect_uris": [CALLBACK]})
         code = site.authorize(client_id=content["client_id"])["code"]
-        keep = site.store.keep_client
+        keep = site.store.retain_client
 
         def keep_late(client_id: str) -> Any:
             list(site.store.purge(int(NOW) + 7 * 86400))
             return keep(client_id)
 
-        monkeypatch.setattr(site.store, "keep_client", keep_late)
+        monkeypatch.setattr(site.store, "retain_client", keep_late)
         answer = site.redeem(code, client_id=content["client_id"])
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
 
@@ -755,13 +760,13 @@ class TestHygiene:
     ) -> None:
         first = register(site)
         site.clock.forward(6 * 86400)
-        keep = site.store.keep_client
+        keep = site.store.retain_client
 
         def keep_late(client_id: str, until: int) -> Any:
             list(site.store.purge(int(NOW) + 7 * 86400))
             return keep(client_id, until)
 
-        monkeypatch.setattr(site.store, "keep_client", keep_late)
+        monkeypatch.setattr(site.store, "retain_client", keep_late)
         assert register(site)["client_id"] == first["client_id"]
         assert clients(site)[0].expires_at == NOW + 13 * 86400
 
@@ -819,7 +824,7 @@ class TestHygiene:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
         register(site, SERVER)
         assert send(site, SERVER).status_code == 429
-        assert "raise OAUTH2_REGISTRATIONS_PER_HOUR" in caplog.text
+        assert "increase OAUTH2_REGISTRATIONS_PER_HOUR" in caplog.text
 
     def test_what_is_refused_costs_nothing(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
@@ -864,13 +869,18 @@ class TestInitialAccessTokens:
         assert not clients(site)
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_with_one_a_client_is_registered_once(self, site: Site, heard: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_with_one_a_client_is_registered_once(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         token = initial_token(site)
         content = register(site, CODE, token)
         assert content["registration_access_token"].startswith("ora_")
         (client,) = clients(site)
         assert (client.registered_by, client.is_unverified, client.expires_at) == ("token", True, NOW + 7 * 86400)
-        assert heard == [("client_created", {"client_id": client.client_id, "registered_by": "token"})]
+        assert received == [
+            (
+                "client_created",
+                {"client_id": client.client_id, "registered_by": "token", "issuer": "https://login.example"},
+            )
+        ]
         answer = send(site, CODE, token)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
         assert len(clients(site)) == 1

@@ -17,13 +17,13 @@ def secret(site: Site) -> str:
     return site.add_client()
 
 
-def mint(site: Site, secret: str, scope: str = "profile") -> str:
+def issue_token(site: Site, secret: str, scope: str = "profile") -> str:
     return str(site.token("client_credentials", ("web", secret), scope=scope).get_json()["access_token"])
 
 
 @pytest.fixture
 def token(site: Site, secret: str) -> str:
-    return mint(site, secret)
+    return issue_token(site, secret)
 
 
 def challenge(site: Site, path: str = "/api/me", **headers: str) -> tuple[int, str | None]:
@@ -131,7 +131,7 @@ def test_a_body_is_not_read_where_it_was_not_asked_for(site: Site, secret: str) 
     def upload() -> Any:
         return flask.request.stream.read()
 
-    token = mint(site, secret)
+    token = issue_token(site, secret)
     answer = site.http.post("/upload", data=b"raw", headers={"Authorization": f"Bearer {token}"})
     assert answer.data == b"raw"
     assert site.http.post("/upload", data={"access_token": token}).status_code == 401
@@ -201,7 +201,7 @@ def test_optional(site: Site, secret: str) -> None:
     def optional() -> Any:
         return current_token.client_id if current_token else f"nobody has {current_token}"
 
-    token = mint(site, secret)
+    token = issue_token(site, secret)
     assert site.http.get("/optional").text == "nobody has None"
     assert site.call(token, "/optional").text == "web"
     assert site.call("nonsense", "/optional").status_code == 401, "a bad token is not no token"
@@ -213,7 +213,7 @@ def test_async_views(site: Site, secret: str) -> None:
     async def view() -> Any:
         return {"client": current_token.client_id}
 
-    token = mint(site, secret)
+    token = issue_token(site, secret)
     assert site.call(token, "/async").get_json() == {"client": "web"}
     assert site.http.get("/async").status_code == 401
 
@@ -243,7 +243,7 @@ def test_classes_of_views(site: Site, secret: str) -> None:
     site.app.add_url_rule("/whole", view_func=Whole.as_view("whole"))
     site.app.add_url_rule("/listed", view_func=Listed.as_view("listed"))
     site.app.add_url_rule("/part/<name>", view_func=Part.as_view("part"))
-    token = mint(site, secret)
+    token = issue_token(site, secret)
     assert site.call(token, "/whole").text == "web"
     assert site.http.get("/whole").status_code == 401
     assert site.call(token, "/listed").status_code == 403
@@ -266,7 +266,7 @@ def test_whole_blueprints(site: Site, secret: str) -> None:
         return "written"
 
     site.app.register_blueprint(blueprint)
-    token = mint(site, secret)
+    token = issue_token(site, secret)
     assert site.call(token, "/v2/read").text == "web"
     assert site.http.get("/v2/read").status_code == 401
     assert site.call(token, "/v2/write").status_code == 403, "an inner guard is asked too"
@@ -278,7 +278,7 @@ def test_a_blueprint_may_be_guarded_without_scope(site: Site, secret: str) -> No
     blueprint.add_url_rule("/read", "read", lambda: "read")
     site.app.register_blueprint(blueprint)
     assert site.http.get("/any/read").status_code == 401
-    assert site.call(mint(site, secret), "/any/read").text == "read"
+    assert site.call(issue_token(site, secret), "/any/read").text == "read"
 
 
 def test_current_token(site: Site) -> None:
@@ -315,7 +315,7 @@ def test_a_client_that_acts_for_itself_has_no_user(site: Site, secret: str) -> N
     def view() -> Any:
         return {"user": current_token.user}
 
-    token = mint(site, secret)
+    token = issue_token(site, secret)
     assert site.call(token, "/user").get_json() == {"user": None}
 
 
@@ -338,7 +338,7 @@ def test_a_token_that_was_not_minted_here_can_be_filed(site: Site, token: str) -
     from dataclasses import replace
 
     old = site.store._tokens[values.key(token)]
-    imported = replace(old, access=replace(old.access, key=values.key("imported-token")))
+    imported = replace(old, access=replace(old.access, token_hash=values.key("imported-token")))
     site.store.issue(None, [imported], int(NOW))
     assert site.is_alive("imported-token")
     assert not site.is_alive("imported-token2")

@@ -132,4 +132,4 @@ def test_it_is_off_by_default_even_with_a_usergetter(new_site: Any, caplog: pyte
     site.provider.usergetter(lambda *_: "ada")
     answer = site.token("password", ("web", site.add_client()), username="ada", password="x")
     assert answer.get_json()["error"] == "unsupported_grant_type"
-    assert "OAUTH2_GRANT_TYPES does not name password" in caplog.text
+    assert "OAUTH2_GRANT_TYPES does not contain password" in caplog.text

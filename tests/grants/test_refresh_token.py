@@ -1,4 +1,4 @@
-"""The refresh grant: rotation, reuse, leeway."""
+"""The refresh grant: rotation, reuse, grace period."""
 
 from __future__ import annotations
 

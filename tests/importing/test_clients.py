@@ -37,12 +37,12 @@ def test_two_rows_that_spaces_tell_apart_are_one_client(sql_site: Site, old: str
 
 def test_imported_clients_send_the_signal(sql_site: Site, old: str, run_import: Import) -> None:
     """A receiver can name each documented argument of the signal."""
-    heard = []
+    received = []
 
-    def hear(sender: Any, client_id: str, registered_by: str) -> None:
-        heard.append((client_id, registered_by))
+    def on_signal(sender: Any, client_id: str, registered_by: str, issuer: str) -> None:
+        received.append((client_id, registered_by, issuer))
 
     fill(old, Old, old_client())
-    with signals.client_created.connected_to(hear, sql_site.app):
+    with signals.client_created.connected_to(on_signal, sql_site.app):
         run_import(sql_site, "flask-oauthlib")
-    assert heard == [("web", "")]
+    assert received == [("web", "", "https://login.example")]

@@ -167,9 +167,11 @@ def test_a_concurrent_withdrawal_revokes_imported_tokens(
     class Busy(MemoryStore):
         """A store in which a user withdraws consent before the tokens are saved."""
 
-        def issue(self, spend: Grant | Token | None, filed: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+        def issue(
+            self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+        ) -> bool:
             assert self.delete_consent("1", "web", now + 100)
-            return super().issue(spend, filed, now, leeway)
+            return super().issue(spend, records, now, grace_period)
 
     fill(old, Old, old_client(), old_token(), old_token("graces-access", user_id=2))
     site = new_site(store=Busy())

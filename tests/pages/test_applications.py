@@ -210,5 +210,5 @@ def test_a_withdrawn_consent_is_not_restored_by_an_old_page(site: Site) -> None:
     page = site.browser.get(back)
     answer_of(site.allow(page))
     end(site, tickets(site.browser.get(PAGE))[0])
-    assert "this request was answered before" in site.allow(page).text
+    assert "this authorization request has already been completed" in site.allow(page).text
     assert site.store.get_consent("ada", "web") is None

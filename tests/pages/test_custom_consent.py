@@ -327,7 +327,7 @@ class TestOtherViews:
 @pytest.mark.parametrize("name", ["before_request", "after_request", "invalid_response", "verify_request"])
 def test_a_name_that_is_not_here_says_what_to_use(site: Site, name: str) -> None:
     assert not hasattr(site.provider, name)
-    with pytest.raises(AttributeError, match=f"there is no {name} in flask_oauth2: ."):
+    with pytest.raises(AttributeError, match=f"flask_oauth2 has no {name}: ."):
         getattr(site.provider, name)
     with pytest.raises(AttributeError, match=r"no attribute 'nonsense'$"):
         _ = site.provider.nonsense
@@ -345,7 +345,7 @@ def test_several_scopes_are_called_out_at_start(site: Site, caplog: pytest.LogCa
         return ""
 
     secret = site.add_client()
-    assert caplog.text.count("demands all of these scopes") == 1
+    assert caplog.text.count("requires all of these scope values") == 1
     assert "require_oauth('profile', 'mail') in " in caplog.text
     assert "test_custom_consent.py:" in caplog.text
     assert site.call(site.tokens(secret)["access_token"], "/both").status_code == 403

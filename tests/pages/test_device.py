@@ -297,7 +297,7 @@ def test_two_pages_of_one_device_decide_once(site: Site) -> None:
     assert ada.press(first, "deny").status_code == 303
     late = grace.press(second)
     assert late.status_code == 410
-    assert "this device no longer waits for an answer" in late.text
+    assert "this device no longer waits for a decision" in late.text
     assert device.error() == "access_denied"
 
 
@@ -360,7 +360,7 @@ def test_what_is_decided_is_told(site: Site) -> None:
         person.decide(second.user_code, "deny")
     assert given is not denied
     family = found[0][1].pop("authorization_id")
-    told = {"client_id": "tv", "user_id": "ada", "scope": ("profile",)}
+    told = {"client_id": "tv", "user_id": "ada", "scope": ("profile",), "issuer": "https://login.example"}
     assert found == [("given", told), ("denied", told)]
     with signals.token_issued.connected_to(issued := note("issued")):
         first.poll()

@@ -37,7 +37,7 @@ class Verifier:
         if value not in TOKENS:
             raise InvalidToken("the token is unknown")
         access = AccessToken(
-            key=b"",
+            token_hash=b"",
             authorization_id="a",
             client_id="web",
             user_id="ada",

@@ -109,8 +109,8 @@ def test_a_stop_ends_with_the_reason_the_rule_and_the_fix(new_app: NewSite) -> N
     assert result.exit_code == 1
     assert result.output.splitlines()[-3:] == [
         "    a real client fails here: the client receives the error invalid_target: "
-        "several resources know this scope: name "
-        "one by resource",
+        "several resources use this scope: name "
+        "one with the resource parameter",
         "    rule: rfc8707 2",
-        "    hint: let the client send the parameter resource",
+        "    hint: let the client send the resource parameter",
     ]

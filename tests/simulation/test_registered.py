@@ -115,7 +115,7 @@ def test_a_scope_that_oauth2_scopes_lacks(new_app: NewSite) -> None:
 
 def test_less_scope_than_the_view_demands(new_app: NewSite) -> None:
     stop = stop_of(play(new_app().app, "cli", scope="mail"))
-    assert stop.reason == "/api/me rejects the token that was issued for it: the token lacks scope for this"
+    assert stop.reason == "/api/me rejects the token that was issued for it: the scope of the token is insufficient"
     assert stop.rule == "rfc6750 3.1"
 
 

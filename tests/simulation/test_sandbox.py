@@ -60,16 +60,16 @@ def test_no_signal_and_no_audit_record_is_sent(mcp_site: NewSite, caplog: pytest
     assert len(audited) > 10
     assert set(audited) == set(signals.ALL)
 
-    def hear(sender: object, **what: Any) -> None:
+    def on_signal(sender: object, **what: Any) -> None:
         told.append(what)
 
     for signal in audited:
-        signal.connect(hear)
+        signal.connect(on_signal)
     with caplog.at_level("DEBUG", "flask_oauth2.audit"), caplog.at_level("WARNING", "flask_oauth2"):
         for profile in PROFILES:
             notes_of(play(site.app, profile))
     for signal in audited:
-        signal.disconnect(hear)
+        signal.disconnect(on_signal)
     assert told == []
     assert caplog.records == []
 

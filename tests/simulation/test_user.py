@@ -204,7 +204,7 @@ def test_a_consent_page_that_always_denies(new_app: NewSite) -> None:
         lambda **asked: False if flask.request.method == "POST" else FORM.format("<button>Allow</button>")
     )
     stop = stop_of(play(site.app, "cli"))
-    assert stop.reason == "the client receives the error access_denied: the resource owner said no"
+    assert stop.reason == "the client receives the error access_denied: the resource owner denied the request"
     assert "return True from the authorize_handler" in stop.hint
 
 

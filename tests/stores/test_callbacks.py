@@ -463,7 +463,7 @@ class TestClients:
 
     def test_cures_say_where_the_clients_are(self, moved: Site, caplog: pytest.LogCaptureFixture) -> None:
         moved.token("client_credentials", ("web", SECRET), scope="write")
-        assert "change the client where the application's clientgetter finds it" in caplog.text
+        assert "change the client in the database of the application's clientgetter" in caplog.text
 
     def test_a_record_is_looked_at_like_any_object(self, moved: Site, own: Own) -> None:
         client = Client(
@@ -561,7 +561,7 @@ def test_a_callback_is_registered_once(name: str) -> None:
 @pytest.mark.parametrize("name", ["clientgetter", "tokensetter"])
 def test_a_callback_comes_before_the_first_request(site: Site, name: str) -> None:
     site.http.get("/.well-known/oauth-authorization-server")
-    with pytest.raises(ConfigurationError, match="too late"):
+    with pytest.raises(ConfigurationError, match="before the first request"):
         getattr(site.provider, name)(print)
 
 

@@ -23,7 +23,7 @@ from flask_oauth2 import TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.stores.sqlalchemy.connection_cache import IDLE_SECONDS, UNLIMITED_POOL, ConnectionCache
 from flask_oauth2.stores.sqlalchemy.database import Step
-from flask_oauth2.testing.samples import FAR, filed, new_key, new_token
+from flask_oauth2.testing.samples import FAR, new_key, new_token, save_record
 
 OpenStore = Callable[..., SQLAlchemyStore]
 Count = Callable[[], int]
@@ -99,10 +99,10 @@ def burst(store: SQLAlchemyStore, threads: int = THREADS, seen: Callable[[], Non
 
     def work(number: int) -> bool:
         together.wait(300)
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         store.revoke(f"mark {number}", FAR)
         seen()
-        return store.get_access(token.access.key) == token.access and store.revoked(f"mark {number}")
+        return store.get_access(token.access.token_hash) == token.access and store.revoked(f"mark {number}")
 
     with ThreadPoolExecutor(threads) as workers:
         assert all(workers.map(work, range(threads)))
@@ -110,32 +110,32 @@ def burst(store: SQLAlchemyStore, threads: int = THREADS, seen: Callable[[], Non
 
 class TestUse:
     def test_a_connection_is_used_again(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         (one,) = idle(store)
         for _ in range(5):
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
         store.revoke("mark", FAR)
         assert idle(store) == [one]
         assert pool(store).checkedout() == 1
 
     def test_each_thread_has_its_own(self, store: SQLAlchemyStore) -> None:
-        token, together = filed(store, new_token()), Barrier(4)
+        token, together = save_record(store, new_token()), Barrier(4)
 
         def read(_: int) -> bool:
             together.wait(300)
-            return all(store.get_access(token.access.key) == token.access for _ in range(50))
+            return all(store.get_access(token.access.token_hash) == token.access for _ in range(50))
 
         with ThreadPoolExecutor(4) as workers:
             assert all(workers.map(read, range(4)))
         assert 1 <= len(idle(store)) == pool(store).checkedout() <= 4
 
     def test_an_error_rolls_back_and_the_connection_stays_usable(self, store: SQLAlchemyStore) -> None:
-        token, other = filed(store, new_token()), new_token()
+        token, other = save_record(store, new_token()), new_token()
         with pytest.raises(store.engine.dialect.loaded_dbapi.IntegrityError):
             store.issue(None, [other, token], 0)
         assert len(idle(store)) == pool(store).checkedout() == 1
-        assert store.get_access(other.access.key) is None
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(other.access.token_hash) is None
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_an_interrupt_in_a_transaction_leaves_nothing_behind(self, store: SQLAlchemyStore) -> None:
         token = new_token()
@@ -156,13 +156,13 @@ class TestUse:
                 Step(statements.revoke, Interrupted(issuer_id="", revoked_id="other", expires_at=FAR)),
             )
         assert not store.revoked("half")
-        assert filed(store, token)
+        assert save_record(store, token)
         assert len(idle(store)) == pool(store).checkedout() == 1
 
     def test_a_closed_connection_is_replaced(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         idle(store)[0].close()
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_a_pool_that_cannot_connect_is_unavailable(self, sqlite_url: str, open_store: OpenStore) -> None:
         store = open_store(sqlite_url)
@@ -236,9 +236,9 @@ class TestLimit:
         open_store(uri).engine.dispose()
         engine = sa.create_engine(uri, pool_size=size, max_overflow=overflow, pool_timeout=0.1)
         store = SQLAlchemyStore(engine)
-        burst(store, 8) if size + overflow > 1 else filed(store, new_token())
+        burst(store, 8) if size + overflow > 1 else save_record(store, new_token())
         for _ in range(2):
-            filed(store, new_token())
+            save_record(store, new_token())
             taken = [engine.connect() for _ in range(size + overflow)]
             assert idle(store) == []
             assert pool(store).checkedout() == size + overflow
@@ -266,7 +266,7 @@ class TestLimit:
 
         before = states()
         assert len(before) == 1
-        filed(store, new_token())
+        save_record(store, new_token())
         assert len(idle(store)) == 1
         assert states() == before
         engine.dispose()
@@ -304,7 +304,7 @@ class TestIdle:
         assert idle(store) == before
 
     def test_the_last_one_stays(self, store: SQLAlchemyStore) -> None:
-        filed(store, new_token())
+        save_record(store, new_token())
         own = cache(store).own
         (before,) = idle(store)
         own.idle[0].used_at -= 10 * IDLE_SECONDS
@@ -345,7 +345,7 @@ class TestLoss:
         store, disposed = SQLAlchemyStore(engine), []
         event.listen(engine, "engine_disposed", disposed.append)
         pool_before = engine.pool
-        filed(store, new_token())
+        save_record(store, new_token())
         spare = engine.connect()
         in_use = engine.connect()
         with in_use.begin():
@@ -387,7 +387,7 @@ class TestLoss:
 
     def test_a_reconnection_during_another_loss(self, store: SQLAlchemyStore) -> None:
         """The pool opens a connection while a second loss is found: the checkout must not fail."""
-        filed(store, new_token())
+        save_record(store, new_token())
         connections = store._database.connections
         store.engine.raw_connection().close()
         event.listen(store.engine, "connect", lambda *_: lose())
@@ -406,7 +406,7 @@ class TestLoss:
 
 class TestDispose:
     def test_under_load(self, store: SQLAlchemyStore) -> None:
-        token, ended = filed(store, new_token()), Event()
+        token, ended = save_record(store, new_token()), Event()
 
         def dispose() -> None:
             while not ended.is_set():
@@ -416,7 +416,7 @@ class TestDispose:
         disposing.start()
         try:
             with ThreadPoolExecutor(4) as workers:
-                found = workers.map(lambda _: store.get_access(token.access.key), range(400))
+                found = workers.map(lambda _: store.get_access(token.access.token_hash), range(400))
                 assert all(access == token.access for access in found)
         finally:
             ended.set()
@@ -434,29 +434,29 @@ class TestDispose:
     def test_in_a_child_the_connections_of_its_parent_stay_open(
         self, store: SQLAlchemyStore, as_child: AsChild
     ) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         (of_parent,) = idle(store)
         with as_child():
             store.engine.dispose()
             assert idle(store) == []
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
             (of_child,) = idle(store)
             assert of_child is not of_parent
             store.engine.dispose()
         assert idle(store) == [of_parent]
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert idle(store) == [of_parent]
 
     def test_in_a_child_nothing_of_the_parent_is_used(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         (of_parent,) = idle(store)
         child = os.fork()
         if child == 0:
-            well = idle(store) == [] and store.get_access(token.access.key) == token.access
+            well = idle(store) == [] and store.get_access(token.access.token_hash) == token.access
             os._exit(0 if well and of_parent not in idle(store) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         gc.collect()
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert idle(store) == [of_parent]
 
 
@@ -467,10 +467,10 @@ class TestPools:
         engine = sa.create_engine(uri, **options)
         store, seen = SQLAlchemyStore(engine), []
         event.listen(engine, "checkin", lambda *_: seen.append(1))
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         store.revoke(token.authorization.id, FAR)
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
         assert len(seen) == 4
         assert idle(store) == []
         engine.dispose()
@@ -481,8 +481,8 @@ class TestPools:
         store.engine.dispose()
         seen: list[int] = []
         event.listen(store.engine, name, lambda *_: seen.append(1))
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         store.revoke("mark", FAR)
         assert store.revoked("mark")
         assert store.count(b"key", FAR) == 1
@@ -494,12 +494,12 @@ class TestPools:
         open_store(postgresql_url)
         engine = sa.create_engine(postgresql_url.replace("+psycopg", "+psycopg2"))
         store = SQLAlchemyStore(engine)
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         with pytest.raises(engine.dialect.loaded_dbapi.IntegrityError):
             store.issue(None, [new_token(), token], 0)
         store.revoke(token.authorization.id, FAR)
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
         assert len(idle(store)) == 1
         engine.dispose()
 

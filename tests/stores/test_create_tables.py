@@ -73,7 +73,7 @@ def test_the_command(sqlite_url: str, tmp_path: Path) -> None:
 
     assert "no OAuth2Provider" in bare.invoke(oauth2, ["create-tables"]).output
     with app.app_context():
-        for engine in provider._db.engines.values():  # type: ignore[union-attr]
+        for engine in provider._storage.db.engines.values():  # type: ignore[union-attr]
             engine.dispose()
 
 

@@ -77,7 +77,7 @@ def test_the_first_decision_stands(site: Site, parameters: dict[str, str], first
     answer = answer_of(site.allow(page, first))
     other = site.allow(page, second)
     assert (other.status_code, other.location) == (400, None)
-    assert "this request was answered before" in other.text
+    assert "this authorization request has already been completed" in other.text
     if first == "allow":
         assert site.redeem(answer["code"], client_id="web").status_code == 200
     else:
@@ -126,7 +126,7 @@ def test_a_code_that_was_redeemed_is_not_given_again(site: Site, parameters: dic
     tokens = site.redeem(code, client_id="web").get_json()
     again = site.allow(page)
     assert (again.status_code, again.location) == (400, None)
-    assert "this request was answered before" in again.text
+    assert "this authorization request has already been completed" in again.text
     assert code not in again.text
     assert site.is_alive(tokens["access_token"]), "nobody has replayed the code"
 
@@ -139,7 +139,7 @@ def test_a_code_that_has_expired_is_not_given_again(site: Site, parameters: dict
     site.clock.forward(601)
     again = site.allow(page)
     assert (again.status_code, again.location) == (400, None)
-    assert "this request was answered before" in again.text
+    assert "this authorization request has already been completed" in again.text
 
 
 def test_each_page_has_a_code_of_its_own(site: Site) -> None:
@@ -178,7 +178,7 @@ def test_an_old_form_takes_nothing_back_that_the_user_has_allowed_since(site: Si
     assert consents is not None
     consents.delete_consent("ada", "web", int(site.clock.now) + 10**6)
     second = answer_of(site.allow(site.ask()))["code"]
-    assert "this request was answered before" in site.allow(page).text
+    assert "this authorization request has already been completed" in site.allow(page).text
     assert consents.get_consent("ada", "web") is not None
     assert site.redeem(second, client_id="web").status_code == 200
 
@@ -190,7 +190,7 @@ def test_a_form_that_was_denied_gives_no_code_after_a_purge(site: Site) -> None:
     sum(site.store.purge(int(site.clock.now)))
     other = site.allow(page)
     assert (other.status_code, other.location) == (400, None)
-    assert "this request was answered before" in other.text
+    assert "this authorization request has already been completed" in other.text
 
 
 @pytest.mark.parametrize("parameters", [{}, LONG])
@@ -205,7 +205,7 @@ def test_deny_pressed_twice_is_the_same_answer(site: Site, parameters: dict[str,
 def test_a_token_is_not_given_twice_for_a_request_that_was_saved(site: Site, response_type: str) -> None:
     page = ask(site, response_type=response_type, **LONG)
     assert "access_token" in answer_of(site.allow(page))
-    assert "this request was answered before" in site.allow(page).text
+    assert "this authorization request has already been completed" in site.allow(page).text
 
 
 @pytest.mark.spec("rfc8628", "3.3")

@@ -16,7 +16,7 @@ from stores.workers import in_processes, in_threads
 
 from flask_oauth2 import ConfigurationError, OAuth2Provider
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, read_uri
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_token, save_record
 
 WRITERS = 4
 
@@ -50,8 +50,8 @@ def test_another_driver_of_postgresql_that_is_installed(monkeypatch: pytest.Monk
 
 def test_a_store_opens_by_a_uri_as_platforms_write_it(postgresql_url: str) -> None:
     store = SQLAlchemyStore.open(postgresql_url.replace("postgresql+psycopg:", "postgres:"))
-    token = filed(store, new_token())
-    assert store.get_access(token.access.key) == token.access
+    token = save_record(store, new_token())
+    assert store.get_access(token.access.token_hash) == token.access
     store.engine.dispose()
 
 
@@ -152,8 +152,8 @@ def write(folder: str) -> Callable[[], Any]:
                         db.session.commit()
                         db.session.execute(sa.text("SELECT count(*) FROM note")).all()
                     else:
-                        token = filed(store, new_token(), NOW)
-                        assert store.get_access(token.access.key) == token.access
+                        token = save_record(store, new_token(), NOW)
+                        assert store.get_access(token.access.token_hash) == token.access
                         store.revoke(f"mark {number}", FAR)
                 return 1
 

@@ -14,7 +14,7 @@ from stores.mariadb_server import MariaDBServer
 
 from flask_oauth2 import OAuth2Provider, TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_client, new_grant, new_token, save_record
 
 Close = Callable[[], None]
 
@@ -74,10 +74,10 @@ def store(engine_url: str, kind: str) -> Iterator[SQLAlchemyStore]:
 
 
 def test_each_work_is_done_on_a_new_connection(store: SQLAlchemyStore, close: Close) -> None:
-    token, grant, client = filed(store, new_token()), filed(store, new_grant()), new_client()
+    token, grant, client = save_record(store, new_token()), save_record(store, new_grant()), new_client()
     child = new_token(parent=token)
     works: list[tuple[Callable[[], Any], Any]] = [
-        (lambda: store.get_access(token.access.key), token.access),
+        (lambda: store.get_access(token.access.token_hash), token.access),
         (lambda: store.revoked("mark"), False),
         (lambda: store.revoke("mark", FAR), None),
         (lambda: store.revoked("mark"), True),
@@ -134,7 +134,7 @@ def test_a_connection_that_is_lost_at_work_is_no_idle_one(store: SQLAlchemyStore
     with pytest.raises(TemporarilyUnavailable):
         store.delete_client("client", FAR)
     assert store.revoked("mark") is False
-    assert filed(store, new_token())
+    assert save_record(store, new_token())
 
 
 def test_a_connection_that_the_driver_knows_to_be_closed(store: SQLAlchemyStore) -> None:

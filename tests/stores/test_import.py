@@ -9,19 +9,21 @@ from sqlalchemy import create_engine, text
 
 from flask_oauth2 import values
 from flask_oauth2.stores.base import Store, collect
-from flask_oauth2.testing.samples import FAR, filed, new_grant, new_key, new_token
+from flask_oauth2.testing.samples import FAR, new_grant, new_key, new_token, save_record
 from oauth_site import make_site
 
 
 def test_the_keys_of_all_tokens_are_known(store: Store) -> None:
-    """Whatever became of them, so that none is filed again."""
+    """Whatever became of them, so that none is save_record again."""
     importing = collect(store).imports
     assert importing is not None
-    tokens = [filed(store, new_token()) for _ in range(30)]
-    alone = filed(store, new_token(refresh_key=None, refresh_expires_at=None))
+    tokens = [save_record(store, new_token()) for _ in range(30)]
+    alone = save_record(store, new_token(refresh_token_hash=None, refresh_expires_at=None))
     store.revoke(tokens[0].authorization.id, FAR)
-    code = filed(store, new_grant())
-    keys = {key for token in tokens for key in (token.access.key, token.refresh_key) if key} | {alone.access.key}
+    code = save_record(store, new_grant())
+    keys = {key for token in tokens for key in (token.access.token_hash, token.refresh_token_hash) if key} | {
+        alone.access.token_hash
+    }
     assert importing.find_known([*keys, new_key(), code.key]) == keys
     assert importing.find_known([]) == set()
 

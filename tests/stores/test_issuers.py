@@ -23,13 +23,13 @@ from flask_oauth2.stores.sqlalchemy.engines import alone
 from flask_oauth2.testing.samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
     new_grant,
     new_spa,
     new_token,
+    save_record,
 )
 
 OpenStore = Callable[[str], Any]
@@ -133,8 +133,8 @@ def check_all(store: SQLAlchemyStore) -> None:
     assert store.has_origin("https://page.example")
     assert store.get_grant(GRANT.key, "code") == GRANT
     for token in TOKENS:
-        assert store.get_refresh(token.refresh_key or b"") == token
-    assert store.get_access(REVOKED.access.key) is None
+        assert store.get_refresh(token.refresh_token_hash or b"") == token
+    assert store.get_access(REVOKED.access.token_hash) is None
     assert store.revoked(user=("grace", "last"))
     assert store.get_consent("user", "client") == CONSENT
     assert store.count(b"counter", FAR) == 8
@@ -290,10 +290,13 @@ def test_a_replica_is_read_for_the_issuer_of_the_view() -> None:
     primary, replica = MemoryStore(), MemoryStore()
     reader = ReplicatedReader(primary, replica)
     view = reader.for_issuer("other")
-    token, late = filed(replica.for_issuer("other"), new_token()), filed(primary.for_issuer("other"), new_token())
+    token, late = (
+        save_record(replica.for_issuer("other"), new_token()),
+        save_record(primary.for_issuer("other"), new_token()),
+    )
     for found in (token, late):
-        assert view.get_access(found.access.key) == found.access
-        assert reader.get_access(found.access.key) is None
+        assert view.get_access(found.access.token_hash) == found.access
+        assert reader.get_access(found.access.token_hash) is None
     replica.for_issuer("other").revoke("family", FAR)
     assert view.revoked("family")
     assert not reader.revoked("family")

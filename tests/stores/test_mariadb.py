@@ -22,7 +22,7 @@ from stores.test_sqlalchemy import READS, WRITES, checked_out, fill_pool, reads,
 from flask_oauth2 import ConfigurationError, TemporarilyUnavailable
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.stores.sqlalchemy.schema import COLLATIONS
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_grant, new_key, new_spa, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_client, new_grant, new_key, new_spa, new_token, save_record
 from oauth_site import Site, Statements, make_site
 
 
@@ -73,7 +73,7 @@ class TestText:
         assert found.name == word
 
     def test_text_may_be_longer_than_64_kib(self, store: SQLAlchemyStore) -> None:
-        grant = filed(store, new_grant(parameters={"request": "x" * 100_000}))
+        grant = save_record(store, new_grant(parameters={"request": "x" * 100_000}))
         assert store.get_grant(grant.key, "code") == grant
 
     def test_what_is_too_long_is_never_cut_off(
@@ -112,15 +112,15 @@ class TestLocks:
         with connect(server) as other, other.cursor() as cursor, ThreadPoolExecutor(1) as pool:
             for _ in range(50):  # the transaction that has done more is let through
                 cursor.execute(insert, (new_key(),))
-            cursor.execute(insert, (second.access.key,))
+            cursor.execute(insert, (second.access.token_hash,))
             issued = pool.submit(store.issue, None, [first, second], NOW)
             retry(lambda: self.assert_waits(server), PATIENCE, possible_exception=AssertionError)
-            cursor.execute(insert, (first.access.key,))
+            cursor.execute(insert, (first.access.token_hash,))
             other.rollback()
             assert issued.result(PATIENCE) is True
         assert deadlocks(server) > 0
-        assert store.get_access(first.access.key) == first.access
-        assert store.get_access(second.access.key) == second.access
+        assert store.get_access(first.access.token_hash) == first.access
+        assert store.get_access(second.access.token_hash) == second.access
 
     @staticmethod
     def assert_waits(server: MariaDBServer) -> None:
@@ -190,19 +190,21 @@ class TestUnreachable:
     ) -> None:
         kept = request.getfixturevalue(f"{kind}_store")
         kept.engine.dispose()  # its tests would find connections that went with the server
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         fill_pool(store)
         with server.stopped():
             for way in ways(store).values():
                 with unavailable():
                     way()
-        found = retry(lambda: store.get_access(token.access.key), PATIENCE, possible_exception=TemporarilyUnavailable)
+        found = retry(
+            lambda: store.get_access(token.access.token_hash), PATIENCE, possible_exception=TemporarilyUnavailable
+        )
         assert found == token.access
         for way in ways(store).values():
             way()
 
     def test_an_interrupted_reading_leaves_no_broken_connection(self, store: SQLAlchemyStore) -> None:
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
 
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
@@ -215,7 +217,7 @@ class TestUnreachable:
         finally:
             signal.signal(signal.SIGALRM, before)
         assert checked_out(store) == 0
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
 
 def kill(server: MariaDBServer) -> None:
@@ -375,8 +377,8 @@ class TestApplication:
         engine = sa.create_engine(store.engine.url, pool_reset_on_return=reset, pool_size=1, max_overflow=0)
         application = SQLAlchemyStore(engine)
         assert application.get_access(new_key()) is None
-        token = filed(store, new_token())
-        assert application.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert application.get_access(token.access.token_hash) == token.access
         engine.dispose()
 
     def test_a_connection_that_was_ended_in_a_transaction(self, server: MariaDBServer, store: SQLAlchemyStore) -> None:

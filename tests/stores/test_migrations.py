@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from stores.workers import PATIENCE
 
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, declare
-from flask_oauth2.testing.samples import NOW, filed, new_client, new_token
+from flask_oauth2.testing.samples import NOW, new_client, new_token, save_record
 
 APPLICATION = """
 import os
@@ -114,8 +114,8 @@ def check_store(url: str, metadata: sa.MetaData) -> None:
     engine = sa.create_engine(url)
     store = SQLAlchemyStore(engine, declare(metadata))
     store.check()
-    client, token = new_client(), filed(store, new_token(), NOW)
+    client, token = new_client(), save_record(store, new_token(), NOW)
     store.set_client(client)
     assert store.get_client(client.client_id) == client
-    assert store.get_access(token.access.key) == token.access
+    assert store.get_access(token.access.token_hash) == token.access
     engine.dispose()

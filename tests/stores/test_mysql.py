@@ -19,7 +19,7 @@ from stores.mysql_server import MySQLServer
 from flask_oauth2 import ConfigurationError, OAuth2Provider
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare
 from flask_oauth2.stores.sqlalchemy.statements import Statements
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_client, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_client, new_token, save_record
 from oauth_site import Site, make_site
 
 
@@ -125,7 +125,7 @@ class TestServer:
         for url, kind in zip(wrong, ("MariaDB", "MySQL"), strict=True):
             replica = SQLAlchemyStore.attach(url)
             with pytest.raises(ConfigurationError, match=f"server is {kind}"):
-                replica.get_access(new_token().access.key)
+                replica.get_access(new_token().access.token_hash)
             replica.engine.dispose()
 
     def test_an_old_version_is_refused(self) -> None:
@@ -212,9 +212,9 @@ class TestApplication:
             db.create_all()
             store: Any = site.provider.server.store
             store.set_client(new_client(client_id="client"))
-            assert store.keep_client("client")
-            assert store.keep_client("client"), "which is kept already"
-            token = filed(store, new_token())
+            assert store.retain_client("client")
+            assert store.retain_client("client"), "which is kept already"
+            token = save_record(store, new_token())
             assert store.issue(token, [], NOW)
             assert not store.issue(token, [], NOW)
             db.engine.dispose()

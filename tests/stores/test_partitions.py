@@ -17,7 +17,7 @@ from flask_oauth2 import values
 from flask_oauth2.stores.base import Store
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing import StoreContract
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_token, refreshed, spent
+from flask_oauth2.testing.samples import FAR, NOW, new_token, refreshed, save_record, spent
 from oauth_site import make_site
 
 PAGE = ROOT / "docs/howto/partitions.rst"
@@ -110,11 +110,11 @@ class TestPurge(Partitioned, StoreContract.TestPurge):
 
 
 def test_a_refresh_token_is_unique_in_a_plain_table_only(store: SQLAlchemyStore) -> None:
-    token = filed(store, new_token())
+    token = save_record(store, new_token())
     with pytest.raises(Exception, match=r"(?i)duplicate"):
-        filed(store, new_token(refresh_key=token.refresh_key))
+        save_record(store, new_token(refresh_token_hash=token.refresh_token_hash))
     run_page(store, "prepare", "cut")
-    assert filed(store, new_token(refresh_key=token.refresh_key))
+    assert save_record(store, new_token(refresh_token_hash=token.refresh_token_hash))
 
 
 def find_touched(store: SQLAlchemyStore, statement: str, **parameters: Any) -> int:
@@ -129,28 +129,28 @@ def find_touched(store: SQLAlchemyStore, statement: str, **parameters: Any) -> i
 
 
 def test_the_key_of_an_access_token_leads_to_one_partition(partitioned: SQLAlchemyStore) -> None:
-    token = filed(partitioned, new_token(now=SECOND_BEGINS + 5))
-    sql, key = partitioned._sql, token.access.key
+    token = save_record(partitioned, new_token(now=SECOND_BEGINS + 5))
+    sql, key = partitioned._sql, token.access.token_hash
     assert find_touched(partitioned, sql.get_access, key=key, issuer_id="", token_id="") == 1
     assert (
         find_touched(partitioned, sql.expired[0].deletions[0], key=key, issuer_id="", now=NOW) <= 2
     )  # DELETE and scan
-    assert find_touched(partitioned, sql.get_refresh, key=token.refresh_key, issuer_id="") == 3
+    assert find_touched(partitioned, sql.get_refresh, key=token.refresh_token_hash, issuer_id="") == 3
 
 
 def test_tokens_work_before_and_after(store: SQLAlchemyStore, open_store: OpenStore) -> None:
-    tokens = [filed(store, new_token(now=NOW + day * DAY)) for day in (-40, -3, 0, 1)]
-    ended, used = filed(store, new_token()), filed(store, new_token())
+    tokens = [save_record(store, new_token(now=NOW + day * DAY)) for day in (-40, -3, 0, 1)]
+    ended, used = save_record(store, new_token()), save_record(store, new_token())
     store.revoke(ended.authorization.id, FAR)
     assert refreshed(store, used)
     run_page(store, "prepare", "cut", "next")
     fresh = open_store(store.engine.url.render_as_string(hide_password=False))
     for worker in (store, fresh):
         for token in tokens:
-            assert worker.get_access(token.access.key) == token.access
-            assert worker.get_refresh(token.refresh_key) == token
-        assert worker.get_access(ended.access.key) is None
-        assert worker.get_refresh(used.refresh_key) == spent(used)
+            assert worker.get_access(token.access.token_hash) == token.access
+            assert worker.get_refresh(token.refresh_token_hash) == token
+        assert worker.get_access(ended.access.token_hash) is None
+        assert worker.get_refresh(used.refresh_token_hash) == spent(used)
         assert not refreshed(worker, used)
     children = [refreshed(store, tokens[2], SECOND_BEGINS + 5), refreshed(fresh, tokens[3], SECOND_BEGINS + DAY)]
     assert all(children)
@@ -160,26 +160,26 @@ def test_tokens_work_before_and_after(store: SQLAlchemyStore, open_store: OpenSt
     for worker in (store, again):
         for child in children:
             assert child is not None
-            assert worker.get_refresh(child.refresh_key) == child
-        assert worker.get_refresh(tokens[2].refresh_key) == spent(tokens[2], SECOND_BEGINS + 5)
-        assert worker.get_access(ended.access.key) is None
-    taken = replace(new_token(), refresh_key=tokens[0].refresh_key)
+            assert worker.get_refresh(child.refresh_token_hash) == child
+        assert worker.get_refresh(tokens[2].refresh_token_hash) == spent(tokens[2], SECOND_BEGINS + 5)
+        assert worker.get_access(ended.access.token_hash) is None
+    taken = replace(new_token(), refresh_token_hash=tokens[0].refresh_token_hash)
     with pytest.raises(Exception, match=r"(?i)duplicate"):
         again.issue(None, [taken], NOW)
 
 
 def test_a_partition_is_dropped_when_its_tokens_have_expired(partitioned: SQLAlchemyStore) -> None:
     store, lifetime = partitioned, {"expires_at": 1_000_000_000, "refresh_expires_at": FAR * 2}
-    others = [filed(store, new_token(now=now)) for now in (NOW, SECOND_BEGINS + DAY)]
+    others = [save_record(store, new_token(now=now)) for now in (NOW, SECOND_BEGINS + DAY)]
     long_ago = new_token(now=SECOND_BEGINS + 5, refresh_expires_at=lifetime["expires_at"])
-    dead = filed(store, replace(long_ago, access=replace(long_ago.access, expires_at=lifetime["expires_at"])))
+    dead = save_record(store, replace(long_ago, access=replace(long_ago.access, expires_at=lifetime["expires_at"])))
     assert run_page(store, "count") == [(0,)]
-    alive = filed(store, new_token(now=SECOND_BEGINS + 5, refresh_expires_at=lifetime["refresh_expires_at"]))
+    alive = save_record(store, new_token(now=SECOND_BEGINS + 5, refresh_expires_at=lifetime["refresh_expires_at"]))
     assert run_page(store, "count") == [(1,)]
     run_page(store, "drop")
-    assert store.get_access(dead.access.key) is None
-    assert store.get_access(alive.access.key) is None
-    assert [store.get_access(token.access.key) for token in others] == [token.access for token in others]
+    assert store.get_access(dead.access.token_hash) is None
+    assert store.get_access(alive.access.token_hash) is None
+    assert [store.get_access(token.access.token_hash) for token in others] == [token.access for token in others]
 
 
 def test_tokens_without_a_timestamp_are_found(partitioned: SQLAlchemyStore) -> None:
@@ -187,13 +187,13 @@ def test_tokens_without_a_timestamp_are_found(partitioned: SQLAlchemyStore) -> N
         token = new_token(now=now)
         imported = replace(
             token,
-            access=replace(token.access, key=values.key(f"a value of {now}")),
-            refresh_key=values.key(f"a refresh token of {now}"),
+            access=replace(token.access, token_hash=values.key(f"a value of {now}")),
+            refresh_token_hash=values.key(f"a refresh token of {now}"),
         )
-        filed(partitioned, imported)
-        assert imported.access.key.startswith(values.NO_TIMESTAMP)
-        assert partitioned.get_access(imported.access.key) == imported.access
-        assert partitioned.get_refresh(imported.refresh_key) == imported
+        save_record(partitioned, imported)
+        assert imported.access.token_hash.startswith(values.NO_TIMESTAMP)
+        assert partitioned.get_access(imported.access.token_hash) == imported.access
+        assert partitioned.get_refresh(imported.refresh_token_hash) == imported
         assert refreshed(partitioned, imported, now)
         assert not refreshed(partitioned, imported, now)
 

@@ -11,12 +11,12 @@ from stores.conftest import OpenStore
 
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing.samples import (
-    filed,
     new_client,
     new_consent,
     new_grant,
     new_token,
     refreshed,
+    save_record,
 )
 
 GROWN = 20_000
@@ -44,19 +44,19 @@ def test_a_plan_stays_right_when_tables_grow(postgresql_url: str, open_store: Op
     store = SQLAlchemyStore(engine)
     store.set_client(client := new_client())
     assert store.set_consent(consent := new_consent(), None)
-    grant, token = filed(store, new_grant()), filed(store, new_token())
+    grant, token = save_record(store, new_grant()), save_record(store, new_token())
 
     def work() -> None:
-        assert store.get_access(token.access.key) == token.access
-        assert store.get_refresh(token.refresh_key) == token
+        assert store.get_access(token.access.token_hash) == token.access
+        assert store.get_refresh(token.refresh_token_hash) == token
         assert store.get_grant(grant.key, grant.kind) == grant
         assert store.get_client(client.client_id) == client
         assert store.get_consent(consent.user_id, consent.client_id) == consent
         assert list(store.list_consents(consent.user_id)) == [consent]
         assert not store.revoked("one", "two", "three", "four")
         assert not store.revoked("one", "two", user=("ada", token.authorization.id))
-        assert refreshed(store, child := filed(store, new_token()))
-        assert refreshed(store, child, leeway=10)
+        assert refreshed(store, child := save_record(store, new_token()))
+        assert refreshed(store, child, grace_period=10)
 
     with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("ANALYZE")

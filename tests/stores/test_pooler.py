@@ -21,7 +21,7 @@ from servers import require
 from stores.workers import PATIENCE
 
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_grant, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_grant, new_token, save_record
 
 CONFIGURATION = """
 [databases]
@@ -65,15 +65,15 @@ def pooled_url(postgresql_url: str, postgresql_server: PostgreSQLExecutor) -> It
 
 def work(store: SQLAlchemyStore) -> None:
     """Send many kinds of statements from many connections, each often enough to be prepared."""
-    token, together = filed(store, new_token()), Barrier(8)
+    token, together = save_record(store, new_token()), Barrier(8)
 
     def go_on(number: int) -> None:
         together.wait(PATIENCE)
         for one in range(40):
-            own = filed(store, new_token())
-            assert store.get_access(own.access.key) == own.access
-            assert store.get_access(token.access.key) == token.access
-            grant = filed(store, new_grant())
+            own = save_record(store, new_token())
+            assert store.get_access(own.access.token_hash) == own.access
+            assert store.get_access(token.access.token_hash) == token.access
+            grant = save_record(store, new_grant())
             assert store.issue(grant, [new_token()], NOW)
             store.revoke(f"mark {number} {one}", FAR)
             assert store.revoked(f"mark {number} {one}")

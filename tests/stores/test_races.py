@@ -14,10 +14,10 @@ from stores.workers import (
     decide,
     delete_client,
     file_device,
-    keep,
     post,
     purge,
     register,
+    retain,
     revoke_user,
     set_page,
     withdraw,
@@ -30,7 +30,6 @@ from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.stores.base import SIBLINGS, OriginStore, RegistrationStore, Store, collect
 from flask_oauth2.testing.samples import (
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
@@ -39,9 +38,8 @@ from flask_oauth2.testing.samples import (
     new_key,
     new_spa,
     new_token,
+    save_record,
 )
-
-MANY = 20
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -91,7 +89,7 @@ def add_tokens(store: Store, client: Client) -> tuple[str, Token]:
     """A refresh token, and its row."""
     value = values.new("ort", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
-    return value, filed(store, new_token(owner, refresh_key=values.key(value)))
+    return value, save_record(store, new_token(owner, refresh_token_hash=values.key(value)))
 
 
 def refresh_form(client: Client, value: str) -> dict[str, str]:
@@ -119,7 +117,7 @@ def test_a_code_has_one_winner_and_the_losers_end_its_family(race: Race) -> None
     client = add_client(store)
     code = values.new("oac", values.timestamp(NOW))
     owner = new_authorization(client_id=client.client_id, scope=("read",))
-    grant = filed(store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+    grant = save_record(store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
     form = {
         "grant_type": "authorization_code",
         "code": code,
@@ -127,7 +125,7 @@ def test_a_code_has_one_winner_and_the_losers_end_its_family(race: Race) -> None
         "client_id": client.client_id,
     }
 
-    winners = tokens_of(race.run([(post, TOKEN, form)] * MANY))
+    winners = tokens_of(race.run([(post, TOKEN, form)] * race.many))
 
     assert len(winners) == 1
     assert not is_alive(store, winners[0])
@@ -140,16 +138,16 @@ def test_each_of_many_codes_has_its_own_winner(race: Race) -> None:
     """The refused twin: none of them is a replay."""
     client = add_client(race.store)
     competitors = []
-    for _ in range(MANY):
+    for _ in range(race.many):
         code = values.new("oac", values.timestamp(NOW))
         owner = new_authorization(client_id=client.client_id, scope=("read",))
-        filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+        save_record(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
         competitors.append((post, TOKEN, {**form, "client_id": client.client_id}))
 
     winners = tokens_of(race.run(competitors))
 
-    assert len(winners) == MANY
+    assert len(winners) == race.many
     assert all(is_alive(race.store, winner) for winner in winners)
 
 
@@ -159,12 +157,12 @@ def test_a_public_clients_refresh_token_has_one_winner_and_the_losers_end_its_fa
     client = add_client(race.store)
     value, token = add_tokens(race.store, client)
 
-    winners = tokens_of(race.run([(post, TOKEN, refresh_form(client, value))] * MANY))
+    winners = tokens_of(race.run([(post, TOKEN, refresh_form(client, value))] * race.many))
 
     assert len(winners) == 1
     assert not is_alive(race.store, winners[0])
     assert race.store.revoked(token.authorization.id)
-    assert race.store.get_access(token.access.key) is None
+    assert race.store.get_access(token.access.token_hash) is None
     assert race.store.get_refresh(values.key(value)) is None
 
 
@@ -190,7 +188,7 @@ def test_surplus_requests_within_the_grace_period_revoke_nothing(race: Race) -> 
     value, token = add_tokens(race.store, client)
     request = post, TOKEN, refresh_form(client, value), (client.client_id, secret)
 
-    answers = tokens_of(race.run([request] * MANY))
+    answers = tokens_of(race.run([request] * race.many))
 
     assert len(answers) == 1 + SIBLINGS
     assert all(is_alive(race.store, answer) for answer in answers)
@@ -202,7 +200,7 @@ def test_a_revocation_beside_a_refresh_leaves_nothing_alive(race: Race) -> None:
     """Ten families, for each of which one refreshes while another revokes."""
     client = add_client(race.store)
     rows, competitors = [], []
-    for _ in range(MANY // 2):
+    for _ in range(race.many // 2):
         value, token = add_tokens(race.store, client)
         rows.append(token)
         competitors += [
@@ -215,9 +213,9 @@ def test_a_revocation_beside_a_refresh_leaves_nothing_alive(race: Race) -> None:
     assert {status for status, _ in answers[1::2]} == {200}
     assert not any(is_alive(race.store, answer) for answer in tokens_of(answers[0::2]))
     for token in rows:
-        assert token.refresh_key is not None
-        assert race.store.get_access(token.access.key) is None
-        assert race.store.get_refresh(token.refresh_key) is None
+        assert token.refresh_token_hash is not None
+        assert race.store.get_access(token.access.token_hash) is None
+        assert race.store.get_refresh(token.refresh_token_hash) is None
 
 
 @pytest.mark.spec("rfc7009", "2.1")
@@ -225,27 +223,27 @@ def test_a_user_who_is_revoked_beside_their_refreshes_and_codes_keeps_nothing(ra
     client = add_client(race.store)
     owner = new_authorization(client_id=client.client_id, scope=("read",))
     requests = []
-    for _ in range(MANY // 2):
+    for _ in range(race.many // 2):
         value, _ = add_tokens(race.store, client)
         code = values.new("oac", values.timestamp(NOW))
-        filed(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
+        save_record(race.store, new_grant(owner, key=values.key(code), challenge=CHALLENGE))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
         requests += [
             (post, TOKEN, refresh_form(client, value)),
             (post, TOKEN, {**form, "client_id": client.client_id}),
         ]
     stays = new_authorization(client_id=client.client_id, user_id="other", scope=("read",))
-    kept = filed(race.store, new_token(stays))
+    kept = save_record(race.store, new_token(stays))
 
     _, *answers = race.run([(revoke_user, "user", values.last_authorization_id(NOW)), *requests[1:]])
 
     assert not any(is_alive(race.store, answer) for answer in tokens_of(answers))
-    assert race.store.get_access(kept.access.key) == kept.access
+    assert race.store.get_access(kept.access.token_hash) == kept.access
 
 
 def test_a_client_that_is_deleted_beside_its_refreshes_keeps_nothing(race: Race) -> None:
     client = add_client(race.store)
-    held = [add_tokens(race.store, client)[0] for _ in range(MANY - 1)]
+    held = [add_tokens(race.store, client)[0] for _ in range(race.many - 1)]
     refreshes = [(post, TOKEN, refresh_form(client, value)) for value in held]
 
     (_, deleted), *answers = race.run([(delete_client, client.client_id), *refreshes])
@@ -268,10 +266,10 @@ def test_eight_that_write_and_purge_at_once_wait_for_one_another(race: Race) -> 
 def test_what_many_allow_at_once_is_all_kept_and_ends_as_one(race: Race) -> None:
     consents = collect(race.store).consents
     assert consents is not None
-    keys = race.run([(allow, f"word-{number}") for number in range(MANY)])
+    keys = race.run([(allow, f"word-{number}") for number in range(race.many)])
     consent = consents.get_consent("user", "client")
     assert consent is not None
-    assert set(consent.scope) == {f"word-{number}" for number in range(MANY)}
+    assert set(consent.scope) == {f"word-{number}" for number in range(race.many)}
     assert all(race.store.get_access(key) for key in keys)
     assert consents.delete_consent("user", "client", NOW + 10**7)
     assert not any(race.store.get_access(key) for key in keys)
@@ -281,8 +279,8 @@ def test_what_many_allow_at_once_is_all_kept_and_ends_as_one(race: Race) -> None
 def test_what_is_taken_back_beside_it_leaves_no_token_that_cannot_be_ended(race: Race) -> None:
     consents = collect(race.store).consents
     assert consents is not None
-    competitors = [(allow, f"word-{number}") for number in range(MANY // 2)] + [(withdraw,)] * (MANY // 2)
-    keys = race.run(competitors)[: MANY // 2]
+    competitors = [(allow, f"word-{number}") for number in range(race.many // 2)] + [(withdraw,)] * (race.many // 2)
+    keys = race.run(competitors)[: race.many // 2]
     consent = consents.get_consent("user", "client")
     alive = [access for key in keys if (access := race.store.get_access(key))]
     assert {access.consent_id for access in alive} <= {consent.id if consent else None}
@@ -296,7 +294,7 @@ def add_device(store: Store) -> tuple[Client, str, Grant]:
     store.set_client(client)
     value = values.new("odc", values.timestamp(NOW))
     parameters = {"client_id": client.client_id, "scope": "read"}
-    return client, value, filed(store, new_device(key=values.key(value), parameters=parameters))
+    return client, value, save_record(store, new_device(key=values.key(value), parameters=parameters))
 
 
 def poll_form(client: Client, value: str) -> dict[str, str]:
@@ -306,7 +304,7 @@ def poll_form(client: Client, value: str) -> dict[str, str]:
 @pytest.mark.spec("rfc8628", "3.3")
 def test_of_many_decisions_about_a_device_one_stands(race: Race) -> None:
     _, _, device = add_device(race.store)
-    users = [f"user-{number}" if number % 2 else None for number in range(MANY)]
+    users = [f"user-{number}" if number % 2 else None for number in range(race.many)]
 
     answers = race.run([(decide, device, user_id) for user_id in users])
 
@@ -327,7 +325,7 @@ def test_of_many_polls_of_an_approved_device_one_wins_and_the_losers_take_nothin
     assert devices is not None
     assert devices.decide(device, owner, NOW)
 
-    winners = tokens_of(race.run([(post, TOKEN, poll_form(client, value))] * MANY))
+    winners = tokens_of(race.run([(post, TOKEN, poll_form(client, value))] * race.many))
 
     assert len(winners) == 1
     assert is_alive(race.store, winners[0])
@@ -337,10 +335,10 @@ def test_of_many_polls_of_an_approved_device_one_wins_and_the_losers_take_nothin
 def test_of_many_polls_of_a_device_that_waits_one_is_in_time(race: Race) -> None:
     client, value, device = add_device(race.store)
 
-    answers = race.run([(post, TOKEN, poll_form(client, value))] * MANY)
+    answers = race.run([(post, TOKEN, poll_form(client, value))] * race.many)
 
     errors = [content["error"] for _, content in answers]
-    assert sorted(errors) == ["authorization_pending"] + ["slow_down"] * (MANY - 1)
+    assert sorted(errors) == ["authorization_pending"] + ["slow_down"] * (race.many - 1)
     found = race.store.get_grant(device.key, "device_code")
     assert found is not None
     assert found.interval is not None
@@ -352,7 +350,9 @@ def test_of_many_polls_of_a_device_that_waits_one_is_in_time(race: Race) -> None
 def test_a_decision_beside_polls_is_not_lost(race: Race) -> None:
     client, value, device = add_device(race.store)
 
-    decided, *answers = race.run([(decide, device, "user"), *[(post, TOKEN, poll_form(client, value))] * (MANY - 1)])
+    decided, *answers = race.run(
+        [(decide, device, "user"), *[(post, TOKEN, poll_form(client, value))] * (race.many - 1)]
+    )
 
     assert decided is True
     found = race.store.get_grant(device.key, "device_code")
@@ -368,7 +368,7 @@ def test_a_decision_beside_polls_is_not_lost(race: Race) -> None:
 def test_of_many_devices_with_one_user_code_one_is_filed(race: Race) -> None:
     user_code_key = new_key()[6:]
 
-    answers = race.run([(file_device, user_code_key)] * MANY)
+    answers = race.run([(file_device, user_code_key)] * race.many)
 
     (key,) = filter(None, answers)
     devices = collect(race.store).devices
@@ -386,7 +386,7 @@ def registration_of(store: Store) -> RegistrationStore:
 
 @pytest.mark.spec("rfc7591", "3.2.1")
 def test_of_many_that_register_one_id_at_once_one_is_added(race: Race) -> None:
-    answers = race.run([(add, f"name-{number}") for number in range(MANY)])
+    answers = race.run([(add, f"name-{number}") for number in range(race.many)])
     (winner,) = [name for name, was_added in answers if was_added]
     client = race.store.get_client("shared")
     assert client is not None
@@ -403,7 +403,7 @@ def origins_of(store: Store) -> OriginStore:
 def test_of_many_that_change_a_client_at_once_one_does(race: Race) -> None:
     client = new_spa("https://before.example/")
     race.store.set_client(client)
-    answers = race.run([(change, client, f"name-{number}") for number in range(MANY)])
+    answers = race.run([(change, client, f"name-{number}") for number in range(race.many)])
     (winner,) = [name for name, was_changed in answers if was_changed]
     found = race.store.get_client(client.client_id)
     assert found is not None
@@ -417,7 +417,7 @@ def has_page(store: Store, name: str) -> bool:
 
 
 def test_of_many_that_file_a_client_at_once_the_last_ones_page_is_known(race: Race) -> None:
-    names = [f"page-{number}" for number in range(MANY)]
+    names = [f"page-{number}" for number in range(race.many)]
     for _ in range(2):  # where there is none of that id, and where there is one
         race.run([(set_page, "client", f"https://{name}.example/") for name in names])
         found = race.store.get_client("client")
@@ -456,7 +456,7 @@ def test_a_client_that_is_kept_beside_a_purge_stays_with_what_it_was_let_have(ra
         assert consents.set_consent(new_consent(client_id=client.client_id), None)
     ids = [client.client_id for client in clients]
 
-    up, down, *purged = race.run([(keep, ids), (keep, ids[::-1]), (purge, NOW), (purge, NOW)])
+    up, down, *purged = race.run([(retain, ids), (retain, ids[::-1]), (purge, NOW), (purge, NOW)])
 
     kept = {client_id for client_id, was_there in zip(ids * 2, up + down[::-1], strict=True) if was_there}
     for number, client_id in enumerate(ids):
@@ -478,7 +478,7 @@ def clients_of(store: Store) -> list[Client]:
 
 @pytest.mark.spec("rfc7591", "3.2.1")
 def test_copies_of_a_software_that_register_at_once_are_one_client(race: Race) -> None:
-    answers = race.run([(register, METADATA)] * MANY)
+    answers = race.run([(register, METADATA)] * race.many)
     assert {status for status, _ in answers} == {201}
     (client,) = clients_of(race.store)
     assert {content["client_id"] for _, content in answers} == {client.client_id}
@@ -487,7 +487,7 @@ def test_copies_of_a_software_that_register_at_once_are_one_client(race: Race) -
 @pytest.mark.spec("rfc7591", "3")
 def test_an_initial_access_token_registers_one_client(race: Race) -> None:
     token, key = values.generate("oit", values.timestamp(NOW))
-    filed(race.store, Grant(key=key, kind="registration", expires_at=NOW + 60))
-    answers = race.run([(register, METADATA, token)] * MANY)
-    assert sorted(status for status, _ in answers) == [201] + [401] * (MANY - 1)
+    save_record(race.store, Grant(key=key, kind="registration", expires_at=NOW + 60))
+    answers = race.run([(register, METADATA, token)] * race.many)
+    assert sorted(status for status, _ in answers) == [201] + [401] * (race.many - 1)
     assert len(clients_of(race.store)) == 1

@@ -32,13 +32,13 @@ from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from flask_oauth2.testing.samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
     new_device,
     new_grant,
     new_token,
+    save_record,
     spent,
 )
 from oauth_site import Site, make_site
@@ -78,7 +78,7 @@ class TestHowLong:
         self, open_redis: OpenRedis, redis_client: redis.Redis, now: int
     ) -> None:
         store = open_redis()
-        grant = filed(store, new_grant(expires_at=now + 60), now)
+        grant = save_record(store, new_grant(expires_at=now + 60), now)
         (name,) = redis_client.keys()
         assert GRANT_MEMORY < redis_client.ttl(name) <= GRANT_MEMORY + 60
         assert store.issue(grant, [], now + 61)
@@ -88,12 +88,12 @@ class TestHowLong:
     def test_one_that_had_expired_when_it_was_filed_is_kept_as_long(
         self, open_redis: OpenRedis, redis_client: redis.Redis
     ) -> None:
-        filed(open_redis(), new_grant(expires_at=1))
+        save_record(open_redis(), new_grant(expires_at=1))
         assert 0 < redis_client.ttl(redis_client.keys()[0]) <= GRANT_MEMORY
 
     def test_a_grant_ends_by_itself(self, open_redis: OpenRedis, redis_client: redis.Redis) -> None:
         store = open_redis()
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         redis_client.pexpire(redis_client.keys()[0], 1)
         while redis_client.keys():
             pass
@@ -118,7 +118,7 @@ class TestHowLong:
 
     def test_nothing_stays_for_ever(self, open_redis: OpenRedis, redis_client: redis.Redis) -> None:
         store = open_redis()
-        grant = filed(store, new_grant(kind="request"))
+        grant = save_record(store, new_grant(kind="request"))
         store.count(b"a", FAR)
         assert store.issue(grant, [new_grant(), new_token()], NOW)
         names = redis_client.keys()
@@ -131,11 +131,11 @@ class TestTwoStores:
 
     def test_tokens_and_marks_are_behind(self, open_redis: OpenRedis, redis_client: redis.Redis) -> None:
         store = open_redis()
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         store.revoke("mark", FAR)
         store.set_client(new_client())
         assert redis_client.keys() == []
-        assert store.behind.get_access(token.access.key) == token.access
+        assert store.behind.get_access(token.access.token_hash) == token.access
         assert store.behind.revoked("mark")
 
     @pytest.mark.parametrize("mark", ["family", "client", "consent"])
@@ -143,21 +143,21 @@ class TestTwoStores:
     def test_a_mark_behind_ends_a_grant_here(self, open_redis: OpenRedis, mark: str) -> None:
         store = open_redis()
         owner = new_authorization(id="family", client_id="client", consent_id="consent")
-        grant, other = filed(store, new_grant(owner)), filed(store, new_grant())
+        grant, other = save_record(store, new_grant(owner)), save_record(store, new_grant())
         store.behind.revoke(mark, FAR)
         assert store.get_grant(grant.key, "code") is None
         if mark != "client":
             assert store.get_grant(other.key, "code") == other
 
     def test_a_code_stays_spent_where_the_store_behind_is_lost(self, open_redis: OpenRedis) -> None:
-        """It may have filed the tokens before it was."""
+        """It may have save_record the tokens before it was."""
 
         class Lost(MemoryStore):
             def issue(self, *_: Any) -> bool:
                 raise TemporarilyUnavailable("gone", retry_after=1)
 
         store = open_redis(Lost())
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         with pytest.raises(TemporarilyUnavailable):
             store.issue(grant, [new_token()], NOW)
         assert store.get_grant(grant.key, "code") == spent(grant)
@@ -166,11 +166,11 @@ class TestTwoStores:
         self, open_redis: OpenRedis
     ) -> None:
         store = open_redis()
-        token, grant = filed(store, new_token()), new_grant()
+        token, grant = save_record(store, new_token()), new_grant()
         assert store.issue(token, [], NOW)
         assert not store.issue(token, [grant], NOW)
         assert store.get_grant(grant.key, "code") is None
-        fresh = filed(store, new_token())
+        fresh = save_record(store, new_token())
         assert store.issue(fresh, [grant], NOW)
         assert store.get_grant(grant.key, "code") == grant
 
@@ -182,10 +182,10 @@ class TestTwoStores:
 
     def test_a_client_that_decodes_will_do(self, open_redis: OpenRedis, redis_client: redis.Redis) -> None:
         store = open_redis(redis=redis_client)
-        grant = filed(store, new_grant(used_at=NOW))
+        grant = save_record(store, new_grant(used_at=NOW))
         assert store.get_grant(grant.key, "code") == grant
         assert store.count(b"a", FAR) == 1
-        device, owner = filed(store, new_device()), new_authorization()
+        device, owner = save_record(store, new_device()), new_authorization()
         assert store.decide(device, owner, NOW)
         assert store.poll(device, NOW, 10)
         decided = replace(device, authorization=owner, polled_at=NOW, interval=10)
@@ -193,7 +193,7 @@ class TestTwoStores:
 
     def test_applications_of_another_prefix_share_nothing(self, open_redis: OpenRedis) -> None:
         store, other = open_redis(), open_redis(prefix="other:")
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         assert other.get_grant(grant.key, "code") is None
         assert [store.count(b"a", FAR), other.count(b"a", FAR)] == [1, 1]
 
@@ -387,14 +387,14 @@ class TestAbsence:
             store = open_redis(redis=redis_url.replace("://", "://:wrong@"))
         try:
             with pytest.raises(TemporarilyUnavailable):
-                filed(store, new_grant())
+                save_record(store, new_grant())
             with pytest.raises(TemporarilyUnavailable):
                 store.count(b"a", FAR)
         finally:
             redis_client.config_set("maxmemory", 0)
             redis_client.replicaof("NO", "ONE")
         if cause != "password":
-            filed(store, new_grant())
+            save_record(store, new_grant())
 
     def test_what_is_no_absence_is_passed_on(self, open_redis: OpenRedis, redis_client: redis.Redis) -> None:
         store = open_redis()
@@ -405,7 +405,7 @@ class TestAbsence:
 
     def test_a_server_that_has_forgotten_the_scripts(self, open_redis: OpenRedis, redis_client: redis.Redis) -> None:
         store = open_redis()
-        grant = filed(store, new_grant())
+        grant = save_record(store, new_grant())
         redis_client.script_flush()
         assert store.issue(grant, [], NOW)
         assert not store.issue(grant, [], NOW)
@@ -630,7 +630,7 @@ def test_a_code_whose_tokens_were_filed_after_all_stays_spent(open_redis: OpenRe
 def test_a_client_that_was_given_stays_open(redis_url: str) -> None:
     client = redis.Redis.from_url(redis_url)
     store = RedisStore(MemoryStore(), client)
-    filed(store, new_grant())
+    save_record(store, new_grant())
     held = client.connection_pool.get_connection()
     store.close()
     held.send_command("PING")
@@ -645,7 +645,7 @@ def test_an_initial_access_token_is_not_lost_with_redis(
 ) -> None:
     behind = SQLAlchemyStore.open(sqlite_url)
     store = open_redis(behind)
-    one, other = filed(store, new_grant(kind=GRANT_KIND)), filed(store, new_grant(kind=GRANT_KIND))
+    one, other = save_record(store, new_grant(kind=GRANT_KIND)), save_record(store, new_grant(kind=GRANT_KIND))
     assert GRANT_KIND in LASTING
     redis_client.flushall()
     assert store.get_grant(one.key, GRANT_KIND) == one

@@ -18,7 +18,7 @@ from stores.postgresql_replica import Replica
 from flask_oauth2 import ConfigurationError, MemoryStore, TemporarilyUnavailable
 from flask_oauth2.stores.replica import PAUSE, ReplicatedReader
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
-from flask_oauth2.testing.samples import FAR, NOW, filed, new_key, new_token
+from flask_oauth2.testing.samples import FAR, NOW, new_key, new_token, save_record
 from flask_oauth2.tools.doctor import Finding, diagnose
 from oauth_site import Site, make_site
 
@@ -195,10 +195,10 @@ def test_a_bind_of_the_applications(tmp_path: Path, postgresql_url: str, replica
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"OAUTH2_READ_REPLICA": "copy"}, "neither a database URI nor"),
+        ({"OAUTH2_READ_REPLICA": "copy"}, "must be a database URI or, with db="),
         ({"OAUTH2_READ_REPLICA": ""}, "must be a database URI"),
         ({"OAUTH2_READ_REPLICA": "nonsense://"}, "OAUTH2_READ_REPLICA is no database URI"),
-        ({"OAUTH2_READ_REPLICA": "sqlite://", "store": MemoryStore()}, "with store= nothing reads it"),
+        ({"OAUTH2_READ_REPLICA": "sqlite://", "store": MemoryStore()}, "only with the tables of flask_oauth2"),
     ],
 )
 def test_what_is_no_replica(tmp_path: Path, options: dict[str, Any], complaint: str) -> None:
@@ -232,10 +232,10 @@ class Seldom(MemoryStore):
 def test_it_is_asked_again_after_a_while() -> None:
     primary, replica, now = MemoryStore(), Seldom(), [0.0]
     reader = ReplicatedReader(primary, replica, lambda: now[0])
-    token = filed(primary, new_token())
+    token = save_record(primary, new_token())
     replica.is_away = True
     for _ in range(3):
-        assert reader.get_access(token.access.key) == token.access
+        assert reader.get_access(token.access.token_hash) == token.access
     assert replica.asked == 1
     primary.revoke("mark", FAR)
     assert reader.revoked("mark"), "the primary is asked for marks too"
@@ -247,25 +247,25 @@ def test_it_is_asked_again_after_a_while() -> None:
 
 def test_a_copy_without_tables_is_no_error(tmp_path: Path) -> None:
     primary = MemoryStore()
-    token = filed(primary, new_token())
+    token = save_record(primary, new_token())
     copy = SQLAlchemyStore.attach(f"sqlite:///{tmp_path / 'empty.sqlite'}")
-    assert ReplicatedReader(primary, copy).get_access(token.access.key) == token.access
+    assert ReplicatedReader(primary, copy).get_access(token.access.token_hash) == token.access
     copy.engine.dispose()
 
 
 def test_while_the_primary_is_away_what_the_replica_knows_goes_on() -> None:
     primary, replica = Seldom(), MemoryStore()
-    token = filed(replica, new_token())
+    token = save_record(replica, new_token())
     primary.is_away = True
     reader = ReplicatedReader(primary, replica)
-    assert reader.get_access(token.access.key) == token.access
+    assert reader.get_access(token.access.token_hash) == token.access
     with pytest.raises(TemporarilyUnavailable):
         reader.get_access(new_key())
 
 
 def test_a_purge_between_two_questions_is_no_lag(tmp_path: Path) -> None:
     primary, replica = (SQLAlchemyStore.open(f"sqlite:///{tmp_path / name}.sqlite") for name in ("one", "two"))
-    filed(primary, new_token())
+    save_record(primary, new_token())
     late = NOW + 10**8
     assert len(list(primary.check_replica(replica, late))) == 1
 

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from stat import S_IMODE
@@ -30,7 +31,6 @@ from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore, Tables, declare, map
 from flask_oauth2.testing.samples import (
     FAR,
     NOW,
-    filed,
     new_authorization,
     new_client,
     new_consent,
@@ -39,6 +39,7 @@ from flask_oauth2.testing.samples import (
     new_spa,
     new_token,
     refreshed,
+    save_record,
 )
 
 OpenStore = Callable[[str], SQLAlchemyStore]
@@ -72,7 +73,7 @@ class TestOpen:
     """A database of our own."""
 
     def test_the_file_is_for_its_owner_only(self, sqlite_store: SQLAlchemyStore) -> None:
-        filed(sqlite_store, new_token())
+        save_record(sqlite_store, new_token())
         path = path_of(sqlite_store)
         files = {file.name: S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         assert files == {path.name: 0o600, f"{path.name}-wal": 0o600, f"{path.name}-shm": 0o600}
@@ -94,17 +95,17 @@ class TestOpen:
 
     def test_a_database_in_memory_is_one_for_all_threads(self, open_store: OpenStore) -> None:
         store = open_store("sqlite://")
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         found = []
-        thread = threading.Thread(target=lambda: found.append(store.get_access(token.access.key)))
+        thread = threading.Thread(target=lambda: found.append(store.get_access(token.access.token_hash)))
         thread.start()
         thread.join()
         assert found == [token.access]
 
     def test_a_file_may_be_named_by_a_uri(self, tmp_path: Path, open_store: OpenStore) -> None:
         store = open_store(f"sqlite:///file:{tmp_path}/oauth2.sqlite?uri=true")
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         assert (tmp_path / "oauth2.sqlite").exists()
 
     def test_another_dialect_is_refused(self) -> None:
@@ -126,10 +127,10 @@ class TestSchema:
         lasting.check()
 
     def test_to_open_it_again_changes_nothing(self, url: str, open_store: OpenStore) -> None:
-        token = filed(open_store(url), new_token())
+        token = save_record(open_store(url), new_token())
         again = open_store(url)
         assert self.versions(again) == [len(steps.STEPS)]
-        assert again.get_access(token.access.key) == token.access
+        assert again.get_access(token.access.token_hash) == token.access
 
     def test_many_processes_that_open_it_at_once_make_it_once(self, url: str, open_store: OpenStore) -> None:
         in_processes([(opens, url)] * 8)
@@ -169,12 +170,12 @@ class TestSchema:
         with store.engine.begin() as connection:
             for statement in told[1].split("; "):
                 connection.execute(sa.text(statement))
-        assert open_store(url).get_access(filed(open_store(url), new_token()).access.key)
+        assert open_store(url).get_access(save_record(open_store(url), new_token()).access.token_hash)
 
     def test_an_older_one_is_brought_forward_by_its_missing_steps_only(
         self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = filed(open_store(url), new_token())
+        before = save_record(open_store(url), new_token())
 
         def add_note(connection: sa.Connection) -> None:
             connection.execute(sa.text("ALTER TABLE oauth2_client ADD COLUMN note VARCHAR(9)"))
@@ -185,7 +186,7 @@ class TestSchema:
             assert max(self.versions(store)) == len(steps.STEPS)
             columns = {column["name"] for column in sa.inspect(store.engine).get_columns("oauth2_client")}
             assert "note" in columns
-            assert store.get_access(before.access.key) == before.access
+            assert store.get_access(before.access.token_hash) == before.access
 
     def test_a_step_that_fails_leaves_all_as_it_was(
         self, url: str, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
@@ -235,8 +236,8 @@ class TestCheck:
             connection.execute(sa.text("CREATE SCHEMA auth"))
             metadata.create_all(connection)
         store.check()
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         engine.dispose()
 
 
@@ -252,7 +253,7 @@ class TestFirstSchema:
         store.set_client(new_client(client_id="kept"))
         for number in range(501):
             store.set_client(new_spa(f"https://page-{number}.example/", f"http://localhost:{number + 1}/"))
-        filed(store, new_token(new_authorization(client_id="kept"), refresh_key=KEY))
+        save_record(store, new_token(new_authorization(client_id="kept"), refresh_token_hash=KEY))
         with store.engine.begin() as connection:
             for statement in (
                 "ALTER TABLE oauth2_consent DROP COLUMN id",
@@ -359,7 +360,7 @@ def writes(store: SQLAlchemyStore) -> dict[str, Callable[[], Any]]:
         "set_client": lambda: store.set_client(new_client()),
         "delete_client": lambda: store.delete_client("client", FAR),
         "add_client": lambda: store.add_client(new_client()),
-        "keep_client": lambda: store.keep_client("client", FAR),
+        "retain_client": lambda: store.retain_client("client", FAR),
         "change_client": lambda: store.change_client(new_client(), new_client()),
         "issue": lambda: store.issue(None, [new_token(), new_grant()], NOW),
         "spend": lambda: store.issue(new_token(), [], NOW),
@@ -403,18 +404,23 @@ class TestUnreachable:
         away.rename(folder)
         ways(sqlite_store)[name]()
 
-    @pytest.mark.parametrize("name", WRITES)
-    def test_sqlite_that_another_holds_locked(self, sqlite_store: SQLAlchemyStore, name: str) -> None:
-        sa.event.listen(sqlite_store.engine, "checkout", _be_impatient)
-        with closing(sqlite3.connect(path_of(sqlite_store))) as other:
-            other.execute("BEGIN IMMEDIATE")
+    def test_sqlite_that_another_holds_locked(self, sqlite_store: SQLAlchemyStore) -> None:
+        """All writes wait for the lock at the same time, because each waits for ten seconds."""
+
+        def write(name: str) -> None:
             with unavailable():
                 ways(sqlite_store)[name]()
+
+        with closing(sqlite3.connect(path_of(sqlite_store))) as other, ThreadPoolExecutor(len(WRITES)) as threads:
+            other.execute("BEGIN IMMEDIATE")
+            for written in [threads.submit(write, name) for name in WRITES]:
+                written.result()
             assert checked_out(sqlite_store) == 0
             for read in reads(sqlite_store).values():
                 read()
             other.rollback()
-        ways(sqlite_store)[name]()
+        for way in ways(sqlite_store).values():
+            way()
 
     @pytest.mark.parametrize("name", [*READS, *WRITES])
     def test_postgresql_that_ended_its_connections(self, postgresql_url: str, open_store: OpenStore, name: str) -> None:
@@ -452,10 +458,6 @@ class TestUnreachable:
         engine.dispose()
 
 
-def _be_impatient(connection: sqlite3.Connection, *_: object) -> None:
-    connection.execute("PRAGMA busy_timeout = 1")
-
-
 def fill_pool(store: SQLAlchemyStore) -> set[int]:
     """Leave three connections in the pool, besides the one in the cache. Return their IDs."""
     assert not store.revoked("nothing")
@@ -491,7 +493,7 @@ class TestConnections:
         assert lasting.revoked("mark")
 
     def test_what_was_written_before_an_error_is_rolled_back(self, lasting: SQLAlchemyStore) -> None:
-        token = filed(lasting, new_token())
+        token = save_record(lasting, new_token())
         for _ in range(20):
             with pytest.raises(TAKEN):
                 lasting.issue(None, [new_token(), token], NOW)
@@ -511,11 +513,11 @@ class TestConnections:
             with pytest.raises(error):
                 lasting.issue(None, records(), NOW)
         assert checked_out(lasting) == 0
-        assert lasting.get_access(token.access.key) is None
+        assert lasting.get_access(token.access.token_hash) is None
         assert lasting.issue(None, [token], NOW)
 
     def test_a_spent_grant_leaves_no_transaction_open(self, lasting: SQLAlchemyStore) -> None:
-        grant = filed(lasting, new_grant())
+        grant = save_record(lasting, new_grant())
         assert lasting.issue(grant, [], NOW)
         for _ in range(20):
             assert lasting.issue(grant, [], NOW) is False
@@ -528,8 +530,8 @@ class TestConnections:
         before = _session_state(engine)
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         with pytest.raises(TAKEN):
             store.issue(None, [new_token(), token], NOW)
         assert _session_state(engine) == before
@@ -563,12 +565,12 @@ class TestConnections:
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
         sa.event.listen(engine, "checkout", lambda connection, *_: connection.execute("BEGIN"))
-        token = filed(store, new_token())
-        assert store.get_access(token.access.key) == token.access
+        token = save_record(store, new_token())
+        assert store.get_access(token.access.token_hash) == token.access
         engine.dispose()
 
     def test_a_child_process_has_connections_of_its_own(self, lasting: SQLAlchemyStore) -> None:
-        parent_token, child_token = filed(lasting, new_token()), new_token()
+        parent_token, child_token = save_record(lasting, new_token()), new_token()
         of_parent = fill_pool(lasting)
         receiver, sender = multiprocessing.Pipe(duplex=False)
         with lasting.engine.connect() as open_before:
@@ -577,7 +579,7 @@ class TestConnections:
             if child == 0:
                 try:
                     lasting.issue(None, [child_token], NOW)
-                    sender.send((lasting.get_access(parent_token.access.key), fill_pool(lasting)))
+                    sender.send((lasting.get_access(parent_token.access.token_hash), fill_pool(lasting)))
                 finally:
                     os._exit(0)
             assert receiver.poll(PATIENCE)
@@ -587,7 +589,7 @@ class TestConnections:
         assert found == parent_token.access
         assert of_child.isdisjoint(of_parent)
         assert fill_pool(lasting) == of_parent
-        assert lasting.get_access(child_token.access.key) == child_token.access
+        assert lasting.get_access(child_token.access.token_hash) == child_token.access
         for write in writes(lasting).values():
             write()
 
@@ -642,11 +644,11 @@ class TestApplication:
     def test_a_rolled_back_session_loses_no_token(self, application: Application) -> None:
         db, store = application
         db.session.execute(sa.select(db.metadata.tables["note"]))
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         self.note(db)
         db.session.rollback()
         assert self.notes(db) == []
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
     def test_a_session_with_unwritten_changes_loses_none_of_them(self, application: Application) -> None:
         db, store = application
@@ -666,9 +668,9 @@ class TestApplication:
                     user_id="u", client_id="c", id="1", scope="", granted_at=1, used_at=1
                 )
             )
-            token = filed(store, new_token())
+            token = save_record(store, new_token())
             session.rollback()
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
         assert store.get_consent("u", "c") is None
 
     @pytest.mark.parametrize("reset", ["rollback", None])
@@ -677,9 +679,9 @@ class TestApplication:
         engine = sa.create_engine(postgresql_url, pool_reset_on_return=reset)
         sa.event.listen(engine, "connect", lambda driver, _: driver.execute("SET timezone TO 'UTC'"))
         store = SQLAlchemyStore(engine)
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         for _ in range(2):
-            assert store.get_access(token.access.key) == token.access
+            assert store.get_access(token.access.token_hash) == token.access
             store.revoke("another", NOW)
         engine.dispose()
 
@@ -688,7 +690,7 @@ class TestApplication:
         engine = sa.create_engine("sqlite://", poolclass=StaticPool)
         store = SQLAlchemyStore(engine)
         store.tables.client.metadata.create_all(engine)
-        grant, token = filed(store, new_grant()), filed(store, new_token())
+        grant, token = save_record(store, new_grant()), save_record(store, new_token())
         consent = sa.insert(store.tables.consent).values(
             user_id="u", client_id="c", id="1", scope="", granted_at=1, used_at=1
         )
@@ -707,7 +709,7 @@ class TestApplication:
             session.rollback()
         assert store.get_consent("u", "c") is not None
         assert store.get_consent("v", "c") is None
-        assert store.get_access(lost.access.key) is None
+        assert store.get_access(lost.access.token_hash) is None
         assert store.get_grant(grant.key, "code") is not None
         assert store.issue(grant, [], NOW) is False
         assert store.purgeable(10**12) == 3
@@ -719,11 +721,11 @@ class TestApplication:
         metadata = store.tables.client.metadata
         for _ in range(2):
             metadata.create_all(engine)
-            token = filed(store, new_token())
-            assert store.get_access(token.access.key) == token.access
+            token = save_record(store, new_token())
+            assert store.get_access(token.access.token_hash) == token.access
             engine.dispose()
         metadata.create_all(engine)
-        assert store.get_access(token.access.key) is None
+        assert store.get_access(token.access.token_hash) is None
         engine.dispose()
 
     def test_a_database_in_memory_that_cannot_be_made_at_first(self) -> None:
@@ -753,12 +755,12 @@ class TestApplication:
 
     def test_a_missing_table_does_not_empty_a_database_in_memory(self, open_store: OpenStore) -> None:
         store = open_store("sqlite://")
-        token = filed(store, new_token())
+        token = save_record(store, new_token())
         with store.engine.begin() as connection:
             store.tables.consent.drop(connection)
         with pytest.raises(sqlite3.OperationalError, match="oauth2_consent"):
             store.get_consent("user", "client")
-        assert store.get_access(token.access.key) == token.access
+        assert store.get_access(token.access.token_hash) == token.access
 
 
 class TestModels:
@@ -779,7 +781,7 @@ class TestModels:
     def test_the_applications_session_queries_them(self, application: Application) -> None:
         db, store = application
         models = map_tables(db.Model)
-        client, token = new_client(metadata={"contacts": ["ada@example.com"]}), filed(store, new_token())
+        client, token = new_client(metadata={"contacts": ["ada@example.com"]}), save_record(store, new_token())
         store.set_client(client)
         found = db.session.scalars(sa.select(models["OAuth2Client"])).one()
         assert found.redirect_uris == list(client.redirect_uris)
@@ -787,7 +789,7 @@ class TestModels:
         assert found.client_metadata == {"contacts": ["ada@example.com"]}
         assert (found.name, found.pkce_required, found.resource_server) == ("Café ☕", False, True)
         row = db.session.scalars(sa.select(models["OAuth2Token"])).one()
-        assert (row.access_key, row.user_id, row.scope) == (token.access.key, "user", "read write")
+        assert (row.access_key, row.user_id, row.scope) == (token.access.token_hash, "user", "read write")
         assert row.confirmation is None
 
     def test_what_the_session_writes_is_what_the_store_reads(self, application: Application) -> None:
@@ -861,7 +863,7 @@ class TestStatements:
     def test_a_repeated_refresh_finds_its_children_by_index(
         self, sqlite_store: SQLAlchemyStore, plans: Callable[[], list[str]]
     ) -> None:
-        token = filed(sqlite_store, new_token())
+        token = save_record(sqlite_store, new_token())
         assert refreshed(sqlite_store, token, NOW, 30)
         assert refreshed(sqlite_store, token, NOW, 30)
         steps = plans()
@@ -898,13 +900,15 @@ def test_a_server_that_stops_and_starts(
 ) -> None:
     postgresql_store.engine.dispose()
     store = open_store(postgresql_url)
-    token = filed(store, new_token())
+    token = save_record(store, new_token())
     fill_pool(store)
     with postgresql_server.stopped():
         for way in ways(store).values():
             with unavailable():
                 way()
-    found = retry(lambda: store.get_access(token.access.key), PATIENCE, possible_exception=TemporarilyUnavailable)
+    found = retry(
+        lambda: store.get_access(token.access.token_hash), PATIENCE, possible_exception=TemporarilyUnavailable
+    )
     assert found == token.access
     for way in ways(store).values():
         way()

@@ -60,6 +60,11 @@ class Race:
     store: Store
     url: str | None = None
 
+    @property
+    def many(self) -> int:
+        """A number of competitors; an even one. Processes take long to start."""
+        return 20 if self.url is None else 8
+
     def run(self, competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What each of them got. A competitor is a function that is called with the store, and further arguments."""
         if self.url is None:
@@ -233,11 +238,11 @@ def set_page(store: Store, client_id: str, page: str) -> Callable[[], None]:
     return lambda: store.set_client(client)
 
 
-def keep(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
+def retain(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
     """Keeps clients, one after the other: for each whether it was there."""
     registration = collect(store).registration
     assert registration is not None
-    return lambda: [registration.keep_client(client_id) for client_id in client_ids]
+    return lambda: [registration.retain_client(client_id) for client_id in client_ids]
 
 
 def purge(store: Store, now: int) -> Callable[[], int]:
@@ -258,7 +263,7 @@ def allow(store: Store, word: str) -> Callable[[], bytes]:
             if consents.set_consent(consent, before):
                 token = new_token(new_authorization(consent_id=consent.id))
                 assert store.issue(None, [token], NOW)
-                return token.access.key
+                return token.access.token_hash
         raise AssertionError("nobody lets it through")
 
     return act
@@ -280,14 +285,14 @@ def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
             token = new_token()
             child = new_token(parent=token)
             assert store.issue(None, [token], NOW)
-            assert token.refresh_key is not None
-            assert store.get_refresh(token.refresh_key) == token
+            assert token.refresh_token_hash is not None
+            assert store.get_refresh(token.refresh_token_hash) == token
             assert store.issue(token, [child], NOW)
-            assert store.get_access(child.access.key) == child.access
+            assert store.get_access(child.access.token_hash) == child.access
             store.count(b"counter", NOW + 3600)
             store.revoke(f"mark {number}", NOW + number)
             list(store.purge(NOW))
-            keys.append(child.access.key)
+            keys.append(child.access.token_hash)
         return keys
 
     return act
@@ -308,8 +313,8 @@ def acknowledge(url: str) -> None:
         while True:
             child = new_token(parent=token)
             assert store.issue(token, [child], NOW)
-            assert token.refresh_key is not None
-            line = f"{token.refresh_key.hex()} {child.access.key.hex()}\n"
+            assert token.refresh_token_hash is not None
+            line = f"{token.refresh_token_hash.hex()} {child.access.token_hash.hex()}\n"
             os.write(sys.stdout.fileno(), line.encode())
             token = child
 

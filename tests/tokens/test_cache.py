@@ -188,7 +188,7 @@ def test_signed_tokens_are_remembered_too(tmp_path: Any) -> None:
 
 def access(number: int = 0) -> AccessToken:
     return AccessToken(
-        key=number.to_bytes(38, "big"),
+        token_hash=number.to_bytes(38, "big"),
         authorization_id=f"family-{number}",
         client_id="web",
         user_id="ada",
@@ -211,29 +211,29 @@ def remembered(clock: Clock) -> TokenCache:
 
 
 def test_a_mark_that_came_while_the_store_was_read_holds(remembered: TokenCache, clock: Clock) -> None:
-    remembered.end("family-0")
+    remembered.on_revoked("family-0")
     remembered.put("value", access(), clock() - 0.1)  # what was read before the mark was there
     assert remembered.get("value") is None
 
 
 def test_marks_are_kept_as_long_as_what_was_read_before_them(remembered: TokenCache, clock: Clock) -> None:
     remembered.put("value", access(), clock())
-    remembered.end("family-0")
+    remembered.on_revoked("family-0")
     for second in range(SECONDS):
-        remembered.end(f"another-{second}")
+        remembered.on_revoked(f"another-{second}")
         assert remembered.get("value") is None
         clock.forward(1)
     clock.forward(SECONDS)
-    remembered.end("another")
-    assert list(remembered._ended) == ["another"]
+    remembered.on_revoked("another")
+    assert list(remembered._revoked) == ["another"]
 
 
 def test_a_mark_that_comes_again_keeps_no_older_one(remembered: TokenCache, clock: Clock) -> None:
     for second in range(3 * SECONDS):
-        remembered.end("the same")
-        remembered.end(f"another-{second}")
+        remembered.on_revoked("the same")
+        remembered.on_revoked(f"another-{second}")
         clock.forward(1)
-    assert len(remembered._ended) <= SECONDS + 1
+    assert len(remembered._revoked) <= SECONDS + 1
 
 
 def test_it_is_bounded(remembered: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

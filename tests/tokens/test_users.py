@@ -247,7 +247,7 @@ def test_it_is_told_and_audited(site: Site, caplog: pytest.LogCaptureFixture) ->
     heard: list[Any] = []
     with signals.user_revoked.connected_to(lambda sender, **what: heard.append(what), sender=site.app):
         revoke(site, User(id="ada"))
-    assert heard == [{"user_id": "ada"}]
+    assert heard == [{"user_id": "ada", "issuer": "https://login.example"}]
     assert "user_revoked user_id='ada'" in caplog.text
 
 

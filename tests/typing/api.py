@@ -80,7 +80,7 @@ def consent(client: Client, scopes: list[str], user: User, ticket: str, **asked:
 
 @signals.token_issued.connect_via(app)
 def issued(sender: Flask, client_id: str, **more: object) -> None:
-    client: Client | None = provider.asking_client()
+    client: Client | None = provider.requesting_client()
     assert client is None or client.client_id == client_id
 
 

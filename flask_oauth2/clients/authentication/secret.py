@@ -1,7 +1,7 @@
 """``client_secret_basic`` and ``client_secret_post``, :rfc:`6749#section-2.3.1`.
 
-A wrong secret with the shape of a generated one is rejected at once, any other after a slow hash, whatever is stored:
-an unknown client and a wrong secret take the same time.
+A wrong secret with the format of a generated one is rejected immediately, any other after a slow hash. This does not
+depend on the stored secret, so that an unknown client and a wrong secret take the same time.
 """
 
 from __future__ import annotations

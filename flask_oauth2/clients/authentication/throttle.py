@@ -30,7 +30,7 @@ _OF_NETWORK = 10
 _EVERYWHERE = 100
 """How many times that limit one credential may fail from all networks together."""
 
-_HAD = 10
+_CONFIRMED = 10
 """The weight of a used unit of a quota; one in flight weighs 1."""
 
 _SHARE, _SCARCE_SHARE = 10, 1000
@@ -94,25 +94,26 @@ class Attempt:
             self._store.count(key, self._ends_at, _FAILURE)
 
     def withdraw(self) -> None:
-        """Count nothing: the credential was right, or could not be verified."""
+        """Remove this attempt from the count: the credential is correct, or could not be verified."""
         self._store.count(self._key, self._ends_at, -self._weight)
 
 
 class Quota:
-    """A unit of what all unknown parties together may use within an hour.
+    """A unit of an hourly quota that all unauthenticated parties share.
 
-    While it is not known whether the unit is used it weighs little, so that many simultaneous requests for the same
-    thing, which one of them receives, do not block each other.
+    A reserved unit weighs less than a confirmed one, so that many simultaneous requests for the same object, of which
+    only one succeeds, do not block each other.
 
-    :param kind: what is used, in the plural, as the log names it.
-    :param most: how many all may use together. As many as arrive at the same moment may be used in addition, unless
-        each is ``had_at_once``.
+    :param kind: the plural name of the counted objects in the log.
+    :param most: the maximum number of units per hour. Simultaneous requests may exceed it, unless they are
+        ``is_confirmed``.
     :param address: the address of the request. Its network may use a tenth, and a thousandth once half is used, so that
         a few networks do not use up everything.
-    :param name: the owner of the quota, instead of the whole site.
-    :param hint: for the log: how to allow more.
+    :param name: the owner of the quota. It replaces the whole site.
+    :param hint: the hint in the log for a quota that is too small.
+    :param is_confirmed: whether the unit is confirmed immediately.
 
-    Raises :exc:`TemporarilyUnavailable` (429) if the quota is used up.
+    Raise :exc:`TemporarilyUnavailable` (429) if the quota is exhausted.
     """
 
     def __init__(
@@ -125,34 +126,36 @@ class Quota:
         address: str | None = None,
         name: str = "",
         hint: str | None = None,
-        had_at_once: bool = False,
+        is_confirmed: bool = False,
     ) -> None:
-        self._weight = _HAD if had_at_once else 1
+        self._weight = _CONFIRMED if is_confirmed else 1
         self._store = server.store
         places = [name] if address is None else [name, network(address)]
         counters = [_counter(kind, place, _HOUR, now) for place in places]
         self._keys = [key for key, _ in counters]
         self._ends_at = counters[0][1]
         counts = [self._store.count(key, self._ends_at, self._weight) for key in self._keys]
-        is_scarce = counts[0] > most * _HAD // 2
+        is_scarce = counts[0] > most * _CONFIRMED // 2
         limits = [most, -(-most // (_SCARCE_SHARE if is_scarce else _SHARE))]
-        if any(count > limit * _HAD for count, limit in zip(counts, limits, strict=False)):
-            self.give_back()
+        if any(count > limit * _CONFIRMED for count, limit in zip(counts, limits, strict=False)):
+            self.release()
             raise TemporarilyUnavailable(
                 f"too many {kind} within an hour",
                 status=429,
                 retry_after=self._ends_at - int(now),
                 rule="rfc7591 3",
-                received="one network has used its share" if counts[0] <= most * _HAD else "all are used up",
+                received="one network has used its share"
+                if counts[0] <= most * _CONFIRMED
+                else "the quota is exhausted",
                 hint=hint,
             )
 
-    def had(self) -> None:
+    def confirm(self) -> None:
         """Count the unit as used."""
-        self._add(_HAD - 1)
+        self._add(_CONFIRMED - 1)
 
-    def give_back(self) -> None:
-        """Count nothing."""
+    def release(self) -> None:
+        """Remove the unit from the count."""
         self._add(-self._weight)
 
     def _add(self, weight: int) -> None:
@@ -170,8 +173,8 @@ def spend_quota(
     name: str = "",
     hint: str | None = None,
 ) -> None:
-    """Use a unit at once. Raises :exc:`TemporarilyUnavailable` (429) as :class:`Quota` does."""
-    Quota(server, kind, most, now, address=address, name=name, hint=hint, had_at_once=True)
+    """Reserve and confirm a unit. Raise :exc:`TemporarilyUnavailable` (429) if the quota is exhausted."""
+    Quota(server, kind, most, now, address=address, name=name, hint=hint, is_confirmed=True)
 
 
 def network(address: str) -> str:

@@ -1,12 +1,12 @@
-"""The authorization endpoint: the checks of a request, what its user must do, and the answer.
+"""The authorization endpoint, :rfc:`6749#section-3.1`: check a request, interact with the user, and respond.
 
 =================  =====================================================================================
 ``checks``         the tables of checks; :func:`validate` runs them without browser or user
-``saved``          requests that the server saves, :rfc:`9126`
-``interaction``    what the user must do first
-``decision``       what the decision of the user leads to
-``respond``        what the response types issue, and how the answer travels
-``endpoint``       these four, one after the other
+``saved``          saved authorization requests, :rfc:`9126`
+``interaction``    the action that the user must take: sign in or give consent
+``decision``       carries out the decision of the user
+``respond``        issues the credentials of the response types, and encodes the response
+``endpoint``       runs these steps in order
 =================  =====================================================================================
 """
 

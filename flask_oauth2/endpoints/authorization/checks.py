@@ -1,6 +1,7 @@
-"""Which checks an authorization request passes, in the order of its specifications.
+"""The checks of an authorization request, in the order in which the server runs them.
 
-The tables are read by the authorization endpoint and by each endpoint that takes (parts of) authorization requests.
+The authorization endpoint uses these tables, as does each endpoint that accepts authorization requests or parts of
+them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CHECKS: tuple[Check, ...] = (
     redirect_uri.check,
     state.check,
     response_mode.check,
-    # from here on the client receives the errors, see ADDRESSED
+    # the client receives the errors of the following checks, see ADDRESSED
     repetition.check,
     request_uri.check_support,
     response_type.check,
@@ -45,15 +46,16 @@ CHECKS: tuple[Check, ...] = (
 """The checks of an authorization request."""
 
 ADDRESSED = CHECKS.index(response_mode.check) + 1
-"""How many of them must pass until it is known where an answer goes, and how. The user sees the errors of these checks;
-the client receives those of all others, :rfc:`6749#section-4.1.2.1`."""
+"""The number of checks that establish the redirect URI and the response mode. The user sees the errors of these
+checks. The client receives the errors of all others, :rfc:`6749#section-4.1.2.1`.
+"""
 
 GRANT_CHECKS: tuple[Check, ...] = (scope.check, resource.check)
-"""The checks of a request without redirect URI whose client has authenticated, such as that of a device."""
+"""The checks of a request without redirect URI from an authenticated client, such as a device authorization request."""
 
 
 def run(checks: tuple[Check, ...], draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
-    """Return the draft with the fields that the checks set. Raise the first error."""
+    """Return the draft with the fields that the checks set. Raise the error of the first check that fails."""
     for check in checks:
         draft = check(draft, server)
     return draft
@@ -62,10 +64,10 @@ def run(checks: tuple[Check, ...], draft: AuthorizationRequest, server: Authoriz
 def validate(
     server: AuthorizationServer, params: Params, http: Request, client: Client | None = None
 ) -> AuthorizationRequest:
-    """Return the authorization request of these parameters if it passes all checks. Raise the first error if not.
+    """Return the authorization request of these parameters. Raise the error of the first check that fails.
 
-    No browser and no user are needed. An endpoint for pushed authorization requests passes the client that has
-    authenticated, :rfc:`9126#section-2.1`, and saves the request with :func:`~.saved.save`.
+    This requires no browser and no user. An endpoint for pushed authorization requests passes the authenticated client,
+    :rfc:`9126#section-2.1`, and saves the request with :func:`~.saved.save`.
     """
     draft = AuthorizationRequest(params, http)
     if client is not None:

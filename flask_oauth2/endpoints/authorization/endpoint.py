@@ -1,8 +1,8 @@
-"""The authorization endpoint, :rfc:`6749#section-3.1`: from a request to an answer, or to what the user must do first.
+"""The authorization endpoint, :rfc:`6749#section-3.1`: respond to a request, or return the needed user interaction.
 
-No HTML is written here: the outcome says which page to show, and :mod:`flask_oauth2.pages` shows it. Until the client
-and the redirect URI are verified, the user sees the errors; afterwards the client receives them (section 4.1.2.1), with
-``state`` and ``iss`` like every answer (:rfc:`9207#section-2`).
+This module writes no HTML: :mod:`flask_oauth2.pages` shows the page for the outcome. Until the client and the redirect
+URI are verified, the user sees the errors. Afterwards the client receives them (section 4.1.2.1), with ``state`` and
+``iss`` like every authorization response (:rfc:`9207#section-2`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @record(frozen=True, slots=True)
 class ConfirmationNeeded:
-    """An error for an unverified client: the user decides whether the browser takes it there.
+    """An error for an unverified client: the user must confirm the redirect to the client.
 
     "[The server] SHOULD only automatically redirect the user agent if it trusts the redirection URI",
     :rfc:`9700#section-4.11.2`.
@@ -48,12 +48,12 @@ Outcome = LoginNeeded | ConsentNeeded | ConfirmationNeeded | Answer
 
 
 def authorize(server: AuthorizationServer, submission: Submission) -> Outcome:
-    """Answer an authorization request, or return what the user must do first.
+    """Return the response to an authorization request, or the interaction that the user must complete first.
 
-    Raise an :exc:`OAuth2Error` that the user must see, if no client can receive it.
+    Raise an :exc:`OAuth2Error` that the user must see if the client or the redirect URI is not verified.
     """
     draft = AuthorizationRequest(submission.params, submission.http, is_resumed=submission.is_resumed)
-    if server.documents is not None and _is_fetched_for_stranger(server, server.documents, submission):
+    if server.documents is not None and _must_sign_in_before_fetch(server, server.documents, submission):
         known = draft._replace(client=Client(client_id=submission.params.require("client_id")))
         return request_login(server, request_uri.check(known, server).params)
     draft = run(CHECKS[:ADDRESSED], draft, server)
@@ -65,7 +65,7 @@ def authorize(server: AuthorizationServer, submission: Submission) -> Outcome:
 def _decide(
     server: AuthorizationServer, submission: Submission, draft: AuthorizationRequest, user: User | None
 ) -> Outcome:
-    """Run the remaining checks, find out what the user must do, and carry out the decision."""
+    """Run the remaining checks. Return the interaction that the user must complete, or carry out the decision."""
     request = run(CHECKS[ADDRESSED:], draft, server)
     needed = interaction(server, request, submission, user)
     if not isinstance(needed, Decision):
@@ -81,9 +81,9 @@ def _reject(
     error: OAuth2Error,
     error_id: str,
 ) -> Outcome:
-    """Return the error as the answer, or what must happen before the browser takes it to the client."""
+    """Return the error response, or the interaction that the user must complete before the redirect."""
     client = draft.client
-    # "[the server] MUST always authenticate the user first", except for silent requests, :rfc:`9700#section-4.11.2`
+    # "MUST always authenticate the user first", except for prompt=none requests, RFC 9700 4.11.2
     if user is None and not is_prompt_none(draft.params):
         return LoginNeeded(client, user)
     answer = address(server, draft, error.parameters)
@@ -95,10 +95,10 @@ def _reject(
 def _is_trusted(
     server: AuthorizationServer, submission: Submission, client: Client, user: User | None, error: OAuth2Error
 ) -> bool:
-    """Return whether an error goes to the client without a page that warns the user.
+    """Return whether the server may redirect an error to the client without a warning page.
 
-    An unverified client receives one only from a user who has seen its name on a page or has allowed it before. A
-    silent request is no exception.
+    For an unverified client, the user must have seen a page with its name or have given consent before. This also
+    applies to requests with ``prompt=none``.
     """
     if not client.is_unverified or submission.is_answered:
         return True
@@ -108,10 +108,10 @@ def _is_trusted(
     return consents.get_consent(user.id, client.client_id) is not None
 
 
-def _is_fetched_for_stranger(server: AuthorizationServer, documents: Documents, submission: Submission) -> bool:
-    """Return whether a metadata document would be fetched for a visitor who has not signed in.
+def _must_sign_in_before_fetch(server: AuthorizationServer, documents: Documents, submission: Submission) -> bool:
+    """Return whether the user must sign in before the server fetches the metadata document of the client.
 
-    The server sends requests to servers of strangers only for users who have signed in.
+    The server sends requests to unknown hosts only for signed-in users.
     """
     client_id = submission.params.once("client_id")
     if client_id is None or not is_url(client_id) or len(client_id) > LONGEST_ID:

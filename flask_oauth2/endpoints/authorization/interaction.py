@@ -1,4 +1,4 @@
-"""What the user must do before an authorization request is answered: sign in, or decide on a consent page."""
+"""User interaction before an authorization response: sign in, or give or deny consent."""
 
 from __future__ import annotations
 
@@ -18,60 +18,60 @@ from ...server import AuthorizationServer
 
 
 class ConsentPrompt(NamedTuple):
-    """What a consent page asks: where the answer goes, and the scope at the protected resources."""
+    """The content of a consent page: the redirect URI, the scope and the protected resources."""
 
     redirect_uri: str
     scope: Scope
     resource: tuple[str, ...] = ()
 
     def covers(self, other: ConsentPrompt) -> bool:
-        """Return whether a user who has seen this prompt has seen all of the other."""
+        """Return whether this prompt contains everything that the other contains."""
         is_within = set(other.scope) <= set(self.scope) and set(other.resource) <= set(self.resource)
         return is_within and other.redirect_uri == self.redirect_uri
 
 
 @record(frozen=True, slots=True)
 class Submission:
-    """An authorization request as a browser sends it, and how far its user has come with it."""
+    """An authorization request from a browser, and the steps that the user has completed for it."""
 
     http: Request
 
     params: Params
-    """The parameters that the browser sends. ``request_uri`` may stand for others."""
+    """The parameters that the browser sends. ``request_uri`` may refer to saved parameters."""
 
     find_user: Callable[[], User | None]
-    """Return the user who is signed in. It is called once the client and the redirect URI are verified."""
+    """Returns the signed-in user. It is called after the client and the redirect URI are verified."""
 
     is_resumed: bool = False
-    """Whether a signed ticket proves that the browser returns with the request from a login or a consent page."""
+    """True if a signed ticket proves that the browser returns with this request from a login page or consent page."""
 
     is_allowed: bool | None = None
-    """The decision of the user on a consent page; None without one."""
+    """The decision of the user on a consent page, or None if the user has not decided."""
 
     is_shown: bool = False
-    """Whether a custom consent page was shown whose form the application has not read yet."""
+    """True if a custom consent page was shown and the application has not read its form yet."""
 
-    shown: ConsentPrompt | None = None
-    """The prompt of the page whose form the user has sent."""
+    shown_prompt: ConsentPrompt | None = None
+    """The prompt of the page whose form the user submitted."""
 
     sent_at: int | None = None
-    """When this request sent the user to the login page; None if it did not."""
+    """The time when this request sent the user to the login page, or None if it did not."""
 
     answer_id: str | None = None
-    """The random ID of the form that the user has sent; None without one."""
+    """The random ID of the form that the user submitted, or None without a form."""
 
     @property
     def is_answered(self) -> bool:
-        """Return whether the user pressed a button of a page that names the client and the host it leads to."""
+        """Return whether the user pressed a button on a page that names the client and the host of the redirect URI."""
         return self.is_allowed is not None and self.answer_id is not None
 
 
 @record(frozen=True, slots=True)
 class LoginNeeded:
-    """The user must sign in, and the browser must send the request again.
+    """The user must sign in. Then the browser must send the request again.
 
-    ``client`` is None if the metadata document of the client is fetched only for a user who has signed in. ``sent_at``
-    is the time to return with, if the server must find out that the user signed in since; otherwise None.
+    ``client`` is None if the server fetches the metadata document of the client only after the user signs in.
+    ``sent_at`` is the time of this redirect if the server must verify that the user signs in after it, otherwise None.
     """
 
     client: Client | None
@@ -81,7 +81,7 @@ class LoginNeeded:
 
 @record(frozen=True, slots=True)
 class ConsentNeeded:
-    """The user must decide. ``allowed_before`` is the scope that the user has allowed the client at another time."""
+    """The user must give or deny consent. ``allowed_before`` is the scope that the user allowed the client earlier."""
 
     user: User
     request: AuthorizationRequest
@@ -91,9 +91,9 @@ class ConsentNeeded:
 
 @record(frozen=True, slots=True)
 class Decision:
-    """Nothing is left to do: the user has decided.
+    """The decision of the user: no interaction is left.
 
-    ``is_allowed`` is None if nobody was asked, as the stored ``consent`` is enough.
+    ``is_allowed`` is None if the stored ``consent`` covers the request and no page was shown.
     """
 
     user: User
@@ -104,58 +104,58 @@ class Decision:
 def interaction(
     server: AuthorizationServer, request: AuthorizationRequest, submission: Submission, user: User | None
 ) -> LoginNeeded | ConsentNeeded | Decision:
-    """Return what the user must do next, or the decision.
+    """Return the next interaction with the user, or the decision of the user.
 
-    Raise :exc:`LoginRequired` or :exc:`ConsentRequired` if the request forbids to show a page.
+    Raise :exc:`LoginRequired` or :exc:`ConsentRequired` if a page is needed and the request has ``prompt=none``.
     """
     is_new = submission.is_allowed is None and not submission.is_shown
     if user is None or (is_new and prompt.must_sign_in(request.prompt, user, submission.sent_at)):
         return request_login(server, request.params, request.client, user)
     consents = server.consents
     consent = consents.get_consent(user.id, request.client.client_id) if consents else None
-    asked = ConsentPrompt(request.redirect_uri, request.scope, request.resource)
-    if _is_decided(submission, asked):
+    needed = ConsentPrompt(request.redirect_uri, request.scope, request.resource)
+    if _is_decided(submission, needed):
         return Decision(user, consent, submission.is_allowed)
     if not submission.is_shown and "consent" not in request.prompt and _is_enough(consent, request):
         return Decision(user, consent, None)
     if "none" in request.prompt:
         # "An error is returned if [...] the Client does not have pre-configured consent", OpenID Connect Core 3.1.2.1
         raise ConsentRequired(
-            "the user has not allowed this yet, and prompt is none",
+            "the user has not given consent, and prompt is none",
             hint="let the client repeat the request without prompt=none, so that the user can decide",
         )
-    return ConsentNeeded(user, request, asked, consent.allowed_at(request.resource) if consent else ())
+    return ConsentNeeded(user, request, needed, consent.allowed_at(request.resource) if consent else ())
 
 
 def request_login(
     server: AuthorizationServer, params: Params, client: Client | None = None, user: User | None = None
 ) -> LoginNeeded:
-    """Return that the user must sign in. Raise :exc:`LoginRequired` if the request forbids to show a page."""
+    """Return that the user must sign in. Raise :exc:`LoginRequired` if the request has ``prompt=none``."""
     if prompt.is_prompt_none(params):
-        # "The Authorization AuthorizationServer MUST NOT display any authentication or consent user interface pages"
+        # "MUST NOT display any authentication or consent user interface pages", OpenID Connect Core 3.1.2.1
         raise LoginRequired(
-            "nobody is signed in, and prompt is none",
+            "the user is not signed in, and prompt is none",
             hint="let the client repeat the request without prompt=none, so that the user can sign in",
         )
     return LoginNeeded(client, user, int(server.clock()) if prompt.asks_for_login(params) else None)
 
 
-def _is_decided(submission: Submission, asked: ConsentPrompt) -> bool:
-    """Return whether the user has decided about all that is asked for.
+def _is_decided(submission: Submission, needed: ConsentPrompt) -> bool:
+    """Return whether the decision of the user covers the whole request.
 
-    A request without scope asks for the scope of the client, which may have grown since the page was shown.
+    A request without ``scope`` has the scope of the client, which may have grown after the page was shown.
     """
     if not submission.is_allowed:
         return submission.is_allowed is not None
-    return submission.shown is None or submission.shown.covers(asked)
+    return submission.shown_prompt is None or submission.shown_prompt.covers(needed)
 
 
 def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:
-    """Return whether a stored consent stands for the decision of the user.
+    """Return whether a stored consent replaces the decision of the user.
 
-    It does not if another program could pose as the client, :rfc:`8252#section-8.6`, and not for a client that nobody
-    vouches for. A client with a metadata document must be on the host that vouches for it, as the document may have
-    changed since.
+    It does not if another program can impersonate the client, :rfc:`8252#section-8.6`, or if the client is unverified.
+    For a client with a metadata document, the redirect URI must be on the host of the document, because the document
+    may have changed after the consent.
     """
     client, redirect_uri = request.client, request.redirect_uri
     if consent is None or not consent.covers(request.scope, request.resource):

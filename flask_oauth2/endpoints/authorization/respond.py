@@ -1,4 +1,4 @@
-"""The answer to an authorization request, :rfc:`6749#section-4.1.2`: its parameters, and how they travel."""
+"""The authorization response, :rfc:`6749#section-4.1.2`: its parameters and its response mode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...server import AuthorizationServer
 
 @record(frozen=True, slots=True)
 class Answer:
-    """Parameters for the client, and how they travel."""
+    """An authorization response: parameters, redirect URI and response mode."""
 
     redirect_uri: str
     mode: str
@@ -23,13 +23,13 @@ class Answer:
     @property
     def location(self) -> str:
         """The redirect URI with the parameters in its query or fragment."""
-        # "The redirection endpoint URI MAY include [...] query component, which MUST be retained", section 3.1.2
+        # "query component [...], which MUST be retained when adding additional query parameters", RFC 6749 3.1.2
         add = urls.add_fragment if self.mode == "fragment" else urls.add_query
         return add(self.redirect_uri, self.parameters.items())
 
 
 def respond(server: AuthorizationServer, approval: Approval) -> tuple[dict[str, str], list[Grant | Token]]:
-    """Return the parameters that each response type of the request adds, and the rows to save for them."""
+    """Return the parameters that the response types of the request add, and the rows to save for them."""
     answer: dict[str, str] = {}
     rows: list[Grant | Token] = []
     for name in approval.request.response_types:
@@ -40,11 +40,11 @@ def respond(server: AuthorizationServer, approval: Approval) -> tuple[dict[str, 
 
 
 def address(server: AuthorizationServer, request: AuthorizationRequest, parameters: Mapping[str, str]) -> Answer:
-    """Return the answer with these parameters, or the error."""
-    told = dict(parameters)
+    """Return a successful response or an error response to the client, with ``state`` and ``iss``."""
+    members = dict(parameters)
     if request.state is not None:
-        # "REQUIRED if the "state" parameter was present in the client authorization request. The exact value"
-        told["state"] = request.state
-    # "MUST indicate its identity", in error responses too, :rfc:`9207#section-2`
-    told["iss"] = server.issuer
-    return Answer(request.redirect_uri, request.response_mode, told)
+        # "REQUIRED if the "state" parameter was present in the client authorization request", RFC 6749 4.1.2
+        members["state"] = request.state
+    # "an authorization server [...] MUST indicate its identity", in error responses too, RFC 9207 2
+    members["iss"] = server.issuer
+    return Answer(request.redirect_uri, request.response_mode, members)

@@ -1,7 +1,7 @@
-"""Saved authorization requests: those that clients push, :rfc:`9126`, and those that are too long for a URL.
+"""Saved authorization requests: pushed requests, :rfc:`9126`, and requests that are too long for a URL.
 
-Each is a grant of the kind ``request_uri``, which the answer consumes. :mod:`flask_oauth2.checks.request_uri` takes it
-up.
+Each is a grant of the kind ``request_uri``. :mod:`flask_oauth2.checks.request_uri` loads it, and the authorization
+response consumes it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ...records import Grant
 from ...server import AuthorizationServer
 
 MOST_SAVED = 10_000
-"""Requests and forms of visitors that the server saves within an hour, at most a tenth of them for one network."""
+"""The maximum number of requests and forms that the server saves for visitors per hour; a tenth of it per network."""
 
 LONGEST_SAVED = 16 * 1024
-"""Characters of a request or a form that the server saves for a visitor."""
+"""The maximum length, in characters, of a request or form that the server saves for a visitor."""
 
 _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
-"""Parameters of client authentication, which are no part of a pushed request, :rfc:`9126#section-2.1`."""
+"""Parameters of client authentication, which are not saved with a pushed request, :rfc:`9126#section-2.1`."""
 
 
 def save(server: AuthorizationServer, params: Params, lifetime: int) -> str:
@@ -37,8 +37,8 @@ def save(server: AuthorizationServer, params: Params, lifetime: int) -> str:
 def save_for_browser(server: AuthorizationServer, params: Params, address: str) -> str:
     """Save an authorization request that is too long for a URL. Return its ``request_uri``.
 
-    Raise :exc:`InvalidRequest` (413) if it is too long to be saved, and :exc:`~.errors.TemporarilyUnavailable` (429) if
-    too many requests come from ``address``.
+    Raise :exc:`InvalidRequest` (413) if it is longer than :data:`LONGEST_SAVED`. Raise
+    :exc:`~.errors.TemporarilyUnavailable` (429) if the network of ``address`` sends too many requests.
     """
     if len(urls.encode(params.pairs())) > LONGEST_SAVED:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_SAVED} characters", status=413)
@@ -47,9 +47,9 @@ def save_for_browser(server: AuthorizationServer, params: Params, address: str) 
 
 
 def save_for_visitor(server: AuthorizationServer, kind: str, parameters: dict[str, Any], address: str) -> str:
-    """Save a form while the user signs in. Return its name, which is valid for :data:`PATIENCE`.
+    """Save a form while the user signs in. Return its name, which is valid for :data:`PATIENCE` seconds.
 
-    Raise :exc:`~.errors.TemporarilyUnavailable` (429) if too many come from ``address``.
+    Raise :exc:`~.errors.TemporarilyUnavailable` (429) if the network of ``address`` sends too many forms.
     """
     _spend_quota(server, address)
     return _save(server, kind, parameters, PATIENCE)

@@ -145,10 +145,13 @@ class RedisStore:
         """See :meth:`.base.Store.get_refresh`."""
         return self.behind.get_refresh(key)
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
-        """Spend and save grants in Redis, then everything else in the store behind.
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
+        """Consume and save grants in Redis first, then save all other records in the store behind.
 
-        If that store refuses, undo the first half. If it is lost, nobody knows what it did, and the grant stays spent.
+        If that store rejects the records, restore the grants. If its connection is lost, its result is unknown, and the
+        grant stays consumed.
         """
         grants: list[Grant] = []
         others: list[Grant | Token] = []
@@ -159,7 +162,7 @@ class RedisStore:
                 others.append(record)
         if not _is_short_lived(spend):
             if not grants:
-                return self.behind.issue(spend, others, now, leeway)
+                return self.behind.issue(spend, others, now, grace_period)
             names, used_at = [], ""
         else:
             names, used_at, spend = [self._name("grant", spend.key)], str(now), None
@@ -169,19 +172,19 @@ class RedisStore:
             return False
         if spend is None and not others:
             return True
-        return self._issue_behind(spend, others, now, leeway, partial(self._undo, names, used_at))
+        return self._issue_behind(spend, others, now, grace_period, partial(self._undo, names, used_at))
 
     def _issue_behind(
         self,
         spend: Grant | Token | None,
         records: Sequence[Grant | Token],
         now: int,
-        leeway: int,
+        grace_period: int,
         undo: Callable[[], None],
     ) -> bool:
-        """Spend and save in the store behind. If it refuses, undo what Redis has done."""
+        """Consume and save in the store behind. If it rejects, undo the changes in Redis."""
         try:
-            is_done = self.behind.issue(spend, records, now, leeway)
+            is_done = self.behind.issue(spend, records, now, grace_period)
         except TemporarilyUnavailable:
             raise
         except Exception:
@@ -196,10 +199,10 @@ class RedisStore:
         contents: list[Any] = []
         user_codes: list[Any] = []
         for grant in grants:
-            kept = max(grant.expires_at - now, 0) + GRANT_MEMORY
-            contents += _write_grant(grant), "" if grant.used_at is None else grant.used_at, kept
+            lifetime = max(grant.expires_at - now, 0) + GRANT_MEMORY
+            contents += _write_grant(grant), "" if grant.used_at is None else grant.used_at, lifetime
             if grant.user_code_key:
-                user_codes += values.text(grant.key), "", kept
+                user_codes += values.text(grant.key), "", lifetime
         contents += user_codes
         result = TAKEN
         if len(set(names)) == len(names):
@@ -212,7 +215,7 @@ class RedisStore:
         """Return whether the records exist after all, or that is unknown. They are saved together or not at all."""
         try:
             return all(
-                self.behind.get_access(record.access.key)
+                self.behind.get_access(record.access.token_hash)
                 if isinstance(record, Token)
                 else self.behind.get_grant(record.key, record.kind)
                 for record in tokens

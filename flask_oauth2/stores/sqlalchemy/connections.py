@@ -1,4 +1,4 @@
-"""Connections of the driver: where they are taken from, how statements run on them, and when they are closed."""
+"""Database connections: take them from the engine's pool, cache them, return them, and close lost ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Connection:
 
     :param pooled: the connection as the pool gave it.
     :param transaction: how a transaction begins and ends on it.
-    :param before: settings of the driver that are restored before the pool gets the connection back.
+    :param before: settings of the driver to restore before the connection returns to the pool.
     """
 
     __slots__ = ("before", "driver", "home", "pool", "pooled", "state", "transaction", "used_at")
@@ -46,34 +46,36 @@ class Connection:
         self.state = READY
         self.used_at = 0.0
         self.home: list[Any] = []
-        """The list of idle connections that it returns to. If the cache has another list, it leaves the cache."""
+        """The list of idle connections that it returns to. If the cache has replaced this list, the connection leaves
+        the cache.
+        """
 
 
-def keeps_connections(pool: QueuePool) -> bool:
-    """Return whether a pool keeps connections open for any time and does not test them at each checkout.
+def has_default_behavior(pool: QueuePool) -> bool:
+    """Return whether a pool has no ``pool_pre_ping`` and no ``pool_recycle``.
 
-    An application that chose a pool with another behavior wants this behavior for each statement.
+    If the application set one of these options, it must apply to each statement, so no connection may be cached.
     """
     return not getattr(pool, "_pre_ping", True) and getattr(pool, "_recycle", 0) == -1
 
 
 class Connections:
-    """Connections from the pool of an engine. Subclasses know the dialects.
+    """Connections from the pool of an engine. Subclasses implement the dialects.
 
-    :param caches: whether connections may stay in a cache, if the pool is one that keeps connections.
+    :param caches: whether connections may be cached, if :func:`has_default_behavior` is true for the pool.
     """
 
     steps_alone: int | None = None
     """The number of statements that need no transaction: 1 if the database commits each by itself, otherwise None."""
     has_server = False
-    """Whether a server may close an idle connection."""
+    """True if the database is a server, which may close idle connections."""
     transaction = Transaction()
 
     def __init__(self, engine: Engine, caches: bool = False) -> None:
         self.engine = engine
         self._pool_limit = 0
         pool = engine.pool
-        if caches and isinstance(pool, QueuePool) and keeps_connections(pool):
+        if caches and isinstance(pool, QueuePool) and has_default_behavior(pool):
             limit = pool.size() or UNLIMITED_POOL
             overflow = getattr(pool, "_max_overflow", 0)
             self._pool_limit = pool.size() + overflow if overflow >= 0 else 0
@@ -85,30 +87,31 @@ class Connections:
             self.cache = ConnectionCache(0)
 
     def enter_process(self) -> ProcessConnections:
-        """Use connections of this process from now on: it was forked. Connections of its parent stay referenced."""
+        """Separate the connections of a forked process from those of its parent, which stay referenced."""
         INHERITED.extend(connections.idle for connections in list(self.cache.processes.values()))
         own_pool(self.engine)
         return self.cache.enter_process()
 
     def open(self, own: ProcessConnections) -> Connection:
-        """Take a connection from the pool, in autocommit mode where the driver has one.
+        """Take a connection from the pool, in autocommit mode if the driver supports it.
 
-        It stays in the cache unless it is the last connection of the pool or the application listens to each use.
+        The connection returns to the cache, unless it is the last one of the pool or the application listens to pool
+        events.
         """
         try:
-            return self._take(own)
+            return self._take_from_pool(own)
         except self.engine.dialect.loaded_dbapi.Error as error:
             if not is_loss(self.engine, error, None):
                 raise
             replace_lost(self.engine)
-            return self._take(own)
+            return self._take_from_pool(own)
 
-    def _take(self, own: ProcessConnections) -> Connection:
+    def _take_from_pool(self, own: ProcessConnections) -> Connection:
         pool = self.engine.pool
         pooled = self.engine.raw_connection()
         try:
             connection = self._prepare(pooled)
-            home = own.idle  # before the check, so that an exhausted pool cannot go unnoticed in between
+            home = own.idle  # before the check: another thread may replace the list when the pool is exhausted
             if self._may_cache():
                 self._tune(connection)
                 connection.home = home
@@ -119,38 +122,37 @@ class Connections:
         return connection
 
     def _prepare(self, pooled: Any) -> Connection:
-        """Change the settings of the driver. Raises its errors if the connection was lost."""
+        """Change the settings of the driver. Raise an error of the driver if the connection is lost."""
         return Connection(pooled, self.transaction)
 
     def _tune(self, connection: Connection) -> None:
-        """Change the settings of the session for many statements. Raises the driver's errors."""
+        """Change the settings of the database session for a cached connection. Raise errors of the driver."""
 
     def _restore(self, connection: Connection) -> None:
-        """Restore the settings of the driver as the pool gave them."""
+        """Restore the settings that the driver had in the pool."""
 
-    def keep_or_return(self, own: ProcessConnections, home: list[Any], now: float) -> None:
-        """Return connections that do not stay in the cache to the pool, or close them."""
+    def release_surplus(self, own: ProcessConnections, home: list[Any], now: float) -> None:
+        """Close surplus connections of the cache, and return those that leave the cache to the pool."""
         if home is own.idle:
             self._discard_all(self.cache.take_surplus(own, now))
             return
-        with suppress(IndexError):  # another thread may have returned the rest
+        with suppress(IndexError):  # another thread may have returned the others
             while True:
                 self.give_back(home.pop())
 
     def give_back(self, connection: Connection) -> None:
-        """Return a connection to the pool.
+        """Return a connection to an exhausted pool. Otherwise cache it, or close it if the cache is full.
 
-        A connection of a pool that has others left goes to the cache, or is closed if the cache is full. Otherwise,
-        the cache and the pool would each keep ``pool_size`` idle connections.
+        The cache and the pool would otherwise each hold ``pool_size`` idle connections.
         """
-        if connection.pool is not self.engine.pool:  # the application has disposed of it
+        if connection.pool is not self.engine.pool:  # the application disposed the engine
             self.discard(connection)
         elif self._may_cache():
-            self._keep(connection)
+            self._cache(connection)
         else:
             self._return(connection)
 
-    def _keep(self, connection: Connection) -> None:
+    def _cache(self, connection: Connection) -> None:
         try:
             self._tune(connection)
         except self.engine.dialect.loaded_dbapi.Error:
@@ -169,22 +171,22 @@ class Connections:
             connection.pooled.close()
 
     def _discard_all(self, connections: list[Any]) -> None:
-        with suppress(IndexError):  # another thread may have taken the rest
+        with suppress(IndexError):  # another thread may have taken the others
             while True:
                 self.discard(connections.pop())
 
     def discard(self, connection: Connection) -> None:
-        """Close a connection. Its place in the pool becomes free."""
+        """Close a connection and free its place in the pool."""
         connection.pooled.invalidate()
 
     def give_up(self, connection: Connection | None, error: BaseException) -> bool:
-        """Return or close a connection on which an error occurred. Return whether it was lost."""
+        """Release a connection after an error: return it to the pool or close it. Return whether it was lost."""
         if connection is None:
             return False
         if is_loss(self.engine, error, connection.driver):
             self.drop_lost(connection)
             return True
-        # after an interrupt, the answer to a statement may still be under way
+        # after an interrupt, the response to a statement may still arrive on the connection
         if isinstance(error, Exception) and self._roll_back(connection):
             self.give_back(connection)
         else:
@@ -192,7 +194,7 @@ class Connections:
         return False
 
     def _roll_back(self, connection: Connection) -> bool:
-        """Roll back an open transaction. Return whether the connection can be used again."""
+        """Roll back an open transaction. Return whether the connection is still usable."""
         try:
             if connection.state >= OPEN:
                 cursor = connection.driver.cursor()
@@ -204,26 +206,26 @@ class Connections:
         return True
 
     def drop_lost(self, connection: Connection) -> None:
-        """Close a lost connection, and have the pool replace the idle ones, which are most likely lost too."""
+        """Close a lost connection. Let the pool replace its idle connections, which are probably lost too."""
         opened = find_opened(connection.pooled.info)
         self.discard(connection)
         replace_lost(self.engine, opened)
 
     def may_repeat(self, error: BaseException, attempt: int) -> bool:
-        """Return, after a pause, whether the database has undone a transaction that may be repeated."""
+        """Return whether the database rolled back a transaction that may be repeated, after a pause."""
         return False
 
     def close_idle(self) -> None:
-        """Close the idle connections of the cache. Those in use leave the cache after their statement."""
+        """Close the idle connections of the cache. Connections in use leave the cache after their statement."""
         self._discard_all(self.cache.clear())
 
     def _clear_disposed(self, _: Engine) -> None:
         self.close_idle()
 
     def yield_to_pool(self) -> None:
-        """Return a connection to the pool if it has no other left for the next thread of the application.
+        """Return a cached connection to an exhausted pool, so that the next thread of the application receives it.
 
-        If none is idle, those in use return to the pool after their statement.
+        If no cached connection is idle, the ones in use return to the pool after their statement.
         """
         own = self.cache.processes.get(getpid())
         if own is None or not self._is_exhausted():
@@ -243,7 +245,7 @@ class Connections:
         return isinstance(pool, QueuePool) and 0 < self._pool_limit <= pool.checkedout()
 
     def _is_listened_to(self) -> bool:
-        """Return whether the application listens to each use of a connection, for example to set a search path."""
+        """Return whether the application listens to pool events, for example to set a search path."""
         dispatch: Any = self.engine.pool.dispatch
         return bool(
             dispatch.checkin or dispatch.reset or not all(isinstance(listener, Watch) for listener in dispatch.checkout)

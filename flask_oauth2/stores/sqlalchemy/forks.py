@@ -82,7 +82,7 @@ class Watch:
                 act()
 
 
-def _note_opened(_: Any, record: Any) -> None:
+def _record_opened(_: Any, record: Any) -> None:
     record.info[_OPENED] = None
 
 
@@ -100,7 +100,7 @@ def watch(engine: Engine, pid: int | None = None) -> Watch | None:
     if found is not None or is_in_memory(engine.url):
         return found
     found = _WATCHES[engine] = Watch(engine, pid or getpid())
-    event.listen(engine, "connect", _note_opened)
+    event.listen(engine, "connect", _record_opened)
     event.listen(engine, "checkout", found)
     return found
 

@@ -111,7 +111,7 @@ def read_access(row: Any, key: bytes) -> AccessToken:
     family, consent_id, client_id, user_id, scope, context, type_, confirmation, issued_at, expires_at, audience = row
     about = EMPTY if context is None else load_context(context)
     return AccessToken(
-        key=key,
+        token_hash=key,
         authorization_id=family,
         client_id=client_id,
         user_id=user_id,
@@ -142,7 +142,7 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
     )
     return Token(
         access=AccessToken(
-            key=bytes(access_key),
+            token_hash=bytes(access_key),
             authorization_id=family,
             client_id=client_id,
             user_id=user_id,
@@ -156,7 +156,7 @@ def read_token(row: Any, refresh_key: bytes) -> Token:
             context=authorization.context,
         ),
         authorization=authorization,
-        refresh_key=refresh_key,
+        refresh_token_hash=refresh_key,
         refresh_expires_at=refresh_expires_at,
         parent=parent and bytes(parent),
         used_at=used_at,
@@ -168,7 +168,7 @@ def write_token(token: Token, issuer_id: str = "") -> dict[str, Any]:
     access, authorization = token.access, token.authorization
     context = authorization.context
     row = {
-        "access_key": access.key,
+        "access_key": access.token_hash,
         "authorization_id": authorization.id,
         "client_id": authorization.client_id,
         "scope": " ".join(authorization.scope),
@@ -178,7 +178,7 @@ def write_token(token: Token, issuer_id: str = "") -> dict[str, Any]:
         "issuer_id": issuer_id,
     }
     for name, value in (
-        ("refresh_key", token.refresh_key),
+        ("refresh_key", token.refresh_token_hash),
         ("parent", token.parent),
         ("consent_id", authorization.consent_id),
         ("user_id", authorization.user_id),

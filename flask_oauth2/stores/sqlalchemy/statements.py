@@ -175,9 +175,9 @@ class Statements:
         client = self._tables.client
         until: BindParameter[int] = bindparam("expires_at")
         change = update(client).where(client.c.client_id == self._client_id, self._is_of_issuer(client))
-        self.keep_client = self._compile(change.values(expires_at=null()))
+        self.retain_client = self._compile(change.values(expires_at=null()))
         later = case((client.c.expires_at < until, until), else_=client.c.expires_at)
-        self.keep_client_until = self._compile(change.values(expires_at=later))
+        self.retain_client_until = self._compile(change.values(expires_at=later))
         unchanged = "issuer_id", "client_id", "expires_at"
         self.change_client = self._compile(
             change.where(
@@ -194,9 +194,9 @@ class Statements:
         self.add_origin = self._compile(row.replacing({"client_id": row.proposed.client_id}))
         of_client = origin.c.client_id == self._client_id, self._is_of_issuer(origin)
         self.delete_origins = self._compile(delete(origin).where(*of_client))
-        # unless somebody has added the client again meanwhile
-        left = origin.c.client_id == self._key, self._is_of_issuer(origin), self._has_no_client
-        self.delete_left_origins = self._compile(delete(origin).where(*left))
+        # another process may have added the client again in the meantime
+        orphaned = origin.c.client_id == self._key, self._is_of_issuer(origin), self._has_no_client
+        self.delete_orphaned_origins = self._compile(delete(origin).where(*orphaned))
         # in the order of the index: if most clients have one origin, a planner that looks for another reads them all
         first = select(func.min(origin.c.origin)).where(self._is_of_issuer(origin))
         self.find_origins = self._compile(
@@ -512,7 +512,7 @@ class Statements:
             self._compile(select(func.count()).select_from(client).where(is_gone)),
             self._limit(batch),
             ("issuer_id", "key", "expires_at"),
-            (self._compile(own), self._compile(delete(consent).where(*left)), self.delete_left_origins),
+            (self._compile(own), self._compile(delete(consent).where(*left)), self.delete_orphaned_origins),
             {"after": "expires_at"},
         )
 

@@ -166,7 +166,7 @@ class SQLAlchemyStore(KeyTable, SessionTables):
             self._revoking(client_id, expires_at),
             Step(self._sql.delete_consents, row),
             Step(self._sql.delete_client, row),
-            Step(self._sql.delete_left_origins, row),
+            Step(self._sql.delete_orphaned_origins, row),
         )
         return bool(results and results[2])
 
@@ -185,10 +185,10 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         except self.engine.dialect.loaded_dbapi.IntegrityError:  # MariaDB and MySQL report an existing key with it
             return False
 
-    def keep_client(self, client_id: str, expires_at: int | None = None) -> bool:
-        """See :meth:`.base.RegistrationStore.keep_client`."""
+    def retain_client(self, client_id: str, expires_at: int | None = None) -> bool:
+        """See :meth:`.base.RegistrationStore.retain_client`."""
         row = {"client_id": client_id, "expires_at": expires_at, "issuer_id": self._issuer_id}
-        sql = self._sql.keep_client if expires_at is None else self._sql.keep_client_until
+        sql = self._sql.retain_client if expires_at is None else self._sql.retain_client_until
         return self._database.run(Step(sql, row)) == [1]
 
     def change_client(self, client: Client, before: Client) -> bool:
@@ -221,9 +221,9 @@ class SQLAlchemyStore(KeyTable, SessionTables):
 
     def has_origin(self, *origins: str) -> bool:
         """See :meth:`.base.OriginStore.has_origin`."""
-        asked = [origin for origin in origins if "\0" not in origin]
-        for start in range(0, len(asked), len(ORIGINS)):
-            batch = asked[start : start + len(ORIGINS)]
+        valid = [origin for origin in origins if "\0" not in origin]
+        for start in range(0, len(valid), len(ORIGINS)):
+            batch = valid[start : start + len(ORIGINS)]
             named = dict.fromkeys(ORIGINS) | dict(zip(ORIGINS, batch, strict=False))
             (found,) = self._database.fetch(self._sql.find_origins, **named, issuer_id=self._issuer_id)
             if not set(batch).isdisjoint(found):
@@ -249,7 +249,9 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         found = self._database.fetch(self._sql.get_refresh, key=key, issuer_id=self._issuer_id)
         return rows.read_token(found[0], key) if found else None
 
-    def issue(self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, leeway: int = 0) -> bool:
+    def issue(
+        self, spend: Grant | Token | None, records: Iterable[Grant | Token], now: int, grace_period: int = 0
+    ) -> bool:
         """See :meth:`.base.Store.issue`."""
         sql, issuer_id = self._sql, self._issuer_id
         saves: list[tuple[str, dict[str, Any]]] = []
@@ -265,10 +267,10 @@ class SQLAlchemyStore(KeyTable, SessionTables):
         if isinstance(spend, Grant):
             changes = [(sql.spend_grant, {"spent_key": spend.key, "now": now, "issuer_id": issuer_id})]
         else:
-            row = {"spent_key": spend.access.key, "issuer_id": issuer_id}
+            row = {"spent_key": spend.access.token_hash, "issuer_id": issuer_id}
             changes = [(sql.spend_token, {**row, "now": now})]
-            if leeway:
-                sibling = {**row, "since": now - leeway, "until": now + leeway, "most": SIBLINGS}
+            if grace_period:
+                sibling = {**row, "since": now - grace_period, "until": now + grace_period, "most": SIBLINGS}
                 changes.append((sql.add_sibling, sibling))
         for change, row in changes:
             if len(saves) == 1 and sql.spend_and_add is not None:

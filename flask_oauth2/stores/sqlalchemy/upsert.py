@@ -50,8 +50,8 @@ class Upsert:
         if only_if is None:
             return self._insert.on_duplicate_key_update(dict(change))
         # the server changes one column after the other, so the columns in the condition come last
-        asked = {element.name for element in visitors.iterate(only_if) if isinstance(element, Column)}
-        names = sorted(change, key=lambda name: name in asked)
+        compared = {element.name for element in visitors.iterate(only_if) if isinstance(element, Column)}
+        names = sorted(change, key=lambda name: name in compared)
         return self._insert.on_duplicate_key_update(
             [(name, case((only_if, change[name]), else_=self._table.c[name])) for name in names]
         )

@@ -1,4 +1,4 @@
-"""Proof of possession: bindings, one line each, and the two places where they run."""
+"""Proof of possession: the bindings, one line each. They run at the token endpoint and in guards."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ BINDINGS: tuple[Callable[[], Binding], ...] = ()
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a token request has proved: the confirmation of its tokens, and their type."""
+    """The verified proof of a token request: the confirmation and the type of its tokens."""
 
     confirmation: Claims | None = None
     token_type: str = "Bearer"
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of the response."""
+    """Headers to add to the response."""
 
 
 NO_PROOF = Proof()
 
 
 def prove(bindings: Sequence[Binding], request: Request, context: ProofContext) -> Proof:
-    """Return what a token request proves. Raises the error of the first binding whose proof is wrong."""
+    """Return the proof of a token request. Raise the error of the first binding whose proof is invalid."""
     confirmation: dict[str, object] = {}
     token_type = NO_PROOF.token_type
     for binding in bindings:
@@ -39,25 +39,27 @@ def prove(bindings: Sequence[Binding], request: Request, context: ProofContext) 
 
 
 def verify_held(required: Claims, proof: Proof, kind: str) -> None:
-    """Raise :exc:`InvalidGrant` unless a token request proves possession of what a credential is bound to.
+    """Raise :exc:`InvalidGrant` unless a token request proves possession of the key that a credential is bound to.
 
     :param kind: the name of the credential, such as ``refresh token``.
     """
     proved = proof.confirmation or {}
+    # "the refresh token MUST be bound to the respective public key", RFC 9449 5
     if any(proved.get(name) != value for name, value in required.items()):
         raise InvalidGrant(
             f"the {kind} is bound to another key",
-            expected=f"proof of possession by {', '.join(required)}",
-            received="no proof" if not proved else "the proof of another key",
-            hint="let the client send a proof of the key with which it began",
+            expected=f"proof of possession for {', '.join(required)}",
+            received="no proof" if not proved else "a proof for another key",
+            hint="let the client send a proof for the key of its authorization request",
         )
 
 
 def verify(bindings: Sequence[Binding], access: AccessToken, request: Request, context: ProofContext) -> None:
-    """Raise :exc:`InvalidToken` unless every confirmation of a token is verified by a binding.
+    """Raise :exc:`InvalidToken` unless a binding verifies each confirmation of the token.
 
-    Without this rule, a bound token would be a bearer token in an application that lacks its binding.
+    Without this rule, an application without the binding would accept a bound token as a bearer token.
     """
+    # the resource server grants access only if every check succeeds, RFC 9449 7.1
     unverified = set(access.confirmation or ())
     for binding in bindings:
         if not unverified.isdisjoint(binding.members):
@@ -65,7 +67,7 @@ def verify(bindings: Sequence[Binding], access: AccessToken, request: Request, c
             unverified -= binding.members
     if unverified:
         raise InvalidToken(
-            "the token is bound to a key, and nothing here can verify this",
+            "the token is bound to a key, and the resource server has no binding to verify it",
             expected=f"a binding for {', '.join(sorted(unverified))}",
             hint="register the binding with provider.register_binding() in this application too",
         )

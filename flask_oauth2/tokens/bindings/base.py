@@ -1,4 +1,4 @@
-"""Bindings: what binds a token to its holder, so that a stolen token is of no use."""
+"""Bindings: a token is bound to a key of its holder, so that a stolen token cannot be used."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ...settings import Settings
 
 @dataclass(slots=True, kw_only=True)
 class ProofContext:
-    """What a binding may use in addition to the request."""
+    """The context of a proof: settings, time, replay memory, and the client or the token."""
 
     settings: Settings
     now: float
     """Seconds since the epoch, UTC."""
     remember: Callable[[bytes, int], bool]
-    """Replay memory: save a key until a time, and return False if it was saved before."""
+    """The replay memory: saves a key until a time, and returns False if the key was saved before."""
     client: Client | None = None
-    """At the token endpoint: the client, which has authenticated."""
+    """The authenticated client at the token endpoint, otherwise None."""
     token: str = ""
-    """At a protected resource: the value of the access token."""
+    """The value of the access token at a protected resource, otherwise empty."""
     headers: dict[str, str] = field(default_factory=dict)
     """Headers that the binding adds to the response, such as ``DPoP-Nonce``."""
 
@@ -34,7 +34,7 @@ class Binding(Protocol):
     name: str
 
     token_type: str
-    """The name of the token type that its tokens have, such as ``Bearer``."""
+    """The type of the bound tokens, such as ``Bearer``."""
 
     members: frozenset[str]
     """The confirmation methods (members of ``cnf``, :rfc:`7800#section-3`) that this binding verifies."""
@@ -42,7 +42,7 @@ class Binding(Protocol):
     def prove(self, request: Request, context: ProofContext) -> Claims | None:
         """Return the confirmation for new tokens, or None if the request has no proof of this kind.
 
-        It runs before the grant. Raises an :exc:`~flask_oauth2.errors.OAuth2Error` for a wrong proof.
+        This runs before the grant. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` if the proof is invalid.
         """
         ...
 

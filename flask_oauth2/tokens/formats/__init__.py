@@ -1,4 +1,4 @@
-"""How access tokens are written: the formats, one line each."""
+"""The formats of access tokens, one line each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a token format is: a class with two or three members and one ``register_token_format()`` call.
+"""Token formats: classes with two or three members that ``register_token_format()`` registers.
 
-A reference format writes a random value, which refers to a row of the store. A self-contained format writes everything
-that the token says into the value, so that no row is needed to read it.
+A reference format generates a random value that refers to a row in the store. A self-contained format encodes all facts
+about the token in its value, so that reading it requires no row.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from ...resources import Resource
 
 
 class ReferenceFormat(Protocol):
-    """A format whose values refer to a row of the store."""
+    """A format whose values refer to a row in the store."""
 
     name: str
 
     def generate(self, timestamp: bytes, client: Client, resource: Resource | None) -> str:
-        """Return a new value, which nobody can guess. The store sees its digest only, :func:`flask_oauth2.hash_token`.
+        """Generate a random value. The store saves only its digest, :func:`flask_oauth2.hash_token`.
 
-        :param timestamp: the time of issue: 48 bits of milliseconds.
+        :param timestamp: the time of issue: 48 bits, in milliseconds since the epoch.
         :param client: the client that receives the token.
-        :param resource: the protected resource that the token is for; None if it is for none in particular.
+        :param resource: the protected resource that the token is for, or None.
         """
         ...
 
 
 @runtime_checkable
 class SelfContainedFormat(Protocol):
-    """A format whose values say everything. Revocations apply to them as well."""
+    """A format whose values contain all facts about the token. Revocations apply to its tokens too."""
 
     name: str
 
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
-        """Return a value that says everything that ``access`` says. ``access.key`` is new: the ``jti`` of the token."""
+        """Return a value that contains all facts of ``access``. ``access.token_hash`` is new: use it as the ``jti``."""
         ...
 
     def read(self, value: str) -> AccessToken | None:
-        """Return what a value says, whether or not it has expired; None if this format did not write it."""
+        """Return the token that a value contains, even if it has expired. Return None for values of other formats."""
         ...
 
 

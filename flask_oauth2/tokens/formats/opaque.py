@@ -1,4 +1,4 @@
-"""Opaque: a random value that says nothing; what it stands for is in the store."""
+"""Opaque access tokens: random values that refer to a row in the store."""
 
 from __future__ import annotations
 

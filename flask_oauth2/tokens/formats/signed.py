@@ -1,6 +1,6 @@
-"""Signed access tokens: the value holds the content of the token and a signature with ``SECRET_KEY``, by itsdangerous.
+"""Signed access tokens: the value contains the facts of the token and a signature with ``SECRET_KEY``.
 
-The holder can read it, but not change it. ``SECRET_KEY_FALLBACKS`` are honoured.
+Clients can read the value but cannot change it. ``SECRET_KEY_FALLBACKS`` verify older tokens.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from ...resources import Resource
 
 
 class Signed:
-    """A self-contained format that needs no other key than ``SECRET_KEY``."""
+    """The format of signed access tokens. The only key is ``SECRET_KEY``."""
 
     name = "signed"
 
     def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None) -> None:
         self._prefix = f"{prefix}_"
-        # another issuer with the same SECRET_KEY has other signatures
+        # the signatures of two issuers with the same SECRET_KEY differ
         salt = f"flask_oauth2.signed {issuer or ''}"
         self._serializer = URLSafeSerializer(list(secret_keys), salt=salt, signer_kwargs={"digest_method": sha256})
 
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
-        """Return everything that ``access`` says, signed with the newest key."""
+        """Return the facts of ``access``, signed with the newest key."""
         content = {
-            "jti": values.text(access.key),
+            "jti": values.text(access.token_hash),
             "family": access.authorization_id,
             "client_id": access.client_id,
             "sub": access.user_id,
@@ -47,7 +47,7 @@ class Signed:
         return f"{self._prefix}{self._serializer.dumps(present)}"
 
     def read(self, value: str) -> AccessToken | None:
-        """Return the content of a value whose signature one of the keys verifies, or None."""
+        """Verify the signature of a value with each key. Return the token, or None if no key verifies it."""
         if not value.startswith(self._prefix):
             return None
         try:
@@ -55,7 +55,7 @@ class Signed:
         except BadData:
             return None
         return AccessToken(
-            key=values.from_text(content["jti"]),
+            token_hash=values.from_text(content["jti"]),
             authorization_id=content["family"],
             client_id=content["client_id"],
             user_id=content.get("sub"),

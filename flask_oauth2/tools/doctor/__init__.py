@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ import flask
 
 from ... import values
 from ...errors import ConfigurationError
-from ...ownership import EXTENSION
+from ...provider import Installed, find_installed
 from . import clients, guards, probes, proxy, registration, settings, sign_in, storage
 from .base import LEVELS, Check, Examined, Finding, error
 
@@ -66,6 +67,7 @@ TIMEOUT = 30.0
 def diagnose(
     app: flask.Flask,
     *,
+    issuer: str | None = None,
     url: str | None = None,
     offline: bool = False,
     timeout: float = TIMEOUT,
@@ -73,6 +75,7 @@ def diagnose(
 ) -> list[Finding]:
     """Return the problems of an application and its provider, in the order of ``CHECKS``. Never raise an exception.
 
+    :param issuer: the URL of the issuer to examine, if the application has several.
     :param url: scheme, host and port at which the running application listens, such as ``http://127.0.0.1:8000``, if
         the probes should not use ``OAUTH2_ISSUER``. Requests then carry the headers of a reverse proxy.
     :param offline: whether to send no requests over the network.
@@ -82,25 +85,43 @@ def diagnose(
     """
     with app.app_context():
         return list(
-            _diagnose(app, url and url.rstrip("/"), offline, partial(probes.probe, timeout=timeout, clock=clock))
+            _diagnose(
+                app, issuer, url and url.rstrip("/"), offline, partial(probes.probe, timeout=timeout, clock=clock)
+            )
         )
 
 
 def _diagnose(
-    app: flask.Flask, url: str | None, offline: bool, probe: Callable[[Examined], Iterator[Finding]]
+    app: flask.Flask,
+    issuer: str | None,
+    url: str | None,
+    offline: bool,
+    probe: Callable[[Examined], Iterator[Finding]],
 ) -> Iterator[Finding]:
-    installed = app.extensions.get(EXTENSION)
-    if installed is None:
-        yield broken(
-            "settings.start", ConfigurationError("this application has no OAuth2Provider: call OAuth2Provider(app)")
+    with ExitStack() as stack:
+        try:
+            examined = _start(find_installed(app), issuer, stack)
+        except Exception as reason:  # any error that prevents the start
+            yield broken("settings.start", reason)
+            return
+        examined.url = url
+        yield from _examine(examined, offline, probe)
+
+
+def _start(installed: Installed, issuer: str | None, stack: ExitStack) -> Examined:
+    """Return the started provider, in a request context of the issuer if the caller names one."""
+    if issuer is not None:
+        stack.enter_context(installed.issuer_context(issuer))
+    elif installed.registered.issuergetter is not None:
+        raise ConfigurationError(
+            "this application has several issuers: name the one to examine with flask oauth2 --issuer URL doctor"
         )
-        return
-    try:
-        server = installed.provider.server
-        examined = Examined(app, installed.provider, server.settings, server, url=url)
-    except Exception as reason:  # any error that prevents the start
-        yield broken("settings.start", reason)
-        return
+    server = installed.provider.server
+    arguments = {} if issuer is None else installed.find_arguments()
+    return Examined(installed.app, installed.provider, server.settings, server, arguments)
+
+
+def _examine(examined: Examined, offline: bool, probe: Callable[[Examined], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         _ = examined.server.store  # opens it
         examined.store = examined.server.own_store

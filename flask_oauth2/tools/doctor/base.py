@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import flask
@@ -62,6 +62,7 @@ def note(what: str, rule: str = "", hint: str = "") -> Finding:
 class Examined:
     """The application that the doctor diagnoses, after its provider has started.
 
+    :param arguments: the values of the variables in paths that name the issuer, if the application has several.
     :param url: scheme, host and port at which the application listens, if not its public URL.
     :param store: the store without the application's callbacks, or None if it cannot be opened.
     """
@@ -70,6 +71,7 @@ class Examined:
     provider: OAuth2Provider
     settings: Settings
     server: AuthorizationServer
+    arguments: Mapping[str, str] = field(default_factory=dict)
     store: Store | None = None
     url: str | None = None
     clients: list[Client] | None = None

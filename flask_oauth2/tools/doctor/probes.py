@@ -16,6 +16,7 @@ from ... import addresses, resources, web
 from ...endpoints import metadata
 from ...http import deployment
 from ...resource.guard import find_guards
+from ...web.prefix import fill
 from . import proxy
 from .base import Examined, Finding, error, warning
 from .http_client import HTTPClient, Response, Unreachable
@@ -57,7 +58,8 @@ def _probe(examined: Examined, http: HTTPClient) -> Iterator[Finding]:
             unreachable.hint,
         )
         return
-    unseen = "" if seen is None else deployment.find_unseen_mount(examined.settings.issuer, seen)
+    is_tenant = bool(examined.server.issuer_id)  # whose path is not that of the application
+    unseen = "" if seen is None or is_tenant else deployment.find_unseen_mount(examined.settings.issuer, seen)
     if unseen:
         what, _, hint = unseen.partition(": ")
         yield error(what, "rfc8414 3", hint)
@@ -81,6 +83,8 @@ def server_urls(examined: Examined) -> list[str]:
     """
     base = f"{addresses.find_origin(examined.server)}{metadata.WELL_KNOWN}"
     path = urlsplit(examined.server.issuer).path.rstrip("/")
+    if examined.server.issuer_id:  # the root of the host belongs to no issuer in particular
+        return [f"{base}{path}"]
     return [f"{base}{path}", base] if path else [base]
 
 
@@ -112,6 +116,8 @@ def resource_metadata(examined: Examined, http: HTTPClient, mount: str) -> Itera
         answer = http.get(resource.metadata_url, Origin="https://page.example")
         described = metadata.describe_resource(server, resource)
         yield from _document(answer, described, "resource", resource.identifier, "rfc9728 3", error)
+    if server.issuer_id and urlsplit(server.issuer).path:  # the root of the host belongs to no issuer in particular
+        return
     root, at_root = of.of_root, f"{addresses.find_origin(server)}{resources.WELL_KNOWN}"
     if root is not None and root.metadata_url != at_root:
         answer = http.get(at_root, Origin="https://page.example")
@@ -294,11 +300,15 @@ def _find_guarded_path(examined: Examined, inside: str = "") -> str | None:
     plain = {
         rule.rule
         for rule in examined.app.url_map.iter_rules()
-        if not rule.arguments and "GET" in (rule.methods or ()) and not rule.host and not rule.subdomain
+        if rule.arguments <= examined.arguments.keys()
+        and "GET" in (rule.methods or ())
+        and not rule.host
+        and not rule.subdomain
     }
     described = [resource for resource in examined.server.described if resource.path != "/"]
-    for path, _, guards in find_guards(examined.app):
-        is_elsewhere = bool(inside) and any(resource.covers(path) for resource in described)
-        if path in plain and guards and not any(guard.is_optional for guard in guards) and not is_elsewhere:
+    for rule, _, guards in find_guards(examined.app):
+        path = fill(rule, examined.arguments)
+        is_nested = bool(inside) and any(resource.covers(path) for resource in described)
+        if rule in plain and guards and not any(guard.is_optional for guard in guards) and not is_nested:
             return path
     return None

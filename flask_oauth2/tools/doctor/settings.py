@@ -84,15 +84,16 @@ def issuer(examined: Examined) -> Iterator[Finding]:
             "set it to the public URL of this application, such as https://login.example",
         )
         return
+    option = "the URL of the issuer" if examined.server.issuer_id else "OAUTH2_ISSUER"
     if not value.startswith("https://"):
         yield warning(
-            f"OAUTH2_ISSUER is {value}, which only this machine can reach",
+            f"{option} is {value}, which only this machine can reach",
             "rfc8414 2",
             "set it to the public https URL when you deploy the application",
         )
     if value.endswith("/"):
         yield warning(
-            f"OAUTH2_ISSUER ends with a slash: {value}; clients that know the URL without it reject the metadata",
+            f"{option} ends with a slash: {value}; clients that know the URL without it reject the metadata",
             "rfc8414 3.3",
             f"set it to {value.rstrip('/')} before clients use it",
         )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ...clients.secrets import import_hash
-from ...records import seconds, words
+from ...records import seconds, split_values
 from ...scopes import Scope
 
 Row = Mapping[str, Any]
@@ -125,7 +125,7 @@ def read_list(row: Row, name: str) -> tuple[str, ...]:
         except ValueError:
             raise Unreadable(f"its {name} starts like a JSON list but is not valid JSON") from None
     if not isinstance(value, list | tuple):
-        return words(read_text(row, name))
+        return split_values(read_text(row, name))
     return unique(name, value)
 
 
@@ -134,7 +134,7 @@ def unique(name: str, found: Iterable[Any]) -> tuple[str, ...]:
     listed = list(found)
     if not all(isinstance(word, str) for word in listed):
         raise Unreadable(f"its {name} is a list whose values are not text")
-    return words(listed)
+    return split_values(listed)
 
 
 def read_flag(row: Row, name: str) -> bool | None:

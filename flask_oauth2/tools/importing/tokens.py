@@ -144,7 +144,7 @@ class Tokens:
         )
         return Token(
             access=AccessToken(
-                key=values.key(found.access),
+                token_hash=values.key(found.access),
                 authorization_id=authorization.id,
                 client_id=authorization.client_id,
                 user_id=authorization.user_id,
@@ -154,7 +154,7 @@ class Tokens:
                 expires_at=expires_at,
             ),
             authorization=authorization,
-            refresh_key=refresh_key,
+            refresh_token_hash=refresh_key,
             refresh_expires_at=None if refresh_key is None else now + server.settings.refresh_token_lifetime,
         )
 
@@ -197,9 +197,9 @@ def _add_consent(token: Token, ids: dict[tuple[str, str], str]) -> Token:
 
 
 def _keys_of(token: Token) -> Iterator[bytes]:
-    yield token.access.key
-    if token.refresh_key is not None:
-        yield token.refresh_key
+    yield token.access.token_hash
+    if token.refresh_token_hash is not None:
+        yield token.refresh_token_hash
 
 
 def _keys(value: object) -> Iterator[bytes]:

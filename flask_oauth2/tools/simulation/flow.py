@@ -175,9 +175,7 @@ class Flow(Simulation):
             )
         url = url or self._authorization_url(_new_challenge()[1], secrets.token_urlsafe(8))
         answer = self.signed_out_browser("GET", url)
-        with sandbox.app.app_context():
-            has_login_view = sandbox.provider.has_login_view
-        if not has_login_view:
+        if not sandbox.has_login_view:
             raise Stop(
                 "the provider cannot redirect signed-out users to a login page, because it knows none",
                 "rfc6749 3.1",

@@ -41,7 +41,7 @@ class MCPClient(Flow):
         self.issuer = ""
         self.challenge: dict[str, str] = {}
         self._is_moved = False
-        self._cure = _DESCRIBE.format(path=urlsplit(self.target).path.removeprefix(self.sandbox.mount))
+        self._hint = _DESCRIBE.format(path=urlsplit(self.target).path.removeprefix(self.sandbox.mount))
 
     @property
     def subject(self) -> str:
@@ -56,13 +56,13 @@ class MCPClient(Flow):
                 answer,
                 f"no view accepts POST at {answer.path}",
                 "mcp-authorization O Overview",
-                f"pass --path with the path of the MCP server, or {self._cure}",
+                f"pass --path with the path of the MCP server, or {self._hint}",
             )
         if answer.status < 300:
             raise Stop(
                 f"{answer.path} responds without a token, so no client signs in",
                 "mcp-authorization O Errors",
-                self._cure,
+                self._hint,
             )
         if answer.status != 401:
             response = f"a redirect to {answer.location.partition('?')[0]}" if answer.location else str(answer.status)
@@ -71,7 +71,7 @@ class MCPClient(Flow):
                 f"{answer.path} responds to a request without a token with {response}, but only 401 starts an "
                 "authorization",
                 "mcp-authorization O Errors",
-                LOGIN_REQUIRED if answer.location else self._cure,
+                LOGIN_REQUIRED if answer.location else self._hint,
             )
         challenge = read_challenge(answer)
         self.challenge = challenge or {}
@@ -79,13 +79,13 @@ class MCPClient(Flow):
         if challenge is None:
             self.add_note(
                 "the 401 response has no WWW-Authenticate: Bearer header, which RFC 6750 section 3 requires. "
-                f"Clients of revision 2025-06-18 stop here, later ones guess the metadata URL; {self._cure}"
+                f"Clients of revision 2025-06-18 stop here, later ones guess the metadata URL; {self._hint}"
             )
             return "a token is required, but the response does not name the authorization server"
         if "resource_metadata" not in challenge:
             self.add_note(
                 "the challenge has no resource_metadata (RFC 9728 section 5.1). Clients of revision 2025-06-18 "
-                f"stop here, later ones guess the metadata URL; {self._cure}"
+                f"stop here, later ones guess the metadata URL; {self._hint}"
             )
         learned = [
             (f"a token with the scope {challenge['scope']} is required")
@@ -123,7 +123,7 @@ class MCPClient(Flow):
         self.add_note(
             "there is no protected resource metadata: the client uses the server itself as the authorization "
             "server, as in revision 2025-03-26, and obtains a token for no particular resource. Clients of later "
-            f"revisions stop here; {self._cure}"
+            f"revisions stop here; {self._hint}"
         )
         return f"no metadata found, so the client uses {root}"
 
@@ -137,7 +137,7 @@ class MCPClient(Flow):
                 f"the document describes {resource} instead of {self.target}: a client does not accept the "
                 "metadata of another resource",
                 "rfc9728 3.3",
-                self._cure
+                self._hint
                 if is_same_host
                 else "publish the URL below OAUTH2_ISSUER, or set OAUTH2_ISSUER to the host that users use",
             )
@@ -197,7 +197,7 @@ class MCPClient(Flow):
                     "the metadata has neither registration_endpoint nor client_id_metadata_document_supported: "
                     "this needs a client registered by hand, which most MCP clients do not support",
                     "mcp-authorization C",
-                    f"{self._cure}, or set OAUTH2_DYNAMIC_REGISTRATION = 'open'",
+                    f"{self._hint}, or set OAUTH2_DYNAMIC_REGISTRATION = 'open'",
                 )
             self.add_note("there is no registration_endpoint: only clients with a metadata document can connect")
             self._use_document()
@@ -264,7 +264,7 @@ class MCPClient(Flow):
                 answer,
                 "the server rejects the token that was just issued",
                 "mcp-authorization O Token handling",
-                f"{self._cure}: then its clients obtain tokens for it",
+                f"{self._hint}: then its clients obtain tokens for it",
             )
         if self.is_expected_failure(answer):
             return "the guard accepts the token, and the view fails"
@@ -322,7 +322,7 @@ class MCPClient(Flow):
         """Refresh the token without the user."""
         learned = self.refresh()
         if self.initialize(self.tokens.access_token).status == 401:
-            raise Stop("the server rejects the refreshed token", "mcp-authorization O Token handling", self._cure)
+            raise Stop("the server rejects the refreshed token", "mcp-authorization O Token handling", self._hint)
         return learned
 
     def try_foreign_token(self) -> str:
@@ -334,7 +334,7 @@ class MCPClient(Flow):
                 answer,
                 f"the server responds to a token for another resource with {answer.status} instead of 401",
                 "mcp-authorization O Token handling",
-                self._cure,
+                self._hint,
             )
         return "the token is rejected"
 
@@ -346,7 +346,7 @@ class MCPClient(Flow):
         if needed:
             self._check_insufficient_scope(needed)
         described = addresses.find_resources(self.server, self.sandbox.mount).named(self.resource)
-        more = [word for word in (described.words if described else ()) if word not in self.tokens.scope]
+        more = [word for word in (described.all_scopes if described else ()) if word not in self.tokens.scope]
         if not more:
             return "no request requires more scope than the client has"
         wanted = " ".join((*self.tokens.scope, *more))
@@ -359,7 +359,7 @@ class MCPClient(Flow):
                 "add the scopes of the resource to OAUTH2_REGISTRATION_SCOPES",
             )
         if self.initialize(self.tokens.access_token).status == 401:
-            raise Stop("the server rejects the token with more scope", "mcp-authorization O Token handling", self._cure)
+            raise Stop("the server rejects the token with more scope", "mcp-authorization O Token handling", self._hint)
         return f"the client has the scope {' '.join(more)} too"
 
     def _check_insufficient_scope(self, needed: Scope) -> None:
@@ -371,7 +371,7 @@ class MCPClient(Flow):
                 f"the server responds to a token without the scope {' '.join(needed)} with {answer.status} "
                 "instead of 403 insufficient_scope",
                 "mcp-authorization O Scope challenge",
-                self._cure,
+                self._hint,
             )
 
     def revoke_token(self) -> str:
@@ -383,7 +383,7 @@ class MCPClient(Flow):
                 answer,
                 f"the server responds to the revoked token with {answer.status} instead of 401",
                 "mcp-authorization O Token handling",
-                self._cure,
+                self._hint,
             )
         return "the token is revoked"
 

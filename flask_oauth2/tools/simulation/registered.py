@@ -15,6 +15,7 @@ from ...errors import ConfigurationError
 from ...records import Client
 from ...resource.guard import Guard, find_guards
 from ...scopes import Scope, parse_option
+from ...web.prefix import fill
 from .base import stop_at
 from .exchange import Exchange
 from .flow import Flow, Identity, bearer
@@ -51,7 +52,7 @@ class RegisteredClient(Flow):
         elif self.view and self.view.scope:
             scope = self.view.scope
         elif resource:
-            scope = resource.words
+            scope = resource.all_scopes
         else:
             scope = () if len(described) else tuple(settings.scopes)
         self.scope = " ".join(scope)
@@ -182,10 +183,12 @@ class RegisteredClient(Flow):
         for rule, (path, endpoint, guards) in zip(
             self.sandbox.app.url_map.iter_rules(), find_guards(self.sandbox.app), strict=True
         ):
+            path = fill(path, self.sandbox.arguments)
             resource = described.at(path)
             is_guarded = bool(guards) or (resource is not None and resource.path != "/")
             is_optional = any(guard.is_optional for guard in guards)
-            if rule.arguments or "GET" not in (rule.methods or ()) or endpoint.startswith(("oauth2.", "mounted at ")):
+            has_variables = not rule.arguments <= self.sandbox.arguments.keys()
+            if has_variables or "GET" not in (rule.methods or ()) or endpoint.startswith(("oauth2.", "mounted at ")):
                 continue
             if is_guarded and not is_optional:
                 yield View(path, self._required_scope(path, guards))

@@ -6,7 +6,7 @@ that write and those that read what they wrote, signals, the audit log, metrics,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -16,16 +16,16 @@ from blinker import NamedSignal
 from flask.sessions import SecureCookieSessionInterface
 
 from ... import addresses, signals, values, web
-from ...assembly import Servers
+from ...assembly import Servers, view_of_issuer
 from ...assembly.extensions import Extensions
 from ...errors import ConfigurationError, OAuth2Error
 from ...events import Events
 from ...http.messages import Request
-from ...ownership import EXTENSION
-from ...provider import Installed, OAuth2Provider
-from ...records import Client, User
+from ...provider import Installed, OAuth2Provider, find_installed
+from ...records import Client, Issuer, User
 from ...server import AuthorizationServer
 from ...settings import Settings
+from ...stores.base import Store
 from ...stores.memory import MemoryStore
 from ...web import login
 
@@ -93,6 +93,8 @@ class Sandbox:
     has_own_tokens: bool
     """True if the application has a ``tokengetter``, which the sandbox does not call."""
     raised: list[BaseException]
+    arguments: Mapping[str, str]
+    """The values of the variables in paths that name the issuer, if the application has several."""
 
     @property
     def origin(self) -> str:
@@ -104,6 +106,12 @@ class Sandbox:
         """Return the path at which the application is mounted."""
         return web.find_mount(self.app)
 
+    @property
+    def has_login_view(self) -> bool:
+        """Return whether the provider knows the login page."""
+        with self.app.app_context():
+            return bool(self.server.settings.login_view or login.login_view())
+
     def add_client(self, client: Client) -> None:
         """Save a client in the sandbox, even if the application has a ``clientgetter``."""
         self.clients[client.client_id] = client
@@ -111,35 +119,43 @@ class Sandbox:
 
 
 @contextmanager
-def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
+def open_sandbox(app: flask.Flask, user_id: str, issuer_url: str | None = None) -> Iterator[Sandbox]:
     """Replace the server of the application inside a ``with`` block, and restore it afterwards.
+
+    :param issuer_url: the issuer to simulate, if the application has several. Others then respond with 404.
 
     Other requests of the application would use the sandbox too, so run a simulation in its own process.
     """
-    installed: Installed | None = app.extensions.get(EXTENSION)
-    if installed is None:
-        raise ConfigurationError("this application has no OAuth2Provider: call provider.init_app(app)")
+    installed = find_installed(app)
     provider, clock = installed.provider, SandboxClock()
     clients: dict[str, Client] = {}
     parts = _without_setters(installed.registered.parts, clients)
-    settings = replace(Settings.load(app.config, warns=False), metrics=None, read_replica=None)
-    server = provider._assemble(app, settings, MemoryStore, parts, clock=clock)
+    before = installed.servers, installed.registered.current_user, app.session_interface
+    issuer = _find_issuer(installed, issuer_url)
+    server = _build_server(installed, issuer, parts, clock)
     server.events = events = SandboxEvents()
     server.policies.user_is_active = lambda _: True  # the application does not know the simulated user
     server.issuer = server.issuer or _NO_ISSUER
     with app.app_context():
         has_users = provider.has_users
     user = User(id=user_id, name=user_id, auth_time=int(clock()))
+    arguments = {} if issuer is None else installed.prefix.arguments_of(issuer)
     has_own_tokens = installed.registered.parts.callbacks.tokengetter is not None
-    sandbox = Sandbox(app, provider, server, events, clock, user, object(), clients, has_users, has_own_tokens, [])
-    before = installed.servers, installed.registered.current_user, app.session_interface
+    sandbox = Sandbox(
+        app, provider, server, events, clock, user, object(), clients, has_users, has_own_tokens, [], arguments
+    )
+
+    def build_issuer(other: Issuer) -> AuthorizationServer:
+        if issuer is None or other.id != issuer.id:
+            flask.abort(404)
+        return server
 
     def record_exception(_: flask.Flask, exception: BaseException, **__: Any) -> None:
         sandbox.raised.append(exception)
 
     flask.got_request_exception.connect(record_exception, app)
     installed.servers, installed.registered.current_user = (
-        Servers(server),
+        Servers(server, build_issuer),
         _simulated_user_or(sandbox, installed.registered.current_user),
     )
     app.session_interface = SecureCookieSessionInterface()
@@ -151,6 +167,35 @@ def open_sandbox(app: flask.Flask, user_id: str) -> Iterator[Sandbox]:
     finally:
         installed.servers, installed.registered.current_user, app.session_interface = before
         flask.got_request_exception.disconnect(record_exception, app)
+
+
+def _find_issuer(installed: Installed, url: str | None) -> Issuer | None:
+    """Return the issuer with a URL, or None if the application has only one."""
+    if url is None:
+        if installed.registered.issuergetter is not None:
+            raise ConfigurationError(
+                "this application has several issuers: name the one to simulate with flask oauth2 --issuer URL simulate"
+            )
+        return None
+    before = installed.servers
+    try:
+        with installed.app.app_context(), installed.issuer_context(url):
+            return installed.find_issuer()
+    finally:
+        installed.servers = before
+
+
+def _build_server(
+    installed: Installed, issuer: Issuer | None, parts: Extensions, clock: SandboxClock
+) -> AuthorizationServer:
+    """Build the server of the sandbox, with the settings of the issuer."""
+    config: dict[str, Any] = dict(installed.app.config)
+    store: Store = MemoryStore()
+    if issuer is not None:
+        config |= {**issuer.settings, "OAUTH2_ISSUER": issuer.url}
+        store = view_of_issuer(store, issuer.id)
+    settings = replace(Settings.load(config, warns=False), metrics=None, read_replica=None)
+    return installed.build_server(settings, lambda: store, parts, issuer, clock=clock)
 
 
 def _simulated_user_or(sandbox: Sandbox, current_user: Callable[[], Any] | None) -> Callable[[], Any]:

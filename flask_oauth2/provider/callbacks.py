@@ -1,4 +1,4 @@
-"""What an application brings of its own: callbacks, grants, token types and formats, ways to authenticate."""
+"""The decorators and methods with which an application registers callbacks and extensions of the protocol."""
 
 from __future__ import annotations
 
@@ -13,87 +13,94 @@ from urllib.parse import urlsplit
 
 import flask
 
-from .assembly.parts import check_part
-from .clients.authentication.base import ClientAuthMethod
-from .endpoints import ENDPOINTS, Endpoint
-from .errors import ConfigurationError
-from .grants.base import ResponseType
-from .grants.extension import ExtensionGrant
+from ..assembly.parts import check_part
+from ..clients.authentication.base import ClientAuthMethod
+from ..endpoints import ENDPOINTS, Endpoint
+from ..errors import ConfigurationError
+from ..grants.base import ResponseType
+from ..grants.extension import ExtensionGrant
+from ..tokens.base import TokenGrant, TokenRequest
+from ..tokens.bindings.base import Binding
+from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from ..tokens.types import TokenType
 from .ownership import Ownership
-from .tokens.base import TokenGrant, TokenRequest
-from .tokens.bindings.base import Binding
-from .tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
-from .tokens.types import TokenType
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
 GrantFunction: TypeAlias = Callable[[TokenRequest], TokenGrant]
 
 
-class Registry(Ownership):
-    """Takes callbacks and parts until the first request. A callback may be asynchronous."""
+class CallbackRegistry(Ownership):
+    """The registration methods of the provider. Call them before the first request. A callback may be asynchronous."""
 
     def clientgetter(self, function: Callback) -> Callback:
-        """Register ``f(client_id)``: the application's own client of that id, None where there is none.
+        """Register ``f(client_id)``, which returns the application's own client with this ID, or None.
 
-        It may be an object or a dict, see :mod:`flask_oauth2.clients.from_object`.
+        The client may be an object or a dict, see :mod:`flask_oauth2.clients.from_object`.
         """
         return self._set_callback("clientgetter", function)
 
     def grantgetter(self, function: Callback) -> Callback:
-        """Register ``f(client_id=, code=)``: the application's own code; None ends it. ``code`` is a key."""
+        """Register ``f(client_id=, code=)``, which returns the application's own row of a code. None revokes the code.
+
+        The argument ``code`` is the digest of the code.
+        """
         return self._set_callback("grantgetter", function)
 
     def grantsetter(self, function: Callback) -> Callback:
-        """Register ``f(client_id, code, request)``, called with each new code; ``code["code"]`` is its key.
+        """Register ``f(client_id, code, request)``, which saves a new code. ``code["code"]`` is its digest.
 
         ``request`` has ``user client scopes redirect_uri``, :class:`~flask_oauth2.stores.callbacks.SetterRequest`.
         """
         return self._set_callback("grantsetter", function)
 
     def tokengetter(self, function: Callback) -> Callback:
-        """Register ``f(access_token=None, refresh_token=None)``: the application's own token; None ends it.
+        """Register ``f(access_token=None, refresh_token=None)``, which returns the application's own row of a token.
 
-        It is called by the name of one of the two, with a key. What it returns may narrow the token by ``scopes`` and
-        ``expires``, and has the ``user`` of ``current_token`` where there is no ``userloader``.
+        It receives the digest of one of the two tokens, as a keyword argument. None revokes the token. The ``scopes``
+        and ``expires`` of the row may narrow the token. Without a ``userloader``, ``current_token.user`` is the
+        ``user`` of the row.
         """
         return self._set_callback("tokengetter", function)
 
     def tokensetter(self, function: Callback) -> Callback:
-        """Register ``f(token, request)``, called with each new token, after it was filed.
+        """Register ``f(token, request)``, which receives each new token after the provider has saved it.
 
-        ``token`` is a dict with ``access_token`` and ``refresh_token`` (keys), ``token_type``, ``expires_in`` (seconds)
-        and ``scope``; ``request`` as for :meth:`grantsetter`.
+        ``token`` is a dict with ``access_token`` and ``refresh_token`` (digests), ``token_type``, ``expires_in``
+        (seconds) and ``scope``. ``request`` is the same as for :meth:`grantsetter`.
         """
         return self._set_callback("tokensetter", function)
 
     def usergetter(self, function: Callback) -> Callback:
-        """Register ``f(username, password, client, request)``: the user, or None where name or password is wrong.
+        """Register ``f(username, password, client, request)``, which returns the user, or None for wrong credentials.
 
-        The password grant asks it, :rfc:`6749#section-4.3`.
+        The password grant calls it, :rfc:`6749#section-4.3`.
         """
         self._register("part", "usergetter", synchronous(function))
         return function
 
     def registration_policy(self, function: Callback) -> Callback:
-        """Register ``f(metadata, request)``, asked before a client that registers itself is taken, :rfc:`7591`.
+        """Register ``f(metadata, request)``, which runs before dynamic client registration saves a client, :rfc:`7591`.
 
-        ``metadata`` is a dict of what would be registered, by the names of section 2. It returns None to let that be,
-        or a changed dict, which may go beyond what is offered to all; or it raises :exc:`InvalidClientMetadata` or
-        another :exc:`OAuth2Error` to refuse. ``request`` is a :class:`~flask_oauth2.http.messages.Request`.
+        ``metadata`` is a dict of the client metadata that would be registered, with the names of section 2. Return None
+        to accept it, or a changed dict, which may contain more than the settings allow. Raise
+        :exc:`InvalidClientMetadata` or another :exc:`OAuth2Error` to reject the client. ``request`` is a
+        :class:`~flask_oauth2.http.messages.Request`.
         """
         self._register("part", "registration_policy", synchronous(function))
         return function
 
     def developer_policy(self, function: Callback) -> Callback:
-        """Register ``f(user)``: whether that :class:`~flask_oauth2.records.User` may register clients on the pages for
-        developers, ``OAUTH2_DEVELOPER_PAGES``. Default: whoever is signed in may.
+        """Register ``f(user)``, which returns whether a user may register clients on the developer pages.
+
+        ``user`` is a :class:`~flask_oauth2.records.User`. See ``OAUTH2_DEVELOPER_PAGES``. By default, every signed-in
+        user may.
         """
         self._register("part", "developer_policy", synchronous(function))
         return function
 
     def user_is_active(self, function: Callback) -> Callback:
-        """Register ``f(user_id)``: whether the user may still be acted for, such as one who is not suspended.
+        """Register ``f(user_id)``, which returns whether a user is active, for example not suspended.
 
         If it returns false, the token endpoint answers ``invalid_grant``, no code is issued, and introspection answers
         ``{"active": false}``. Guards call it if ``OAUTH2_GUARD_CHECKS_USER`` is true. Nothing is revoked: see
@@ -103,14 +110,14 @@ class Registry(Ownership):
         return function
 
     def userloader(self, function: Callback) -> Callback:
-        """Register ``f(user_id)``: the user of an id, for ``current_token.user``. Default: Flask-Login's."""
+        """Register ``f(user_id)``, which returns a user, for ``current_token.user``. Default: that of Flask-Login."""
         return self._set_callback("userloader", function)
 
     def current_user(self, function: Callback) -> Callback:
-        """Register ``f()``: who is signed in, None if nobody is. Default: Flask-Login's ``current_user``.
+        """Register ``f()``, which returns the signed-in user, or None. Default: Flask-Login's ``current_user``.
 
-        What it returns is identified by its ``get_id()`` or ``id``, or is itself text or a number. Its ``name`` or
-        ``username`` is shown, and its ``auth_time`` (seconds or a datetime, UTC) says when it signed in.
+        The user is an object with ``get_id()`` or ``id``, or the ID itself (text or a number). Pages show its ``name``
+        or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in.
         """
         self._register("provider", "current_user", synchronous(function))
         return function
@@ -118,8 +125,8 @@ class Registry(Ownership):
     def issuergetter(self, function: Callback) -> Callback:
         """Register ``f()``, which returns the :class:`~flask_oauth2.Issuer` of the current request, or None (404).
 
-        It may look at ``flask.request``: its host, or its ``view_args`` if ``url_prefix`` has a variable. Never trust
-        the Host header further than to look up one of your issuers. Without it, the application has one issuer.
+        It may read ``flask.request``: its host, or its ``view_args`` if ``url_prefix`` has a variable. Use the Host
+        header only to look up one of your issuers. Without an ``issuergetter``, the application has one issuer.
         """
         self._register("provider", "issuergetter", synchronous(function))
         return function
@@ -129,10 +136,12 @@ class Registry(Ownership):
     ) -> Callable[[Callable[[TokenRequest], TokenGrant]], Callable[[TokenRequest], TokenGrant]]:
         """Register ``f(request)`` as the extension grant ``name``, an absolute URI, :rfc:`6749#section-4.5`.
 
-        It returns a :class:`~flask_oauth2.TokenGrant`. Clients need the name among their ``grant_types``.
+        It returns a :class:`~flask_oauth2.TokenGrant`. Only clients with this name in their ``grant_types`` can use it.
         """
         if not urlsplit(name).scheme:
-            raise ConfigurationError(f"an extension grant is named by an absolute URI (RFC 6749 section 4.5): {name!r}")
+            raise ConfigurationError(
+                f"the name of an extension grant must be an absolute URI (RFC 6749 section 4.5), not {name!r}"
+            )
 
         def decorator(function: GrantFunction) -> GrantFunction:
             self._register("grants", name, ExtensionGrant(name, synchronous(function)))
@@ -141,10 +150,10 @@ class Registry(Ownership):
         return decorator
 
     def register_response_type(self, response_type: ResponseType) -> None:
-        """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. It is asked for alone."""
+        """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. Clients cannot combine it."""
         check_part(response_type, ResponseType)
         if " " in response_type.name:
-            raise ConfigurationError(f"a response type has one name: {response_type.name!r} is several")
+            raise ConfigurationError(f"the name of a response type must not contain spaces: {response_type.name!r}")
         self._register("response_types", response_type.name, response_type, built_in=("code", "token"))
 
     def register_token_type(self, token_type: TokenType) -> None:
@@ -156,17 +165,17 @@ class Registry(Ownership):
         self._register("token_types", token_type.name.lower(), token_type, built_in=("bearer",))
 
     def register_token_format(self, token_format: TokenFormat) -> None:
-        """Add a token format, to be named in ``OAUTH2_ACCESS_TOKEN_FORMAT`` or by a client."""
+        """Add a token format. Choose it with ``OAUTH2_ACCESS_TOKEN_FORMAT``, or for single clients."""
         check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
         self._register("token_formats", token_format.name, token_format, built_in=("opaque", "signed"))
 
     def register_binding(self, binding: Binding) -> None:
-        """Add a way to bind tokens to a key of their holder: a :class:`~flask_oauth2.tokens.bindings.base.Binding`."""
+        """Add a :class:`~flask_oauth2.tokens.bindings.base.Binding`, which binds tokens to a key of the client."""
         check_part(binding, Binding)
         self._register("bindings", binding.name, binding)
 
     def register_answer_members(self, function: Callback) -> Callback:
-        """Register ``f(issued)``, which returns further members of a token response, or None.
+        """Register ``f(issued)``, which returns additional members of a token response, or None.
 
         It runs after the tokens are generated and before they are saved, so it may still reject the request. ``issued``
         is an :class:`~flask_oauth2.tokens.answers.Issued`.
@@ -175,9 +184,9 @@ class Registry(Ownership):
         return function
 
     def register_endpoint(self, endpoint: Endpoint) -> None:
-        """Add an endpoint that programs call, see :class:`~flask_oauth2.Endpoint`."""
+        """Add an endpoint for clients, see :class:`~flask_oauth2.Endpoint`."""
         if endpoint.respond is None:
-            raise ConfigurationError(f"the endpoint {endpoint.name} needs a function that responds")
+            raise ConfigurationError(f"the endpoint {endpoint.name} needs a respond function: Endpoint(respond=...)")
         self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
@@ -196,7 +205,7 @@ class Registry(Ownership):
 
 
 def synchronous(function: Callback) -> Callback:
-    """A function that may be awaited, as Flask runs an asynchronous view (its extra ``async``)."""
+    """Return a synchronous function for one that may be asynchronous. It needs Flask's extra ``async`` for that."""
     if not iscoroutinefunction(function) and not iscoroutinefunction(type(function).__call__):
         return function
 
@@ -210,7 +219,9 @@ def synchronous(function: Callback) -> Callback:
             asyncio.get_running_loop()
         except RuntimeError:
             return run_to_end(*args, **kwargs)
-        with ThreadPoolExecutor(1) as thread:  # inside an asynchronous view, whose own loop must not be waited for
+        with ThreadPoolExecutor(
+            1
+        ) as thread:  # a thread with its own loop, because an asynchronous view must not block its loop
             return thread.submit(copy_context().run, run_to_end, *args, **kwargs).result()
 
     return cast("Callback", run)

@@ -1,7 +1,8 @@
-"""Which application a callback, a part or a protected resource belongs to.
+"""Registrations, and the application that each belongs to.
 
-A provider may serve several applications, which a factory such as ``create_app()`` makes one after the other. What the
-factory registers belongs to the application that it sets up; what a module registers is for all of them.
+A provider may serve several applications, which a factory such as ``create_app()`` makes one after the other. A
+registration inside the factory belongs to the application that it sets up. A registration in a module belongs to all
+applications.
 """
 
 from __future__ import annotations
@@ -19,22 +20,25 @@ from weakref import WeakSet
 
 import flask
 
-from . import web
-from .assembly.extensions import Extensions
-from .errors import ConfigurationError
-from .records import Issuer
-from .resources import Resource
+from .. import web
+from ..assembly.extensions import Extensions
+from ..errors import ConfigurationError
+from ..records import Issuer
+from ..resources import Resource
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 EXTENSION = "flask_oauth2"
-"""The name under ``app.extensions``."""
+"""The key in ``app.extensions``."""
 
 
 @dataclass(slots=True)
 class Registered:
-    """Callbacks, parts and protected resources: of one application, or for all applications of a provider."""
+    """The registrations of one application, or of all applications of a provider.
+
+    ``parts`` are extensions of the protocol such as grants and token formats, with the callbacks that a store uses.
+    """
 
     parts: Extensions = field(default_factory=Extensions)
     current_user: Callable[[], Any] | None = None
@@ -42,10 +46,10 @@ class Registered:
     issuergetter: Callable[[], Issuer | None] | None = None
     resources: dict[str, tuple[Resource, WSGIApplication | None]] = field(default_factory=dict)
     own: set[tuple[str, str]] = field(default_factory=set)
-    """What was registered for this application alone, by kind and name."""
+    """The kind and name of each registration that belongs to this application alone."""
 
     def copy(self) -> Registered:
-        """Return a copy that changes without this one."""
+        """Return a copy that can change independently."""
         parts = self.parts
         tables: dict[str, Any] = {
             name: dict(getattr(parts, name))
@@ -64,12 +68,12 @@ class Registered:
         return Registered(copied, self.current_user, self.consent_view, self.issuergetter, dict(self.resources))
 
     def read(self, kind: str, name: str) -> Any:
-        """Return what is registered under a name, or None."""
+        """Return the registration with a name, or None."""
         holder = self._holder(kind)
         return holder.get(name) if isinstance(holder, dict) else getattr(holder, name)
 
     def write(self, kind: str, name: str, value: object) -> None:
-        """Register ``value`` under a name."""
+        """Save a registration under a name. None removes it."""
         holder = self._holder(kind)
         if isinstance(holder, dict) and value is None:
             holder.pop(name, None)
@@ -86,7 +90,7 @@ class Registered:
 
 
 class Pending(NamedTuple):
-    """A registration by functions that have not called ``init_app`` yet, and the one that it replaces."""
+    """A registration by functions that have not called ``init_app`` yet, with the registration that it replaces."""
 
     kind: str
     name: str
@@ -96,12 +100,12 @@ class Pending(NamedTuple):
 
 
 class Ownership:
-    """Keeps what is registered for each application of a provider, until the application's first request.
+    """The registrations of each application of a provider. They are fixed from the application's first request.
 
-    A registration belongs to the application that is being set up: the one that the calling functions hold in a local
-    variable, or else the one that was passed to ``init_app`` last. What a function registers before it calls
-    ``init_app`` belongs to its application too. What a module registers while it is imported is for all applications,
-    because a module runs once.
+    A registration belongs to the application that is being set up. This is the application in a local variable of the
+    calling functions, or else the application that was passed to ``init_app`` last. A registration before ``init_app``
+    in the same function belongs to that application too. A registration at module level belongs to all applications,
+    because a module runs only once.
     """
 
     def __init__(self) -> None:
@@ -114,34 +118,34 @@ class Ownership:
         self._setup: FrameType | None = None
         """The function that has called ``init_app`` if it holds the application elsewhere, such as on ``self``."""
         self._outer: set[tuple[int, CodeType]] = set()
-        """The functions that called the one that has set up the last application, and do not hold it."""
+        """The callers of the function that has set up the last application, without those that hold the application."""
         self._pending: list[Pending] = []
-        """What functions have registered before they call ``init_app``."""
+        """Registrations by functions that have not called ``init_app`` yet."""
 
     def _begin_setup(self, app: flask.Flask) -> Registered:
-        """Return what is registered for an application from its beginning."""
+        """Return the registrations that an application starts with."""
         self._apps.add(app)
         self._last = app
         caller = find_caller()
-        frames = [caller, *takewhile(lambda frame: _holds(frame, app), _above(caller.f_back))]
+        frames = [caller, *takewhile(lambda frame: _holds(frame, app), _callers(caller.f_back))]
         self._setup = None if _holds(caller, app) else caller
-        self._outer = {_identify(frame) for frame in _above(caller) if not _holds(frame, app)}
+        self._outer = {_identify(frame) for frame in _callers(caller) if not _holds(frame, app)}
         self._factories |= {frame.f_code for frame in frames if frame.f_code.co_name != "<module>"}
         registered = self._shared.copy()
-        # what has been registered by the functions that set this application up, which may set up another one
+        # the functions that set up this application may set up another one, so their registrations stay pending
         own = ((pending, [frame for frame in pending.frames if frame in frames]) for pending in self._pending)
         self._pending = [pending._replace(frames=kept) for pending, kept in own if kept]
         for pending in self._pending:
             registered.write(pending.kind, pending.name, pending.value)
             registered.own.add((pending.kind, pending.name))
-        for pending in reversed(self._pending):  # other applications do not get it
+        for pending in reversed(self._pending):  # they do not belong to other applications
             if self._shared.read(pending.kind, pending.name) is pending.value:
                 self._shared.write(pending.kind, pending.name, pending.before)
         return registered
 
     @property
     def _registered(self) -> Registered:
-        """What is registered for the current application, or else the last one, or else for all."""
+        """The registrations of the current application, else of the last one, else of all applications."""
         app = web.current_app() if flask.has_app_context() else None
         if app is None or app not in self._apps:
             app = self._last
@@ -164,7 +168,7 @@ class Ownership:
 
     @property
     def consent_view(self) -> Callable[..., Any] | None:
-        """The application's own consent page, see :meth:`~flask_oauth2.OAuth2Provider.authorize_handler`."""
+        """The view of a custom consent page, see :meth:`~flask_oauth2.OAuth2Provider.authorize_handler`."""
         return self._registered.consent_view
 
     @consent_view.setter
@@ -179,9 +183,9 @@ class Ownership:
     def _register(
         self, kind: str, name: str, value: object, shown: str | None = None, built_in: Iterable[str] = ()
     ) -> None:
-        """Register ``value`` where it belongs. The same function again is no error, a different one is.
+        """Register ``value`` for the application that it belongs to. Registering the same function again is no error.
 
-        Raises :exc:`ConfigurationError` for a name that is taken, and after the first request.
+        Raises :exc:`ConfigurationError` if another value has the name, and after the first request.
         """
         shown = shown or name
         if name in built_in:
@@ -191,30 +195,30 @@ class Ownership:
         is_of_module = caller.f_code.co_name == "<module>"
         if app is None and not is_set_up_again and last is not None:
             if _is_closed(last):
-                raise _too_late(shown)
+                raise _late_error(shown)
             app = None if is_of_module else last
         if app is not None:
             self._write(app, kind, name, value, shown)
             return
-        new = Pending(kind, name, value, self._shared.read(kind, name), list(_above(caller)))
+        new = Pending(kind, name, value, self._shared.read(kind, name), list(_callers(caller)))
         self._share(new, shown, is_of_module)
         if is_unsure and not is_of_module:
             self._write_if_free(new, shown)
 
     def _write_if_free(self, new: Pending, shown: str) -> None:
-        """Register for the application that was initialized last too, if nothing else is registered there."""
+        """Register for the last application too, unless it has a registration with this name."""
         last = self._last
         if last and not _is_closed(last) and _registered_of(last).read(new.kind, new.name) is None:
             self._write(last, new.kind, new.name, new.value, shown)
 
     def _share(self, new: Pending, shown: str, is_of_module: bool) -> None:
-        """Register for the applications that are set up from now on, and for all if a module registers."""
-        # a function that has returned calls init_app no more
+        """Register for all applications that are set up from now on. A module registers for existing ones too."""
+        # a function that has returned no longer calls init_app
         self._pending = [pending for pending in self._pending if _share_frames(pending, new)]
         is_twice = any((new.kind, new.name) == (pending.kind, pending.name) for pending in self._pending)
         is_final = is_of_module or is_twice or self._last is None
         if is_final and new.before is not None and not _is_same(new.before, new.value):
-            raise _taken(shown, new.before)
+            raise _duplicate_error(shown, new.before)
         self._shared.write(new.kind, new.name, new.value)
         if not is_of_module:
             self._pending.append(new)
@@ -222,29 +226,30 @@ class Ownership:
         for known in list(self._apps):
             if not _is_closed(known) and _registered_of(known).read(new.kind, new.name) is None:
                 _registered_of(known).write(new.kind, new.name, new.value)
-                self._took(known, new.kind, new.name, None)
+                self._on_registered(known, new.kind, new.name, None)
 
     def _write(self, app: flask.Flask, kind: str, name: str, value: object, shown: str) -> None:
         registered = _registered_of(app)
         if _is_closed(app):
-            raise _too_late(shown)
+            raise _late_error(shown)
         before = registered.read(kind, name)
         if before is not None and (kind, name) in registered.own and not _is_same(before, value):
-            raise _taken(shown, before)
+            raise _duplicate_error(shown, before)
         registered.write(kind, name, value)
         registered.own.add((kind, name))
-        self._took(app, kind, name, before)
+        self._on_registered(app, kind, name, before)
 
-    def _took(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
-        """Do what else a registration needs in an application."""
+    def _on_registered(self, app: flask.Flask, kind: str, name: str, before: object) -> None:
+        """Complete a registration in an application, such as with a route."""
 
     def _find_setup(self) -> tuple[flask.Flask | None, bool, bool]:
-        """Return the application that the calling functions set up, and whether they set up one without a provider yet.
+        """Return the application that the calling functions set up, if it has this provider already.
 
-        The third member says whether that is not sure: the application that they hold may never get this provider.
+        The second member is true if they set up an application that does not have it yet. The third is true if this is
+        a guess, because the application in their variables may never get this provider.
         """
         last = self._last
-        for frame in _above(find_caller()):
+        for frame in _callers(find_caller()):
             if frame is self._setup:
                 return last, False, False
             held = [value for value in list(frame.f_locals.values()) if isinstance(value, flask.Flask)]
@@ -258,11 +263,11 @@ class Ownership:
         return None, False, False
 
 
-_PACKAGE = os.path.dirname(__file__) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def find_caller() -> FrameType:
-    """Return the frame of the application that calls the package."""
+    """Return the frame of the application's code that called the package."""
     frame = sys._getframe(1)
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
@@ -274,8 +279,8 @@ def _registered_of(app: flask.Flask) -> Registered:
     return registered
 
 
-def _above(frame: FrameType | None) -> Iterator[FrameType]:
-    """Yield a frame and those that called it, up to the code of a module."""
+def _callers(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield a frame and its callers, up to the code of a module."""
     while frame is not None:
         yield frame
         frame = None if frame.f_code.co_name == "<module>" else frame.f_back
@@ -290,7 +295,7 @@ def _holds(frame: FrameType, app: flask.Flask) -> bool:
 
 
 def _identify(frame: FrameType) -> tuple[int, CodeType]:
-    """Return what tells a call from others while it runs, without keeping its local variables."""
+    """Return a value that identifies a running call and does not keep its local variables alive."""
     return id(frame), frame.f_code
 
 
@@ -299,7 +304,7 @@ def _is_closed(app: flask.Flask) -> bool:
 
 
 def _is_same(before: Any, value: Any) -> bool:
-    """Return whether two registrations are the same: equal, or made by the same code in another run of it."""
+    """Return whether two registrations are equal, or come from the same code that ran twice."""
     if before is value or (isinstance(value, tuple) and before[0] == value[0]):
         return True
     before, value = (getattr(one, "function", one) for one in (before, value))  # of an extension grant
@@ -312,10 +317,10 @@ def _is_same(before: Any, value: Any) -> bool:
     return first == second
 
 
-def _too_late(name: str) -> ConfigurationError:
-    return ConfigurationError(f"{name} comes too late: register it before the first request")
+def _late_error(name: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} must be registered before the first request of the application")
 
 
-def _taken(name: str, before: object) -> ConfigurationError:
+def _duplicate_error(name: str, before: object) -> ConfigurationError:
     by = f", by {before.__module__}.{before.__qualname__}" if isfunction(before) else ""
     return ConfigurationError(f"{name} is registered already{by}")
