@@ -42,7 +42,7 @@ MAX_STALE = 86400
 """Further seconds for which a stale set is used if its server is unavailable."""
 
 REFETCH_AFTER = 30
-"""Seconds between two fetches of one set, whatever the tokens name that arrive meanwhile."""
+"""Minimum seconds between two fetches of one set. Unknown ``kid`` values do not shorten it."""
 
 MAX_AT_ONCE = 8
 """Sets that one process fetches at a time."""

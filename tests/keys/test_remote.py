@@ -69,9 +69,9 @@ def test_by_https_the_server_is_identified(tmp_path: Path) -> None:
         assert served.count(PATH) == 1
 
 
-def test_addresses_of_other_networks_are_not_asked() -> None:
+def test_private_addresses_are_rejected() -> None:
     for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "localhost"):
-        with pytest.raises(KeysUnavailable, match="not of the public network"):
+        with pytest.raises(KeysUnavailable, match="an address that is not public"):
             RemoteKeys().find_keys(f"https://{host}/jwks", NOW, False, None, "ES256")
 
 
