@@ -39,14 +39,18 @@ SLOW = (
     *map(
         Path,
         (
-            "attacks/test_databases.py",
+            "attacks",
+            "clients/test_secret.py",
             "clients/test_throttle.py",
-            "doctor/test_command.py",
-            "doctor/test_storage.py",
+            "doctor",
+            "importing",
             "interop",
+            "simulation",
             "stores",
             "test_examples.py",
+            "test_issuers.py",
             "test_moved_examples.py",
+            "testing/test_application.py",
         ),
     ),
 )

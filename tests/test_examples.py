@@ -109,7 +109,8 @@ def device_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.mark.spec("rfc8628", "3")
 @pytest.mark.parametrize(
-    ("button", "said"), [("Allow", "Films of demo: Metropolis, M"), ("Deny", "Not connected: the user denied the request.")]
+    ("button", "said"),
+    [("Allow", "Films of demo: Metropolis, M"), ("Deny", "Not connected: the user denied the request.")],
 )
 def test_a_television(device_provider: str, browser: Browser, button: str, said: str) -> None:
     command = [sys.executable, str(ROOT / "examples/device/tv.py"), device_provider]

@@ -684,6 +684,7 @@ class TestSharing:
         assert content["client_id"] == clients(site)[0].client_id
 
     @pytest.mark.spec("rfc7591", "3")
+    @pytest.mark.slow
     def test_ten_thousand_are_one_row_and_read_twice(self, tmp_path: Any) -> None:
         from sqlalchemy import event
 
