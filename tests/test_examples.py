@@ -59,7 +59,7 @@ def test_the_whole_journey(quickstart: str, browser: Browser) -> None:
     page = browser.press(page, "Call the API again")
     assert "401 UNAUTHORIZED" in page.text
     assert '"error": "invalid_token"' in page.text
-    assert "That was the whole journey." in page.text
+    assert "The flow is complete." in page.text
     assert "Connect again" in page.links
     assert "Sign out" not in browser.press(page, "Sign out").text
 
@@ -67,7 +67,7 @@ def test_the_whole_journey(quickstart: str, browser: Browser) -> None:
 def test_a_person_who_denies(quickstart: str, browser: Browser) -> None:
     page = browser.press(connect(browser, quickstart), "Deny")
     assert '"error": "access_denied"' in page.text
-    assert "You did not allow it." in page.text
+    assert "You denied access." in page.text
     assert "Redeem the code" not in page.text
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_nobody_asked_for_is_ignored(quickstart: str, browser: Br
     connect(browser, quickstart)
     page = browser.open(f"{quickstart}/connected?code=stolen&state=guessed&iss={quickstart}")
     assert "stolen" not in page.text
-    assert "You left before you answered." in page.text
+    assert "You left before you decided." in page.text
 
 
 @pytest.fixture
