@@ -473,7 +473,7 @@ class TestPublishedRevocations:
         store, seen = open_redis(), Queue[bool]()
         store.subscribe(lambda mark: None if mark is None else seen.put(store.revoked(mark)))
         filed_before = Subscriber()
-        store.subscribe(filed_before.hear)
+        store.subscribe(filed_before.on_revoked)
         assert filed_before.next() is None
         while seen.empty():
             store.revoke("mark", FAR)
@@ -503,9 +503,9 @@ class TestPublishedRevocations:
 
     def test_each_who_listens_hears(self, open_redis: OpenRedis) -> None:
         store, first, second = open_redis(), Subscriber(), Subscriber()
-        store.subscribe(first.hear)
+        store.subscribe(first.on_revoked)
         assert first.next() is None
-        store.subscribe(second.hear)
+        store.subscribe(second.on_revoked)
         assert second.next() is None
         store.publish("mark")
         assert [first.next(), second.next()] == ["mark", "mark"]
@@ -550,7 +550,7 @@ class TestPublishedRevocations:
         self, open_redis: OpenRedis, caplog: pytest.LogCaptureFixture
     ) -> None:
         store, first, subscriber = open_redis(), Subscriber(), Subscriber()
-        store.subscribe(first.hear)
+        store.subscribe(first.on_revoked)
         assert first.next() is None
 
         def fail(mark: str | None) -> None:
