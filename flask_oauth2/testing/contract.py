@@ -64,31 +64,31 @@ def spec(document: str, section: str) -> Callable[[Test], Test]:
 
 
 def _consents(store: Store) -> ConsentStore:
-    return collect(store).consents or pytest.skip("the store is no ConsentStore")
+    return collect(store).consents or pytest.skip("the store does not implement ConsentStore")
 
 
 def _devices(store: Store) -> DeviceStore:
-    return collect(store).devices or pytest.skip("the store is no DeviceStore")
+    return collect(store).devices or pytest.skip("the store does not implement DeviceStore")
 
 
 def _listing(store: Store) -> ListingStore:
-    return collect(store).listing or pytest.skip("the store is no ListingStore")
+    return collect(store).listing or pytest.skip("the store does not implement ListingStore")
 
 
 def _registration(store: Store) -> RegistrationStore:
-    return collect(store).registration or pytest.skip("the store is no RegistrationStore")
+    return collect(store).registration or pytest.skip("the store does not implement RegistrationStore")
 
 
 def _origins(store: Store) -> OriginStore:
-    return collect(store).origins or pytest.skip("the store is no OriginStore")
+    return collect(store).origins or pytest.skip("the store does not implement OriginStore")
 
 
 def _keys(store: Store) -> KeyStore:
-    return collect(store).keys or pytest.skip("the store is no KeyStore")
+    return collect(store).keys or pytest.skip("the store does not implement KeyStore")
 
 
 def _sessions(store: Store) -> SessionStore:
-    return collect(store).sessions or pytest.skip("the store is no SessionStore")
+    return collect(store).sessions or pytest.skip("the store does not implement SessionStore")
 
 
 def _require_purge(store: Store) -> None:
@@ -396,27 +396,27 @@ class TestOrigins:
         assert origins.has_origin(PAGE), "its ID is free"
 
 
-EACH_FACT = pytest.mark.parametrize("fact", [field.name for field in fields(Context)])
+EACH_FIELD = pytest.mark.parametrize("context_field", [field.name for field in fields(Context)])
 
 
 class TestContext:
-    """Every fact about an authorization comes back from every place that saves it."""
+    """Every record with an authorization saves every field of its context."""
 
-    @EACH_FACT
-    def test_the_context_of_a_code_is_saved(self, store: Store, fact: str) -> None:
-        grant = save_record(store, new_grant(new_authorization(context=new_context(fact))))
+    @EACH_FIELD
+    def test_the_context_of_a_code_is_saved(self, store: Store, context_field: str) -> None:
+        grant = save_record(store, new_grant(new_authorization(context=new_context(context_field))))
         assert store.get_grant(grant.key, "code") == grant
 
-    @EACH_FACT
-    def test_the_context_of_a_token_is_saved(self, store: Store, fact: str) -> None:
-        token = save_record(store, new_token(new_authorization(context=new_context(fact))))
+    @EACH_FIELD
+    def test_the_context_of_a_token_is_saved(self, store: Store, context_field: str) -> None:
+        token = save_record(store, new_token(new_authorization(context=new_context(context_field))))
         assert store.get_access(token.access.token_hash) == token.access
         assert store.get_refresh(token.refresh_token_hash) == token
 
-    @EACH_FACT
-    def test_the_context_of_a_device_code_is_saved(self, store: Store, fact: str) -> None:
+    @EACH_FIELD
+    def test_the_context_of_a_device_code_is_saved(self, store: Store, context_field: str) -> None:
         devices = _devices(store)
-        device, owner = save_record(store, new_device()), new_authorization(context=new_context(fact))
+        device, owner = save_record(store, new_device()), new_authorization(context=new_context(context_field))
         assert devices.decide(device, owner, NOW)
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner)
 
@@ -636,15 +636,15 @@ class TestRevocation:
 
     @pytest.mark.parametrize("number", range(6))
     def test_any_number_of_ids_can_be_looked_up(self, store: Store, number: int) -> None:
-        store.revoke("mark", FAR)
+        store.revoke("revoked", FAR)
         others = [f"other-{i}" for i in range(number)]
-        assert store.revoked(*others, "mark")
+        assert store.revoked(*others, "revoked")
         assert not store.revoked(*others)
 
     def test_the_later_expiry_of_a_revocation_is_stored(self, store: Store) -> None:
-        for mark, expiries in {"up": (10, 20), "down": (20, 10)}.items():
+        for revoked_id, expiries in {"up": (10, 20), "down": (20, 10)}.items():
             for expires_at in expiries:
-                store.revoke(mark, expires_at)
+                store.revoke(revoked_id, expires_at)
         assert store.purgeable(19) == 0
         assert sum(store.purge(19)) == 0
         assert store.revoked("up")
@@ -784,7 +784,7 @@ class TestUsers:
 
 
 class TestIssue:
-    """Spending and saving happen together."""
+    """Records are spent and saved in one step."""
 
     @spec("rfc6749", "4.1.2")
     def test_a_code_is_spent_once(self, store: Store) -> None:
@@ -1408,17 +1408,17 @@ class TestSessions:
 
 
 class TestIssuers:
-    """Everything of one issuer is unknown to another."""
+    """The records of one issuer are unknown to another issuer."""
 
     @pytest.fixture(params=["of two views", "of the store and a view"])
     def pair(self, request: pytest.FixtureRequest, store: Store) -> tuple[Store, Store]:
         """Return the stores of two issuers."""
-        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        issuers = collect(store).issuers or pytest.skip("the store does not implement IssuerStore")
         other = issuers.for_issuer("other")
         return (store if request.param == "of the store and a view" else issuers.for_issuer("one"), other)
 
     def test_a_view_sees_what_another_view_of_its_issuer_saves(self, store: Store) -> None:
-        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        issuers = collect(store).issuers or pytest.skip("the store does not implement IssuerStore")
         client = new_client()
         issuers.for_issuer("one").set_client(client)
         assert issuers.for_issuer("one").get_client(client.client_id) == client
@@ -1428,7 +1428,7 @@ class TestIssuers:
 
     @pytest.mark.parametrize("issuer_id", ["x" * 65, "a\0b", "é", "a\n"])
     def test_an_invalid_issuer_id_is_rejected(self, store: Store, issuer_id: str) -> None:
-        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        issuers = collect(store).issuers or pytest.skip("the store does not implement IssuerStore")
         with pytest.raises(ValueError, match="64 printable ASCII"):
             issuers.for_issuer(issuer_id)
         issuers.for_issuer("x" * 64).count(b"a", FAR)
@@ -1515,7 +1515,9 @@ class TestIssuers:
         assert other.get_access(child.access.token_hash) is None
 
     def test_imported_tokens_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
-        one, other = (collect(store).imports or pytest.skip("the store imports nothing") for store in pair)
+        one, other = (
+            collect(store).imports or pytest.skip("the store does not implement ImportStore") for store in pair
+        )
         token = save_record(pair[0], new_token())
         assert one.find_known([token.access.token_hash]) == {token.access.token_hash}
         assert other.find_known([token.access.token_hash, token.refresh_token_hash]) == set()
@@ -1686,11 +1688,11 @@ class TestPurge:
 
     def test_expired_revocations_are_purged(self, store: Store) -> None:
         for expires_at in (NOW, NOW + 1):
-            store.revoke(f"mark {expires_at}", expires_at)
+            store.revoke(f"revoked {expires_at}", expires_at)
         assert store.purgeable(NOW) == 1
         assert sum(store.purge(NOW)) == 1
-        assert not store.revoked(f"mark {NOW}")
-        assert store.revoked(f"mark {NOW + 1}")
+        assert not store.revoked(f"revoked {NOW}")
+        assert store.revoked(f"revoked {NOW + 1}")
         assert store.purgeable(NOW) == 0
 
     def test_expired_counters_are_purged(self, store: Store) -> None:
@@ -1734,7 +1736,7 @@ class TestPurge:
 class StoreContract:
     """The tests for every store. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
 
-    The fixture returns an empty store of yours, for each test::
+    The fixture returns a new, empty store for each test::
 
         class TestMyStore(StoreContract):
             @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable, values
 from flask_oauth2.http import urls
 from flask_oauth2.pages.base import serializer
-from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
+from oauth_site import CALLBACK, CHALLENGE, Site, StoreWithoutConsents, answer_of
 
 
 @pytest.fixture(autouse=True)
@@ -634,7 +634,7 @@ def test_a_loopback_redirect_accepts_any_port(site: Site) -> None:
 
 
 def test_a_store_without_consents_always_prompts(new_site: Any) -> None:
-    site = new_site(store=Forgetful())
+    site = new_site(store=StoreWithoutConsents())
     site.add_client()
     assert "code" in site.authorize()
     assert site.ask().status_code == 200

@@ -38,10 +38,15 @@ def call(
     return answer
 
 
-def said(client: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """What a client sends back of an answer."""
-    ours = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
-    return {name: value for name, value in client.items() if name not in ours} | changes
+def metadata_of(client: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the metadata of a response that a client sends back in an update."""
+    response_only = (
+        "registration_access_token",
+        "registration_client_uri",
+        "client_secret_expires_at",
+        "client_id_issued_at",
+    )
+    return {name: value for name, value in client.items() if name not in response_only} | changes
 
 
 def put(site: Site, client: dict[str, Any], metadata: Any, token: str | None = None) -> dict[str, Any]:
@@ -56,8 +61,8 @@ def get(site: Site, client: dict[str, Any], token: str | None = None) -> dict[st
     return dict(answer.get_json())
 
 
-def is_refused(answer: TestResponse) -> bool:
-    """As an invalid token is."""
+def is_rejected(answer: TestResponse) -> bool:
+    """Assert that the response rejects the token."""
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token"), answer.text
     assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="oauth2", error="invalid_token"')
     return True
@@ -78,7 +83,7 @@ class TestAccess:
         client, other = register(site, SERVER), register(site, SERVER | {"client_name": "Other"})
         wrong = ["", "wrong", other["registration_access_token"], client["client_secret"], f"ora_{'x' * 50}", "a,b"]
         for token in wrong:
-            assert is_refused(call(site, method, client, {"client_id": client["client_id"]}, token))
+            assert is_rejected(call(site, method, client, {"client_id": client["client_id"]}, token))
         assert len(clients(site)) == 2
         assert get(site, client)
 
@@ -88,7 +93,7 @@ class TestAccess:
     def test_an_unknown_client_is_rejected_like_a_wrong_token(self, site: Site, method: str, client_id: str) -> None:
         client = register(site, SERVER)
         nobody = client | {"registration_client_uri": f"https://login.example/oauth/register/{client_id}"}
-        assert is_refused(call(site, method, nobody, {}))
+        assert is_rejected(call(site, method, nobody, {}))
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
     def test_a_client_without_a_registration_access_token_is_rejected(self, site: Site, method: str) -> None:
@@ -96,7 +101,7 @@ class TestAccess:
         shared = register(site, CODE)["client_id"]
         for client_id in ("web", shared):
             uri = f"https://login.example/oauth/register/{client_id}"
-            assert is_refused(call(site, method, {"registration_client_uri": uri}, {}, "None"))
+            assert is_rejected(call(site, method, {"registration_client_uri": uri}, {}, "None"))
 
     @pytest.mark.spec("rfc7592", "2")
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
@@ -110,9 +115,9 @@ class TestAccess:
     def test_failed_attempts_are_counted_per_client(self, site: Site) -> None:
         client, other = register(site, SERVER), register(site, SERVER)
         for _ in range(10):
-            assert is_refused(call(site, "GET", client, token="guess"))
+            assert is_rejected(call(site, "GET", client, token="guess"))
         assert call(site, "GET", client, token="guess").status_code == 429
-        assert is_refused(call(site, "GET", other, token="guess"))
+        assert is_rejected(call(site, "GET", other, token="guess"))
         assert get(site, client), "who has the right one is in nobody's way"
 
     @pytest.mark.spec("rfc7592", "5")
@@ -151,7 +156,7 @@ class TestRead:
         assert len(set(tokens)) == 4
         assert all(values.key(token)[:6] == values.timestamp(NOW) for token in tokens), "all are ours"
         for old in tokens[:2]:
-            assert is_refused(call(site, "GET", client, token=old))
+            assert is_rejected(call(site, "GET", client, token=old))
         assert get(site, client, tokens[3])
 
     @pytest.mark.spec("rfc7592", "5")
@@ -161,7 +166,7 @@ class TestRead:
         new = get(site, client, old)["registration_access_token"]
         assert [get(site, client, old)["registration_access_token"] for _ in range(3)] == [new] * 3
         assert get(site, client, new)["registration_access_token"] != new
-        assert is_refused(call(site, "GET", client, token=old)), "the new one has been used"
+        assert is_rejected(call(site, "GET", client, token=old)), "the new one has been used"
 
     def test_the_token_remains_valid_after_secret_key_rotation(self, site: Site, new_site: Callable[..., Site]) -> None:
         client = register(site, SERVER)
@@ -234,25 +239,27 @@ class TestUpdate:
     def test_the_metadata_of_a_response_can_be_sent_back(self, site: Site) -> None:
         client = register(site, SERVER)
         (before,) = clients(site)
-        found = put(site, client, said(client))
-        assert said(found) == {name: value for name, value in said(client).items() if name != "client_secret"}
+        found = put(site, client, metadata_of(client))
+        assert metadata_of(found) == {
+            name: value for name, value in metadata_of(client).items() if name != "client_secret"
+        }
         assert describe(clients(site)[0]) == describe(before)
         assert clients(site)[0].expires_at == before.expires_at
 
     @pytest.mark.spec("rfc7592", "2.2")
     def test_null_deletes_a_value(self, site: Site) -> None:
         client = register(site, SERVER)
-        assert "client_name" not in put(site, client, said(client, client_name=None))
+        assert "client_name" not in put(site, client, metadata_of(client, client_name=None))
 
     @pytest.mark.spec("rfc7592", "5")
     def test_an_update_can_be_repeated_after_a_lost_response(self, site: Site) -> None:
         client = register(site, SERVER)
-        first = put(site, client, said(client, client_name="New"))
-        again = put(site, client, said(client, client_name="New"))
+        first = put(site, client, metadata_of(client, client_name="New"))
+        again = put(site, client, metadata_of(client, client_name="New"))
         assert again == first
-        assert put(site, client, said(client, client_name="Newer"))["client_name"] == "Newer"
+        assert put(site, client, metadata_of(client, client_name="Newer"))["client_name"] == "Newer"
         get(site, client, first["registration_access_token"])
-        assert is_refused(call(site, "PUT", client, said(client)))
+        assert is_rejected(call(site, "PUT", client, metadata_of(client)))
 
     @pytest.mark.spec("rfc7592", "2.2")
     @pytest.mark.parametrize(
@@ -280,13 +287,13 @@ class TestUpdate:
     def test_invalid_metadata_is_rejected_and_changes_nothing(self, site: Site, change: dict[str, Any]) -> None:
         client = register(site, SERVER)
         before = clients(site)
-        answer = call(site, "PUT", client, said(client, **change))
+        answer = call(site, "PUT", client, metadata_of(client, **change))
         error = "invalid_redirect_uri" if "redirect_uris" in change else "invalid_client_metadata"
         assert (answer.status_code, answer.get_json()["error"]) == (400, error)
         (name,) = change
         assert answer.get_json()["error_description"].startswith(f"{name}: ")
         assert clients(site) == before
-        assert put(site, client, said(client))
+        assert put(site, client, metadata_of(client))
 
     @pytest.mark.spec("rfc7592", "2.2")
     def test_invalid_optional_metadata_does_not_reject_an_update(self, site: Site) -> None:
@@ -300,7 +307,7 @@ class TestUpdate:
             "scope": ["a"],
             "policy_uri": None,
         }
-        changed = put(site, client, said(client, client_name="x" * 200, **nothing, **dropped))
+        changed = put(site, client, metadata_of(client, client_name="x" * 200, **nothing, **dropped))
         assert changed["client_name"] == "x" * 99 + "…"
         assert not {"contacts", "logo_uri", "tos_uri", "software_id", "policy_uri"} & set(changed)
         assert changed["scope"] == client["scope"]
@@ -310,32 +317,32 @@ class TestUpdate:
         client = register(site, SERVER)
         assert call(site, "PUT", client, data=b"{", content_type="application/json").status_code == 400
         assert call(site, "PUT", client, data=b"a=b").status_code == 400
-        assert put(site, client, said(client))
+        assert put(site, client, metadata_of(client))
 
     def test_wrong_client_secrets_are_throttled(self, site: Site) -> None:
         client = register(site, SERVER)
-        answers = [call(site, "PUT", client, said(client, client_secret="guess")) for _ in range(11)]
+        answers = [call(site, "PUT", client, metadata_of(client, client_secret="guess")) for _ in range(11)]
         assert [answer.status_code for answer in answers] == [400] * 10 + [429]
 
     def test_a_secret_set_by_the_operator_is_verified(self, site: Site) -> None:
         client = register(site, SERVER)
         site.change_client(client["client_id"], secret=hash_secret("a secret that a person chose"))
-        assert put(site, client, said(client, client_secret="a secret that a person chose"))
-        assert call(site, "PUT", client, said(client)).status_code == 400, "the one before is not"
+        assert put(site, client, metadata_of(client, client_secret="a secret that a person chose"))
+        assert call(site, "PUT", client, metadata_of(client)).status_code == 400, "the one before is not"
 
     def test_a_client_that_becomes_public_loses_its_secret(self, site: Site) -> None:
         client = register(site, SERVER)
-        public = put(site, client, said(client, token_endpoint_auth_method="none"))
+        public = put(site, client, metadata_of(client, token_endpoint_auth_method="none"))
         assert clients(site)[0].secret is None
         assert site.post("/introspect", (client["client_id"], client["client_secret"]), token="x").status_code == 401
-        back = put(site, public, said(public, token_endpoint_auth_method="client_secret_post"))
+        back = put(site, public, metadata_of(public, token_endpoint_auth_method="client_secret_post"))
         assert back["client_secret_expires_at"] == 0
         assert back["client_secret"] != client["client_secret"]
         assert site.post("/introspect", (client["client_id"], back["client_secret"]), token="x").status_code == 200
 
     def test_an_update_grants_no_more_scopes_or_privileges(self, site: Site) -> None:
         client = register(site, SERVER)
-        found = put(site, client, said(client, scope="profile mail write", resource_server=True, owner_id="ada"))
+        found = put(site, client, metadata_of(client, scope="profile mail write", resource_server=True, owner_id="ada"))
         assert found["scope"] == "profile mail"
         (kept,) = clients(site)
         assert (kept.registered_by, kept.owner_id, kept.resource_server) == ("open", None, False)
@@ -344,13 +351,13 @@ class TestUpdate:
         client = register(site, SERVER)
         grants = ("authorization_code", "client_credentials")
         site.change_client(client["client_id"], scope=("write",), grant_types=grants, pkce_required=True)
-        found = put(site, client, said(client, grant_types=list(grants)))
+        found = put(site, client, metadata_of(client, grant_types=list(grants)))
         assert (found["scope"], found["grant_types"]) == ("write", list(grants))
         assert clients(site)[0].pkce_required is True
 
     def test_a_client_keeps_the_grants_of_its_initial_access_token(self, site: Site) -> None:
         client = register(site, {"grant_types": ["client_credentials"]}, initial_token(site))
-        assert put(site, client, said(client))["grant_types"] == ["client_credentials"]
+        assert put(site, client, metadata_of(client))["grant_types"] == ["client_credentials"]
 
     @pytest.mark.spec("rfc7592", "2.2")
     def test_the_registration_policy_may_reject_an_update(self, site: Site) -> None:
@@ -360,7 +367,7 @@ class TestUpdate:
                 raise AccessDenied("clients are changed by the operator", status=403)
 
         client = register(site, SERVER)
-        answer = call(site, "PUT", client, said(client))
+        answer = call(site, "PUT", client, metadata_of(client))
         assert (answer.status_code, answer.get_json()["error"]) == (403, "access_denied")
 
     def test_a_concurrent_token_retains_the_client(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +379,7 @@ class TestUpdate:
             return change(changed, before)
 
         monkeypatch.setattr(site.store, "change_client", change_late)
-        put(site, client, said(client, client_name="New"))
+        put(site, client, metadata_of(client, client_name="New"))
         assert (clients(site)[0].name, clients(site)[0].expires_at) == ("New", None)
 
 
@@ -405,7 +412,7 @@ class TestDelete:
     def test_the_token_of_a_deleted_client_is_rejected(self, site: Site, method: str) -> None:
         client = register(site, SERVER)
         call(site, "DELETE", client)
-        assert is_refused(call(site, method, client, {}))
+        assert is_rejected(call(site, method, client, {}))
 
     def test_the_previous_token_can_delete_the_client(self, site: Site) -> None:
         client = register(site, SERVER)
@@ -424,7 +431,7 @@ class TestDelete:
             return change(changed, before)
 
         monkeypatch.setattr(site.store, "change_client", change_late)
-        assert is_refused(call(site, "PUT", client, said(client)))
+        assert is_rejected(call(site, "PUT", client, metadata_of(client)))
         assert not clients(site)
 
     def test_concurrent_deletions_send_one_signal(

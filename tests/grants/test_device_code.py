@@ -11,7 +11,7 @@ from devices import Device, Person, add_device_client
 from flask_oauth2 import values
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.stores.base import GRANT_MEMORY
-from oauth_site import NOW, Forgetful, Site, make_site
+from oauth_site import NOW, Site, StoreWithoutConsents, make_site
 
 GRANTS = ["authorization_code", "device_code", "refresh_token"]
 
@@ -251,10 +251,10 @@ def test_pending_polls_are_not_logged(site: Site, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_store_without_consents_is_supported(new_site: Any) -> None:
-    class ForgetfulDevices(Forgetful):
+    class DeviceStoreWithoutConsents(StoreWithoutConsents):
         pass
 
-    site = new_site(store=ForgetfulDevices(), OAUTH2_GRANT_TYPES=GRANTS)
+    site = new_site(store=DeviceStoreWithoutConsents(), OAUTH2_GRANT_TYPES=GRANTS)
     add_device_client(site)
     device = Device(site)
     page = Person(site).decide(device.user_code)

@@ -40,8 +40,8 @@ def elsewhere(site: Site, tmp_path: Any) -> Iterator[Site]:
 
 
 @pytest.fixture
-def asked(site: Site) -> Statements:
-    """What the site asks its database from now on."""
+def site_statements(site: Site) -> Statements:
+    """Return the SQL statements that the site sends from now on."""
     seen = Statements()
     site.store.engine.dispose()
 
@@ -52,18 +52,18 @@ def asked(site: Site) -> Statements:
     return seen
 
 
-def test_a_cached_token_needs_one_statement_within_the_ttl(site: Site, asked: Statements) -> None:
+def test_a_cached_token_needs_one_statement_within_the_ttl(site: Site, site_statements: Statements) -> None:
     token = site.tokens(site.add_client())["access_token"]
-    asked.clear()
+    site_statements.clear()
     answers = [site.call(token) for _ in range(3)]
     assert [answer.get_json()["user"] for answer in answers] == ["ada", "ada", "ada"]
-    assert len(asked) == 1
+    assert len(site_statements) == 1
     site.clock.forward(SECONDS - 1)
     assert site.is_alive(token)
-    assert len(asked) == 1
+    assert len(site_statements) == 1
     site.clock.forward(1)
     assert site.is_alive(token)
-    assert len(asked) == 2
+    assert len(site_statements) == 2
 
 
 def test_the_cache_is_off_by_default(sql_site: Site, statements: Statements) -> None:
@@ -74,14 +74,14 @@ def test_the_cache_is_off_by_default(sql_site: Site, statements: Statements) -> 
     assert len(statements) == 2
 
 
-def test_rejected_tokens_are_not_cached(site: Site, asked: Statements) -> None:
+def test_rejected_tokens_are_not_cached(site: Site, site_statements: Statements) -> None:
     secret = site.add_client()
     token = site.tokens(secret)["access_token"]
     site.post("/revoke", ("web", secret), token=token)
-    asked.clear()
+    site_statements.clear()
     assert not site.is_alive(token)
     assert not site.is_alive(token)
-    assert len(asked) == 2
+    assert len(site_statements) == 2
 
 
 @pytest.mark.spec("rfc6750", "3.1")
@@ -179,10 +179,10 @@ def test_signed_tokens_are_cached(tmp_path: Any) -> None:
     tokens = site.tokens(secret)
     assert site.is_alive(tokens["access_token"])
     site.store.engine.dispose()
-    asked: list[str] = []
-    event.listen(site.store.engine, "connect", lambda driver, _: driver.set_trace_callback(asked.append))
+    site_statements: list[str] = []
+    event.listen(site.store.engine, "connect", lambda driver, _: driver.set_trace_callback(site_statements.append))
     assert site.is_alive(tokens["access_token"])
-    assert not asked
+    assert not site_statements
     revoke_token(site, secret, tokens)
     assert not site.is_alive(tokens["access_token"])
     site.store.engine.dispose()
@@ -326,15 +326,15 @@ def test_a_lagging_replica_does_not_restore_a_token_in_the_revoking_process(site
 
 
 @pytest.fixture
-def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Site]]:
-    """Two processes, as far as memory goes, that a Redis server tells of what has ended."""
+def connected_sites(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Site]]:
+    """Yield two sites that simulate two processes and share revocations over Redis."""
     sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
     for other in sites:
         ready = Event()
         cleared = other.verifier.cache.clear
         other.verifier.cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
         assert other.store
-        assert ready.wait(PATIENCE)  # it has begun to listen
+        assert ready.wait(PATIENCE)  # the subscription is active
     yield sites[0], sites[1]
     for other in sites:
         other.store.close()
@@ -342,8 +342,10 @@ def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Sit
 
 
 @pytest.mark.parametrize("end", ENDINGS)
-def test_redis_publishes_a_revocation_to_other_processes(heard: tuple[Site, Site], end: Callable[..., None]) -> None:
-    here, there = heard
+def test_redis_publishes_a_revocation_to_other_processes(
+    connected_sites: tuple[Site, Site], end: Callable[..., None]
+) -> None:
+    here, there = connected_sites
     secret = here.add_client()
     there.clock = here.clock
     tokens = here.tokens(secret)

@@ -28,7 +28,7 @@ from flask_oauth2.people import users
 from flask_oauth2.records import identify
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.testing import issue_token
-from oauth_site import Clock, Forgetful, Site, answer_of, make_site
+from oauth_site import Clock, Site, StoreWithoutConsents, answer_of, make_site
 
 NewSite = Callable[..., Site]
 
@@ -36,14 +36,14 @@ GRANTS = ["authorization_code", "refresh_token", "client_credentials", "password
 EXTENSION = "urn:example:grant"
 
 
-@pytest.fixture(params=["memory", "embedded", "forgetful", "signed", "redis"])
+@pytest.fixture(params=["memory", "embedded", "without consents", "signed", "redis"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     options: dict[str, Any] = {"OAUTH2_GRANT_TYPES": GRANTS}
     if request.param == "redis":
         options["OAUTH2_REDIS_URL"] = request.getfixturevalue("redis_url")
     if request.param == "signed":
         options["OAUTH2_ACCESS_TOKEN_FORMAT"] = "signed"
-    store = {"memory": MemoryStore(), "forgetful": Forgetful()}.get(request.param)
+    store = {"memory": MemoryStore(), "without consents": StoreWithoutConsents()}.get(request.param)
     site = make_site(tmp_path, store=store, **options)
     site.provider.usergetter(lambda username, password, client, request: username)
 
@@ -244,10 +244,10 @@ def test_the_revocation_is_published_to_other_processes(redis_url: str, tmp_path
 
 def test_the_revocation_is_signalled_and_audited(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "flask_oauth2.audit")
-    heard: list[Any] = []
-    with signals.user_revoked.connected_to(lambda sender, **what: heard.append(what), sender=site.app):
+    received: list[Any] = []
+    with signals.user_revoked.connected_to(lambda sender, **what: received.append(what), sender=site.app):
         revoke(site, User(id="ada"))
-    assert heard == [{"user_id": "ada", "issuer": "https://login.example"}]
+    assert received == [{"user_id": "ada", "issuer": "https://login.example"}]
     assert "user_revoked user_id='ada'" in caplog.text
 
 
