@@ -1,1 +1,1 @@
-"""How fast we are, measured beside others that do the same work: ``python -m benchmarks --help``."""
+"""Compare the speed of flask_oauth2 with that of other libraries: ``python -m benchmarks --help``."""

@@ -25,30 +25,36 @@ PARTS = ("comparison", "growth", "http", "startup", "soak", "purge")
 
 def read_arguments() -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure flask_oauth2 beside others.")
-    parser.add_argument(
-        "--comparison", action="store_true", help="requests in process: what is done if no part is named"
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Compare flask_oauth2 with other libraries."
     )
-    parser.add_argument("--growth", action="store_true", help="the same in databases of many tokens")
-    parser.add_argument("--http", action="store_true", help="rates and latencies under gunicorn")
-    parser.add_argument("--startup", action="store_true", help="CPU and memory of starting")
-    parser.add_argument("--soak", action="store_true", help="what stays as it was under full load for minutes")
-    parser.add_argument("--purge", action="store_true", help="what purging many rows lets others wait")
-    parser.add_argument("--write-docs", action="store_true", help="all parts, or those named, for docs/benchmarks.rst")
-    parser.add_argument("--short", action="store_true", help="a comparison of two minutes at most")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--requests", type=int, default=200, help="of each operation, library and round")
-    parser.add_argument("--only", type=_split, default=list(LIBRARIES), help="libraries, with commas between")
-    parser.add_argument("--operations", type=_split, default=list(OPERATIONS), help="operations, with commas between")
-    parser.add_argument("--sizes", type=_split, default=growth.SIZES, help="tokens of the databases of --growth")
-    parser.add_argument("--minutes", type=float, default=10, help="of --soak, for each library")
-    parser.add_argument("--rows", type=int, default=purge.SIZE, help="of --purge")
-    parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder that keeps what came out")
-    parser.add_argument("--docs", type=Path, default=FOLDER, help="the folder of --write-docs")
+    parser.add_argument("--comparison", action="store_true", help="time requests in process (the default part)")
+    parser.add_argument("--growth", action="store_true", help="time requests in databases with many tokens")
+    parser.add_argument("--http", action="store_true", help="measure rates and latencies with gunicorn")
+    parser.add_argument("--startup", action="store_true", help="measure CPU time and memory at start")
+    parser.add_argument("--soak", action="store_true", help="run full load for minutes and measure memory")
+    parser.add_argument("--purge", action="store_true", help="measure how long a purge delays other writes")
+    parser.add_argument(
+        "--write-docs",
+        action="store_true",
+        help="write the tables of the named parts, or of all parts, to the documentation",
+    )
+    parser.add_argument("--short", action="store_true", help="limit a comparison to two minutes")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=200, help="requests per operation, library and round")
+    parser.add_argument("--only", type=_split, default=list(LIBRARIES), help="comma-separated libraries")
+    parser.add_argument("--operations", type=_split, default=list(OPERATIONS), help="comma-separated operations")
+    parser.add_argument(
+        "--sizes", type=_split, default=growth.SIZES, help="comma-separated numbers of tokens for --growth"
+    )
+    parser.add_argument("--minutes", type=float, default=10, help="minutes per library for --soak")
+    parser.add_argument("--rows", type=int, default=purge.SIZE, help="number of rows for --purge")
+    parser.add_argument("--results", type=Path, default=BUILD / "results", help="the folder for the JSON results")
+    parser.add_argument("--docs", type=Path, default=FOLDER, help="the folder for --write-docs")
     options = parser.parse_args()
     for option, names, known in (("only", options.only, LIBRARIES), ("operations", options.operations, OPERATIONS)):
         if unknown := set(names) - set(known):
-            parser.error(f"--{option} takes {', '.join(known)}, not {', '.join(sorted(unknown))}")
+            parser.error(f"unknown --{option}: {', '.join(sorted(unknown))}. Choose from: {', '.join(known)}")
     if options.short:
         options.rounds, options.requests = 5, 60
     return options
@@ -72,24 +78,24 @@ def main() -> None:
 
 def _comparison(options: argparse.Namespace, documents: Documents | None) -> None:
     with open_entries(options.only) as entries:
-        held = comparison.hold(
+        result = comparison.compare(
             entries, rounds=options.rounds, requests=options.requests, operations=options.operations, log=log
         )
-    _save(options, "comparison", held.write())
-    print(write(held))
+    _save(options, "comparison", result.write())
+    print(write(result))
     if documents:
-        documents.write_comparison(held)
+        documents.write_comparison(result)
 
 
 def _growth(options: argparse.Namespace, documents: Documents | None) -> None:
     sizes = tuple(map(int, options.sizes))
-    held = growth.measure(
+    result = growth.measure(
         sizes, rounds=options.rounds, requests=options.requests, operations=options.operations, log=log
     )
-    _save(options, "growth", held.write())
-    print("times the smallest", report.write_ratios(held), report.write_times(held), sep="\n\n")
+    _save(options, "growth", result.write())
+    print("time relative to the smallest database", report.write_ratios(result), report.write_times(result), sep="\n\n")
     if documents:
-        documents.write_growth(held)
+        documents.write_growth(result)
 
 
 def _http(options: argparse.Namespace, documents: Documents | None) -> None:
@@ -111,7 +117,7 @@ def _startup(options: argparse.Namespace, documents: Documents | None) -> None:
 
 
 def _soak(options: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries([name for name in options.only if name in SOAKED]) as entries:
+    with open_entries([name for name in options.only if name in SOAK_LIBRARIES]) as entries:
         slices = soak.measure(entries, minutes=options.minutes, log=log)
     _save(options, "soak", [one.write() for one in slices])
     print("under full load", report.write_slices(slices), sep="\n\n")
@@ -120,7 +126,7 @@ def _soak(options: argparse.Namespace, documents: Documents | None) -> None:
 
 
 def _purge(options: argparse.Namespace, documents: Documents | None) -> None:
-    with open_entries([name for name in options.only if name in SOAKED]) as entries:
+    with open_entries([name for name in options.only if name in SOAK_LIBRARIES]) as entries:
         purges = purge.measure(entries, size=options.rows, log=log)
     _save(options, "purge", [one.write() for one in purges])
     print("purging", report.write_purges(purges), sep="\n\n")
@@ -128,8 +134,8 @@ def _purge(options: argparse.Namespace, documents: Documents | None) -> None:
         documents.write_purges(purges)
 
 
-SOAKED = ("flask_oauth2", "flask_oauth2-postgresql")
-"""Who is put under full load for minutes, and whose database is purged."""
+SOAK_LIBRARIES = ("flask_oauth2", "flask_oauth2-postgresql")
+"""The libraries of ``--soak`` and ``--purge``."""
 
 MEASURE = {
     "comparison": _comparison,
@@ -147,23 +153,23 @@ def _save(options: argparse.Namespace, part: str, results: Any) -> None:
 
 
 def log(text: str) -> None:
-    """What is going on, for who waits."""
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
-def write(held: Comparison) -> str:
-    """All tables of a comparison."""
-    parts = ["microseconds, median (quartiles)", report.write_times(held)]
-    parts += ["times the baseline", report.write_ratios(held)]
-    if "bare" in held.results:
-        parts += ["times the bare route", report.write_ratios(held, "bare")]
-    parts += ["SQL statements, commits", report.write_counts(held), report.write_failures(held)]
+def write(result: Comparison) -> str:
+    """Return all tables of a comparison."""
+    parts = ["microseconds, median (quartiles)", report.write_times(result)]
+    parts += ["time relative to the baseline", report.write_ratios(result)]
+    if "bare" in result.results:
+        parts += ["time relative to the bare route", report.write_ratios(result, "bare")]
+    parts += ["SQL statements, commits", report.write_counts(result), report.write_failures(result)]
     return "\n\n".join(parts)
 
 
 @contextmanager
 def open_entries(names: list[str]) -> Iterator[dict[str, Entry]]:
-    """Folders and databases for libraries, which are gone in the end."""
+    """Create the folders and databases of libraries, and delete them at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
         needs_server = any(LIBRARIES[name].database == "postgresql" for name in names)

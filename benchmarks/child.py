@@ -1,6 +1,6 @@
-"""The process of one library: ``python -m benchmarks.child MODULE PLACE``. Told by lines of JSON, answers likewise.
+"""The process of one library: ``python -m benchmarks.child MODULE PLACE``. It reads commands as JSON, one per line.
 
-Only the standard library is imported here: this runs in the environment of every library.
+Only the standard library is imported in this module: it runs in the environment of every library.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .probe import find_failures
 from .site import Answer, Environ, Place, Site
 
 
-def take_time(site: Site, operations: list[Steps]) -> list[int]:
-    """Run operations; for each the nanoseconds between its requests and their answers."""
+def time_operations(site: Site, operations: list[Steps]) -> list[int]:
+    """Run operations. Return the nanoseconds that the requests of each took."""
     wsgi, total = site.wsgi, 0
 
     def send(environ: Environ) -> Answer:
@@ -49,7 +49,7 @@ def take_time(site: Site, operations: list[Steps]) -> list[int]:
 
 
 def count(site: Site, steps: Steps) -> list[int]:
-    """Do an operation; how many statements and commits it took."""
+    """Run an operation. Return its numbers of statements and commits."""
     counted = [0, 0]
 
     def send(environ: Environ) -> Answer:
@@ -70,37 +70,37 @@ def _walk(steps: Steps, environ: Environ, send: Callable[[Environ], Answer]) -> 
         pass
 
 
-def obey(site: Site, order: dict[str, Any]) -> Any:
-    """Carry out an order."""
-    if order["do"] == "probe":
+def run_command(site: Site, command: dict[str, Any]) -> Any:
+    """Run a command and return its result."""
+    if command["do"] == "probe":
         return list(find_failures(site))
-    make = OPERATIONS[order["operation"]][1]
-    if order["do"] == "count":
+    make = OPERATIONS[command["operation"]][1]
+    if command["do"] == "count":
         return count(site, make(site))
-    operations = [make(site) for _ in range(order["times"])]
+    operations = [make(site) for _ in range(command["times"])]
     gc.collect()
     gc.freeze()
-    return take_time(site, operations)
+    return time_operations(site, operations)
 
 
 def open_site(module: str, place: str) -> Site:
-    """The site of a library."""
+    """Return the site of a library."""
     site: Site = import_module(f"{__package__}.libraries.{module}").open_site(Place.read(place))
     return site
 
 
 def main() -> None:
-    """Open the site, report what it supports, then answer orders until the pipe is closed."""
+    """Open the site, report its operations, then run commands until the pipe is closed."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints is no answer
-    statements.note_connections()
+    os.dup2(2, 1)  # output of a library is not a result
+    statements.record_connections()
     site = open_site(sys.argv[1], sys.argv[2])
     site.sign_in()
-    lacking = [name for name in OPERATIONS if site.path(_PATH_OF.get(name, "token")) is None]
-    about = {"lacks": lacking, "paths": dict(site.paths), "machine_id": site.machine_id}
+    unsupported = [name for name in OPERATIONS if site.path(_PATH_OF.get(name, "token")) is None]
+    about = {"unsupported": unsupported, "paths": dict(site.paths), "machine_id": site.machine_id}
     print(json.dumps(about), file=answers)
     for line in sys.stdin:
-        print(json.dumps(obey(site, json.loads(line))), file=answers)
+        print(json.dumps(run_command(site, json.loads(line))), file=answers)
 
 
 _PATH_OF = {"metadata": "metadata", "introspection": "introspect", "revocation": "revoke"}

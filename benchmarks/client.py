@@ -1,6 +1,6 @@
-"""The process of clients that ask over HTTP: ``python -m benchmarks.client ABOUT``, told by lines of JSON.
+"""The process of HTTP clients: ``python -m benchmarks.client ABOUT``. It reads commands as JSON.
 
-Several threads ask at a time, each as soon as it was answered. A connection is kept while the server keeps it.
+Each thread sends its next request as soon as it has received a response. Connections are kept alive.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from .site import Answer, Environ, Site
 
 @dataclass
 class RemoteSite(Site):
-    """A site at the other end of a connection."""
+    """A site that is reached over HTTP."""
 
     port: int = 0
     _socket: socket.socket | None = None
 
     def send(self, environ: Environ) -> Answer:
-        """Ask; once more where the server has closed the connection that it kept."""
-        was_kept = self._socket is not None
+        """Send a request. Repeat it once if the server has closed a connection that was kept alive."""
+        was_alive = self._socket is not None
         try:
             return self._exchange(_write(environ))
         except ConnectionError:
             self._socket = None
-            if not was_kept:
+            if not was_alive:
                 raise
             return self._exchange(_write(environ))
 
@@ -42,8 +42,8 @@ class RemoteSite(Site):
             self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=30)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(octets)
-        answer, is_kept = _read(self._socket)
-        if not is_kept:
+        answer, is_alive = _read(self._socket)
+        if not is_alive:
             self._socket.close()
             self._socket = None
         return answer
@@ -71,7 +71,7 @@ def _read(connection: socket.socket) -> tuple[Answer, bool]:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
     answer = Answer(int(first.split(" ")[1]), headers, b"")
-    length, is_kept = answer.header("Content-Length"), answer.header("Connection").lower() != "close"
+    length, is_alive = answer.header("Content-Length"), answer.header("Connection").lower() != "close"
     if answer.status == 204:
         length = "0"
     while not length or len(body) < int(length):
@@ -79,18 +79,18 @@ def _read(connection: socket.socket) -> tuple[Answer, bool]:
         if not more:
             break
         body += more
-    return answer._replace(body=body), is_kept and bool(length)
+    return answer._replace(body=body), is_alive and bool(length)
 
 
 def operation(sites: list[RemoteSite], name: str, times: int) -> dict[str, Any]:
-    """Do an operation many times: how long it took in all, and each, in microseconds."""
+    """Run an operation many times. Return the total seconds, and the microseconds of each."""
     make = OPERATIONS[name][1]
     ready = [[(steps, next(steps)) for steps in [make(site) for _ in range(times // len(sites))]] for site in sites]
     latencies: list[float] = []
     failures: list[BaseException] = []
     threads = [
-        Thread(target=_walk, args=(site, its_own, latencies, failures))
-        for site, its_own in zip(sites, ready, strict=True)
+        Thread(target=_walk, args=(site, operations, latencies, failures))
+        for site, operations in zip(sites, ready, strict=True)
     ]
     begin = perf_counter()
     for thread in threads:
@@ -123,17 +123,17 @@ def _walk(
 
 
 def main() -> None:
-    """Sign in, then obey until the pipe is closed."""
+    """Sign in, then run commands until the pipe is closed."""
     about = json.loads(sys.argv[1])
-    site = RemoteSite(_nothing, nullcontext, paths=about["paths"], machine_id=about["machine_id"], port=about["port"])
+    site = RemoteSite(_unused, nullcontext, paths=about["paths"], machine_id=about["machine_id"], port=about["port"])
     site.sign_in()
     sites = [replace(site, _socket=None) for _ in range(about["connections"])]
     for line in sys.stdin:
-        order = json.loads(line)
-        print(json.dumps(operation(sites, order["operation"], order["times"])), flush=True)
+        command = json.loads(line)
+        print(json.dumps(operation(sites, command["operation"], command["times"])), flush=True)
 
 
-def _nothing(*arguments: Any) -> Any:
+def _unused(*arguments: Any) -> Any:
     raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Rounds over libraries, each in a process of its own: A B C, B C A, and so on, operation by operation."""
+"""Rounds over libraries, each in its own process: A B C, then B C A, and so on, for each operation."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .site import Place
 
 
 class Entry(NamedTuple):
-    """A library and where it is."""
+    """A library and the place of its data."""
 
     library: Library
     place: Place
 
 
 def environment() -> dict[str, str]:
-    """What a library's process is given: its own modules, and hashes that are the same in every run."""
+    """Return the environment of a library's process, with a fixed hash seed."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
 
 
@@ -51,16 +51,16 @@ class Child:
             )
         about = self._read()
         self.operations = [
-            operation for operation in library.operations or OPERATIONS if operation not in about["lacks"]
+            operation for operation in library.operations or OPERATIONS if operation not in about["unsupported"]
         ]
         self.paths: dict[str, str | None] = about["paths"]
         self.machine_id: str = about["machine_id"]
 
-    def order(self, **order: Any) -> Any:
-        """Have it do something; what it answers."""
+    def command(self, **command: Any) -> Any:
+        """Send a command and return the result."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # why it has ended is told below
-            self._process.stdin.write(json.dumps(order) + "\n")
+        with suppress(BrokenPipeError):  # reading the result reports why the process has ended
+            self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
         return self._read()
 
@@ -69,19 +69,19 @@ class Child:
         line = self._process.stdout.readline()
         if not line:
             self.end()
-            said = self._log.read_text()[-3000:]
-            raise RuntimeError(f"{self.name} ended with status {self._process.returncode}, and said:\n{said}")
+            log = self._log.read_text()[-3000:]
+            raise RuntimeError(f"{self.name} ended with status {self._process.returncode}. Its log:\n{log}")
         return json.loads(line)
 
     def end(self) -> None:
-        """Let it go, if it has not gone."""
+        """End the process if it still runs."""
         if self._process.returncode is None:
             self._process.communicate()
 
 
 @dataclass
 class Result:
-    """What came of a library's operation, in nanoseconds: quartiles of all requests, and the median of each round."""
+    """The times of a library's operation in nanoseconds: quartiles of all requests, and the median of each round."""
 
     quartiles: list[float]
     rounds: list[float]
@@ -89,31 +89,31 @@ class Result:
     commits: int
 
     def ratio(self, baseline: Result) -> float:
-        """To the baseline: the median of the ratios of the rounds, so that what disturbs a round disturbs both."""
+        """Return the median of the ratios of all rounds, so that a slow round affects both sides."""
         return median(mine / other for mine, other in zip(self.rounds, baseline.rounds, strict=True))
 
 
 @dataclass
 class Comparison:
-    """What came of all: results by library and operation, with whom each is compared, and what it does not refuse."""
+    """Results by library and operation, with the baseline of each library and the probes that it failed."""
 
     results: dict[str, dict[str, Result]] = field(default_factory=dict)
     baselines: dict[str, str] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
 
     def ratio(self, name: str, operation: str, baseline: str | None = None) -> float | None:
-        """To its baseline, or to another; None where one of both did not take part."""
+        """Return the ratio to a baseline, by default the library's own, or None if either has no result."""
         mine = self.results[name].get(operation)
         other = self.results.get(baseline or self.baselines[name], {}).get(operation)
         return mine.ratio(other) if mine and other else None
 
     def write(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the members for JSON."""
         return asdict(self)
 
     @classmethod
     def read(cls, members: dict[str, Any]) -> Comparison:
-        """From JSON."""
+        """Return a comparison from its JSON members."""
         results = {
             name: {operation: Result(**result) for operation, result in operations.items()}
             for name, operations in members["results"].items()
@@ -124,7 +124,7 @@ class Comparison:
 Log = Callable[[str], None]
 
 
-def hold(
+def compare(
     entries: dict[str, Entry],
     *,
     rounds: int,
@@ -132,7 +132,7 @@ def hold(
     operations: Iterable[str] = tuple(OPERATIONS),
     log: Log = lambda text: None,
 ) -> Comparison:
-    """Probe, count, then time."""
+    """Probe each library, count its statements, then time its operations."""
     children: dict[str, Child] = {}
     comparison = Comparison(
         {name: {} for name in entries}, {name: entry.library.baseline for name, entry in entries.items()}
@@ -141,15 +141,15 @@ def hold(
         for name, entry in entries.items():
             log(f"{name}: starting")
             children[name] = Child(name, entry)
-            comparison.failures[name] = children[name].order(do="probe") if entry.library.is_provider else []
+            comparison.failures[name] = children[name].command(do="probe") if entry.library.is_provider else []
         for operation in operations:
-            taking = [child for child in children.values() if operation in child.operations]
-            if taking:
+            participants = [child for child in children.values() if operation in child.operations]
+            if participants:
                 log(OPERATIONS[operation][0])
                 for entry in entries.values():
                     if entry.place.url is not None:
                         postgresql.analyze(entry.place.url)
-                _compare(comparison, taking, operation, rounds, requests)
+                _compare(comparison, participants, operation, rounds, requests)
     finally:
         for child in children.values():
             child.end()
@@ -158,15 +158,15 @@ def hold(
 
 def _compare(comparison: Comparison, children: list[Child], operation: str, rounds: int, requests: int) -> None:
     counts: dict[str, list[int]] = {}
-    spent: dict[str, list[list[int]]] = {child.name: [] for child in children}
+    times: dict[str, list[list[int]]] = {child.name: [] for child in children}
     for child in children:
-        child.order(do="time", operation=operation, times=20)  # warms up
-        counts[child.name] = child.order(do="count", operation=operation)
+        child.command(do="time", operation=operation, times=20)  # warms up
+        counts[child.name] = child.command(do="count", operation=operation)
     for number in range(rounds):
         turn = number % len(children)
         for child in children[turn:] + children[:turn]:
-            spent[child.name].append(child.order(do="time", operation=operation, times=requests))
-    for name, times in spent.items():
-        every = [float(nanoseconds) for one in times for nanoseconds in one]
+            times[child.name].append(child.command(do="time", operation=operation, times=requests))
+    for name, rounds_of in times.items():
+        every = [float(nanoseconds) for one in rounds_of for nanoseconds in one]
         quartiles = quantiles(every, n=4) if len(every) > 1 else every * 3
-        comparison.results[name][operation] = Result(quartiles, [median(one) for one in times], *counts[name])
+        comparison.results[name][operation] = Result(quartiles, [median(one) for one in rounds_of], *counts[name])

@@ -1,4 +1,4 @@
-"""What docs/benchmarks.rst includes: tables and plots of the parts that were measured."""
+"""The tables and plots that docs/benchmarks.rst includes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Documents:
         (self._folder / name).write_text(text.rstrip("\n") + "\n")
 
     def write_machine(self, lines: Iterable[tuple[str, str]]) -> None:
-        """What the numbers were taken on."""
+        """Write the description of the machine."""
         self._write("machine.rst", "\n".join(f":{name}: {value}" for name, value in lines))
 
     def write_comparison(self, comparison: Comparison) -> None:
-        """Ratios, times and counts, on SQLite and on PostgreSQL, and who failed the probe."""
+        """Write ratios, times and counts on SQLite and PostgreSQL, and the failed probes."""
         for database in dict.fromkeys(LIBRARIES[name].database for name in comparison.results):
             names = [name for name in comparison.results if LIBRARIES[name].database == database]
             part = Comparison(
@@ -43,20 +43,22 @@ class Documents:
             self._write(f"{database}-ratios.rst", report.write_ratios(part))
             self._write(f"{database}-times.rst", report.write_times(part))
             self._write(f"{database}-counts.rst", report.write_counts(part))
-            self._write(f"{database}.svg", _draw_ratios(f"Times the baseline, {database}; less is better", part))
+            self._write(
+                f"{database}.svg", _draw_ratios(f"Time relative to the baseline, {database}; lower is better", part)
+            )
             if "bare" in names:
                 self._write("bare.rst", report.write_ratios(part, "bare"))
         self._write("probe.rst", report.write_failures(comparison))
 
     def write_growth(self, comparison: Comparison) -> None:
-        """Ratios to the smallest database."""
+        """Write ratios to the smallest database."""
         self._write("growth.rst", report.write_ratios(comparison))
         self._write("growth-times.rst", report.write_times(comparison))
         first = next(iter(comparison.results))
-        self._write("growth.svg", _draw_ratios(f"Times what it takes with {first}; less is better", comparison))
+        self._write("growth.svg", _draw_ratios(f"Time relative to {first}; lower is better", comparison))
 
     def write_loads(self, loads: list[Load]) -> None:
-        """Rates and latencies."""
+        """Write rates and latencies."""
         self._write("http.rst", report.write_loads(loads))
         names = list(dict.fromkeys(load.name for load in loads))
         rates = {(load.name, load.worker_class, load.operation): load.rate for load in loads}
@@ -67,24 +69,24 @@ class Documents:
             )
             for operation, worker_class in dict.fromkeys((load.operation, load.worker_class) for load in loads)
         ]
-        self._write("http.svg", plots.draw("Requests per second over HTTP; more is better", names, groups))
+        self._write("http.svg", plots.draw("Requests per second over HTTP; higher is better", names, groups))
 
     def write_starts(self, starts: list[Start]) -> None:
-        """CPU and memory."""
+        """Write CPU times and memory."""
         self._write("startup.rst", report.write_starts(starts))
         groups = [
             Group("CPU, milliseconds", [start.cpu for start in starts]),
             Group("memory, MiB", [start.memory for start in starts]),
         ]
-        title = "To start and serve one request; less is better"
+        title = "Start and one request; lower is better"
         self._write("startup.svg", plots.draw(title, [start.name for start in starts], groups))
 
     def write_purges(self, purges: list[Purged]) -> None:
-        """What purging lets others wait."""
+        """Write how long a purge delays other writes."""
         self._write("purge.rst", report.write_purges(purges))
 
     def write_slices(self, slices: list[Slice]) -> None:
-        """What was held under full load."""
+        """Write memory, files and connections under full load."""
         self._write("soak.rst", report.write_slices(slices))
 
 

@@ -1,4 +1,4 @@
-"""An environment for each library that needs more than we do, made when it is first asked for."""
+"""A virtual environment for each library with its own requirements, created at the first use."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ BUILD = ROOT / "build" / "benchmarks"
 
 
 def find_python(library: Library) -> Path:
-    """The interpreter of a library; an environment that has other needs than are named now is made anew."""
+    """Return the interpreter of a library. An environment with other requirements is created again."""
     needs = library.needs
     if not needs:
         return Path(sys.executable)
     folder = BUILD / "environments" / library.module
-    python, made_for = folder / "bin" / "python", folder / "needs.txt"
+    python, created_for = folder / "bin" / "python", folder / "needs.txt"
     text = "\n".join(needs)
-    if not made_for.exists() or made_for.read_text() != text:
+    if not created_for.exists() or created_for.read_text() != text:
         venv.create(folder, clear=True, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *needs], check=True)
-        made_for.write_text(text)
+        created_for.write_text(text)
     return python

@@ -1,7 +1,7 @@
-"""The same operations in a database that is a thousand times as big, and ten thousand times.
+"""The same operations in databases of a thousand, a hundred thousand and ten million tokens.
 
-Tokens, and the consents and marks beside them, were issued evenly over the 30 days before the database was made, and
-all are alive. Works take any of them, not the newest alone: nothing is found where the last request left it.
+Tokens, consents and revocations are spread evenly over the 30 days before the database was created. All tokens are
+valid. Operations use tokens of any age, so that the rows are not in a cache because they are new.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ SIZES = (1_000, 100_000, 10_000_000)
 MONTH = 30 * 86400
 OPTIONS = {"OAUTH2_ACCESS_TOKEN_LIFETIME": 2 * MONTH, "OAUTH2_REFRESH_TOKEN_LIFETIME": 2 * MONTH}
 SAMPLES = 40_000
-"""How many tokens are known by their values; of the others there are only the keys."""
+"""The number of tokens whose values are saved. For all others only the digests exist."""
 
-_KEPT_FROM = 1_000_000
-"""Bigger databases are kept for the next run."""
+_REUSED_FROM = 1_000_000
+"""Databases of this size and above are reused in the next run."""
 
 
 def measure(sizes: tuple[int, ...], *, rounds: int, requests: int, operations: Iterable[str], log: Log) -> Comparison:
-    """A comparison of one library in databases of several sizes, each compared with the first."""
+    """Compare one library in databases of several sizes with the first size."""
     names = [f"{size:,} tokens" for size in sizes]
     entries = {}
     for name, size in zip(names, sizes, strict=True):
         folder = BUILD / "growth" / str(size)
-        made_for = [len(steps.STEPS), size, OPTIONS]
+        created_for = [len(steps.STEPS), size, OPTIONS]
         made = folder / "made.json"
-        if size < _KEPT_FROM or not made.exists() or json.loads(made.read_text()) != made_for:
+        if size < _REUSED_FROM or not made.exists() or json.loads(made.read_text()) != created_for:
             log(f"{name}: filling")
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             fill(folder, size)
-            made.write_text(json.dumps(made_for))
-        read_through(folder)
+            made.write_text(json.dumps(created_for))
+        warm_file_cache(folder)
         grown = Library("grown", baseline=names[0], options=OPTIONS, is_provider=False)
         entries[name] = Entry(grown, Place(folder, options=OPTIONS))
     wanted = [operation for operation in operations if operation != "metadata"]
-    return comparison.hold(entries, rounds=rounds, requests=requests, operations=wanted, log=log)
+    return comparison.compare(entries, rounds=rounds, requests=requests, operations=wanted, log=log)
 
 
-def read_through(folder: Path) -> None:
-    """Let the system have the file in memory, as it has that of a provider that is in use."""
+def warm_file_cache(folder: Path) -> None:
+    """Read the file once, so that the operating system caches it as it does in production."""
     with (folder / "oauth2.sqlite").open("rb") as file:
         while file.read(1 << 24):
             pass
 
 
 def fill(folder: Path, size: int) -> None:
-    """Write the rows straight into the database that the store has made."""
+    """Insert the rows into the database that the store has created."""
     path, now = folder / "oauth2.sqlite", time.time()
     SQLAlchemyStore.open(f"sqlite:///{path}").engine.dispose()
     picked = frozenset(random.Random(7).sample(range(size), min(size, SAMPLES)))
@@ -80,8 +80,12 @@ def fill(folder: Path, size: int) -> None:
     users = max(size // 10, 1)
     consent = {"client_id": CLIENT_ID, "scope": SCOPE, "granted_at": int(now - MONTH), "used_at": int(now - MONTH)}
     _insert(connection, "consent", ({**consent, "user_id": _user(i), "id": _consent(i)} for i in range(users)))
-    marks = (values.new_authorization_id(now - MONTH * random.random()) for _ in range(size // 100))
-    _insert(connection, "revocation", ({"revoked_id": mark, "expires_at": int(now + MONTH)} for mark in marks))
+    revoked_ids = (values.new_authorization_id(now - MONTH * random.random()) for _ in range(size // 100))
+    _insert(
+        connection,
+        "revocation",
+        ({"revoked_id": revoked_id, "expires_at": int(now + MONTH)} for revoked_id in revoked_ids),
+    )
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.close()
@@ -115,14 +119,16 @@ def _tokens(size: int, now: float, picked: frozenset[int], samples: list[tuple[s
             **token_row(access_key, refresh_key, _user(user)),
             "authorization_id": values.new_authorization_id(issued_at),
             "consent_id": _consent(user),
-            "issued_at": int(now),  # or each refresh were the day's first, which notes the use of the consent too
+            "issued_at": int(
+                now
+            ),  # otherwise each refresh is the first of its day, which also records the use of the consent
             "expires_at": int(now) + 2 * MONTH,
             "refresh_expires_at": int(now) + 2 * MONTH,
         }
 
 
 def token_row(access_key: bytes, refresh_key: bytes, user_id: str) -> dict[str, Any]:
-    """The row of a token, with what all have in common."""
+    """Return the row of a token, with the values that all rows share."""
     return {**_PATTERN, "access_key": access_key, "refresh_key": refresh_key, "user_id": user_id}
 
 

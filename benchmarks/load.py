@@ -1,4 +1,4 @@
-"""HTTP on loopback: gunicorn with two workers, and clients in another process, again in rounds over libraries."""
+"""HTTP on loopback: gunicorn with two workers, and clients in another process, in rounds over libraries."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .environments import ROOT, find_python
 WORKER_CLASSES = ("sync", "gthread")
 OPERATIONS = ("client_credentials", "refresh", "guard")
 CONNECTIONS = 4
-_PATIENCE = 30
+_TIMEOUT = 30
 
 
 @dataclass
 class Load:
-    """What came of a library's operation under a class of workers: per second, and quartiles in microseconds."""
+    """The rate per second and the quartiles in microseconds of an operation with a worker class."""
 
     name: str
     worker_class: str
@@ -33,20 +33,20 @@ class Load:
     latencies: list[float]
 
     def write(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the members for JSON."""
         return asdict(self)
 
 
 class Server(NamedTuple):
-    """A library under gunicorn, and its clients."""
+    """A library that gunicorn serves, and its clients."""
 
     name: str
     worker_class: str
     gunicorn: subprocess.Popen[bytes]
     client: subprocess.Popen[str]
 
-    def order(self, operation: str, times: int) -> dict[str, Any]:
-        """Let the clients do an operation so many times: how long that took in seconds, and each in microseconds."""
+    def run(self, operation: str, times: int) -> dict[str, Any]:
+        """Run an operation many times. Return the total seconds, and the microseconds of each."""
         assert self.client.stdin is not None
         assert self.client.stdout is not None
         self.client.stdin.write(json.dumps({"operation": operation, "times": times}) + "\n")
@@ -58,16 +58,16 @@ class Server(NamedTuple):
         return answer
 
     def end(self) -> None:
-        """Stop both."""
+        """End the clients and the server."""
         self.client.communicate()
         self.gunicorn.terminate()
-        self.gunicorn.wait(_PATIENCE)
+        self.gunicorn.wait(_TIMEOUT)
 
 
 def measure(entries: dict[str, Entry], *, rounds: int, requests: int, log: Log) -> list[Load]:
-    """Rates and latencies of every library under every class of workers."""
+    """Measure the rates and latencies of every library with every worker class."""
     if find_spec("gunicorn") is None:
-        raise SystemExit("there is no gunicorn here: python -m pip install gunicorn")
+        raise SystemExit("gunicorn is not installed. Run: python -m pip install gunicorn")
     loads: list[Load] = []
     with ExitStack() as stack:
         servers = []
@@ -78,23 +78,23 @@ def measure(entries: dict[str, Entry], *, rounds: int, requests: int, log: Log) 
                 stack.callback(servers[-1].end)
         for operation in OPERATIONS:
             log(f"{operation} over HTTP")
-            taking = [
+            participants = [
                 server for server in servers if operation in (entries[server.name].library.operations or OPERATIONS)
             ]
-            loads += _compare(taking, operation, rounds, requests)
+            loads += _compare(participants, operation, rounds, requests)
     return loads
 
 
 def _compare(servers: list[Server], operation: str, rounds: int, requests: int) -> list[Load]:
     for server in servers:
-        server.order(operation, 10 * CONNECTIONS)  # warms up
+        server.run(operation, 10 * CONNECTIONS)  # warms up
     rates: dict[int, list[float]] = {index: [] for index in range(len(servers))}
     latencies: dict[int, list[float]] = {index: [] for index in range(len(servers))}
     for number in range(rounds):
         order = list(range(len(servers)))
         turn = number % len(order)
         for index in order[turn:] + order[:turn]:
-            answer = servers[index].order(operation, requests)
+            answer = servers[index].run(operation, requests)
             rates[index].append(len(answer["latencies"]) / answer["seconds"])
             latencies[index] += answer["latencies"]
     return [
@@ -104,9 +104,9 @@ def _compare(servers: list[Server], operation: str, rounds: int, requests: int) 
 
 
 def start(name: str, entry: Entry, worker_class: str) -> Server:
-    """Gunicorn with two workers, and the process of its clients."""
+    """Start gunicorn with two workers, and the process of the clients."""
     library, place = entry
-    opened = Child(name, entry)  # makes the database, before two workers do
+    opened = Child(name, entry)  # creates the database before two workers do
     opened.end()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -122,7 +122,7 @@ def start(name: str, entry: Entry, worker_class: str) -> Server:
             stdout=log,
             stderr=log,
         )
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while not _answers(port):
         if gunicorn.poll() is not None or time.monotonic() > deadline:
             gunicorn.kill()

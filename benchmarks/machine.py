@@ -1,4 +1,4 @@
-"""What the numbers were taken on."""
+"""The machine and the versions of a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LIBRARIES = (
 
 
 def describe(names: Iterable[str], day: str) -> Iterator[tuple[str, str]]:
-    """Name and value, line by line."""
+    """Yield the name and value of each line."""
     yield "processor", f"{_processor()}, {os.cpu_count()} cores"
     yield "system", f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     programs = find_programs()

@@ -1,6 +1,6 @@
-"""The operations that are timed. Each is a generator of requests, which is sent their answers.
+"""The operations to time. Each is a generator that yields requests and receives their responses.
 
-What comes before the first ``yield`` prepares it, and like all else between requests it is not timed.
+Code before the first ``yield`` and between requests is not timed.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ Steps = Generator[Environ, Answer, None]
 
 
 def client_credentials(site: Site) -> Steps:
-    """A token for the client itself."""
-    expect((yield site.ask_for_itself()), 200)
+    """Issue a token with the client credentials grant."""
+    expect((yield site.client_credentials_request()), 200)
 
 
 def authorize_and_code(site: Site) -> Steps:
-    """A signed-in user who has consented before is sent back with a code, which is redeemed with PKCE."""
-    answer = expect((yield site.ask_authorization()), 302, 303)
+    """Authorize for a user who has consented before, then redeem the code with PKCE."""
+    answer = expect((yield site.authorization_request()), 302, 303)
     expect((yield site.redeem(answer.parameters()["code"])), 200)
 
 
 def refresh(site: Site) -> Steps:
-    """A refresh token is spent for the next."""
+    """Redeem a refresh token."""
     token = site.token_to_refresh()
     expect((yield site.refresh(token)), 200)
 
 
 def introspection(site: Site) -> Steps:
-    """The client asks about a token of its own."""
+    """Introspect a token of the client."""
     token = site.some_token()
     expect((yield site.client_post("introspect", {"token": token})), 200)
 
 
 def revocation(site: Site) -> Steps:
-    """An access token ends."""
+    """Revoke an access token."""
     token = site.token_to_revoke()
     expect((yield site.client_post("revoke", {"token": token})), 200)
 
 
 def guard(site: Site) -> Steps:
-    """A route that asks for a token."""
+    """Call a guarded route."""
     token = site.some_token()
     expect((yield site.call(token)), 200)
 
 
 def metadata(site: Site) -> Steps:
-    """What the server can do, RFC 8414."""
+    """Read the server metadata, RFC 8414."""
     expect((yield site.get("metadata")), 200)
 
 
@@ -61,4 +61,4 @@ OPERATIONS: dict[str, tuple[str, Callable[[Site], Steps]]] = {
     "guard": ("guarded route, opaque token", guard),
     "metadata": ("metadata", metadata),
 }
-"""By name: what tables call it, and how it is done."""
+"""The title in tables and the function of each operation, by name."""

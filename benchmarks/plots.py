@@ -1,4 +1,4 @@
-"""Bar charts as SVG, in colours that can be read on light and on dark ground."""
+"""Bar charts as SVG, in colours that are legible on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .libraries import LIBRARIES
 
 COLOURS = ("#8a8f98", "#4c8bd8", "#d9822b", "#4a9d63", "#b565c9", "#c9a227", "#d0525f", "#3fa7a3")
 _COLOURS = dict(zip(LIBRARIES, COLOURS, strict=True))
-"""A library has the same one in every chart."""
+"""Each library has the same colour in every chart."""
 
 _TEXT = "#7d8590"
 _WIDTH, _LABELS, _BAR, _GAP = 800, 260, 13, 16
 
 
 class Group(NamedTuple):
-    """Bars that stand together: a title, and for each series a number, None where there is none."""
+    """Adjacent bars: a title, and a number for each series, or None."""
 
     title: str
     numbers: Sequence[float | None]
 
 
 def draw(title: str, series: Sequence[str], groups: Sequence[Group], *, line: float | None = None) -> str:
-    """A chart of horizontal bars; ``line`` is a value that a line is drawn at."""
+    """Return a chart of horizontal bars. ``line`` is a value to mark with a line."""
     most = max((number for group in groups for number in group.numbers if number is not None), default=1.0)
     scale = (_WIDTH - _LABELS - 70) / most
     colours = [_COLOURS.get(name) or COLOURS[index % len(COLOURS)] for index, name in enumerate(series)]

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, with nothing in it, as Debian's package installs it."""
+"""A temporary PostgreSQL server, with the programs that Debian's package installs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def find_programs() -> Path | None:
-    """The folder of the newest server's programs."""
+    """Return the folder of the newest server's programs, or None."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4]))
     return found[-1].parent if found else None
 
@@ -25,14 +25,14 @@ class PostgreSQL:
         self._port, self._programs, self._run = port, programs, run
 
     def make_database(self, name: str) -> str:
-        """An empty database; its URL."""
+        """Create an empty database and return its URL."""
         at = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres"]
         subprocess.run([*self._run, self._programs / "createdb", *at, name], check=True, cwd="/")
         return f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/{name}"
 
 
 def analyze(url: str) -> None:
-    """What the server does by itself within a minute: see how big tables have become, and plan statements anew."""
+    """Update the statistics of the tables, which the server otherwise does within a minute."""
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
@@ -41,10 +41,10 @@ def analyze(url: str) -> None:
 
 @contextmanager
 def serve() -> Iterator[PostgreSQL]:
-    """Start a server, and stop it at the end. It refuses to run as root, who starts it as ``postgres``."""
+    """Start a server, and stop it at the end. It runs as ``postgres`` if the user is root."""
     programs = find_programs()
     if programs is None:
-        raise SystemExit("there is no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql")
+        raise SystemExit("PostgreSQL was not found in /usr/lib/postgresql. Run: apt-get install postgresql")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

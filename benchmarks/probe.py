@@ -1,4 +1,4 @@
-"""What every library must refuse before it is timed, so that nobody wins by doing less."""
+"""Requests that every library must reject before it is timed, so that no library is faster by doing less."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ def _is_active(site: Site, token: str) -> bool:
     return answer.status == 200 and answer.json().get("active") is True
 
 
-def _is_refused(answer: Answer, *codes: str) -> bool:
+def _is_rejected(answer: Answer, *codes: str) -> bool:
     return 400 <= answer.status < 500 and any(code.encode() in answer.body for code in codes)
 
 
 def wrong_secret(site: Site) -> bool:
-    """A token request with a wrong secret."""
+    """Send a token request with a wrong secret."""
     wrong = replace(site, secret=site.secret[::-1])
-    return _is_refused(site.send(wrong.ask_for_itself()), "invalid_client")
+    return _is_rejected(site.send(wrong.client_credentials_request()), "invalid_client")
 
 
 def wrong_verifier(site: Site) -> bool:
-    """A code with another ``code_verifier``."""
-    return _is_refused(site.send(site.redeem(site.code(), verifier="x" * 43)), "invalid_grant")
+    """Redeem a code with another ``code_verifier``."""
+    return _is_rejected(site.send(site.redeem(site.code(), verifier="x" * 43)), "invalid_grant")
 
 
 def wrong_redirect_uri(site: Site) -> bool:
-    """An authorization request that would send the user elsewhere."""
-    asked = site.ask_authorization()
-    asked["QUERY_STRING"] = asked["QUERY_STRING"].replace("client.example", "evil.example")
-    return site.send(asked).status == 400
+    """Send an authorization request with an unregistered redirect URI."""
+    request = site.authorization_request()
+    request["QUERY_STRING"] = request["QUERY_STRING"].replace("client.example", "evil.example")
+    return site.send(request).status == 400
 
 
 def no_challenge(site: Site) -> bool:
-    """An authorization request without PKCE."""
-    asked = site.ask_authorization()
-    asked["QUERY_STRING"] = asked["QUERY_STRING"].partition("&code_challenge")[0]
-    answer = site.send(asked)
-    return _is_refused(answer, "invalid_request") or "error=invalid_request" in answer.header("Location")
+    """Send an authorization request without PKCE."""
+    request = site.authorization_request()
+    request["QUERY_STRING"] = request["QUERY_STRING"].partition("&code_challenge")[0]
+    answer = site.send(request)
+    return _is_rejected(answer, "invalid_request") or "error=invalid_request" in answer.header("Location")
 
 
 def used_code(site: Site) -> bool:
-    """A code that was redeemed before."""
+    """Redeem a code twice."""
     code = site.code()
     first = site.send(site.redeem(code))
-    return first.status == 200 and _is_refused(site.send(site.redeem(code)), "invalid_grant")
+    return first.status == 200 and _is_rejected(site.send(site.redeem(code)), "invalid_grant")
 
 
 def spent_refresh_token(site: Site) -> bool:
-    """A refresh token whose successor has been used."""
+    """Send a refresh token whose successor has been used."""
     token = site.tokens()["refresh_token"]
     second = site.send(site.refresh(token)).json()["refresh_token"]
     third = site.send(site.refresh(second))
-    return token != second and third.status == 200 and _is_refused(site.send(site.refresh(token)), "invalid_grant")
+    return token != second and third.status == 200 and _is_rejected(site.send(site.refresh(token)), "invalid_grant")
 
 
 def unknown_token(site: Site) -> bool:
-    """The guarded route with a token that nobody issued, and with none."""
+    """Call the guarded route with an unknown token and without a token."""
     token = site.tokens()["access_token"]
     wrong = site.send(site.call(token[:-8] + token[:8]))
     none = site.send(site.get("me"))
@@ -67,43 +67,43 @@ def unknown_token(site: Site) -> bool:
 
 
 def revoked_token(site: Site) -> bool:
-    """A token that was alive until it was revoked."""
+    """Use a token before and after its revocation."""
     token = site.tokens()["access_token"]
-    was_alive = site.send(site.call(token)).status == 200 and _is_active(site, token)
+    was_valid = site.send(site.call(token)).status == 200 and _is_active(site, token)
     revoked = site.send(site.client_post("revoke", {"token": token})).status == 200
-    refused = site.send(site.call(token)).status in (401, 403)
-    return was_alive and revoked and refused and not _is_active(site, token)
+    rejected = site.send(site.call(token)).status in (401, 403)
+    return was_valid and revoked and rejected and not _is_active(site, token)
 
 
 def expired(site: Site) -> bool:
-    """A token and a code that were alive until they expired."""
+    """Use a token and a code after they have expired."""
     token, code = site.tokens()["access_token"], site.code()
-    was_alive = site.send(site.call(token)).status == 200
+    was_valid = site.send(site.call(token)).status == 200
     with site.expire():
-        token_refused = site.send(site.call(token)).status in (401, 403) and not _is_active(site, token)
-        return was_alive and token_refused and _is_refused(site.send(site.redeem(code)), "invalid_grant")
+        token_rejected = site.send(site.call(token)).status in (401, 403) and not _is_active(site, token)
+        return was_valid and token_rejected and _is_rejected(site.send(site.redeem(code)), "invalid_grant")
 
 
 CHECKS: dict[str, Callable[[Site], bool]] = {
     "a wrong secret": wrong_secret,
     "a wrong verifier": wrong_verifier,
-    "a foreign redirect URI": wrong_redirect_uri,
+    "an unregistered redirect URI": wrong_redirect_uri,
     "a request without PKCE": no_challenge,
     "a used code": used_code,
     "a spent refresh token": spent_refresh_token,
     "an unknown token": unknown_token,
     "a revoked token": revoked_token,
-    "what has expired": expired,
+    "expired tokens and codes": expired,
 }
-"""What is refused, by the words of the table."""
+"""The checks, by their description in the documentation."""
 
 
 def find_failures(site: Site) -> Iterator[str]:
-    """What is not refused. Whatever fails in another way is not refused either."""
+    """Yield the descriptions of failed checks. A check that raises an error fails."""
     for name, check in CHECKS.items():
         try:
-            refused = check(site)
+            rejected = check(site)
         except (AssertionError, KeyError, ValueError):
-            refused = False
-        if not refused:
+            rejected = False
+        if not rejected:
             yield name

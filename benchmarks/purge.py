@@ -1,7 +1,7 @@
-"""``flask oauth2 purge`` of a million rows that have expired, and what it lets those wait who write beside it.
+"""``flask oauth2 purge`` with a million expired rows, and the delay of concurrent writes.
 
-Half are tokens, half clients that registered themselves and were never used, each tenth of which somebody has allowed
-something. Another process counts something in the same database all the time, as a request does that guesses.
+Half of the rows are tokens. The other half are unused dynamically registered clients, every tenth with a consent.
+Another process increments a counter in the same database all the time, as a failed attempt does.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from .growth import token_row
 from .site import Place
 
 SIZE = 1_000_000
-_AT_ONCE = 5_000
-_TOLD_EVERY = 100_000
+_BATCH = 5_000
+_LOG_EVERY = 100_000
 _PAUSE = 0.005
-"""Seconds between two counts of the process beside it."""
+"""Seconds between two writes of the concurrent process."""
 
 
 @dataclass
 class Purged:
-    """What was taken and how long that took, in seconds."""
+    """The number of purged rows and the times in seconds."""
 
     name: str
     size: int
@@ -44,17 +44,17 @@ class Purged:
     longest: float
     """The longest transaction of the purge."""
     waits: list[float]
-    """Of a write beside it: the median, that of which one in a hundred is longer, the longest."""
+    """Concurrent writes: the median, the 99th percentile and the longest."""
     alone: list[float]
-    """The same without a purge."""
+    """Writes without a purge: the median, the 99th percentile and the longest."""
 
     def write(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the members for JSON."""
         return asdict(self)
 
 
 def measure(entries: dict[str, Entry], *, size: int, log: Log) -> list[Purged]:
-    """In the database of each library."""
+    """Purge the database of each library."""
     return [_purge(name, entry.place, size, log) for name, entry in entries.items()]
 
 
@@ -66,28 +66,28 @@ def _purge(name: str, place: Place, size: int, log: Log) -> Purged:
     _fill(store, size, now)
     if place.url:
         postgresql.analyze(url)
-    log(f"{name}: a write by itself")
-    alone = _Beside(url)
+    log(f"{name}: writes without a purge")
+    alone = _ConcurrentWriter(url)
     time.sleep(2)
-    by_itself = alone.end()
-    watched = _Watched(store)
-    beside = _Beside(url)
-    taken = told = 0
+    without_purge = alone.end()
+    timer = _TransactionTimer(store)
+    writer = _ConcurrentWriter(url)
+    deleted = logged = 0
     begin = time.monotonic()
-    for some in store.purge(now):
-        taken += some
-        if taken >= told + _TOLD_EVERY:
-            told = taken
-            log(f"{name}: {taken:,} rows taken")
+    for count in store.purge(now):
+        deleted += count
+        if deleted >= logged + _LOG_EVERY:
+            logged = deleted
+            log(f"{name}: {deleted:,} rows deleted")
     seconds = time.monotonic() - begin
-    waits = beside.end()
-    assert taken >= size, "not all were taken"
+    waits = writer.end()
+    assert deleted >= size, "rows are missing"
     store.engine.dispose()
-    return Purged(name, size, seconds, watched.longest, waits, by_itself)
+    return Purged(name, size, seconds, timer.longest, waits, without_purge)
 
 
-class _Watched:
-    """Notes how long the longest transaction of a store took."""
+class _TransactionTimer:
+    """Measures the longest transaction of a store."""
 
     def __init__(self, store: SQLAlchemyStore) -> None:
         self.longest = 0.0
@@ -95,38 +95,38 @@ class _Watched:
         store._database.run = self.run  # type: ignore[method-assign]
 
     def run(self, *steps: Any) -> Any:
-        """The same, timed."""
+        """Run the steps and measure them."""
         begin = time.monotonic()
         result = self._run(*steps)
         self.longest = max(self.longest, time.monotonic() - begin)
         return result
 
 
-class _Beside:
-    """Another process, which writes until it is told to end."""
+class _ConcurrentWriter:
+    """A process that writes until it is ended."""
 
     def __init__(self, url: str) -> None:
         context = get_context("spawn")
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_write_beside, args=(url, theirs))
+        self._process = context.Process(target=_write_until_ended, args=(url, theirs))
         self._process.start()
-        self._ours.recv()  # it is ready
+        self._ours.recv()  # the process is ready
 
     def end(self) -> list[float]:
-        """How long it waited."""
-        self._ours.send("enough")
+        """End the process. Return the median, the 99th percentile and the longest of its writes."""
+        self._ours.send("end")
         waits: list[float] = self._ours.recv()
         self._process.join()
         return waits
 
 
-def _write_beside(url: str, pipe: Any) -> None:
+def _write_until_ended(url: str, pipe: Any) -> None:
     store = SQLAlchemyStore.open(url)
-    key, expires_at = b"beside", int(time.time()) + 86400
+    key, expires_at = b"benchmark", int(time.time()) + 86400
     store.count(key, expires_at)
     waits: list[float] = []
     pipe.send("ready")
-    while not (waits and pipe.poll(_PAUSE)):  # once at least, however soon the purge is done
+    while not (waits and pipe.poll(_PAUSE)):  # at least once, even if the purge is fast
         begin = time.monotonic()
         store.count(key, expires_at)
         waits.append(time.monotonic() - begin)
@@ -145,7 +145,7 @@ def _fill(store: SQLAlchemyStore, size: int, now: int) -> None:
             (tables.consent, consents),
             (tables.origin, _origins(size // 2)),
         ):
-            while some := list(islice(lines, _AT_ONCE)):
+            while some := list(islice(lines, _BATCH)):
                 connection.execute(sa.insert(table), some)
                 connection.commit()
 
@@ -197,5 +197,5 @@ def _consents(size: int, now: int) -> Iterator[dict[str, Any]]:
 
 
 def _client_id(number: int) -> str:
-    """Ids that do not come one after the other, as digests do not."""
+    """Return an ID. Like digests, consecutive IDs are not in order."""
     return f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"

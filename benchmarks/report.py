@@ -15,7 +15,7 @@ NOTHING = "–"
 
 
 def write_ratios(comparison: Comparison, baseline: str | None = None) -> str:
-    """How many times as long as the baseline each takes, or as another."""
+    """Return a table of times relative to the baseline of each library, or to another."""
 
     def cell(name: str, operation: str) -> str:
         ratio = comparison.ratio(name, operation, baseline)
@@ -25,7 +25,7 @@ def write_ratios(comparison: Comparison, baseline: str | None = None) -> str:
 
 
 def write_times(comparison: Comparison) -> str:
-    """Microseconds: the median and the quartiles."""
+    """Return a table of the median and the quartiles in microseconds."""
 
     def cell(name: str, operation: str) -> str:
         low, middle, high = (number / 1000 for number in comparison.results[name][operation].quartiles)
@@ -35,7 +35,7 @@ def write_times(comparison: Comparison) -> str:
 
 
 def write_counts(comparison: Comparison) -> str:
-    """Statements and commits."""
+    """Return a table of statements and commits."""
 
     def cell(name: str, operation: str) -> str:
         result = comparison.results[name][operation]
@@ -45,13 +45,15 @@ def write_counts(comparison: Comparison) -> str:
 
 
 def write_failures(comparison: Comparison) -> str:
-    """Who does less than the others, and so would win by it."""
-    failed = [f"{name} does not refuse {', '.join(what)}." for name, what in comparison.failures.items() if what]
-    return "\n".join(failed) or "All refuse what they must."
+    """Return a sentence for each library that failed a probe."""
+    failed = [
+        f"{name} does not reject {', '.join(failures)}." for name, failures in comparison.failures.items() if failures
+    ]
+    return "\n".join(failed) or "Every library passes the probe."
 
 
 def write_loads(loads: list[Load]) -> str:
-    """Requests per second, and milliseconds: the median and the quartiles."""
+    """Return a table of requests per second, and of the median and the quartiles in milliseconds."""
     operations = list(dict.fromkeys(load.operation for load in loads))
     found = {(load.name, load.worker_class, load.operation): load for load in loads}
 
@@ -69,25 +71,25 @@ def write_loads(loads: list[Load]) -> str:
 
 
 def write_starts(starts: list[Start]) -> str:
-    """Milliseconds of CPU and MiB of memory."""
+    """Return a table of milliseconds of CPU and MiB of memory."""
     rows = ([start.name, f"{start.cpu:.0f}", f"{start.memory:.1f}"] for start in starts)
     return table(["", "CPU, ms", "memory, MiB"], rows)
 
 
 def write_purges(purges: list[Purged]) -> str:
-    """Rows and seconds, then milliseconds: the longest transaction, and what a write beside it takes."""
+    """Return a table of rows, seconds, the longest transaction, and the times of concurrent writes."""
 
     def row(one: Purged) -> list[str]:
-        beside = (f"{one.waits[at] * 1000:.1f} ({one.alone[at] * 1000:.1f})" for at in range(3))
+        writes = (f"{one.waits[at] * 1000:.1f} ({one.alone[at] * 1000:.1f})" for at in range(3))
         rate = f"{one.size / one.seconds:,.0f}/s"
-        return [one.name, f"{one.size:,}", f"{one.seconds:.0f}", rate, f"{one.longest * 1000:.0f}", *beside]
+        return [one.name, f"{one.size:,}", f"{one.seconds:.0f}", rate, f"{one.longest * 1000:.0f}", *writes]
 
-    header = ["", "rows", "seconds", "", "longest transaction, ms", "median, ms", "1 % above, ms", "longest, ms"]
+    header = ["", "rows", "seconds", "", "longest transaction, ms", "median, ms", "99th percentile, ms", "longest, ms"]
     return table(header, map(row, purges))
 
 
 def write_slices(slices: list[Slice]) -> str:
-    """Works per second, milliseconds, and what was held then."""
+    """Return a table of operations per second, latencies, memory, files and connections."""
 
     def row(one: Slice) -> list[str]:
         low, middle, high = (number / 1000 for number in one.latencies)
@@ -112,7 +114,7 @@ def _by_operation(comparison: Comparison, cell: Callable[[str, str], str]) -> st
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A simple table of reStructuredText."""
+    """Return a simple table of reStructuredText."""
     lines = [[cell or "\\" for cell in line] for line in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rule = "  ".join("=" * width for width in widths)

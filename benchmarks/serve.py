@@ -1,4 +1,4 @@
-"""The application of a library, for gunicorn: ``BENCHMARK_MODULE`` and ``BENCHMARK_PLACE`` say which and where."""
+"""The application of a library for gunicorn, from ``BENCHMARK_MODULE`` and ``BENCHMARK_PLACE``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""An application under test, as seen by its clients: requests are WSGI environs, so that nothing but it is timed.
+"""An application under test and the requests of its clients, as WSGI environs: only the application is timed.
 
-Only the standard library is imported here: this runs in the environment of every library.
+Only the standard library is imported in this module: it runs in the environment of every library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCOPE = "profile"
 USER = "ada"
 CLIENT_ID = "web"
 SECRET = "ocs_" + "benchmarks-have-no-secrets-" * 2
-"""Long enough for all, and no shape of its own that a library could know."""
+"""Long enough for every library, in a format that none of them generates."""
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -42,7 +42,7 @@ Environ = dict[str, Any]
 
 
 class Place(NamedTuple):
-    """Where a library keeps its data: a folder of its own, and the URL of an empty database where it is a server."""
+    """The folder of a library's data, and the URL of its database if it uses a server."""
 
     folder: Path
     url: str | None = None
@@ -50,44 +50,44 @@ class Place(NamedTuple):
     issuer: str = ISSUER
 
     def write(self) -> str:
-        """As an argument of a command."""
+        """Return the place as a command line argument."""
         return json.dumps({**self._asdict(), "folder": str(self.folder)})
 
     @classmethod
     def read(cls, text: str) -> Place:
-        """From an argument of a command."""
+        """Return the place from a command line argument."""
         fields = json.loads(text)
         return cls(**{**fields, "folder": Path(fields["folder"])})
 
 
 class Answer(NamedTuple):
-    """What came of a request."""
+    """The response to a request."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The members of the body."""
+        """Return the members of the body."""
         members: dict[str, Any] = json.loads(self.body)
         return members
 
     def header(self, name: str) -> str:
-        """A header, empty where there is none."""
+        """Return a header, or an empty string."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     def parameters(self) -> dict[str, str]:
-        """What a redirect carries."""
+        """Return the query parameters of a redirect."""
         return dict(parse_qsl(urlsplit(self.header("Location")).query))
 
 
 @dataclass
 class Site:
-    """A library's application, with one client, one user who has let it have ``profile``, and a guarded route.
+    """A library's application with a client, a user who has granted it ``profile``, and a guarded route.
 
-    While ``expire`` lasts, all tokens and codes that were issued so far have expired. ``machine_id`` is the client that
-    acts for itself, where that needs one of its own. ``paths`` names where others have what is at :data:`PATHS` here,
-    None where they have nothing.
+    Inside the context of ``expire`` all earlier tokens and codes have expired. ``machine_id`` is the client for
+    client credentials, if the library needs a separate one. ``paths`` has the paths that differ from :data:`PATHS`,
+    or None for a missing endpoint.
     """
 
     wsgi: Callable[..., Any]
@@ -99,11 +99,11 @@ class Site:
     _pool: Iterator[str] | None = None
 
     def path(self, name: str) -> str | None:
-        """Where an endpoint is."""
+        """Return the path of an endpoint, or None."""
         return self.paths.get(name, PATHS[name])
 
     def send(self, environ: Environ) -> Answer:
-        """Ask, and read the answer as a server does."""
+        """Send a request and read the response as a server does."""
         start: list[Any] = []
         body = self.wsgi(environ, lambda status, headers, error=None: start.extend((status, headers)))
         try:
@@ -114,26 +114,26 @@ class Site:
         return Answer(int(start[0][:3]), start[1], octets)
 
     def get(self, name: str, query: Mapping[str, str] | None = None, **headers: str) -> Environ:
-        """A GET request."""
+        """Return a GET request."""
         return make_environ("GET", self.path(name) or "", urlencode(query or {}), b"", **headers)
 
     def post(self, name: str, form: Mapping[str, str], **headers: str) -> Environ:
-        """A POST request with a form."""
+        """Return a POST request with a form."""
         return make_environ("POST", self.path(name) or "", "", urlencode(form).encode(), **headers)
 
     def client_post(self, name: str, form: Mapping[str, str], client_id: str = CLIENT_ID) -> Environ:
-        """A POST request of a client, by ``client_secret_basic``."""
+        """Return a POST request of a client that authenticates with ``client_secret_basic``."""
         octets = f"{client_id}:{self.secret}".encode()
         return self.post(name, form, HTTP_AUTHORIZATION=f"Basic {b64encode(octets).decode()}")
 
     def sign_in(self) -> None:
-        """As a browser does; its cookie is kept."""
+        """Sign in and store the cookie."""
         answer = self.send(self.post("login", {"user": USER}))
         cookies = [value.partition(";")[0] for name, value in answer.headers if name.lower() == "set-cookie"]
         self.cookie = "; ".join(cookies)
 
-    def ask_authorization(self) -> Environ:
-        """The request of a browser whose user is signed in and has allowed it before."""
+    def authorization_request(self) -> Environ:
+        """Return the authorization request of a signed-in user who has consented before."""
         query = {
             "response_type": "code",
             "client_id": CLIENT_ID,
@@ -145,12 +145,12 @@ class Site:
         }
         return self.get("authorize", query, HTTP_COOKIE=self.cookie)
 
-    def ask_for_itself(self) -> Environ:
-        """The token request of a client that acts for itself."""
+    def client_credentials_request(self) -> Environ:
+        """Return a token request with the client credentials grant."""
         return self.client_post("token", {"grant_type": "client_credentials", "scope": SCOPE}, self.machine_id)
 
     def redeem(self, code: str, verifier: str = VERIFIER) -> Environ:
-        """The token request of a code."""
+        """Return the token request for a code."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -160,46 +160,46 @@ class Site:
         return self.client_post("token", form)
 
     def refresh(self, refresh_token: str) -> Environ:
-        """The token request of a refresh token."""
+        """Return the token request for a refresh token."""
         return self.client_post("token", {"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     def call(self, access_token: str) -> Environ:
-        """The guarded route."""
+        """Return a request to the guarded route."""
         return self.get("me", HTTP_AUTHORIZATION=f"Bearer {access_token}")
 
     def code(self) -> str:
-        """A new code."""
-        answer = expect(self.send(self.ask_authorization()), 302, 303)
+        """Issue a code and return it."""
+        answer = expect(self.send(self.authorization_request()), 302, 303)
         return answer.parameters()["code"]
 
     def tokens(self) -> dict[str, Any]:
-        """A new pair of tokens, by the code flow."""
+        """Issue a pair of tokens with the authorization code flow."""
         return expect(self.send(self.redeem(self.code())), 200).json()
 
     def some_token(self) -> str:
-        """An access token that lives, one of a few."""
+        """Return one of a few valid access tokens."""
         if self._pool is None:
             self._pool = cycle([self.tokens()["access_token"] for _ in range(16)])
         return next(self._pool)
 
     def token_to_refresh(self) -> str:
-        """A refresh token that was not used yet."""
+        """Return an unused refresh token."""
         return str(self.tokens()["refresh_token"])
 
     def token_to_revoke(self) -> str:
-        """An access token that lives, and is needed no more."""
+        """Return a valid access token that no other operation uses."""
         return str(self.tokens()["access_token"])
 
 
 def expect(answer: Answer, *statuses: int) -> Answer:
-    """The answer, if it is one of those."""
+    """Return the response if it has one of the statuses."""
     if answer.status not in statuses:
         raise AssertionError(f"status {answer.status}: {answer.body[:300]!r}")
     return answer
 
 
 def make_environ(method: str, path: str, query: str, body: bytes, **headers: str) -> Environ:
-    """A request as a server would hand it on."""
+    """Return the environ of a request."""
     environ: Environ = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",

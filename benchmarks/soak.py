@@ -1,4 +1,4 @@
-"""Full load for minutes: gunicorn, and whether memory, connections and latencies stay what they were."""
+"""Full load on gunicorn for minutes: memory, files, connections and latencies must not grow."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from .comparison import Entry, Log
 from .load import start
 
 OPERATIONS = ("client_credentials", "code", "refresh", "introspection", "revocation", "guard")
-_AT_A_TIME = 100
+_BATCH = 100
 SLICES = 10
-"""Rows of the table, whatever the minutes."""
+"""The number of rows of the table."""
 
 
 @dataclass
 class Slice:
-    """A tenth of the time: operations per second, quartiles in microseconds, and what is held at its end."""
+    """A tenth of the time: operations per second, quartiles in microseconds, and the resources at its end."""
 
     name: str
     until: float
-    """Minutes since the start."""
+    """The end, in minutes since the start."""
     rate: float
     latencies: list[float]
     memory: float
-    """MiB of the biggest worker, without files that it has mapped."""
+    """MiB of the largest worker, without mapped files."""
     files: int
-    """Open file descriptors of the worker that has most."""
+    """The highest number of open file descriptors of a worker."""
     connections: int | None
-    """Of all workers to the database, where that is a server."""
+    """Database connections of all workers, or None without a database server."""
 
     def write(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the members for JSON."""
         return asdict(self)
 
 
 def measure(entries: dict[str, Entry], *, minutes: float, log: Log) -> list[Slice]:
-    """Each library for so many minutes, under gunicorn with threads."""
+    """Load each library for some minutes, on gunicorn with threads."""
     return [found for name, entry in entries.items() for found in _soak(name, entry, minutes, log)]
 
 
@@ -51,14 +51,14 @@ def _soak(name: str, entry: Entry, minutes: float, log: Log) -> Iterator[Slice]:
     server = start(name, entry, "gthread")
     try:
         for operation in OPERATIONS:
-            server.order(operation, _AT_A_TIME)  # warms up
+            server.run(operation, _BATCH)  # warms up
         begin, operations = time.monotonic(), cycle(OPERATIONS)
         for number in range(1, SLICES + 1):
             log(f"{name}: slice {number} of {SLICES}")
             until, seconds = minutes * number / SLICES, 0.0
             latencies: list[float] = []
-            while not latencies or time.monotonic() < begin + until * 60:  # once at least, however slow the machine
-                answer = server.order(next(operations), _AT_A_TIME)
+            while not latencies or time.monotonic() < begin + until * 60:  # at least once, even on a slow machine
+                answer = server.run(next(operations), _BATCH)
                 latencies += answer["latencies"]
                 seconds += answer["seconds"]
             workers = _find_workers(server.gunicorn)

@@ -1,6 +1,6 @@
-"""What it costs to start: CPU and memory of a fresh process that opens a site, in turns, compared with Flask alone.
+"""The CPU time and memory of a new process that opens a site, in turns, compared with Flask alone.
 
-``python -m benchmarks.startup MODULE PLACE`` is such a process.
+``python -m benchmarks.startup MODULE PLACE`` runs one such process.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .environments import ROOT, find_python
 
 @dataclass
 class Start:
-    """Medians of the starts of a library: milliseconds of CPU, and MiB of memory."""
+    """The medians of a library's starts: milliseconds of CPU time and MiB of memory."""
 
     name: str
     cpu: float
     memory: float
 
     def write(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the members for JSON."""
         return asdict(self)
 
 
 def measure(entries: dict[str, Entry], *, rounds: int, log: Log) -> list[Start]:
-    """Starts in turns, once each has made its database and the files of its modules are compiled."""
+    """Start the libraries in turns, after each has created its database and its modules are compiled."""
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in entries}
     for name, entry in entries.items():
         Child(name, entry).end()

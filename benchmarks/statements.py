@@ -1,6 +1,6 @@
-"""The SQL that goes to a driver, counted by the same means for all: at sqlite3 and at psycopg themselves.
+"""The SQL statements that reach a driver, counted in the same way for all libraries: in sqlite3 and psycopg.
 
-Nothing is in the way while nobody counts.
+Counting has no cost while it is off.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Any
 _connections: list[sqlite3.Connection] = []
 _BEGINS = re.compile(r"\s*BEGIN\b", re.I)
 _ENDS = re.compile(r"\s*(COMMIT|END|ROLLBACK)\b(?!\s+TO)", re.I)
-_GIVES_UP = re.compile(r"\s*ROLLBACK\b", re.I)
-_AROUND = re.compile(r"\s*(PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|SET|--)", re.I)
+_ROLLS_BACK = re.compile(r"\s*ROLLBACK\b", re.I)
+_IGNORED = re.compile(r"\s*(PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|SET|--)", re.I)
 _WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|REPLACE)\b", re.I)
 
 
-def note_connections() -> None:
-    """Keep every connection that sqlite3 opens from now on. To be called before anybody opens one."""
+def record_connections() -> None:
+    """Record every connection that sqlite3 opens. Call this before the first connection is opened."""
     connect: Any = sqlite3.connect
 
-    def keep(*arguments: Any, **options: Any) -> Any:
+    def connect_and_record(*arguments: Any, **options: Any) -> Any:
         connection = connect(*arguments, **options)
         _connections.append(connection)
         return connection
 
     for module in (sqlite3, sqlite3.dbapi2):
-        module.connect = keep  # type: ignore[attr-defined]
+        module.connect = connect_and_record  # type: ignore[attr-defined]
 
 
 @contextmanager
 def watch() -> Iterator[list[str]]:
-    """What is sent meanwhile."""
+    """Yield a list that receives the statements sent inside the context."""
     seen: list[str] = []
     before = list(_connections)
     for connection in before:
@@ -50,7 +50,7 @@ def watch() -> Iterator[list[str]]:
 
 
 def _trace(connection: sqlite3.Connection, see: Any) -> None:
-    with suppress(sqlite3.ProgrammingError):  # it is closed, or another thread's
+    with suppress(sqlite3.ProgrammingError):  # the connection is closed or belongs to another thread
         connection.set_trace_callback(see)
 
 
@@ -82,16 +82,16 @@ def _watch_psycopg(seen: list[str]) -> Iterator[None]:
 
 
 def count(seen: Iterable[str]) -> tuple[int, int]:
-    """How many statements do work, and how many transactions write: one that stands alone commits by itself."""
+    """Return the number of statements and of commits. A write outside a transaction counts as a commit."""
     statements = commits = 0
     in_transaction = has_written = False
     for text in seen:
         if _BEGINS.match(text):
             in_transaction, has_written = True, False
         elif _ENDS.match(text):
-            commits += has_written and not _GIVES_UP.match(text)
+            commits += has_written and not _ROLLS_BACK.match(text)
             in_transaction = has_written = False
-        elif not _AROUND.match(text):
+        elif not _IGNORED.match(text):
             statements += 1
             writes = bool(_WRITES.search(text))
             commits += writes and not in_transaction

@@ -187,7 +187,7 @@ class Token:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """The consent of a user for a client, which users are not asked for again and which they can withdraw.
+    """The consent of a user for a client, which is requested once and which the user can withdraw.
 
     Revoking ``id`` revokes everything issued for the consent. ``used_at`` is the day on which the client last received
     something for it. ``scope`` is the whole scope, ``by_resource`` the part for each protected resource; the empty text

@@ -1,4 +1,4 @@
-"""What each work may cost in SQL statements and commits, in every database the same."""
+"""The budgets of operations in SQL statements and commits, which are the same for every database."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ BUDGETS = [
     ("preflight", 1, 0),
     ("page", 4, 0),
 ]
-"""The work, the most statements, the commits."""
+"""The operation, the maximum number of statements, and the number of commits."""
 
 
-def prepare_works(site: Site) -> dict[str, Callable[[], Any]]:
-    """Each work, ready to be done once more."""
+def prepare_operations(site: Site) -> dict[str, Callable[[], Any]]:
+    """Return the operations by name. Each can be called several times."""
     secret = site.add_client()
     auth = ("web", secret)
     site.authorize()
     codes = [site.authorize()["code"] for _ in range(4)]
     refresh = [site.tokens(secret)["refresh_token"] for _ in range(4)]
-    ended = [site.tokens(secret)["access_token"] for _ in range(4)]
+    revocable = [site.tokens(secret)["access_token"] for _ in range(4)]
     access = site.tokens(secret)["access_token"]
     site.add_client("spa", secret=None)
-    elsewhere = {"Origin": "http://localhost:5000"}
+    cross_origin = {"Origin": "http://localhost:5000"}
     return {
         "client_credentials": lambda: site.token("client_credentials", auth),
         "authorize": lambda: site.ask(),
         "code": lambda: site.redeem(codes.pop(), auth),
         "refresh": lambda: site.refresh(refresh.pop(), secret),
         "introspection": lambda: site.post("/introspect", auth, token=access),
-        "revocation": lambda: site.post("/revoke", auth, token=ended.pop()),
+        "revocation": lambda: site.post("/revoke", auth, token=revocable.pop()),
         "guard": lambda: site.call(access),
-        "preflight": lambda: site.http.options("/oauth/token", headers=elsewhere),
-        "page": lambda: site.http.post("/oauth/revoke", headers=elsewhere, data={"client_id": "spa", "token": "x"}),
+        "preflight": lambda: site.http.options("/oauth/token", headers=cross_origin),
+        "page": lambda: site.http.post("/oauth/revoke", headers=cross_origin, data={"client_id": "spa", "token": "x"}),
     }

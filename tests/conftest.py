@@ -1,4 +1,4 @@
-"""Applications with a provider, on a store in memory or on the embedded database."""
+"""Applications with a provider, with a memory store or an SQLite database."""
 
 from __future__ import annotations
 
@@ -32,28 +32,32 @@ LONGEST = [
         "test_benchmarks.py",
     )
 ]
-"""Run first, so that no process is left alone with one of these at the end."""
+"""The longest test files. They run first, so that no process runs one of them alone at the end."""
 
 SLOW = (
     *(path.relative_to(Path(__file__).parent) for path in LONGEST),
     *map(
         Path,
         (
-            "attacks/test_databases.py",
+            "attacks",
+            "clients/test_secret.py",
             "clients/test_throttle.py",
-            "doctor/test_command.py",
-            "doctor/test_storage.py",
+            "doctor",
+            "importing",
             "interop",
+            "simulation",
             "stores",
             "test_examples.py",
+            "test_issuers.py",
             "test_moved_examples.py",
+            "testing/test_application.py",
         ),
     ),
 )
-"""Files and folders of which each test takes long or needs a server; ``-m "not slow"`` leaves them out."""
+"""Files and folders whose tests are slow or need a server. ``-m "not slow"`` deselects them."""
 
 SERVERS = ("postgresql", "mariadb", "mysql", "redis", "chromium")
-"""Names in a test's ID or fixtures that make it slow, wherever it stands."""
+"""A test is slow if its ID or one of its fixtures has one of these names."""
 
 
 def _is_slow(item: pytest.Item) -> bool:
@@ -68,7 +72,7 @@ def _is_slow(item: pytest.Item) -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", action="store_true", help="write the pictures of pages that the docs show")
+    parser.addoption("--screenshots", action="store_true", help="write the screenshots for the documentation")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,15 +85,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def site(tmp_path: Any) -> Site:
-    """An application on a store in memory."""
+    """Return an application with a memory store."""
     return make_site(tmp_path, store=MemoryStore())
 
 
 @pytest.fixture
 def as_child() -> AsChild:
-    """Let code see another process ID, as after a fork by a server that calls no hook of Python.
+    """Return a context in which the package sees another process ID, as after a fork without Python's fork hooks.
 
-    What it then leaves alone can be looked at, and the coverage is measured.
+    The test can inspect the state, and coverage is measured.
     """
 
     @contextmanager
@@ -105,7 +109,7 @@ def as_child() -> AsChild:
 
 @pytest.fixture
 def sql_site(tmp_path: Any) -> Iterator[Site]:
-    """An application on the embedded database."""
+    """Yield an application with an SQLite database."""
     site = make_site(tmp_path)
     yield site
     site.store.engine.dispose()
@@ -113,7 +117,7 @@ def sql_site(tmp_path: Any) -> Iterator[Site]:
 
 @pytest.fixture
 def new_site(tmp_path: Any) -> Callable[..., Site]:
-    """Applications with options of the test's own."""
+    """Return a function that creates an application with a memory store and further options."""
 
     def new(**options: Any) -> Site:
         return make_site(tmp_path, **({"store": MemoryStore()} | options))
@@ -123,13 +127,13 @@ def new_site(tmp_path: Any) -> Callable[..., Site]:
 
 @pytest.fixture
 def statements(sql_site: Site) -> Statements:
-    """What ``sql_site`` sends from now on, by SQLite's own trace."""
-    seen = Statements()
+    """Return the SQL statements that ``sql_site`` sends from now on, from SQLite's trace."""
+    sent = Statements()
     engine = sql_site.store.engine
     engine.dispose()
 
     @event.listens_for(engine, "connect")
     def trace(connection: Any, _: Any) -> None:
-        connection.set_trace_callback(seen.append)
+        connection.set_trace_callback(sent.append)
 
-    return seen
+    return sent

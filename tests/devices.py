@@ -1,4 +1,4 @@
-"""A device that polls, and the person who types its code."""
+"""A device that polls, and the user who enters its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = "/oauth/device"
 
 
 def add_device_client(site: Site, client_id: str = "tv", secret: str | None = None, **fields: Any) -> str:
-    """A client that has no redirect URI; public without a secret."""
+    """Add a client without redirect URIs. It is public unless it has a secret. Return the secret."""
     standard: dict[str, Any] = {
         "name": "Television",
         "application_type": "native",
@@ -28,23 +28,23 @@ def add_device_client(site: Site, client_id: str = "tv", secret: str | None = No
 
 
 class Device:
-    """One flow: the codes, and the polls."""
+    """A device that has requested its codes and polls."""
 
     def __init__(self, site: Site, client_id: str = "tv", auth: Any = None, **form: str) -> None:
         self._site = site
         self._auth = auth
-        self._named = {} if auth else {"client_id": client_id}
-        answer = site.post("/device_authorization", auth, **self._named, **form)
+        self._client_form = {} if auth else {"client_id": client_id}
+        answer = site.post("/device_authorization", auth, **self._client_form, **form)
         assert answer.status_code == 200, answer.text
         self.answer: dict[str, Any] = answer.get_json()
         self.user_code: str = self.answer["user_code"]
 
     def poll(self, **form: Any) -> TestResponse:
-        sent = {"device_code": self.answer["device_code"], **self._named, **form}
+        sent = {"device_code": self.answer["device_code"], **self._client_form, **form}
         return self._site.token(DEVICE_CODE, self._auth, **sent)
 
     def error(self) -> str:
-        """What a poll is refused for."""
+        """Poll and return the error code of the response."""
         answer = self.poll()
         assert answer.status_code == 400, answer.text
         assert answer.headers["Cache-Control"] == "no-store"
@@ -52,7 +52,7 @@ class Device:
 
 
 class Person:
-    """Somebody who is signed in, before the pages."""
+    """A signed-in user with a browser."""
 
     def __init__(self, site: Site, user_id: str = "ada", browser: FlaskClient | None = None) -> None:
         self.browser = browser or site.app.test_client()
@@ -62,16 +62,16 @@ class Person:
         return self.browser.get(PAGE, query_string=query)
 
     def type(self, user_code: str, page: TestResponse | None = None, **options: Any) -> TestResponse:
-        """Type a code and send it: the page that comes then."""
+        """Submit a user code and return the next page."""
         form = {"ticket": ticket_of(page or self.open()), "user_code": user_code}
         return self.browser.post(PAGE, data=form, **options)
 
     def press(self, page: TestResponse, decision: str = "allow") -> TestResponse:
-        """Press a button of the page that asks."""
+        """Press a button of the confirmation page."""
         return self.browser.post(PAGE, data={"ticket": ticket_of(page), "decision": decision})
 
     def decide(self, user_code: str, decision: str = "allow") -> TestResponse:
-        """All of it: the last page."""
+        """Submit a user code, decide, and return the last page."""
         answer = self.press(self.type(user_code), decision)
         assert answer.status_code == 303, answer.text
         return self.browser.get(answer.location)

@@ -1,4 +1,4 @@
-"""A page of the documentation, run as its reader would: every block of code, in order. docs/README.md has the rules."""
+"""A page of the documentation, whose code blocks are run in order as a reader does. docs/README.md has the rules."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _SETUP = re.compile(r"(python3? -m venv|\.|source|deactivate)( |$)")
 _ADDRESS = re.compile(r"\b(127\.0\.0\.1|localhost):(\d{2,5})\b")
 
 OUTPUT = ("text", "json", "http")
-"""Languages of what the block before has printed."""
+"""Languages of blocks with the output of the previous block."""
 
 
 class PageError(Exception):
-    """A page breaks the rules, or does not do what it says."""
+    """A page breaks the rules, or its code does not work as described."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Block:
 
 
 def find_pages() -> list[Path]:
-    """All that is run."""
+    """Return all pages to run."""
     return [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 
 
 def page_id(path: Path) -> str:
-    """What a page is called, and its companion too."""
+    """Return the ID of a page, which is also the name of its companion."""
     return path.relative_to(ROOT).with_suffix("").as_posix().removeprefix("docs/")
 
 
 def read_blocks(path: Path) -> list[Block]:
-    """The blocks of a page. Raises :exc:`PageError` for what looks like code and would not run."""
+    """Return the blocks of a page. Raise :exc:`PageError` for code that would not run."""
     lines = path.read_text().splitlines()
     blocks = []
     number = 0
@@ -86,7 +86,7 @@ def read_blocks(path: Path) -> list[Block]:
             if included is not None and (ROOT / "examples" / included[1]).is_file():
                 continue  # the examples have tests of their own
             if _NEVER_RUN.match(line):
-                raise PageError(f"{path.name}:{number}: would not run; write a code-block: {line.strip()}")
+                raise PageError(f"{path.name}:{number}: this code does not run. Use a code-block: {line.strip()}")
             continue
         start, options, body = number, {}, []
         while number < len(lines) and (option := _OPTION.match(lines[number])):
@@ -101,10 +101,12 @@ def read_blocks(path: Path) -> list[Block]:
 
 
 def _new_block(path: Path, found: re.Match[str], options: dict[str, str], code: str, line: int) -> Block:
-    label = options.get("caption") or options.get("name", "")  # README.rst has no captions: docutils knows none
+    label = options.get("caption") or options.get(
+        "name", ""
+    )  # README.rst has no captions, because docutils does not support them
     file = _FILE.match(label)
     if options.get("caption") and file is None:
-        raise PageError(f"{path.name}:{line}: a caption is the name of a file, or one that is continued")
+        raise PageError(f"{path.name}:{line}: the caption is not the name of a file")
     return Block(
         language=found[3],
         code=code,
@@ -117,13 +119,13 @@ def _new_block(path: Path, found: re.Match[str], options: dict[str, str], code: 
 
 
 class Page:
-    """One page in a folder of its own.
+    """A page that runs in its own folder.
 
-    :ivar folder: where its files are saved and its commands run.
-    :ivar namespace: of its Python blocks.
-    :ivar output: what the last block printed.
-    :ivar env: the environment of its commands.
-    :ivar replace: what stands for what: text of the page that is another when it runs, such as an address or a secret.
+    :ivar folder: the folder of its files and commands.
+    :ivar namespace: the namespace of its Python blocks.
+    :ivar output: the output of the last block.
+    :ivar env: the environment variables of its commands.
+    :ivar replace: replacements in the text of the page before it runs, such as an address or a secret.
     """
 
     def __init__(self, path: Path, folder: Path, companion: Any = None) -> None:
@@ -133,39 +135,39 @@ class Page:
         self.output: str | None = None
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.env = dict(os.environ) | {"PATH": programs, "PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.env.pop("PYTEST_ADDOPTS", None)  # what our own tests are run with is not the reader's
+        self.env.pop("PYTEST_ADDOPTS", None)  # options of this test run do not apply to the reader
         self._ports = {port: reserve_port() for _, port in _ADDRESS.findall(path.read_text())}
         self.replace: dict[str, str] = {}
         self._servers: list[tuple[subprocess.Popen[str], Thread]] = []
         self._files: dict[str, bool] = {}
         self._companion = companion
         self._module = ModuleType(f"page_{path.stem.lower()}")
-        self._module.__file__ = str(folder / "page.py")  # so that Flask finds templates beside it
+        self._module.__file__ = str(folder / "page.py")  # so that Flask finds the templates in the folder
         self.namespace = vars(self._module)
 
     def address(self, port: int = 5000) -> str:
-        """Where the server runs that the page says is on that port."""
+        """Return the URL of the server that the page runs on a port."""
         return f"http://127.0.0.1:{self._ports[str(port)]}"
 
-    def actual(self, text: str) -> str:
-        """The text of the page as it is when it runs."""
+    def substitute(self, text: str) -> str:
+        """Return a text of the page with its replacements."""
         text = _ADDRESS.sub(lambda found: f"{found[1]}:{self._ports[found[2]]}", text)
         for shown, real in self.replace.items():
             text = text.replace(shown, real)
         return text
 
     def run(self) -> None:
-        """Do all that the page says, then ask its companion whether it came out right."""
+        """Run every block of the page, then the checks of its companion."""
         sys.modules[self._module.__name__] = self._module
-        gc.freeze()  # so that what the page makes can be told from all that was there
-        before = list(sys.path)  # to which the commands of Flask add, too
+        gc.freeze()  # to find the objects that the page creates
+        before = list(sys.path)  # Flask commands change it
         sys.path.insert(0, str(self.folder))
         try:
             with chdir(self.folder):
                 named = {block.name for block in self.blocks}
                 for name, _ in inspect.getmembers(self._companion, inspect.isfunction):
                     if name.startswith("run_") and name.removeprefix("run_") not in named:
-                        raise PageError(f"{self.path.name} has no block of the name {name.removeprefix('run_')}")
+                        raise PageError(f"{self.path.name} has no block named {name.removeprefix('run_')}")
                 for block in self.blocks:
                     self._run_block(block)
                 self._import_the_rest()
@@ -189,20 +191,20 @@ class Page:
         elif block.language in OUTPUT:
             self._compare(block)
         else:
-            raise self._wrong(block, f"a block of {block.language or 'no language'} that nothing runs")
+            raise self._wrong(block, f"blocks of {block.language or 'no language'} are not supported")
 
     def _wrong(self, block: Block, reason: str) -> PageError:
         return PageError(f"{self.path.name}:{block.line}: {reason}")
 
     def _save(self, block: Block) -> None:
         if not block.file.endswith(".py") and self._companion is None:
-            raise self._wrong(block, f"{block.file} needs a companion of the page that shows that it works")
+            raise self._wrong(block, f"{block.file} needs a companion of the page that tests it")
         path = self.folder / block.file
         if block.is_continued and not path.exists():
-            raise self._wrong(block, f"there is no {block.file} to continue")
+            raise self._wrong(block, f"{block.file} does not exist and cannot be continued")
         path.parent.mkdir(parents=True, exist_ok=True)
         before = f"{path.read_text()}\n\n" if block.is_continued else ""
-        path.write_text(before + self.actual(block.code))
+        path.write_text(before + self.substitute(block.code))
         self._files[block.file] = False
 
     def run_python(self, block: Block) -> None:
@@ -213,14 +215,14 @@ class Page:
         if block.is_hidden:
             self.namespace["page"] = self
         else:
-            self.namespace.pop("page", None)  # which a reader has not
-        code = compile("\n" * (block.line - 1) + self.actual(block.code), str(self.path), "exec")
+            self.namespace.pop("page", None)  # a reader does not have it
+        code = compile("\n" * (block.line - 1) + self.substitute(block.code), str(self.path), "exec")
         with redirect_stdout(StringIO()) as printed:
             exec(code, self.namespace)
         self.output = printed.getvalue()
 
     def run_commands(self, code: str) -> None:
-        """Run commands in the folder of the page; start those that serve, and pass over those that install."""
+        """Run commands in the folder of the page. Start servers in the background, and skip installations."""
         output = []
         lines = re.sub(r"\\\n\s*", "", code).splitlines()
         for command in (command.strip() for line in lines for command in line.split(" && ")):
@@ -236,7 +238,7 @@ class Page:
 
     def _run(self, command: str) -> str:
         state = self.folder.parent / f"{self.folder.name}.state"
-        script = f"{self.actual(command)}\ncode=$?; {{ pwd; env -0; }} > {shlex.quote(str(state))}; exit $code"
+        script = f"{self.substitute(command)}\ncode=$?; {{ pwd; env -0; }} > {shlex.quote(str(state))}; exit $code"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self._cwd,
@@ -256,11 +258,11 @@ class Page:
         return done.stdout
 
     def _start(self, command: str) -> str:
-        """Start a server and wait until it says that it runs."""
+        """Start a server and wait until its log reports that it runs."""
         given = re.search(r"--port[ =](\d+)", command)
         options = ["--no-reload"] if "flask" in command else []
         port = self._ports.setdefault(given[1] if given else "5000", reserve_port())
-        arguments = shlex.split(self.actual(re.sub(r"--port[ =]\d+", "", command)))
+        arguments = shlex.split(self.substitute(re.sub(r"--port[ =]\d+", "", command)))
         arguments[0] = Path(arguments[0]).name
         process = subprocess.Popen(
             [*arguments, "--port", str(port), *options],
@@ -292,16 +294,16 @@ class Page:
                 self._files[file] = True
 
     def _compare(self, block: Block) -> None:
-        """``…`` stands for anything, and space for no more than itself."""
+        """Compare the output. ``…`` matches any text, and white space is ignored."""
         if self.output is None:
-            raise self._wrong(block, "this is the output of nothing")
-        shown = "".join(self.actual(block.code).split())
+            raise self._wrong(block, "no block before this one has an output")
+        shown = "".join(self.substitute(block.code).split())
         pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
         if not re.search(pattern, "".join(self.output.split()), re.DOTALL):
-            raise self._wrong(block, f"this is not what was printed, which was:\n{self.output}")
+            raise self._wrong(block, f"the output differs. It is:\n{self.output}")
 
     def _import_the_rest(self) -> None:
-        """Python files that no command has run."""
+        """Import the Python files that no command has run."""
         for file, is_used in self._files.items():
             if file.endswith(".py") and not is_used:
                 importlib.import_module(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
@@ -324,7 +326,7 @@ class Page:
 
 
 def load_companion(page: Path) -> Any:
-    """The module that answers and checks for a page, where it has one."""
+    """Return the companion module with the input and the checks of a page, or None."""
     name = page_id(page)
     path = COMPANIONS / f"{name}.py"
     if not path.exists():
@@ -338,7 +340,7 @@ def load_companion(page: Path) -> Any:
 
 
 def _verify_installed(command: str) -> None:
-    """Nothing is downloaded in a test: what a page installs is there already, and known by that name."""
+    """Verify that the packages of an install command are installed, because tests download nothing."""
     for argument in shlex.split(command)[2:]:
         name, _, extras = argument.removesuffix("]").partition("[")
         if argument.startswith("-") or name in ("pip", "install"):
@@ -346,7 +348,7 @@ def _verify_installed(command: str) -> None:
         try:
             known = metadata("flask_oauth2" if "/" in name or name == "." else name)
         except PackageNotFoundError:
-            raise PageError(f"{name!r} is not installed: add it to the dependency group of the tests") from None
+            raise PageError(f"{name!r} is not installed. Add it to the dependency group of the tests") from None
         unknown = set(filter(None, extras.split(","))) - set(known.get_all("Provides-Extra") or ())
         if unknown:
             raise PageError(f"{name} has no extra {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""A server of client ID metadata documents on this machine, by http or https, which notes what it is asked."""
+"""A local HTTP or HTTPS server of client ID metadata documents, which records its requests."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from cryptography.x509.oid import NameOID
 from servers import PATIENCE
 
 HOST = "agent.example"
-"""The name for which the server has a certificate."""
+"""The host name of the server's certificate."""
 
 JSON = {"Content-Type": "application/json"}
 
 
 @dataclass
 class DocumentServer:
-    """What it answers, by path: bytes as they are, or status, headers and body."""
+    """The responses by path, each as raw bytes or as status, headers and body."""
 
     port: int
     scheme: str
     answers: dict[str, bytes | tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    asked: list[dict[str, str]] = field(default_factory=list)
-    """The headers of each request, its path under ``path``."""
+    requests: list[dict[str, str]] = field(default_factory=list)
+    """The headers of each request, and its path as ``path``."""
     gate: Event | None = None
-    """What an answer waits for, where it is to wait."""
+    """An event that responses wait for, or None."""
     drips: bytes = b""
-    """What is sent after an answer, again and again, a tenth of a second apart."""
+    """Bytes to send after a response every tenth of a second."""
     stopped: Event = field(default_factory=Event)
-    _noted: Condition = field(default_factory=Condition)
+    _changed: Condition = field(default_factory=Condition)
 
     @property
     def host(self) -> str:
@@ -50,7 +50,7 @@ class DocumentServer:
         return f"{self.scheme}://{self.host}{path}"
 
     def put(self, path: str = "/client.json", headers: dict[str, str] | None = None, **members: Any) -> str:
-        """Serve a document, which is good but for ``members``; None takes one away. Its URL."""
+        """Serve a valid document with other ``members``, and return its URL. None removes a member."""
         url = self.url(path)
         document = {
             "client_id": url,
@@ -60,27 +60,29 @@ class DocumentServer:
             "response_types": ["code"],
             "token_endpoint_auth_method": "none",
         } | members
-        kept = {name: value for name, value in document.items() if value is not None}
-        self.answers[path] = (200, JSON | (headers or {}), json.dumps(kept).encode())
+        served = {name: value for name, value in document.items() if value is not None}
+        self.answers[path] = (200, JSON | (headers or {}), json.dumps(served).encode())
         return url
 
     def count(self, path: str = "/client.json") -> int:
-        return len([asked for asked in self.asked if asked["path"] == path])
+        return len([request for request in self.requests if request["path"] == path])
 
-    def note(self, asked: dict[str, str]) -> None:
-        with self._noted:
-            self.asked.append(asked)
-            self._noted.notify_all()
+    def record(self, request: dict[str, str]) -> None:
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
 
-    def await_requests(self, many: int) -> None:
-        """Wait until it was asked so many times in all."""
-        with self._noted:
-            assert self._noted.wait_for(lambda: len(self.asked) >= many, PATIENCE), f"{len(self.asked)} requests came"
+    def await_requests(self, number: int) -> None:
+        """Wait until the server has received a number of requests in total."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.requests) >= number, PATIENCE), (
+                f"{len(self.requests)} requests were received"
+            )
 
 
 @contextmanager
 def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServer]:
-    """Serve meanwhile; by https with ``tls``."""
+    """Yield a running server, which uses HTTPS if ``tls`` is given."""
 
     class Answer(StreamRequestHandler):
         def handle(self) -> None:
@@ -95,11 +97,11 @@ def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServe
         def answer(self, connection: Any) -> None:
             lines = connection.makefile("rb")
             path = lines.readline().split()[1].decode()
-            asked = {"path": path}
+            request = {"path": path}
             while (line := lines.readline().strip()) != b"":
                 name, _, value = line.decode().partition(": ")
-                asked[name.lower()] = value
-            served.note(asked)
+                request[name.lower()] = value
+            served.record(request)
             if served.gate is not None:
                 served.gate.wait(PATIENCE)
             answer = served.answers.get(path, (404, {}, b""))
@@ -132,7 +134,7 @@ def serve_documents(tls: ssl.SSLContext | None = None) -> Iterator[DocumentServe
 
 @cache
 def certify() -> tuple[bytes, bytes]:
-    """A certificate for :data:`HOST` and localhost by its own authority, and its key, as PEM."""
+    """Return a self-signed certificate for :data:`HOST` and localhost, and its key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
     now = datetime.now(UTC)
@@ -155,7 +157,7 @@ def certify() -> tuple[bytes, bytes]:
 
 
 def server_tls(folder: Path) -> ssl.SSLContext:
-    """What the server shows."""
+    """Return the TLS context of the server."""
     certificate, key = certify()
     (folder / "cert.pem").write_bytes(certificate + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -164,5 +166,5 @@ def server_tls(folder: Path) -> ssl.SSLContext:
 
 
 def client_tls() -> ssl.SSLContext:
-    """What trusts it, and nobody else."""
+    """Return a TLS context that only trusts the server's certificate."""
     return ssl.create_default_context(cadata=certify()[0].decode())

@@ -1,4 +1,4 @@
-"""An example, started as people start it."""
+"""An example application, started with ``flask run`` as users start it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from servers import PATIENCE, reserve_port
 
 @contextmanager
 def serve(folder: Path, app: str, **environment: str) -> Iterator[str]:
-    """The URL of the application in the file ``app`` of a folder, while it runs there."""
+    """Run the application in the file ``app`` of a folder, and yield its URL."""
     port = reserve_port()
     arguments = [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)]
     with (folder / "log").open("w") as log:

@@ -1,4 +1,4 @@
-"""An application, its provider, a clock that tests set, and the steps that every flow takes."""
+"""An application with a provider, a clock that tests set, and the requests of every flow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def challenge_of(verifier: str) -> str:
 
 
 class Clock:
-    """Time stands still until a test moves it."""
+    """A clock that only a test advances."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -43,7 +43,7 @@ class Clock:
 
 
 class Site:
-    """One application with a provider, and what clients and browsers do to it."""
+    """An application with a provider, and the requests of clients and browsers."""
 
     def __init__(self, app: flask.Flask, provider: OAuth2Provider, clock: Clock) -> None:
         self.app = app
@@ -70,7 +70,7 @@ class Site:
         return self.server.store
 
     def add_client(self, client_id: str = "web", secret: str | None = "generated", **fields: Any) -> str:
-        """File a client; the secret it was given."""
+        """Save a client and return its secret."""
         if secret == "generated":
             secret = values.new("ocs", values.timestamp(NOW))
         defaults: dict[str, Any] = {
@@ -92,7 +92,7 @@ class Site:
         (browser or self.browser).post("/login", data={"user": user_id})
 
     def ask(self, browser: FlaskClient | None = None, **parameters: Any) -> TestResponse:
-        """An authorization request, by GET."""
+        """Send an authorization request with GET."""
         defaults = {
             "response_type": "code",
             "client_id": "web",
@@ -114,7 +114,7 @@ class Site:
         return (browser or self.browser).post("/oauth/consent", data=data)
 
     def authorize(self, **parameters: Any) -> dict[str, str]:
-        """Sign in, ask, allow where asked: the parameters of the answer."""
+        """Sign in, send an authorization request and consent if needed. Return the response parameters."""
         self.sign_in()
         answer = self.ask(**parameters)
         if answer.status_code == 200:
@@ -122,7 +122,7 @@ class Site:
         return answer_of(answer)
 
     def token(self, grant_type: str = "authorization_code", auth: Any = None, **form: Any) -> TestResponse:
-        """A token request."""
+        """Send a token request."""
         data = {"grant_type": grant_type, **form}
         data = {name: value for name, value in data.items() if value is not None}
         return self.http.post("/oauth/token", data=data, auth=auth)
@@ -132,7 +132,7 @@ class Site:
         return self.token(auth=auth, **{**defaults, **form})
 
     def tokens(self, secret: str = "", client_id: str = "web", **parameters: Any) -> dict[str, Any]:
-        """The whole code flow: the members of the token answer."""
+        """Run the authorization code flow and return the members of the token response."""
         code = self.authorize(client_id=client_id, **parameters)["code"]
         form = {} if secret else {"client_id": client_id}
         answer = self.redeem(code, (client_id, secret) if secret else None, **form)
@@ -146,7 +146,7 @@ class Site:
         )
 
     def call(self, token: str, path: str = "/api/me") -> TestResponse:
-        """A resource, with a token."""
+        """Call a guarded view with a token."""
         return self.http.get(path, headers={"Authorization": f"Bearer {token}"})
 
     def post(self, path: str, auth: Any = None, **form: Any) -> TestResponse:
@@ -157,7 +157,7 @@ class Site:
 
 
 def answer_of(response: TestResponse) -> dict[str, str]:
-    """The parameters that a redirect carries, of its query or its fragment."""
+    """Return the parameters in the query or the fragment of a redirect."""
     assert response.status_code == 303, response.text
     parts = urlsplit(response.location)
     return dict(parse_qsl(parts.fragment or parts.query))
@@ -200,8 +200,8 @@ def make_site(tmp_path: Any, store: Any = None, db: Any = None, **config: Any) -
     return Site(app, provider, Clock())
 
 
-class Forgetful:
-    """A store that remembers no consent."""
+class StoreWithoutConsents:
+    """A store that does not implement ConsentStore."""
 
     def __init__(self) -> None:
         self._store = MemoryStore()
@@ -213,16 +213,17 @@ class Forgetful:
 
 
 class Statements(list[str]):
-    """The SQL that a store sends to its driver, counted."""
+    """The SQL statements that a store sends to its driver."""
 
     def work(self) -> list[str]:
+        """Return the statements without transaction control."""
         return [text for text in self if text.split()[0] not in ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")]
 
     def commits(self) -> int:
-        """Those that were said, and each writing statement that stood alone."""
+        """Return the number of commits. A write outside a transaction counts as a commit."""
         found, is_inside = 0, False
         for text in self:
-            word = text.split()[0]
-            is_inside = word == "BEGIN" or (is_inside and word not in ("COMMIT", "ROLLBACK"))
-            found += word == "COMMIT" or (not is_inside and word in ("INSERT", "UPDATE", "DELETE"))
+            keyword = text.split()[0]
+            is_inside = keyword == "BEGIN" or (is_inside and keyword not in ("COMMIT", "ROLLBACK"))
+            found += keyword == "COMMIT" or (not is_inside and keyword in ("INSERT", "UPDATE", "DELETE"))
         return found

@@ -1,4 +1,4 @@
-"""Servers of our own, which tests start, kill and start again."""
+"""Servers that tests start, kill and restart."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _RESERVED: list[socket] = []
 
 
 def reserve_port() -> int:
-    """Bind a port for a server that this process starts later, and starts again; no other process receives it.
+    """Bind a port for a server that this process starts and restarts later, so that no other process receives it.
 
-    The socket stays bound and does not listen: a connection is refused until the server listens, and the system gives
-    the port to nobody else. Every server here sets ``SO_REUSEADDR``, which lets it bind a port that is held so.
+    The socket stays bound and does not listen: connections are refused until the server listens, and the
+    system does not assign the port again. Every server in this module sets ``SO_REUSEADDR``, so it can bind the port.
     """
-    held = socket()
-    held.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    _RESERVED.append(held)
-    port: int = held.getsockname()[1]
+    bound = socket()
+    bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    _RESERVED.append(bound)
+    port: int = bound.getsockname()[1]
     return port
 
 
 def require(program: str | Path | None, package: str) -> str:
-    """The path of a server's program; without it the test is skipped, and fails in the gate."""
+    """Return the path of a server's program. If it is missing, skip the test, or fail it in CI."""
     found = program and shutil.which(program)
     if not found:
         fail = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
@@ -44,18 +44,18 @@ def require(program: str | Path | None, package: str) -> str:
 
 
 def await_port(port: int) -> None:
-    """Wait until somebody listens."""
+    """Wait until a server listens on a port."""
     deadline = monotonic() + PATIENCE
     while True:
         try:
             create_connection(("127.0.0.1", port), timeout=1).close()
             return
         except OSError:
-            assert monotonic() < deadline, f"nobody listens on port {port}"
+            assert monotonic() < deadline, f"no server listens on port {port}"
 
 
 class RedisServer:
-    """A Redis server that keeps all that it acknowledges, in a folder."""
+    """A Redis server with a folder, where it saves every acknowledged write."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         program = require("redis-server", "redis-server")
@@ -67,7 +67,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it has read what it had."""
+        """Start the server, and wait until it has loaded its data."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         await_port(self.port)
@@ -77,12 +77,12 @@ class RedisServer:
                 assert monotonic() < deadline
 
     def send(self, number: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the server."""
         assert self._process is not None
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """``kill -9``."""
+        """Kill the server with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(PATIENCE)
@@ -90,7 +90,7 @@ class RedisServer:
 
 
 class PostgreSQLServer:
-    """A PostgreSQL server with one database, ``store``. It refuses to run as root, who becomes ``postgres``."""
+    """A PostgreSQL server with one database, ``store``. It runs as ``postgres`` if the user is root."""
 
     def __init__(self, folder: Path) -> None:
         programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))
@@ -113,7 +113,7 @@ class PostgreSQLServer:
         subprocess.run(command, check=True, capture_output=True, cwd=self._folder, timeout=PATIENCE)
 
     def start(self) -> None:
-        """Start it, and wait until it has recovered. What a killed one has left may be in the way for a moment."""
+        """Start the server, and wait until it has recovered. A killed server may block the start for a moment."""
         command = [*self._as_user, str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-k", str(self._folder), "-c", "listen_addresses=127.0.0.1"]
         deadline = monotonic() + PATIENCE
@@ -126,14 +126,14 @@ class PostgreSQLServer:
             if subprocess.run(is_ready).returncode == 0 and self._process.poll() is None:
                 return
 
-    def stop_at_once(self) -> None:
-        """Its "immediate" shutdown: nothing is written first."""
+    def stop_immediately(self) -> None:
+        """Run the "immediate" shutdown, which writes nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(PATIENCE)
 
     def kill(self) -> None:
-        """``kill -9`` of the postmaster; the others notice and go."""
+        """Kill the postmaster with SIGKILL. The other processes notice and exit."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(PATIENCE)
@@ -154,16 +154,16 @@ class Gunicorn:
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of those that serve."""
+        """Return the process IDs of the workers."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
     @property
     def log(self) -> str:
-        """What it and the application have printed."""
+        """Return the output of gunicorn and of the application."""
         return self._log.read_text()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop gunicorn."""
         self._process.terminate()
         self._process.wait(PATIENCE)

@@ -36,7 +36,8 @@ def lines_of(steps: list[Step]) -> list[str]:
     return [exchange.line for step in steps for exchange in step.exchanges]
 
 
-def learnt(steps: list[Step], title: str) -> str:
+def result_of(steps: list[Step], title: str) -> str:
+    """Return the result of the step with a title."""
     return next(step.learnt for step in steps if step.title == title)
 
 

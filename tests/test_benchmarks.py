@@ -1,4 +1,4 @@
-"""The benchmarks run, what they compare refuses what it must, and does the same work. No time is judged."""
+"""The benchmarks run, and the libraries pass the probe and do the same work. Times are not tested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from servers import PATIENCE
 
 from benchmarks import growth, load
-from benchmarks.comparison import Child, Comparison, Entry, hold
+from benchmarks.comparison import Child, Comparison, Entry, compare
 from benchmarks.libraries import LIBRARIES, Library, bare, baseline, baseline_sql, grown, provider
 from benchmarks.operations import OPERATIONS
 from benchmarks.postgresql import find_programs, serve
@@ -46,7 +46,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command leaves behind when it does everything in its shortest form."""
+    """Return the folder with the results of the shortest run of all parts."""
     folder = tmp_path_factory.mktemp("benchmarks")
     into = ["--results", str(folder / "results"), "--docs", str(folder / "docs")]
     command = [sys.executable, "-m", "benchmarks", *SMALL, *into, "--write-docs"]
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     for name in ("baseline", "bare", "flask_oauth2", "100 tokens", *(title for title, _ in OPERATIONS.values())):
         assert name in done.stdout
-    assert "All refuse what they must." in done.stdout
+    assert "Every library passes the probe." in done.stdout
     return folder
 
 
@@ -102,25 +102,25 @@ def postgresql_comparison(tmp_path_factory: pytest.TempPathFactory) -> Compariso
         for name, library in libraries.items():
             (folder / name).mkdir()
             entries[name] = Entry(library, Place(folder / name, server.make_database(name)))
-        held = hold(entries, rounds=1, requests=2)
-    assert held.failures == {name: [] for name in libraries}
-    return held
+        result = compare(entries, rounds=1, requests=2)
+    assert result.failures == {name: [] for name in libraries}
+    return result
 
 
-def test_authlib_does_what_others_do_but_for_pkce(tmp_path: Path) -> None:
-    """In our own environment, which has it for the tests of what moves from it."""
+def test_authlib_passes_the_probe_except_for_pkce(tmp_path: Path) -> None:
+    """Use the environment of the tests, which has Authlib for the tests of the import."""
     child = Child("authlib", Entry(Library("authlib_site"), Place(tmp_path)))
     try:
-        assert child.order(do="probe") == ["a request without PKCE"]
+        assert child.command(do="probe") == ["a request without PKCE"]
         assert set(OPERATIONS) - set(child.operations) == {"metadata"}
-        assert [len(child.order(do="time", operation=operation, times=2)) for operation in child.operations] == [
+        assert [len(child.command(do="time", operation=operation, times=2)) for operation in child.operations] == [
             2
         ] * len(child.operations)
     finally:
         child.end()
 
 
-def test_a_bigger_database_is_compared_with_a_smaller(folder: Path) -> None:
+def test_a_larger_database_is_compared_with_a_smaller(folder: Path) -> None:
     grown = Comparison.read(read(folder, "growth"))
     assert list(grown.results) == ["50 tokens", "100 tokens"]
     for results in grown.results.values():
@@ -131,7 +131,7 @@ def test_a_bigger_database_is_compared_with_a_smaller(folder: Path) -> None:
     assert ratio > 0
 
 
-def test_a_database_is_filled_as_the_store_would(tmp_path: Path) -> None:
+def test_a_database_has_the_rows_that_the_store_writes(tmp_path: Path) -> None:
     growth.fill(tmp_path, 200)
     site = grown.open_site(Place(tmp_path, options=growth.OPTIONS))
     assert len({site.some_token() for _ in range(100)}) == 100
@@ -142,7 +142,7 @@ def test_a_database_is_filled_as_the_store_would(tmp_path: Path) -> None:
     assert site.send(site.call(revoked)).status == 401
 
 
-def test_what_was_spent_is_not_taken_again(tmp_path: Path) -> None:
+def test_spent_tokens_are_not_used_again(tmp_path: Path) -> None:
     growth.fill(tmp_path, 16)
     place = Place(tmp_path, options=growth.OPTIONS)
     first, second = grown.open_site(place), grown.open_site(place)
@@ -165,14 +165,14 @@ def test_requests_over_http(folder: Path) -> None:
         assert one["rate"] > 0
 
 
-def test_starts(folder: Path) -> None:
+def test_startup_is_measured(folder: Path) -> None:
     measured = {one["name"]: one for one in read(folder, "startup")}
     assert set(measured) == {"baseline", "bare", "flask_oauth2"}
     assert all(one["cpu"] > 0 for one in measured.values())
     assert measured["flask_oauth2"]["memory"] > measured["bare"]["memory"]  # it loads more modules
 
 
-def test_a_soak(folder: Path) -> None:
+def test_full_load_is_measured(folder: Path) -> None:
     slices = read(folder, "soak")
     assert [one["name"] for one in slices] == ["flask_oauth2"] * 10
     assert [one["until"] for one in slices] == pytest.approx([0.01 * number for number in range(1, 11)])
@@ -184,7 +184,7 @@ def test_a_soak(folder: Path) -> None:
         assert one["connections"] is None
 
 
-def test_a_purge(folder: Path) -> None:
+def test_a_purge_is_measured(folder: Path) -> None:
     (purged,) = read(folder, "purge")
     assert (purged["name"], purged["size"]) == ("flask_oauth2", 400)
     assert 0 < purged["longest"] <= purged["seconds"]
@@ -193,7 +193,7 @@ def test_a_purge(folder: Path) -> None:
         assert 0 < waits[0] <= waits[1] <= waits[2]
 
 
-def test_the_page_shows_what_is_written(folder: Path) -> None:
+def test_the_page_includes_every_written_file(folder: Path) -> None:
     written = {path.name for path in (folder / "docs").iterdir()}
     shown = set(re.findall(r"^\.\. (?:include|image):: benchmarks/(\S+)$", PAGE.read_text(), re.M))
     kept = {path.name for path in PAGE.with_suffix("").iterdir()}
@@ -202,7 +202,7 @@ def test_the_page_shows_what_is_written(folder: Path) -> None:
     assert shown - written == {name for name in shown if name.startswith("postgresql")}
 
 
-def test_the_readme_says_what_was_measured() -> None:
+def test_the_readme_has_the_measured_ratios() -> None:
     def rows(text: str, columns: tuple[str, ...]) -> dict[str, list[str]]:
         lines = text.splitlines()
         head = next(line for line in lines if line.startswith("\\") and "flask_oauth2" in line)
@@ -219,7 +219,7 @@ def test_the_readme_says_what_was_measured() -> None:
     assert rows((ROOT / "README.rst").read_text(), shown) == rows(measured, shown)
 
 
-def test_plots_are_drawings(folder: Path) -> None:
+def test_plots_are_valid_svg(folder: Path) -> None:
     for path in [*(folder / "docs").glob("*.svg"), *PAGE.with_suffix("").glob("*.svg")]:
         drawing = ElementTree.parse(path).getroot()
         assert drawing.tag.endswith("svg")
@@ -229,15 +229,15 @@ def test_plots_are_drawings(folder: Path) -> None:
             assert float(bar.attrib["y"]) < height
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_are_rejected() -> None:
     command = [sys.executable, "-m", "benchmarks", "--only", "baseline,nobody"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
-    assert "not nobody" in done.stderr
+    assert "unknown --only: nobody" in done.stderr
 
 
-def test_a_library_that_fails_is_told_from_its_log(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"nowhere ended with status 1, and said:\s[^§]*No module named"):
+def test_a_library_that_fails_is_reported_with_its_log(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"nowhere ended with status 1\. Its log:\s[^§]*No module named"):
         Child("nowhere", Entry(Library("nowhere"), Place(tmp_path)))
 
 
@@ -248,11 +248,11 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
     return opened
 
 
-def test_the_probe_finds_nothing(site: Site) -> None:
+def test_the_probe_passes(site: Site) -> None:
     assert list(find_failures(site)) == []
 
 
-def test_the_probe_finds_all(tmp_path: Path) -> None:
+def test_the_probe_finds_every_failure(tmp_path: Path) -> None:
     assert list(find_failures(bare.open_site(Place(tmp_path)))) == list(CHECKS)
 
 
@@ -264,7 +264,7 @@ def test_the_probe_finds_all(tmp_path: Path) -> None:
         ("GET_ACCESS", "NOT EXISTS (SELECT 1 FROM revocation WHERE mark IN (family, client_id, consent_id, ?))", ""),
     ],
 )
-def test_the_probe_names_what_is_allowed(
+def test_the_probe_names_the_failure(
     statement: str, without: str, allowed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = getattr(baseline_sql, statement)
@@ -275,7 +275,7 @@ def test_the_probe_names_what_is_allowed(
     assert list(find_failures(opened)) == [allowed or "a revoked token"]
 
 
-def test_a_statement_that_stands_alone_is_a_commit() -> None:
+def test_a_write_outside_a_transaction_is_a_commit() -> None:
     assert count(["SELECT 1", "INSERT INTO a VALUES (1)"]) == (2, 1)
     assert count(["BEGIN IMMEDIATE", "UPDATE a SET b = 1", "INSERT INTO a VALUES (1)", "COMMIT"]) == (2, 1)
     assert count(["BEGIN", "SELECT 1", "COMMIT"]) == (1, 0)

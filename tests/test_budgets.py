@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from budgets import BUDGETS, prepare_works
+from budgets import BUDGETS, prepare_operations
 
 import flask_oauth2
 from oauth_site import Site, Statements
@@ -19,7 +19,7 @@ PACKAGE = os.path.dirname(flask_oauth2.__file__)
 
 @pytest.fixture
 def works(sql_site: Site) -> dict[str, Callable[[], Any]]:
-    return prepare_works(sql_site)
+    return prepare_operations(sql_site)
 
 
 @pytest.mark.parametrize(("work", "most_statements", "most_commits"), BUDGETS)

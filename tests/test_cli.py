@@ -22,7 +22,7 @@ from servers import PATIENCE
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
 from flask_oauth2.settings import DEVICE_CODE
-from oauth_site import CALLBACK, NOW, Forgetful, Site
+from oauth_site import CALLBACK, NOW, Site, StoreWithoutConsents
 
 Run = Callable[..., Result]
 
@@ -795,7 +795,7 @@ def test_consents_are_listed_and_revoked(sql_site: Site, run: Run) -> None:
 
 
 def test_a_store_without_consents_is_an_error(new_site: Callable[..., Site]) -> None:
-    run = runner(new_site(store=Forgetful()))
+    run = runner(new_site(store=StoreWithoutConsents()))
     for command in (["list", "ada"], ["revoke", "ada"]):
         assert "does not save consents" in run("consent", *command, ends=1).stderr
 

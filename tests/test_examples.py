@@ -59,7 +59,7 @@ def test_the_whole_journey(quickstart: str, browser: Browser) -> None:
     page = browser.press(page, "Call the API again")
     assert "401 UNAUTHORIZED" in page.text
     assert '"error": "invalid_token"' in page.text
-    assert "That was the whole journey." in page.text
+    assert "The flow is complete." in page.text
     assert "Connect again" in page.links
     assert "Sign out" not in browser.press(page, "Sign out").text
 
@@ -67,7 +67,7 @@ def test_the_whole_journey(quickstart: str, browser: Browser) -> None:
 def test_a_person_who_denies(quickstart: str, browser: Browser) -> None:
     page = browser.press(connect(browser, quickstart), "Deny")
     assert '"error": "access_denied"' in page.text
-    assert "You did not allow it." in page.text
+    assert "You denied access." in page.text
     assert "Redeem the code" not in page.text
 
 
@@ -95,7 +95,7 @@ def test_an_answer_that_nobody_asked_for_is_ignored(quickstart: str, browser: Br
     connect(browser, quickstart)
     page = browser.open(f"{quickstart}/connected?code=stolen&state=guessed&iss={quickstart}")
     assert "stolen" not in page.text
-    assert "You left before you answered." in page.text
+    assert "You left before you decided." in page.text
 
 
 @pytest.fixture
@@ -109,7 +109,8 @@ def device_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.mark.spec("rfc8628", "3")
 @pytest.mark.parametrize(
-    ("button", "said"), [("Allow", "Films of demo: Metropolis, M"), ("Deny", "Not connected: the user said no.")]
+    ("button", "said"),
+    [("Allow", "Films of demo: Metropolis, M"), ("Deny", "Not connected: the user denied the request.")],
 )
 def test_a_television(device_provider: str, browser: Browser, button: str, said: str) -> None:
     command = [sys.executable, str(ROOT / "examples/device/tv.py"), device_provider]

@@ -114,7 +114,7 @@ def test_a_document_of_this_machine(served: DocumentServer) -> None:
     fetched = get(served.url("/a%20b"))
     assert fetched.body == b"{}"
     assert fetched.headers["content-type"] == "application/json"
-    assert served.asked == [
+    assert served.requests == [
         {
             "path": "/a%20b",
             "host": served.host,
@@ -141,7 +141,7 @@ def test_without_leave_it_is_not_even_connected_to(served: DocumentServer) -> No
     ):
         assert "not public" in refused(f"https://{host}/c", may_be_own=False, network=network), host
     assert network.wanted == []
-    assert served.asked == []
+    assert served.requests == []
 
 
 def test_the_certificate_is_that_of_the_name(secure: DocumentServer) -> None:
@@ -151,11 +151,11 @@ def test_the_certificate_is_that_of_the_name(secure: DocumentServer) -> None:
         return ["127.0.0.1"]
 
     assert get(secure.url("/c"), resolve=resolve_here, tls=client_tls()).body == b"{}"
-    assert secure.asked[0]["host"] == f"{HOST}:{secure.port}"
+    assert secure.requests[0]["host"] == f"{HOST}:{secure.port}"
     other = f"https://other.example:{secure.port}/c"
     assert "certificate verify failed" in refused(other, resolve=resolve_here, tls=client_tls())
     assert "certificate verify failed" in refused(secure.url("/c"), resolve=resolve_here)
-    assert len(secure.asked) == 1
+    assert len(secure.requests) == 1
 
 
 @pytest.mark.spec("client-id-metadata-document", "6.5")
@@ -167,7 +167,7 @@ def test_a_name_is_resolved_once_and_the_connection_goes_where_that_led(secure: 
     fetched = get(url, may_be_own=False, network=network, resolve=lambda *_: answers.pop(0), tls=client_tls())
     assert fetched.body == b"{}"
     assert network.wanted == [("93.184.216.34", 443)]
-    assert secure.asked[0]["host"] == HOST
+    assert secure.requests[0]["host"] == HOST
     assert "not public" in refused(
         url, may_be_own=False, network=network, resolve=lambda *_: answers.pop(0), tls=client_tls()
     )

@@ -49,4 +49,4 @@ def test_marks_are_read_wherever_they_stand() -> None:
     marks = {test.name: test.marks for test in TESTS}
     contract = "flask_oauth2/testing/contract.py::TestIssue::test_a_code_is_spent_once"
     assert ("rfc6749", "4.1.2") in marks[contract]
-    assert ("rfc6749", "5.1") in marks["tests/endpoints/test_token.py::test_the_answer_is_json_that_nobody_stores"]
+    assert ("rfc6749", "5.1") in marks["tests/endpoints/test_token.py::test_the_response_is_json_with_no_store"]

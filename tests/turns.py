@@ -1,4 +1,4 @@
-"""One after the other, where tests run in several processes."""
+"""A lock between test processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 @contextmanager
-def my_turn(folder: Path) -> Iterator[None]:
-    """Whatever is made in a folder is made once: the others wait, and find it."""
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder, so that one process creates its content and the others wait and reuse it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".turn").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

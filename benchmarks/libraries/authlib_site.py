@@ -1,6 +1,6 @@
 """Authlib with Flask-SQLAlchemy, as its documentation builds a provider, on SQLite in WAL mode.
 
-It has no consents: the table that remembers them is ours. PKCE is an extension that it asks of public clients alone.
+Authlib stores no consents, so this module adds a table. Its PKCE extension only applies to public clients.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ db = SQLAlchemy()
 
 
 class User(db.Model):
-    """Who signs in."""
+    """A user."""
 
     id = db.Column(db.Integer, primary_key=True)
     username = db.Column(db.String(40), unique=True)
 
     def get_user_id(self) -> int:
-        """The id, as Authlib asks for it."""
+        """Return the ID."""
         return self.id
 
 
@@ -55,7 +55,7 @@ class Client(db.Model, OAuth2ClientMixin):
 
 
 class Code(db.Model, OAuth2AuthorizationCodeMixin):
-    """A code."""
+    """An authorization code."""
 
     id = db.Column(db.Integer, primary_key=True)
     user_id = db.Column(db.Integer, db.ForeignKey("user.id"))
@@ -71,7 +71,7 @@ class Token(db.Model, OAuth2TokenMixin):
 
 
 class Consent(db.Model):
-    """What a user has let a client have."""
+    """The scopes that a user has granted to a client."""
 
     user_id = db.Column(db.Integer, primary_key=True)
     client_id = db.Column(db.String(48), primary_key=True)
@@ -79,12 +79,12 @@ class Consent(db.Model):
 
 
 class AuthorizationCode(grants.AuthorizationCodeGrant):
-    """Codes."""
+    """The authorization code grant."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic"]
 
     def save_authorization_code(self, code: str, request: Any) -> None:
-        """File it."""
+        """Save a code."""
         data = request.payload.data
         row = Code(
             code=code,
@@ -99,55 +99,55 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):
         db.session.commit()
 
     def query_authorization_code(self, code: str, client: Any) -> Any:
-        """Find it."""
+        """Return the row, or None."""
         row = Code.query.filter_by(code=code, client_id=client.client_id).first()
         return row if row and not row.is_expired() else None
 
     def delete_authorization_code(self, authorization_code: Any) -> None:
-        """Spend it."""
+        """Invalidate the credential."""
         db.session.delete(authorization_code)
         db.session.commit()
 
     def authenticate_user(self, authorization_code: Any) -> Any:
-        """Whose it is."""
+        """Return the user."""
         return db.session.get(User, authorization_code.user_id)
 
 
 class RefreshToken(grants.RefreshTokenGrant):
-    """Refresh with rotation."""
+    """The refresh token grant with rotation."""
 
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> Any:
-        """Find it."""
+        """Return the row, or None."""
         token = Token.query.filter_by(refresh_token=refresh_token).first()
         return token if token and not token.is_revoked() else None
 
     def authenticate_user(self, refresh_token: Any) -> Any:
-        """Whose it is."""
+        """Return the user."""
         return db.session.get(User, refresh_token.user_id)
 
     def revoke_old_credential(self, refresh_token: Any) -> None:
-        """Spend it."""
+        """Invalidate the credential."""
         refresh_token.access_token_revoked_at = refresh_token.refresh_token_revoked_at = int(time.time())
         db.session.add(refresh_token)
         db.session.commit()
 
 
 class Introspection(IntrospectionEndpoint):
-    """Introspection."""
+    """The introspection endpoint."""
 
     def __init__(self, server: Any, issuer: str) -> None:
         super().__init__(server)
         self._issuer = issuer
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> Any:
-        """Find it."""
+        """Return the row, or None."""
         token = Token.query.filter_by(access_token=token_string).first()
         return token or Token.query.filter_by(refresh_token=token_string).first()
 
     def introspect_token(self, token: Any) -> dict[str, Any]:
-        """Describe it."""
+        """Return the claims of a token."""
         return {
             "active": True,
             "client_id": token.client_id,
@@ -160,12 +160,12 @@ class Introspection(IntrospectionEndpoint):
         }
 
     def check_permission(self, token: Any, client: Any, request: Any) -> bool:
-        """Its own client's alone."""
+        """Return whether the token belongs to the client."""
         return bool(token.client_id == client.client_id)
 
 
 def make_app(place: Place) -> flask.Flask:
-    """The application."""
+    """Return the application."""
     app = flask.Flask("authlib", instance_path=str(place.folder))
     app.config.update(
         SECRET_KEY="a secret key of the benchmarks",
@@ -205,7 +205,7 @@ def make_app(place: Place) -> flask.Flask:
             return error.error, 400
         consent = user and db.session.get(Consent, (user.id, grant.client.client_id))
         if consent is None or not set(grant.request.payload.scope.split()) <= set(consent.scope.split()):
-            flask.abort(403)  # there is no page to ask by
+            flask.abort(403)  # there is no consent page
         return server.create_authorization_response(grant_user=user, grant=grant)
 
     app.add_url_rule("/oauth/token", "token", server.create_token_response, methods=["POST"])
@@ -241,7 +241,7 @@ def _fill() -> None:
 
 
 def open_site(place: Place) -> Site:
-    """One client, one user, one consent."""
+    """Return a site with a client, a user and a consent."""
     app = make_app(place)
     with app.app_context():
         event.listen(db.engine, "connect", _tune)

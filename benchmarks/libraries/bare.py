@@ -1,6 +1,6 @@
-"""Flask alone, with a secret key: a route per operation that returns as many bytes. It refuses nothing.
+"""Flask alone, with a secret key: a route per operation that returns the same number of bytes. It rejects nothing.
 
-The view behind a guard is the application's own, so it is the same here.
+The view of the guarded route is the same as in the other applications.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METADATA = b'{"issuer":"https://login.example","rest":"%s"}\n' % (b"d" * 900)
 
 
 def open_site(place: Place) -> Site:
-    """An application that does nothing."""
+    """Return an application without any logic."""
     app = flask.Flask("bare")
     app.config["SECRET_KEY"] = "a secret key of the benchmarks"
     location = f"{CALLBACK}?code={'e' * 54}&state=a-state-of-the-client&iss=https%3A%2F%2Flogin.example"

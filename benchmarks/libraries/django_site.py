@@ -1,7 +1,7 @@
 """django-oauth-toolkit with Django's own sessions and users, as its documentation builds a provider.
 
-The client's secret is kept as it is: hashed by Django's default each request would take a good part of a second. The
-client is one that users need not be asked for (``skip_authorization``), so no consent is looked for.
+The client secret is stored unhashed, because Django's default hash takes a large part of a second per request. The
+client needs no consent (``skip_authorization``), so no consent is looked up.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PATHS = {
     "revoke": "/o/revoke_token/",
 }
 MACHINE_ID = "machine"
-"""A client has one grant here."""
+"""The client for client credentials. A client has only one grant type in django-oauth-toolkit."""
 
 WAL = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"
 
 
 def configure(place: Place) -> None:
-    """The settings of the project that ``django-admin startproject`` makes, with what the tutorial adds."""
+    """Configure Django with the settings of ``django-admin startproject`` and of the tutorial."""
     database = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(place.folder / "django.sqlite"),
@@ -71,7 +71,7 @@ def configure(place: Place) -> None:
 
 
 urlpatterns: list[Any] = []
-"""Filled once Django is set up, which their views ask for."""
+"""The URL patterns, added after Django is set up, which the views require."""
 
 
 def _add_urls() -> None:
@@ -120,7 +120,7 @@ def _fill(user: Any, application: Any) -> None:
 
 
 def open_site(place: Place) -> Site:
-    """One client, one user."""
+    """Return a site with a client and a user."""
     configure(place)
     _add_urls()
     from django.contrib.auth import get_user_model

@@ -17,27 +17,27 @@ from . import provider
 
 @dataclass
 class Grown(Site):
-    """A site with tokens from before: some are asked about, others are refreshed, others revoked."""
+    """A site with existing tokens: some to introspect, some to refresh and some to revoke."""
 
     readable: Iterator[str] = field(default_factory=lambda: iter(()))
     refreshable: Iterator[str] = field(default_factory=lambda: iter(()))
     revocable: Iterator[str] = field(default_factory=lambda: iter(()))
 
     def some_token(self) -> str:
-        """Any of them."""
+        """Return an existing access token."""
         return next(self.readable)
 
     def token_to_refresh(self) -> str:
-        """Once each; a small database runs out of them, where a new one is as good."""
+        """Return an unused refresh token. A small database runs out of them, so a new one is issued."""
         return next(self.refreshable, None) or super().token_to_refresh()
 
     def token_to_revoke(self) -> str:
-        """Once each."""
+        """Return an access token that was not revoked yet."""
         return next(self.revocable, None) or super().token_to_revoke()
 
 
 def open_site(place: Place) -> Site:
-    """What earlier runs have spent is left out."""
+    """Return the site, without the tokens that earlier runs have used."""
     site = provider.open_site(place)
     app: Any = site.wsgi
     server = app.extensions["flask_oauth2"].servers.first

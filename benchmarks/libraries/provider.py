@@ -1,4 +1,4 @@
-"""``flask_oauth2`` as it comes, on its default store: an SQLite file in the instance folder."""
+"""``flask_oauth2`` with its default store, an SQLite file in the instance folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..site import CALLBACK, CLIENT_ID, SCOPE, SECRET, USER, Place, Site
 
 
 def make_app(place: Place, **options: Any) -> tuple[flask.Flask, OAuth2Provider]:
-    """An application as the tutorial builds it."""
+    """Return an application as in the tutorial."""
     app = flask.Flask("provider", instance_path=str(place.folder))
     app.config.update(
         SECRET_KEY="a secret key of the benchmarks",
@@ -46,7 +46,7 @@ def make_app(place: Place, **options: Any) -> tuple[flask.Flask, OAuth2Provider]
 
 
 def open_site(place: Place) -> Site:
-    """One client, one consent."""
+    """Return a site with a client and a consent."""
     app, provider = make_app(place, **({"OAUTH2_DATABASE_URI": place.url} if place.url else {}))
     with app.app_context():
         server = provider.server
@@ -76,7 +76,7 @@ def open_site(place: Place) -> Site:
     @contextmanager
     def expire() -> Iterator[None]:
         clock = server.clock
-        server.clock = lambda: clock() + 7200  # what guards remember of a token was read at another time
+        server.clock = lambda: clock() + 7200  # cached tokens have another time
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
-"""A provider that lets devices in: one account, an API, and a client that has no browser.
+"""A provider for devices: one user, an API, and a client without a browser.
 
 Start it with ``flask --app examples/device/app.py run``, and in another terminal ``python examples/device/tv.py``,
-which plays the device. Sign in as ``demo`` with the password ``demo``.
+which acts as the device. Sign in as ``demo`` with the password ``demo``.
 """
 
 import hmac
@@ -14,7 +14,7 @@ from flask_oauth2 import Client, MemoryStore, OAuth2Provider, current_token
 
 app = Flask(__name__)
 app.config.update(
-    SECRET_KEY=secrets.token_hex(),  # new with each start; a real one comes from a safe place
+    SECRET_KEY=secrets.token_hex(),  # changes at every start; load a real key from a safe place
     SESSION_COOKIE_SAMESITE="Lax",
     OAUTH2_SCOPES={"films": "Play your films"},
     OAUTH2_GRANT_TYPES=["device_code", "refresh_token"],
@@ -31,7 +31,7 @@ def current_user():
 
 @app.route("/login", methods=["GET", "POST"])
 def login():
-    """In place of a login page of your own."""
+    """Sign in. Replace this with your login page."""
     if request.method == "POST":
         if request.form["name"] == "demo" and hmac.compare_digest(request.form["password"].encode(), b"demo"):
             session["user"] = "demo"
@@ -48,7 +48,7 @@ def login():
 @app.get("/api/films")
 @provider.require_oauth("films")
 def films():
-    """What a token with the scope ``films`` may read."""
+    """Return the user's films. The access token needs the scope ``films``."""
     return {"of": current_token.user_id, "films": ["Metropolis", "M"]}
 
 
@@ -57,7 +57,7 @@ with app.app_context():
         Client(
             client_id="tv",
             name="Television in the living room",
-            auth_method="none",  # whoever takes the device apart would find a secret in it
+            auth_method="none",  # a secret can be extracted from the device
             application_type="native",
             grant_types=("urn:ietf:params:oauth:grant-type:device_code", "refresh_token"),
             response_types=(),

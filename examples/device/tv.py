@@ -1,4 +1,4 @@
-"""A program on a device without a browser: it shows a code, waits, and plays films. No library is needed.
+"""A program on a device without a browser: it shows a code, waits, and lists films. It needs no library.
 
 ``python examples/device/tv.py [URL]``, where the URL is that of the provider.
 """
@@ -15,7 +15,7 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 def ask(url, form=None, token=None):
-    """The members of an answer, whether it is an error or not."""
+    """Return the members of a response, including error responses."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = Request(url, urlencode(form).encode() if form else None, headers)
     try:
@@ -27,7 +27,7 @@ def ask(url, form=None, token=None):
 
 
 def connect(server):
-    """Get tokens: RFC 8628 section 3, from the device's side."""
+    """Obtain tokens with the device flow, RFC 8628 section 3."""
     metadata = ask(f"{server}/.well-known/oauth-authorization-server")
     codes = ask(metadata["device_authorization_endpoint"], {"client_id": CLIENT_ID, "scope": "films"})
     print(f"Open {codes['verification_uri']} on your phone and type {codes['user_code']}", flush=True)
@@ -38,13 +38,13 @@ def connect(server):
         try:
             answer = ask(metadata["token_endpoint"], form)
         except (URLError, TimeoutError):
-            interval *= 2  # the server may have too much to do
+            interval *= 2  # the server may be overloaded
             continue
         error = answer.get("error")
         if error is None:
             return answer
         if error == "slow_down":
-            interval += 5  # for this and all later polls
+            interval += 5  # for this and all following polls
         elif error != "authorization_pending":
             sys.exit(f"Not connected: {answer.get('error_description', error)}.")
 

@@ -1,4 +1,4 @@
-"""The provider of ``before.py``, moved. Its clients and tokens are taken over by ``flask oauth2 import authlib``."""
+"""The provider of ``before.py`` after the migration. ``flask oauth2 import authlib`` imports its clients and tokens."""
 
 from flask import Flask, jsonify, redirect, request, session
 from flask_sqlalchemy import SQLAlchemy
@@ -27,7 +27,7 @@ def current_user():
 
 
 @app.route("/login", methods=["GET", "POST"])
-def login():  # in place of a real login page: this one believes everybody
+def login():  # replace this with a real login page: it accepts any username
     if request.method == "POST":
         user = User.query.filter_by(username=request.form["username"]).first()
         if user is None:

@@ -1,4 +1,4 @@
-"""A provider on Authlib as its documentation suggests: its mixins, its grants, its resource protector."""
+"""A provider with Authlib, as its documentation suggests: its mixins, its grants and its resource protector."""
 
 import os
 import secrets
@@ -43,7 +43,7 @@ def current_user():
 
 
 @app.route("/login", methods=["GET", "POST"])
-def login():  # in place of a real login page: this one believes everybody
+def login():  # replace this with a real login page: it accepts any username
     if request.method == "POST":
         user = User.query.filter_by(username=request.form["username"]).first()
         if user is None:
@@ -159,7 +159,7 @@ def revoke_token():
 
 
 CONSENT = """
-<p>{{ grant.client.client_name }} asks {{ user.username }} for: {{ grant.request.payload.scope }}</p>
+<p>{{ grant.client.client_name }} requests access for {{ user.username }}: {{ grant.request.payload.scope }}</p>
 <form method="post">
   <button name="confirm" value="yes">Allow</button>
   <button name="confirm" value="no">Deny</button>

@@ -1,4 +1,4 @@
-"""The provider of ``before.py``, moved: what is different are the five places that ``diff before.py app.py`` shows."""
+"""The provider of ``before.py`` after the migration. Run ``diff before.py app.py`` to see the five changes."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ app.config.update(
     SECRET_KEY="change me",
     SQLALCHEMY_DATABASE_URI="sqlite:///provider.sqlite",
     OAUTH2_LOGIN_VIEW="login",
-    OAUTH2_PKCE_REQUIRED="public",  # clients that have a secret may go on without
+    OAUTH2_PKCE_REQUIRED="public",  # confidential clients may continue without PKCE
 )
 db = SQLAlchemy(app)
 oauth = OAuth2Provider(app, db=db)
@@ -187,7 +187,7 @@ def me():
 
 
 @app.route("/login", methods=["GET", "POST"])
-def login():  # in place of a real login page: this one believes everybody
+def login():  # replace this with a real login page: it accepts any username
     if request.method == "POST":
         user = User.query.filter_by(username=request.form["username"]).first()
         if user is None:
@@ -205,7 +205,7 @@ def utcnow():
 
 
 CONSENT = """
-<p>{{ client.name }} asks {{ user.username }} for: {{ scopes|join(" ") }}</p>
+<p>{{ client.name }} requests access for {{ user.username }}: {{ scopes|join(" ") }}</p>
 <form action="/oauth/authorize" method="post">
   <input type="hidden" name="client_id" value="{{ client.client_id }}">
   <input type="hidden" name="scope" value="{{ scopes|join(" ") }}">

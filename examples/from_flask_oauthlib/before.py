@@ -1,4 +1,4 @@
-"""A provider on flask-oauthlib as its documentation suggests: own models, own getters and setters, own consent page."""
+"""A provider with flask-oauthlib, as its documentation suggests: custom models, callbacks and consent page."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -184,7 +184,7 @@ def me():
 
 
 @app.route("/login", methods=["GET", "POST"])
-def login():  # in place of a real login page: this one believes everybody
+def login():  # replace this with a real login page: it accepts any username
     if request.method == "POST":
         user = User.query.filter_by(username=request.form["username"]).first()
         if user is None:
@@ -202,7 +202,7 @@ def utcnow():
 
 
 CONSENT = """
-<p>{{ client.name }} asks {{ user.username }} for: {{ scopes|join(" ") }}</p>
+<p>{{ client.name }} requests access for {{ user.username }}: {{ scopes|join(" ") }}</p>
 <form action="/oauth/authorize" method="post">
   <input type="hidden" name="client_id" value="{{ client.client_id }}">
   <input type="hidden" name="scope" value="{{ scopes|join(" ") }}">

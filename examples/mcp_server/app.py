@@ -1,8 +1,8 @@
-"""An MCP server that any MCP client connects to by its URL alone: notes that people let an assistant read and write.
+"""An MCP server that any MCP client can connect to with its URL: notes that an assistant may read and write.
 
 Start it with ``flask --app examples/mcp_server/app.py run`` and give a client the URL ``http://127.0.0.1:5000/mcp``. It
-registers itself, sends you here to sign in (as ``demo``, password ``demo``), asks you, and calls the tools. What it may
-write it asks for when it first wants to. All that makes this so is ``provider.protect_mcp`` and ``current_token``.
+registers itself, redirects you to sign in (as ``demo``, password ``demo``) and to consent, and calls the tools. It
+requests the scope ``notes:write`` at the first write. ``provider.protect_mcp`` and ``current_token`` do all of this.
 """
 
 import re
@@ -15,12 +15,12 @@ from flask_oauth2 import OAuth2Provider, current_token
 
 app = flask.Flask(__name__)
 app.config.update(
-    SECRET_KEY=secrets.token_hex(),  # new with each start, so people sign in again; a real one comes from a safe place
+    SECRET_KEY=secrets.token_hex(),  # changes at every start, so users sign in again; load a real key from a safe place
     SESSION_COOKIE_SAMESITE="Lax",
     OAUTH2_SCOPES={"notes:read": "Read your notes", "notes:write": "Write notes in your name"},
     OAUTH2_LOGIN_VIEW="login",
 )
-app.config.from_prefixed_env()  # such as FLASK_OAUTH2_ISSUER=https://notes.example
+app.config.from_prefixed_env()  # for example FLASK_OAUTH2_ISSUER=https://notes.example
 provider = OAuth2Provider(app)
 provider.protect_mcp("/mcp", ["notes:read"], step_up=["notes:write"], name="Notes")
 login_manager = LoginManager(app)
@@ -38,7 +38,7 @@ def load_user(user_id):
 
 @app.route("/login", methods=["GET", "POST"])
 def login():
-    """The application's own login page; the extension sends people here, with ``next`` to come back by."""
+    """Sign in. The extension redirects users to this view, with ``next`` to return to the authorization request."""
     if flask.request.method == "POST":
         if flask.request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             flask.abort(403)
@@ -54,7 +54,7 @@ def read_notes():
 
 
 def write_note(text):
-    current_token.require("notes:write")  # else the client is told, asks the user for it, and comes again
+    current_token.require("notes:write")  # otherwise the client asks the user for the scope and retries
     NOTES[current_token.user_id].append(text)
     return "written"
 
@@ -64,7 +64,7 @@ TOOLS = {"read_notes": (read_notes, {}), "write_note": (write_note, {"text": {"t
 
 @app.post("/mcp")
 def mcp():
-    """Model Context Protocol over HTTP: one JSON-RPC message in, one out."""
+    """Serve the Model Context Protocol over HTTP: one JSON-RPC message per request."""
     message = flask.request.get_json()
     if "id" not in message:
         return "", 202  # a notification

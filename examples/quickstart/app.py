@@ -1,8 +1,8 @@
-"""An OAuth 2 provider in one file: people who sign in, an API, and the extension between them.
+"""An OAuth 2.0 provider in one file: users who sign in, an API, and the extension.
 
 Start it with ``flask --app examples/quickstart/app.py run`` and open the address that it prints; sign in as ``demo``
-with the password ``demo``. Clients and tokens are kept in ``instance/oauth2.sqlite`` beside this file. The client that
-the page plays is in ``client.py``.
+with the password ``demo``. Clients and tokens are stored in ``instance/oauth2.sqlite`` next to this file. The client
+that the page demonstrates is in ``client.py``.
 """
 
 import re
@@ -18,7 +18,7 @@ from flask_oauth2 import Client, OAuth2Provider, current_token
 
 app = Flask(__name__)
 app.config.update(
-    SECRET_KEY=secrets.token_hex(),  # new with each start, so people sign in again; a real one comes from a safe place
+    SECRET_KEY=secrets.token_hex(),  # changes at every start, so users sign in again; load a real key from a safe place
     SESSION_COOKIE_SAMESITE="Lax",
     OAUTH2_SCOPES={"profile": "See your name", "email": "See your e-mail address"},
     OAUTH2_LOGIN_VIEW="login",
@@ -30,7 +30,7 @@ login_manager = LoginManager(app)
 
 @dataclass(eq=False)
 class User(UserMixin):
-    """Somebody with an account here."""
+    """A user with an account."""
 
     id: str
     name: str
@@ -49,7 +49,7 @@ def load_user(user_id):
 @app.get("/api/me")
 @provider.require_oauth("profile")
 def me():
-    """The API: what a token with the scope ``profile`` may read."""
+    """Return the user's profile. The access token needs the scope ``profile``."""
     answer = {"id": current_token.user_id, "name": current_token.user.name}
     if "email" in current_token.scope:
         answer["email"] = current_token.user.email
@@ -58,33 +58,33 @@ def me():
 
 @app.route("/login", methods=["GET", "POST"])
 def login():
-    """The application's own login page; the extension sends people here, with ``next`` to come back by."""
+    """Sign in. The extension redirects users to this view, with ``next`` to return to the authorization request."""
     if request.method == "POST":
-        refuse_foreign_form()
+        reject_cross_site_form()
         name = request.form["name"]
         user = next((user for user in USERS.values() if user.name == name), None)
         if user and check_password_hash(user.password_hash, request.form["password"]):
             login_user(user)
-            return redirect(local(request.args.get("next", "")), 303)
+            return redirect(local_path(request.args.get("next", "")), 303)
         flash("The name or the password is wrong.")
     return render_template("login.html")
 
 
 @app.post("/logout")
 def logout():
-    refuse_foreign_form()
+    reject_cross_site_form()
     logout_user()
     return redirect(url_for("client.home"), 303)
 
 
-def refuse_foreign_form():
-    """Refuse a form that another site has sent."""
+def reject_cross_site_form():
+    """Reject a form that another site has sent."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         abort(403)
 
 
-def local(path):
-    """``path`` if it leads nowhere but to this application."""
+def local_path(path):
+    """Return the path if it is a path of this application, else the path of the home page."""
     return path if re.fullmatch(r"/(?![/\\])[!-~]*", path) else url_for("client.home")
 
 
@@ -98,7 +98,7 @@ def protect(response):
 
 
 with app.app_context():
-    # a native application: it has no secret (PKCE protects it), and any port of its loopback addresses will do
+    # a native application: it has no secret (PKCE protects it), and may use any port of its loopback addresses
     provider.server.store.set_client(
         Client(
             client_id=CLIENT_ID,

@@ -1,6 +1,6 @@
-"""The client, which would be an application of its own: it connects, and shows each request that it makes.
+"""The client, usually a separate application: it connects, and shows each request that it sends.
 
-It is a public client and uses nothing but HTTP; in your own, a library such as Authlib does all of this.
+It is a public client and only uses HTTP. In your client, use a library such as Authlib.
 """
 
 import json
@@ -18,12 +18,12 @@ CLIENT_ID = "quickstart"
 client = Blueprint("client", __name__)
 
 JOURNEYS = {}
-"""What the client knows of each browser; a real one keeps tokens in a database."""
+"""The client's state for each browser. A real client stores tokens in a database."""
 
 
 @dataclass
 class Exchange:
-    """A request and its answer, to be shown."""
+    """A request and its response, to display."""
 
     title: str
     method: str
@@ -36,7 +36,7 @@ class Exchange:
 
 @dataclass
 class Journey:
-    """One connection, from the click to the end of its tokens."""
+    """One connection, from the click to the revocation of its tokens."""
 
     state: str = field(default_factory=secrets.token_urlsafe)
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
@@ -49,7 +49,7 @@ class Journey:
     done: int = 0
 
     def call(self, title, method, url, form=None, headers=None):
-        """Make a request, note it, and return the JSON of a good answer."""
+        """Send a request, record it, and return the JSON of a successful response."""
         parts = urlsplit(url)
         connection = HTTPConnection(parts.netloc, timeout=10)
         form_type = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
@@ -105,11 +105,15 @@ def revoke(journey, title):
 
 
 STEPS = (
-    ("Redeem the code", redeem, "The code passed through the browser. Only who knows the verifier can redeem it."),
-    ("Call the API", call_api, "The access token says who let which client do what."),
-    ("Refresh the tokens", refresh, "A refresh token is good for one use: a new pair takes its place."),
-    ("Revoke", revoke, "To end the refresh token is to end all tokens that came of this connection."),
-    ("Call the API again", call_api, "The access token has not expired, but it opens nothing any more."),
+    (
+        "Redeem the code",
+        redeem,
+        "The code passed through the browser. Only the client with the verifier can redeem it.",
+    ),
+    ("Call the API", call_api, "The access token identifies the user, the client and the scope."),
+    ("Refresh the tokens", refresh, "A refresh token can be used once. It is replaced by a new pair."),
+    ("Revoke", revoke, "Revoking the refresh token revokes all tokens of this connection."),
+    ("Call the API again", call_api, "The access token has not expired, but it is revoked."),
 )
 
 
@@ -122,11 +126,11 @@ def home():
 
 @client.get("/connect")
 def connect():
-    """Find out where to go, and send the browser there."""
+    """Read the server metadata, and redirect the browser to the authorization endpoint."""
     journey = Journey(redirect_uri=url_for(".connected", _external=True))
     session["journey"] = secrets.token_urlsafe()
     JOURNEYS[session["journey"]] = journey
-    # the address of this very server; a client elsewhere is told where its provider is
+    # the address of this server; a separate client is configured with the URL of its provider
     provider = f"http://{request.environ['SERVER_NAME']}:{request.environ['SERVER_PORT']}"
     journey.metadata = journey.call("Find the provider", "GET", f"{provider}/.well-known/oauth-authorization-server")
     parameters = {
@@ -145,16 +149,18 @@ def connect():
 
 @client.get("/connected")
 def connected():
-    """The redirect URI. Its answer counts only if it belongs to this browser's request and comes from the provider."""
+    """Receive the authorization response. Verify that it belongs to this browser and comes from the provider."""
     journey = JOURNEYS.get(session.get("journey"))
     if journey and not journey.code and request.args.get("state") == journey.state:
-        asked = journey.exchanges[-1]
-        asked.status, asked.note = "303 See Other", f"back to {journey.redirect_uri}"
-        asked.answer = json.dumps(request.args, indent=2)
+        exchange = journey.exchanges[-1]
+        exchange.status, exchange.note = "303 See Other", f"back to {journey.redirect_uri}"
+        exchange.answer = json.dumps(request.args, indent=2)
         if request.args.get("iss") != journey.metadata["issuer"]:
-            journey.error = "The answer comes from another provider."
+            journey.error = "The response comes from another provider."
         elif "error" in request.args:
-            journey.error = "You did not allow it." if request.args["error"] == "access_denied" else "It was refused."
+            journey.error = (
+                "You denied access." if request.args["error"] == "access_denied" else "The request was rejected."
+            )
         else:
             journey.code = request.args["code"]
     return redirect(url_for(".home", _anchor="step-2"), 303)
@@ -162,7 +168,7 @@ def connected():
 
 @client.post("/next")
 def advance():
-    """Take the next step."""
+    """Run the next step."""
     journey = JOURNEYS.get(session.get("journey"))
     if journey and journey.code and journey.done < len(STEPS):
         title, step, _ = STEPS[journey.done]

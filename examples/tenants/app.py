@@ -1,10 +1,10 @@
 """A provider with two tenants: each is an issuer with its own clients, consents, tokens and settings.
 
-Start it with ``flask --app examples/tenants/app.py run``, and then ask each tenant for a token::
+Start it with ``flask --app examples/tenants/app.py run``, and then request a token of each tenant::
 
     curl -u robot:acme-robot-secret-1234 -d grant_type=client_credentials http://localhost:5000/acme/oauth/token
 
-The token opens ``http://localhost:5000/acme/api/notes``, and nothing of the other tenant.
+The token grants access to ``http://localhost:5000/acme/api/notes``, and to nothing of the other tenant.
 
 Check one tenant, and simulate a client of it::
 
@@ -21,7 +21,7 @@ from flask_oauth2 import Client, Issuer, MemoryStore, OAuth2Provider, current_to
 
 app = Flask(__name__)
 app.config.update(
-    SECRET_KEY=secrets.token_hex(),  # new with each start; a real one comes from a safe place
+    SECRET_KEY=secrets.token_hex(),  # changes at every start; load a real key from a safe place
     OAUTH2_SCOPES={"notes": "Read your notes"},
     OAUTH2_GRANT_TYPES=["client_credentials"],  # no users: the clients of this example are programs
 )

@@ -87,7 +87,7 @@ def is_page(value: object) -> bool:
 
 
 def check_name(value: str, client: Client, server: AuthorizationServer) -> None:
-    """Users decide by the name, :rfc:`7591#section-5`: nothing in it may hide or reorder what they read."""
+    """Verify that no character of a name hides or reorders text. Users decide by it, :rfc:`7591#section-5`."""
     if len(value) > LONGEST_NAME:
         raise ValueError(f"has {len(value)} characters. Use at most {LONGEST_NAME}")
     if not value.isprintable() or value != value.strip():

@@ -34,7 +34,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
 def _read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise DuplicateMember("a member of the JSON object came more than once")
+        raise DuplicateMember("a member of the JSON object occurs more than once")
     return members
 
 

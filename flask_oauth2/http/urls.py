@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"(?:[0-9]+|0[Xx][0-9A-Fa-f]*)\Z")
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Characters that nobody sees and Python calls printable: UTS 46 drops them."""
+"""Invisible characters that Python considers printable. UTS 46 removes them."""
 
 LONGEST_HOST = 253
 

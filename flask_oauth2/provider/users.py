@@ -63,7 +63,7 @@ class Users(CurrentServer):
         revocation.revoke_user(self.server, identify(user))
 
     def requesting_client(self) -> Client | None:
-        """Return the client that requests authorization, for your login page. None if the user came for another reason.
+        """Return the client that requests authorization, for your login page, or None without such a request.
 
         The login page can name the client: "Sign in to continue to …".
         """

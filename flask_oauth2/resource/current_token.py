@@ -27,7 +27,7 @@ def _find_nothing(_: AccessToken) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owners:
-    """Finds whom a token belongs to; each function receives the token."""
+    """Loads the client and the user of a token. Each function receives the token."""
 
     find_user: Callable[[AccessToken], Any] = _find_nothing
     find_client: Callable[[AccessToken], Any] = _find_nothing

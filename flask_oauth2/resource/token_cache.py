@@ -60,7 +60,7 @@ class TokenCache:
         return None if self._revoked and self.is_revoked(access) else access
 
     def put(self, value: str, access: AccessToken, read_at: float) -> None:
-        """Cache a token that the store was asked for at ``read_at``, a time of the same clock."""
+        """Cache a token that was read from the store at ``read_at``, a time of the same clock."""
         if self._pid != getpid():
             self._begin_in_process()
         with self._lock.own:

@@ -78,7 +78,7 @@ def read_value(request: Request, token_types: Mapping[str, TokenType] = _BEARER)
         return "bearer", token_types["bearer"].read(value)
     if value is not None:
         raise InvalidRequest(
-            "the token came by more than one method",
+            "the token was sent with more than one method",
             rule="rfc6750 2",
             hint="let the client send the token in the Authorization header alone",
         )

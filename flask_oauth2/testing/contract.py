@@ -64,31 +64,31 @@ def spec(document: str, section: str) -> Callable[[Test], Test]:
 
 
 def _consents(store: Store) -> ConsentStore:
-    return collect(store).consents or pytest.skip("the store is no ConsentStore")
+    return collect(store).consents or pytest.skip("the store does not implement ConsentStore")
 
 
 def _devices(store: Store) -> DeviceStore:
-    return collect(store).devices or pytest.skip("the store is no DeviceStore")
+    return collect(store).devices or pytest.skip("the store does not implement DeviceStore")
 
 
 def _listing(store: Store) -> ListingStore:
-    return collect(store).listing or pytest.skip("the store is no ListingStore")
+    return collect(store).listing or pytest.skip("the store does not implement ListingStore")
 
 
 def _registration(store: Store) -> RegistrationStore:
-    return collect(store).registration or pytest.skip("the store is no RegistrationStore")
+    return collect(store).registration or pytest.skip("the store does not implement RegistrationStore")
 
 
 def _origins(store: Store) -> OriginStore:
-    return collect(store).origins or pytest.skip("the store is no OriginStore")
+    return collect(store).origins or pytest.skip("the store does not implement OriginStore")
 
 
 def _keys(store: Store) -> KeyStore:
-    return collect(store).keys or pytest.skip("the store is no KeyStore")
+    return collect(store).keys or pytest.skip("the store does not implement KeyStore")
 
 
 def _sessions(store: Store) -> SessionStore:
-    return collect(store).sessions or pytest.skip("the store is no SessionStore")
+    return collect(store).sessions or pytest.skip("the store does not implement SessionStore")
 
 
 def _require_purge(store: Store) -> None:
@@ -99,20 +99,20 @@ def _require_purge(store: Store) -> None:
 class TestClients:
     """:rfc:`6749#section-2`."""
 
-    def test_every_field_comes_back(self, store: Store) -> None:
+    def test_every_field_of_a_client_is_saved(self, store: Store) -> None:
         client, blank = new_client(), Client(client_id="")
         untested = [field.name for field in fields(Client) if getattr(client, field.name) == getattr(blank, field.name)]
         assert not untested
         store.set_client(client)
         assert store.get_client(client.client_id) == client
 
-    def test_defaults_come_back(self, store: Store) -> None:
+    def test_defaults_of_a_client_are_saved(self, store: Store) -> None:
         client = Client(client_id="plain")
         store.set_client(client)
         assert store.get_client("plain") == client
 
     @pytest.mark.parametrize("pkce_required", [None, True, False])
-    def test_three_answers_to_pkce_required(self, store: Store, pkce_required: bool | None) -> None:
+    def test_pkce_required_is_true_false_or_none(self, store: Store, pkce_required: bool | None) -> None:
         client = new_client(pkce_required=pkce_required)
         store.set_client(client)
         found = store.get_client(client.client_id)
@@ -120,11 +120,11 @@ class TestClients:
         assert found.pkce_required is pkce_required
 
     @pytest.mark.parametrize("client_id", ["", "client-", "CLIENT", "client\0", "client' OR ''='", "é", "x" * 10_000])
-    def test_another_id_finds_none(self, store: Store, client_id: str) -> None:
+    def test_another_client_id_is_not_found(self, store: Store, client_id: str) -> None:
         store.set_client(new_client(client_id="client"))
         assert store.get_client(client_id) is None
 
-    def test_a_client_replaces_the_one_of_its_id(self, store: Store) -> None:
+    def test_a_client_replaces_the_client_with_its_id(self, store: Store) -> None:
         client, other = new_client(), new_client()
         store.set_client(client)
         store.set_client(other)
@@ -134,7 +134,7 @@ class TestClients:
         )
         assert store.get_client(other.client_id) == other
 
-    def test_a_deleted_client_is_gone(self, store: Store) -> None:
+    def test_a_deleted_client_is_not_found(self, store: Store) -> None:
         client, other = new_client(), new_client()
         store.set_client(client)
         store.set_client(other)
@@ -142,10 +142,10 @@ class TestClients:
         assert store.get_client(client.client_id) is None
         assert store.get_client(other.client_id) == other
 
-    def test_deleting_tells_whether_it_was_there(self, store: Store) -> None:
+    def test_deleting_an_unknown_client_returns_false(self, store: Store) -> None:
         assert store.delete_client("nobody", FAR) is False
 
-    def test_a_client_is_listed_after_those_before_it(self, store: Store) -> None:
+    def test_clients_are_listed_oldest_first(self, store: Store) -> None:
         listing = _listing(store)
         assert list(listing.list_clients()) == []
         second = new_client(client_id="a", created_at=NOW)
@@ -159,13 +159,13 @@ class TestClients:
 class TestRegistration:
     """Clients that other parties register, :rfc:`7591` and :rfc:`7592`."""
 
-    def test_every_field_of_one_that_is_added_comes_back(self, store: Store) -> None:
+    def test_every_field_of_an_added_client_is_saved(self, store: Store) -> None:
         client = new_client()
         assert _registration(store).add_client(client) is True
         assert store.get_client(client.client_id) == client
 
     @spec("rfc7591", "3.2.1")
-    def test_one_whose_id_is_taken_is_not_added(self, store: Store) -> None:
+    def test_a_client_with_an_id_in_use_is_not_added(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
         assert registration.add_client(client)
         assert registration.add_client(client) is False
@@ -173,7 +173,7 @@ class TestRegistration:
         assert store.get_client(client.client_id) == client
         assert registration.add_client(new_client()) is True, "the store still works"
 
-    def test_one_that_is_kept_has_no_end(self, store: Store) -> None:
+    def test_a_retained_client_does_not_expire(self, store: Store) -> None:
         registration, client, other = _registration(store), new_client(), new_client()
         registration.add_client(client)
         registration.add_client(other)
@@ -183,21 +183,21 @@ class TestRegistration:
         assert store.get_client(client.client_id) == replace(client, expires_at=None)
         assert store.get_client(other.client_id) == other
 
-    def test_one_that_is_kept_for_a_while_never_ends_sooner(self, store: Store) -> None:
+    def test_retaining_a_client_never_shortens_its_expiry(self, store: Store) -> None:
         registration, client = _registration(store), new_client(expires_at=NOW + 100)
         registration.add_client(client)
         for expires_at, kept in ((NOW + 50, NOW + 100), (NOW + 200, NOW + 200), (NOW + 199, NOW + 200)):
             assert registration.retain_client(client.client_id, expires_at) is True
             assert store.get_client(client.client_id) == replace(client, expires_at=kept)
 
-    def test_one_that_is_gone_cannot_be_kept(self, store: Store) -> None:
+    def test_an_unknown_client_cannot_be_retained(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
         assert registration.retain_client(client.client_id) is False
         assert registration.retain_client(client.client_id, FAR) is False
         assert store.get_client(client.client_id) is None
 
     @spec("rfc7592", "2.2")
-    def test_a_change_replaces_all_but_its_end(self, store: Store) -> None:
+    def test_a_change_replaces_every_field_but_the_expiry(self, store: Store) -> None:
         registration, client, other = _registration(store), new_client(), new_client()
         registration.add_client(client)
         registration.add_client(other)
@@ -209,7 +209,7 @@ class TestRegistration:
 
     @pytest.mark.parametrize("field", ["registration_key", "secret"])
     @pytest.mark.parametrize("is_set", [True, False])
-    def test_of_two_changes_at_once_one_is_made(self, store: Store, field: str, is_set: bool) -> None:
+    def test_one_of_two_concurrent_client_changes_is_saved(self, store: Store, field: str, is_set: bool) -> None:
         registration = _registration(store)
         client = new_client(**({} if is_set else {field: None}))
         registration.add_client(client)
@@ -230,14 +230,14 @@ class TestRegistration:
         assert store.get_client(client.client_id) == replace(client, **less)
 
     @spec("rfc7592", "2.3")
-    def test_one_that_was_deleted_meanwhile_is_not_brought_back(self, store: Store) -> None:
+    def test_a_change_does_not_restore_a_deleted_client(self, store: Store) -> None:
         registration, client = _registration(store), new_client()
         registration.add_client(client)
         store.delete_client(client.client_id, FAR)
         assert registration.change_client(replace(client, name="new"), client) is False
         assert store.get_client(client.client_id) is None
 
-    def test_those_of_a_developer_are_listed_the_oldest_first(self, store: Store) -> None:
+    def test_clients_of_a_developer_are_listed_oldest_first(self, store: Store) -> None:
         registration = _registration(store)
         assert list(registration.list_owned("ada")) == []
         second, first = new_client(created_at=NOW), new_client(created_at=NOW - 1)
@@ -246,7 +246,7 @@ class TestRegistration:
         assert list(registration.list_owned("ada")) == [first, second]
 
     @spec("rfc7591", "5")
-    def test_one_that_was_not_used_is_purged_with_its_consents(self, store: Store) -> None:
+    def test_an_unused_client_is_purged_with_its_consents(self, store: Store) -> None:
         registration, consents = _registration(store), _consents(store)
         gone, stays = new_client(expires_at=NOW), new_client(expires_at=NOW + 1)
         for client in (gone, stays, new_client(expires_at=None)):
@@ -262,7 +262,7 @@ class TestRegistration:
         assert not store.revoked(gone.client_id), "it had no tokens, so its ID is free"
         assert registration.add_client(gone)
 
-    def test_many_that_were_not_used_are_purged(self, store: Store) -> None:
+    def test_many_unused_clients_are_purged_in_batches(self, store: Store) -> None:
         """Purge more than two batches, with several rows that expire in the same second."""
         registration = _registration(store)
         clients = [new_client(expires_at=NOW - number // 700 if number % 3 else None) for number in range(1700)]
@@ -280,7 +280,7 @@ class TestOrigins:
     """Origins of the pages of public clients."""
 
     @spec("oauth-v2-1", "3.2")
-    def test_those_of_a_public_client_are_known(self, store: Store) -> None:
+    def test_origins_of_a_public_client_are_known(self, store: Store) -> None:
         origins = _origins(store)
         assert not origins.has_origin(PAGE)
         store.set_client(new_spa(f"{PAGE}/back", f"{PAGE}/other?a=b", "https://b.example:8443/", "HTTP://[::1]:1/a"))
@@ -306,7 +306,7 @@ class TestOrigins:
             f"https://{'x' * 10_000}",
         ],
     )
-    def test_no_other_is(self, store: Store, origin: str) -> None:
+    def test_other_origins_are_unknown(self, store: Store, origin: str) -> None:
         store.set_client(new_spa(f"{PAGE}/back"))
         origins = _origins(store)
         assert origins.has_origin(origin) is False
@@ -319,7 +319,7 @@ class TestOrigins:
         assert not _origins(store).has_origin(PAGE, "com.example.app:", "com.example.app", "https://", "")
 
     @spec("rfc8252", "7.3")
-    def test_a_port_is_part_of_it(self, store: Store) -> None:
+    def test_the_port_is_part_of_an_origin(self, store: Store) -> None:
         store.set_client(new_spa("http://127.0.0.1/back"))
         origins = _origins(store)
         assert not origins.has_origin("http://127.0.0.1:5000")
@@ -335,7 +335,7 @@ class TestOrigins:
         assert not origins.has_origin(f"https://x{'x' * 253}:65535")
         assert store.get_client(client.client_id) == client
 
-    def test_they_change_with_the_client(self, store: Store) -> None:
+    def test_origins_change_with_the_client(self, store: Store) -> None:
         origins, client = _origins(store), new_spa(f"{PAGE}/back", "https://old.example/")
         store.set_client(client)
         store.set_client(client)
@@ -344,7 +344,7 @@ class TestOrigins:
         assert origins.has_origin("https://new.example")
         assert not origins.has_origin("https://old.example")
 
-    def test_a_client_that_gets_a_secret_loses_its_origins(self, store: Store) -> None:
+    def test_origins_of_a_client_that_receives_a_secret_are_deleted(self, store: Store) -> None:
         origins, client = _origins(store), new_spa(f"{PAGE}/back")
         store.set_client(client)
         store.set_client(replace(client, auth_method="client_secret_basic", secret="sha256$abc"))
@@ -352,7 +352,7 @@ class TestOrigins:
         store.set_client(client)
         assert origins.has_origin(PAGE)
 
-    def test_they_go_with_the_last_client(self, store: Store) -> None:
+    def test_an_origin_is_deleted_with_its_last_client(self, store: Store) -> None:
         origins, client, other = _origins(store), new_spa(f"{PAGE}/back"), new_spa(f"{PAGE}/back")
         store.set_client(client)
         store.set_client(other)
@@ -363,7 +363,7 @@ class TestOrigins:
         assert not origins.has_origin(PAGE)
 
     @spec("rfc7591", "3.2.1")
-    def test_those_of_one_that_is_added_are_known(self, store: Store) -> None:
+    def test_origins_of_an_added_client_are_known(self, store: Store) -> None:
         registration, origins, client = _registration(store), _origins(store), new_spa(f"{PAGE}/back")
         assert registration.add_client(client) is True
         assert registration.add_client(replace(client, redirect_uris=("https://other.example/",))) is False
@@ -372,7 +372,7 @@ class TestOrigins:
         assert not origins.has_origin("https://other.example")
 
     @spec("rfc7592", "2.2")
-    def test_a_change_that_is_refused_changes_none(self, store: Store) -> None:
+    def test_a_rejected_change_does_not_change_the_origins(self, store: Store) -> None:
         registration, origins, client = _registration(store), _origins(store), new_spa(f"{PAGE}/back")
         registration.add_client(client)
         other = replace(client, redirect_uris=("https://other.example/",), registration_key=new_key())
@@ -384,7 +384,7 @@ class TestOrigins:
         assert not origins.has_origin("https://other.example")
 
     @spec("rfc7591", "5")
-    def test_they_are_purged_with_a_client_that_was_not_used(self, store: Store) -> None:
+    def test_origins_are_purged_with_an_unused_client(self, store: Store) -> None:
         registration, origins = _registration(store), _origins(store)
         shared, gone = "https://shared.example", new_spa(f"{PAGE}/back", "https://shared.example/", expires_at=NOW)
         for client in (gone, new_spa(f"{shared}/back", expires_at=None)):
@@ -396,31 +396,31 @@ class TestOrigins:
         assert origins.has_origin(PAGE), "its ID is free"
 
 
-EACH_FACT = pytest.mark.parametrize("fact", [field.name for field in fields(Context)])
+EACH_FIELD = pytest.mark.parametrize("context_field", [field.name for field in fields(Context)])
 
 
 class TestContext:
-    """Every fact about an authorization comes back from every place that saves it."""
+    """Every record with an authorization saves every field of its context."""
 
-    @EACH_FACT
-    def test_that_of_a_code(self, store: Store, fact: str) -> None:
-        grant = save_record(store, new_grant(new_authorization(context=new_context(fact))))
+    @EACH_FIELD
+    def test_the_context_of_a_code_is_saved(self, store: Store, context_field: str) -> None:
+        grant = save_record(store, new_grant(new_authorization(context=new_context(context_field))))
         assert store.get_grant(grant.key, "code") == grant
 
-    @EACH_FACT
-    def test_that_of_an_access_token_and_of_a_refresh_token(self, store: Store, fact: str) -> None:
-        token = save_record(store, new_token(new_authorization(context=new_context(fact))))
+    @EACH_FIELD
+    def test_the_context_of_a_token_is_saved(self, store: Store, context_field: str) -> None:
+        token = save_record(store, new_token(new_authorization(context=new_context(context_field))))
         assert store.get_access(token.access.token_hash) == token.access
         assert store.get_refresh(token.refresh_token_hash) == token
 
-    @EACH_FACT
-    def test_that_of_a_device_code(self, store: Store, fact: str) -> None:
+    @EACH_FIELD
+    def test_the_context_of_a_device_code_is_saved(self, store: Store, context_field: str) -> None:
         devices = _devices(store)
-        device, owner = save_record(store, new_device()), new_authorization(context=new_context(fact))
+        device, owner = save_record(store, new_device()), new_authorization(context=new_context(context_field))
         assert devices.decide(device, owner, NOW)
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner)
 
-    def test_all_facts_at_once(self, store: Store) -> None:
+    def test_every_field_of_a_context_is_saved_together(self, store: Store) -> None:
         owner = new_authorization(context=new_context(*(field.name for field in fields(Context))))
         grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         assert store.get_grant(grant.key, "code") == grant
@@ -430,7 +430,7 @@ class TestContext:
 class TestGrants:
     """:rfc:`6749#section-4.1.2`."""
 
-    def test_every_field_comes_back(self, store: Store) -> None:
+    def test_every_field_of_a_grant_is_saved(self, store: Store) -> None:
         grant = new_grant(
             new_authorization(
                 consent_id="consent", context=Context(claims={"nonce": "n"}, resource=("https://a.example/é",))
@@ -449,11 +449,11 @@ class TestGrants:
         save_record(store, grant)
         assert store.get_grant(grant.key, "code") == grant
 
-    def test_defaults_come_back(self, store: Store) -> None:
+    def test_defaults_of_a_grant_are_saved(self, store: Store) -> None:
         grant = save_record(store, new_grant())
         assert store.get_grant(grant.key, "code") == grant
 
-    def test_a_grant_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
+    def test_a_grant_without_a_user_and_scope_is_saved(self, store: Store) -> None:
         grant = save_record(store, new_grant(new_authorization(user_id=None, scope=())))
         assert store.get_grant(grant.key, "code") == grant
 
@@ -463,20 +463,20 @@ class TestGrants:
         assert store.get_grant(undecided.key, "request") == undecided
 
     @spec("rfc6749", "4.1.2")
-    def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
+    def test_a_spent_grant_is_found_as_spent(self, store: Store) -> None:
         grant = save_record(store, new_grant())
         assert store.issue(grant, [], NOW + 1)
         assert store.get_grant(grant.key, "code") == spent(grant, NOW + 1)
 
-    def test_an_expired_one_comes_back(self, store: Store) -> None:
+    def test_an_expired_grant_is_found(self, store: Store) -> None:
         grant = save_record(store, new_grant(expires_at=1))
         assert store.get_grant(grant.key, "code") == grant
 
-    def test_another_key_finds_none(self, store: Store) -> None:
+    def test_another_grant_key_is_not_found(self, store: Store) -> None:
         save_record(store, new_grant())
         assert store.get_grant(new_key(), "code") is None
 
-    def test_another_kind_finds_none(self, store: Store) -> None:
+    def test_another_kind_of_grant_is_not_found(self, store: Store) -> None:
         grant = save_record(store, new_grant())
         assert store.get_grant(grant.key, "request") is None
 
@@ -484,7 +484,7 @@ class TestGrants:
 class TestTokens:
     """:rfc:`6749#section-1.4` and section 1.5."""
 
-    def test_every_field_comes_back(self, store: Store) -> None:
+    def test_every_field_of_a_token_is_saved(self, store: Store) -> None:
         token = new_token(
             new_authorization(
                 consent_id="consent",
@@ -508,9 +508,7 @@ class TestTokens:
 
     @pytest.mark.parametrize("audience", [(), ("https://a.example/mcp",), None])
     @spec("rfc8707", "2.2")
-    def test_one_access_token_may_be_for_less_than_was_allowed(
-        self, store: Store, audience: tuple[str, ...] | None
-    ) -> None:
+    def test_an_access_token_may_have_a_smaller_audience(self, store: Store, audience: tuple[str, ...] | None) -> None:
         owner = new_authorization(context=Context(resource=("https://a.example/mcp", "https://b.example")))
         token = new_token(owner)
         if audience is not None:
@@ -520,7 +518,7 @@ class TestTokens:
         assert found == token
         assert store.get_access(token.access.token_hash) == token.access
 
-    def test_defaults_come_back(self, store: Store) -> None:
+    def test_defaults_of_a_token_are_saved(self, store: Store) -> None:
         token = save_record(store, new_token())
         assert store.get_refresh(token.refresh_token_hash) == token
         assert store.get_access(token.access.token_hash) == token.access
@@ -536,29 +534,29 @@ class TestTokens:
         assert found.authorization.scope == ("read", "write")
         assert found.access.scope == access.scope == (("read", "write") if scope is None else scope)
 
-    def test_one_of_no_user_and_no_scope_comes_back(self, store: Store) -> None:
+    def test_a_token_without_a_user_and_scope_is_saved(self, store: Store) -> None:
         token = save_record(store, new_token(new_authorization(user_id=None, scope=())))
         assert store.get_refresh(token.refresh_token_hash) == token
         assert store.get_access(token.access.token_hash) == token.access
 
-    def test_several_without_a_refresh_token_come_back(self, store: Store) -> None:
+    def test_several_tokens_without_a_refresh_token_are_saved(self, store: Store) -> None:
         tokens = [new_token(refresh_token_hash=None, refresh_expires_at=None) for _ in range(3)]
         assert store.issue(None, tokens, NOW)
         assert [store.get_access(token.access.token_hash) for token in tokens] == [token.access for token in tokens]
 
     @spec("rfc9700", "4.14.2")
-    def test_a_spent_one_comes_back_as_spent(self, store: Store) -> None:
+    def test_a_spent_refresh_token_is_found_as_spent(self, store: Store) -> None:
         token = save_record(store, new_token())
         assert refreshed(store, token, NOW + 1)
         assert store.get_refresh(token.refresh_token_hash) == spent(token, NOW + 1)
         assert store.get_access(token.access.token_hash) == token.access
 
-    def test_an_expired_one_comes_back(self, store: Store) -> None:
+    def test_an_expired_token_is_found(self, store: Store) -> None:
         token = save_record(store, new_token(now=1))
         assert store.get_refresh(token.refresh_token_hash) == token
         assert store.get_access(token.access.token_hash) == token.access
 
-    def test_another_key_finds_none(self, store: Store) -> None:
+    def test_another_token_hash_is_not_found(self, store: Store) -> None:
         token = save_record(store, new_token())
         assert store.get_access(new_key()) is None
         assert store.get_refresh(new_key()) is None
@@ -571,7 +569,7 @@ class TestRevocation:
     """:rfc:`7009`: a record that every read checks."""
 
     @spec("rfc7009", "2.1")
-    def test_a_family_ends_with_all_that_came_of_it(self, store: Store) -> None:
+    def test_revoking_a_family_revokes_its_grants_and_tokens(self, store: Store) -> None:
         family, other = new_authorization(), new_authorization()
         grant, token = save_record(store, new_grant(family)), save_record(store, new_token(family))
         other_grant, other_token = save_record(store, new_grant(other)), save_record(store, new_token(other))
@@ -584,7 +582,7 @@ class TestRevocation:
         assert store.get_refresh(other_token.refresh_token_hash) == other_token
 
     @spec("rfc7009", "2.1")
-    def test_an_access_token_ends_alone(self, store: Store) -> None:
+    def test_an_access_token_can_be_revoked_alone(self, store: Store) -> None:
         token = save_record(store, new_token())
         sibling = save_record(store, new_token(token.authorization))
         store.revoke(values.text(token.access.token_hash), FAR)
@@ -592,7 +590,7 @@ class TestRevocation:
         assert store.get_refresh(token.refresh_token_hash) == token
         assert store.get_access(sibling.access.token_hash) == sibling.access
 
-    def test_a_deleted_client_takes_all_it_has_with_it(self, store: Store) -> None:
+    def test_deleting_a_client_revokes_everything_issued_to_it(self, store: Store) -> None:
         consents = _consents(store)
         client = new_client(client_id="gone")
         store.set_client(client)
@@ -621,13 +619,13 @@ class TestRevocation:
         assert token.refresh_token_hash is not None
         assert store.get_refresh(token.refresh_token_hash) is None
 
-    def test_an_undecided_grant_has_no_family_to_end(self, store: Store) -> None:
+    def test_a_grant_without_an_authorization_cannot_be_revoked(self, store: Store) -> None:
         undecided = save_record(store, Grant(key=new_key(), kind="request", expires_at=NOW + 600))
         store.revoke("", FAR)
         store.revoke("None", FAR)
         assert store.get_grant(undecided.key, "request") == undecided
 
-    def test_a_token_without_a_row_has_its_marks(self, store: Store) -> None:
+    def test_a_revocation_is_found_by_any_of_several_ids(self, store: Store) -> None:
         assert not store.revoked("family", "client", "token")
         store.revoke("client", FAR)
         assert store.revoked("client")
@@ -637,16 +635,16 @@ class TestRevocation:
         assert not store.revoked("Client")
 
     @pytest.mark.parametrize("number", range(6))
-    def test_any_number_of_marks_may_be_asked_for(self, store: Store, number: int) -> None:
-        store.revoke("mark", FAR)
+    def test_any_number_of_ids_can_be_looked_up(self, store: Store, number: int) -> None:
+        store.revoke("revoked", FAR)
         others = [f"other-{i}" for i in range(number)]
-        assert store.revoked(*others, "mark")
+        assert store.revoked(*others, "revoked")
         assert not store.revoked(*others)
 
-    def test_the_later_expiry_holds(self, store: Store) -> None:
-        for mark, expiries in {"up": (10, 20), "down": (20, 10)}.items():
+    def test_the_later_expiry_of_a_revocation_is_stored(self, store: Store) -> None:
+        for revoked_id, expiries in {"up": (10, 20), "down": (20, 10)}.items():
             for expires_at in expiries:
-                store.revoke(mark, expires_at)
+                store.revoke(revoked_id, expires_at)
         assert store.purgeable(19) == 0
         assert sum(store.purge(19)) == 0
         assert store.revoked("up")
@@ -695,7 +693,7 @@ class TestUsers:
         assert (store.get_refresh(token.refresh_token_hash) is not None) is is_kept
         assert store.revoked(user=("user", owner.id)) is not is_kept
 
-    def test_the_last_id_itself_is_covered(self, store: Store) -> None:
+    def test_the_last_authorization_id_is_revoked(self, store: Store) -> None:
         owner = new_authorization()
         grant, token = save_record(store, new_grant(owner)), save_record(store, new_token(owner))
         store.revoke_user("user", owner.id, FAR)
@@ -704,7 +702,7 @@ class TestUsers:
         assert store.get_refresh(token.refresh_token_hash) is None
         assert store.revoked(user=("user", owner.id))
 
-    def test_the_revocation_covers_what_another_worker_saves_now(self, store: Store) -> None:
+    def test_tokens_that_another_worker_saves_later_are_revoked(self, store: Store) -> None:
         """Another worker has read the code or the refresh token before the revocation, and saves tokens after it."""
         grant, token = save_record(store, new_grant()), save_record(store, new_token())
         store.revoke_user("user", self.LAST, FAR)
@@ -716,7 +714,7 @@ class TestUsers:
             assert store.get_access(record.access.token_hash) is None
             assert store.get_refresh(record.refresh_token_hash or b"") is None
 
-    def test_the_later_one_holds(self, store: Store) -> None:
+    def test_the_later_revocation_of_a_user_is_stored(self, store: Store) -> None:
         first, second = (new_authorization(id=values.new_authorization_id(NOW + seconds)) for seconds in (0, 10))
         tokens = [save_record(store, new_token(owner)) for owner in (first, second)]
         store.revoke_user("user", values.last_authorization_id(NOW + 5), FAR)
@@ -726,7 +724,7 @@ class TestUsers:
         assert [store.get_access(token.access.token_hash) for token in tokens] == [None, None]
         assert sum(store.purge(NOW + 1)) == 0, "the later expiry is stored"
 
-    def test_its_consents_go(self, store: Store) -> None:
+    def test_consents_of_the_user_are_deleted(self, store: Store) -> None:
         consents = _consents(store)
         other = new_consent(user_id="other")
         for consent in (new_consent(), new_consent(client_id="second"), other):
@@ -756,7 +754,7 @@ class TestUsers:
         assert not store.revoked(user=("user", values.new_authorization_id(NOW - 1)))
         assert list(consents.list_consents("user")) == [again]
 
-    def test_one_that_is_saved_a_moment_later_is_none(self, store: Store) -> None:
+    def test_a_consent_saved_after_the_revocation_is_revoked(self, store: Store) -> None:
         consents = _consents(store)
         store.revoke_user("user", self.LAST, FAR)
         late, again = new_consent(), new_consent(id=values.new_authorization_id(NOW + 1))
@@ -767,14 +765,14 @@ class TestUsers:
         assert consents.get_consent("user", "client") == again
         assert consents.set_consent(new_consent(), None) is False
 
-    def test_it_is_purged(self, store: Store) -> None:
+    def test_the_revocation_of_a_user_is_purged(self, store: Store) -> None:
         store.revoke_user("user", self.LAST, NOW)
         assert store.purgeable(NOW - 1) == 0
         assert store.purgeable(NOW) == 1
         assert sum(store.purge(NOW)) == 1
         assert not store.revoked(user=("user", values.new_authorization_id(NOW - 1)))
 
-    def test_an_approved_device_is_covered(self, store: Store) -> None:
+    def test_an_approved_device_code_is_revoked(self, store: Store) -> None:
         devices = _devices(store)
         before, after = save_record(store, new_device()), save_record(store, new_device())
         assert devices.decide(before, new_authorization(), NOW)
@@ -786,7 +784,7 @@ class TestUsers:
 
 
 class TestIssue:
-    """Spending and saving happen together."""
+    """Records are spent and saved in one step."""
 
     @spec("rfc6749", "4.1.2")
     def test_a_code_is_spent_once(self, store: Store) -> None:
@@ -819,7 +817,7 @@ class TestIssue:
         assert store.get_refresh(late.refresh_token_hash) is None
         assert store.get_access(late.access.token_hash) is None
 
-    def test_an_unknown_grant_gives_nothing(self, store: Store) -> None:
+    def test_an_unknown_grant_issues_nothing(self, store: Store) -> None:
         token = new_token()
         assert store.issue(new_grant(), [token], NOW) is False
         assert store.get_access(token.access.token_hash) is None
@@ -834,7 +832,7 @@ class TestIssue:
         assert found is not None
         assert found.used_at == NOW
 
-    def test_an_unknown_refresh_token_gives_nothing(self, store: Store) -> None:
+    def test_an_unknown_refresh_token_issues_nothing(self, store: Store) -> None:
         token = new_token()
         assert store.issue(new_token(), [token], NOW, grace_period=30) is False
         assert store.get_access(token.access.token_hash) is None
@@ -882,7 +880,7 @@ class TestIssue:
         assert store.issue(token, [child], NOW)
 
 
-class TestLeeway:
+class TestGracePeriod:
     """A client that lost the response to a refresh may repeat it, :rfc:`9700#section-4.14.2`."""
 
     @spec("oauth-v2-1", "4.3.1")
@@ -897,7 +895,7 @@ class TestLeeway:
         assert refreshed(store, token, NOW + 2, 0)
         assert refreshed(store, token, NOW, 0) is None, "a worker whose clock is behind"
 
-    def test_it_gives_a_few_siblings_and_no_more(self, store: Store) -> None:
+    def test_the_grace_period_allows_a_few_repetitions(self, store: Store) -> None:
         token = save_record(store, new_token())
         children = [refreshed(store, token, NOW + seconds, 30) for seconds in (0, 1, 29)]
         assert len(children) == 1 + SIBLINGS
@@ -918,13 +916,13 @@ class TestLeeway:
             *((-1, True), (-29, True), (-30, False), (-3600, False), (-86400, False)),  # the clock was set back
         ],
     )
-    def test_it_ends(self, store: Store, seconds: int, answered: bool) -> None:
+    def test_the_grace_period_ends(self, store: Store, seconds: int, answered: bool) -> None:
         token = save_record(store, new_token())
         assert refreshed(store, token, NOW, 30)
         assert (refreshed(store, token, NOW + seconds, 30) is not None) is answered
 
     @spec("rfc9700", "4.14.2")
-    def test_it_ends_when_a_child_has_been_spent(self, store: Store) -> None:
+    def test_the_grace_period_ends_when_a_child_has_been_spent(self, store: Store) -> None:
         token = save_record(store, new_token())
         child = refreshed(store, token, NOW, 30)
         sibling = refreshed(store, token, NOW + 1, 30)
@@ -934,7 +932,7 @@ class TestLeeway:
         assert refreshed(store, token, NOW + 3, 30) is None
         assert refreshed(store, child, NOW + 3, 30), "the child itself can still be spent"
 
-    def test_a_refused_repetition_does_not_count(self, store: Store) -> None:
+    def test_a_rejected_repetition_does_not_count(self, store: Store) -> None:
         token = save_record(store, new_token())
         assert refreshed(store, token, NOW, 30)
         assert refreshed(store, token, NOW + 40, 30) is None
@@ -942,7 +940,7 @@ class TestLeeway:
         assert refreshed(store, token, NOW + 2, 30)
         assert refreshed(store, token, NOW + 3, 30) is None
 
-    def test_a_sibling_that_cannot_be_saved_does_not_count(self, store: Store) -> None:
+    def test_a_repetition_that_cannot_be_saved_does_not_count(self, store: Store) -> None:
         token = save_record(store, new_token())
         child = refreshed(store, token, NOW, 30)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
@@ -957,17 +955,17 @@ class TestCounters:
     def test_a_counter_begins_at_zero(self, store: Store) -> None:
         assert [store.count(b"a", FAR) for _ in range(3)] == [1, 2, 3]
 
-    def test_it_counts_down_and_by_more(self, store: Store) -> None:
+    def test_a_counter_counts_by_any_number(self, store: Store) -> None:
         assert store.count(b"a", FAR, by=5) == 5
         assert store.count(b"a", FAR, by=-1) == 4
         assert store.count(b"b", FAR, by=-1) == -1
 
-    def test_each_key_has_its_own(self, store: Store) -> None:
+    def test_each_key_has_its_own_counter(self, store: Store) -> None:
         assert store.count(b"a", FAR) == 1
         assert store.count(b"b", FAR) == 1
         assert store.count(b"a", FAR) == 2
 
-    def test_it_ends(self, store: Store) -> None:
+    def test_an_expired_counter_is_purged(self, store: Store) -> None:
         _require_purge(store)
         store.count(b"a", NOW)
         store.count(b"b", NOW + 1)
@@ -975,7 +973,7 @@ class TestCounters:
         assert store.count(b"a", FAR) == 1
         assert store.count(b"b", NOW + 1) == 2
 
-    def test_it_ends_when_it_was_said_to_at_first(self, store: Store) -> None:
+    def test_a_counter_expires_at_its_first_expiry(self, store: Store) -> None:
         _require_purge(store)
         store.count(b"a", NOW)
         store.count(b"a", FAR)
@@ -985,7 +983,7 @@ class TestCounters:
 class TestConsents:
     """Consents of users for clients."""
 
-    def test_it_is_remembered(self, store: Store) -> None:
+    def test_a_consent_is_saved(self, store: Store) -> None:
         consents = _consents(store)
         consent = new_consent(scope=("read", "write"))
         consents.set_consent(consent, None)
@@ -994,7 +992,7 @@ class TestConsents:
         assert consents.get_consent("user", "other") is None
         assert consents.get_consent("other", "client") is None
 
-    def test_it_takes_the_place_of_the_one_before(self, store: Store) -> None:
+    def test_a_consent_replaces_the_previous_consent(self, store: Store) -> None:
         consents = _consents(store)
         first, other = new_consent(), new_consent(user_id="other")
         assert consents.set_consent(first, None)
@@ -1004,7 +1002,7 @@ class TestConsents:
         assert consents.get_consent("user", "client") == second
         assert consents.get_consent("other", "client") == other
 
-    def test_of_two_at_once_one_is_remembered(self, store: Store) -> None:
+    def test_one_of_two_concurrent_consents_is_saved(self, store: Store) -> None:
         consents = _consents(store)
         first, second = new_consent(), new_consent(scope=("write",))
         assert consents.set_consent(first, None)
@@ -1016,7 +1014,7 @@ class TestConsents:
         assert consents.get_consent("user", "client") == wider
 
     @spec("rfc8707", "2.1")
-    def test_a_concurrent_consent_at_another_resource_stays(self, store: Store) -> None:
+    def test_a_concurrent_consent_for_another_resource_is_not_overwritten(self, store: Store) -> None:
         """Two consents may differ only in their resources."""
         consents = _consents(store)
         first = new_consent(scope=("read",), by_resource={"https://a.example": ("read",)})
@@ -1029,7 +1027,7 @@ class TestConsents:
         assert consents.set_consent(replace(other, by_resource={}), wider)
         assert not consents.set_consent(wider, first)
 
-    def test_one_that_was_taken_back_meanwhile_is_not_brought_back(self, store: Store) -> None:
+    def test_a_change_does_not_restore_a_withdrawn_consent(self, store: Store) -> None:
         consents = _consents(store)
         first = new_consent()
         consents.set_consent(first, None)
@@ -1041,7 +1039,7 @@ class TestConsents:
         assert not consents.set_consent(replace(first, scope=("read", "write")), first), "it differs"
         assert consents.get_consent("user", "client") == again
 
-    def test_those_of_a_user_are_listed_the_last_used_first(self, store: Store) -> None:
+    def test_consents_of_a_user_are_listed_last_used_first(self, store: Store) -> None:
         consents = _consents(store)
         assert list(consents.list_consents("user")) == []
         old = new_consent(client_id="old", used_at=NOW - 1)
@@ -1050,7 +1048,7 @@ class TestConsents:
             consents.set_consent(consent, None)
         assert list(consents.list_consents("user")) == [*same, old]
 
-    def test_use_is_noted_and_never_set_back(self, store: Store) -> None:
+    def test_the_last_use_is_recorded_and_never_decreases(self, store: Store) -> None:
         consents = _consents(store)
         consent, other = new_consent(), new_consent(client_id="other")
         consents.set_consent(consent, None)
@@ -1063,7 +1061,7 @@ class TestConsents:
         assert consents.get_consent("user", "nobody") is None
 
     @spec("rfc6819", "5.1.3")
-    def test_its_end_ends_all_that_rests_on_it(self, store: Store) -> None:
+    def test_withdrawing_a_consent_revokes_its_grants_and_tokens(self, store: Store) -> None:
         consents = _consents(store)
         consent, other = new_consent(), new_consent(client_id="other")
         consents.set_consent(consent, None)
@@ -1092,7 +1090,7 @@ class TestConsents:
         token = save_record(store, new_token(new_authorization(consent_id=again.id)))
         assert store.get_access(token.access.token_hash) == token.access
 
-    def test_to_end_one_that_is_not_there_ends_nothing(self, store: Store) -> None:
+    def test_withdrawing_an_unknown_consent_returns_false(self, store: Store) -> None:
         consents = _consents(store)
         consents.set_consent(new_consent(), None)
         assert consents.delete_consent("user", "other", FAR) is False
@@ -1105,7 +1103,7 @@ class TestDevices:
     """:rfc:`8628`: users decide about a code while its client polls."""
 
     @spec("rfc8628", "3.3")
-    def test_one_is_found_by_its_user_code(self, store: Store) -> None:
+    def test_a_device_code_is_found_by_its_user_code(self, store: Store) -> None:
         devices = _devices(store)
         device, other = save_record(store, new_device()), save_record(store, new_device())
         assert devices.find_device(device.user_code_key) == device
@@ -1120,7 +1118,7 @@ class TestDevices:
         assert devices.find_device(b"") is None
 
     @spec("rfc8628", "6.1")
-    def test_no_two_have_the_same_user_code(self, store: Store) -> None:
+    def test_a_user_code_is_unique(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         second, token = new_device(user_code_key=device.user_code_key), new_token()
@@ -1131,7 +1129,7 @@ class TestDevices:
         assert store.get_access(token.access.token_hash) is None
 
     @spec("rfc8628", "3.5")
-    def test_an_approved_one_has_its_authorization(self, store: Store) -> None:
+    def test_an_approved_device_code_has_its_authorization(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         owner = new_authorization(
@@ -1144,7 +1142,7 @@ class TestDevices:
         assert devices.find_device(device.user_code_key) == approved
 
     @spec("rfc8628", "3.5")
-    def test_a_denied_one_has_none(self, store: Store) -> None:
+    def test_a_denied_device_code_has_no_authorization(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         assert devices.decide(device, None, NOW)
@@ -1155,7 +1153,7 @@ class TestDevices:
     @pytest.mark.parametrize("first", ["approved", "denied"])
     @pytest.mark.parametrize("second", ["approved", "denied"])
     @spec("rfc8628", "3.3")
-    def test_the_first_decision_stands(self, store: Store, first: str, second: str) -> None:
+    def test_the_first_decision_is_final(self, store: Store, first: str, second: str) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         owner = new_authorization() if first == "approved" else None
@@ -1190,14 +1188,14 @@ class TestDevices:
         assert not devices.poll(device, NOW, 5)
         assert store.get_grant(device.key, "device_code") is None
 
-    def test_a_decided_device_code_cannot_be_decided_again(self, store: Store) -> None:
+    def test_an_authorization_code_cannot_be_decided(self, store: Store) -> None:
         devices = _devices(store)
         code = save_record(store, new_grant())
         assert not devices.decide(code, new_authorization(), NOW)
         assert store.get_grant(code.key, "code") == code
 
     @spec("rfc8628", "3.5")
-    def test_an_approved_one_is_spent_once(self, store: Store) -> None:
+    def test_an_approved_device_code_is_spent_once(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         owner = new_authorization()
@@ -1209,7 +1207,7 @@ class TestDevices:
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, used_at=NOW + 1)
         assert store.get_access(token.access.token_hash) == token.access
 
-    def test_an_approved_one_ends_with_its_family(self, store: Store) -> None:
+    def test_an_approved_device_code_is_revoked_with_its_consent(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         owner = new_authorization(consent_id="consent")
@@ -1218,7 +1216,7 @@ class TestDevices:
         assert store.get_grant(device.key, "device_code") is None
 
     @spec("rfc8628", "3.5")
-    def test_a_poll_is_noted_with_its_interval(self, store: Store) -> None:
+    def test_a_poll_is_saved_with_its_interval(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         for now, interval in ((NOW + 1, 5), (NOW + 2, 10), (NOW + 2, 15)):
@@ -1228,7 +1226,7 @@ class TestDevices:
             assert devices.find_device(device.user_code_key or b"") == device
 
     @spec("rfc8628", "3.5")
-    def test_of_two_polls_at_once_one_is_noted(self, store: Store) -> None:
+    def test_one_of_two_concurrent_polls_is_saved(self, store: Store) -> None:
         devices = _devices(store)
         device = save_record(store, new_device())
         assert devices.poll(device, NOW, 5)
@@ -1239,7 +1237,7 @@ class TestDevices:
         assert not devices.poll(device, NOW + 60, 5)
         assert store.get_grant(device.key, "device_code") == replace(device, polled_at=NOW, interval=10)
 
-    def test_a_poll_changes_no_decision(self, store: Store) -> None:
+    def test_a_poll_does_not_change_the_decision(self, store: Store) -> None:
         devices = _devices(store)
         device, owner = save_record(store, new_device()), new_authorization()
         assert devices.decide(device, owner, NOW)
@@ -1247,7 +1245,7 @@ class TestDevices:
         assert store.get_grant(device.key, "device_code") == replace(device, authorization=owner, polled_at=NOW)
 
     @spec("rfc8628", "3.5")
-    def test_it_is_remembered_after_its_end_and_then_its_user_code_is_free(self, store: Store) -> None:
+    def test_the_user_code_is_free_after_the_purge(self, store: Store) -> None:
         _require_purge(store)
         devices = _devices(store)
         device = save_record(store, new_device(expires_at=NOW + 600))
@@ -1262,12 +1260,12 @@ class TestDevices:
 class TestReplayMemory:
     """A proof or an assertion is accepted once."""
 
-    def test_a_key_is_new_once(self, store: Store) -> None:
+    def test_a_key_is_remembered_once(self, store: Store) -> None:
         assert [store.remember(b"a", FAR) for _ in range(3)] == [True, False, False]
         assert store.remember(b"b", FAR) is True
         assert store.remember(b"a", FAR) is False
 
-    def test_it_is_purged(self, store: Store) -> None:
+    def test_an_expired_key_is_purged(self, store: Store) -> None:
         _require_purge(store)
         assert store.remember(b"a", NOW)
         assert store.remember(b"b", NOW + 1)
@@ -1280,21 +1278,21 @@ class TestReplayMemory:
 class TestKeys:
     """Signing keys, whose state follows from their times."""
 
-    def test_every_field_comes_back(self, store: Store) -> None:
+    def test_every_field_of_a_signing_key_is_saved(self, store: Store) -> None:
         keys = _keys(store)
         key = new_signing_key(number=2, retires_at=NOW + 7200, expires_at=NOW + 9000)
         assert all(getattr(key, field.name) != field.default for field in fields(SigningKey))
         assert keys.add_key(key) is True
         assert keys.list_keys() == [key]
 
-    def test_they_are_listed_by_algorithm_and_number(self, store: Store) -> None:
+    def test_signing_keys_are_listed_by_algorithm_and_number(self, store: Store) -> None:
         keys = _keys(store)
         assert keys.list_keys() == []
         added = [new_signing_key(algorithm=name, number=number) for name in ("ES256", "RS256") for number in (2, 10)]
         assert all(keys.add_key(key) for key in reversed(added))
         assert keys.list_keys() == added
 
-    def test_a_number_is_taken_once_for_each_algorithm(self, store: Store) -> None:
+    def test_a_number_is_unique_for_each_algorithm(self, store: Store) -> None:
         keys, key = _keys(store), new_signing_key()
         assert keys.add_key(key) is True
         assert keys.add_key(new_signing_key()) is False
@@ -1302,7 +1300,7 @@ class TestKeys:
         assert keys.add_key(new_signing_key(number=2)) is True
         assert key in keys.list_keys()
 
-    def test_its_times_change_once(self, store: Store) -> None:
+    def test_one_of_two_concurrent_key_changes_is_saved(self, store: Store) -> None:
         keys, key, other = _keys(store), new_signing_key(), new_signing_key(number=2)
         keys.add_key(key)
         keys.add_key(other)
@@ -1314,7 +1312,7 @@ class TestKeys:
         assert keys.change_key(key, changed) is True
         assert keys.list_keys() == [key, other]
 
-    def test_its_encryption_changes_once(self, store: Store) -> None:
+    def test_the_encryption_of_a_signing_key_changes_once(self, store: Store) -> None:
         keys, key, other = _keys(store), new_signing_key(), new_signing_key(number=2)
         keys.add_key(key)
         keys.add_key(other)
@@ -1324,7 +1322,7 @@ class TestKeys:
         assert keys.change_key(replace(changed, encrypted=b"\x01"), replace(changed, encrypted=b"\x02")) is False
         assert keys.list_keys() == [changed, other]
 
-    def test_an_unknown_one_does_not_change(self, store: Store) -> None:
+    def test_an_unknown_signing_key_cannot_be_changed(self, store: Store) -> None:
         keys, key = _keys(store), new_signing_key()
         assert keys.change_key(key, key) is False
         keys.add_key(key)
@@ -1333,7 +1331,7 @@ class TestKeys:
         assert keys.delete_key(same_number) is False
         assert keys.list_keys() == [key]
 
-    def test_a_deleted_one_is_gone(self, store: Store) -> None:
+    def test_a_deleted_signing_key_is_not_listed(self, store: Store) -> None:
         keys, key, other = _keys(store), new_signing_key(), new_signing_key(number=2)
         keys.add_key(key)
         keys.add_key(other)
@@ -1341,7 +1339,7 @@ class TestKeys:
         assert keys.delete_key(key) is False
         assert keys.list_keys() == [other]
 
-    def test_a_removed_one_is_purged(self, store: Store) -> None:
+    def test_an_expired_signing_key_is_purged(self, store: Store) -> None:
         keys = _keys(store)
         stays, later = new_signing_key(), new_signing_key(number=2, expires_at=NOW + 1)
         for key in (stays, later, new_signing_key(number=3, expires_at=NOW)):
@@ -1355,26 +1353,26 @@ class TestKeys:
 class TestSessions:
     """OpenID Connect Front-Channel Logout 1.0 section 3: the sessions of users, and the clients of each."""
 
-    def test_every_field_comes_back(self, store: Store) -> None:
+    def test_every_field_of_a_session_is_saved(self, store: Store) -> None:
         sessions, session = _sessions(store), new_session(ended_at=NOW + 5)
         assert all(getattr(session, field.name) != field.default for field in fields(Session))
         sessions.add_session(session)
         assert sessions.get_session(session.id) == session
 
     @pytest.mark.parametrize("session_id", ["", "SESSION", "session ", "session\0", "é", "x" * 10_000])
-    def test_another_id_finds_none(self, store: Store, session_id: str) -> None:
+    def test_another_session_id_is_not_found(self, store: Store, session_id: str) -> None:
         sessions = _sessions(store)
         sessions.add_session(new_session(id="session"))
         assert sessions.get_session(session_id) is None
 
-    def test_an_id_is_taken_once(self, store: Store) -> None:
+    def test_a_session_id_is_unique(self, store: Store) -> None:
         sessions, session = _sessions(store), new_session()
         sessions.add_session(session)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
             sessions.add_session(replace(session, user_id="other"))
         assert sessions.get_session(session.id) == session
 
-    def test_those_of_a_user_are_listed_the_oldest_first(self, store: Store) -> None:
+    def test_sessions_of_a_user_are_listed_oldest_first(self, store: Store) -> None:
         sessions = _sessions(store)
         assert sessions.list_sessions("user") == []
         second, first = new_session(created_at=NOW), new_session(created_at=NOW - 1)
@@ -1382,7 +1380,7 @@ class TestSessions:
             sessions.add_session(session)
         assert sessions.list_sessions("user") == [first, second]
 
-    def test_it_ends_once(self, store: Store) -> None:
+    def test_a_session_ends_once(self, store: Store) -> None:
         sessions, session, other = _sessions(store), new_session(), new_session()
         sessions.add_session(session)
         sessions.add_session(other)
@@ -1392,7 +1390,7 @@ class TestSessions:
         assert sessions.get_session(session.id) == replace(session, ended_at=NOW + 1)
         assert sessions.get_session(other.id) == other
 
-    def test_its_clients_are_known_also_after_its_end(self, store: Store) -> None:
+    def test_clients_of_an_ended_session_are_listed(self, store: Store) -> None:
         sessions, session, other = _sessions(store), new_session(), new_session()
         sessions.add_session(session)
         sessions.add_session(other)
@@ -1405,7 +1403,7 @@ class TestSessions:
         assert sessions.list_session_clients(other.id) == ["c"]
         assert sessions.list_session_clients("unknown") == []
 
-    def test_it_is_purged_with_its_clients(self, store: Store) -> None:
+    def test_a_session_is_purged_with_its_clients(self, store: Store) -> None:
         sessions, gone, stays = _sessions(store), new_session(expires_at=NOW), new_session(expires_at=NOW + 1)
         for session in (gone, stays):
             sessions.add_session(session)
@@ -1420,17 +1418,17 @@ class TestSessions:
 
 
 class TestIssuers:
-    """Everything of one issuer is unknown to another."""
+    """The records of one issuer are unknown to another issuer."""
 
     @pytest.fixture(params=["of two views", "of the store and a view"])
     def pair(self, request: pytest.FixtureRequest, store: Store) -> tuple[Store, Store]:
         """Return the stores of two issuers."""
-        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        issuers = collect(store).issuers or pytest.skip("the store does not implement IssuerStore")
         other = issuers.for_issuer("other")
         return (store if request.param == "of the store and a view" else issuers.for_issuer("one"), other)
 
     def test_a_view_sees_what_another_view_of_its_issuer_saves(self, store: Store) -> None:
-        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+        issuers = collect(store).issuers or pytest.skip("the store does not implement IssuerStore")
         client = new_client()
         issuers.for_issuer("one").set_client(client)
         assert issuers.for_issuer("one").get_client(client.client_id) == client
@@ -1439,8 +1437,8 @@ class TestIssuers:
         assert issuers.for_issuer("").get_client(client.client_id) == replace(client, name="of the store")
 
     @pytest.mark.parametrize("issuer_id", ["x" * 65, "a\0b", "é", "a\n"])
-    def test_an_id_that_a_store_cannot_save_is_rejected(self, store: Store, issuer_id: str) -> None:
-        issuers = collect(store).issuers or pytest.skip("the store is of one issuer")
+    def test_an_invalid_issuer_id_is_rejected(self, store: Store, issuer_id: str) -> None:
+        issuers = collect(store).issuers or pytest.skip("the store does not implement IssuerStore")
         with pytest.raises(ValueError, match="64 printable ASCII"):
             issuers.for_issuer(issuer_id)
         issuers.for_issuer("x" * 64).count(b"a", FAR)
@@ -1450,7 +1448,7 @@ class TestIssuers:
         for field in fields(Stores):
             assert type(getattr(view, field.name)) is type(getattr(whole, field.name))
 
-    def test_a_client(self, pair: tuple[Store, Store]) -> None:
+    def test_clients_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         client = new_client()
         one.set_client(client)
@@ -1463,13 +1461,13 @@ class TestIssuers:
         assert other.get_client(client.client_id) == namesake
         assert not other.revoked(client.client_id)
 
-    def test_clients_that_are_listed(self, pair: tuple[Store, Store]) -> None:
+    def test_clients_of_another_issuer_are_not_listed(self, pair: tuple[Store, Store]) -> None:
         client, (one, other) = new_client(), pair
         one.set_client(client)
         assert list(_listing(one).list_clients()) == [client]
         assert list(_listing(other).list_clients()) == []
 
-    def test_a_registered_client(self, pair: tuple[Store, Store]) -> None:
+    def test_registered_clients_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = map(_registration, pair)
         client, changed = new_client(), new_client()
         assert one.add_client(client)
@@ -1484,7 +1482,7 @@ class TestIssuers:
         assert pair[1].get_client(client.client_id) == replace(client, name="namesake")
 
     @spec("oauth-v2-1", "3.2")
-    def test_an_origin(self, pair: tuple[Store, Store]) -> None:
+    def test_origins_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         client = new_spa(f"{PAGE}/back")
         for store in pair:
             store.set_client(client)
@@ -1494,7 +1492,7 @@ class TestIssuers:
         assert other.has_origin(PAGE)
 
     @spec("rfc6749", "4.1.2")
-    def test_a_code(self, pair: tuple[Store, Store]) -> None:
+    def test_codes_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         grant = save_record(one, new_grant())
         assert other.get_grant(grant.key, "code") is None
@@ -1503,7 +1501,7 @@ class TestIssuers:
         assert one.issue(grant, [], NOW)
 
     @spec("rfc8628", "3.3")
-    def test_a_device_code(self, pair: tuple[Store, Store]) -> None:
+    def test_device_codes_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = map(_devices, pair)
         device = save_record(pair[0], new_device())
         assert pair[1].get_grant(device.key, "device_code") is None
@@ -1513,7 +1511,7 @@ class TestIssuers:
         assert one.find_device(device.user_code_key) == device
 
     @spec("rfc6749", "6")
-    def test_a_token(self, pair: tuple[Store, Store]) -> None:
+    def test_tokens_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         token = save_record(one, new_token())
         assert other.get_access(token.access.token_hash) is None
@@ -1526,14 +1524,16 @@ class TestIssuers:
         assert one.get_access(child.access.token_hash) == child.access
         assert other.get_access(child.access.token_hash) is None
 
-    def test_a_known_key(self, pair: tuple[Store, Store]) -> None:
-        one, other = (collect(store).imports or pytest.skip("the store imports nothing") for store in pair)
+    def test_imported_tokens_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
+        one, other = (
+            collect(store).imports or pytest.skip("the store does not implement ImportStore") for store in pair
+        )
         token = save_record(pair[0], new_token())
         assert one.find_known([token.access.token_hash]) == {token.access.token_hash}
         assert other.find_known([token.access.token_hash, token.refresh_token_hash]) == set()
 
     @spec("rfc7009", "2.1")
-    def test_a_revocation(self, pair: tuple[Store, Store]) -> None:
+    def test_a_revocation_is_of_one_issuer(self, pair: tuple[Store, Store]) -> None:
         """Two issuers may use the same ID for two authorizations."""
         one, other = pair
         owner = new_authorization(consent_id="consent")
@@ -1550,7 +1550,7 @@ class TestIssuers:
         assert other.get_refresh(tokens[1].refresh_token_hash) == tokens[1]
 
     @spec("rfc7009", "2.1")
-    def test_the_revocation_of_a_user(self, pair: tuple[Store, Store]) -> None:
+    def test_the_revocation_of_a_user_is_of_one_issuer(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         consents = [_consents(store) for store in pair]
         owner, consent = new_authorization(), new_consent()
@@ -1566,7 +1566,7 @@ class TestIssuers:
         assert consents[1].get_consent("user", "client") == consent
         assert not other.revoked(user=("user", owner.id))
 
-    def test_a_consent(self, pair: tuple[Store, Store]) -> None:
+    def test_consents_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = map(_consents, pair)
         consent, namesake = new_consent(), new_consent(scope=("write",))
         assert one.set_consent(consent, None)
@@ -1580,7 +1580,7 @@ class TestIssuers:
         assert one.delete_consent("user", "client", FAR)
         assert other.get_consent("user", "client") == replace(namesake, used_at=NOW + 9)
 
-    def test_consents_of_a_deleted_client(self, pair: tuple[Store, Store]) -> None:
+    def test_deleting_a_client_deletes_consents_of_one_issuer(self, pair: tuple[Store, Store]) -> None:
         consent = new_consent()
         for store in pair:
             assert _consents(store).set_consent(consent, None)
@@ -1588,12 +1588,12 @@ class TestIssuers:
         assert _consents(pair[0]).get_consent("user", "client") is None
         assert _consents(pair[1]).get_consent("user", "client") == consent
 
-    def test_a_counter_and_a_remembered_key(self, pair: tuple[Store, Store]) -> None:
+    def test_counters_and_remembered_keys_are_of_one_issuer(self, pair: tuple[Store, Store]) -> None:
         one, other = pair
         assert [store.count(b"key", FAR) for store in (one, one, other)] == [1, 2, 1]
         assert [store.remember(b"seen", FAR) for store in (one, other, one, other)] == [True, True, False, False]
 
-    def test_a_signing_key(self, pair: tuple[Store, Store]) -> None:
+    def test_signing_keys_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = map(_keys, pair)
         key = new_signing_key()
         assert one.add_key(key)
@@ -1603,7 +1603,7 @@ class TestIssuers:
         assert other.add_key(new_signing_key())
         assert one.list_keys() == [key]
 
-    def test_a_session(self, pair: tuple[Store, Store]) -> None:
+    def test_sessions_of_another_issuer_are_unknown(self, pair: tuple[Store, Store]) -> None:
         one, other = map(_sessions, pair)
         session = new_session()
         one.add_session(session)
@@ -1615,7 +1615,7 @@ class TestIssuers:
         other.add_session(replace(session, user_id="namesake"))
         assert one.get_session(session.id) == session
 
-    def test_purge_is_of_all_issuers(self, store: Store, pair: tuple[Store, Store]) -> None:
+    def test_a_purge_includes_all_issuers(self, store: Store, pair: tuple[Store, Store]) -> None:
         """Purge the expired rows of every issuer with the store of one, and no other rows."""
         one, other = pair
         for number, view in enumerate(pair):
@@ -1638,7 +1638,7 @@ class TestIssuers:
         assert _sessions(other).list_session_clients("same") == ["client"]
         assert len(_keys(other).list_keys()) == 1
 
-    def test_many_of_each_are_purged(self, pair: tuple[Store, Store]) -> None:
+    def test_many_rows_of_all_issuers_are_purged(self, pair: tuple[Store, Store]) -> None:
         """Purge more than two batches with live rows between them."""
         one, other = pair
         for number in range(350):
@@ -1658,7 +1658,7 @@ class TestPurge:
         assert sum(store.purge(EVERYTHING)) == 0
 
     @spec("rfc6749", "4.1.2")
-    def test_a_grant_is_remembered_for_its_replay(self, store: Store) -> None:
+    def test_a_spent_grant_is_stored_to_detect_replays(self, store: Store) -> None:
         _require_purge(store)
         unspent, grant = save_record(store, new_grant()), save_record(store, new_grant())
         assert store.issue(grant, [], NOW)
@@ -1673,7 +1673,7 @@ class TestPurge:
         assert store.get_grant(unspent.key, "code") is None
 
     @spec("rfc9700", "4.14.2")
-    def test_a_token_stays_while_either_half_lives(self, store: Store) -> None:
+    def test_a_token_is_purged_when_both_tokens_have_expired(self, store: Store) -> None:
         token = save_record(store, new_token(refresh_expires_at=NOW + 7200))
         longer = save_record(store, new_token(refresh_expires_at=NOW + 60))
         alone = save_record(store, new_token(refresh_token_hash=None, refresh_expires_at=None))
@@ -1689,23 +1689,23 @@ class TestPurge:
         assert store.get_refresh(token.refresh_token_hash) is None
         assert store.get_access(token.access.token_hash) is None
 
-    def test_a_purged_child_is_no_hindrance(self, store: Store) -> None:
+    def test_a_purged_child_does_not_end_the_grace_period(self, store: Store) -> None:
         token = save_record(store, new_token())
         child = new_token(parent=token, now=NOW - 7200, refresh_token_hash=None, refresh_expires_at=None)
         assert store.issue(token, [child], NOW, 30)
         assert sum(store.purge(NOW)) == 1
         assert refreshed(store, token, NOW, 30)
 
-    def test_marks_end(self, store: Store) -> None:
+    def test_expired_revocations_are_purged(self, store: Store) -> None:
         for expires_at in (NOW, NOW + 1):
-            store.revoke(f"mark {expires_at}", expires_at)
+            store.revoke(f"revoked {expires_at}", expires_at)
         assert store.purgeable(NOW) == 1
         assert sum(store.purge(NOW)) == 1
-        assert not store.revoked(f"mark {NOW}")
-        assert store.revoked(f"mark {NOW + 1}")
+        assert not store.revoked(f"revoked {NOW}")
+        assert store.revoked(f"revoked {NOW + 1}")
         assert store.purgeable(NOW) == 0
 
-    def test_counters_end(self, store: Store) -> None:
+    def test_expired_counters_are_purged(self, store: Store) -> None:
         _require_purge(store)
         for expires_at in (NOW, NOW + 1):
             store.count(f"counter {expires_at}".encode(), expires_at)
@@ -1723,7 +1723,7 @@ class TestPurge:
         assert store.get_client(client.client_id) == client
         assert consents.get_consent("user", client.client_id) == consent
 
-    def test_many_go_in_batches_and_the_living_stay(self, store: Store) -> None:
+    def test_expired_tokens_are_purged_in_batches(self, store: Store) -> None:
         """Expired and live rows alternate, in more than two batches."""
         tokens = [new_token(now=NOW if number % 3 else NOW - 10**7) for number in range(1700)]
         assert store.issue(None, tokens, NOW)
@@ -1735,7 +1735,7 @@ class TestPurge:
         found = [store.get_access(token.access.token_hash) for token in tokens]
         assert found == [token.access if token.access.issued_at == NOW else None for token in tokens]
 
-    def test_it_can_be_left_off_and_taken_up_again(self, store: Store) -> None:
+    def test_a_purge_can_be_interrupted_and_resumed(self, store: Store) -> None:
         assert store.issue(None, [new_token(now=1) for _ in range(1200)], NOW)
         taken = next(iter(store.purge(NOW)))
         assert 0 < taken <= 1200
@@ -1746,7 +1746,7 @@ class TestPurge:
 class StoreContract:
     """The tests for every store. Subclass it in a test module, as ``TestMyStore``, with a fixture ``store``.
 
-    The fixture returns an empty store of yours, for each test::
+    The fixture returns a new, empty store for each test::
 
         class TestMyStore(StoreContract):
             @pytest.fixture
@@ -1763,7 +1763,7 @@ class StoreContract:
     TestRevocation = TestRevocation
     TestUsers = TestUsers
     TestIssue = TestIssue
-    TestLeeway = TestLeeway
+    TestGracePeriod = TestGracePeriod
     TestCounters = TestCounters
     TestConsents = TestConsents
     TestDevices = TestDevices

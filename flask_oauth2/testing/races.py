@@ -115,7 +115,7 @@ class TestRaces:
         assert sum(race(lambda _: store.remember(key, FAR))) == 1
         assert store.remember(key, FAR) is False
 
-    def test_one_decision_stands(self, store: Store, attempt: int) -> None:
+    def test_one_decision_is_saved(self, store: Store, attempt: int) -> None:
         devices = _require(collect(store).devices, "DeviceStore")
         device = save_record(store, new_device())
         owners = [new_authorization(user_id=f"user-{number}") if number % 2 else None for number in range(COMPETITORS)]
@@ -137,7 +137,7 @@ class TestRaces:
         assert sum(won) == 1
         assert consents.get_consent(f"user-{attempt}", "client") == given[won.index(True)]
 
-    def test_one_consent_replaces_the_one_before(self, store: Store, attempt: int) -> None:
+    def test_one_consent_replaces_the_previous_one(self, store: Store, attempt: int) -> None:
         consents = _require(collect(store).consents, "ConsentStore")
         before = new_consent(user_id=f"user-{attempt}", by_resource={})
         assert consents.set_consent(before, None)

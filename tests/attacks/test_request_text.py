@@ -73,7 +73,7 @@ def variants(base: dict[str, str]) -> Iterator[list[tuple[str, str]]]:
 
 
 @pytest.fixture(params=["", "open", "document"])
-def house(tmp_path: Any, request: pytest.FixtureRequest) -> Site:
+def page_site(tmp_path: Any, request: pytest.FixtureRequest) -> Site:
     site = make_site(
         tmp_path,
         store=MemoryStore(),
@@ -89,13 +89,13 @@ def house(tmp_path: Any, request: pytest.FixtureRequest) -> Site:
 @pytest.mark.parametrize("is_signed_in", [True, False])
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_shows_text_of_its_request(
-    house: Site, name: str, is_signed_in: bool, caplog: pytest.LogCaptureFixture
+    page_site: Site, name: str, is_signed_in: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, _, methods = PAGES[name]
     path = f"/oauth{path.replace('<client_id>', MARK)}"
-    pages, browser = 0, house.app.test_client()
+    pages, browser = 0, page_site.app.test_client()
     if is_signed_in:
-        house.sign_in(browser=browser)
+        page_site.sign_in(browser=browser)
     for base in (REQUEST, {}):
         for parameters in variants(base):
             for method in methods:
@@ -110,12 +110,12 @@ def test_no_page_shows_text_of_its_request(
                         said = [text for text in Shown(answer.text).said if MARK in text]
                         assert not said, (method, parameters, said)
     assert pages or not is_signed_in
-    assert MARK not in house.browser.get(path).text
+    assert MARK not in page_site.browser.get(path).text
 
 
 @pytest.mark.spec("rfc9700", "4.11")
-def test_a_consent_form_of_another_site_shows_nothing_of_it(house: Site, caplog: pytest.LogCaptureFixture) -> None:
-    answer = house.browser.post("/oauth/consent", data={MARK: ["1", "2"]})
+def test_a_consent_form_of_another_site_shows_nothing_of_it(page_site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    answer = page_site.browser.post("/oauth/consent", data={MARK: ["1", "2"]})
     assert answer.status_code == 400
     assert "a parameter is repeated" in answer.text
     assert MARK not in answer.text
@@ -123,10 +123,10 @@ def test_a_consent_form_of_another_site_shows_nothing_of_it(house: Site, caplog:
 
 
 @pytest.mark.spec("rfc6749", "4.1.2.1")
-def test_the_client_is_told_what_its_request_holds(house: Site) -> None:
+def test_the_client_is_told_what_its_request_holds(page_site: Site) -> None:
     """In the place that is made for it: the parameters of the answer."""
-    house.sign_in()
-    page = house.ask(scope=MARK)
+    page_site.sign_in()
+    page = page_site.ask(scope=MARK)
     told = re.search(r"error_description=([^&\"]+)", page.text if page.status_code == 400 else page.location)
     assert told is not None
     assert MARK in told[1]

@@ -543,7 +543,7 @@ def test_without_the_option_a_url_is_unknown_and_the_log_says_why(
     assert "client_id is unknown" in site.ask(client_id=url).text
     assert "set OAUTH2_CLIENT_ID_METADATA_DOCUMENTS to True" in caplog.text
     assert site.redeem("x", client_id=url).status_code == 401
-    assert served.asked == []
+    assert served.requests == []
 
 
 def test_a_registered_client_comes_first(here: Site, served: DocumentServer) -> None:
@@ -552,7 +552,7 @@ def test_a_registered_client_comes_first(here: Site, served: DocumentServer) -> 
     here.add_client(url, secret=None, name="Registered")
     here.sign_in()
     assert "Allow Registered?" in here.ask(client_id=url).text
-    assert served.asked == []
+    assert served.requests == []
 
 
 @pytest.mark.spec("client-id-metadata-document", "4.3")
@@ -590,7 +590,7 @@ def test_nothing_of_this_machine_is_fetched_unless_it_is_named(
     assert "not public" not in page.text
     assert "not public" in caplog.text
     assert "hint: if you trust the host, add it to OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS" in caplog.text
-    assert secure.asked == []
+    assert secure.requests == []
 
 
 def test_an_id_that_is_no_document_is_told_what_is_wrong_with_it(here: Site, served: DocumentServer) -> None:
@@ -600,7 +600,7 @@ def test_an_id_that_is_no_document_is_told_what_is_wrong_with_it(here: Site, ser
         assert page.status_code == 400
         assert find_fault(client_id, [served.host]) in page.text
         assert here.redeem("x", client_id=client_id).get_json()["error"] == "invalid_client"
-    assert served.asked == []
+    assert served.requests == []
 
 
 @pytest.mark.spec("client-id-metadata-document", "4.1")
@@ -838,7 +838,7 @@ def test_nobody_who_wants_an_answer_at_once_makes_anything_be_fetched(here: Site
     answer = here.ask(client_id=served.put(), redirect_uri="http://127.0.0.1/back", prompt="none")
     assert answer.status_code == 400
     assert "login_required" in answer.text
-    assert served.asked == []
+    assert served.requests == []
 
 
 @pytest.mark.spec("client-id-metadata-document", "6.6")
@@ -848,7 +848,7 @@ def test_no_host_is_flooded_through_here(here: Site, served: DocumentServer) -> 
         ask(here, served.url(f"/{number}"), "https://a.example").status_code for number in range(MOST_OF_HOST + 2)
     ]
     assert statuses == [400] * MOST_OF_HOST + [503] * 2
-    assert len(served.asked) == MOST_OF_HOST
+    assert len(served.requests) == MOST_OF_HOST
     here.clock.forward(60)
     assert ask(here, served.url("/again"), "https://a.example").status_code == 400
 
@@ -941,14 +941,14 @@ def test_a_process_that_forks_while_something_is_fetched(here: Site, served: Doc
 def test_connected_applications_are_shown_by_host_and_nothing_is_fetched(here: Site, served: DocumentServer) -> None:
     url = served.put()
     here.authorize(client_id=url, redirect_uri="http://127.0.0.1/back")
-    asked = len(served.asked)
+    asked = len(served.requests)
     here.clock.forward(LONGEST + MOST_STALE)
     shown = here.browser.get("/oauth/applications").text
     assert f">{served.host}</h2>" in shown
     ticket = shown.partition('name="ticket" value="')[2].partition('"')[0]
     here.browser.post("/oauth/applications", data={"ticket": ticket})
     assert f"{served.host} has no access any more." in here.browser.get("/oauth/applications").text
-    assert len(served.asked) == asked
+    assert len(served.requests) == asked
 
 
 def test_the_login_page_knows_who_asks_and_fetches_nothing(here: Site, served: DocumentServer) -> None:
@@ -1053,7 +1053,7 @@ def test_a_request_too_long_for_a_url_survives_the_login_that_comes_before_the_d
     assert parse_qs(urlsplit(path).query)["client_id"] == [url]
     assert len(path) < 500
     assert urlsplit(here.browser.get(path).location).path == "/login", "it is sent there again"
-    assert served.asked == []
+    assert served.requests == []
     here.clock.forward(5)
     signed_in_at[0] = int(here.clock.now)
     page = here.browser.get(path)
@@ -1064,6 +1064,6 @@ def test_a_request_too_long_for_a_url_survives_the_login_that_comes_before_the_d
 def test_a_client_id_that_is_too_long_is_rejected_before_the_login(here: Site, served: DocumentServer) -> None:
     page = ask(here, served.put() + "x" * 3000, "http://127.0.0.1/back")
     assert (page.status_code, page.location) == (400, None)
-    assert served.asked == []
+    assert served.requests == []
     here.add_client(registered := "https://agent.example/" + "x" * 300, secret=None)
     assert here.ask(client_id=registered).location.startswith("/login?next=")

@@ -9,7 +9,7 @@ from doctor.conftest import NewPatient, Patient
 
 from flask_oauth2 import Client, MemoryStore
 from flask_oauth2.tools.doctor.clients import find_risks
-from oauth_site import Forgetful
+from oauth_site import StoreWithoutConsents
 
 WEB = Client(client_id="web")
 NATIVE = Client(client_id="app", auth_method="none", application_type="native")
@@ -134,7 +134,7 @@ def test_clients_of_the_applications_own(new_patient: NewPatient) -> None:
 
 
 def test_a_store_that_cannot_list(new_patient: NewPatient) -> None:
-    class Closed(Forgetful):
+    class Closed(StoreWithoutConsents):
         def __getattr__(self, name: str) -> Any:
             if name in ("list_clients", "check_health"):
                 raise AttributeError(name)

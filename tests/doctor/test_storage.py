@@ -28,7 +28,7 @@ def postgresql() -> Iterator[PostgreSQLServer]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = PostgreSQLServer(Path(folder))
         yield server
-        server.stop_at_once()
+        server.stop_immediately()
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_a_database_that_is_away(new_patient: NewPatient) -> None:
 def test_a_database_that_goes_away(postgresql: PostgreSQLServer, of_postgresql: Patient) -> None:
     patient = of_postgresql
     assert patient.diagnose() == []
-    postgresql.stop_at_once()
+    postgresql.stop_immediately()
     try:
         findings = patient.diagnose()
         assert {finding.level for finding in findings} == {"error"}

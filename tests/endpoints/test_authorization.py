@@ -15,7 +15,7 @@ import pytest
 from flask_oauth2 import Consent, MemoryStore, TemporarilyUnavailable, values
 from flask_oauth2.http import urls
 from flask_oauth2.pages.base import serializer
-from oauth_site import CALLBACK, CHALLENGE, Forgetful, Site, answer_of
+from oauth_site import CALLBACK, CHALLENGE, Site, StoreWithoutConsents, answer_of
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def client(site: Site) -> None:
 
 @pytest.mark.spec("rfc6749", "4.1.2")
 @pytest.mark.spec("rfc9207", "2")
-def test_the_answer_has_code_state_and_issuer_and_keeps_the_query(site: Site) -> None:
+def test_the_response_has_code_state_and_issuer_and_keeps_the_query(site: Site) -> None:
     site.sign_in()
     answer = site.allow(site.ask(state="st at/e?&=+é"))
     assert answer.status_code == 303
@@ -38,7 +38,7 @@ def test_the_answer_has_code_state_and_issuer_and_keeps_the_query(site: Site) ->
 
 @pytest.mark.spec("rfc6749", "3.1")
 @pytest.mark.parametrize("state", ["", None])
-def test_an_empty_state_is_none(site: Site, state: str | None) -> None:
+def test_an_empty_state_is_not_returned(site: Site, state: str | None) -> None:
     assert "state" not in site.authorize(state=state)
 
 
@@ -61,7 +61,7 @@ def test_an_empty_state_is_none(site: Site, state: str | None) -> None:
     ],
 )
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_without_client_and_redirect_uri_nobody_is_redirected(
+def test_an_invalid_client_or_redirect_uri_is_not_redirected(
     site: Site, parameters: dict[str, Any], signed_in: bool
 ) -> None:
     if signed_in:
@@ -75,7 +75,7 @@ def test_without_client_and_redirect_uri_nobody_is_redirected(
 
 
 @pytest.mark.spec("rfc6749", "3.1.2.3")
-def test_with_several_redirect_uris_one_is_named(site: Site) -> None:
+def test_a_client_with_several_redirect_uris_must_name_one(site: Site) -> None:
     site.sign_in()
     site.change_client(redirect_uris=(CALLBACK, "https://client.example/other"))
     assert site.ask(redirect_uri=None).status_code == 400
@@ -114,7 +114,9 @@ ERRORS = [
 @pytest.mark.spec("rfc7636", "4.4.1")
 @pytest.mark.spec("rfc9207", "2")
 @pytest.mark.parametrize(("parameters", "code"), ERRORS)
-def test_other_errors_go_to_the_client_with_state_and_issuer(site: Site, parameters: dict[str, Any], code: str) -> None:
+def test_other_errors_are_redirected_to_the_client_with_state_and_issuer(
+    site: Site, parameters: dict[str, Any], code: str
+) -> None:
     site.sign_in()
     answer = answer_of(site.ask(**parameters))
     assert answer["error"] == code
@@ -151,7 +153,7 @@ FOUND = [
 
 @pytest.mark.spec("rfc6749", "4.1.2.1")
 @pytest.mark.parametrize("right", range(3))
-def test_the_user_sees_the_first_mistake_before_an_answer_has_an_address(site: Site, right: int) -> None:
+def test_the_user_sees_the_first_error_if_the_redirect_uri_is_not_verified(site: Site, right: int) -> None:
     site.sign_in()
     page = site.ask(**dict(list(WRONG.items())[right:]))
     assert (page.status_code, page.location) == (400, None)
@@ -160,14 +162,14 @@ def test_the_user_sees_the_first_mistake_before_an_answer_has_an_address(site: S
 
 @pytest.mark.spec("rfc6749", "4.1.2.1")
 @pytest.mark.parametrize("right", range(3, len(WRONG)))
-def test_the_client_receives_the_first_mistake_afterwards(site: Site, right: int) -> None:
+def test_the_client_receives_the_first_error_after_the_redirect_uri_is_verified(site: Site, right: int) -> None:
     site.sign_in()
     assert FOUND[right] in answer_of(site.ask(**dict(list(WRONG.items())[right:])))["error_description"]
 
 
 @pytest.mark.spec("rfc9700", "4.11.2")
 @pytest.mark.parametrize(("parameters", "code"), ERRORS)
-def test_a_strangers_browser_is_sent_to_sign_in_and_not_to_the_client(
+def test_a_signed_out_user_signs_in_before_an_error_is_redirected(
     site: Site, parameters: dict[str, Any], code: str
 ) -> None:
     answer = site.ask(**parameters)
@@ -182,7 +184,7 @@ def test_a_strangers_browser_is_sent_to_sign_in_and_not_to_the_client(
 @pytest.mark.spec("oauth-v2-1", "7.13.2")
 @pytest.mark.parametrize("registered_by", ["open", "token", "developer", "document"])
 @pytest.mark.parametrize("parameters", [{"scope": "unknown"}, {"response_type": "none"}, {"prompt": "odd"}])
-def test_where_nobody_has_vetted_people_decide_whether_they_go_there_with_an_error(
+def test_the_user_confirms_the_error_redirect_to_an_unverified_client(
     site: Site, registered_by: str, parameters: dict[str, Any]
 ) -> None:
     site.change_client(registered_by=registered_by, name="Bank")
@@ -204,9 +206,7 @@ def test_where_nobody_has_vetted_people_decide_whether_they_go_there_with_an_err
     assert "form-action" not in form.headers["Content-Security-Policy"]
 
 
-def test_the_page_before_an_error_of_a_client_that_nobody_vetted_says_what_an_error_page_does(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_redirect_warning_shows_the_error_id_and_debug_hints(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.change_client(registered_by="open")
     site.sign_in()
     page = site.ask(scope="unknown").text
@@ -219,7 +219,7 @@ def test_the_page_before_an_error_of_a_client_that_nobody_vetted_says_what_an_er
 
 
 @pytest.mark.spec("rfc9700", "4.11.2")
-def test_what_people_decide_needs_no_such_page(site: Site) -> None:
+def test_a_decision_of_the_user_is_redirected_without_a_warning(site: Site) -> None:
     site.change_client(registered_by="open")
     site.sign_in()
     assert answer_of(site.allow(site.ask(), "deny"))["error"] == "access_denied"
@@ -265,14 +265,14 @@ def test_no_error_of_an_unverified_client_is_redirected_to_it(
 
 
 @pytest.mark.spec("rfc9700", "4.11.2")
-def test_a_silent_request_of_a_client_that_the_operator_registered_is_answered(site: Site) -> None:
+def test_prompt_none_errors_are_redirected_to_a_verified_client(site: Site) -> None:
     assert answer_of(site.ask(prompt="none"))["error"] == "login_required"
     site.sign_in()
     assert answer_of(site.ask(prompt="none"))["error"] == "consent_required"
 
 
 @pytest.mark.spec("rfc9700", "4.11.2")
-def test_a_view_that_asks_nobody_sends_nobody_to_an_unverified_client(new_site: Any) -> None:
+def test_an_authorize_handler_that_denies_does_not_redirect_to_an_unverified_client(new_site: Any) -> None:
     site = new_site()
     site.provider.authorize_handler(lambda *_, **__: False)
     site.add_client(registered_by="open")
@@ -301,7 +301,7 @@ def test_a_client_without_the_response_type_is_unauthorized(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "4.1.2.1")
-def test_a_refusal_is_access_denied(site: Site) -> None:
+def test_a_denial_is_access_denied(site: Site) -> None:
     site.sign_in()
     answer = answer_of(site.allow(site.ask(), "deny"))
     assert answer["error"] == "access_denied"
@@ -310,7 +310,7 @@ def test_a_refusal_is_access_denied(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc7636", "4.4.1")
-def test_pkce_is_asked_of_every_client_until_one_is_let_off(site: Site, new_site: Any) -> None:
+def test_pkce_is_required_unless_a_client_is_exempt(site: Site, new_site: Any) -> None:
     without = {"code_challenge": None, "code_challenge_method": None}
     site.sign_in()
     assert answer_of(site.ask(**without))["error"] == "invalid_request"
@@ -329,7 +329,7 @@ def test_pkce_is_asked_of_every_client_until_one_is_let_off(site: Site, new_site
 @pytest.mark.spec("rfc6749", "3.1")
 @pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "2.1")
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
-def test_the_modes(site: Site, mode: str) -> None:
+def test_response_modes(site: Site, mode: str) -> None:
     site.sign_in()
     answer = site.allow(site.ask(response_mode=mode, state='s"<t>'))
     if mode == "query":
@@ -350,14 +350,14 @@ def test_the_modes(site: Site, mode: str) -> None:
 
 
 @pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "2.2")
-def test_an_error_travels_like_the_answer_would(site: Site) -> None:
+def test_errors_use_the_requested_response_mode(site: Site) -> None:
     site.sign_in()
     assert "error=invalid_scope" in urlsplit(site.ask(scope="x", response_mode="fragment").location).fragment
     assert 'name="error" value="invalid_scope"' in site.ask(scope="x", response_mode="form_post").text
 
 
 @pytest.mark.spec("rfc6749", "3.1")
-def test_post_is_as_good_as_get(site: Site) -> None:
+def test_the_authorization_endpoint_accepts_post(site: Site) -> None:
     site.sign_in()
     form = {
         "response_type": "code",
@@ -374,7 +374,7 @@ def test_post_is_as_good_as_get(site: Site) -> None:
 
 @pytest.mark.spec("rfc6749", "3.1")
 @pytest.mark.parametrize("size", [10, 5000])
-def test_a_posted_request_survives_the_sign_in(site: Site, size: int) -> None:
+def test_a_posted_request_is_saved_during_sign_in(site: Site, size: int) -> None:
     form = {
         "response_type": "code",
         "client_id": "web",
@@ -397,7 +397,7 @@ def test_a_posted_request_survives_the_sign_in(site: Site, size: int) -> None:
         assert "this authorization request has already been completed" in again.text
 
 
-def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
+def test_a_posted_request_that_is_too_long_is_rejected(site: Site) -> None:
     form = {"response_type": "code", "client_id": "web", "state": "s" * 20_000}
     assert site.browser.post("/oauth/authorize", data=form).status_code == 413
     site.sign_in()
@@ -406,7 +406,7 @@ def test_what_is_kept_for_strangers_is_bounded(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6819", "4.4.1.11")
-def test_so_many_are_kept_for_one_address_and_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_requests_are_limited_per_address(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flask_oauth2.endpoints.authorization.saved.MOST_SAVED", 100)
     form = {"response_type": "code", "client_id": "web", "state": "s" * 2000}
 
@@ -421,7 +421,7 @@ def test_so_many_are_kept_for_one_address_and_no_more(site: Site, monkeypatch: p
     assert keep() == 303
 
 
-def test_a_kept_request_expires(site: Site) -> None:
+def test_a_saved_request_expires(site: Site) -> None:
     form = {"response_type": "code", "client_id": "web", "state": "s" * 5000}
     back = parse_qs(urlsplit(site.browser.post("/oauth/authorize", data=form).location).query)["next"][0]
     site.clock.forward(3600)
@@ -429,7 +429,7 @@ def test_a_kept_request_expires(site: Site) -> None:
     assert site.browser.get(back).status_code == 400
 
 
-def test_a_stranger_is_sent_to_sign_in_and_back(site: Site) -> None:
+def test_a_signed_out_user_signs_in_and_returns(site: Site) -> None:
     answer = site.ask()
     assert answer.status_code == 303
     assert urlsplit(answer.location).path == "/login"
@@ -454,7 +454,7 @@ def test_the_consent_page_cannot_be_framed_cached_or_scripted(site: Site) -> Non
     assert "https://client.example" in page.text
 
 
-def test_the_consent_page_escapes_what_clients_say(site: Site) -> None:
+def test_the_consent_page_escapes_the_client_name(site: Site) -> None:
     site.change_client(name="<script>alert(1)</script>")
     site.sign_in()
     assert "<script>alert" not in site.ask().text
@@ -494,7 +494,7 @@ def test_consent_is_bound_to_the_session_and_the_user(site: Site) -> None:
         {"ticket": "altered", "decision": "allow"},
     ],
 )
-def test_consent_needs_the_page(site: Site, form: dict[str, str]) -> None:
+def test_consent_requires_a_ticket_and_a_decision(site: Site, form: dict[str, str]) -> None:
     site.sign_in()
     ticket = ticket_of(site.ask())
     tickets = {"real": ticket, "altered": ticket[:9] + ("A" if ticket[9] != "A" else "B") + ticket[10:]}
@@ -521,14 +521,14 @@ def test_a_code_is_derived_with_the_newest_secret_key(new_site: Any) -> None:
     assert answer_of(site.allow(page))["code"] == with_new != with_old
 
 
-def test_the_request_is_checked_again_when_it_is_allowed(site: Site) -> None:
+def test_the_request_is_verified_again_after_consent(site: Site) -> None:
     site.sign_in()
     page = site.ask()
     site.change_client(redirect_uris=("https://client.example/other",))
     assert site.allow(page).status_code == 400
 
 
-def test_who_signed_out_meanwhile_signs_in_again(site: Site) -> None:
+def test_a_user_who_signed_out_signs_in_again(site: Site) -> None:
     site.sign_in()
     page = site.ask()
     with site.browser.session_transaction() as session:
@@ -559,7 +559,7 @@ def test_consent_is_remembered_until_the_scope_grows(site: Site) -> None:
         ("com.example.app:/cb", False),
     ],
 )
-def test_consent_is_not_remembered_where_another_program_could_pass_for_the_client(
+def test_consent_is_not_remembered_for_loopback_and_private_use_redirect_uris(
     site: Site, redirect_uri: str, remembered: bool
 ) -> None:
     site.add_client("app", None, redirect_uris=(redirect_uri,), application_type="native")
@@ -579,7 +579,7 @@ WITHOUT_PKCE = {"redirect_uri": "com.example.app:/cb", "code_challenge": None, "
 
 @pytest.mark.spec("rfc8252", "8.5")
 @pytest.mark.spec("oauth-v2-1", "8.1")
-def test_a_secret_in_a_native_application_proves_nothing(site: Site) -> None:
+def test_a_native_client_with_a_shared_secret_is_treated_as_public(site: Site) -> None:
     uri = "com.example.app:/cb"
     secret = site.add_client("app", **NATIVE)
     code = site.authorize(client_id="app", redirect_uri=uri)["code"]
@@ -598,7 +598,7 @@ def test_a_secret_in_a_native_application_proves_nothing(site: Site) -> None:
 
 @pytest.mark.spec("rfc8252", "8.4")
 @pytest.mark.spec("oauth-v2-1", "8.1")
-def test_a_native_application_that_registered_itself_has_a_secret_of_its_own(site: Site) -> None:
+def test_a_registered_native_client_is_confidential(site: Site) -> None:
     uri = "com.example.app:/cb"
     secret = site.add_client("app", registered_by="token", **NATIVE)
     assert site.token("client_credentials", ("app", secret)).status_code == 200
@@ -609,7 +609,7 @@ def test_a_native_application_that_registered_itself_has_a_secret_of_its_own(sit
     assert site.refresh(tokens["refresh_token"], secret, "app").status_code == 200
 
 
-def test_consent_is_remembered_once_the_answer_is_given(site: Site) -> None:
+def test_consent_is_saved_only_if_the_request_succeeds(site: Site) -> None:
     site.sign_in()
     page = site.ask()
     site.change_client(token_format="gone", response_types=("code token",))
@@ -617,7 +617,7 @@ def test_consent_is_remembered_once_the_answer_is_given(site: Site) -> None:
     assert site.store.get_consent("ada", "web") is None
 
 
-def test_a_private_use_scheme_is_redirected_to(site: Site) -> None:
+def test_a_private_use_scheme_is_a_valid_redirect_target(site: Site) -> None:
     uri = "com.example.app:/oauth/done"
     site.add_client("app", None, redirect_uris=(uri,), application_type="native")
     site.sign_in()
@@ -626,15 +626,15 @@ def test_a_private_use_scheme_is_redirected_to(site: Site) -> None:
     assert site.allow(page).location.startswith("com.example.app:/oauth/done?code=")
 
 
-def test_a_loopback_port_is_redirected_to(site: Site) -> None:
+def test_a_loopback_redirect_accepts_any_port(site: Site) -> None:
     site.add_client("cli", None, redirect_uris=("http://127.0.0.1/done",), application_type="native")
     site.sign_in()
     answer = site.allow(site.ask(client_id="cli", redirect_uri="http://127.0.0.1:53411/done"))
     assert answer.location.startswith("http://127.0.0.1:53411/done?code=")
 
 
-def test_a_store_without_consents_is_asked_for_none(new_site: Any) -> None:
-    site = new_site(store=Forgetful())
+def test_a_store_without_consents_always_prompts(new_site: Any) -> None:
+    site = new_site(store=StoreWithoutConsents())
     site.add_client()
     assert "code" in site.authorize()
     assert site.ask().status_code == 200
@@ -647,14 +647,14 @@ def test_there_is_no_cors_on_the_authorization_endpoint(site: Site) -> None:
     assert not any(name.startswith("Access-Control") for name, _ in page.headers.items())
 
 
-def test_a_query_that_is_not_utf8_is_a_page(site: Site) -> None:
+def test_a_query_that_is_not_utf8_is_a_bad_request(site: Site) -> None:
     site.sign_in()
     for query in (b"client_id=%ff", b"client_id=web&state=%00", "client_id=wéb".encode("latin-1")):
         answer = site.browser.get("/oauth/authorize", query_string=query.decode("latin-1"))
         assert answer.status_code == 400, query
 
 
-def test_an_error_page_shows_the_id_that_the_log_has(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_page_shows_the_error_id_of_the_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     answer = site.ask(client_id="nobody")
     record = caplog.records[-1].getMessage()
     error_id = record.split("[")[1].split("]")[0]
@@ -684,7 +684,7 @@ class Busy(MemoryStore):
 
 
 @pytest.mark.spec("rfc9700", "4.14.2")
-def test_what_others_allow_at_the_same_time_is_kept(new_site: Any) -> None:
+def test_concurrent_consents_are_merged(new_site: Any) -> None:
     store = Busy(2)
     site = new_site(store=store)
     secret = site.add_client()
@@ -697,7 +697,7 @@ def test_what_others_allow_at_the_same_time_is_kept(new_site: Any) -> None:
     assert not site.is_alive(tokens["access_token"])
 
 
-def test_a_consent_that_changes_all_the_time_is_tried_later(new_site: Any) -> None:
+def test_a_consent_that_keeps_changing_is_temporarily_unavailable(new_site: Any) -> None:
     site = new_site(store=Busy(10**6))
     site.add_client()
     assert site.authorize()["error"] == "temporarily_unavailable"
@@ -710,7 +710,7 @@ class Away(MemoryStore):
         raise TemporarilyUnavailable("the database cannot be reached", retry_after=1)
 
 
-def test_who_may_try_again_here_is_led_nowhere(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_failure_shows_a_page_for_an_unverified_client(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
     site = new_site(store=Away())
     site.add_client()
     site.sign_in()
@@ -723,7 +723,7 @@ def test_who_may_try_again_here_is_led_nowhere(new_site: Any, caplog: pytest.Log
     assert caplog.text.count("temporarily_unavailable") == 1, "the store is not asked again whether there is a consent"
 
 
-def test_an_application_may_make_another_answer_of_the_way_back(site: Site) -> None:
+def test_an_application_may_change_the_redirect_response(site: Site) -> None:
     """As is done for pages that scripts load: they follow a header of their own."""
 
     @site.app.after_request
@@ -742,7 +742,7 @@ def test_an_application_may_make_another_answer_of_the_way_back(site: Site) -> N
     assert "code=" in answer.headers["X-Go-To"]
 
 
-def test_the_way_back_has_no_body_and_says_so(site: Site) -> None:
+def test_the_redirect_response_has_content_length_zero(site: Site) -> None:
     site.add_client()
     site.authorize()
     answer = site.ask()
@@ -761,7 +761,7 @@ class Full(MemoryStore):
 
 
 @pytest.mark.parametrize("decision", ["allow", "deny"])
-def test_an_error_of_the_store_is_not_taken_for_an_earlier_answer(new_site: Any, decision: str) -> None:
+def test_a_store_error_does_not_complete_the_request(new_site: Any, decision: str) -> None:
     site = new_site(store=Full())
     site.add_client()
     site.sign_in()
@@ -784,7 +784,7 @@ class Slow(MemoryStore):
         return super().issue(spend, records, now, grace_period)
 
 
-def test_of_two_browsers_with_one_saved_request_one_is_answered(new_site: Any) -> None:
+def test_a_saved_request_is_completed_once(new_site: Any) -> None:
     site = new_site(store=Slow())
     site.add_client()
     site.authorize()

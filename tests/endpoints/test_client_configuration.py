@@ -38,10 +38,15 @@ def call(
     return answer
 
 
-def said(client: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """What a client sends back of an answer."""
-    ours = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
-    return {name: value for name, value in client.items() if name not in ours} | changes
+def metadata_of(client: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the metadata of a response that a client sends back in an update."""
+    response_only = (
+        "registration_access_token",
+        "registration_client_uri",
+        "client_secret_expires_at",
+        "client_id_issued_at",
+    )
+    return {name: value for name, value in client.items() if name not in response_only} | changes
 
 
 def put(site: Site, client: dict[str, Any], metadata: Any, token: str | None = None) -> dict[str, Any]:
@@ -56,8 +61,8 @@ def get(site: Site, client: dict[str, Any], token: str | None = None) -> dict[st
     return dict(answer.get_json())
 
 
-def is_refused(answer: TestResponse) -> bool:
-    """As an invalid token is."""
+def is_rejected(answer: TestResponse) -> bool:
+    """Assert that the response rejects the token."""
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token"), answer.text
     assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="oauth2", error="invalid_token"')
     return True
@@ -67,61 +72,61 @@ class TestAccess:
     """Section 2: by the registration access token of this very client."""
 
     @pytest.mark.spec("rfc7592", "3")
-    def test_the_answer_says_where_and_with_what(self, site: Site) -> None:
+    def test_the_response_names_the_configuration_endpoint_and_its_token(self, site: Site) -> None:
         client = register(site, SERVER)
         assert client["registration_client_uri"] == f"https://login.example/oauth/register/{client['client_id']}"
         assert len(client["registration_access_token"]) > 50
 
     @pytest.mark.spec("rfc7592", "2")
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-    def test_another_token_is_refused(self, site: Site, method: str) -> None:
+    def test_a_wrong_registration_access_token_is_rejected(self, site: Site, method: str) -> None:
         client, other = register(site, SERVER), register(site, SERVER | {"client_name": "Other"})
         wrong = ["", "wrong", other["registration_access_token"], client["client_secret"], f"ora_{'x' * 50}", "a,b"]
         for token in wrong:
-            assert is_refused(call(site, method, client, {"client_id": client["client_id"]}, token))
+            assert is_rejected(call(site, method, client, {"client_id": client["client_id"]}, token))
         assert len(clients(site)) == 2
         assert get(site, client)
 
     @pytest.mark.spec("rfc7592", "2.1")
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
     @pytest.mark.parametrize("client_id", ["nobody", "a/b", "a%00b", "%ff", "x" * 300])
-    def test_a_client_that_is_not_there_is_refused_alike(self, site: Site, method: str, client_id: str) -> None:
+    def test_an_unknown_client_is_rejected_like_a_wrong_token(self, site: Site, method: str, client_id: str) -> None:
         client = register(site, SERVER)
         nobody = client | {"registration_client_uri": f"https://login.example/oauth/register/{client_id}"}
-        assert is_refused(call(site, method, nobody, {}))
+        assert is_rejected(call(site, method, nobody, {}))
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-    def test_one_without_such_a_token_is_refused_alike(self, site: Site, method: str) -> None:
+    def test_a_client_without_a_registration_access_token_is_rejected(self, site: Site, method: str) -> None:
         site.add_client("web")
         shared = register(site, CODE)["client_id"]
         for client_id in ("web", shared):
             uri = f"https://login.example/oauth/register/{client_id}"
-            assert is_refused(call(site, method, {"registration_client_uri": uri}, {}, "None"))
+            assert is_rejected(call(site, method, {"registration_client_uri": uri}, {}, "None"))
 
     @pytest.mark.spec("rfc7592", "2")
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-    def test_without_a_token_it_is_asked_for(self, site: Site, method: str) -> None:
+    def test_a_request_without_a_token_is_challenged(self, site: Site, method: str) -> None:
         path = urlsplit(register(site, SERVER)["registration_client_uri"]).path
         answer = site.http.open(path, method=method)
         assert (answer.status_code, answer.text) == (401, "")
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="oauth2"'
 
     @pytest.mark.spec("rfc7592", "5")
-    def test_guesses_are_counted_by_client(self, site: Site) -> None:
+    def test_failed_attempts_are_counted_per_client(self, site: Site) -> None:
         client, other = register(site, SERVER), register(site, SERVER)
         for _ in range(10):
-            assert is_refused(call(site, "GET", client, token="guess"))
+            assert is_rejected(call(site, "GET", client, token="guess"))
         assert call(site, "GET", client, token="guess").status_code == 429
-        assert is_refused(call(site, "GET", other, token="guess"))
+        assert is_rejected(call(site, "GET", other, token="guess"))
         assert get(site, client), "who has the right one is in nobody's way"
 
     @pytest.mark.spec("rfc7592", "5")
-    def test_it_is_good_for_as_long_as_the_client_is_there(self, site: Site) -> None:
+    def test_the_registration_access_token_does_not_expire(self, site: Site) -> None:
         client = register(site, SERVER)
         site.clock.forward(10 * 365 * 86400)
         assert get(site, client)["client_id"] == client["client_id"]
 
-    def test_the_mode_token_has_it_too(self, new_site: Callable[..., Site]) -> None:
+    def test_clients_of_initial_access_tokens_can_be_configured(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="token")
         client = register(site, CODE, initial_token(site))
         assert get(site, client)["client_id"] == client["client_id"]
@@ -132,7 +137,7 @@ class TestRead:
 
     @pytest.mark.spec("rfc7592", "2.1")
     @pytest.mark.spec("rfc7592", "3")
-    def test_all_comes_back_but_the_secret(self, site: Site) -> None:
+    def test_the_response_has_all_metadata_without_the_secret(self, site: Site) -> None:
         client = register(site, SERVER | {"client_uri": "https://notes.example/", "contacts": ["ada@notes.example"]})
         found = get(site, client)
         assert found.pop("registration_access_token")
@@ -143,7 +148,7 @@ class TestRead:
         }
 
     @pytest.mark.spec("rfc7592", "5")
-    def test_the_token_is_another_each_time(self, site: Site) -> None:
+    def test_the_registration_access_token_rotates(self, site: Site) -> None:
         client = register(site, SERVER)
         tokens = [client["registration_access_token"]]
         for _ in range(3):
@@ -151,19 +156,19 @@ class TestRead:
         assert len(set(tokens)) == 4
         assert all(values.key(token)[:6] == values.timestamp(NOW) for token in tokens), "all are ours"
         for old in tokens[:2]:
-            assert is_refused(call(site, "GET", client, token=old))
+            assert is_rejected(call(site, "GET", client, token=old))
         assert get(site, client, tokens[3])
 
     @pytest.mark.spec("rfc7592", "5")
-    def test_a_lost_answer_locks_nobody_out(self, site: Site) -> None:
+    def test_a_read_can_be_repeated_after_a_lost_response(self, site: Site) -> None:
         client = register(site, SERVER)
         old = client["registration_access_token"]
         new = get(site, client, old)["registration_access_token"]
         assert [get(site, client, old)["registration_access_token"] for _ in range(3)] == [new] * 3
         assert get(site, client, new)["registration_access_token"] != new
-        assert is_refused(call(site, "GET", client, token=old)), "the new one has been used"
+        assert is_rejected(call(site, "GET", client, token=old)), "the new one has been used"
 
-    def test_it_stays_good_when_the_secret_key_changes(self, site: Site, new_site: Callable[..., Site]) -> None:
+    def test_the_token_remains_valid_after_secret_key_rotation(self, site: Site, new_site: Callable[..., Site]) -> None:
         client = register(site, SERVER)
         old = client["registration_access_token"]
         new = get(site, client, old)["registration_access_token"]
@@ -177,14 +182,14 @@ class TestRead:
         assert get(moved, client, new)["registration_access_token"]
 
     @pytest.mark.spec("rfc7592", "2.1")
-    def test_nothing_else_changes(self, site: Site) -> None:
+    def test_a_read_changes_only_the_registration_access_token(self, site: Site) -> None:
         client = register(site, SERVER)
         (before,) = clients(site)
         get(site, client)
         (after,) = clients(site)
         assert replace(after, registration_key=before.registration_key) == before
 
-    def test_many_at_once_get_the_same(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_concurrent_reads_return_the_same_token(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         client = register(site, SERVER)
         change, others = site.store.change_client, [True]
 
@@ -197,7 +202,9 @@ class TestRead:
         monkeypatch.setattr(site.store, "change_client", change_late)
         assert [get(site, client)["registration_access_token"]] == other
 
-    def test_one_that_changes_all_the_time_is_tried_later(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_client_that_keeps_changing_is_temporarily_unavailable(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         client = register(site, SERVER)
         monkeypatch.setattr(site.store, "change_client", lambda changed, before: False)
         answer = call(site, "GET", client)
@@ -208,7 +215,7 @@ class TestUpdate:
     """Section 2.2."""
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_what_was_said_is_replaced(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_an_update_replaces_the_metadata(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         client = register(site, SERVER | {"client_uri": "https://notes.example/"})
         wanted = {
             "client_id": client["client_id"],
@@ -229,28 +236,30 @@ class TestUpdate:
         assert received[1:] == [("client_updated", facts)]
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_what_came_may_be_sent_back(self, site: Site) -> None:
+    def test_the_metadata_of_a_response_can_be_sent_back(self, site: Site) -> None:
         client = register(site, SERVER)
         (before,) = clients(site)
-        found = put(site, client, said(client))
-        assert said(found) == {name: value for name, value in said(client).items() if name != "client_secret"}
+        found = put(site, client, metadata_of(client))
+        assert metadata_of(found) == {
+            name: value for name, value in metadata_of(client).items() if name != "client_secret"
+        }
         assert describe(clients(site)[0]) == describe(before)
         assert clients(site)[0].expires_at == before.expires_at
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_null_is_left_out(self, site: Site) -> None:
+    def test_null_deletes_a_value(self, site: Site) -> None:
         client = register(site, SERVER)
-        assert "client_name" not in put(site, client, said(client, client_name=None))
+        assert "client_name" not in put(site, client, metadata_of(client, client_name=None))
 
     @pytest.mark.spec("rfc7592", "5")
-    def test_a_lost_answer_locks_nobody_out(self, site: Site) -> None:
+    def test_an_update_can_be_repeated_after_a_lost_response(self, site: Site) -> None:
         client = register(site, SERVER)
-        first = put(site, client, said(client, client_name="New"))
-        again = put(site, client, said(client, client_name="New"))
+        first = put(site, client, metadata_of(client, client_name="New"))
+        again = put(site, client, metadata_of(client, client_name="New"))
         assert again == first
-        assert put(site, client, said(client, client_name="Newer"))["client_name"] == "Newer"
+        assert put(site, client, metadata_of(client, client_name="Newer"))["client_name"] == "Newer"
         get(site, client, first["registration_access_token"])
-        assert is_refused(call(site, "PUT", client, said(client)))
+        assert is_rejected(call(site, "PUT", client, metadata_of(client)))
 
     @pytest.mark.spec("rfc7592", "2.2")
     @pytest.mark.parametrize(
@@ -275,19 +284,19 @@ class TestUpdate:
             {"redirect_uris": []},
         ],
     )
-    def test_what_may_not_be_is_refused_and_changes_nothing(self, site: Site, change: dict[str, Any]) -> None:
+    def test_invalid_metadata_is_rejected_and_changes_nothing(self, site: Site, change: dict[str, Any]) -> None:
         client = register(site, SERVER)
         before = clients(site)
-        answer = call(site, "PUT", client, said(client, **change))
+        answer = call(site, "PUT", client, metadata_of(client, **change))
         error = "invalid_redirect_uri" if "redirect_uris" in change else "invalid_client_metadata"
         assert (answer.status_code, answer.get_json()["error"]) == (400, error)
         (name,) = change
         assert answer.get_json()["error_description"].startswith(f"{name}: ")
         assert clients(site) == before
-        assert put(site, client, said(client))
+        assert put(site, client, metadata_of(client))
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_what_is_dropped_anyway_refuses_no_change(self, site: Site) -> None:
+    def test_invalid_optional_metadata_does_not_reject_an_update(self, site: Site) -> None:
         client = register(site, SERVER)
         nothing = {"registration_access_token": None, "client_secret_expires_at": None, "client_secret": None}
         dropped = {
@@ -298,70 +307,70 @@ class TestUpdate:
             "scope": ["a"],
             "policy_uri": None,
         }
-        changed = put(site, client, said(client, client_name="x" * 200, **nothing, **dropped))
+        changed = put(site, client, metadata_of(client, client_name="x" * 200, **nothing, **dropped))
         assert changed["client_name"] == "x" * 99 + "…"
         assert not {"contacts", "logo_uri", "tos_uri", "software_id", "policy_uri"} & set(changed)
         assert changed["scope"] == client["scope"]
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_what_is_no_json_is_refused(self, site: Site) -> None:
+    def test_a_body_that_is_not_json_is_rejected(self, site: Site) -> None:
         client = register(site, SERVER)
         assert call(site, "PUT", client, data=b"{", content_type="application/json").status_code == 400
         assert call(site, "PUT", client, data=b"a=b").status_code == 400
-        assert put(site, client, said(client))
+        assert put(site, client, metadata_of(client))
 
-    def test_guesses_at_the_secret_are_counted(self, site: Site) -> None:
+    def test_wrong_client_secrets_are_throttled(self, site: Site) -> None:
         client = register(site, SERVER)
-        answers = [call(site, "PUT", client, said(client, client_secret="guess")) for _ in range(11)]
+        answers = [call(site, "PUT", client, metadata_of(client, client_secret="guess")) for _ in range(11)]
         assert [answer.status_code for answer in answers] == [400] * 10 + [429]
 
-    def test_a_secret_that_the_operator_chose_is_compared_too(self, site: Site) -> None:
+    def test_a_secret_set_by_the_operator_is_verified(self, site: Site) -> None:
         client = register(site, SERVER)
         site.change_client(client["client_id"], secret=hash_secret("a secret that a person chose"))
-        assert put(site, client, said(client, client_secret="a secret that a person chose"))
-        assert call(site, "PUT", client, said(client)).status_code == 400, "the one before is not"
+        assert put(site, client, metadata_of(client, client_secret="a secret that a person chose"))
+        assert call(site, "PUT", client, metadata_of(client)).status_code == 400, "the one before is not"
 
-    def test_one_that_becomes_public_has_no_secret(self, site: Site) -> None:
+    def test_a_client_that_becomes_public_loses_its_secret(self, site: Site) -> None:
         client = register(site, SERVER)
-        public = put(site, client, said(client, token_endpoint_auth_method="none"))
+        public = put(site, client, metadata_of(client, token_endpoint_auth_method="none"))
         assert clients(site)[0].secret is None
         assert site.post("/introspect", (client["client_id"], client["client_secret"]), token="x").status_code == 401
-        back = put(site, public, said(public, token_endpoint_auth_method="client_secret_post"))
+        back = put(site, public, metadata_of(public, token_endpoint_auth_method="client_secret_post"))
         assert back["client_secret_expires_at"] == 0
         assert back["client_secret"] != client["client_secret"]
         assert site.post("/introspect", (client["client_id"], back["client_secret"]), token="x").status_code == 200
 
-    def test_it_gains_nothing(self, site: Site) -> None:
+    def test_an_update_grants_no_more_scopes_or_privileges(self, site: Site) -> None:
         client = register(site, SERVER)
-        found = put(site, client, said(client, scope="profile mail write", resource_server=True, owner_id="ada"))
+        found = put(site, client, metadata_of(client, scope="profile mail write", resource_server=True, owner_id="ada"))
         assert found["scope"] == "profile mail"
         (kept,) = clients(site)
         assert (kept.registered_by, kept.owner_id, kept.resource_server) == ("open", None, False)
 
-    def test_it_loses_nothing_that_the_operator_gave(self, site: Site) -> None:
+    def test_an_update_keeps_scopes_and_grants_set_by_the_operator(self, site: Site) -> None:
         client = register(site, SERVER)
         grants = ("authorization_code", "client_credentials")
         site.change_client(client["client_id"], scope=("write",), grant_types=grants, pkce_required=True)
-        found = put(site, client, said(client, grant_types=list(grants)))
+        found = put(site, client, metadata_of(client, grant_types=list(grants)))
         assert (found["scope"], found["grant_types"]) == ("write", list(grants))
         assert clients(site)[0].pkce_required is True
 
-    def test_who_had_an_initial_access_token_keeps_what_it_gives(self, site: Site) -> None:
+    def test_a_client_keeps_the_grants_of_its_initial_access_token(self, site: Site) -> None:
         client = register(site, {"grant_types": ["client_credentials"]}, initial_token(site))
-        assert put(site, client, said(client))["grant_types"] == ["client_credentials"]
+        assert put(site, client, metadata_of(client))["grant_types"] == ["client_credentials"]
 
     @pytest.mark.spec("rfc7592", "2.2")
-    def test_the_application_may_forbid_it(self, site: Site) -> None:
+    def test_the_registration_policy_may_reject_an_update(self, site: Site) -> None:
         @site.provider.registration_policy
         def policy(metadata: Any, request: Any) -> Any:
             if request.method == "PUT":
                 raise AccessDenied("clients are changed by the operator", status=403)
 
         client = register(site, SERVER)
-        answer = call(site, "PUT", client, said(client))
+        answer = call(site, "PUT", client, metadata_of(client))
         assert (answer.status_code, answer.get_json()["error"]) == (403, "access_denied")
 
-    def test_one_that_got_a_token_meanwhile_stays(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_concurrent_token_retains_the_client(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         client = register(site, SERVER)
         change = site.store.change_client
 
@@ -370,7 +379,7 @@ class TestUpdate:
             return change(changed, before)
 
         monkeypatch.setattr(site.store, "change_client", change_late)
-        put(site, client, said(client, client_name="New"))
+        put(site, client, metadata_of(client, client_name="New"))
         assert (clients(site)[0].name, clients(site)[0].expires_at) == ("New", None)
 
 
@@ -378,7 +387,7 @@ class TestDelete:
     """Section 2.3."""
 
     @pytest.mark.spec("rfc7592", "2.3")
-    def test_the_client_is_gone(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_the_client_is_deleted(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
         client = register(site, SERVER)
         answer = call(site, "DELETE", client)
         assert (answer.status_code, answer.data) == (204, b"")
@@ -387,7 +396,7 @@ class TestDelete:
         assert received[1:] == [("client_deleted", facts)]
 
     @pytest.mark.spec("rfc7592", "2.3")
-    def test_with_all_that_it_has(self, site: Site) -> None:
+    def test_tokens_and_codes_of_a_deleted_client_are_rejected(self, site: Site) -> None:
         client = register(site, SERVER | {"redirect_uris": [CALLBACK]})
         client_id, secret = client["client_id"], client["client_secret"]
         tokens = site.tokens(secret, client_id)
@@ -400,18 +409,20 @@ class TestDelete:
 
     @pytest.mark.spec("rfc7592", "5")
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-    def test_its_token_is_worth_nothing_then(self, site: Site, method: str) -> None:
+    def test_the_token_of_a_deleted_client_is_rejected(self, site: Site, method: str) -> None:
         client = register(site, SERVER)
         call(site, "DELETE", client)
-        assert is_refused(call(site, method, client, {}))
+        assert is_rejected(call(site, method, client, {}))
 
-    def test_the_token_before_will_do(self, site: Site) -> None:
+    def test_the_previous_token_can_delete_the_client(self, site: Site) -> None:
         client = register(site, SERVER)
         get(site, client)
         assert call(site, "DELETE", client).status_code == 204
 
     @pytest.mark.spec("rfc7592", "2.3")
-    def test_a_change_beside_it_brings_nothing_back(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_concurrent_update_does_not_restore_a_deleted_client(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         client = register(site, SERVER)
         change = site.store.change_client
 
@@ -420,10 +431,10 @@ class TestDelete:
             return change(changed, before)
 
         monkeypatch.setattr(site.store, "change_client", change_late)
-        assert is_refused(call(site, "PUT", client, said(client)))
+        assert is_rejected(call(site, "PUT", client, metadata_of(client)))
         assert not clients(site)
 
-    def test_two_at_once_are_told_once(
+    def test_concurrent_deletions_send_one_signal(
         self, site: Site, received: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client, delete = register(site, SERVER), site.store.delete_client
@@ -437,7 +448,7 @@ class TestDelete:
         assert [name for name, _ in received] == ["client_created"]
 
 
-def test_a_page_that_an_option_names_may_see_to_its_client(new_site: Callable[..., Site]) -> None:
+def test_configured_cors_origins_may_configure_a_client(new_site: Callable[..., Site]) -> None:
     site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_CORS_ORIGINS=["https://agent.example"])
     path = urlsplit(register(site, SERVER)["registration_client_uri"]).path
     for origin, may in (("https://agent.example", True), ("https://evil.example", False)):
@@ -447,7 +458,7 @@ def test_a_page_that_an_option_names_may_see_to_its_client(new_site: Callable[..
         assert answer.headers.get("Access-Control-Allow-Origin") == (origin if may else None)
 
 
-def test_where_it_was_turned_off_nothing_is_left(site: Site, new_site: Callable[..., Site]) -> None:
+def test_the_endpoint_is_not_found_if_registration_is_off(site: Site, new_site: Callable[..., Site]) -> None:
     client = register(site, SERVER)
     closed = new_site(store=site.store)
     assert closed.http.get(urlsplit(client["registration_client_uri"]).path).status_code == 404

@@ -27,7 +27,7 @@ def add_spa(site: Site, client_id: str = "spa", **fields: Any) -> None:
 
 @pytest.mark.spec("oauth-v2-1", "3.2")
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_the_page_of_a_public_client_may_call(site: Site, path: str) -> None:
+def test_pages_of_a_public_client_are_allowed(site: Site, path: str) -> None:
     add_spa(site)
     answer = preflight(site, path)
     assert answer.status_code == 204
@@ -47,7 +47,7 @@ def test_the_page_of_a_public_client_may_call(site: Site, path: str) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://spa.example", "https://spa.example:8443", "null", "https://SPA.example"]
 )
-def test_no_other_page_may(site: Site, path: str, origin: str) -> None:
+def test_other_origins_are_not_allowed(site: Site, path: str, origin: str) -> None:
     add_spa(site)
     answer = preflight(site, path, origin)
     assert answer.status_code == 204
@@ -58,7 +58,7 @@ def test_no_other_page_may(site: Site, path: str, origin: str) -> None:
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_whoever_has_a_secret_or_no_page_opens_nothing(site: Site, path: str) -> None:
+def test_confidential_and_native_clients_allow_no_origin(site: Site, path: str) -> None:
     site.add_client("web", redirect_uris=(f"{SPA}/callback",))
     site.add_client("app", secret=None, redirect_uris=("com.example.app:/back",))
     for origin in (SPA, "com.example.app:", "com.example.app"):
@@ -66,7 +66,7 @@ def test_whoever_has_a_secret_or_no_page_opens_nothing(site: Site, path: str) ->
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_what_pages_do_not_need_stays_closed(site: Site, path: str) -> None:
+def test_other_endpoints_have_no_cors(site: Site, path: str) -> None:
     add_spa(site)
     assert "Access-Control-Allow-Origin" not in preflight(site, path).headers
     answer = site.http.post(path, data={"client_id": "spa"}, headers={"Origin": SPA})
@@ -75,7 +75,7 @@ def test_what_pages_do_not_need_stays_closed(site: Site, path: str) -> None:
 
 @pytest.mark.spec("rfc8414", "3")
 @pytest.mark.parametrize("path", ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"])
-def test_any_page_may_read_metadata(new_site: Callable[..., Site], path: str) -> None:
+def test_metadata_allows_any_origin(new_site: Callable[..., Site], path: str) -> None:
     site = new_site()
     site.provider.protect_mcp("/mcp", ["profile"])
     for _ in range(2):
@@ -88,20 +88,20 @@ def test_any_page_may_read_metadata(new_site: Callable[..., Site], path: str) ->
         assert "Vary" not in answer.headers
 
 
-def test_an_option_opens_for_more(new_site: Callable[..., Site]) -> None:
+def test_cors_origins_allows_additional_origins(new_site: Callable[..., Site]) -> None:
     site = new_site(OAUTH2_CORS_ORIGINS=["http://localhost:6274"])
     assert preflight(site, "/oauth/token", "http://localhost:6274").headers["Access-Control-Allow-Origin"]
     assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token", "http://localhost:6275").headers
 
 
-def test_without_an_origin_nothing_changes(site: Site) -> None:
+def test_a_request_without_origin_has_no_cors_headers(site: Site) -> None:
     add_spa(site)
     assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token", None).headers
     answer = site.http.post("/oauth/token", data={"client_id": "spa"})
     assert "Vary" not in answer.headers
 
 
-def test_with_clients_of_its_own_the_request_names_the_client(new_site: Callable[..., Site]) -> None:
+def test_a_clientgetter_allows_origins_of_the_named_client(new_site: Callable[..., Site]) -> None:
     site = new_site()
     own = Client(client_id="spa", auth_method="none", redirect_uris=(f"{SPA}/callback",))
     site.provider.clientgetter({"spa": own}.get)
@@ -127,7 +127,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("client_id", ["spa", "other", "", None])
-def test_where_the_store_knows_no_origins_the_request_names_the_client(
+def test_a_store_without_origins_allows_origins_of_the_named_client(
     new_site: Callable[..., Site], client_id: str | None
 ) -> None:
     site = new_site(store=Plain(), OAUTH2_CORS_ORIGINS=["http://localhost:6274"])
@@ -142,7 +142,7 @@ def test_where_the_store_knows_no_origins_the_request_names_the_client(
 
 
 @pytest.mark.spec("rfc8252", "7.3")
-def test_the_port_of_a_loopback_page_is_free_where_its_client_names_none(site: Site) -> None:
+def test_a_loopback_origin_has_any_port_if_its_client_names_none(site: Site) -> None:
     add_spa(site, redirect_uris=("http://127.0.0.1/callback", "http://localhost:3000/callback"))
     for origin in ("http://127.0.0.1", "http://127.0.0.1:5000", "http://localhost:3000"):
         assert preflight(site, "/oauth/token", origin).headers["Access-Control-Allow-Origin"] == origin
@@ -150,7 +150,7 @@ def test_the_port_of_a_loopback_page_is_free_where_its_client_names_none(site: S
         assert "Access-Control-Allow-Origin" not in preflight(site, "/oauth/token", origin).headers
 
 
-def test_what_changes_holds_at_once(site: Site) -> None:
+def test_changes_of_redirect_uris_apply_immediately(site: Site) -> None:
     add_spa(site)
     assert "Access-Control-Allow-Origin" in preflight(site, "/oauth/token").headers
     add_spa(site, redirect_uris=("https://new.example/",))
@@ -161,7 +161,7 @@ def test_what_changes_holds_at_once(site: Site) -> None:
 
 
 @pytest.mark.parametrize("origin", ["null", "x" * 10_000, f"https://{'x' * 10_000}", "https://a b", "file://", SPA])
-def test_what_no_page_has_for_an_origin_costs_no_statement(sql_site: Site, statements: Statements, origin: str) -> None:
+def test_an_invalid_origin_needs_no_statement(sql_site: Site, statements: Statements, origin: str) -> None:
     preflight(sql_site, "/oauth/token")
     statements.clear()
     preflight(sql_site, "/oauth/token", origin)
@@ -169,7 +169,7 @@ def test_what_no_page_has_for_an_origin_costs_no_statement(sql_site: Site, state
 
 
 @pytest.mark.spec("oauth-v2-1", "3.2")
-def test_a_redirect_uri_that_is_none_shuts_no_page_of_others_out(new_site: Callable[..., Site]) -> None:
+def test_an_invalid_redirect_uri_does_not_affect_other_clients(new_site: Callable[..., Site]) -> None:
     """``set_client()`` of a store, which operators may call, looks at nothing."""
     site = new_site(PROPAGATE_EXCEPTIONS=False)
     add_spa(site)
@@ -188,7 +188,7 @@ class Away(MemoryStore):
         raise TemporarilyUnavailable("away", retry_after=1)
 
 
-def test_where_the_store_is_away_no_page_of_a_client_may_and_the_log_says_so(
+def test_an_unavailable_store_rejects_cross_origin_requests_and_logs_it(
     new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture
 ) -> None:
     site = new_site(store=Away(), OAUTH2_CORS_ORIGINS=["http://localhost:6274"])

@@ -31,7 +31,7 @@ def ask(site: Site, auth: Any = None, **form: str) -> tuple[int, str]:
 
 @pytest.mark.spec("rfc8628", "3.1")
 @pytest.mark.spec("rfc8628", "3.2")
-def test_a_device_gets_two_codes_and_is_told_where_to_send_its_user(site: Site) -> None:
+def test_a_device_receives_its_codes_and_the_verification_uri(site: Site) -> None:
     answer = site.post("/device_authorization", client_id="tv", scope="profile")
     assert answer.status_code == 200
     assert answer.content_type == "application/json"
@@ -56,13 +56,13 @@ def test_a_device_gets_two_codes_and_is_told_where_to_send_its_user(site: Site) 
 
 @pytest.mark.spec("rfc8628", "3.2")
 @pytest.mark.parametrize("host", ["evil.example", "login.example"])
-def test_the_host_header_says_nothing_of_where(site: Site, host: str) -> None:
+def test_the_verification_uri_ignores_the_host_header(site: Site, host: str) -> None:
     answer = site.http.post("/oauth/device_authorization", data={"client_id": "tv"}, headers={"Host": host})
     assert answer.get_json()["verification_uri"] == "https://login.example/oauth/device"
 
 
 @pytest.mark.spec("rfc8628", "3.2")
-def test_how_long_it_waits_and_how_often_it_asks_are_options(new_site: Any) -> None:
+def test_the_lifetime_and_the_interval_are_configurable(new_site: Any) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_DEVICE_CODE_LIFETIME=900, OAUTH2_DEVICE_INTERVAL=9)
     add_device_client(site)
     device = Device(site)
@@ -73,7 +73,7 @@ def test_how_long_it_waits_and_how_often_it_asks_are_options(new_site: Any) -> N
 
 
 @pytest.mark.spec("rfc8628", "3.1")
-def test_who_asks_must_say_who_it_is(site: Site) -> None:
+def test_a_request_without_a_known_client_is_rejected(site: Site) -> None:
     assert ask(site) == (401, "invalid_client")
     assert ask(site, client_id="nobody") == (401, "invalid_client")
     assert ask(site, client_id="tv") == (200, "")
@@ -89,7 +89,7 @@ def test_a_client_with_a_secret_authenticates(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.1")
-def test_parameters_are_read_as_everywhere(site: Site) -> None:
+def test_parameters_follow_the_rules_of_the_token_endpoint(site: Site) -> None:
     assert ask(site, client_id="tv", scope="", unknown="x") == (200, "")
     body = "client_id=tv&scope=profile&scope=mail"
     twice = site.http.post("/oauth/device_authorization", data=body, content_type="application/x-www-form-urlencoded")
@@ -100,7 +100,7 @@ def test_parameters_are_read_as_everywhere(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.1")
-def test_a_client_that_has_nothing_to_say_but_who_it_is_may_send_no_body(site: Site) -> None:
+def test_an_authenticated_client_may_send_no_body(site: Site) -> None:
     secret = add_device_client(site, "box", "generated")
     path = "/oauth/device_authorization"
     assert site.http.post(path, auth=("box", secret)).status_code == 200
@@ -110,20 +110,20 @@ def test_a_client_that_has_nothing_to_say_but_who_it_is_may_send_no_body(site: S
 
 
 @pytest.mark.spec("rfc8628", "3.1")
-def test_the_scope_is_checked_before_anybody_is_asked(site: Site) -> None:
+def test_the_scope_is_verified_before_user_interaction(site: Site) -> None:
     assert ask(site, client_id="tv", scope="profile mail") == (200, "")
     assert ask(site, client_id="tv", scope="everything") == (400, "invalid_scope")
 
 
 @pytest.mark.spec("rfc8628", "3.2")
-def test_a_client_without_the_grant_is_refused(site: Site) -> None:
+def test_a_client_without_the_grant_is_rejected(site: Site) -> None:
     site.add_client("app", None)
     assert ask(site, client_id="app") == (400, "unauthorized_client")
     assert ask(site, client_id="tv") == (200, "")
 
 
 @pytest.mark.spec("rfc8707", "2")
-def test_a_device_may_say_where_it_will_use_its_token(new_site: Any) -> None:
+def test_a_device_may_request_a_resource(new_site: Any) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=GRANTS)
     site.provider.protect_resource("/api", ["profile"], name="The films")
     site.provider.protect_resource("/files", ["profile"])
@@ -149,7 +149,7 @@ def test_a_device_may_say_where_it_will_use_its_token(new_site: Any) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://tv.example", "https://evil.example"])
-def test_a_device_that_is_a_web_page_may_ask(new_site: Any, origin: str) -> None:
+def test_configured_cors_origins_may_request_device_codes(new_site: Any, origin: str) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=GRANTS, OAUTH2_CORS_ORIGINS=["https://tv.example"])
     add_device_client(site)
     path, allowed = "/oauth/device_authorization", origin if "tv" in origin else None
@@ -158,7 +158,7 @@ def test_a_device_that_is_a_web_page_may_ask(new_site: Any, origin: str) -> None
     assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
-def test_where_it_is_not_offered_it_says_so(new_site: Any) -> None:
+def test_a_disabled_device_grant_is_unsupported(new_site: Any) -> None:
     site = new_site()
     add_device_client(site)
     assert ask(site, client_id="tv") == (400, "unsupported_grant_type")
@@ -168,7 +168,7 @@ def test_where_it_is_not_offered_it_says_so(new_site: Any) -> None:
     assert "this site does not support devices" in page.text
 
 
-def test_a_grant_of_the_applications_own_stays_its_own(new_site: Any) -> None:
+def test_a_custom_device_grant_replaces_the_built_in_one(new_site: Any) -> None:
     """Ours is offered by the option alone, and not beside it."""
     site = new_site()
     site.provider.grant_type(DEVICE_CODE)(lambda request: TokenGrant(request.authorization("ada")))
@@ -183,7 +183,7 @@ def test_a_grant_of_the_applications_own_stays_its_own(new_site: Any) -> None:
 
 
 @pytest.mark.spec("rfc8628", "4")
-def test_the_metadata_say_whether_it_is_offered(site: Site, new_site: Any) -> None:
+def test_the_metadata_names_the_endpoint_if_it_is_enabled(site: Site, new_site: Any) -> None:
     path = "/.well-known/oauth-authorization-server"
     members = site.http.get(path).get_json()
     assert members["device_authorization_endpoint"] == "https://login.example/oauth/device_authorization"
@@ -194,7 +194,7 @@ def test_the_metadata_say_whether_it_is_offered(site: Site, new_site: Any) -> No
 
 
 @pytest.mark.spec("rfc8628", "5.2")
-def test_neither_code_is_kept_or_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_device_codes_and_user_codes_are_not_stored_or_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with signals.device_code_issued.connected_to(lambda sender, **what: found.append(what)):
         found: list[Any] = []
@@ -213,7 +213,7 @@ def test_neither_code_is_kept_or_told(site: Site, caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.spec("rfc8628", "6.1")
-def test_a_code_that_another_device_has_is_drawn_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_code_in_use_is_generated_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter(["BBBBBBBB", "BBBBBBBB", "CCCCCCCC"])
     monkeypatch.setattr(user_codes, "new", lambda: next(drawn))
     assert Device(site).user_code == "BBBB-BBBB"
@@ -222,7 +222,7 @@ def test_a_code_that_another_device_has_is_drawn_again(site: Site, monkeypatch: 
 
 
 @pytest.mark.spec("rfc8628", "6.1")
-def test_a_draw_that_never_ends_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_user_code_conflicts_are_temporarily_unavailable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_codes, "new", lambda: "BBBBBBBB")
     Device(site)
     answer = site.post("/device_authorization", client_id="tv")
@@ -230,7 +230,7 @@ def test_a_draw_that_never_ends_is_given_up(site: Site, monkeypatch: pytest.Monk
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_a_store_that_fails_otherwise_is_heard(site: Site) -> None:
+def test_other_store_errors_are_raised(site: Site) -> None:
     class Broken(MemoryStore):
         def issue(self, *_: Any, **__: Any) -> bool:
             raise RuntimeError("no space")
@@ -242,7 +242,7 @@ def test_a_store_that_fails_otherwise_is_heard(site: Site) -> None:
         site.post("/device_authorization", client_id="tv")
 
 
-def test_a_store_without_device_codes_is_named(tmp_path: Any, new_site: Any) -> None:
+def test_a_store_without_device_codes_is_a_configuration_error(tmp_path: Any, new_site: Any) -> None:
     class Plain:
         def __init__(self) -> None:
             self._store = MemoryStore()
@@ -259,7 +259,7 @@ def test_a_store_without_device_codes_is_named(tmp_path: Any, new_site: Any) -> 
         device.poll()
 
 
-def test_without_a_secret_key_there_is_no_such_grant() -> None:
+def test_the_device_grant_requires_a_secret_key() -> None:
     from flask_oauth2.assembly import build
     from flask_oauth2.settings import Settings
 

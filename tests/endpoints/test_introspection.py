@@ -23,7 +23,7 @@ def describe(site: Site, secret: str, token: str, client_id: str = "web", **form
 
 
 @pytest.mark.spec("rfc7662", "2.2")
-def test_a_good_token_is_described(site: Site, secret: str) -> None:
+def test_a_valid_token_is_active(site: Site, secret: str) -> None:
     tokens = site.tokens(secret, scope="profile mail")
     answer = describe(site, secret, tokens["access_token"])
     assert answer.pop("jti") not in tokens["access_token"]
@@ -40,13 +40,13 @@ def test_a_good_token_is_described(site: Site, secret: str) -> None:
 
 
 @pytest.mark.spec("rfc9700", "4.15.1")
-def test_a_client_that_acts_for_itself_is_no_sub(site: Site, secret: str) -> None:
+def test_a_client_credentials_token_has_no_sub(site: Site, secret: str) -> None:
     token = site.token("client_credentials", ("web", secret)).get_json()["access_token"]
     assert "sub" not in describe(site, secret, token)
 
 
 @pytest.mark.spec("rfc7662", "2.2")
-def test_what_is_not_active_is_not_described(site: Site, secret: str) -> None:
+def test_an_inactive_token_has_no_other_members(site: Site, secret: str) -> None:
     tokens = site.tokens(secret)
     revoked = site.tokens(secret)
     site.post("/revoke", ("web", secret), token=revoked["refresh_token"])
@@ -59,7 +59,7 @@ def test_what_is_not_active_is_not_described(site: Site, secret: str) -> None:
 
 
 @pytest.mark.spec("rfc7662", "4")
-def test_only_resource_servers_see_tokens_of_others(site: Site, secret: str) -> None:
+def test_only_resource_servers_introspect_tokens_of_other_clients(site: Site, secret: str) -> None:
     tokens = site.tokens(secret)
     other, api = site.add_client("other"), site.add_client("api", resource_server=True)
     assert describe(site, other, tokens["access_token"], "other") == {"active": False}
@@ -69,7 +69,7 @@ def test_only_resource_servers_see_tokens_of_others(site: Site, secret: str) -> 
 
 @pytest.mark.spec("rfc7662", "2.1")
 @pytest.mark.parametrize("hint", ["access_token", "refresh_token", "nonsense"])
-def test_the_hint_changes_nothing(site: Site, secret: str, hint: str) -> None:
+def test_the_token_type_hint_does_not_change_the_response(site: Site, secret: str, hint: str) -> None:
     tokens = site.tokens(secret)
     assert describe(site, secret, tokens["access_token"], token_type_hint=hint)["token_type"] == "Bearer"
     refresh = describe(site, secret, tokens["refresh_token"], token_type_hint=hint)
@@ -84,7 +84,7 @@ def test_a_spent_refresh_token_is_not_active(site: Site, secret: str) -> None:
 
 
 @pytest.mark.spec("rfc7662", "2.1")
-def test_the_caller_authenticates(site: Site, secret: str) -> None:
+def test_the_client_authenticates(site: Site, secret: str) -> None:
     site.add_client("app", None)
     token = site.tokens(client_id="app")["access_token"]
     for answer in (
@@ -98,6 +98,6 @@ def test_the_caller_authenticates(site: Site, secret: str) -> None:
 
 @pytest.mark.spec("rfc7662", "2.1")
 @pytest.mark.parametrize("form", [{}, {"token": ""}, {"token": ["a", "b"]}])
-def test_a_token_must_be_named_once(site: Site, secret: str, form: dict[str, Any]) -> None:
+def test_the_token_parameter_must_appear_once(site: Site, secret: str, form: dict[str, Any]) -> None:
     answer = site.post("/introspect", ("web", secret), **form)
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")

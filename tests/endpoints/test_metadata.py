@@ -14,7 +14,7 @@ WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
 @pytest.mark.spec("rfc8414", "2")
 @pytest.mark.spec("rfc8414", "3.2")
-def test_the_document(site: Site) -> None:
+def test_the_metadata_document(site: Site) -> None:
     answer = site.http.get(WELL_KNOWN)
     assert answer.status_code == 200
     assert answer.mimetype == "application/json"
@@ -38,7 +38,7 @@ def test_the_document(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8414", "2")
-def test_it_follows_what_is_registered(new_site: Any) -> None:
+def test_the_document_includes_registered_extensions(new_site: Any) -> None:
     site = new_site(
         OAUTH2_GRANT_TYPES=["implicit", "client_credentials"],
         OAUTH2_SCOPES={},
@@ -69,7 +69,7 @@ def test_without_a_browser_flow_there_is_no_authorization_endpoint(new_site: Any
         ("https://login.example/eu/", ["", "/eu"], ["/us"]),
     ],
 )
-def test_where_it_is(new_site: Any, issuer: str, found: list[str], not_found: list[str]) -> None:
+def test_the_location_of_the_document(new_site: Any, issuer: str, found: list[str], not_found: list[str]) -> None:
     site = new_site(OAUTH2_ISSUER=issuer)
     for path in found:
         assert site.http.get(f"{WELL_KNOWN}{path}", follow_redirects=True).get_json()["issuer"] == issuer
@@ -78,7 +78,7 @@ def test_where_it_is(new_site: Any, issuer: str, found: list[str], not_found: li
 
 
 @pytest.mark.spec("rfc9207", "2.3")
-def test_the_issuer_is_the_same_string_in_document_and_answers(new_site: Any) -> None:
+def test_the_issuer_is_the_same_in_document_and_responses(new_site: Any) -> None:
     site = new_site(OAUTH2_ISSUER="https://login.example/eu/")
     site.add_client()
     document = site.http.get(f"{WELL_KNOWN}/eu").get_json()
@@ -86,7 +86,7 @@ def test_the_issuer_is_the_same_string_in_document_and_answers(new_site: Any) ->
     assert document["token_endpoint"] == "https://login.example/oauth/token"
 
 
-def test_it_is_never_taken_from_the_host_header(new_site: Any) -> None:
+def test_the_issuer_ignores_the_host_header(new_site: Any) -> None:
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
     for site in (new_site(), new_site(OAUTH2_ISSUER=None, DEBUG=True)):
         assert "evil" not in site.http.get(WELL_KNOWN, headers=headers).text
@@ -100,5 +100,5 @@ def test_below_a_mount_point_the_endpoints_are_below_it(new_site: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_it_is_only_read(site: Site, method: str) -> None:
+def test_the_document_only_allows_get(site: Site, method: str) -> None:
     assert site.http.open(WELL_KNOWN, method=method).status_code == 405

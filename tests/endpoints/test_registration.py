@@ -108,7 +108,7 @@ class TestOff:
     """Where nobody asked for it."""
 
     @pytest.mark.parametrize("options", [{}, {"OAUTH2_DYNAMIC_REGISTRATION": "off"}])
-    def test_there_is_nothing(self, new_site: Callable[..., Site], options: dict[str, Any]) -> None:
+    def test_the_endpoint_does_not_exist(self, new_site: Callable[..., Site], options: dict[str, Any]) -> None:
         site = new_site(**options)
         for method, path in (
             ("post", "register"),
@@ -124,11 +124,11 @@ class TestOff:
         assert not clients(site)
 
     @pytest.mark.spec("rfc8414", "2")
-    def test_where_it_is_on_the_metadata_name_it(self, site: Site) -> None:
+    def test_the_metadata_names_the_endpoint_if_registration_is_on(self, site: Site) -> None:
         document = site.http.get("/.well-known/oauth-authorization-server").get_json()
         assert document["registration_endpoint"] == "https://login.example/oauth/register"
 
-    def test_a_part_of_the_application_may_want_it(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_protected_resource_opens_registration_and_logs_it(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "flask_oauth2"):
             settings = Settings.load({"SECRET_KEY": "x"})
             assert build(settings, MemoryStore, described=MCP).registration == "open"
@@ -136,20 +136,20 @@ class TestOff:
         assert "Set OAUTH2_DYNAMIC_REGISTRATION to 'token' or 'off' to restrict it" in caplog.text
 
     @pytest.mark.parametrize("chosen", ["off", "token"])
-    def test_but_the_option_decides(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_option_takes_precedence(self, chosen: str, caplog: pytest.LogCaptureFixture) -> None:
         settings = Settings.load({"SECRET_KEY": "x", "OAUTH2_DYNAMIC_REGISTRATION": chosen})
         with caplog.at_level(logging.INFO, "flask_oauth2"):
             assert build(settings, MemoryStore, described=MCP).registration == chosen
         assert not caplog.records
 
-    def test_an_application_that_keeps_its_clients_itself_cannot_have_it(self, new_site: Callable[..., Site]) -> None:
+    def test_registration_with_a_clientgetter_is_a_configuration_error(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         site.provider.clientgetter(lambda client_id: None)
         with pytest.raises(ConfigurationError, match="clientgetter"):
             _ = site.server
 
     @pytest.mark.parametrize(("mode", "grant"), [("open", "client_credentials"), ("token", "implicit")])
-    def test_without_a_grant_for_its_clients_it_does_not_start(
+    def test_registration_without_a_usable_grant_is_a_configuration_error(
         self, new_site: Callable[..., Site], mode: str, grant: str
     ) -> None:
         options = {"OAUTH2_DYNAMIC_REGISTRATION": mode, "OAUTH2_DEFAULT_SCOPE": "profile"}
@@ -157,7 +157,7 @@ class TestOff:
             _ = new_site(OAUTH2_GRANT_TYPES=[grant], **options).server
         assert new_site(OAUTH2_GRANT_TYPES=[grant, "authorization_code"], **options).server
 
-    def test_nor_is_it_opened_there_by_a_part(self) -> None:
+    def test_a_protected_resource_does_not_open_registration_with_a_clientgetter(self) -> None:
         from flask_oauth2.assembly.extensions import Extensions
 
         parts = Extensions()
@@ -165,17 +165,17 @@ class TestOff:
         settings = Settings.load({"SECRET_KEY": "x"})
         assert build(settings, MemoryStore, parts, described=MCP).registration == "off"
 
-    def test_nothing_is_added_behind_its_back(self) -> None:
+    def test_a_clientgetter_hides_the_registration_store(self) -> None:
         for callbacks, is_found in ((Callbacks(clientgetter=lambda client_id: None), False), (Callbacks(), True)):
             store = CallbackStore(MemoryStore(), callbacks, lambda found, client_id: None, lambda mark, now: None)
             assert (collect(store).registration is not None) is is_found
 
-    def test_a_protected_mcp_server_wants_it(self, new_site: Callable[..., Site]) -> None:
+    def test_protect_mcp_opens_registration(self, new_site: Callable[..., Site]) -> None:
         site = new_site()
         site.provider.protect_mcp("/mcp")
         assert site.server.registration == "open"
 
-    def test_a_store_that_cannot_is_named(self, new_site: Callable[..., Site]) -> None:
+    def test_a_store_without_registration_is_a_configuration_error(self, new_site: Callable[..., Site]) -> None:
         class Old:
             def __getattr__(self, name: str) -> Any:
                 raise AttributeError(name)
@@ -184,7 +184,7 @@ class TestOff:
         with pytest.raises(ConfigurationError, match="RegistrationStore"):
             _ = site.store
 
-    def test_it_needs_a_secret_key(self) -> None:
+    def test_registration_requires_a_secret_key(self) -> None:
         with pytest.raises(ConfigurationError, match="SECRET_KEY"):
             build(Settings.load({"OAUTH2_DYNAMIC_REGISTRATION": "open"}), MemoryStore)
 
@@ -194,7 +194,7 @@ class TestAnswer:
 
     @pytest.mark.spec("rfc7591", "3")
     @pytest.mark.spec("rfc7591", "3.2.1")
-    def test_every_value_that_is_registered_comes_back(self, site: Site) -> None:
+    def test_the_response_has_all_registered_metadata(self, site: Site) -> None:
         answer = send(site, CODE)
         assert answer.status_code == 201
         assert answer.mimetype == "application/json"
@@ -209,7 +209,7 @@ class TestAnswer:
         }
 
     @pytest.mark.spec("rfc7591", "3.2.1")
-    def test_what_was_left_out_is_filled_in(self, site: Site) -> None:
+    def test_omitted_metadata_has_defaults(self, site: Site) -> None:
         content = register(site, {"redirect_uris": ["https://notes.example/cb"]})
         assert content["token_endpoint_auth_method"] == "client_secret_basic"
         assert content["grant_types"] == ["authorization_code"]
@@ -218,14 +218,14 @@ class TestAnswer:
         assert content["scope"] == "profile mail"
         assert "client_name" not in content
 
-    def test_null_and_empty_are_left_out(self, site: Site) -> None:
+    def test_null_and_empty_values_are_ignored(self, site: Site) -> None:
         nothing = {"client_name": None, "contacts": [], "grant_types": [], "scope": "", "logo_uri": None}
         assert register(site, {"redirect_uris": CODE["redirect_uris"], **nothing})["grant_types"] == [
             "authorization_code"
         ]
 
     @pytest.mark.spec("rfc7591", "3.2.1")
-    def test_a_confidential_client_gets_a_secret_that_works(self, site: Site) -> None:
+    def test_a_confidential_client_receives_a_valid_secret(self, site: Site) -> None:
         first, second = register(site, SERVER), register(site, SERVER)
         assert first["client_secret"].startswith("ocs_")
         assert first["client_secret_expires_at"] == 0
@@ -236,12 +236,12 @@ class TestAnswer:
         assert site.post("/introspect", (first["client_id"], second["client_secret"]), token="x").status_code == 401
 
     @pytest.mark.spec("rfc7591", "5")
-    def test_a_public_client_gets_none(self, site: Site) -> None:
+    def test_a_public_client_receives_no_secret(self, site: Site) -> None:
         content = register(site)
         assert not {"client_secret", "client_secret_expires_at"} & set(content)
 
     @pytest.mark.spec("rfc7591", "3.1")
-    def test_nobody_chooses_an_id_or_a_secret(self, site: Site) -> None:
+    def test_the_client_cannot_choose_its_id_or_secret(self, site: Site) -> None:
         chosen = {"client_id": "mine", "client_secret": "mine", "registered_by": "", "owner_id": "ada"}
         content = register(site, SERVER | chosen)
         assert content["client_id"] != "mine"
@@ -251,7 +251,7 @@ class TestAnswer:
         assert not content["client_id"].startswith("https://")
 
     @pytest.mark.spec("rfc7591", "2")
-    def test_what_is_not_understood_is_dropped(self, site: Site) -> None:
+    def test_unknown_metadata_is_ignored(self, site: Site) -> None:
         unknown = {
             "unknown_thing": {"a": [1]},
             "client_name#de": "Notizen",
@@ -266,7 +266,7 @@ class TestAnswer:
         assert (client.resource_server, client.token_format, dict(client.metadata)) == (False, None, {})
 
     @pytest.mark.spec("rfc7591", "2")
-    def test_what_is_understood_is_kept(self, site: Site) -> None:
+    def test_known_metadata_is_stored(self, site: Site) -> None:
         said = {
             "client_uri": "https://notes.example/",
             "logo_uri": "https://notes.example/logo.png",
@@ -281,13 +281,15 @@ class TestAnswer:
         (client,) = clients(site)
         assert client.metadata == said
 
-    def test_a_client_registers_and_gets_tokens(self, site: Site) -> None:
+    def test_a_registered_client_receives_tokens(self, site: Site) -> None:
         content = register(site, CODE | {"redirect_uris": [CALLBACK]})
         tokens = site.tokens(client_id=content["client_id"])
         assert site.call(tokens["access_token"]).get_json()["client"] == content["client_id"]
         assert site.refresh(tokens["refresh_token"], client_id=content["client_id"]).status_code == 200
 
-    def test_what_happened_is_told(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_the_client_created_signal_is_sent_once(
+        self, site: Site, received: list[tuple[str, dict[str, Any]]]
+    ) -> None:
         content = register(site)
         register(site)
         assert received == [
@@ -297,7 +299,7 @@ class TestAnswer:
             )
         ]
 
-    def test_pages_of_registered_clients_may_register_and_others_where_an_option_names_them(
+    def test_origins_of_registered_clients_and_configured_origins_may_register(
         self, new_site: Callable[..., Site]
     ) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_CORS_ORIGINS=["https://agent.example"])
@@ -334,23 +336,23 @@ class TestBody:
             "{}".encode("utf-16"),
         ],
     )
-    def test_what_is_no_object_of_json_is_refused(self, site: Site, body: bytes) -> None:
+    def test_a_body_that_is_not_a_json_object_is_rejected(self, site: Site, body: bytes) -> None:
         answer = site.http.post("/oauth/register", data=body, content_type="application/json")
         assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
         assert not clients(site)
 
     @pytest.mark.spec("rfc7591", "3")
     @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jwt"])
-    def test_another_type_is_refused(self, site: Site, kind: str) -> None:
+    def test_other_content_types_are_rejected(self, site: Site, kind: str) -> None:
         answer = site.http.post("/oauth/register", data=json.dumps(CODE), content_type=kind)
         assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
         assert "application/json" in answer.get_json()["error_description"]
 
-    def test_a_charset_beside_it_does_no_harm(self, site: Site) -> None:
+    def test_a_charset_parameter_is_accepted(self, site: Site) -> None:
         content_type = "application/json; charset=utf-8"
         assert site.http.post("/oauth/register", data=json.dumps(CODE), content_type=content_type).status_code == 201
 
-    def test_a_body_that_is_too_long_is_refused(self, site: Site) -> None:
+    def test_a_body_that_is_too_long_is_rejected(self, site: Site) -> None:
         answer = site.http.post(
             "/oauth/register", data=json.dumps(CODE | {"x": "y" * 70_000}), content_type="application/json"
         )
@@ -358,7 +360,7 @@ class TestBody:
 
     @pytest.mark.spec("rfc7592", "2")
     @pytest.mark.parametrize(("method", "path"), [("get", ""), ("put", ""), ("patch", "/a"), ("post", "/a")])
-    def test_other_methods_are_refused(self, site: Site, method: str, path: str) -> None:
+    def test_other_methods_are_not_allowed(self, site: Site, method: str, path: str) -> None:
         assert getattr(site.http, method)(f"/oauth/register{path}").status_code == 405
 
 
@@ -459,7 +461,7 @@ class TestMetadata:
 
     @pytest.mark.spec("rfc7591", "2")
     @pytest.mark.parametrize(("change", "registered"), DROPPED)
-    def test_what_is_dropped_anyway_refuses_nothing(
+    def test_invalid_optional_metadata_is_replaced_not_rejected(
         self, site: Site, change: dict[str, Any], registered: dict[str, Any]
     ) -> None:
         for metadata in (CODE, SERVER):
@@ -469,7 +471,7 @@ class TestMetadata:
     @pytest.mark.spec("rfc8252", "7.1")
     @pytest.mark.parametrize("application_type", ["native", "web", None])
     @pytest.mark.parametrize("redirect_uris", NATIVE)
-    def test_private_use_schemes_are_registered_whatever_is_registered_with_them(
+    def test_private_use_schemes_make_a_client_native(
         self, site: Site, redirect_uris: list[str], application_type: str | None
     ) -> None:
         content = register(site, CODE | {"redirect_uris": redirect_uris, "application_type": application_type})
@@ -478,7 +480,9 @@ class TestMetadata:
 
     @pytest.mark.spec("rfc7591", "3.2.2")
     @pytest.mark.parametrize(("change", "field"), BAD, ids=[f"{field}-{n}" for n, (_, field) in enumerate(BAD)])
-    def test_what_may_not_be_is_refused_by_its_name(self, site: Site, change: dict[str, Any], field: str) -> None:
+    def test_invalid_metadata_is_rejected_with_the_name_of_the_field(
+        self, site: Site, change: dict[str, Any], field: str
+    ) -> None:
         error = "invalid_redirect_uri" if field == "redirect_uris" else "invalid_client_metadata"
         assert refused(site, CODE | change, error).startswith(f"{field}: ")
 
@@ -490,11 +494,11 @@ class TestMetadata:
             {"grant_types": ["authorization_code"], "response_types": ["token"]},
         ],
     )
-    def test_contradictions_are_refused(self, site: Site, change: dict[str, Any]) -> None:
+    def test_contradictory_grant_and_response_types_are_rejected(self, site: Site, change: dict[str, Any]) -> None:
         refused(site, CODE | change)
 
     @pytest.mark.spec("rfc7591", "3.2.1")
-    def test_what_cannot_be_had_is_left_out_where_something_remains(self, site: Site) -> None:
+    def test_unavailable_grant_and_response_types_are_dropped(self, site: Site) -> None:
         content = register(
             site,
             CODE
@@ -506,17 +510,17 @@ class TestMetadata:
         assert content["grant_types"] == ["authorization_code", "refresh_token"]
         assert content["response_types"] == ["code"]
 
-    def test_nor_where_the_application_offers_it_to_others(self, new_site: Callable[..., Site]) -> None:
+    def test_grants_for_trusted_clients_are_dropped(self, new_site: Callable[..., Site]) -> None:
         offered = ["authorization_code", "implicit", "client_credentials"]
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_GRANT_TYPES=offered)
         content = register(site, SERVER | {"grant_types": offered})
         assert content["grant_types"] == ["authorization_code"]
 
-    def test_a_grant_that_is_not_offered_here_cannot_be_had(self, new_site: Callable[..., Site]) -> None:
+    def test_a_client_without_an_available_grant_is_rejected(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_GRANT_TYPES=["device_code"])
         assert refused(site, CODE).startswith("grant_types: ")
 
-    def test_a_device_needs_no_redirect_uri(self, new_site: Callable[..., Site]) -> None:
+    def test_a_device_client_needs_no_redirect_uri(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         site.provider.grant_type(DEVICE)(lambda request: TokenGrant(request.authorization()))
         content = register(site, {"grant_types": [DEVICE], "token_endpoint_auth_method": "none"})
@@ -524,10 +528,10 @@ class TestMetadata:
 
     @pytest.mark.spec("rfc7591", "2")
     @pytest.mark.parametrize("asked", [None, "profile", "write", "unknown", "profile mail write admin"])
-    def test_the_scope_is_what_anybody_may_ask_for(self, site: Site, asked: str | None) -> None:
+    def test_the_scope_is_the_default_scope(self, site: Site, asked: str | None) -> None:
         assert register(site, CODE | {"scope": asked})["scope"] == "profile mail"
 
-    def test_which_may_be_said_apart(self, new_site: Callable[..., Site]) -> None:
+    def test_registration_scopes_replace_the_default_scope(self, new_site: Callable[..., Site]) -> None:
         site = new_site(
             OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile", OAUTH2_REGISTRATION_SCOPES="mail write"
         )
@@ -544,10 +548,12 @@ class TestMetadata:
             (["https://notes.example/cb", "http://localhost/"], "native"),
         ],
     )
-    def test_where_answers_go_says_what_kind_it_is(self, site: Site, redirect_uris: list[str], kind: str) -> None:
+    def test_the_redirect_uris_determine_the_application_type(
+        self, site: Site, redirect_uris: list[str], kind: str
+    ) -> None:
         assert register(site, CODE | {"redirect_uris": redirect_uris})["application_type"] == kind
 
-    def test_whatever_it_says_itself(self, site: Site) -> None:
+    def test_loopback_redirect_uris_override_the_application_type(self, site: Site) -> None:
         """The ports of its loopback URIs must be free, and clients send ``web`` with them."""
         content = register(site, AGENT | {"application_type": "web"})
         assert content["application_type"] == "native"
@@ -567,14 +573,14 @@ class TestMetadata:
             (["http://localhost/cb"], "http://localhost/about", False),
         ],
     )
-    def test_pages_are_of_the_host_that_answers_go_to(
+    def test_informational_uris_must_be_on_a_redirect_host(
         self, site: Site, redirect_uris: list[str], page: str, is_kept: bool
     ) -> None:
         content = register(site, CODE | {"redirect_uris": redirect_uris, "client_uri": page, "logo_uri": page})
         assert (content.get("client_uri") == page) is is_kept
         assert ("logo_uri" in content) is is_kept
 
-    def test_what_comes_twice_is_kept_once(self, site: Site) -> None:
+    def test_duplicate_values_are_removed(self, site: Site) -> None:
         content = register(site, CODE | {"redirect_uris": CODE["redirect_uris"] * 3, "contacts": ["a@b"] * 2})
         assert content["redirect_uris"] == CODE["redirect_uris"]
         assert content["contacts"] == ["a@b"]
@@ -583,14 +589,14 @@ class TestMetadata:
 class TestSharing:
     """A million copies of a software are one client."""
 
-    def test_the_same_again_is_the_same_client(self, site: Site) -> None:
+    def test_identical_metadata_returns_the_same_client(self, site: Site) -> None:
         first = register(site)
         site.clock.forward(60)
         assert register(site) == first
         assert register(site, dict(reversed(CODE.items()))) == first
         assert len(clients(site)) == 1
 
-    def test_in_another_order_too(self, site: Site) -> None:
+    def test_the_order_of_metadata_does_not_matter(self, site: Site) -> None:
         first = register(site, CODE | {"redirect_uris": ["https://a.example/", "https://b.example/"]})
         second = register(
             site,
@@ -614,11 +620,11 @@ class TestSharing:
             {"application_type": "native"},
         ],
     )
-    def test_anything_else_is_another(self, site: Site, change: dict[str, Any]) -> None:
+    def test_different_metadata_is_another_client(self, site: Site, change: dict[str, Any]) -> None:
         assert register(site)["client_id"] != register(site, CODE | change)["client_id"]
 
     @pytest.mark.spec("rfc8252", "7.3")
-    def test_the_port_of_a_loopback_uri_makes_no_difference(self, site: Site) -> None:
+    def test_the_port_of_a_loopback_redirect_uri_is_ignored(self, site: Site) -> None:
         first = register(site, AGENT)
         second = register(site, AGENT | {"redirect_uris": ["http://127.0.0.1:50001/cb"]})
         assert first["client_id"] == second["client_id"]
@@ -630,11 +636,11 @@ class TestSharing:
             form = {"client_id": answer["client_id"], "redirect_uri": answer["redirect_uris"][0]}
             assert site.redeem(code, **form).status_code == 200
 
-    def test_nobody_gets_a_token_to_change_what_is_everybodys(self, site: Site) -> None:
+    def test_a_shared_client_has_no_registration_access_token(self, site: Site) -> None:
         assert not {"registration_access_token", "registration_client_uri"} & set(register(site))
         assert clients(site)[0].registration_key is None
 
-    def test_nobody_else_can_tell_the_id(self, site: Site, tmp_path: Any) -> None:
+    def test_the_client_id_depends_on_the_secret_key(self, site: Site, tmp_path: Any) -> None:
         other = make_site(
             tmp_path,
             store=MemoryStore(),
@@ -644,14 +650,14 @@ class TestSharing:
         )
         assert register(site)["client_id"] != register(other)["client_id"]
 
-    def test_one_that_the_operator_has_changed_is_told_as_it_is(self, site: Site) -> None:
+    def test_changes_of_the_operator_are_returned(self, site: Site) -> None:
         client_id = register(site, AGENT)["client_id"]
         site.change_client(client_id, scope=("write",), redirect_uris=("http://127.0.0.1/other",))
         again = register(site, AGENT)
         assert (again["client_id"], again["scope"]) == (client_id, "write")
         assert again["redirect_uris"] == ["http://127.0.0.1/other"]
 
-    def test_one_that_the_operator_has_deleted_does_not_come_back(self, site: Site) -> None:
+    def test_a_deleted_client_is_registered_under_another_id(self, site: Site) -> None:
         first = register(site)["client_id"]
         site.store.delete_client(first, int(NOW) + 10**7)
         second = register(site)["client_id"]
@@ -659,12 +665,12 @@ class TestSharing:
         assert register(site)["client_id"] == second
         assert [client.client_id for client in clients(site)] == [second]
 
-    def test_one_that_is_deleted_again_and_again_is_refused(self, site: Site) -> None:
+    def test_a_client_deleted_too_often_is_rejected(self, site: Site) -> None:
         for _ in range(8):
             site.store.delete_client(register(site)["client_id"], int(NOW) + 10**7)
         assert "deleted this client too often" in refused(site, CODE)
 
-    def test_a_copy_that_is_as_fast_is_the_same(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_concurrent_registrations_return_the_same_client(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         store, add = site.store, site.store.add_client
 
         def add_twice(client: Any) -> bool:
@@ -675,7 +681,7 @@ class TestSharing:
         first = register(site)
         assert first["client_id"] == clients(site)[0].client_id
 
-    def test_a_copy_that_is_gone_as_fast_as_it_came_is_no_hindrance(
+    def test_a_concurrently_deleted_client_is_registered_again(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         add, answers = site.store.add_client, [False]
@@ -684,7 +690,8 @@ class TestSharing:
         assert content["client_id"] == clients(site)[0].client_id
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_ten_thousand_are_one_row_and_read_twice(self, tmp_path: Any) -> None:
+    @pytest.mark.slow
+    def test_ten_thousand_registrations_share_one_row(self, tmp_path: Any) -> None:
         from sqlalchemy import event
 
         site = make_site(tmp_path, OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_DEFAULT_SCOPE="profile")
@@ -709,7 +716,7 @@ class TestHygiene:
 
     @pytest.mark.spec("rfc7591", "5")
     @pytest.mark.parametrize("metadata", [CODE, SERVER])
-    def test_one_that_is_not_used_is_purged(self, site: Site, metadata: dict[str, Any]) -> None:
+    def test_an_unused_client_is_purged(self, site: Site, metadata: dict[str, Any]) -> None:
         content = register(site, metadata)
         assert sum(site.store.purge(int(NOW) + 7 * 86400 - 1)) == 2, "the counters"
         assert clients(site)
@@ -719,7 +726,7 @@ class TestHygiene:
             assert register(site, metadata)["client_id"] == content["client_id"], "it may come again"
 
     @pytest.mark.spec("rfc7591", "5")
-    def test_its_first_token_makes_it_stay(self, site: Site) -> None:
+    def test_the_first_token_retains_the_client(self, site: Site) -> None:
         content = register(site, CODE | {"redirect_uris": [CALLBACK]})
         assert clients(site)[0].expires_at == NOW + 7 * 86400
         site.authorize(client_id=content["client_id"])
@@ -729,13 +736,15 @@ class TestHygiene:
         assert sum(site.store.purge(int(NOW) + 10**8)) > 0
         assert clients(site)
 
-    def test_so_does_one_that_comes_without_a_code(self, new_site: Callable[..., Site]) -> None:
+    def test_an_implicit_token_retains_the_client(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_GRANT_TYPES=["implicit"])
         site.add_client(grant_types=("implicit",), response_types=("token",), secret=None, expires_at=int(NOW) + 9)
         site.authorize(response_type="token", code_challenge=None, code_challenge_method=None)
         assert clients(site)[0].expires_at is None
 
-    def test_one_that_is_purged_meanwhile_gets_no_token(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_client_purged_during_the_request_receives_no_token(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         content = register(site, CODE | {"redirect_uris": [CALLBACK]})
         code = site.authorize(client_id=content["client_id"])["code"]
         keep = site.store.retain_client
@@ -749,13 +758,13 @@ class TestHygiene:
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
 
     @pytest.mark.parametrize(("days", "until"), [(1, 7), (3, 7), (4, 11), (6, 13), (8, 15)])
-    def test_a_repetition_pushes_its_end_on_when_half_is_over(self, site: Site, days: int, until: int) -> None:
+    def test_a_repetition_extends_the_expiry_after_half_the_lifetime(self, site: Site, days: int, until: int) -> None:
         register(site)
         site.clock.forward(days * 86400)
         register(site)
         assert clients(site)[0].expires_at == NOW + until * 86400
 
-    def test_one_that_is_purged_during_a_repetition_is_there_again(
+    def test_a_client_purged_during_a_repetition_is_registered_again(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = register(site)
@@ -770,14 +779,14 @@ class TestHygiene:
         assert register(site)["client_id"] == first["client_id"]
         assert clients(site)[0].expires_at == NOW + 13 * 86400
 
-    def test_none_need_go(self, new_site: Callable[..., Site]) -> None:
+    def test_unused_clients_may_be_retained(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_UNUSED_CLIENT_LIFETIME=0)
         register(site)
         assert clients(site)[0].expires_at is None
 
     @pytest.mark.spec("rfc7591", "3")
     @pytest.mark.parametrize("kind", [CODE, SERVER])
-    def test_strangers_add_so_many_an_hour(self, new_site: Callable[..., Site], kind: dict[str, Any]) -> None:
+    def test_registrations_per_hour_are_limited(self, new_site: Callable[..., Site], kind: dict[str, Any]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=20)
         for number in range(20):
             register(site, kind | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": f"192.0.2.{number}"})
@@ -791,7 +800,7 @@ class TestHygiene:
         register(site, kind | {"client_name": "more"})
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_a_tenth_of_them_from_one_network(self, new_site: Callable[..., Site]) -> None:
+    def test_one_network_may_register_a_tenth_of_the_limit(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=30)
         for number, address in enumerate(["2001:db8::1", "2001:db8::2", "2001:db8::a:0:0:3"]):
             register(site, CODE | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": address})
@@ -802,7 +811,7 @@ class TestHygiene:
             register(site, CODE | {"client_name": f"of another {number}"}, environ_base={"REMOTE_ADDR": address})
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_a_few_networks_do_not_use_up_the_registrations_of_everybody(self, new_site: Callable[..., Site]) -> None:
+    def test_a_few_networks_do_not_exhaust_the_limit(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=100)
 
         def ask(address: str, number: int) -> int:
@@ -814,19 +823,21 @@ class TestHygiene:
         assert ask("198.51.100.7", 0) == 201
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_vendors_register_from_one_address(self, new_site: Callable[..., Site]) -> None:
+    def test_one_address_may_register_many_clients(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         for number in range(200):
             register(site, SERVER | {"client_name": f"{number}"}, environ_base={"REMOTE_ADDR": "192.0.2.1"})
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_the_log_names_the_option(self, new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_log_names_the_limit_option(
+        self, new_site: Callable[..., Site], caplog: pytest.LogCaptureFixture
+    ) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
         register(site, SERVER)
         assert send(site, SERVER).status_code == 429
         assert "increase OAUTH2_REGISTRATIONS_PER_HOUR" in caplog.text
 
-    def test_what_is_refused_costs_nothing(self, new_site: Callable[..., Site]) -> None:
+    def test_rejected_registrations_do_not_count(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATIONS_PER_HOUR=1)
         for _ in range(5):
             refused(site, SERVER | {"client_name": 7})
@@ -834,7 +845,7 @@ class TestHygiene:
         assert send(site, SERVER).status_code == 429
 
     @pytest.mark.spec("rfc7591", "3.2.1")
-    def test_an_id_that_is_taken_is_drawn_anew(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_id_in_use_is_generated_again(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = iter(["a", "a", "b"])
         monkeypatch.setattr("flask_oauth2.clients.rules.new_client_id", lambda: next(drawn))
         assert [register(site, SERVER)["client_id"] for _ in range(2)] == ["a", "b"]
@@ -842,7 +853,7 @@ class TestHygiene:
 
 class TestConsent:
     @pytest.mark.spec("rfc7591", "5")
-    def test_people_are_asked_each_time_for_one_that_nobody_vetted(self, site: Site) -> None:
+    def test_consent_is_required_each_time_for_an_unverified_client(self, site: Site) -> None:
         content = register(site, CODE | {"redirect_uris": [CALLBACK]})
         site.sign_in()
         for _ in range(2):
@@ -861,7 +872,7 @@ class TestInitialAccessTokens:
         return new_site(OAUTH2_DYNAMIC_REGISTRATION="token", OAUTH2_DEFAULT_SCOPE="profile")
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_without_one_nobody_registers(self, site: Site) -> None:
+    def test_registration_without_a_token_is_challenged(self, site: Site) -> None:
         for headers in ({}, {"Authorization": "Basic YTpi"}):
             answer = site.http.post("/oauth/register", json=CODE, headers=headers)
             assert (answer.status_code, answer.text) == (401, "")
@@ -869,7 +880,9 @@ class TestInitialAccessTokens:
         assert not clients(site)
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_with_one_a_client_is_registered_once(self, site: Site, received: list[tuple[str, dict[str, Any]]]) -> None:
+    def test_an_initial_access_token_registers_one_client(
+        self, site: Site, received: list[tuple[str, dict[str, Any]]]
+    ) -> None:
         token = initial_token(site)
         content = register(site, CODE, token)
         assert content["registration_access_token"].startswith("ora_")
@@ -890,7 +903,7 @@ class TestInitialAccessTokens:
         "token", ["", "wrong", "oit_wrong", "oit_" + "x" * 50, "a,b", "ä".encode().decode("latin1")]
     )
     @pytest.mark.parametrize("mode", ["open", "token"])
-    def test_a_wrong_one_is_answered_as_bearer_tokens_are(
+    def test_an_invalid_initial_access_token_is_challenged(
         self, new_site: Callable[..., Site], token: str, mode: str
     ) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION=mode)
@@ -899,24 +912,24 @@ class TestInitialAccessTokens:
         assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="oauth2", error="invalid_token"')
         assert not clients(site)
 
-    def test_a_code_is_none(self, site: Site) -> None:
+    def test_an_authorization_code_is_not_an_initial_access_token(self, site: Site) -> None:
         site.add_client()
         code = site.authorize()["code"]
         assert send(site, CODE, code).status_code == 401
 
-    def test_one_that_is_too_old_is_refused(self, site: Site) -> None:
+    def test_an_expired_initial_access_token_is_rejected(self, site: Site) -> None:
         token = initial_token(site, 60)
         site.clock.forward(60)
         assert send(site, CODE, token).status_code == 401
 
     @pytest.mark.spec("rfc7591", "3")
-    def test_what_is_refused_does_not_spend_it(self, site: Site) -> None:
+    def test_a_rejected_registration_does_not_consume_the_token(self, site: Site) -> None:
         token = initial_token(site)
         assert send(site, CODE | {"redirect_uris": ["http://a.example"]}, token).status_code == 400
         assert site.http.post("/oauth/register", headers={"Authorization": f"Bearer {token}"}).status_code == 400
         register(site, CODE, token)
 
-    def test_of_two_at_once_one_has_it(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_concurrent_registrations_consume_the_token_once(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         token, get = initial_token(site), site.store.get_grant
         grant = get(values.key(token), "registration")
         register(site, CODE, token)
@@ -925,7 +938,7 @@ class TestInitialAccessTokens:
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
         assert len(clients(site)) == 1
 
-    def test_one_may_be_used_again(self, new_site: Callable[..., Site]) -> None:
+    def test_a_reusable_token_registers_several_clients(self, new_site: Callable[..., Site]) -> None:
         site = new_site(OAUTH2_DYNAMIC_REGISTRATION="token", OAUTH2_REGISTRATIONS_PER_HOUR=3)
         token, other = initial_token(site, 7200, reusable=True), initial_token(site, 7200, reusable=True)
         ids = {register(site, CODE, token)["client_id"] for _ in range(3)}
@@ -936,7 +949,7 @@ class TestInitialAccessTokens:
         site.clock.forward(3600)
         register(site, CODE, token)
 
-    def test_with_one_a_confidential_client_may_act_for_itself(self, site: Site) -> None:
+    def test_an_initial_access_token_allows_client_credentials(self, site: Site) -> None:
         service = {"grant_types": ["client_credentials"]}
         content = register(site, service, initial_token(site))
         assert content["response_types"] == []
@@ -947,7 +960,7 @@ class TestInitialAccessTokens:
         assert answer.get_json()["error"] == "invalid_client_metadata"
 
     @pytest.mark.spec("rfc7592", "5")
-    def test_guesses_are_counted_by_where_they_come_from(self, site: Site) -> None:
+    def test_failed_attempts_are_counted_per_address(self, site: Site) -> None:
         for _ in range(10):
             assert send(site, CODE, "guess").status_code == 401
         answer = send(site, CODE, "guess")
@@ -960,7 +973,7 @@ class TestInitialAccessTokens:
 class TestPolicy:
     """The application has a word in it."""
 
-    def test_it_sees_what_would_be_registered(self, site: Site) -> None:
+    def test_the_policy_receives_the_validated_metadata(self, site: Site) -> None:
         seen: list[Any] = []
 
         @site.provider.registration_policy
@@ -976,7 +989,7 @@ class TestPolicy:
         assert "unknown" not in metadata
         assert content["client_name"] == "Notes"
 
-    def test_it_may_change_it(self, site: Site) -> None:
+    def test_the_policy_may_change_the_metadata(self, site: Site) -> None:
         @site.provider.registration_policy
         def policy(metadata: Any, request: Any) -> Any:
             return {**metadata, "client_name": f"{metadata['client_name']} (unverified)", "scope": "profile write"}
@@ -985,7 +998,7 @@ class TestPolicy:
         assert (content["client_name"], content["scope"]) == ("Notes (unverified)", "profile write")
         assert register(site, CODE)["client_id"] == content["client_id"]
 
-    def test_it_may_give_more_than_all_may_have(self, new_site: Callable[..., Site]) -> None:
+    def test_the_policy_may_grant_more_than_the_default(self, new_site: Callable[..., Site]) -> None:
         site = new_site(
             OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_GRANT_TYPES=["authorization_code", "client_credentials"]
         )
@@ -1010,11 +1023,11 @@ class TestPolicy:
             ({"client_name": 7}, "invalid_client_metadata"),
         ],
     )
-    def test_what_it_says_keeps_the_rules(self, site: Site, change: dict[str, Any], error: str) -> None:
+    def test_the_result_of_the_policy_is_validated(self, site: Site, change: dict[str, Any], error: str) -> None:
         site.provider.registration_policy(lambda metadata, request: {**metadata, **change})
         refused(site, CODE, error)
 
-    def test_it_may_refuse(self, site: Site) -> None:
+    def test_the_policy_may_reject_a_registration(self, site: Site) -> None:
         @site.provider.registration_policy
         def policy(metadata: Any, request: Any) -> None:
             if metadata["client_name"] == "Bank":
@@ -1025,12 +1038,12 @@ class TestPolicy:
         answer = send(site, CODE)
         assert (answer.status_code, answer.get_json()["error"]) == (403, "access_denied")
 
-    def test_what_is_no_answer_is_a_mistake(self, site: Site) -> None:
+    def test_an_invalid_policy_result_is_a_type_error(self, site: Site) -> None:
         site.provider.registration_policy(lambda metadata, request: True)
         with pytest.raises(TypeError, match="registration policy"):
             send(site, CODE)
 
-    def test_there_is_one(self, site: Site) -> None:
+    def test_a_second_policy_is_a_configuration_error(self, site: Site) -> None:
         site.provider.registration_policy(lambda metadata, request: None)
         with pytest.raises(ConfigurationError, match="registered already"):
             site.provider.registration_policy(lambda metadata, request: None)

@@ -32,7 +32,7 @@ def challenge(site: Site, path: str = "/api/me", **headers: str) -> tuple[int, s
 
 
 @pytest.mark.spec("rfc6750", "3.1")
-def test_without_a_token_there_is_a_challenge_and_no_error(site: Site) -> None:
+def test_a_request_without_a_token_is_challenged_without_an_error(site: Site) -> None:
     answer = site.http.get("/api/me")
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="oauth2", scope="profile"'
@@ -41,7 +41,7 @@ def test_without_a_token_there_is_a_challenge_and_no_error(site: Site) -> None:
 
 @pytest.mark.spec("rfc6750", "3.1")
 @pytest.mark.parametrize("header", ["Basic d2ViOng=", "Digest x", "Bearer2 x", "", " ", "nonsense"])
-def test_another_scheme_is_no_token(site: Site, header: str) -> None:
+def test_another_authorization_scheme_is_ignored(site: Site, header: str) -> None:
     assert challenge(site, Authorization=header) == (401, 'Bearer realm="oauth2", scope="profile"')
 
 
@@ -49,7 +49,7 @@ def test_another_scheme_is_no_token(site: Site, header: str) -> None:
 @pytest.mark.parametrize(
     "value", ["x", "oat_" + "A" * 50, "", "a b", 'a"b', "é", "a=b", "x" * 8000, "ost_x.y", "ort_x"]
 )
-def test_a_bad_token_is_401(site: Site, value: str) -> None:
+def test_an_invalid_token_is_401(site: Site, value: str) -> None:
     status, header = challenge(site, Authorization=f"Bearer {value}")
     assert status == 401
     assert header is not None
@@ -96,7 +96,7 @@ def test_a_token_in_the_query_is_ignored(site: Site, token: str) -> None:
 
 
 @pytest.mark.spec("rfc6750", "2.2")
-def test_a_token_in_the_body_is_read_where_that_was_asked_for(site: Site, new_site: Any, token: str) -> None:
+def test_a_token_in_the_body_is_read_if_enabled(site: Site, new_site: Any, token: str) -> None:
     assert site.http.post("/post", data={"access_token": token}).status_code == 404
     other = new_site(OAUTH2_TOKEN_IN_BODY=True)
 
@@ -125,7 +125,7 @@ def test_a_token_in_the_body_is_read_where_that_was_asked_for(site: Site, new_si
     assert other.http.post("/post", data=latin, content_type="application/x-www-form-urlencoded").status_code == 401
 
 
-def test_a_body_is_not_read_where_it_was_not_asked_for(site: Site, secret: str) -> None:
+def test_a_token_in_the_body_is_ignored_by_default(site: Site, secret: str) -> None:
     @site.app.post("/upload")
     @site.provider.require_oauth("profile")
     def upload() -> Any:
@@ -137,7 +137,7 @@ def test_a_body_is_not_read_where_it_was_not_asked_for(site: Site, secret: str) 
     assert site.http.post("/upload", data={"access_token": token}).status_code == 401
 
 
-def test_all_and_any_and_none(site: Site, secret: str) -> None:
+def test_required_scopes_all_any_and_none(site: Site, secret: str) -> None:
     require = site.provider.require_oauth
     guards = {
         "all": require("profile mail"),
@@ -162,7 +162,7 @@ def test_all_and_any_and_none(site: Site, secret: str) -> None:
     assert site.http.get("/bare").status_code == 401
 
 
-def test_a_demand_that_every_token_would_meet_is_refused(site: Site) -> None:
+def test_an_empty_scope_requirement_is_rejected(site: Site) -> None:
     require = site.provider.require_oauth
     with pytest.raises(TypeError, match="not both"):
         require("a", any_of=["b"])
@@ -176,7 +176,7 @@ def test_a_demand_that_every_token_would_meet_is_refused(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "7")
-def test_a_token_is_good_for_its_own_request_only(site: Site, token: str) -> None:
+def test_the_current_token_belongs_to_one_request(site: Site, token: str) -> None:
     with site.app.app_context():  # pushed before the requests, as scripts and tests do: they share its ``g``
         assert site.http.get("/api/me").status_code == 401
         assert site.call(token).status_code == 200
@@ -195,7 +195,7 @@ def test_options_is_answered_without_a_token(site: Site) -> None:
     assert site.http.options("/v2/own").status_code == 401, "a view that answers OPTIONS itself is guarded"
 
 
-def test_optional(site: Site, secret: str) -> None:
+def test_an_optional_token(site: Site, secret: str) -> None:
     @site.app.get("/optional")
     @site.provider.require_oauth("profile", optional=True)
     def optional() -> Any:
@@ -207,7 +207,7 @@ def test_optional(site: Site, secret: str) -> None:
     assert site.call("nonsense", "/optional").status_code == 401, "a bad token is not no token"
 
 
-def test_async_views(site: Site, secret: str) -> None:
+def test_async_views_are_guarded(site: Site, secret: str) -> None:
     @site.app.get("/async")
     @site.provider.require_oauth("profile")
     async def view() -> Any:
@@ -218,7 +218,7 @@ def test_async_views(site: Site, secret: str) -> None:
     assert site.http.get("/async").status_code == 401
 
 
-def test_classes_of_views(site: Site, secret: str) -> None:
+def test_class_based_views_are_guarded(site: Site, secret: str) -> None:
     require = site.provider.require_oauth
 
     @require("profile")
@@ -252,7 +252,7 @@ def test_classes_of_views(site: Site, secret: str) -> None:
     assert site.http.post("/part/x").text == "open"
 
 
-def test_whole_blueprints(site: Site, secret: str) -> None:
+def test_blueprints_are_guarded(site: Site, secret: str) -> None:
     blueprint = flask.Blueprint("api", __name__, url_prefix="/v2")
     site.provider.require_oauth("profile")(blueprint)
 
@@ -272,7 +272,7 @@ def test_whole_blueprints(site: Site, secret: str) -> None:
     assert site.call(token, "/v2/write").status_code == 403, "an inner guard is asked too"
 
 
-def test_a_blueprint_may_be_guarded_without_scope(site: Site, secret: str) -> None:
+def test_a_blueprint_may_be_guarded_without_a_scope(site: Site, secret: str) -> None:
     blueprint = flask.Blueprint("any", __name__, url_prefix="/any")
     site.provider.require_oauth(blueprint)
     blueprint.add_url_rule("/read", "read", lambda: "read")
@@ -309,7 +309,7 @@ def test_current_token(site: Site) -> None:
     assert "prof" not in seen["scope"], "part of a word is no word"
 
 
-def test_a_client_that_acts_for_itself_has_no_user(site: Site, secret: str) -> None:
+def test_a_client_credentials_token_has_no_user(site: Site, secret: str) -> None:
     @site.app.get("/user")
     @site.provider.require_oauth()
     def view() -> Any:
@@ -328,13 +328,13 @@ def test_without_a_guard_there_is_no_current_token(site: Site) -> None:
         view()
 
 
-def test_a_token_of_a_deleted_client_is_dead(site: Site, token: str) -> None:
+def test_a_token_of_a_deleted_client_is_rejected(site: Site, token: str) -> None:
     assert site.is_alive(token)
     site.store.delete_client("web", int(NOW) + 10_000)
     assert not site.is_alive(token)
 
 
-def test_a_token_that_was_not_minted_here_can_be_filed(site: Site, token: str) -> None:
+def test_an_imported_token_is_valid(site: Site, token: str) -> None:
     from dataclasses import replace
 
     old = site.store._tokens[values.key(token)]

@@ -18,7 +18,7 @@ def secret(site: Site) -> str:
 
 @pytest.mark.spec("rfc7009", "2.1")
 @pytest.mark.parametrize("hint", ["access_token", "refresh_token", "nonsense", ""])
-def test_a_refresh_token_ends_with_its_family_whatever_the_hint(site: Site, secret: str, hint: str) -> None:
+def test_revoking_a_refresh_token_revokes_its_family_with_any_hint(site: Site, secret: str, hint: str) -> None:
     tokens = site.tokens(secret)
     answer = site.post("/revoke", ("web", secret), token=tokens["refresh_token"], token_type_hint=hint)
     assert (answer.status_code, answer.mimetype, answer.get_json()) == (200, "application/json", {})
@@ -29,7 +29,7 @@ def test_a_refresh_token_ends_with_its_family_whatever_the_hint(site: Site, secr
 
 @pytest.mark.spec("rfc7009", "2.1")
 @pytest.mark.parametrize("hint", ["access_token", "refresh_token", "nonsense", ""])
-def test_an_access_token_ends_alone(site: Site, secret: str, hint: str) -> None:
+def test_revoking_an_access_token_revokes_only_that_token(site: Site, secret: str, hint: str) -> None:
     tokens = site.tokens(secret)
     answer = site.post("/revoke", ("web", secret), token=tokens["access_token"], token_type_hint=hint)
     assert answer.status_code == 200
@@ -39,7 +39,7 @@ def test_an_access_token_ends_alone(site: Site, secret: str, hint: str) -> None:
 
 
 @pytest.mark.spec("rfc7009", "2.1")
-def test_a_superseded_refresh_token_still_ends_the_family(site: Site, secret: str) -> None:
+def test_revoking_a_spent_refresh_token_revokes_the_family(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
     site.post("/revoke", ("web", secret), token=first["refresh_token"])
@@ -65,7 +65,7 @@ def remove_access(site: Site, secret: str, tokens: dict[str, Any]) -> None:
 @pytest.mark.spec("rfc7009", "2.1")
 @pytest.mark.parametrize("end", [revoke_refresh_token, replay, remove_access])
 @pytest.mark.parametrize("purged_after", [0, 60, 1800])
-def test_no_purge_brings_back_what_was_revoked(site: Site, secret: str, end: Any, purged_after: int) -> None:
+def test_revoked_tokens_stay_revoked_after_a_purge(site: Site, secret: str, end: Any, purged_after: int) -> None:
     untouched = site.tokens(site.add_client("other"), "other")
     tokens = site.tokens(secret)
     end(site, secret, tokens)
@@ -76,7 +76,7 @@ def test_no_purge_brings_back_what_was_revoked(site: Site, secret: str, end: Any
     assert site.is_alive(untouched["access_token"])
 
 
-def test_what_is_revoked_stays_so_when_lifetimes_shrink(site: Site, secret: str) -> None:
+def test_revoked_tokens_stay_revoked_with_shorter_lifetimes(site: Site, secret: str) -> None:
     """A mark is kept for as long as today's lifetimes need; what was issued under longer ones ends by today's."""
     old = site.tokens(secret)
     site.server.longest_lifetime = 3600
@@ -88,7 +88,7 @@ def test_what_is_revoked_stays_so_when_lifetimes_shrink(site: Site, secret: str)
 
 
 @pytest.mark.spec("rfc7009", "2.2")
-def test_what_is_no_token_is_as_good_as_revoked(site: Site, secret: str) -> None:
+def test_revoking_an_unknown_token_succeeds(site: Site, secret: str) -> None:
     tokens = site.tokens(secret)
     site.post("/revoke", ("web", secret), token=tokens["refresh_token"])
     for value in ("nonsense", "oat_" + "A" * 50, tokens["refresh_token"], tokens["access_token"], "é", "x" * 9000):
@@ -99,7 +99,7 @@ def test_what_is_no_token_is_as_good_as_revoked(site: Site, secret: str) -> None
 
 @pytest.mark.spec("rfc7009", "2.1")
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-def test_a_token_of_another_client_is_refused_and_lives(site: Site, secret: str, kind: str) -> None:
+def test_a_token_of_another_client_is_not_revoked(site: Site, secret: str, kind: str) -> None:
     other = site.add_client("other")
     tokens = site.tokens(secret)
     answer = site.post("/revoke", ("other", other), token=tokens[kind])
@@ -109,7 +109,7 @@ def test_a_token_of_another_client_is_refused_and_lives(site: Site, secret: str,
 
 
 @pytest.mark.spec("rfc7009", "2.1")
-def test_a_public_client_only_says_who_it_is(site: Site) -> None:
+def test_a_public_client_sends_its_client_id(site: Site) -> None:
     site.add_client("app", None)
     tokens = site.tokens(client_id="app")
     assert site.post("/revoke", token=tokens["refresh_token"]).status_code == 401
@@ -128,7 +128,9 @@ def test_a_public_client_only_says_who_it_is(site: Site) -> None:
         ({"token": "a", "token_type_hint": ["a", "b"]}, 400, "invalid_request"),
     ],
 )
-def test_errors(site: Site, secret: str, form: dict[str, Any], status: int, code: str) -> None:
+def test_invalid_revocation_requests_are_rejected(
+    site: Site, secret: str, form: dict[str, Any], status: int, code: str
+) -> None:
     answer = site.post("/revoke", ("web", secret), **form)
     assert (answer.status_code, answer.get_json()["error"]) == (status, code)
 

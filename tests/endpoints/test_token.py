@@ -19,7 +19,7 @@ def secret(site: Site) -> str:
 
 
 @pytest.mark.spec("rfc6749", "5.1")
-def test_the_answer_is_json_that_nobody_stores(site: Site, secret: str) -> None:
+def test_the_response_is_json_with_no_store(site: Site, secret: str) -> None:
     answer = site.token("client_credentials", ("web", secret), scope="mail")
     assert answer.status_code == 200
     assert answer.mimetype == "application/json"
@@ -36,7 +36,7 @@ def test_the_answer_is_json_that_nobody_stores(site: Site, secret: str) -> None:
 
 
 @pytest.mark.spec("oauth-v2-1", "C.3")
-def test_what_is_absent_is_not_null(new_site: Any) -> None:
+def test_absent_members_are_omitted(new_site: Any) -> None:
     site = new_site(OAUTH2_SCOPES={}, OAUTH2_DYNAMIC_REGISTRATION="open")
     auth = ("web", site.add_client(scope=(), grant_types=("client_credentials",)))
     tokens = site.token("client_credentials", auth)
@@ -100,7 +100,7 @@ def test_client_credentials_give_no_refresh_token(site: Site, secret: str) -> No
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")
-def test_the_secret_is_taken_by_basic_and_in_the_body(site: Site, secret: str) -> None:
+def test_the_secret_is_accepted_with_basic_and_in_the_body(site: Site, secret: str) -> None:
     assert site.token("client_credentials", ("web", secret)).status_code == 200
     assert site.token("client_credentials", client_id="web", client_secret=secret).status_code == 200
     assert site.token("client_credentials", ("web", secret), client_id="web").status_code == 200
@@ -122,7 +122,7 @@ def test_the_secret_is_taken_by_basic_and_in_the_body(site: Site, secret: str) -
         "secretwithoutscheme",
     ],
 )
-def test_a_failed_header_is_401_with_a_challenge(site: Site, secret: str, header: str) -> None:
+def test_failed_basic_authentication_is_401_with_a_challenge(site: Site, secret: str, header: str) -> None:
     answer = site.http.post(
         "/oauth/token", data={"grant_type": "client_credentials"}, headers={"Authorization": header}
     )
@@ -131,7 +131,7 @@ def test_a_failed_header_is_401_with_a_challenge(site: Site, secret: str, header
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")
-def test_basic_is_form_encoded_inside(site: Site) -> None:
+def test_basic_credentials_are_form_encoded(site: Site) -> None:
     site.add_client("billing:eu", "p@ss word+100%")
     header = {"Authorization": "Basic YmlsbGluZyUzQWV1OnAlNDBzcyt3b3JkJTJCMTAwJTI1"}
     answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials"}, headers=header)
@@ -153,27 +153,27 @@ def test_basic_is_form_encoded_inside(site: Site) -> None:
         ({}, {"client_id": ["web", "web"], "client_secret": "x"}),
     ],
 )
-def test_one_method_in_one_request(site: Site, headers: dict[str, str], form: dict[str, Any]) -> None:
+def test_several_authentication_methods_are_rejected(site: Site, headers: dict[str, str], form: dict[str, Any]) -> None:
     answer = site.http.post("/oauth/token", data={"grant_type": "client_credentials", **form}, headers=headers)
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")
-def test_a_secret_in_the_url_is_not_read(site: Site, secret: str) -> None:
+def test_a_secret_in_the_url_is_ignored(site: Site, secret: str) -> None:
     query = {"client_id": "web", "client_secret": secret}
     answer = site.http.post("/oauth/token", query_string=query, data={"grant_type": "client_credentials"})
     assert answer.status_code == 401
 
 
 @pytest.mark.spec("rfc6749", "3.2.1")
-def test_no_credentials_do_not_pass_for_empty_ones(site: Site, secret: str) -> None:
+def test_missing_credentials_are_rejected(site: Site, secret: str) -> None:
     for form in ({"client_id": "web"}, {"client_id": "web", "client_secret": ""}, {}):
         answer = site.token("client_credentials", **form)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.spec("rfc7591", "2")
-def test_another_method_than_the_registered_is_refused(site: Site, secret: str) -> None:
+def test_an_unregistered_authentication_method_is_rejected(site: Site, secret: str) -> None:
     site.add_client("app", None)
     answer = site.token("client_credentials", client_id="app", client_secret=secret)
     assert answer.get_json()["error"] == "invalid_client"
@@ -182,7 +182,7 @@ def test_another_method_than_the_registered_is_refused(site: Site, secret: str) 
 
 
 @pytest.mark.spec("rfc6749", "5.2")
-def test_an_unknown_client_and_a_wrong_secret_get_the_same_answer(site: Site, secret: str) -> None:
+def test_an_unknown_client_and_a_wrong_secret_get_the_same_response(site: Site, secret: str) -> None:
     wrong = values.new("ocs", values.timestamp(NOW))
     for guess in ("guess", wrong):
         answers = [site.token("client_credentials", (client_id, guess)) for client_id in ("web", "nobody")]
@@ -203,13 +203,13 @@ def test_only_post_is_allowed(site: Site, method: str, path: str) -> None:
 @pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect"])
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
 @pytest.mark.spec("rfc6749", "3.2")
-def test_only_a_form_is_read(site: Site, path: str, content_type: str) -> None:
+def test_only_a_form_body_is_accepted(site: Site, path: str, content_type: str) -> None:
     body = b'{"grant_type": "client_credentials", "token": "x"}'
     answer = site.http.post(f"/oauth{path}", data=body, content_type=content_type)
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
 
 
-def test_a_content_type_may_have_parameters_and_capitals(site: Site, secret: str) -> None:
+def test_the_content_type_may_have_parameters_and_uppercase(site: Site, secret: str) -> None:
     answer = site.http.post(
         "/oauth/token",
         data=b"grant_type=client_credentials",
@@ -219,7 +219,7 @@ def test_a_content_type_may_have_parameters_and_capitals(site: Site, secret: str
     assert answer.status_code == 200
 
 
-def test_a_body_that_somebody_read_before_is_still_read(site: Site, secret: str) -> None:
+def test_a_body_read_by_the_application_is_still_parsed(site: Site, secret: str) -> None:
     site.app.before_request(lambda: flask.request.form.get("x") and None)
     assert site.token("client_credentials", ("web", secret)).status_code == 200
     assert site.token("client_credentials", ("web", secret), scope=["a", "b"]).status_code == 400
@@ -240,7 +240,7 @@ class Trickle(BytesIO):
         return part
 
 
-def test_a_body_that_arrives_in_pieces_is_read(site: Site, secret: str) -> None:
+def test_a_body_received_in_chunks_is_parsed(site: Site, secret: str) -> None:
     body = b"grant_type=client_credentials&scope=mail"
     request = {"auth": ("web", secret), "content_type": "application/x-www-form-urlencoded"}
     answer = site.http.post("/oauth/token", input_stream=Trickle(body), **request)
@@ -263,13 +263,13 @@ def test_the_application_can_read_the_body_afterwards(site: Site, secret: str) -
     assert seen == [{"grant_type": "client_credentials", "scope": "mail"}]
 
 
-def test_a_long_body_is_413(site: Site) -> None:
+def test_a_body_that_is_too_long_is_413(site: Site) -> None:
     answer = site.http.post("/oauth/token", data={"grant_type": "x" * 70_000})
     assert (answer.status_code, answer.get_json()["error"]) == (413, "invalid_request")
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-def test_a_request_without_scope_gets_the_default(site: Site, new_site: Any, secret: str) -> None:
+def test_a_request_without_scope_receives_the_default_scope(site: Site, new_site: Any, secret: str) -> None:
     assert site.token("client_credentials", ("web", secret)).get_json()["scope"] == "profile mail write"
     other = new_site(OAUTH2_DEFAULT_SCOPE="profile")
     auth = ("web", other.add_client())
@@ -279,7 +279,7 @@ def test_a_request_without_scope_gets_the_default(site: Site, new_site: Any, sec
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-def test_a_default_that_the_client_may_not_have_fails(new_site: Any) -> None:
+def test_a_default_scope_not_allowed_for_the_client_is_invalid_scope(new_site: Any) -> None:
     site = new_site(OAUTH2_DEFAULT_SCOPE="profile")
     auth = ("web", site.add_client(scope=("mail",)))
     assert site.token("client_credentials", auth).get_json()["error"] == "invalid_scope"
@@ -287,14 +287,14 @@ def test_a_default_that_the_client_may_not_have_fails(new_site: Any) -> None:
 
 
 @pytest.mark.spec("rfc6749", "3.3")
-def test_a_scope_that_the_application_has_dropped_is_not_granted(site: Site, secret: str) -> None:
+def test_a_scope_removed_from_the_settings_is_not_granted(site: Site, secret: str) -> None:
     site.change_client(scope=("profile", "dropped"))
     assert site.token("client_credentials", ("web", secret)).get_json()["scope"] == "profile"
     assert site.token("client_credentials", ("web", secret), scope="dropped").get_json()["error"] == "invalid_scope"
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")
-def test_an_empty_secret_by_basic_is_none(site: Site, secret: str) -> None:
+def test_an_empty_basic_password_is_no_secret(site: Site, secret: str) -> None:
     site.add_client("app", None)
     refresh = site.tokens(client_id="app")["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": refresh}

@@ -99,14 +99,14 @@ def test_nothing_is_lost_and_nothing_spent_twice(tmp_path_factory: pytest.TempPa
         redis.start()
         load.await_service()
 
-        (postgresql.kill if number % 2 else postgresql.stop_at_once)()
+        (postgresql.kill if number % 2 else postgresql.stop_immediately)()
         done["PostgreSQL was killed" if number % 2 else "PostgreSQL was stopped at once"] += 1
         load.await_absence()
         postgresql.start()
         load.await_service()
 
         redis.kill()
-        (postgresql.stop_at_once if number % 2 else postgresql.kill)()
+        (postgresql.stop_immediately if number % 2 else postgresql.kill)()
         os.kill(random.choice(site.workers), signal.SIGKILL)
         done["all three at once"] += 1
         load.await_absence()

@@ -11,7 +11,7 @@ from devices import Device, Person, add_device_client
 from flask_oauth2 import values
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.stores.base import GRANT_MEMORY
-from oauth_site import NOW, Forgetful, Site, make_site
+from oauth_site import NOW, Site, StoreWithoutConsents, make_site
 
 GRANTS = ["authorization_code", "device_code", "refresh_token"]
 
@@ -26,7 +26,9 @@ def site(new_site: Any) -> Site:
 @pytest.mark.spec("rfc8628", "3.4")
 @pytest.mark.spec("rfc8628", "3.5")
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_from_the_code_to_the_tokens_to_the_resource(tmp_path: Any, new_site: Any, kind: str) -> None:
+def test_a_device_code_is_exchanged_for_tokens_that_access_the_resource(
+    tmp_path: Any, new_site: Any, kind: str
+) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=GRANTS) if kind == "memory" else make_site(tmp_path, OAUTH2_GRANT_TYPES=GRANTS)
     add_device_client(site)
     device = Device(site, scope="profile mail")
@@ -44,7 +46,7 @@ def test_from_the_code_to_the_tokens_to_the_resource(tmp_path: Any, new_site: An
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_a_client_without_the_refresh_grant_gets_none(site: Site) -> None:
+def test_a_client_without_the_refresh_grant_receives_no_refresh_token(site: Site) -> None:
     site.change_client("tv", grant_types=(DEVICE_CODE,))
     device = Device(site)
     Person(site).decide(device.user_code)
@@ -52,14 +54,14 @@ def test_a_client_without_the_refresh_grant_gets_none(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_who_is_denied_gets_nothing_however_often_it_asks(site: Site) -> None:
+def test_a_denied_device_code_is_access_denied_at_every_poll(site: Site) -> None:
     device = Device(site)
     assert "You denied Television" in Person(site).decide(device.user_code, "deny").text
     assert [device.error() for _ in range(3)] == ["access_denied"] * 3
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_an_expired_code_is_said_to_be_expired_and_forgotten_later(site: Site) -> None:
+def test_an_expired_code_is_expired_token_until_it_is_purged(site: Site) -> None:
     device = Device(site)
     site.clock.forward(599)
     assert device.error() == "authorization_pending"
@@ -75,7 +77,7 @@ def test_an_expired_code_is_said_to_be_expired_and_forgotten_later(site: Site) -
 
 @pytest.mark.spec("rfc8628", "3.5")
 @pytest.mark.parametrize(("seconds", "error"), [(599, None), (600, "expired_token")])
-def test_what_was_allowed_in_time_is_fetched_in_time(site: Site, seconds: int, error: str | None) -> None:
+def test_an_approved_code_must_be_redeemed_before_it_expires(site: Site, seconds: int, error: str | None) -> None:
     device = Device(site)
     Person(site).decide(device.user_code)
     site.clock.forward(seconds)
@@ -83,7 +85,7 @@ def test_what_was_allowed_in_time_is_fetched_in_time(site: Site, seconds: int, e
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_who_asks_too_soon_waits_longer_from_then_on(site: Site) -> None:
+def test_polling_too_soon_increases_the_interval(site: Site) -> None:
     device = Device(site)
     assert device.error() == "authorization_pending"
     site.clock.forward(4)
@@ -103,7 +105,7 @@ def test_who_asks_too_soon_waits_longer_from_then_on(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_who_keeps_the_interval_is_never_told_to_slow_down(site: Site) -> None:
+def test_polling_at_the_interval_is_never_slow_down(site: Site) -> None:
     device = Device(site)
     for _ in range(10):
         assert device.error() == "authorization_pending"
@@ -111,7 +113,7 @@ def test_who_keeps_the_interval_is_never_told_to_slow_down(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_the_end_is_told_however_soon_it_is_asked_for(site: Site) -> None:
+def test_a_decided_code_is_never_slow_down(site: Site) -> None:
     """ "slow_down" is for what is pending still."""
     device = Device(site)
     device.poll()
@@ -120,7 +122,7 @@ def test_the_end_is_told_however_soon_it_is_asked_for(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.4")
-def test_a_code_of_another_client_is_invalid_and_stays_good(site: Site) -> None:
+def test_a_device_code_of_another_client_is_invalid_grant_and_remains_valid(site: Site) -> None:
     add_device_client(site, "box")
     device = Device(site)
     Person(site).decide(device.user_code)
@@ -147,7 +149,7 @@ def test_an_unknown_code_is_invalid(site: Site, value: str) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.4")
-def test_a_request_without_its_parts_is_invalid(site: Site) -> None:
+def test_a_request_without_required_parameters_is_invalid_request(site: Site) -> None:
     device = Device(site)
     assert site.token(DEVICE_CODE, client_id="tv").get_json()["error"] == "invalid_request"
     assert device.poll(client_id=None).get_json()["error"] == "invalid_client"
@@ -155,7 +157,7 @@ def test_a_request_without_its_parts_is_invalid(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.4")
-def test_a_code_of_another_kind_is_none(site: Site) -> None:
+def test_a_code_of_another_kind_is_invalid_grant(site: Site) -> None:
     site.add_client("web", None, grant_types=("authorization_code", DEVICE_CODE))
     code = site.authorize()["code"]
     answer = site.token(DEVICE_CODE, client_id="web", device_code=code)
@@ -167,7 +169,7 @@ def test_a_code_of_another_kind_is_none(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.4")
-def test_a_client_with_a_secret_shows_it_at_each_poll(site: Site) -> None:
+def test_a_confidential_client_authenticates_at_every_poll(site: Site) -> None:
     secret = add_device_client(site, "box", "generated")
     device = Device(site, auth=("box", secret))
     Person(site).decide(device.user_code)
@@ -176,7 +178,7 @@ def test_a_client_with_a_secret_shows_it_at_each_poll(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_a_code_that_comes_again_ends_what_came_of_it(site: Site) -> None:
+def test_a_replay_of_a_device_code_revokes_its_tokens(site: Site) -> None:
     device = Device(site)
     Person(site).decide(device.user_code)
     tokens = device.poll().get_json()
@@ -189,7 +191,7 @@ def test_a_code_that_comes_again_ends_what_came_of_it(site: Site) -> None:
     assert device.error() == "invalid_grant"
 
 
-def test_a_late_replay_does_so_too(site: Site) -> None:
+def test_a_replay_after_the_expiry_revokes_the_tokens(site: Site) -> None:
     device = Device(site)
     Person(site).decide(device.user_code)
     tokens = device.poll().get_json()
@@ -200,7 +202,7 @@ def test_a_late_replay_does_so_too(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "4.1.2")
-def test_a_client_that_may_not_refresh_or_a_format_that_is_gone_spends_nothing(site: Site) -> None:
+def test_an_unknown_token_format_does_not_consume_the_code(site: Site) -> None:
     device = Device(site)
     Person(site).decide(device.user_code)
     site.change_client("tv", token_format="gone")
@@ -209,14 +211,14 @@ def test_a_client_that_may_not_refresh_or_a_format_that_is_gone_spends_nothing(s
     assert device.poll().status_code == 200
 
 
-def test_a_client_that_loses_the_grant_gets_nothing(site: Site) -> None:
+def test_a_client_that_loses_the_grant_receives_no_tokens(site: Site) -> None:
     device = Device(site)
     Person(site).decide(device.user_code)
     site.change_client("tv", grant_types=("refresh_token",))
     assert device.error() == "unauthorized_client"
 
 
-def test_the_deletion_of_the_client_ends_it(site: Site) -> None:
+def test_deleting_the_client_revokes_its_device_codes(site: Site) -> None:
     device = Device(site)
     Person(site).decide(device.user_code)
     site.store.delete_client("tv", int(NOW) + 10**7)
@@ -225,7 +227,7 @@ def test_the_deletion_of_the_client_ends_it(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6819", "5.1.3")
-def test_whoever_ends_the_connection_before_it_is_fetched_ends_it(site: Site) -> None:
+def test_withdrawing_the_consent_revokes_an_approved_code(site: Site) -> None:
     device, person = Device(site), Person(site)
     person.decide(device.user_code)
     page = person.browser.get("/oauth/applications")
@@ -236,7 +238,7 @@ def test_whoever_ends_the_connection_before_it_is_fetched_ends_it(site: Site) ->
     assert device.error() == "invalid_grant"
 
 
-def test_waiting_is_no_warning_and_is_not_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_pending_polls_are_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "flask_oauth2")
     device = Device(site)
     caplog.clear()
@@ -248,11 +250,11 @@ def test_waiting_is_no_warning_and_is_not_told(site: Site, caplog: pytest.LogCap
     assert "interval seconds" in caplog.text
 
 
-def test_a_store_that_remembers_no_consent_will_do(new_site: Any) -> None:
-    class ForgetfulDevices(Forgetful):
+def test_a_store_without_consents_is_supported(new_site: Any) -> None:
+    class DeviceStoreWithoutConsents(StoreWithoutConsents):
         pass
 
-    site = new_site(store=ForgetfulDevices(), OAUTH2_GRANT_TYPES=GRANTS)
+    site = new_site(store=DeviceStoreWithoutConsents(), OAUTH2_GRANT_TYPES=GRANTS)
     add_device_client(site)
     device = Device(site)
     page = Person(site).decide(device.user_code)
@@ -262,7 +264,7 @@ def test_a_store_that_remembers_no_consent_will_do(new_site: Any) -> None:
 
 
 @pytest.mark.parametrize("changes", [1, 99])
-def test_a_poll_beside_another_of_the_same_device_is_one_that_came_too_soon(site: Site, changes: int) -> None:
+def test_concurrent_polls_are_slow_down(site: Site, changes: int) -> None:
     """The store says that another poll was noted between our reading and our writing."""
     device = Device(site)
     devices, poll = site.server.devices, site.server.devices.poll
@@ -281,7 +283,7 @@ def test_a_poll_beside_another_of_the_same_device_is_one_that_came_too_soon(site
     assert device.error() == "slow_down"
 
 
-def test_a_code_that_ends_between_two_readings_is_one_that_came_too_soon(site: Site) -> None:
+def test_a_code_deleted_during_a_poll_is_slow_down(site: Site) -> None:
     device = Device(site)
     devices = site.server.devices
 
@@ -293,7 +295,7 @@ def test_a_code_that_ends_between_two_readings_is_one_that_came_too_soon(site: S
     assert device.error() == "slow_down"
 
 
-def test_a_device_gets_nothing_that_the_operator_has_taken_since(site: Site) -> None:
+def test_scopes_denied_after_the_approval_are_not_granted(site: Site) -> None:
     device = Device(site, scope="profile mail")
     Person(site).decide(device.user_code)
     site.change_client("tv", scope=("profile",), denied={"scope": ("mail",)})

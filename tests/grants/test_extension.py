@@ -53,7 +53,7 @@ def ask(site: Site, **form: Any) -> Any:
 
 
 @pytest.mark.spec("rfc6749", "4.5")
-def test_an_extension_grant(site: Site) -> None:
+def test_an_extension_grant_issues_tokens(site: Site) -> None:
     add_api_key(site)
     tokens = ask(site, api_key="k1", scope="profile").get_json()
     assert site.call(tokens["access_token"]).get_json()["user"] == "ada"
@@ -93,7 +93,7 @@ def test_a_client_needs_the_grant(site: Site) -> None:
     assert answer.get_json()["error"] == "unauthorized_client"
 
 
-def test_what_an_issue_may_say(site: Site) -> None:
+def test_the_fields_of_a_token_grant(site: Site) -> None:
     add_api_key(site, refresh=True, lifetime=60, scope=("profile",), format="signed", answer={"hint": "x"})
     tokens = ask(site, api_key="k1").get_json()
     assert tokens["expires_in"] == 60
@@ -109,7 +109,7 @@ def test_what_an_issue_may_say(site: Site) -> None:
     assert described["tenant"] == 7
 
 
-def test_a_grant_returns_an_issue_and_names_whom_it_is_of(site: Site) -> None:
+def test_a_grant_must_return_a_token_grant_with_a_user(site: Site) -> None:
     results: list[Any] = []
     site.provider.grant_type("urn:example:nothing")(lambda request: results.pop(0)(request))
     auth = ("web", site.add_client(grant_types=("urn:example:nothing",)))
@@ -146,21 +146,21 @@ def without(name: str, kind: type) -> Any:
         ("register_endpoint", lambda: Endpoint(name="x", path="/x", specification=""), "x needs a respond function"),
     ],
 )
-def test_a_part_that_lacks_something_is_refused_at_registration(
+def test_an_incomplete_extension_is_rejected_at_registration(
     site: Site, register: str, part: Callable[[], Any], said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         getattr(site.provider, register)(part())
 
 
-def test_a_response_type_has_one_name(site: Site) -> None:
+def test_a_response_type_is_registered_once(site: Site) -> None:
     both = Nothing()
     both.name = "none code"
     with pytest.raises(ConfigurationError, match="must not contain spaces"):
         site.provider.register_response_type(both)
 
 
-def test_whom_an_authorization_is_of(site: Site) -> None:
+def test_the_user_id_of_an_authorization_is_validated(site: Site) -> None:
     class User:
         id = 7
 
@@ -183,12 +183,12 @@ def test_whom_an_authorization_is_of(site: Site) -> None:
     assert not site.is_alive(answer["access_token"])
 
 
-def test_a_format_that_is_gone_is_said(site: Site) -> None:
+def test_an_unknown_token_format_is_unauthorized_client(site: Site) -> None:
     answer = site.token("client_credentials", ("web", site.add_client(token_format="gone")))
     assert (answer.status_code, answer.get_json()["error"]) == (400, "unauthorized_client")
 
 
-def test_nothing_is_registered_over_what_is_built_in(site: Site) -> None:
+def test_built_in_names_cannot_be_registered(site: Site) -> None:
     provider = site.provider
     for register, part, name in [
         (provider.register_response_type, Nothing(), "code"),
@@ -201,12 +201,12 @@ def test_nothing_is_registered_over_what_is_built_in(site: Site) -> None:
             register(part)
 
 
-def test_a_lifetime_only_shortens(site: Site) -> None:
+def test_a_token_grant_cannot_extend_the_lifetime(site: Site) -> None:
     add_api_key(site, lifetime=10**9)
     assert ask(site, api_key="k1").get_json()["expires_in"] == 3600
 
 
-def test_names_and_times_of_registration_are_checked(site: Site) -> None:
+def test_registrations_are_validated_and_end_with_the_first_request(site: Site) -> None:
     with pytest.raises(ConfigurationError, match="absolute URI"):
         site.provider.grant_type("api_key")
     add_api_key(site)
@@ -233,7 +233,7 @@ class Nothing:
 
 
 @pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "4")
-def test_a_response_type_from_outside(site: Site) -> None:
+def test_a_custom_response_type(site: Site) -> None:
     site.provider.register_response_type(Nothing())
     site.add_client(response_types=("none", "code"))
     site.sign_in()
@@ -278,7 +278,7 @@ class Short:
         return values.text(values.new_id(NOW))
 
 
-def test_a_reference_from_outside(site: Site) -> None:
+def test_a_custom_request_uri_resolver(site: Site) -> None:
     site.provider.register_token_format(Short())
     auth = ("web", site.add_client(token_format="short"))
     token = site.token("client_credentials", auth, scope="profile").get_json()["access_token"]
@@ -289,7 +289,7 @@ def test_a_reference_from_outside(site: Site) -> None:
     assert not site.is_alive(token)
 
 
-def test_a_format_from_outside(site: Site) -> None:
+def test_a_custom_token_format(site: Site) -> None:
     site.provider.register_token_format(Plain())
     auth = ("web", site.add_client(token_format="plain"))
     token = site.token("client_credentials", auth, scope="profile").get_json()["access_token"]
@@ -331,7 +331,7 @@ class KnockBinding:
 
 
 @pytest.mark.spec("rfc6749", "8.1")
-def test_a_token_type_and_a_binding_from_outside(site: Site) -> None:
+def test_a_custom_token_type_and_binding(site: Site) -> None:
     site.provider.register_token_type(Knock())
     site.provider.register_binding(KnockBinding())
     auth = ("web", site.add_client())
@@ -493,14 +493,14 @@ class TestEndpoint:
             _ = call.client
         return Response(200, {"at": int(call.now)})
 
-    def test_it_answers_and_is_described(self, site: Site) -> None:
+    def test_a_custom_endpoint_responds_and_is_in_the_metadata(self, site: Site) -> None:
         auth = ("web", site.add_client())
         assert site.post("/echo", auth, text="hello").get_json() == {"client": "web", "text": "hello"}
         assert site.http.get("/oauth/open").get_json() == {"at": int(NOW)}
         document = site.http.get("/.well-known/oauth-authorization-server").get_json()
         assert document["echo_endpoint"] == "https://login.example/oauth/echo"
 
-    def test_it_authenticates_its_client(self, site: Site) -> None:
+    def test_a_custom_endpoint_authenticates_its_client(self, site: Site) -> None:
         secret = site.add_client()
         for auth, form, status in [
             (("web", secret), {}, 400),
@@ -512,13 +512,13 @@ class TestEndpoint:
         assert site.post("/echo", None, text="hello", client_id="public").status_code == 401
         assert site.http.get("/oauth/echo").status_code == 405
 
-    def test_pages_of_clients_may_call_it(self, site: Site) -> None:
+    def test_a_custom_endpoint_allows_origins_of_clients(self, site: Site) -> None:
         site.add_client("spa", secret=None, redirect_uris=("https://app.example/cb",))
         headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
         answer = site.http.options("/oauth/echo", headers=headers)
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
-    def test_built_in_names_are_taken(self, site: Site) -> None:
+    def test_a_custom_endpoint_cannot_use_a_built_in_name(self, site: Site) -> None:
         with pytest.raises(ConfigurationError, match="registered already"):
             site.provider.register_endpoint(
                 Endpoint(name="token", path="/other", specification="", respond=lambda call: Response(200))
@@ -554,7 +554,7 @@ class ApiKey(Badge):
 
 
 @pytest.mark.spec("rfc6749", "2.3.2")
-def test_a_scheme_from_outside(site: Site) -> None:
+def test_a_custom_authorization_scheme(site: Site) -> None:
     site.provider.register_client_auth_method(ApiKey())
     site.add_client(auth_method="api_key")
     form = {"grant_type": "client_credentials"}
@@ -566,7 +566,7 @@ def test_a_scheme_from_outside(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "2.3.2")
-def test_a_client_authentication_method_from_outside(site: Site) -> None:
+def test_a_custom_client_authentication_method(site: Site) -> None:
     site.provider.register_client_auth_method(Badge())
     site.add_client(auth_method="badge")
     form = {"grant_type": "client_credentials", "client_id": "web"}

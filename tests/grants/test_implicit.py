@@ -17,7 +17,7 @@ def site(new_site: Any) -> Site:
 
 
 @pytest.mark.spec("rfc6749", "4.2.2")
-def test_the_fragment_carries_the_token(site: Site) -> None:
+def test_the_token_is_in_the_fragment(site: Site) -> None:
     site.add_client("app", None)
     site.sign_in()
     answer = site.allow(site.ask(client_id="app", response_type="token", code_challenge=None, scope="profile"))
@@ -29,7 +29,7 @@ def test_the_fragment_carries_the_token(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "4.2.2.1")
-def test_errors_are_in_the_fragment_too(site: Site) -> None:
+def test_errors_are_in_the_fragment(site: Site) -> None:
     site.add_client("app", None)
     site.sign_in()
     answer = site.ask(client_id="app", response_type="token", scope="unknown")
@@ -38,7 +38,7 @@ def test_errors_are_in_the_fragment_too(site: Site) -> None:
 
 @pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "3")
 @pytest.mark.parametrize("response_type", ["token", "code token"])
-def test_a_token_never_travels_in_the_query(site: Site, response_type: str) -> None:
+def test_a_token_is_never_in_the_query(site: Site, response_type: str) -> None:
     site.add_client()
     site.sign_in()
     answer = site.ask(response_type=response_type, response_mode="query")
@@ -48,7 +48,7 @@ def test_a_token_never_travels_in_the_query(site: Site, response_type: str) -> N
 
 @pytest.mark.spec("oauth-v2-multiple-response-types-1_0", "5")
 @pytest.mark.parametrize("response_type", ["code token", "token code"])
-def test_code_and_token_together(site: Site, response_type: str) -> None:
+def test_the_response_type_code_token(site: Site, response_type: str) -> None:
     secret = site.add_client()
     parameters = site.authorize(response_type=response_type)
     assert site.is_alive(parameters["access_token"])
@@ -57,13 +57,13 @@ def test_code_and_token_together(site: Site, response_type: str) -> None:
     assert not site.is_alive(parameters["access_token"]), "it was born of the same authorization"
 
 
-def test_pkce_is_asked_where_there_is_a_code(site: Site) -> None:
+def test_pkce_is_required_if_a_code_is_issued(site: Site) -> None:
     site.add_client()
     site.sign_in()
     assert answer_of(site.ask(response_type="code token", code_challenge=None))["error"] == "invalid_request"
 
 
-def test_it_is_off_by_default(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_implicit_grant_is_off_by_default(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
     plain = new_site()
     plain.add_client()
     plain.sign_in()
@@ -72,7 +72,7 @@ def test_it_is_off_by_default(new_site: Any, caplog: pytest.LogCaptureFixture) -
     assert "implicit" not in plain.http.get("/.well-known/oauth-authorization-server").text
 
 
-def test_why_it_is_discouraged_is_said_once_at_start(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_deprecation_warning_is_logged_once_at_start(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=["implicit"])
     for _ in range(3):
         site.http.get("/.well-known/oauth-authorization-server")

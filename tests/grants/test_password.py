@@ -24,7 +24,7 @@ def site(new_site: Any) -> Site:
 
 
 @pytest.mark.spec("rfc6749", "4.3")
-def test_name_and_password_for_tokens(site: Site) -> None:
+def test_a_username_and_password_are_exchanged_for_tokens(site: Site) -> None:
     secret = site.add_client()
     answer = site.token("password", ("web", secret), username="ada", password="ada's password £", scope="profile")
     tokens = answer.get_json()
@@ -44,13 +44,13 @@ def test_name_and_password_for_tokens(site: Site) -> None:
         ({"username": "ada", "password": "ada's password £", "scope": "unknown"}, "invalid_scope"),
     ],
 )
-def test_errors(site: Site, form: dict[str, Any], code: str) -> None:
+def test_invalid_password_requests_are_rejected(site: Site, form: dict[str, Any], code: str) -> None:
     answer = site.token("password", ("web", site.add_client()), **form)
     assert (answer.status_code, answer.get_json()["error"]) == (400, code)
 
 
 @pytest.mark.spec("rfc6749", "4.3.2")
-def test_guessing_is_throttled_by_user(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_attempts_are_throttled_per_user(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     auth = ("web", site.add_client())
     site.add_client("app", None)
     for _ in range(11):
@@ -67,14 +67,14 @@ def test_guessing_is_throttled_by_user(site: Site, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("nobody", [None, False, ""])
-def test_whatever_says_nobody_is_nobody(new_site: Any, nobody: Any) -> None:
+def test_a_falsy_user_is_invalid_grant(new_site: Any, nobody: Any) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=["password"])
     site.provider.usergetter(lambda *_: nobody)
     answer = site.token("password", ("web", site.add_client()), username="ada", password="x")
     assert answer.get_json()["error"] == "invalid_grant"
 
 
-def test_an_error_of_the_application_counts_against_nobody(new_site: Any) -> None:
+def test_an_error_of_the_usergetter_is_not_a_failed_attempt(new_site: Any) -> None:
     site = new_site(OAUTH2_GRANT_TYPES=["password"])
 
     @site.provider.usergetter
@@ -97,14 +97,14 @@ def guess(site: Site, auth: tuple[str, str], username: str, password: str, addre
 
 
 @pytest.mark.spec("rfc6749", "4.3.2")
-def test_guesses_from_one_network_do_not_lock_out_the_user_elsewhere(site: Site) -> None:
+def test_failed_attempts_do_not_lock_out_other_networks(site: Site) -> None:
     auth = ("web", site.add_client())
     assert [guess(site, auth, "ada", "guess", "192.0.2.1") for _ in range(12)] == [400] * 10 + [429] * 2
     assert guess(site, auth, "ada", "ada's password £", "192.0.2.2") == 200
 
 
 @pytest.mark.spec("rfc6749", "4.3.2")
-def test_one_network_does_not_try_every_user(new_site: Any) -> None:
+def test_failed_attempts_are_throttled_per_network(new_site: Any) -> None:
     site = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=2, OAUTH2_GRANT_TYPES=["password"])
     site.provider.usergetter(lambda username, password, client, request: None)
     auth = ("web", site.add_client(grant_types=("password",)))
@@ -113,7 +113,7 @@ def test_one_network_does_not_try_every_user(new_site: Any) -> None:
     assert guess(site, auth, "user 99", "password1", "192.0.2.2") == 400
 
 
-def test_another_spelling_of_a_name_is_no_other_name_to_guess_for(site: Site) -> None:
+def test_equivalent_usernames_share_a_throttle(site: Site) -> None:
     auth = ("web", site.add_client())
     spellings = ["ada", "ADA", " ada", "Ada ", "aDa", "\uff41da", "adA", "AdA", "ADa", "aDA"]
     answers = [
@@ -122,12 +122,12 @@ def test_another_spelling_of_a_name_is_no_other_name_to_guess_for(site: Site) ->
     assert answers == [400] * 10 + [429]
 
 
-def test_it_needs_a_usergetter(new_site: Any) -> None:
+def test_the_password_grant_requires_a_usergetter(new_site: Any) -> None:
     with pytest.raises(ConfigurationError, match="usergetter"):
         new_site(OAUTH2_GRANT_TYPES=["password"]).http.get("/.well-known/oauth-authorization-server")
 
 
-def test_it_is_off_by_default_even_with_a_usergetter(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_password_grant_is_off_by_default(new_site: Any, caplog: pytest.LogCaptureFixture) -> None:
     site = new_site()
     site.provider.usergetter(lambda *_: "ada")
     answer = site.token("password", ("web", site.add_client()), username="ada", password="x")

@@ -31,7 +31,7 @@ def secret(site: Site) -> str:
 
 @pytest.mark.spec("rfc6749", "6")
 @pytest.mark.spec("rfc9700", "4.14.2")
-def test_a_refresh_token_is_spent_for_a_new_pair(site: Site, secret: str) -> None:
+def test_a_refresh_token_is_exchanged_for_a_new_pair(site: Site, secret: str) -> None:
     first = site.tokens(secret, scope="profile mail")
     second = site.refresh(first["refresh_token"], secret).get_json()
     assert second["refresh_token"] != first["refresh_token"]
@@ -42,7 +42,7 @@ def test_a_refresh_token_is_spent_for_a_new_pair(site: Site, secret: str) -> Non
 
 
 @pytest.mark.spec("rfc9700", "4.14.2")
-def test_reuse_ends_the_whole_family(site: Site, secret: str) -> None:
+def test_reuse_revokes_the_whole_family(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
     third = site.refresh(second["refresh_token"], secret).get_json()
@@ -53,7 +53,7 @@ def test_reuse_ends_the_whole_family(site: Site, secret: str) -> None:
 
 
 @pytest.mark.spec("rfc9700", "4.14.2")
-def test_the_replay_of_one_that_has_expired_meanwhile_ends_the_family_too(new_site: Any) -> None:
+def test_the_replay_of_an_expired_refresh_token_revokes_the_family(new_site: Any) -> None:
     site = new_site(OAUTH2_REFRESH_TOKEN_LIFETIME=100)
     secret = site.add_client()
     first = site.tokens(secret)
@@ -66,7 +66,7 @@ def test_the_replay_of_one_that_has_expired_meanwhile_ends_the_family_too(new_si
 
 
 @pytest.mark.spec("rfc6749", "5.1")
-def test_where_the_grant_is_off_nobody_gets_one(new_site: Any) -> None:
+def test_no_refresh_token_is_issued_if_the_grant_is_off(new_site: Any) -> None:
     """The record of a client may be older than the setting."""
     site = new_site(OAUTH2_GRANT_TYPES=["authorization_code"])
     secret = site.add_client(grant_types=("authorization_code", "refresh_token"))
@@ -76,7 +76,7 @@ def test_where_the_grant_is_off_nobody_gets_one(new_site: Any) -> None:
 
 
 @pytest.mark.spec("oauth-v2-1", "4.3.1")
-def test_a_public_client_has_no_leeway(site: Site) -> None:
+def test_a_public_client_has_no_grace_period(site: Site) -> None:
     site.add_client("app", None)
     first = site.tokens(client_id="app")
     second = site.refresh(first["refresh_token"], client_id="app").get_json()
@@ -84,7 +84,7 @@ def test_a_public_client_has_no_leeway(site: Site) -> None:
     assert not site.is_alive(second["access_token"])
 
 
-def test_a_client_that_lost_the_answer_may_ask_again(site: Site, secret: str) -> None:
+def test_a_client_may_repeat_a_refresh_within_the_grace_period(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
     site.clock.forward(29)
@@ -123,7 +123,7 @@ def test_a_public_client_of_an_mcp_server_has_a_grace_period(
     assert site.server.store.get_refresh(values.key(first["refresh_token"])) is None, "the family is revoked"
 
 
-def test_the_leeway_ends(site: Site, secret: str) -> None:
+def test_the_grace_period_ends(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
     site.clock.forward(30)
@@ -131,7 +131,7 @@ def test_the_leeway_ends(site: Site, secret: str) -> None:
     assert not site.is_alive(second["access_token"])
 
 
-def test_the_leeway_ends_once_a_child_is_used(site: Site, secret: str) -> None:
+def test_the_grace_period_ends_when_a_child_is_used(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
     assert site.refresh(second["refresh_token"], secret).status_code == 200
@@ -139,7 +139,7 @@ def test_the_leeway_ends_once_a_child_is_used(site: Site, secret: str) -> None:
     assert site.is_alive(second["access_token"]), "nothing is revoked within the grace period"
 
 
-def test_both_leeways_can_be_set(new_site: Any) -> None:
+def test_both_grace_periods_are_configurable(new_site: Any) -> None:
     site = new_site(OAUTH2_REFRESH_TOKEN_GRACE_PERIOD=0, OAUTH2_REFRESH_TOKEN_GRACE_PERIOD_PUBLIC=5)
     secret = site.add_client()
     site.add_client("app", None)
@@ -161,7 +161,7 @@ def test_the_access_token_may_be_narrower_and_the_refresh_token_keeps_its_scope(
 
 
 @pytest.mark.spec("rfc6749", "6")
-def test_what_the_operator_has_taken_is_not_refreshed(site: Site) -> None:
+def test_denied_scopes_are_not_refreshed(site: Site) -> None:
     secret = site.add_client(**OF_CODES)
     first = site.tokens(secret, scope="profile mail")
     allow(site, "profile")
@@ -176,7 +176,7 @@ def test_what_the_operator_has_taken_is_not_refreshed(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc9700", "4.14.2")
-def test_reuse_ends_the_family_whatever_the_operator_has_taken(site: Site) -> None:
+def test_reuse_revokes_the_family_with_denied_scopes(site: Site) -> None:
     secret = site.add_client(**OF_CODES)
     first = site.tokens(secret)
     second = site.refresh(first["refresh_token"], secret).get_json()
@@ -186,7 +186,7 @@ def test_reuse_ends_the_family_whatever_the_operator_has_taken(site: Site) -> No
     assert not site.is_alive(second["access_token"])
 
 
-def test_a_resource_of_which_all_words_were_taken_gets_no_token(new_site: Any) -> None:
+def test_a_resource_without_remaining_scopes_receives_no_token(new_site: Any) -> None:
     """The answer would have no scope, which says that it is the one that was asked for."""
     site = new_site()
     site.provider.protect_resource("/a", ["profile"])
@@ -201,14 +201,14 @@ def test_a_resource_of_which_all_words_were_taken_gets_no_token(new_site: Any) -
 
 
 @pytest.mark.spec("rfc6749", "6")
-def test_the_scope_never_grows(site: Site, secret: str) -> None:
+def test_a_refresh_cannot_extend_the_scope(site: Site, secret: str) -> None:
     first = site.tokens(secret, scope="profile")
     assert refusal(site.refresh(first["refresh_token"], secret, scope="profile mail")) == (400, "invalid_scope")
     assert site.refresh(first["refresh_token"], secret).status_code == 200, "nothing was spent"
 
 
 @pytest.mark.spec("rfc6749", "6")
-def test_it_is_bound_to_its_client(site: Site, secret: str) -> None:
+def test_a_refresh_token_is_bound_to_its_client(site: Site, secret: str) -> None:
     other = site.add_client("other")
     site.add_client("app", None)
     first = site.tokens(secret)
@@ -219,7 +219,7 @@ def test_it_is_bound_to_its_client(site: Site, secret: str) -> None:
 
 
 @pytest.mark.spec("rfc9700", "4.14.2")
-def test_it_expires_when_it_is_not_used(site: Site, secret: str) -> None:
+def test_an_unused_refresh_token_expires(site: Site, secret: str) -> None:
     first = site.tokens(secret)
     site.clock.forward(30 * 86400 - 1)
     second = site.refresh(first["refresh_token"], secret).get_json()
@@ -227,7 +227,7 @@ def test_it_expires_when_it_is_not_used(site: Site, secret: str) -> None:
     assert refusal(site.refresh(second["refresh_token"], secret)) == (400, "invalid_grant")
 
 
-def test_it_may_live_shorter_than_the_access_token(new_site: Any) -> None:
+def test_a_refresh_token_may_expire_before_the_access_token(new_site: Any) -> None:
     site = new_site(OAUTH2_REFRESH_TOKEN_LIFETIME=60)
     secret = site.add_client()
     tokens = site.tokens(secret)
@@ -237,13 +237,13 @@ def test_it_may_live_shorter_than_the_access_token(new_site: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["nonsense", "ort_" + "A" * 50, "é"])
-def test_an_unknown_one_is_invalid(site: Site, secret: str, value: str) -> None:
+def test_an_unknown_refresh_token_is_invalid_grant(site: Site, secret: str, value: str) -> None:
     assert refusal(site.refresh(value, secret)) == (400, "invalid_grant")
 
 
-def test_an_access_token_is_no_refresh_token(site: Site, secret: str) -> None:
+def test_an_access_token_is_not_a_refresh_token(site: Site, secret: str) -> None:
     assert refusal(site.refresh(site.tokens(secret)["access_token"], secret)) == (400, "invalid_grant")
 
 
-def test_a_refresh_token_is_no_access_token(site: Site, secret: str) -> None:
+def test_a_refresh_token_is_not_an_access_token(site: Site, secret: str) -> None:
     assert site.call(site.tokens(secret)["refresh_token"]).status_code == 401

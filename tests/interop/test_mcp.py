@@ -82,11 +82,11 @@ class Person:
 
     def __init__(self, decision: str = "Allow") -> None:
         self.decision = decision
-        self.asked: list[dict[str, str]] = []
+        self.requests: list[dict[str, str]] = []
         self._answer: dict[str, str] = {}
 
     async def visit(self, url: str) -> None:
-        self.asked.append({name: values[0] for name, values in parse_qs(urlsplit(url).query).items()})
+        self.requests.append({name: values[0] for name, values in parse_qs(urlsplit(url).query).items()})
         with Browser() as browser:
             back = browser.authorize(url, self.decision, name="demo", password="demo")
         self._answer = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
@@ -121,8 +121,8 @@ def test_from_the_url_to_a_tool(server: str) -> None:
 
     asyncio.run(use())
     assert storage.client is not None
-    assert [asked["scope"] for asked in person.asked] == ["notes:read"]
-    assert person.asked[0]["resource"] == f"{server}/mcp"
+    assert [asked["scope"] for asked in person.requests] == ["notes:read"]
+    assert person.requests[0]["resource"] == f"{server}/mcp"
 
 
 def test_more_scope_is_asked_for_when_a_tool_needs_it(server: str) -> None:
@@ -135,7 +135,7 @@ def test_more_scope_is_asked_for_when_a_tool_needs_it(server: str) -> None:
             assert "water plants" in text_of(await client.call_tool("read_notes", {}))
 
     asyncio.run(use())
-    assert [set(asked["scope"].split()) for asked in person.asked] == [{"notes:read"}, {"notes:read", "notes:write"}]
+    assert [set(asked["scope"].split()) for asked in person.requests] == [{"notes:read"}, {"notes:read", "notes:write"}]
 
 
 def test_what_has_expired_is_refreshed(server: str) -> None:
@@ -171,7 +171,7 @@ def test_by_a_metadata_document_nobody_registers(tmp_path: Path) -> None:
                     assert text_of(await client.call_tool("write_note", {"text": "water plants"})) == "written"
 
             asyncio.run(use())
-        assert [asked["client_id"] for asked in person.asked] == [url, url]
+        assert [asked["client_id"] for asked in person.requests] == [url, url]
         assert documents.count() == 1
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from turns import my_turn
+from turns import exclusive_lock
 
 from .conftest import CALLBACK, Provider
 
@@ -56,7 +56,7 @@ def node() -> str:
     if program is None or npm is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Node: apt-get install nodejs npm")
     wanted = json.loads((FOLDER / "package.json").read_text())["dependencies"]
-    with my_turn(FOLDER):
+    with exclusive_lock(FOLDER):
         if any(installed_version(name) != version for name, version in wanted.items()):
             subprocess.run([npm, "install", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300)
     return program

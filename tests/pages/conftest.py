@@ -17,7 +17,7 @@ import flask
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from servers import PATIENCE
-from turns import my_turn
+from turns import exclusive_lock
 from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, MemoryStore, OAuth2Provider, User, hash_secret, values
@@ -55,7 +55,7 @@ def serve(app: Any) -> Iterator[str]:
 
 
 @dataclass
-class House:
+class RunningSite:
     """A provider that is served, and the client that it knows best."""
 
     app: flask.Flask
@@ -135,7 +135,7 @@ LOGIN = """<!doctype html><html lang="en"><title>Sign in</title><link rel="icon"
 def build_provider(client_url: str, **options: Any) -> tuple[flask.Flask, OAuth2Provider, MemoryStore]:
     """An application with a login page, the provider, and its store."""
     store = MemoryStore()
-    app = flask.Flask("house", static_folder=None, **options)
+    app = flask.Flask("running_site", static_folder=None, **options)
     app.config.update(
         SECRET_KEY="a secret key of the tests",
         OAUTH2_SCOPES={
@@ -234,30 +234,30 @@ def client_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def open_house(client_url: str) -> Iterator[Callable[..., House]]:
+def run_site(client_url: str) -> Iterator[Callable[..., RunningSite]]:
     """Serves providers with options of the test's own."""
     with ExitStack() as stack:
 
-        def open_house(debug: bool = False, **options: Any) -> House:
+        def run_site(debug: bool = False, **options: Any) -> RunningSite:
             app, provider, store = build_provider(client_url, **options)
             app.debug = debug
             url = stack.enter_context(serve(app))
             for client in list(store.list_clients()):
                 if client.metadata:  # a logo is shown if it is on the site of the provider
                     store.set_client(replace(client, metadata={**client.metadata, "logo_uri": f"{url}/logo.svg"}))
-            return House(app, provider, store, url, client_url)
+            return RunningSite(app, provider, store, url, client_url)
 
-        yield open_house
-
-
-@pytest.fixture(scope="module")
-def house(open_house: Callable[..., House]) -> House:
-    return open_house()
+        yield run_site
 
 
 @pytest.fixture(scope="module")
-def debug_house(open_house: Callable[..., House]) -> House:
-    return open_house(debug=True)
+def running_site(run_site: Callable[..., RunningSite]) -> RunningSite:
+    return run_site()
+
+
+@pytest.fixture(scope="module")
+def debug_site(run_site: Callable[..., RunningSite]) -> RunningSite:
+    return run_site(debug=True)
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +307,7 @@ def axe() -> str:
         lacks("no npm: apt-get install npm")
     wanted = (HERE / "package.json").read_text()
     kept, engine = AXE / "package.json", AXE / "node_modules" / "axe-core" / "axe.min.js"
-    with my_turn(AXE):
+    with exclusive_lock(AXE):
         if not engine.exists() or kept.read_text() != wanted:
             AXE.mkdir(parents=True, exist_ok=True)
             kept.write_text(wanted)

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
-from oauth_site import Forgetful, Site, answer_of
+from oauth_site import Site, StoreWithoutConsents, answer_of
 
 PAGE = "/oauth/applications"
 
@@ -183,7 +183,7 @@ def test_a_user_who_has_signed_out_removes_nothing(site: Site) -> None:
 
 
 def test_a_store_that_remembers_nothing_says_so(new_site: Any) -> None:
-    site = new_site(store=Forgetful())
+    site = new_site(store=StoreWithoutConsents())
     site.sign_in()
     assert site.browser.get(PAGE).status_code == 404
 

@@ -39,23 +39,23 @@ TEAMS = "6f1e2ab09c3d7745"
 WRONG = {"client_id": "notes-web", "redirect_uri": "https://notes.example/back/"}
 
 
-def ask_for_device(house: Any, page: Page) -> None:
+def ask_for_device(running_site: Any, page: Page) -> None:
     """Somebody follows the link of a device, and its code is right."""
-    house.sign_in(page, "Ada")
-    page.goto(house.start_device()["verification_uri_complete"])
+    running_site.sign_in(page, "Ada")
+    page.goto(running_site.start_device()["verification_uri_complete"])
     page.get_by_role("button", name="Yes, go on").click()
     page.get_by_role("heading", name="Allow").wait_for()
 
 
-def open_developer_page(house: Any, page: Page, path: str = "", name: str = "Ada Lovelace") -> None:
+def open_developer_page(running_site: Any, page: Page, path: str = "", name: str = "Ada Lovelace") -> None:
     """Somebody comes to the pages for developers."""
-    house.sign_in(page, name)
-    page.goto(f"{house.url}/oauth/developer{path}")
+    running_site.sign_in(page, name)
+    page.goto(f"{running_site.url}/oauth/developer{path}")
 
 
-def register_wrongly(house: Any, page: Page) -> None:
+def register_wrongly(running_site: Any, page: Page) -> None:
     """Somebody types what cannot be registered."""
-    open_developer_page(house, page, "/new")
+    open_developer_page(running_site, page, "/new")
     page.get_by_label("Name", exact=True).fill("Notes for printers")
     page.get_by_label("Redirect URIs").fill("http://printers.example/back")
     page.get_by_label("Home page").fill("printers.example")
@@ -64,65 +64,77 @@ def register_wrongly(house: Any, page: Page) -> None:
 
 
 SCENES: dict[str, Callable[[Any, Page], Any]] = {
-    "consent": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(**WEB))),
-    "consent-again": lambda house, page: (
-        house.sign_in(page),
-        page.goto(house.ask(**WEB, scope="profile notes write")),
+    "consent": lambda running_site, page: (running_site.sign_in(page, "Ada"), page.goto(running_site.ask(**WEB))),
+    "consent-again": lambda running_site, page: (
+        running_site.sign_in(page),
+        page.goto(running_site.ask(**WEB, scope="profile notes write")),
     ),
-    "consent-plain": lambda house, page: (house.sign_in(page), page.goto(house.ask("plain"))),
-    "consent-long": lambda house, page: (house.sign_in(page, "a" * 90), page.goto(house.ask("long", **WEB))),
-    "consent-document": lambda house, page: (
-        house.sign_in(page, "Ada"),
-        page.goto(house.ask(AGENT, redirect_uri="http://127.0.0.1:3456/back")),
+    "consent-plain": lambda running_site, page: (running_site.sign_in(page), page.goto(running_site.ask("plain"))),
+    "consent-long": lambda running_site, page: (
+        running_site.sign_in(page, "a" * 90),
+        page.goto(running_site.ask("long", **WEB)),
     ),
-    "consent-elsewhere": lambda house, page: (house.sign_in(page, "Ada"), page.goto(house.ask(AGENT, **WEB))),
-    "leave": lambda house, page: (
-        house.sign_in(page, "Ada"),
-        page.goto(house.ask(AGENT, redirect_uri=WEB["redirect_uri"], scope="unknown")),
+    "consent-document": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(running_site.ask(AGENT, redirect_uri="http://127.0.0.1:3456/back")),
     ),
-    "error": lambda house, page: page.goto(house.ask(**WRONG)),
-    "error-debug": lambda house, page: page.goto(house.ask(**WRONG)),
-    "applications": lambda house, page: (house.sign_in(page), page.goto(f"{house.url}/oauth/applications")),
-    "applications-none": lambda house, page: (
-        house.sign_in(page, "Somebody new"),
-        page.goto(f"{house.url}/oauth/applications"),
+    "consent-elsewhere": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(running_site.ask(AGENT, **WEB)),
     ),
-    "sign-in": lambda house, page: (
-        house.sign_in(page),
-        page.goto(house.ask(prompt="login")),
-        page.goto(house.url + parse_qs(urlsplit(page.url).query)["next"][0]),
+    "leave": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(running_site.ask(AGENT, redirect_uri=WEB["redirect_uri"], scope="unknown")),
     ),
-    "device": lambda house, page: (house.sign_in(page, "Ada"), page.goto(f"{house.url}/oauth/device")),
-    "device-wrong": lambda house, page: (
-        house.sign_in(page, "Ada"),
-        page.goto(f"{house.url}/oauth/device?user_code=nonsense"),
+    "error": lambda running_site, page: page.goto(running_site.ask(**WRONG)),
+    "error-debug": lambda running_site, page: page.goto(running_site.ask(**WRONG)),
+    "applications": lambda running_site, page: (
+        running_site.sign_in(page),
+        page.goto(f"{running_site.url}/oauth/applications"),
     ),
-    "device-link": lambda house, page: (
-        house.sign_in(page, "Ada"),
-        page.goto(house.start_device()["verification_uri_complete"]),
+    "applications-none": lambda running_site, page: (
+        running_site.sign_in(page, "Somebody new"),
+        page.goto(f"{running_site.url}/oauth/applications"),
     ),
-    "device-consent": lambda house, page: ask_for_device(house, page),
-    "device-done": lambda house, page: (
-        ask_for_device(house, page),
+    "sign-in": lambda running_site, page: (
+        running_site.sign_in(page),
+        page.goto(running_site.ask(prompt="login")),
+        page.goto(running_site.url + parse_qs(urlsplit(page.url).query)["next"][0]),
+    ),
+    "device": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(f"{running_site.url}/oauth/device"),
+    ),
+    "device-wrong": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(f"{running_site.url}/oauth/device?user_code=nonsense"),
+    ),
+    "device-link": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(running_site.start_device()["verification_uri_complete"]),
+    ),
+    "device-consent": lambda running_site, page: ask_for_device(running_site, page),
+    "device-done": lambda running_site, page: (
+        ask_for_device(running_site, page),
         page.get_by_role("button", name="Allow").click(),
         page.get_by_role("heading", name="Go back").wait_for(),
     ),
-    "developer": lambda house, page: open_developer_page(house, page),
-    "developer-none": lambda house, page: open_developer_page(house, page, name="Somebody new"),
-    "developer-new": lambda house, page: open_developer_page(house, page, "/new"),
-    "developer-wrong": lambda house, page: register_wrongly(house, page),
-    "developer-client": lambda house, page: open_developer_page(house, page, f"/{TEAMS}"),
-    "developer-missing": lambda house, page: open_developer_page(house, page, "/nothing"),
-    "developer-rotate": lambda house, page: open_developer_page(house, page, f"/{TEAMS}/secret"),
-    "developer-secret": lambda house, page: (
-        open_developer_page(house, page, f"/{TEAMS}/secret"),
+    "developer": lambda running_site, page: open_developer_page(running_site, page),
+    "developer-none": lambda running_site, page: open_developer_page(running_site, page, name="Somebody new"),
+    "developer-new": lambda running_site, page: open_developer_page(running_site, page, "/new"),
+    "developer-wrong": lambda running_site, page: register_wrongly(running_site, page),
+    "developer-client": lambda running_site, page: open_developer_page(running_site, page, f"/{TEAMS}"),
+    "developer-missing": lambda running_site, page: open_developer_page(running_site, page, "/nothing"),
+    "developer-rotate": lambda running_site, page: open_developer_page(running_site, page, f"/{TEAMS}/secret"),
+    "developer-secret": lambda running_site, page: (
+        open_developer_page(running_site, page, f"/{TEAMS}/secret"),
         page.get_by_role("button", name="Make a new secret").click(),
         page.get_by_role("status").wait_for(),
     ),
-    "developer-delete": lambda house, page: open_developer_page(house, page, f"/{TEAMS}/delete"),
-    "form-post": lambda house, page: (
-        house.sign_in(page, "Ada"),
-        page.goto(house.ask(**WEB, response_mode="form_post", scope="unknown")),
+    "developer-delete": lambda running_site, page: open_developer_page(running_site, page, f"/{TEAMS}/delete"),
+    "form-post": lambda running_site, page: (
+        running_site.sign_in(page, "Ada"),
+        page.goto(running_site.ask(**WEB, response_mode="form_post", scope="unknown")),
     ),
 }
 """Every page, and how somebody comes to see it."""
@@ -133,10 +145,10 @@ def show(request: pytest.FixtureRequest, open_page: OpenPage) -> Callable[..., P
     """A window that shows a scene. A form that would send itself is held back."""
 
     def show(scene: str) -> Page:
-        house = request.getfixturevalue("debug_house" if scene == "error-debug" else "house")
+        running_site = request.getfixturevalue("debug_site" if scene == "error-debug" else "running_site")
         page = open_page()
         page.route("**/form_post.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
-        SCENES[scene](house, page)
+        SCENES[scene](running_site, page)
         page.wait_for_load_state()  # what led to it may have waited for words only, and styles come later
         return page
 
@@ -186,9 +198,9 @@ def test_it_says_the_same_without_styles(show: Callable[..., Page], scene: str) 
         assert element.is_visible()
 
 
-def sign_in_and_come(page: Page, house: Any, **parameters: str) -> None:
+def sign_in_and_come(page: Page, running_site: Any, **parameters: str) -> None:
     """A stranger comes with a request, signs in, and is asked."""
-    page.goto(house.ask(**parameters))
+    page.goto(running_site.ask(**parameters))
     page.get_by_label("Name").fill("Ada")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_load_state()
@@ -204,12 +216,14 @@ def answer_names(page: Page) -> list[str]:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
-def test_somebody_decides(open_page: OpenPage, house: Any, size: str, scheme: str, button: str, sent: str) -> None:
+def test_somebody_decides(
+    open_page: OpenPage, running_site: Any, size: str, scheme: str, button: str, sent: str
+) -> None:
     page = open_page(viewport=SIZES[size], color_scheme=scheme)
-    sign_in_and_come(page, house, state="st-1")
+    sign_in_and_come(page, running_site, state="st-1")
     assert page.get_by_text("See your name and your picture").is_visible()
     assert page.get_by_text("Ada", exact=True).is_visible()
-    assert page.get_by_text(house.client_url, exact=True).is_visible()
+    assert page.get_by_text(running_site.client_url, exact=True).is_visible()
     assert page.evaluate("document.querySelector('img').naturalWidth") > 0, "the policy lets our own images in"
     assert page.title() == "Allow Notes for phones?"
     page.get_by_role("button", name=button).click()
@@ -219,9 +233,9 @@ def test_somebody_decides(open_page: OpenPage, house: Any, size: str, scheme: st
 
 
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
-def test_the_keyboard_is_enough(open_page: OpenPage, house: Any, button: str, sent: str) -> None:
+def test_the_keyboard_is_enough(open_page: OpenPage, running_site: Any, button: str, sent: str) -> None:
     page = open_page()
-    page.goto(house.ask())
+    page.goto(running_site.ask())
     page.keyboard.type("Ada")
     page.keyboard.press("Enter")
     page.get_by_role("button", name=button).wait_for()
@@ -238,9 +252,9 @@ def test_the_keyboard_is_enough(open_page: OpenPage, house: Any, button: str, se
     assert sent in answer_names(page)
 
 
-def test_another_account(open_page: OpenPage, house: Any) -> None:
+def test_another_account(open_page: OpenPage, running_site: Any) -> None:
     page = open_page()
-    sign_in_and_come(page, house)
+    sign_in_and_come(page, running_site)
     page.get_by_role("link", name="Use another account").click()
     page.get_by_label("Name").fill("Grace")
     page.get_by_role("button", name="Sign in").click()
@@ -251,9 +265,9 @@ def test_another_account(open_page: OpenPage, house: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
-def test_scripts_are_not_needed(open_page: OpenPage, house: Any, mode: str, button: str, sent: str) -> None:
+def test_scripts_are_not_needed(open_page: OpenPage, running_site: Any, mode: str, button: str, sent: str) -> None:
     page = open_page(viewport=SIZES["phone"], java_script_enabled=False)
-    sign_in_and_come(page, house, response_mode=mode)
+    sign_in_and_come(page, running_site, response_mode=mode)
     page.get_by_role("button", name=button).click()
     if mode == "form_post":
         page.get_by_role("button", name="Continue").click()
@@ -261,26 +275,26 @@ def test_scripts_are_not_needed(open_page: OpenPage, house: Any, mode: str, butt
 
 
 @pytest.mark.spec("oauth-v2-form-post-response-mode-1_0", "2")
-def test_with_scripts_the_form_sends_itself(open_page: OpenPage, house: Any) -> None:
+def test_with_scripts_the_form_sends_itself(open_page: OpenPage, running_site: Any) -> None:
     page = open_page()
-    sign_in_and_come(page, house, response_mode="form_post")
+    sign_in_and_come(page, running_site, response_mode="form_post")
     page.get_by_role("button", name="Allow").click()
     assert "code" in answer_names(page)
-    assert page.url == f"{house.client_url}/back"
+    assert page.url == f"{running_site.client_url}/back"
 
 
 @pytest.mark.spec("rfc8252", "7.1")
 @pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
 def test_the_callback_of_the_client_may_lead_on_to_another_port(
-    open_page: OpenPage, house: Any, mode: str, button: str, sent: str
+    open_page: OpenPage, running_site: Any, mode: str, button: str, sent: str
 ) -> None:
     """Chromium applies ``form-action`` to all redirects after a form, those of the client too."""
     page = open_page()
-    sign_in_and_come(page, house, response_mode=mode, redirect_uri=f"{house.client_url}/onward")
+    sign_in_and_come(page, running_site, response_mode=mode, redirect_uri=f"{running_site.client_url}/onward")
     page.get_by_role("button", name=button).click()
     page.get_by_role("heading", name="Back", exact=True).wait_for()
-    assert not page.url.startswith(house.client_url)
+    assert not page.url.startswith(running_site.client_url)
     assert f"{sent}=" in page.url
 
 
@@ -288,19 +302,19 @@ def test_the_callback_of_the_client_may_lead_on_to_another_port(
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize(("button", "sent"), [("Allow", "code"), ("Deny", "error")])
 def test_the_callback_of_the_client_may_open_an_application(
-    open_page: OpenPage, house: Any, mode: str, button: str, sent: str
+    open_page: OpenPage, running_site: Any, mode: str, button: str, sent: str
 ) -> None:
     page = open_page()
-    sign_in_and_come(page, house, response_mode=mode, redirect_uri=f"{house.client_url}/application")
+    sign_in_and_come(page, running_site, response_mode=mode, redirect_uri=f"{running_site.client_url}/application")
     with page.expect_event("requestfailed", lambda request: request.url.startswith(APPLICATION)) as found:
         page.get_by_role("button", name=button).click()
     assert f"{sent}=" in found.value.url, "no application of this name is installed"
 
 
 @pytest.mark.spec("rfc8252", "7.1")
-def test_an_application_is_opened_at_once_if_the_answer_is_for_it(open_page: OpenPage, house: Any) -> None:
+def test_an_application_is_opened_at_once_if_the_answer_is_for_it(open_page: OpenPage, running_site: Any) -> None:
     page = open_page()
-    sign_in_and_come(page, house, redirect_uri=APPLICATION)
+    sign_in_and_come(page, running_site, redirect_uri=APPLICATION)
     assert page.get_by_text("An application on this device will open.").is_visible()
     with page.expect_event("requestfailed", lambda request: request.url.startswith(APPLICATION)) as found:
         page.get_by_role("button", name="Allow").click()
@@ -308,26 +322,26 @@ def test_an_application_is_opened_at_once_if_the_answer_is_for_it(open_page: Ope
 
 
 @pytest.mark.spec("rfc6749", "4.1.2")
-def test_a_button_that_is_pressed_twice(open_page: OpenPage, house: Any) -> None:
+def test_a_button_that_is_pressed_twice(open_page: OpenPage, running_site: Any) -> None:
     page = open_page()
-    sign_in_and_come(page, house)
+    sign_in_and_come(page, running_site)
     page.get_by_role("button", name="Allow").dblclick()
     assert "code" in answer_names(page)
 
 
 @pytest.mark.spec("rfc6819", "5.1.3")
-def test_somebody_ends_what_they_allowed(open_page: OpenPage, house: Any) -> None:
+def test_somebody_ends_what_they_allowed(open_page: OpenPage, running_site: Any) -> None:
     page = open_page(viewport=SIZES["phone"])
-    house.sign_in(page, "Grace Hopper")
-    page.goto(f"{house.url}/oauth/applications")
+    running_site.sign_in(page, "Grace Hopper")
+    page.goto(f"{running_site.url}/oauth/applications")
     assert [item.inner_text() for item in page.get_by_role("heading", level=2).all()] == [
         "Notes for phones",
         "Weekly summary",
     ]
     page.get_by_role("button", name="End access Weekly summary").click()
     assert page.get_by_role("status").inner_text() == "Weekly summary has no access any more."
-    assert house.store.get_consent("Grace Hopper", "plain") is None
-    assert house.store.get_consent("Grace Hopper", "notes") is not None
+    assert running_site.store.get_consent("Grace Hopper", "plain") is None
+    assert running_site.store.get_consent("Grace Hopper", "notes") is not None
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -336,24 +350,24 @@ def test_somebody_ends_what_they_allowed(open_page: OpenPage, house: Any) -> Non
     assert page.get_by_role("status").count() == 0
 
 
-def test_the_page_of_a_developer_whose_client_is_wrong(open_page: OpenPage, debug_house: Any, house: Any) -> None:
+def test_the_page_of_a_developer_whose_client_is_wrong(open_page: OpenPage, debug_site: Any, running_site: Any) -> None:
     page = open_page()
-    page.goto(debug_house.ask(**WRONG))
+    page.goto(debug_site.ask(**WRONG))
     panel = page.get_by_role("region", name="For the developer")
     assert "by a slash at the end" in panel.inner_text()
     assert panel.get_attribute("lang") == "en"
-    page.goto(house.ask(**WRONG))
+    page.goto(running_site.ask(**WRONG))
     assert panel.count() == 0
 
 
-def test_a_style_sheet_of_the_applications_own(open_page: OpenPage, open_house: Any, tmp_path: Path) -> None:
+def test_a_style_sheet_of_the_applications_own(open_page: OpenPage, run_site: Any, tmp_path: Path) -> None:
     folder = tmp_path / "templates" / "oauth2"
     folder.mkdir(parents=True)
     (folder / "base.html").write_text(
         '{% extends "oauth2/default/base.html" %}'
         '{% block styles %}{{ super() }}<link rel="stylesheet" href="/acme.css">{% endblock %}'
     )
-    acme = open_house(template_folder=str(folder.parent))
+    acme = run_site(template_folder=str(folder.parent))
     acme.app.add_url_rule(
         "/acme.css", view_func=lambda: (":root { --accent: rgb(120, 0, 80) }", {"Content-Type": "text/css"})
     )
@@ -363,13 +377,13 @@ def test_a_style_sheet_of_the_applications_own(open_page: OpenPage, open_house: 
     assert color == "rgb(120, 0, 80)"
 
 
-def test_a_link_that_is_a_script_does_nothing(chromium: Browser, open_house: Any) -> None:
-    house = open_house()
-    notes = house.store.get_client("notes")
-    house.store.set_client(replace(notes, metadata={"client_uri": "javascript:document.title='mine'"}))
+def test_a_link_that_is_a_script_does_nothing(chromium: Browser, run_site: Any) -> None:
+    running_site = run_site()
+    notes = running_site.store.get_client("notes")
+    running_site.store.set_client(replace(notes, metadata={"client_uri": "javascript:document.title='mine'"}))
     with chromium.new_context() as context:
         page = context.new_page()
-        sign_in_and_come(page, house)
+        sign_in_and_come(page, running_site)
         with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
             page.locator(".client a").click()
         assert page.title() == "Allow Notes for phones?"

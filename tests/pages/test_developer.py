@@ -22,7 +22,7 @@ from flask_oauth2.clients import developer as forms
 from flask_oauth2.clients.authentication.throttle import at_once
 from flask_oauth2.pages import base
 from flask_oauth2.settings import DEVICE_CODE
-from oauth_site import CALLBACK, NOW, Forgetful, Site, answer_of, make_site
+from oauth_site import CALLBACK, NOW, Site, StoreWithoutConsents, answer_of, make_site
 
 PAGE = "/oauth/developer"
 NEW = f"{PAGE}/new"
@@ -76,29 +76,29 @@ class Developer:
 
 
 @pytest.fixture
-def new_house(new_site: Any) -> Callable[..., Site]:
+def new_developer_site(new_site: Any) -> Callable[..., Site]:
     """Sites that have the pages, with options of the test's own."""
 
-    def new_house(**options: Any) -> Site:
+    def new_developer_site(**options: Any) -> Site:
         site: Site = new_site(**{**ON, **options})
         assert site.server
         return site
 
-    return new_house
+    return new_developer_site
 
 
 @pytest.fixture
-def house(new_house: Callable[..., Site]) -> Site:
-    return new_house()
+def developer_site(new_developer_site: Callable[..., Site]) -> Site:
+    return new_developer_site()
 
 
 @pytest.fixture
-def ada(house: Site) -> Developer:
-    return Developer(house)
+def ada(developer_site: Site) -> Developer:
+    return Developer(developer_site)
 
 
 @pytest.fixture
-def received(house: Site) -> Any:
+def received(developer_site: Site) -> Any:
     """What the signals about clients said."""
     found: list[tuple[str, dict[str, Any]]] = []
 
@@ -112,11 +112,11 @@ def received(house: Site) -> Any:
     for name in ("client_created", "client_updated", "client_deleted", "secret_rotated"):
         on_signal = note(name)
         signal = getattr(signals, name)
-        signal.connect(on_signal, house.app)
+        signal.connect(on_signal, developer_site.app)
         connected.append((signal, on_signal))
     yield found
     for signal, on_signal in connected:
-        signal.disconnect(on_signal, house.app)
+        signal.disconnect(on_signal, developer_site.app)
 
 
 class TestWhoMay:
@@ -128,8 +128,8 @@ class TestWhoMay:
             assert site.browser.post(PAGE + path, data=TYPED).status_code == 404
 
     @pytest.mark.parametrize("path", ["", "/new", "/x", "/x/secret", "/x/delete"])
-    def test_a_stranger_signs_in_first(self, house: Site, path: str) -> None:
-        answer = house.http.get(PAGE + path)
+    def test_a_stranger_signs_in_first(self, developer_site: Site, path: str) -> None:
+        answer = developer_site.http.get(PAGE + path)
         assert (answer.status_code, answer.location) == (303, f"/login?next={PAGE}{path}")
         assert answer.headers["Cache-Control"] == "no-store"
 
@@ -141,27 +141,27 @@ class TestWhoMay:
         assert "users cannot sign in" in answer.text
 
     @pytest.mark.parametrize("path", ["", "/new", "/{}", "/{}/secret", "/{}/delete"])
-    def test_the_application_says_who_may(self, house: Site, path: str) -> None:
+    def test_the_application_says_who_may(self, developer_site: Site, path: str) -> None:
         asked: list[User] = []
 
         def policy(user: User) -> bool:
             asked.append(user)
             return user.id == "ada"
 
-        house.server.policies.developer = policy
-        ada = Developer(house)
+        developer_site.server.policies.developer = policy
+        ada = Developer(developer_site)
         client_id, _ = ada.register()
         pages = ada.open(path.format(client_id))
         assert pages.status_code == 200
-        grace = Developer(house, "grace")
+        grace = Developer(developer_site, "grace")
         assert grace.open(path.format(client_id)).status_code == 403
         assert {user.id for user in asked} == {"ada", "grace"}
 
-    def test_who_may_no_more_changes_nothing(self, house: Site, ada: Developer) -> None:
+    def test_who_may_no_more_changes_nothing(self, developer_site: Site, ada: Developer) -> None:
         client_id, _ = ada.register()
         pages = {path: ada.open(path) for path in (f"/{client_id}", f"/{client_id}/secret", f"/{client_id}/delete")}
         before = ada.client(client_id)
-        house.server.policies.developer = lambda user: False
+        developer_site.server.policies.developer = lambda user: False
         for path, page in pages.items():
             assert ada.send(path, page, **TYPED | {"name": "Other"}).status_code == 403
         assert ada.client(client_id) == before
@@ -187,13 +187,13 @@ class TestWhoMay:
     @pytest.mark.parametrize("path", ["/{}", "/{}/secret", "/{}/delete"])
     @pytest.mark.parametrize("whose", ["grace", "", "operator's own", "nothing"])
     def test_that_of_somebody_else_looks_like_one_that_does_not_exist(
-        self, house: Site, ada: Developer, whose: str, path: str
+        self, developer_site: Site, ada: Developer, whose: str, path: str
     ) -> None:
-        client_id, _ = Developer(house, "grace").register()
+        client_id, _ = Developer(developer_site, "grace").register()
         if whose == "":
-            house.change_client(client_id, owner_id=None)
+            developer_site.change_client(client_id, owner_id=None)
         elif whose == "operator's own":
-            house.change_client(client_id, owner_id="ada", registered_by="")
+            developer_site.change_client(client_id, owner_id="ada", registered_by="")
         shown = ada.open(path.format("nothing" if whose == "nothing" else client_id))
         nothing = ada.open(path.format("another"))
         assert shown.status_code == 404
@@ -202,22 +202,22 @@ class TestWhoMay:
         assert "Shop" not in shown.text
 
     @pytest.mark.parametrize("path", ["", "/secret", "/delete"])
-    def test_nobody_changes_that_of_somebody_else(self, house: Site, ada: Developer, path: str) -> None:
-        client_id, _ = Developer(house, "grace").register()
+    def test_nobody_changes_that_of_somebody_else(self, developer_site: Site, ada: Developer, path: str) -> None:
+        client_id, _ = Developer(developer_site, "grace").register()
         before = ada.client(client_id)
         own, _ = ada.register(name="Own")
         page = ada.open(f"/{own}{path}")
         assert ada.send(f"/{client_id}{path}", page, **TYPED | {"name": "Mine"}).status_code == 400
         ticket = {"client_id": client_id, "version": "x"}
         purpose = {"": "developer form", "/secret": "developer secret", "/delete": "developer delete"}[path]
-        with house.app.test_request_context():
-            forged = base.write_ticket(house.server, purpose, User(id="ada", name="ada"), ticket)
+        with developer_site.app.test_request_context():
+            forged = base.write_ticket(developer_site.server, purpose, User(id="ada", name="ada"), ticket)
         assert ada.browser.post(f"{PAGE}/{client_id}{path}", data={"ticket": forged}).status_code in (400, 404)
         assert ada.client(client_id) == before
 
 
 class TestRegister:
-    def test_a_client_with_a_secret(self, house: Site, ada: Developer, received: list[Any]) -> None:
+    def test_a_client_with_a_secret(self, developer_site: Site, ada: Developer, received: list[Any]) -> None:
         metadata = {
             "client_uri": "https://client.example/",
             "logo_uri": "https://img.example/l.png",
@@ -242,15 +242,17 @@ class TestRegister:
             )
         ]
         (secret,) = set(SECRET.findall(answer.text))
-        tokens = house.tokens(secret, client.client_id)
-        assert house.is_alive(tokens["access_token"])
-        assert house.refresh(tokens["refresh_token"], secret, client.client_id).status_code == 200
+        tokens = developer_site.tokens(secret, client.client_id)
+        assert developer_site.is_alive(tokens["access_token"])
+        assert developer_site.refresh(tokens["refresh_token"], secret, client.client_id).status_code == 200
 
     @pytest.mark.parametrize(
         ("kind", "uri", "application_type"),
         [("browser", "https://app.example/", "web"), ("native", "com.example.app:/back", "native")],
     )
-    def test_a_client_without(self, house: Site, ada: Developer, kind: str, uri: str, application_type: str) -> None:
+    def test_a_client_without(
+        self, developer_site: Site, ada: Developer, kind: str, uri: str, application_type: str
+    ) -> None:
         answer = ada.send("/new", **TYPED | {"kind": kind, "redirect_uris": uri})
         (client,) = ada.clients()
         assert (answer.status_code, answer.location) == (303, f"{PAGE}/{client.client_id}")
@@ -261,21 +263,21 @@ class TestRegister:
         assert "Registered. It has no secret" not in ada.open(f"/{client.client_id}").text, "it is said once"
         assert ada.open(f"/{client.client_id}/secret").location == f"{PAGE}/{client.client_id}"
 
-    def test_a_client_of_devices_needs_no_redirect_uri(self, house: Site, ada: Developer) -> None:
+    def test_a_client_of_devices_needs_no_redirect_uri(self, developer_site: Site, ada: Developer) -> None:
         client_id, _ = ada.register(kind="native", redirect_uris="", device="on")
         client = ada.client(client_id)
         assert client.grant_types == ("refresh_token", DEVICE_CODE)
         assert (client.response_types, client.redirect_uris) == ((), ())
-        answer = house.post("/device_authorization", client_id=client_id, scope="profile")
+        answer = developer_site.post("/device_authorization", client_id=client_id, scope="profile")
         assert answer.status_code == 200
 
-    def test_devices_are_asked_about_where_they_are_served(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_GRANT_TYPES=["authorization_code"])
+    def test_devices_are_asked_about_where_they_are_served(self, new_developer_site: Callable[..., Site]) -> None:
+        site = new_developer_site(OAUTH2_GRANT_TYPES=["authorization_code"])
         ada = Developer(site)
         assert 'name="device"' not in ada.open("/new").text
         client_id, _ = ada.register(device="on")
         assert ada.client(client_id).grant_types == ("authorization_code",)
-        only = Developer(new_house(OAUTH2_GRANT_TYPES=["device_code"]))
+        only = Developer(new_developer_site(OAUTH2_GRANT_TYPES=["device_code"]))
         assert 'name="redirect_uris"' not in only.open("/new").text
         answer = only.send("/new", name="Printer", kind="native")
         assert (answer.status_code, only.clients()) == (400, [])
@@ -290,7 +292,7 @@ class TestRegister:
         assert ada.client(client_id).redirect_uris == ("https://a.example/x", "https://b.example/y")
 
     @pytest.mark.spec("rfc6749", "3.3")
-    def test_no_more_scope_than_is_open_to_all(self, house: Site, ada: Developer) -> None:
+    def test_no_more_scope_than_is_open_to_all(self, developer_site: Site, ada: Developer) -> None:
         page = ada.open("/new")
         assert 'name="scope.mail"' in page.text
         assert "Read your mail" in page.text
@@ -298,8 +300,8 @@ class TestRegister:
         client_id, _ = ada.register(**{"scope.write": "on", "scope.admin": "on"})
         assert ada.client(client_id).scope == ("profile",)
 
-    def test_the_default_scope_is_ticked_at_first(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_REGISTRATION_SCOPES=None, OAUTH2_DEFAULT_SCOPE=["mail"])
+    def test_the_default_scope_is_ticked_at_first(self, new_developer_site: Callable[..., Site]) -> None:
+        site = new_developer_site(OAUTH2_REGISTRATION_SCOPES=None, OAUTH2_DEFAULT_SCOPE=["mail"])
         page = Developer(site).open("/new").text
         assert re.findall(r'name="(scope[^"]*)" value="on"( checked)?', page) == [("scope.mail", " checked")]
 
@@ -374,8 +376,8 @@ class TestRegister:
         assert ada.send("/new", **TYPED | page).status_code in (400, 413)
         assert ada.clients() == []
 
-    def test_so_many_and_no_more(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_MAX_CLIENTS_PER_DEVELOPER=2)
+    def test_so_many_and_no_more(self, new_developer_site: Callable[..., Site]) -> None:
+        site = new_developer_site(OAUTH2_MAX_CLIENTS_PER_DEVELOPER=2)
         ada, grace = Developer(site), Developer(site, "grace")
         ada.register(name="One")
         page = ada.open("/new")
@@ -409,10 +411,13 @@ class TestRegister:
             thread.join()
         assert 1 <= len(developers[0].clients()) <= 3
 
-    def test_whoever_is_counted_is_let_go(self, house: Site) -> None:
-        with at_once(house.server, "x", "ada", NOW) as one, at_once(house.server, "x", "ada", NOW) as two:
+    def test_whoever_is_counted_is_let_go(self, developer_site: Site) -> None:
+        with (
+            at_once(developer_site.server, "x", "ada", NOW) as one,
+            at_once(developer_site.server, "x", "ada", NOW) as two,
+        ):
             assert (one, two) == (1, 2)
-        with at_once(house.server, "x", "ada", NOW) as again:
+        with at_once(developer_site.server, "x", "ada", NOW) as again:
             assert again == 1
 
 
@@ -443,7 +448,7 @@ def read_fields(page: TestResponse) -> dict[str, str]:
 
 class TestSecret:
     @pytest.mark.spec("rfc6819", "5.1.4.1")
-    def test_it_is_shown_once(self, house: Site, ada: Developer, caplog: pytest.LogCaptureFixture) -> None:
+    def test_it_is_shown_once(self, developer_site: Site, ada: Developer, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         answer = ada.send("/new", **TYPED)
         (secret,) = set(SECRET.findall(answer.text))
@@ -458,24 +463,24 @@ class TestSecret:
         assert secret not in caplog.text
 
     @pytest.mark.spec("rfc6749", "2.3.1")
-    def test_a_new_one_ends_the_old_one(self, house: Site, ada: Developer, received: list[Any]) -> None:
+    def test_a_new_one_ends_the_old_one(self, developer_site: Site, ada: Developer, received: list[Any]) -> None:
         client_id, old = ada.register()
         assert old
-        tokens = house.tokens(old, client_id)
+        tokens = developer_site.tokens(old, client_id)
         received.clear()
         ask = ada.open(f"/{client_id}/secret")
         assert "A new secret for Shop?" in ask.text
-        assert house.refresh(tokens["refresh_token"], old, client_id).status_code == 200, "asking does nothing"
+        assert developer_site.refresh(tokens["refresh_token"], old, client_id).status_code == 200, "asking does nothing"
         answer = ada.send(f"/{client_id}/secret", ask)
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
         (new,) = set(SECRET.findall(answer.text))
         assert "The old secret does not work any more." in answer.text
         assert received == [("secret_rotated", {"client_id": client_id, "issuer": "https://login.example"})]
-        assert house.token("client_credentials", (client_id, old)).status_code == 401
-        assert house.token("client_credentials", (client_id, new)).status_code == 400
-        assert house.is_alive(tokens["access_token"])
+        assert developer_site.token("client_credentials", (client_id, old)).status_code == 401
+        assert developer_site.token("client_credentials", (client_id, new)).status_code == 400
+        assert developer_site.is_alive(tokens["access_token"])
 
-    def test_a_form_that_is_sent_again_makes_no_second_client(self, house: Site, ada: Developer) -> None:
+    def test_a_form_that_is_sent_again_makes_no_second_client(self, developer_site: Site, ada: Developer) -> None:
         page = ada.open("/new")
         assert ada.send("/new", page, **TYPED).status_code == 200
         (client,) = ada.clients()
@@ -483,14 +488,14 @@ class TestSecret:
         assert (answer.status_code, answer.location) == (303, f"{PAGE}/{client.client_id}")
         assert ada.clients() == [client]
 
-    def test_nor_does_one_bring_back_what_is_deleted(self, house: Site, ada: Developer) -> None:
+    def test_nor_does_one_bring_back_what_is_deleted(self, developer_site: Site, ada: Developer) -> None:
         page = ada.open("/new")
         ada.send("/new", page, **TYPED)
         ada.send(f"/{ada.clients()[0].client_id}/delete")
         assert ada.send("/new", page, **TYPED).status_code == 404
         assert ada.clients() == []
 
-    def test_nor_a_second_secret(self, house: Site, ada: Developer) -> None:
+    def test_nor_a_second_secret(self, developer_site: Site, ada: Developer) -> None:
         client_id, _ = ada.register()
         page = ada.open(f"/{client_id}/secret")
         ada.send(f"/{client_id}/secret", page)
@@ -500,22 +505,24 @@ class TestSecret:
         assert "No new secret was made" in ada.open(f"/{client_id}").text
         assert ada.client(client_id) == before
 
-    def test_the_same_form_twice_at_once(self, house: Site, ada: Developer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_same_form_twice_at_once(
+        self, developer_site: Site, ada: Developer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         page = ada.open("/new")
-        add = house.store.add_client
+        add = developer_site.store.add_client
 
         def add_after_another(client: Client) -> bool:
             assert add(replace(client, name="faster"))
             return bool(add(client))
 
-        monkeypatch.setattr(house.store, "add_client", add_after_another)
+        monkeypatch.setattr(developer_site.store, "add_client", add_after_another)
         answer = ada.send("/new", page, **TYPED)
         (client,) = ada.clients()
         assert (answer.status_code, answer.location) == (303, f"{PAGE}/{client.client_id}")
         assert client.name == "faster"
 
-    def test_no_token_of_the_client_opens_its_configuration(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_DYNAMIC_REGISTRATION="open")
+    def test_no_token_of_the_client_opens_its_configuration(self, new_developer_site: Callable[..., Site]) -> None:
+        site = new_developer_site(OAUTH2_DYNAMIC_REGISTRATION="open")
         client_id, secret = Developer(site).register()
         for token in ("", "ora_x", secret):
             answer = site.http.get(f"/oauth/register/{client_id}", headers={"Authorization": f"Bearer {token}"})
@@ -524,7 +531,7 @@ class TestSecret:
 
 class TestChange:
     def test_the_form_shows_what_is_and_takes_what_is_typed(
-        self, house: Site, ada: Developer, received: list[Any]
+        self, developer_site: Site, ada: Developer, received: list[Any]
     ) -> None:
         client_id, _ = ada.register(logo_uri="https://img.example/l.png", device="on")
         received.clear()
@@ -569,9 +576,9 @@ class TestChange:
         assert ada.send(f"/{client_id}", **TYPED).status_code == 303
         assert (ada.client(client_id), received) == (before, [])
 
-    def test_what_the_operator_gave_and_took_stays(self, house: Site, ada: Developer) -> None:
+    def test_what_the_operator_gave_and_took_stays(self, developer_site: Site, ada: Developer) -> None:
         client_id, _ = ada.register()
-        house.change_client(
+        developer_site.change_client(
             client_id,
             grant_types=("authorization_code",),
             scope=("profile", "write"),
@@ -590,8 +597,10 @@ class TestChange:
         ada.send(f"/{client_id}", **TYPED)
         assert "scope.write" not in ada.open(f"/{client_id}").text, "what was given back is not had again"
 
-    def test_a_grant_that_only_the_operator_gives_stays(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "client_credentials", "implicit"])
+    def test_a_grant_that_only_the_operator_gives_stays(self, new_developer_site: Callable[..., Site]) -> None:
+        site = new_developer_site(
+            OAUTH2_GRANT_TYPES=["authorization_code", "refresh_token", "client_credentials", "implicit"]
+        )
         ada = Developer(site)
         client_id, _ = ada.register()
         granted = ("authorization_code", "refresh_token", "client_credentials", "implicit")
@@ -604,15 +613,15 @@ class TestChange:
         assert 'id="wrong-redirect_uris"' in answer.text
         assert ada.client(client_id) == client
 
-    def test_what_fits_no_field_is_said_above(self, house: Site, ada: Developer) -> None:
+    def test_what_fits_no_field_is_said_above(self, developer_site: Site, ada: Developer) -> None:
         client_id, _ = ada.register()
-        house.change_client(client_id, token_format="gone")
+        developer_site.change_client(client_id, token_format="gone")
         answer = ada.send(f"/{client_id}", **TYPED | {"name": "B"})
         assert answer.status_code == 400
         assert "token_format: &#39;gone&#39; is not a known format" in answer.text
 
     @pytest.mark.parametrize("by", ["window", "secret", "operator"])
-    def test_two_windows_overwrite_nothing_unseen(self, house: Site, ada: Developer, by: str) -> None:
+    def test_two_windows_overwrite_nothing_unseen(self, developer_site: Site, ada: Developer, by: str) -> None:
         client_id, _ = ada.register()
         page = ada.open(f"/{client_id}")
         if by == "window":
@@ -620,7 +629,7 @@ class TestChange:
         elif by == "secret":
             ada.send(f"/{client_id}/secret")
         else:
-            house.change_client(client_id, scope=())
+            developer_site.change_client(client_id, scope=())
         before = ada.client(client_id)
         answer = ada.send(f"/{client_id}", page, **TYPED | {"name": "Second"})
         assert answer.status_code == 409
@@ -632,41 +641,41 @@ class TestChange:
         assert ada.client(client_id).secret == before.secret
 
     def test_nor_do_two_that_write_at_the_same_moment(
-        self, house: Site, ada: Developer, monkeypatch: pytest.MonkeyPatch
+        self, developer_site: Site, ada: Developer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client_id, _ = ada.register()
         page, other = ada.open(f"/{client_id}"), ada.open(f"/{client_id}")
-        change = house.store.change_client
+        change = developer_site.store.change_client
 
         def change_after_another(client: Client, before: Client) -> bool:
-            monkeypatch.setattr(house.store, "change_client", change)
+            monkeypatch.setattr(developer_site.store, "change_client", change)
             assert ada.send(f"/{client_id}", other, **TYPED | {"name": "First"}).status_code == 303
             return bool(change(client, before))
 
-        monkeypatch.setattr(house.store, "change_client", change_after_another)
+        monkeypatch.setattr(developer_site.store, "change_client", change_after_another)
         assert ada.send(f"/{client_id}", page, **TYPED | {"name": "Second"}).status_code == 409
         assert ada.client(client_id).name == "First"
 
     @pytest.mark.parametrize("path", ["", "/secret"])
     def test_nor_does_one_bring_back_what_is_being_deleted(
-        self, house: Site, ada: Developer, monkeypatch: pytest.MonkeyPatch, path: str
+        self, developer_site: Site, ada: Developer, monkeypatch: pytest.MonkeyPatch, path: str
     ) -> None:
         client_id, _ = ada.register()
         page = ada.open(f"/{client_id}{path}")
-        change = house.store.change_client
+        change = developer_site.store.change_client
 
         def change_after_deletion(client: Client, before: Client) -> bool:
-            house.store.delete_client(client_id, int(NOW) + 1000)
+            developer_site.store.delete_client(client_id, int(NOW) + 1000)
             return bool(change(client, before))
 
-        monkeypatch.setattr(house.store, "change_client", change_after_deletion)
+        monkeypatch.setattr(developer_site.store, "change_client", change_after_deletion)
         answer = ada.send(f"/{client_id}{path}", page, **TYPED | {"name": "Second"})
         assert answer.status_code == (303 if path else 404)
         assert not SECRET.search(answer.text)
         assert ada.clients() == []
 
     @pytest.mark.parametrize("path", ["", "/secret", "/delete"])
-    def test_what_is_deleted_meanwhile_stays_so(self, house: Site, ada: Developer, path: str) -> None:
+    def test_what_is_deleted_meanwhile_stays_so(self, developer_site: Site, ada: Developer, path: str) -> None:
         client_id, _ = ada.register()
         page = ada.open(f"/{client_id}{path}")
         ada.send(f"/{client_id}/delete")
@@ -679,21 +688,21 @@ class TestChange:
 
 class TestDelete:
     @pytest.mark.spec("rfc6819", "5.1.3")
-    def test_it_ends_all_that_the_client_has(self, house: Site, ada: Developer, received: list[Any]) -> None:
+    def test_it_ends_all_that_the_client_has(self, developer_site: Site, ada: Developer, received: list[Any]) -> None:
         client_id, secret = ada.register()
         other_id, other = ada.register(name="Other")
         assert secret
         assert other
-        tokens, untouched = house.tokens(secret, client_id), house.tokens(other, other_id)
+        tokens, untouched = developer_site.tokens(secret, client_id), developer_site.tokens(other, other_id)
         received.clear()
         ask = ada.open(f"/{client_id}/delete")
         assert "Delete Shop?" in ask.text
-        assert house.is_alive(tokens["access_token"]), "asking does nothing"
+        assert developer_site.is_alive(tokens["access_token"]), "asking does nothing"
         answer = ada.send(f"/{client_id}/delete", ask)
         assert (answer.status_code, answer.location) == (303, PAGE)
-        assert not house.is_alive(tokens["access_token"])
-        assert house.is_alive(untouched["access_token"])
-        assert house.refresh(tokens["refresh_token"], secret, client_id).status_code == 401
+        assert not developer_site.is_alive(tokens["access_token"])
+        assert developer_site.is_alive(untouched["access_token"])
+        assert developer_site.refresh(tokens["refresh_token"], secret, client_id).status_code == 401
         assert received == [
             (
                 "client_deleted",
@@ -706,24 +715,24 @@ class TestDelete:
         assert "is deleted" not in ada.open().text, "it is said once"
 
     def test_what_two_delete_at_once_is_told_once(
-        self, house: Site, ada: Developer, received: list[Any], monkeypatch: pytest.MonkeyPatch
+        self, developer_site: Site, ada: Developer, received: list[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client_id, _ = ada.register()
         page, other = ada.open(f"/{client_id}/delete"), ada.open(f"/{client_id}/delete")
         received.clear()
-        delete = house.store.delete_client
+        delete = developer_site.store.delete_client
 
         def delete_after_another(*arguments: Any) -> bool:
-            monkeypatch.setattr(house.store, "delete_client", delete)
+            monkeypatch.setattr(developer_site.store, "delete_client", delete)
             assert ada.send(f"/{client_id}/delete", other).status_code == 303
             return bool(delete(*arguments))
 
-        monkeypatch.setattr(house.store, "delete_client", delete_after_another)
+        monkeypatch.setattr(developer_site.store, "delete_client", delete_after_another)
         assert ada.send(f"/{client_id}/delete", page).status_code == 303
         assert [name for name, _ in received] == ["client_deleted"]
 
-    def test_a_guard_that_remembers_forgets(self, new_house: Callable[..., Site]) -> None:
-        site = new_house(OAUTH2_TOKEN_CACHE_TTL=60)
+    def test_a_guard_that_remembers_forgets(self, new_developer_site: Callable[..., Site]) -> None:
+        site = new_developer_site(OAUTH2_TOKEN_CACHE_TTL=60)
         ada = Developer(site)
         client_id, secret = ada.register()
         assert secret
@@ -739,13 +748,13 @@ class TestForms:
     @pytest.mark.spec("rfc6749", "10.12")
     @pytest.mark.parametrize("path", ["/new", "/{}", "/{}/secret", "/{}/delete"])
     @pytest.mark.parametrize("ticket", [None, "nonsense", "another person's", "another form's"])
-    def test_a_form_that_is_not_ours(self, house: Site, ada: Developer, path: str, ticket: str | None) -> None:
+    def test_a_form_that_is_not_ours(self, developer_site: Site, ada: Developer, path: str, ticket: str | None) -> None:
         client_id, _ = ada.register()
         path = path.format(client_id)
         before = ada.clients()
         data = {**TYPED, "name": "Other"}
         if ticket == "another person's":
-            grace = Developer(house, "grace")
+            grace = Developer(developer_site, "grace")
             data["ticket"] = ticket_of(grace.open("/new"))
         elif ticket == "another form's":
             data["ticket"] = ticket_of(ada.open(f"/{client_id}/{'delete' if 'secret' in path else 'secret'}"))
@@ -794,19 +803,19 @@ class TestForms:
         assert ada.send(path, shown, **typed | {"logo_uri": ""}).status_code in (200, 303)
         assert "Typed at length" in {client.name for client in ada.clients()}
 
-    def test_what_was_kept_is_for_one_person_and_one_client(self, house: Site, ada: Developer) -> None:
+    def test_what_was_kept_is_for_one_person_and_one_client(self, developer_site: Site, ada: Developer) -> None:
         page = ada.open("/new")
         sign_out(ada.browser)
         answer = ada.send("/new", page, **TYPED | {"name": "Private"})
         back = parse_qs(urlsplit(answer.location).query)["next"][0]
         query = back.partition("?")[2]
-        assert "Private" not in Developer(house, "grace").browser.get(back).text
+        assert "Private" not in Developer(developer_site, "grace").browser.get(back).text
         ada.site.sign_in("ada", ada.browser)
         client_id, _ = ada.register()
         assert "Private" not in ada.browser.get(f"{PAGE}/{client_id}?{query}").text
         assert "Private" not in ada.browser.get(f"{NEW}?flask_oauth2_form=oar_x").text
         assert "Private" in ada.browser.get(back).text
-        house.clock.forward(base.PATIENCE)
+        developer_site.clock.forward(base.PATIENCE)
         assert "Private" not in ada.browser.get(back).text
 
     @pytest.mark.parametrize("is_new", [True, False])
@@ -860,7 +869,7 @@ class TestStart:
             _ = site.server
 
     def test_and_in_a_store_that_takes_none(self, tmp_path: Path) -> None:
-        class Closed(Forgetful):
+        class Closed(StoreWithoutConsents):
             def __getattr__(self, name: str) -> Any:
                 if name == "list_owned":
                     raise AttributeError(name)
@@ -907,22 +916,22 @@ def test_all_of_it_on_a_database(sql_house: Site) -> None:
     assert ada.clients() == []
 
 
-def test_people_are_asked_each_time(house: Site, ada: Developer) -> None:
+def test_people_are_asked_each_time(developer_site: Site, ada: Developer) -> None:
     client_id, secret = ada.register()
     assert secret
-    house.tokens(secret, client_id)
-    again = house.ask(client_id=client_id)
+    developer_site.tokens(secret, client_id)
+    again = developer_site.ask(client_id=client_id)
     assert again.status_code == 200
     assert "You allowed Shop before." in again.text
-    assert "code" in answer_of(house.allow(again))
+    assert "code" in answer_of(developer_site.allow(again))
 
 
-def test_the_list_shows_what_is_theirs(house: Site, ada: Developer) -> None:
+def test_the_list_shows_what_is_theirs(developer_site: Site, ada: Developer) -> None:
     assert "register it here: it gets a client id" in ada.open().text
     ada.register(name="One <1>", logo_uri="https://img.example/l.png")
-    house.clock.forward(1)
+    developer_site.clock.forward(1)
     ada.register(name="Two")
-    Developer(house, "grace").register(name="Three")
+    Developer(developer_site, "grace").register(name="Three")
     page = ada.open()
     assert page.text.index("One &lt;1&gt;") < page.text.index("Two")
     assert "Three" not in page.text
@@ -930,12 +939,12 @@ def test_the_list_shows_what_is_theirs(house: Site, ada: Developer) -> None:
     assert "form-action 'none';" in page.headers["Content-Security-Policy"]
 
 
-def test_what_is_typed_is_read_without_flask(house: Site) -> None:
+def test_what_is_typed_is_read_without_flask(developer_site: Site) -> None:
     blank = Client(client_id="", grant_types=(), response_types=())
-    client, problems = forms.read(TYPED, blank, house.server)
+    client, problems = forms.read(TYPED, blank, developer_site.server)
     assert problems == {}
     assert forms.kind_of(client) == "server"
-    assert forms.fill(client, house.server) == TYPED
+    assert forms.fill(client, developer_site.server) == TYPED
 
 
 def test_the_prefix_may_be_another(tmp_path: Path) -> None:
@@ -953,9 +962,9 @@ OpenPage = Callable[..., Page]
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_somebody_registers_changes_and_deletes(open_page: OpenPage, open_house: Any, scripts: bool) -> None:
-    house = open_house()
+    developer_site = open_house()
     page = open_page(viewport={"width": 390, "height": 844}, java_script_enabled=scripts)
-    page.goto(f"{house.url}/oauth/developer")
+    page.goto(f"{developer_site.url}/oauth/developer")
     page.get_by_label("Name").fill("Grace")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("link", name="Register an application").click()
@@ -985,14 +994,14 @@ def test_somebody_registers_changes_and_deletes(open_page: OpenPage, open_house:
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
     assert page.get_by_role("status").inner_text().startswith("Compiler 2 is deleted")
-    assert list(house.store.list_owned("Grace")) == []
+    assert list(developer_site.store.list_owned("Grace")) == []
 
 
 def test_the_keyboard_is_enough(open_page: OpenPage, open_house: Any) -> None:
-    house = open_house()
+    developer_site = open_house()
     page = open_page()
-    house.sign_in(page, "Grace")
-    page.goto(f"{house.url}/oauth/developer/new")
+    developer_site.sign_in(page, "Grace")
+    page.goto(f"{developer_site.url}/oauth/developer/new")
     keys = page.keyboard
     for text, key in (("Compiler", "Space"), ("", "ArrowDown"), ("com.example.compiler:/back", "Tab")):
         keys.press("Tab")
@@ -1011,16 +1020,16 @@ def test_the_keyboard_is_enough(open_page: OpenPage, open_house: Any) -> None:
     page.get_by_role("button", name="Register").focus()
     keys.press("Enter")
     page.get_by_role("status").wait_for()
-    (client,) = house.store.list_owned("Grace")
+    (client,) = developer_site.store.list_owned("Grace")
     assert (client.name, client.application_type, client.scope) == ("Compiler", "native", ("profile",))
     assert client.redirect_uris == ("com.example.compiler:/back",)
 
 
 def test_who_was_signed_out_in_the_browser_loses_nothing(open_page: OpenPage, open_house: Any) -> None:
-    house = open_house()
+    developer_site = open_house()
     page = open_page()
-    house.sign_in(page, "Grace")
-    page.goto(f"{house.url}/oauth/developer/new")
+    developer_site.sign_in(page, "Grace")
+    page.goto(f"{developer_site.url}/oauth/developer/new")
     page.get_by_label("Name", exact=True).fill("Compiler")
     page.context.clear_cookies()
     page.get_by_role("button", name="Register").click()

@@ -416,9 +416,9 @@ def test_without_a_login_page_nobody_changes_accounts(new_site: Any) -> None:
     assert "Use another account" not in asked.text
 
 
-def test_one_who_types_in_chromium(open_page: Callable[..., Page], house: Any) -> None:
+def test_one_who_types_in_chromium(open_page: Callable[..., Page], running_site: Any) -> None:
     """Use the keyboard on a phone without JavaScript."""
-    device = house.start_device()
+    device = running_site.start_device()
     page = open_page(viewport={"width": 390, "height": 844}, java_script_enabled=False)
     page.goto(device["verification_uri"])
     page.get_by_label("Name").fill("Ada")
@@ -438,8 +438,8 @@ def test_one_who_types_in_chromium(open_page: Callable[..., Page], house: Any) -
 
 @pytest.mark.spec("rfc8628", "3.3.1")
 @pytest.mark.parametrize("button", ["Allow", "Deny"])
-def test_one_who_follows_the_link_in_chromium(open_page: Callable[..., Page], house: Any, button: str) -> None:
-    device = house.start_device()
+def test_one_who_follows_the_link_in_chromium(open_page: Callable[..., Page], running_site: Any, button: str) -> None:
+    device = running_site.start_device()
     page = open_page()
     page.goto(device["verification_uri_complete"])
     page.get_by_label("Name").fill("Ada")
@@ -451,9 +451,9 @@ def test_one_who_follows_the_link_in_chromium(open_page: Callable[..., Page], ho
     assert page.get_by_role("status").inner_text().startswith("You allowed" if button == "Allow" else "You denied")
 
 
-def test_who_has_another_code_types_it(open_page: Callable[..., Page], house: Any) -> None:
+def test_who_has_another_code_types_it(open_page: Callable[..., Page], running_site: Any) -> None:
     page = open_page()
-    house.sign_in(page)
-    page.goto(house.start_device()["verification_uri_complete"])
+    running_site.sign_in(page)
+    page.goto(running_site.start_device()["verification_uri_complete"])
     page.get_by_role("link", name="No, another").click()
     assert page.get_by_label("Code").input_value() == ""

@@ -9,7 +9,7 @@ import pytest
 
 from flask_oauth2 import MemoryStore
 from flask_oauth2.http import redirects
-from oauth_site import Forgetful, Site, make_site
+from oauth_site import Site, StoreWithoutConsents, make_site
 
 
 @pytest.fixture
@@ -156,10 +156,10 @@ def test_a_client_that_wants_nothing_special(new_site: Any) -> None:
 
 
 def test_nothing_is_promised_where_consents_are_not_kept(site: Site, new_site: Any) -> None:
-    for house, promises in ((site, True), (new_site(store=Forgetful()), False)):
-        house.add_client()
-        house.sign_in()
-        assert ("You can end this at any time" in house.ask().text) is promises
+    for running_site, promises in ((site, True), (new_site(store=StoreWithoutConsents()), False)):
+        running_site.add_client()
+        running_site.sign_in()
+        assert ("You can end this at any time" in running_site.ask().text) is promises
 
 
 def test_an_empty_list_says_what_it_is_for(site: Site) -> None:

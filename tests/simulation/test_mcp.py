@@ -15,7 +15,7 @@ from mcp.server.mcpserver import MCPServer
 
 from flask_oauth2 import OAuth2Provider, current_token
 from oauth_site import Site
-from simulated import initialize, learnt, lines_of, notes_of, play, rewrite_json, stop_of
+from simulated import initialize, lines_of, notes_of, play, result_of, rewrite_json, stop_of
 
 NewSite = Callable[..., Site]
 
@@ -27,8 +27,8 @@ def test_a_server_in_order(mcp_site: NewSite, options: dict[str, Any]) -> None:
     steps = play(mcp_site(**options).app, "mcp")
     assert notes_of(steps) == ""
     assert len(steps) == 11
-    assert learnt(steps, "Call with the token") == "the server is 'notes'"
-    assert learnt(steps, "Request more scope") == "the client has the scope write too"
+    assert result_of(steps, "Call with the token") == "the server is 'notes'"
+    assert result_of(steps, "Request more scope") == "the client has the scope write too"
     lines = lines_of(steps)
     assert lines[:3] == [
         "POST /mcp → 401",
@@ -352,7 +352,7 @@ def test_a_server_of_the_sdk(tmp_path: Path) -> None:
     with Behind(tmp_path) as app:
         steps = play(app, "mcp")
     assert "redirects to" not in notes_of(steps)
-    assert learnt(steps, "Call with the token") == "the server is 'mounted'"
+    assert result_of(steps, "Call with the token") == "the server is 'mounted'"
 
 
 class Behind:
@@ -403,7 +403,7 @@ def test_the_view_answers_by_events(mcp_site: NewSite) -> None:
 
         return flask.Response(events(), mimetype="text/event-stream")
 
-    assert learnt(play(mcp_site(stream).app, "mcp"), "Call with the token") == "the server is 'endless'"
+    assert result_of(play(mcp_site(stream).app, "mcp"), "Call with the token") == "the server is 'endless'"
 
 
 @pytest.mark.parametrize(
@@ -510,10 +510,10 @@ def test_registered_clients_do_not_get_what_the_resource_needs(mcp_site: NewSite
 def test_no_refresh_token(mcp_site: NewSite) -> None:
     steps = play(mcp_site(OAUTH2_GRANT_TYPES=["authorization_code"]).app, "mcp")
     assert "the response has no refresh token" in notes_of(steps)
-    assert learnt(steps, "Refresh the token") == "there is nothing to refresh"
+    assert result_of(steps, "Refresh the token") == "there is nothing to refresh"
 
 
 def test_the_scope_may_be_named(mcp_site: NewSite) -> None:
     steps = play(mcp_site().app, "mcp", scope="profile write")
-    assert learnt(steps, "Request more scope") == "no request requires more scope than the client has"
+    assert result_of(steps, "Request more scope") == "no request requires more scope than the client has"
     assert notes_of(steps) == ""

@@ -11,7 +11,7 @@ import pytest
 
 from flask_oauth2 import ConfigurationError, current_token
 from oauth_site import Site
-from simulated import learnt, lines_of, notes_of, play, rewrite_json, stop_of
+from simulated import lines_of, notes_of, play, result_of, rewrite_json, stop_of
 
 NewSite = Callable[..., Site]
 
@@ -49,7 +49,7 @@ def test_an_application_in_order(new_app: NewSite, profile: str, options: dict[s
     steps = play(readable(new_app(**options)).app, profile)
     assert notes_of(steps) == ""
     mount = options.get("APPLICATION_ROOT") or urlsplit(options.get("OAUTH2_ISSUER") or "").path
-    assert learnt(steps, "Call a view") == f"{mount}/api/me accepts the token"
+    assert result_of(steps, "Call a view") == f"{mount}/api/me accepts the token"
     assert f"GET {mount}/api/me → 401" in lines_of(steps)
 
 
@@ -67,7 +67,7 @@ def test_a_view_within_a_resource_is_guarded_by_it(new_app: NewSite) -> None:
     site.app.get("/data/all")(lambda: {"for": current_token.user_id})
     steps = play(site.app, "server", "/data/all")
     assert steps[0].learnt.endswith("the client requests mail")
-    assert learnt(steps, "Call a view") == "/data/all accepts the token"
+    assert result_of(steps, "Call a view") == "/data/all accepts the token"
 
 
 def test_no_view_has_a_guard(new_app: NewSite) -> None:
@@ -76,7 +76,7 @@ def test_no_view_has_a_guard(new_app: NewSite) -> None:
         site.app.view_functions["me"] = lambda: "open"
         steps = play(site.app, profile)
         assert notes_of(steps) == ""
-        assert learnt(steps, "Call a view").startswith("no guarded view accepts")
+        assert result_of(steps, "Call a view").startswith("no guarded view accepts")
 
 
 def test_an_mcp_server_alone(mcp_site: NewSite) -> None:
@@ -94,8 +94,8 @@ def test_views_that_cannot_be_tried_are_passed_over(new_app: NewSite) -> None:
     site.app.post("/api/send", endpoint="send")(guard(lambda: "sent"))
     site.app.get("/api/greet", endpoint="greet")(site.provider.require_oauth(optional=True)(lambda: "hello"))
     site.app.get("/api/mail", endpoint="mail")(guard(lambda: "mail"))
-    assert learnt(play(site.app, "cli"), "Call a view") == "/api/mail accepts the token"
-    assert learnt(play(site.app, "cli", "/api/ada"), "Call a view") == "/api/ada accepts the token"
+    assert result_of(play(site.app, "cli"), "Call a view") == "/api/mail accepts the token"
+    assert result_of(play(site.app, "cli", "/api/ada"), "Call a view") == "/api/ada accepts the token"
     with pytest.raises(ConfigurationError, match="no view accepts GET at /api/send/all"):
         play(site.app, "cli", "/api/send/all")
 
@@ -251,7 +251,7 @@ def test_the_views_are_of_the_same_site(new_app: NewSite) -> None:
 def test_a_page_without_refresh_tokens(new_app: NewSite) -> None:
     steps = play(readable(new_app(OAUTH2_GRANT_TYPES=["authorization_code"])).app, "spa")
     assert "the response has no refresh token" in notes_of(steps)
-    assert learnt(steps, "Reuse the old refresh token") == "the client has used no refresh token"
+    assert result_of(steps, "Reuse the old refresh token") == "the client has used no refresh token"
 
 
 def answer_tokens(site: Site, **members: Any) -> None:
@@ -322,7 +322,7 @@ def test_the_verifier_is_not_checked(new_app: NewSite) -> None:
 
 def test_a_device_is_connected(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=DEVICES).app, "cli")
-    assert "and allowed access: a token with the scope profile" in learnt(steps, "Connect without a browser")
+    assert "and allowed access: a token with the scope profile" in result_of(steps, "Connect without a browser")
     assert notes_of(steps) == ""
 
 
@@ -330,13 +330,13 @@ def test_devices_alone(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=["device_code"]).app, "cli")
     assert "GET /oauth/device → 303" in lines_of(steps)
     assert (
-        learnt(steps, "Connect without a browser")
+        result_of(steps, "Connect without a browser")
         == "done in an earlier step, because the provider only supports devices"
     )
 
 
 def test_no_devices(new_app: NewSite) -> None:
-    assert learnt(play(new_app().app, "cli"), "Connect without a browser").startswith(
+    assert result_of(play(new_app().app, "cli"), "Connect without a browser").startswith(
         "the provider does not support devices"
     )
 
@@ -391,14 +391,16 @@ def test_a_device_that_need_not_wait(new_app: NewSite) -> None:
 
 def test_a_server_that_acts_for_itself_alone(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=["client_credentials"]).app, "server")
-    assert learnt(steps, "Introspect the token") == "the token of the client itself is active"
-    assert learnt(steps, "Redirect a signed-out user").startswith("no user is redirected")
+    assert result_of(steps, "Introspect the token") == "the token of the client itself is active"
+    assert result_of(steps, "Redirect a signed-out user").startswith("no user is redirected")
     assert notes_of(steps) == ""
 
 
 def test_clients_cannot_act_for_themselves(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_GRANT_TYPES=["authorization_code"]).app, "server")
-    assert learnt(steps, "Request a token with client_credentials").startswith("clients cannot use client_credentials")
+    assert result_of(steps, "Request a token with client_credentials").startswith(
+        "clients cannot use client_credentials"
+    )
 
 
 def test_a_view_that_needs_a_user(new_app: NewSite) -> None:

@@ -17,7 +17,7 @@ from flask_oauth2.tools.simulation.exchange import Exchange
 from flask_oauth2.tools.simulation.forms import find_allow, find_obstacle, read_forms
 from flask_oauth2.tools.simulation.sandbox import SIGNED_IN
 from oauth_site import Site
-from simulated import learnt, lines_of, notes_of, play, rewrite_json, stop_of
+from simulated import lines_of, notes_of, play, result_of, rewrite_json, stop_of
 
 NewSite = Callable[..., Site]
 
@@ -77,7 +77,7 @@ def test_the_login_page_leads_on(new_app: NewSite) -> None:
 
 def test_the_login_page_is_elsewhere(new_app: NewSite) -> None:
     steps = play(new_app(OAUTH2_LOGIN_VIEW="https://sso.example/login").app, "cli")
-    assert learnt(steps, "Redirect a signed-out user") == (
+    assert result_of(steps, "Redirect a signed-out user") == (
         "the login page is https://sso.example/login, which the simulation does not open"
     )
 

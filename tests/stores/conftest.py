@@ -1,4 +1,4 @@
-"""The stores that every test of this folder runs over, and the servers that they need."""
+"""The stores for every test of this folder, and their servers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ OpenStore = Callable[[str], SQLAlchemyStore]
 
 
 def find_pg_ctl() -> Path | None:
-    """Debian keeps the server's programs off the PATH, one folder for each version."""
+    """Return the newest ``pg_ctl``. Debian installs it outside the PATH, in a folder for each version."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4]))
     return programs[-1] if programs else None
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgreSQLExecutor]:
-    """A server of our own. It refuses to run as root, who therefore starts it as Debian's user ``postgres``."""
+    """Yield a server for the session. It runs as ``postgres`` if the user is root."""
     pg_ctl = find_pg_ctl()
     if pg_ctl is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
@@ -74,21 +74,21 @@ def postgresql_server() -> Iterator[PostgreSQLExecutor]:
 
 @contextmanager
 def database(server: PostgreSQLExecutor, name: str) -> Iterator[str]:
-    """A fresh database of the server."""
+    """Create an empty database and yield its URL."""
     with DatabaseJanitor(user=server.user, host=server.host, port=server.port, dbname=name):
         yield f"postgresql+psycopg://{server.user}@{server.host}:{server.port}/{name}"
 
 
 @pytest.fixture(scope="session")
 def postgresql_database(postgresql_server: PostgreSQLExecutor) -> Iterator[str]:
-    """A database for tests that open their own stores."""
+    """Yield the URL of a database for tests that open their own stores."""
     with database(postgresql_server, "opened") as url:
         yield url
 
 
 @pytest.fixture
 def postgresql_url(postgresql_database: str) -> str:
-    """The same without connections and tables, which is ten times as fast as another."""
+    """Return the URL of that database after connections and tables are removed. This is faster than a new database."""
     with psycopg.connect(postgresql_database.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -100,7 +100,7 @@ def postgresql_url(postgresql_database: str) -> str:
 
 @pytest.fixture(scope="session")
 def postgresql_store(postgresql_server: PostgreSQLExecutor) -> Iterator[SQLAlchemyStore]:
-    """A store for many tests, each of which finds it empty."""
+    """Yield a store that is emptied after each test."""
     with database(postgresql_server, "contract") as url:
         store = SQLAlchemyStore.open(url)
         yield store
@@ -109,7 +109,7 @@ def postgresql_store(postgresql_server: PostgreSQLExecutor) -> Iterator[SQLAlche
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A server of our own, which forgets nothing by itself."""
+    """Yield a Redis server that evicts nothing."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -118,7 +118,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    """A client of it that tests look with; it finds it empty."""
+    """Yield a client of the Redis server, which is empty."""
     with redis.Redis(port=redis_server.port, decode_responses=True) as client:
         client.flushall()
         yield client
@@ -126,13 +126,13 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer, redis_client: redis.Redis) -> str:
-    """Where an empty one is."""
+    """Return the URL of the empty Redis server."""
     return redis_server.url
 
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
-    """A server of our own."""
+    """Yield a server for the session."""
     mariadbd = find_mariadbd()
     if mariadbd is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
@@ -144,13 +144,13 @@ def mariadb_server() -> Iterator[MariaDBServer]:
 
 @pytest.fixture
 def mariadb_url(mariadb_server: MariaDBServer) -> str:
-    """A fresh database, to which nothing is connected."""
+    """Return the URL of an empty database without connections."""
     return _open(mariadb_server)
 
 
 def _open(server: MariaDBServer) -> str:
     for (connection,) in server.run("SELECT id FROM information_schema.processlist WHERE db = 'opened'"):
-        with suppress(pymysql.Error):  # it went by itself
+        with suppress(pymysql.Error):  # the connection is already closed
             server.run(f"KILL {connection}")
     server.run("DROP DATABASE IF EXISTS opened", "CREATE DATABASE opened")
     return server.url("opened")
@@ -158,7 +158,7 @@ def _open(server: MariaDBServer) -> str:
 
 @pytest.fixture(scope="session")
 def mariadb_store(mariadb_server: MariaDBServer) -> Iterator[SQLAlchemyStore]:
-    """A store for many tests, each of which finds it empty."""
+    """Yield a store that is emptied after each test."""
     mariadb_server.run("CREATE DATABASE contract")
     store = SQLAlchemyStore.open(mariadb_server.url("contract"))
     yield store
@@ -167,20 +167,20 @@ def mariadb_store(mariadb_server: MariaDBServer) -> Iterator[SQLAlchemyStore]:
 
 @pytest.fixture(scope="session")
 def mysql_server() -> Iterator[MySQLServer]:
-    """A server for the session."""
+    """Yield a server for the session."""
     with MySQLServer(require_mysqld()) as server:
         yield server
 
 
 @pytest.fixture
 def mysql_url(mysql_server: MySQLServer) -> str:
-    """A fresh database, to which nothing is connected."""
+    """Return the URL of an empty database without connections."""
     return _open(mysql_server)
 
 
 @pytest.fixture(scope="session")
 def mysql_store(mysql_server: MySQLServer) -> Iterator[SQLAlchemyStore]:
-    """A store for many tests, each of which finds it empty."""
+    """Yield a store that is emptied after each test."""
     mysql_server.run("CREATE DATABASE contract")
     store = SQLAlchemyStore.open(mysql_server.url("contract"))
     yield store
@@ -189,20 +189,20 @@ def mysql_store(mysql_server: MySQLServer) -> Iterator[SQLAlchemyStore]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """A file that is not there yet."""
+    """Return the URL of an SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'oauth2.sqlite'}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb", "mysql"])
 def url(request: pytest.FixtureRequest) -> str:
-    """Where a lasting store can be made, which other processes can open too."""
+    """Return the URL of a persistent store, which other processes can open."""
     location: str = request.getfixturevalue(f"{request.param}_url")
     return location
 
 
 @pytest.fixture
 def open_store(request: pytest.FixtureRequest) -> Iterator[OpenStore]:
-    """Opens stores, and closes their connections at the end of the test; two URLs are Redis and what is behind it."""
+    """Yield a function that opens stores from the URL of a database, or from those of Redis and a database."""
     with ExitStack() as stack:
 
         def open_store(url: str) -> Any:
@@ -216,14 +216,14 @@ def open_store(request: pytest.FixtureRequest) -> Iterator[OpenStore]:
         yield open_store
 
 
-def faithful_callbacks() -> Callbacks:
-    """Those of an application that keeps each code and token that it is told of, and gives it back."""
-    kept: set[str] = set()
+def new_callbacks() -> Callbacks:
+    """Return callbacks that save and load every code and token."""
+    saved: set[str] = set()
     return Callbacks(
-        grantgetter=lambda client_id, code: code in kept,
-        grantsetter=lambda client_id, code, request: kept.add(code["code"]),
-        tokengetter=lambda access_token=None, refresh_token=None: (access_token or refresh_token) in kept,
-        tokensetter=lambda token, request: kept.update([token["access_token"], token.get("refresh_token", "")]),
+        grantgetter=lambda client_id, code: code in saved,
+        grantsetter=lambda client_id, code, request: saved.add(code["code"]),
+        tokengetter=lambda access_token=None, refresh_token=None: (access_token or refresh_token) in saved,
+        tokensetter=lambda token, request: saved.update([token["access_token"], token.get("refresh_token", "")]),
     )
 
 
@@ -241,16 +241,16 @@ def faithful_callbacks() -> Callbacks:
     ]
 )
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Every store; ``sqlite-application`` has its tables among those of an application, made by ``create_all``.
+    """Yield every store.
 
-    ``callbacks`` is one before which an application keeps codes and tokens of its own.
+    ``sqlite-application`` has its tables in the metadata of an application. ``callbacks`` wraps a store in callbacks.
     """
     if request.param == "memory":
         yield MemoryStore()
     elif request.param == "callbacks":
         memory = MemoryStore()
         yield CallbackStore(
-            memory, faithful_callbacks(), read_client, lambda store, family, now: store.revoke(family, 10**12)
+            memory, new_callbacks(), read_client, lambda store, family, now: store.revoke(family, 10**12)
         )
     elif request.param == "redis-memory":
         store = RedisStore(MemoryStore(), request.getfixturevalue("redis_url"))

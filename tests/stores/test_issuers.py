@@ -323,16 +323,16 @@ def test_a_setter_that_raises_revokes_at_the_issuer_of_the_view() -> None:
 
 def test_a_revocation_is_published_to_the_subscribers_of_its_issuer(redis_url: str) -> None:
     store = RedisStore(MemoryStore(), redis_url)
-    heard: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
+    notifications: SimpleQueue[tuple[str, str | None]] = SimpleQueue()
     for issuer_id in ("", "one", "other"):
-        store.for_issuer(issuer_id).subscribe(lambda revoked_id, name=issuer_id: heard.put((name, revoked_id)))  # type: ignore[misc]
-    while heard.get(timeout=60) != ("", None):
+        store.for_issuer(issuer_id).subscribe(lambda revoked_id, name=issuer_id: notifications.put((name, revoked_id)))  # type: ignore[misc]
+    while notifications.get(timeout=60) != ("", None):
         pass  # the thread is subscribed once it has told the first
     store.for_issuer("one").revoke("a", FAR)
     store.for_issuer("other").delete_client("b", FAR)
     store.revoke("c", FAR)
     received = []
     while ("", "c") not in received:
-        received.append(heard.get(timeout=60))
+        received.append(notifications.get(timeout=60))
     assert [one for one in received if one[1] is not None] == [("one", "a"), ("other", "b"), ("", "c")]
     store.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 import pytest
 import sqlalchemy as sa
-from budgets import BUDGETS, prepare_works
+from budgets import BUDGETS, prepare_operations
 from flask_sqlalchemy import SQLAlchemy
 from pytest_postgresql.retry import retry
 from stores.mariadb_server import PATIENCE, MariaDBServer
@@ -339,7 +339,7 @@ class TestCost:
     def test_a_request_costs_what_it_costs_elsewhere(
         self, site: Site, log: Log, work: str, most_statements: int, most_commits: int
     ) -> None:
-        works = prepare_works(site)
+        works = prepare_operations(site)
         works[work]()
         sent = log(works[work])
         assert 0 < len(sent.work()) <= most_statements, sent

@@ -97,7 +97,7 @@ class TestTokens(Partitioned, StoreContract.TestTokens):
     pass
 
 
-class TestLeeway(Partitioned, StoreContract.TestLeeway):
+class TestGracePeriod(Partitioned, StoreContract.TestGracePeriod):
     pass
 
 

@@ -13,12 +13,12 @@ from stores.workers import (
     change,
     decide,
     delete_client,
-    file_device,
     post,
     purge,
     register,
     retain,
     revoke_user,
+    save_device,
     set_page,
     withdraw,
     write,
@@ -368,7 +368,7 @@ def test_a_decision_beside_polls_is_not_lost(race: Race) -> None:
 def test_of_many_devices_with_one_user_code_one_is_filed(race: Race) -> None:
     user_code_key = new_key()[6:]
 
-    answers = race.run([(file_device, user_code_key)] * race.many)
+    answers = race.run([(save_device, user_code_key)] * race.many)
 
     (key,) = filter(None, answers)
     devices = collect(race.store).devices

@@ -446,44 +446,44 @@ class TestGettingToKnow:
         assert caplog.text == ""
 
 
-class Heard:
-    """What somebody has heard, in the order in which it came."""
+class Subscriber:
+    """Records the published revocations, in order."""
 
     def __init__(self) -> None:
-        self._marks: Queue[str | None] = Queue()
-        self.hear = self._marks.put
+        self._revoked_ids: Queue[str | None] = Queue()
+        self.on_revoked = self._revoked_ids.put
 
     def next(self) -> str | None:
-        return self._marks.get(timeout=PATIENCE)
+        return self._revoked_ids.get(timeout=PATIENCE)
 
 
-class TestAnnouncements:
-    """Who is told what has ended."""
+class TestPublishedRevocations:
+    """Revocations that subscribers receive."""
 
     def test_whoever_listens_hears_what_another_process_ends(self, open_redis: OpenRedis) -> None:
-        here, there, heard = open_redis(), open_redis(), Heard()
-        here.subscribe(heard.hear)
-        assert heard.next() is None, "something may have been missed before"
+        here, there, subscriber = open_redis(), open_redis(), Subscriber()
+        here.subscribe(subscriber.on_revoked)
+        assert subscriber.next() is None, "something may have been missed before"
         there.revoke("family", FAR)
         there.delete_client("client é☕", FAR)
         here.publish("consent")
-        assert [heard.next() for _ in range(3)] == ["family", "client é☕", "consent"]
+        assert [subscriber.next() for _ in range(3)] == ["family", "client é☕", "consent"]
 
     def test_a_mark_is_filed_before_it_is_announced(self, open_redis: OpenRedis) -> None:
         store, seen = open_redis(), Queue[bool]()
         store.subscribe(lambda mark: None if mark is None else seen.put(store.revoked(mark)))
-        filed_before = Heard()
-        store.subscribe(filed_before.hear)
+        filed_before = Subscriber()
+        store.subscribe(filed_before.on_revoked)
         assert filed_before.next() is None
         while seen.empty():
             store.revoke("mark", FAR)
         assert seen.get(timeout=PATIENCE) is True
 
     def test_a_consent_that_is_withdrawn_is_announced(self, tmp_path: Path, open_redis: OpenRedis) -> None:
-        memory, heard = MemoryStore(), Heard()
+        memory, subscriber = MemoryStore(), Subscriber()
         site = make_site(tmp_path, store=open_redis(memory))
-        site.store.subscribe(heard.hear)
-        assert heard.next() is None
+        site.store.subscribe(subscriber.on_revoked)
+        assert subscriber.next() is None
         site.add_client()
         site.sign_in()
         memory.set_consent(new_consent(id="consent-of-ada", user_id="ada", client_id="web"), None)
@@ -491,21 +491,21 @@ class TestAnnouncements:
         ticket = page.partition('name="ticket" value="')[2].partition('"')[0]
         site.browser.post("/oauth/applications", data={"ticket": ticket})
         assert memory.get_consent("ada", "web") is None
-        assert heard.next() == "consent-of-ada"
+        assert subscriber.next() == "consent-of-ada"
 
     def test_another_prefix_is_not_heard(self, open_redis: OpenRedis) -> None:
-        store, other, heard = open_redis(), open_redis(prefix="other:"), Heard()
-        store.subscribe(heard.hear)
-        assert heard.next() is None
+        store, other, subscriber = open_redis(), open_redis(prefix="other:"), Subscriber()
+        store.subscribe(subscriber.on_revoked)
+        assert subscriber.next() is None
         other.publish("theirs")
         store.publish("ours")
-        assert heard.next() == "ours"
+        assert subscriber.next() == "ours"
 
     def test_each_who_listens_hears(self, open_redis: OpenRedis) -> None:
-        store, first, second = open_redis(), Heard(), Heard()
-        store.subscribe(first.hear)
+        store, first, second = open_redis(), Subscriber(), Subscriber()
+        store.subscribe(first.on_revoked)
         assert first.next() is None
-        store.subscribe(second.hear)
+        store.subscribe(second.on_revoked)
         assert second.next() is None
         store.publish("mark")
         assert [first.next(), second.next()] == ["mark", "mark"]
@@ -514,15 +514,15 @@ class TestAnnouncements:
         self, open_redis: OpenRedis, mortal: RedisServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pubsub, "_PAUSE", 0.05)
-        store, heard = open_redis(redis=mortal.url), Heard()
-        store.subscribe(heard.hear)
-        assert heard.next() is None
+        store, subscriber = open_redis(redis=mortal.url), Subscriber()
+        store.subscribe(subscriber.on_revoked)
+        assert subscriber.next() is None
         mortal.kill()
         store.publish("while nobody hears")
         mortal.start()
-        assert heard.next() is None
+        assert subscriber.next() is None
         store.publish("later")
-        assert heard.next() == "later"
+        assert subscriber.next() == "later"
 
     def test_a_server_that_falls_silent_is_noticed(
         self,
@@ -534,23 +534,23 @@ class TestAnnouncements:
         caplog.set_level(logging.DEBUG, "flask_oauth2")
         monkeypatch.setattr(pubsub, "_PAUSE", 0.05)
         monkeypatch.setattr(pubsub, "_SILENCE", 0.1)
-        store, heard = open_redis(redis=mortal.url), Heard()
-        store.subscribe(heard.hear)
-        assert heard.next() is None
+        store, subscriber = open_redis(redis=mortal.url), Subscriber()
+        store.subscribe(subscriber.on_revoked)
+        assert subscriber.next() is None
         mortal.send(signal.SIGSTOP)
         try:
             await_log(caplog, "revocations of other processes are not received for now: TimeoutError")
         finally:
             mortal.send(signal.SIGCONT)
-        assert heard.next() is None
+        assert subscriber.next() is None
         store.publish("later")
-        assert "later" in (heard.next() for _ in range(100))
+        assert "later" in (subscriber.next() for _ in range(100))
 
     def test_one_who_fails_is_logged_and_the_others_go_on(
         self, open_redis: OpenRedis, caplog: pytest.LogCaptureFixture
     ) -> None:
-        store, first, heard = open_redis(), Heard(), Heard()
-        store.subscribe(first.hear)
+        store, first, subscriber = open_redis(), Subscriber(), Subscriber()
+        store.subscribe(first.on_revoked)
         assert first.next() is None
 
         def fail(mark: str | None) -> None:
@@ -558,10 +558,10 @@ class TestAnnouncements:
                 raise ValueError("of the test's own")
 
         store.subscribe(fail)
-        store.subscribe(heard.hear)
+        store.subscribe(subscriber.on_revoked)
         store.publish("bad")
         store.publish("good")
-        while heard.next() != "good":
+        while subscriber.next() != "good":
             pass
         assert caplog.text.count("a subscriber failed") == 1
 
@@ -577,22 +577,22 @@ import os, queue, sys
 from flask_oauth2 import MemoryStore
 from flask_oauth2.stores.redis import RedisStore
 
-store, heard = RedisStore(MemoryStore(), sys.argv[1]), queue.Queue()
-store.subscribe(heard.put)
-assert heard.get(timeout=300) is None
+store, subscriber = RedisStore(MemoryStore(), sys.argv[1]), queue.Queue()
+store.subscribe(subscriber.put)
+assert subscriber.get(timeout=300) is None
 assert store.count(b"a", 10**10) == 1  # a connection that both must not use
 child = os.fork()
 if child == 0:
-    store.subscribe(heard.put)
-    assert heard.get(timeout=300) is None, "the child has a thread of its own"
+    store.subscribe(subscriber.put)
+    assert subscriber.get(timeout=300) is None, "the child has a thread of its own"
     for _ in range(100):
         store.count(b"a", 10**10)
     store.publish("of the child")
-    assert heard.get(timeout=300) == "of the child"
+    assert subscriber.get(timeout=300) == "of the child"
     os._exit(0)
 for _ in range(100):
     store.count(b"a", 10**10)
-assert heard.get(timeout=300) == "of the child"
+assert subscriber.get(timeout=300) == "of the child"
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert store.count(b"a", 10**10, 0) == 201
 store.close()

@@ -1,4 +1,4 @@
-"""Threads and processes that do something at the same moment, and an application for each of them."""
+"""Threads and processes that compete for one store, and an application for each of them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ PATIENCE = 300
 """Seconds after which a test that hangs fails."""
 
 AsChild = Callable[[], AbstractContextManager[None]]
-"""Lets code run as if a server had forked the process."""
+"""Returns a context in which the package sees another process ID."""
 
-LOADED = [
+PRELOADED = [
     "flask_oauth2.stores.sqlalchemy",
     "flask_oauth2.stores.redis",
     "flask.testing",
@@ -47,33 +47,33 @@ LOADED = [
     "sqlalchemy.dialects.mysql.pymysql",
     "pytest",
 ]
-"""What takes long to import, so that it is not done once for each process."""
+"""Modules that are slow to import. The fork server loads them once for all processes."""
 
 Prepare = Callable[..., Callable[[], Any]]
-"""Gets ready, and returns what is to be done at the same moment as others."""
+"""Prepares a competitor, and returns the function to run at the same moment as the others."""
 
 
 @dataclass(frozen=True)
 class Race:
-    """Competitors for what one store holds: threads that share it, or processes that each open it by its URL."""
+    """Competitors for the records of one store: threads that share it, or processes that open it from its URL."""
 
     store: Store
     url: str | None = None
 
     @property
     def many(self) -> int:
-        """A number of competitors; an even one. Processes take long to start."""
+        """Return an even number of competitors. Processes take long to start."""
         return 20 if self.url is None else 8
 
     def run(self, competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """What each of them got. A competitor is a function that is called with the store, and further arguments."""
+        """Return the result of each competitor: a function that is called with the store, and its further arguments."""
         if self.url is None:
             return in_threads([(prepare, self.store, *own) for prepare, *own in competitors])
         return in_processes([(open_and_prepare, self.url, prepare, *own) for prepare, *own in competitors])
 
 
 def in_threads(competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """One thread for each."""
+    """Run each competitor in a thread and return the results."""
     barrier = threading.Barrier(len(competitors))
 
     def compete(competitor: tuple[Any, ...]) -> Any:
@@ -90,14 +90,14 @@ def in_threads(competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
         futures = [threads.submit(compete, competitor) for competitor in competitors]
     errors = [future.exception() for future in futures]
     for error in sorted(filter(None, errors), key=lambda error: isinstance(error, threading.BrokenBarrierError)):
-        raise error  # what broke the barrier says more than that it was broken
+        raise error  # an original error explains more than a broken barrier
     return [future.result() for future in futures]
 
 
 def in_processes(competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """One process for each: forked from one that has loaded what they need and has opened nothing."""
+    """Run each competitor in a process, forked from a server that has no connections. Return the results."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(LOADED)
+    context.set_forkserver_preload(PRELOADED)
     barrier = context.Barrier(len(competitors))
     processes, receivers = [], []
     for prepare, *arguments in competitors:
@@ -113,7 +113,7 @@ def in_processes(competitors: Sequence[tuple[Any, ...]]) -> list[Any]:
         for process in processes:
             process.join(PATIENCE)
             process.close()
-    assert len(answers) == len(competitors), "some gave no answer"
+    assert len(answers) == len(competitors), "a process returned no result"
     failures = [failure for _, failure in answers if failure]
     assert not failures, failures[0]
     return [result for result, _ in answers]
@@ -130,24 +130,24 @@ def _compete(sender: Any, barrier: Any, prepare: Prepare, arguments: Sequence[An
 
 
 def open_by_url(url: str) -> Any:
-    """The store of a URL, or of two: Redis before a database."""
+    """Open the store of a database URL, or of a Redis URL and a database URL."""
     before, _, url = url.rpartition(" ")
     store = SQLAlchemyStore.open(url)
     return RedisStore(store, before) if before else store
 
 
 def open_and_prepare(url: str, prepare: Prepare, *own: Any) -> Callable[[], Any]:
-    """Prepare with a store of this process's own."""
+    """Prepare a competitor with a store that this process opens."""
     return prepare(open_by_url(url), *own)
 
 
-_ONE_AFTER_ANOTHER = threading.Lock()
-"""Werkzeug compiles its rules with ``ast``, which in CPython 3.11 two threads cannot use at once."""
+_COMPILE_LOCK = threading.Lock()
+"""Werkzeug compiles its rules with ``ast``, which is not thread-safe in CPython 3.11."""
 
 
 def new_app(store: Store, **options: Any) -> flask.Flask:
-    """An application on the store, whose clock stands still."""
-    with _ONE_AFTER_ANOTHER:
+    """Return an application with the store and a fixed clock."""
+    with _COMPILE_LOCK:
         app = flask.Flask(__name__)
         app.config.update(SECRET_KEY="a secret key of the tests", OAUTH2_ISSUER="https://login.example")
         app.config["OAUTH2_GRANT_TYPES"] = ["authorization_code", "client_credentials", "refresh_token", "device_code"]
@@ -159,7 +159,7 @@ def new_app(store: Store, **options: Any) -> flask.Flask:
 
 
 def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | None = None) -> Callable[[], Any]:
-    """A request to an application of one's own: the status and the members of the answer."""
+    """Send a POST request to a new application. Return the status and the members of the response."""
     client = new_app(store).test_client()
 
     def act() -> tuple[int, Any]:
@@ -170,7 +170,7 @@ def post(store: Store, path: str, form: dict[str, str], auth: tuple[str, str] | 
 
 
 def register(store: Store, metadata: dict[str, Any], token: str | None = None) -> Callable[[], Any]:
-    """Registers a client at an application of one's own, and answers as :func:`post` does."""
+    """Register a client with a new application. Return the same as :func:`post`."""
     client = new_app(store, OAUTH2_DYNAMIC_REGISTRATION="open").test_client()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -182,25 +182,25 @@ def register(store: Store, metadata: dict[str, Any], token: str | None = None) -
 
 
 def delete_client(store: Store, client_id: str) -> Callable[[], Any]:
-    """Deletes a client, and answers as :func:`post` does."""
+    """Delete a client. Return the same as :func:`post`."""
     return lambda: (200, store.delete_client(client_id, FAR))
 
 
 def revoke_user(store: Store, user_id: str, last_id: str) -> Callable[[], None]:
-    """Revoke all of a user."""
+    """Revoke everything issued for a user."""
     return lambda: store.revoke_user(user_id, last_id, FAR)
 
 
 def decide(store: Store, device: Grant, user_id: str | None) -> Callable[[], bool]:
-    """A user lets a device in, or None: somebody refuses. Whether that was done."""
+    """Approve a device code for a user, or deny it if ``user_id`` is None. Return whether it was decided."""
     devices = collect(store).devices
     assert devices is not None
     owner = new_authorization(client_id=device.parameters["client_id"], user_id=user_id) if user_id else None
     return lambda: devices.decide(device, owner, NOW)
 
 
-def file_device(store: Store, user_code_key: bytes) -> Callable[[], bytes | None]:
-    """Files a device code under a user code: its key, None where another has it."""
+def save_device(store: Store, user_code_key: bytes) -> Callable[[], bytes | None]:
+    """Save a device code with a user code. Return its key, or None if the user code is in use."""
     device = new_device(user_code_key=user_code_key)
 
     def act() -> bytes | None:
@@ -216,7 +216,7 @@ def file_device(store: Store, user_code_key: bytes) -> Callable[[], bytes | None
 
 
 def add(store: Store, name: str) -> Callable[[], tuple[str, bool]]:
-    """Registers the client of one id, by a name of one's own: that, and whether it was added."""
+    """Add a client with a shared ID. Return its name, and whether it was added."""
     registration = collect(store).registration
     assert registration is not None
     client = new_client(client_id="shared", name=name)
@@ -224,7 +224,7 @@ def add(store: Store, name: str) -> Callable[[], tuple[str, bool]]:
 
 
 def change(store: Store, before: Client, name: str) -> Callable[[], tuple[str, bool]]:
-    """Changes it by what was read before: the new name, which a page has too, and whether that was done."""
+    """Change the name and the redirect URI of a client. Return the name, and whether the client was changed."""
     registration = collect(store).registration
     assert registration is not None
     redirect_uris = (f"https://{name}.example/",)
@@ -233,51 +233,51 @@ def change(store: Store, before: Client, name: str) -> Callable[[], tuple[str, b
 
 
 def set_page(store: Store, client_id: str, page: str) -> Callable[[], None]:
-    """Files the client of an id with one page."""
+    """Save a client with one redirect URI."""
     client = new_spa(page, client_id=client_id)
     return lambda: store.set_client(client)
 
 
 def retain(store: Store, client_ids: Sequence[str]) -> Callable[[], list[bool]]:
-    """Keeps clients, one after the other: for each whether it was there."""
+    """Retain clients one after another. Return whether each exists."""
     registration = collect(store).registration
     assert registration is not None
     return lambda: [registration.retain_client(client_id) for client_id in client_ids]
 
 
 def purge(store: Store, now: int) -> Callable[[], int]:
-    """Takes away what has expired: how many rows."""
+    """Purge expired records and return their number."""
     return lambda: sum(store.purge(now))
 
 
-def allow(store: Store, word: str) -> Callable[[], bytes]:
-    """A user lets a client have one word more, and the client gets a token for it: its key."""
+def allow(store: Store, scope_value: str) -> Callable[[], bytes]:
+    """Add a scope value to a consent and issue a token. Return the digest of the token."""
 
     def act() -> bytes:
         consents = collect(store).consents
         assert consents is not None
         for _ in range(1000):
             before = consents.get_consent("user", "client")
-            scope = (*(before.scope if before else ()), word)
+            scope = (*(before.scope if before else ()), scope_value)
             consent = new_consent(scope=scope) if before is None else replace(before, scope=scope)
             if consents.set_consent(consent, before):
                 token = new_token(new_authorization(consent_id=consent.id))
                 assert store.issue(None, [token], NOW)
                 return token.access.token_hash
-        raise AssertionError("nobody lets it through")
+        raise AssertionError("the consent was not saved")
 
     return act
 
 
 def withdraw(store: Store) -> Callable[[], bool]:
-    """The user takes it back."""
+    """Withdraw the consent. Return whether it existed."""
     consents = collect(store).consents
     assert consents is not None
     return lambda: consents.delete_consent("user", "client", FAR)
 
 
 def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
-    """All kinds of writing, with reading and purging between: the keys of what was issued."""
+    """Write all kinds of records, and read and purge between. Return the digests of the issued tokens."""
 
     def act() -> list[bytes]:
         keys = []
@@ -290,7 +290,7 @@ def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
             assert store.issue(token, [child], NOW)
             assert store.get_access(child.access.token_hash) == child.access
             store.count(b"counter", NOW + 3600)
-            store.revoke(f"mark {number}", NOW + number)
+            store.revoke(f"revoked {number}", NOW + number)
             list(store.purge(NOW))
             keys.append(child.access.token_hash)
         return keys
@@ -299,12 +299,12 @@ def write(store: Store, rounds: int) -> Callable[[], list[bytes]]:
 
 
 def open_store(url: str) -> Callable[[], None]:
-    """Opens a store that may not be there yet."""
+    """Open a store whose tables may not exist yet."""
     return lambda: SQLAlchemyStore.open(url).engine.dispose()
 
 
-def acknowledge(url: str) -> None:
-    """Refresh without end, in several threads, and print the keys of each new token once it is acknowledged."""
+def print_acknowledged_tokens(url: str) -> None:
+    """Refresh tokens in several threads until the process is killed. Print the digests of each acknowledged pair."""
     store = SQLAlchemyStore.open(url)
 
     def refresh() -> None:
@@ -322,4 +322,4 @@ def acknowledge(url: str) -> None:
 
 
 if __name__ == "__main__":
-    acknowledge(sys.argv[1])
+    print_acknowledged_tokens(sys.argv[1])

@@ -40,8 +40,8 @@ def elsewhere(site: Site, tmp_path: Any) -> Iterator[Site]:
 
 
 @pytest.fixture
-def asked(site: Site) -> Statements:
-    """What the site asks its database from now on."""
+def site_statements(site: Site) -> Statements:
+    """Return the SQL statements that the site sends from now on."""
     seen = Statements()
     site.store.engine.dispose()
 
@@ -52,21 +52,21 @@ def asked(site: Site) -> Statements:
     return seen
 
 
-def test_a_token_is_asked_for_once_in_its_seconds(site: Site, asked: Statements) -> None:
+def test_a_cached_token_needs_one_statement_within_the_ttl(site: Site, site_statements: Statements) -> None:
     token = site.tokens(site.add_client())["access_token"]
-    asked.clear()
+    site_statements.clear()
     answers = [site.call(token) for _ in range(3)]
     assert [answer.get_json()["user"] for answer in answers] == ["ada", "ada", "ada"]
-    assert len(asked) == 1
+    assert len(site_statements) == 1
     site.clock.forward(SECONDS - 1)
     assert site.is_alive(token)
-    assert len(asked) == 1
+    assert len(site_statements) == 1
     site.clock.forward(1)
     assert site.is_alive(token)
-    assert len(asked) == 2
+    assert len(site_statements) == 2
 
 
-def test_it_is_off_by_default(sql_site: Site, statements: Statements) -> None:
+def test_the_cache_is_off_by_default(sql_site: Site, statements: Statements) -> None:
     token = sql_site.tokens(sql_site.add_client())["access_token"]
     statements.clear()
     assert sql_site.is_alive(token)
@@ -74,18 +74,18 @@ def test_it_is_off_by_default(sql_site: Site, statements: Statements) -> None:
     assert len(statements) == 2
 
 
-def test_what_is_refused_is_not_remembered(site: Site, asked: Statements) -> None:
+def test_rejected_tokens_are_not_cached(site: Site, site_statements: Statements) -> None:
     secret = site.add_client()
     token = site.tokens(secret)["access_token"]
     site.post("/revoke", ("web", secret), token=token)
-    asked.clear()
+    site_statements.clear()
     assert not site.is_alive(token)
     assert not site.is_alive(token)
-    assert len(asked) == 2
+    assert len(site_statements) == 2
 
 
 @pytest.mark.spec("rfc6750", "3.1")
-def test_one_that_expires_is_refused_all_the_same(site: Site) -> None:
+def test_an_expired_token_in_the_cache_is_rejected(site: Site) -> None:
     token = site.tokens(site.add_client())["access_token"]
     site.clock.forward(3599)
     assert site.is_alive(token)
@@ -93,7 +93,7 @@ def test_one_that_expires_is_refused_all_the_same(site: Site) -> None:
     assert site.call(token).status_code == 401
 
 
-def test_scope_is_looked_at_each_time(site: Site) -> None:
+def test_the_scope_of_a_cached_token_is_verified(site: Site) -> None:
     token = site.tokens(site.add_client(), scope="mail")["access_token"]
     assert [site.call(token).status_code for _ in range(2)] == [403, 403]
 
@@ -130,7 +130,7 @@ ENDINGS = [revoke_token, revoke_family, repeat_refresh, withdraw_consent, delete
 
 @pytest.mark.spec("rfc7009", "2.1")
 @pytest.mark.parametrize("end", ENDINGS)
-def test_a_revocation_in_the_same_process_ends_it_at_once(site: Site, end: Callable[..., None]) -> None:
+def test_a_revocation_in_the_same_process_applies_immediately(site: Site, end: Callable[..., None]) -> None:
     secret = site.add_client()
     tokens, other = site.tokens(secret), site.tokens(site.add_client("zebra"), "zebra")
     assert site.is_alive(tokens["access_token"])
@@ -141,7 +141,9 @@ def test_a_revocation_in_the_same_process_ends_it_at_once(site: Site, end: Calla
 
 
 @pytest.mark.parametrize("end", ENDINGS)
-def test_one_elsewhere_ends_it_within_its_seconds(site: Site, elsewhere: Site, end: Callable[..., None]) -> None:
+def test_a_revocation_in_another_process_applies_after_the_ttl(
+    site: Site, elsewhere: Site, end: Callable[..., None]
+) -> None:
     secret = site.add_client()
     tokens = site.tokens(secret)
     elsewhere.sign_in()
@@ -151,7 +153,7 @@ def test_one_elsewhere_ends_it_within_its_seconds(site: Site, elsewhere: Site, e
     assert not site.is_alive(tokens["access_token"])
 
 
-def test_until_then_it_may_pass(site: Site, elsewhere: Site) -> None:
+def test_a_token_revoked_in_another_process_is_accepted_until_the_ttl(site: Site, elsewhere: Site) -> None:
     secret = site.add_client()
     tokens = site.tokens(secret)
     assert site.is_alive(tokens["access_token"])
@@ -163,7 +165,7 @@ def test_until_then_it_may_pass(site: Site, elsewhere: Site) -> None:
 
 
 @pytest.mark.spec("rfc7662", "2.2")
-def test_introspection_remembers_nothing(site: Site, elsewhere: Site) -> None:
+def test_introspection_bypasses_the_cache(site: Site, elsewhere: Site) -> None:
     secret = site.add_client()
     tokens = site.tokens(secret)
     assert site.is_alive(tokens["access_token"])
@@ -171,16 +173,16 @@ def test_introspection_remembers_nothing(site: Site, elsewhere: Site) -> None:
     assert site.post("/introspect", ("web", secret), token=tokens["access_token"]).get_json() == {"active": False}
 
 
-def test_signed_tokens_are_remembered_too(tmp_path: Any) -> None:
+def test_signed_tokens_are_cached(tmp_path: Any) -> None:
     site = make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS, OAUTH2_ACCESS_TOKEN_FORMAT="signed")
     secret = site.add_client()
     tokens = site.tokens(secret)
     assert site.is_alive(tokens["access_token"])
     site.store.engine.dispose()
-    asked: list[str] = []
-    event.listen(site.store.engine, "connect", lambda driver, _: driver.set_trace_callback(asked.append))
+    site_statements: list[str] = []
+    event.listen(site.store.engine, "connect", lambda driver, _: driver.set_trace_callback(site_statements.append))
     assert site.is_alive(tokens["access_token"])
-    assert not asked
+    assert not site_statements
     revoke_token(site, secret, tokens)
     assert not site.is_alive(tokens["access_token"])
     site.store.engine.dispose()
@@ -210,13 +212,13 @@ def remembered(clock: Clock) -> TokenCache:
     return TokenCache(SECONDS, clock)
 
 
-def test_a_mark_that_came_while_the_store_was_read_holds(remembered: TokenCache, clock: Clock) -> None:
+def test_a_revocation_during_a_read_applies(remembered: TokenCache, clock: Clock) -> None:
     remembered.on_revoked("family-0")
     remembered.put("value", access(), clock() - 0.1)  # what was read before the mark was there
     assert remembered.get("value") is None
 
 
-def test_marks_are_kept_as_long_as_what_was_read_before_them(remembered: TokenCache, clock: Clock) -> None:
+def test_revocations_are_stored_for_the_ttl(remembered: TokenCache, clock: Clock) -> None:
     remembered.put("value", access(), clock())
     remembered.on_revoked("family-0")
     for second in range(SECONDS):
@@ -228,7 +230,7 @@ def test_marks_are_kept_as_long_as_what_was_read_before_them(remembered: TokenCa
     assert list(remembered._revoked) == ["another"]
 
 
-def test_a_mark_that_comes_again_keeps_no_older_one(remembered: TokenCache, clock: Clock) -> None:
+def test_a_repeated_revocation_does_not_delay_the_cleanup(remembered: TokenCache, clock: Clock) -> None:
     for second in range(3 * SECONDS):
         remembered.on_revoked("the same")
         remembered.on_revoked(f"another-{second}")
@@ -236,14 +238,14 @@ def test_a_mark_that_comes_again_keeps_no_older_one(remembered: TokenCache, cloc
     assert len(remembered._revoked) <= SECONDS + 1
 
 
-def test_it_is_bounded(remembered: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_bounded(remembered: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MOST", 3)
     for number in range(5):
         remembered.put(f"value-{number}", access(number), clock())
     assert [remembered.get(f"value-{number}") is not None for number in range(5)] == [False] * 2 + [True] * 3
 
 
-def test_what_is_read_again_takes_no_other_place(
+def test_a_cached_value_is_replaced_in_place(
     remembered: TokenCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "MOST", 2)
@@ -255,13 +257,13 @@ def test_what_is_read_again_takes_no_other_place(
     assert remembered.get("two") == newer
 
 
-def test_all_can_be_forgotten(remembered: TokenCache, clock: Clock) -> None:
+def test_the_cache_can_be_cleared(remembered: TokenCache, clock: Clock) -> None:
     remembered.put("value", access(), clock())
     remembered.clear()
     assert remembered.get("value") is None
 
 
-def test_the_clock_on_the_wall_may_be_set_back(site: Site) -> None:
+def test_the_cache_ignores_the_wall_clock(site: Site) -> None:
     """What is remembered is counted by another one."""
     secret = site.add_client()
     tokens, others = site.tokens(secret), [site.tokens(secret) for _ in range(2)]
@@ -279,7 +281,7 @@ def test_the_clock_on_the_wall_may_be_set_back(site: Site) -> None:
         clock.forward(SECONDS + 1)
 
 
-def test_a_revocation_that_waits_holds_against_what_was_read_meanwhile(
+def test_a_delayed_revocation_removes_tokens_cached_during_the_wait(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = site.add_client()
@@ -313,7 +315,7 @@ class Lagging:
         return False
 
 
-def test_a_replica_that_lags_brings_nothing_back_in_the_process_that_ended_it(site: Site) -> None:
+def test_a_lagging_replica_does_not_restore_a_token_in_the_revoking_process(site: Site) -> None:
     secret = site.add_client()
     tokens = site.tokens(secret)
     value = tokens["access_token"]
@@ -324,15 +326,15 @@ def test_a_replica_that_lags_brings_nothing_back_in_the_process_that_ended_it(si
 
 
 @pytest.fixture
-def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Site]]:
-    """Two processes, as far as memory goes, that a Redis server tells of what has ended."""
+def connected_sites(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Site]]:
+    """Yield two sites that simulate two processes and share revocations over Redis."""
     sites = [make_site(tmp_path, OAUTH2_TOKEN_CACHE_TTL=SECONDS, OAUTH2_REDIS_URL=redis_url) for _ in range(2)]
     for other in sites:
         ready = Event()
         cleared = other.verifier.cache.clear
         other.verifier.cache.clear = lambda cleared=cleared, ready=ready: (cleared(), ready.set())
         assert other.store
-        assert ready.wait(PATIENCE)  # it has begun to listen
+        assert ready.wait(PATIENCE)  # the subscription is active
     yield sites[0], sites[1]
     for other in sites:
         other.store.close()
@@ -340,10 +342,10 @@ def heard(site: Site, redis_url: str, tmp_path: Any) -> Iterator[tuple[Site, Sit
 
 
 @pytest.mark.parametrize("end", ENDINGS)
-def test_where_redis_tells_of_it_a_revocation_elsewhere_ends_it_at_once(
-    heard: tuple[Site, Site], end: Callable[..., None]
+def test_redis_publishes_a_revocation_to_other_processes(
+    connected_sites: tuple[Site, Site], end: Callable[..., None]
 ) -> None:
-    here, there = heard
+    here, there = connected_sites
     secret = here.add_client()
     there.clock = here.clock
     tokens = here.tokens(secret)

@@ -17,7 +17,7 @@ def site(new_site: Any) -> Site:
     return site
 
 
-def test_it_says_it_all(site: Site) -> None:
+def test_a_signed_token_contains_its_claims(site: Site) -> None:
     secret = site.add_client()
     token = site.tokens(secret, scope="profile mail")["access_token"]
     assert token.startswith("ost_")
@@ -26,7 +26,7 @@ def test_it_says_it_all(site: Site) -> None:
     assert (described["sub"], described["exp"], described["token_type"]) == ("ada", NOW + 3600, "Bearer")
 
 
-def test_without_a_refresh_token_it_has_no_row(site: Site) -> None:
+def test_a_signed_token_without_a_refresh_token_has_no_row(site: Site) -> None:
     auth = ("web", site.add_client())
     token = site.token("client_credentials", auth).get_json()["access_token"]
     assert site.is_alive(token)
@@ -34,7 +34,7 @@ def test_without_a_refresh_token_it_has_no_row(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc6749", "10.3")
-def test_it_is_in_no_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_signed_token_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """A client may send it as client_id. What it says is packed where that is shorter, and begins with a dot then."""
     auth = ("web", site.add_client())
     caplog.set_level(logging.INFO, "flask_oauth2")
@@ -46,7 +46,7 @@ def test_it_is_in_no_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.spec("rfc6749", "10.3")
-def test_it_cannot_be_altered(site: Site) -> None:
+def test_a_modified_signed_token_is_rejected(site: Site) -> None:
     token = site.tokens(site.add_client())["access_token"]
     assert not site.is_alive(token[:20] + ("A" if token[20] != "A" else "B") + token[21:])
     assert not site.is_alive(token + "A")
@@ -55,7 +55,7 @@ def test_it_cannot_be_altered(site: Site) -> None:
     assert not site.is_alive(token.removeprefix("ost_"))
 
 
-def test_it_expires(site: Site) -> None:
+def test_a_signed_token_expires(site: Site) -> None:
     token = site.tokens(site.add_client())["access_token"]
     site.clock.forward(3599)
     assert site.is_alive(token)
@@ -63,7 +63,7 @@ def test_it_expires(site: Site) -> None:
     assert not site.is_alive(token)
 
 
-def test_it_can_be_revoked_alone_with_its_family_and_with_its_client(site: Site) -> None:
+def test_a_signed_token_is_revoked_alone_with_its_family_or_with_its_client(site: Site) -> None:
     secret = site.add_client()
     first, second, third = site.tokens(secret), site.tokens(secret), site.tokens(secret)
     site.post("/revoke", ("web", secret), token=first["access_token"])
@@ -74,7 +74,7 @@ def test_it_can_be_revoked_alone_with_its_family_and_with_its_client(site: Site)
     assert not site.is_alive(third["access_token"])
 
 
-def test_reuse_of_its_refresh_token_ends_it(site: Site) -> None:
+def test_reuse_of_the_refresh_token_revokes_the_signed_token(site: Site) -> None:
     secret = site.add_client("app", None)
     first = site.tokens(client_id="app")
     site.refresh(first["refresh_token"], client_id="app")
@@ -83,7 +83,7 @@ def test_reuse_of_its_refresh_token_ends_it(site: Site) -> None:
     assert not site.is_alive(first["access_token"])
 
 
-def test_fallback_keys_are_honoured_and_the_newest_signs(new_site: Any) -> None:
+def test_fallback_keys_verify_and_the_newest_key_signs(new_site: Any) -> None:
     old = new_site(OAUTH2_ACCESS_TOKEN_FORMAT="signed", SECRET_KEY="old")
     token = old.tokens(old.add_client())["access_token"]
     rotated = new_site(OAUTH2_ACCESS_TOKEN_FORMAT="signed", SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"])
@@ -96,14 +96,14 @@ def test_fallback_keys_are_honoured_and_the_newest_signs(new_site: Any) -> None:
 
 
 @pytest.mark.spec("rfc9700", "2.3")
-def test_another_issuer_with_the_same_key_takes_no_token_of_ours(site: Site, new_site: Any) -> None:
+def test_a_signed_token_of_another_issuer_is_rejected(site: Site, new_site: Any) -> None:
     token = site.tokens(site.add_client())["access_token"]
     other = new_site(OAUTH2_ACCESS_TOKEN_FORMAT="signed", OAUTH2_ISSUER="https://other.example")
     assert site.is_alive(token)
     assert not other.is_alive(token)
 
 
-def test_a_signature_for_another_purpose_is_none(site: Site) -> None:
+def test_a_signature_with_another_salt_is_rejected(site: Site) -> None:
     from itsdangerous import URLSafeSerializer
 
     content = {
@@ -119,7 +119,7 @@ def test_a_signature_for_another_purpose_is_none(site: Site) -> None:
     assert not site.is_alive(f"ost_{forged}")
 
 
-def test_a_client_chooses_its_format(new_site: Any) -> None:
+def test_a_client_has_its_own_token_format(new_site: Any) -> None:
     site = new_site()
     site.add_client("a")
     opaque = site.token("client_credentials", ("web", site.add_client()))
@@ -129,6 +129,6 @@ def test_a_client_chooses_its_format(new_site: Any) -> None:
     assert site.is_alive(signed.get_json()["access_token"])
 
 
-def test_an_unknown_format_is_refused_at_start(new_site: Any) -> None:
+def test_an_unknown_token_format_is_a_configuration_error(new_site: Any) -> None:
     with pytest.raises(ConfigurationError, match="OAUTH2_ACCESS_TOKEN_FORMAT must be one of opaque, signed"):
         new_site(OAUTH2_ACCESS_TOKEN_FORMAT="jwtt").http.get("/.well-known/oauth-authorization-server")

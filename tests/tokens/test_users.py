@@ -28,7 +28,7 @@ from flask_oauth2.people import users
 from flask_oauth2.records import identify
 from flask_oauth2.settings import DEVICE_CODE
 from flask_oauth2.testing import issue_token
-from oauth_site import Clock, Forgetful, Site, answer_of, make_site
+from oauth_site import Clock, Site, StoreWithoutConsents, answer_of, make_site
 
 NewSite = Callable[..., Site]
 
@@ -36,14 +36,14 @@ GRANTS = ["authorization_code", "refresh_token", "client_credentials", "password
 EXTENSION = "urn:example:grant"
 
 
-@pytest.fixture(params=["memory", "embedded", "forgetful", "signed", "redis"])
+@pytest.fixture(params=["memory", "embedded", "without consents", "signed", "redis"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     options: dict[str, Any] = {"OAUTH2_GRANT_TYPES": GRANTS}
     if request.param == "redis":
         options["OAUTH2_REDIS_URL"] = request.getfixturevalue("redis_url")
     if request.param == "signed":
         options["OAUTH2_ACCESS_TOKEN_FORMAT"] = "signed"
-    store = {"memory": MemoryStore(), "forgetful": Forgetful()}.get(request.param)
+    store = {"memory": MemoryStore(), "without consents": StoreWithoutConsents()}.get(request.param)
     site = make_site(tmp_path, store=store, **options)
     site.provider.usergetter(lambda username, password, client, request: username)
 
@@ -109,7 +109,7 @@ def test_everything_of_a_user_is_revoked(site: Site) -> None:
 
 
 @pytest.mark.spec("rfc7009", "2.1")
-def test_a_revocation_is_remembered_as_long_as_the_longest_token(site: Site) -> None:
+def test_the_revocation_is_stored_for_the_longest_token_lifetime(site: Site) -> None:
     secret = add_client(site)
     other, own = obtain(site, secret, "bob"), obtain(site, secret, "ada")
     revoke(site)
@@ -119,7 +119,7 @@ def test_a_revocation_is_remembered_as_long_as_the_longest_token(site: Site) -> 
     assert all(site.refresh(tokens["refresh_token"], secret).status_code == 200 for tokens in other)
 
 
-def test_the_user_may_come_back_at_once(site: Site) -> None:
+def test_the_user_may_authorize_again_immediately(site: Site) -> None:
     """No time passes for the clock, and then it is set back."""
     secret = add_client(site)
     for seconds in (0, 0, 1, -3600, 0):
@@ -131,7 +131,7 @@ def test_the_user_may_come_back_at_once(site: Site) -> None:
         assert all(site.refresh(tokens["refresh_token"], secret).status_code == 400 for tokens in own)
 
 
-def test_the_user_may_come_back_at_once_without_an_issuer(tmp_path: Path) -> None:
+def test_the_user_may_authorize_again_immediately_without_an_issuer(tmp_path: Path) -> None:
     """The clock stands still, and the issuer follows the request."""
     site = make_site(tmp_path, store=MemoryStore(), OAUTH2_ISSUER=None, TESTING=True)
     secret = add_client(site)
@@ -144,13 +144,13 @@ def test_the_user_may_come_back_at_once_without_an_issuer(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("answer", "is_active"), [(True, True), ("yes", True), (False, False), ([], False), (0, False)]
 )
-def test_what_counts_as_active(tmp_path: Path, answer: object, is_active: bool) -> None:
+def test_truthy_results_mean_active(tmp_path: Path, answer: object, is_active: bool) -> None:
     site = make_site(tmp_path, store=MemoryStore())
     site.provider.user_is_active(lambda user_id: answer)
     assert users.is_active(site.server, "ada") is is_active
 
 
-def test_the_user_may_come_back_at_once_under_any_name_of_this_machine(new_site: NewSite) -> None:
+def test_the_user_may_authorize_again_immediately_at_any_host(new_site: NewSite) -> None:
     """Without ``OAUTH2_ISSUER`` the issuer follows the request, and a program has none."""
     site = new_site(OAUTH2_ISSUER=None, OAUTH2_GRANT_TYPES=GRANTS)
     site.provider.usergetter(lambda username, password, client, request: username)
@@ -173,7 +173,7 @@ def test_the_user_may_come_back_at_once_under_any_name_of_this_machine(new_site:
     assert all(map(site.is_alive, map(obtain_at, hosts)))
 
 
-def test_the_user_is_asked_for_consent_again(tmp_path: Path) -> None:
+def test_the_user_must_consent_again(tmp_path: Path) -> None:
     site = make_site(tmp_path, store=MemoryStore())
     site.tokens(site.add_client())
     assert "code" in answer_of(site.ask())
@@ -186,7 +186,7 @@ def test_the_user_is_asked_for_consent_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.spec("rfc8628", "3.5")
-def test_a_device_that_was_approved_gets_nothing(site: Site) -> None:
+def test_an_approved_device_code_is_revoked(site: Site) -> None:
     secret = add_client(site)
     auth = "web", secret
     begun = [site.post("/device_authorization", auth, scope="profile").get_json() for _ in range(2)]
@@ -198,7 +198,7 @@ def test_a_device_that_was_approved_gets_nothing(site: Site) -> None:
     assert answers[0].get_json()["error"] == "invalid_grant"
 
 
-def test_guards_that_remember_forget_the_user(tmp_path: Path) -> None:
+def test_cached_tokens_of_the_user_are_removed(tmp_path: Path) -> None:
     site = make_site(tmp_path, store=MemoryStore(), OAUTH2_TOKEN_CACHE_TTL=60)
     secret = site.add_client()
     other = site.tokens(secret)["access_token"]
@@ -219,7 +219,7 @@ def test_guards_that_remember_forget_the_user(tmp_path: Path) -> None:
     assert not site.is_alive(again)
 
 
-def test_other_processes_are_told(redis_url: str, tmp_path: Path) -> None:
+def test_the_revocation_is_published_to_other_processes(redis_url: str, tmp_path: Path) -> None:
     from threading import Event
     from time import monotonic
 
@@ -242,17 +242,17 @@ def test_other_processes_are_told(redis_url: str, tmp_path: Path) -> None:
         other.store.behind.engine.dispose()
 
 
-def test_it_is_told_and_audited(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_revocation_is_signalled_and_audited(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "flask_oauth2.audit")
-    heard: list[Any] = []
-    with signals.user_revoked.connected_to(lambda sender, **what: heard.append(what), sender=site.app):
+    received: list[Any] = []
+    with signals.user_revoked.connected_to(lambda sender, **what: received.append(what), sender=site.app):
         revoke(site, User(id="ada"))
-    assert heard == [{"user_id": "ada", "issuer": "https://login.example"}]
+    assert received == [{"user_id": "ada", "issuer": "https://login.example"}]
     assert "user_revoked user_id='ada'" in caplog.text
 
 
 @pytest.mark.parametrize("user", [None, "", "a\0", "x" * 256, True])
-def test_a_user_has_an_id(site: Site, user: Any) -> None:
+def test_an_invalid_user_id_is_rejected(site: Site, user: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         revoke(site, user)
 
@@ -267,13 +267,13 @@ class TestCommand:
         assert (done.exit_code, "Revoked all tokens and consents of user ada." in done.output) == (0, True)
         assert not any(site.is_alive(answer["access_token"]) for answer in tokens)
 
-    def test_only_if_the_operator_agrees(self, site: Site) -> None:
+    def test_the_command_asks_for_confirmation(self, site: Site) -> None:
         tokens = obtain(site, add_client(site), "ada")
         assert self.run(site, "ada", input="n\n").exit_code == 1
         assert all(site.is_alive(answer["access_token"]) for answer in tokens)
         assert self.run(site, "ada", "--yes").exit_code == 0
 
-    def test_an_id_that_nobody_has_is_refused(self, site: Site) -> None:
+    def test_the_command_rejects_an_invalid_id(self, site: Site) -> None:
         done = self.run(site, "a\nb", "--yes")
         assert (done.exit_code, "1 to 255 printable characters" in done.output) == (2, True)
 
@@ -290,7 +290,7 @@ class TestInactive:
             site.provider._parts.callbacks.userloader = lambda user_id: None if user_id in gone else {"id": user_id}
         return gone
 
-    def test_no_grant_gives_a_token(self, site: Site, gone: set[str]) -> None:
+    def test_no_grant_issues_a_token_for_an_inactive_user(self, site: Site, gone: set[str]) -> None:
         secret = add_client(site)
         auth = "web", secret
         own, other = obtain(site, secret, "ada")[0], obtain(site, secret, "bob")[0]
@@ -309,7 +309,7 @@ class TestInactive:
         assert site.refresh(own["refresh_token"], secret).status_code == 200, "nothing was consumed"
         assert site.redeem(code, auth).status_code == 200
 
-    def test_a_replay_revokes_the_family_all_the_same(self, site: Site, gone: set[str]) -> None:
+    def test_a_replay_revokes_the_family_of_an_inactive_user(self, site: Site, gone: set[str]) -> None:
         secret = add_client(site)
         own = obtain(site, secret, "ada")[0]
         fresh = site.refresh(own["refresh_token"], secret).get_json()
@@ -320,7 +320,9 @@ class TestInactive:
         assert site.refresh(fresh["refresh_token"], secret).status_code == 400
 
     @pytest.mark.parametrize(("found", "is_active"), [(None, False), (False, False), ("", False), ({}, True)])
-    def test_a_userloader_may_say_it_in_three_ways(self, new_site: NewSite, found: object, is_active: bool) -> None:
+    def test_a_userloader_returns_none_false_or_empty_for_an_inactive_user(
+        self, new_site: NewSite, found: object, is_active: bool
+    ) -> None:
         """An object that happens to be false is a user."""
         site = new_site()
         secret = site.add_client()
@@ -329,7 +331,7 @@ class TestInactive:
         assert (site.refresh(token, secret).status_code == 200) is is_active
 
     @pytest.mark.spec("rfc7662", "2.2")
-    def test_introspection_says_so(self, site: Site, gone: set[str]) -> None:
+    def test_tokens_of_an_inactive_user_are_inactive(self, site: Site, gone: set[str]) -> None:
         secret = add_client(site)
         own = obtain(site, secret, "ada")[0]
         for token in (own["access_token"], own["refresh_token"]):
@@ -339,14 +341,14 @@ class TestInactive:
             assert site.post("/introspect", ("web", secret), token=token).get_json() == {"active": False}
 
     @pytest.mark.spec("rfc6749", "4.1.2.1")
-    def test_no_code_is_issued(self, site: Site, gone: set[str]) -> None:
+    def test_no_code_is_issued_for_an_inactive_user(self, site: Site, gone: set[str]) -> None:
         add_client(site)
         site.sign_in()
         page = site.ask(prompt="consent")
         gone.add("ada")
         assert answer_of(site.allow(page))["error"] == "access_denied"
 
-    def test_guards_ask_nobody_by_default(self, site: Site, gone: set[str]) -> None:
+    def test_guards_do_not_check_the_user_by_default(self, site: Site, gone: set[str]) -> None:
         own = obtain(site, add_client(site), "ada")[0]
         gone.add("ada")
         assert site.is_alive(own["access_token"])
@@ -354,7 +356,7 @@ class TestInactive:
 
 @pytest.mark.parametrize("cache", [0, 60])
 @pytest.mark.spec("rfc6750", "3.1")
-def test_guards_ask_if_they_are_told_to(new_site: NewSite, cache: int) -> None:
+def test_guards_check_the_user_if_enabled(new_site: NewSite, cache: int) -> None:
     site = new_site(OAUTH2_GUARD_CHECKS_USER=True, OAUTH2_TOKEN_CACHE_TTL=cache)
     gone: set[str] = set()
     asked: list[str] = []
@@ -371,7 +373,7 @@ def test_guards_ask_if_they_are_told_to(new_site: NewSite, cache: int) -> None:
     assert asked == ["ada", "ada"], "it has no user"
 
 
-def test_guards_need_something_to_ask(tmp_path: Path) -> None:
+def test_guard_checks_require_a_user_callback(tmp_path: Path) -> None:
     app = flask.Flask("plain", instance_path=str(tmp_path))
     app.config.update(SECRET_KEY="x", OAUTH2_ISSUER="https://login.example", OAUTH2_GUARD_CHECKS_USER=True)
     provider = OAuth2Provider(app, store=MemoryStore())
@@ -379,7 +381,7 @@ def test_guards_need_something_to_ask(tmp_path: Path) -> None:
         _ = provider.server
 
 
-def test_an_asynchronous_function_may_decide(new_site: NewSite) -> None:
+def test_an_async_callback_is_supported(new_site: NewSite) -> None:
     site = new_site()
 
     @site.provider.user_is_active
@@ -433,7 +435,7 @@ def new_class(**members: Any) -> Any:
         (7, "7", False),
     ],
 )
-def test_a_user_has_an_id_that_stays(user: Any, user_id: str, warns: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_id_of_a_user_is_stable(user: Any, user_id: str, warns: bool, caplog: pytest.LogCaptureFixture) -> None:
     assert [identify(user), identify(user)] == [user_id, user_id]
     assert caplog.text.count("@provider.userloader") == int(warns)
 
@@ -474,7 +476,7 @@ def alternative_site(tmp_path: Path, members: list[Member]) -> Site:
     return Site(app, provider, Clock())
 
 
-def test_tokens_and_consents_outlive_a_password(tmp_path: Path) -> None:
+def test_tokens_and_consents_survive_a_password_change(tmp_path: Path) -> None:
     members = [Member(1, "k1"), Member(2, "k2")]
     site = alternative_site(tmp_path, members)
     site.provider.userloader(lambda user_id: next((one for one in members if str(one.id) == user_id), None))
@@ -489,7 +491,7 @@ def test_tokens_and_consents_outlive_a_password(tmp_path: Path) -> None:
     assert not site.is_alive(token)
 
 
-def test_nobody_is_taken_for_another_user(tmp_path: Path) -> None:
+def test_an_alternative_id_does_not_match_another_user(tmp_path: Path) -> None:
     """The session identifier of one user is the id of another."""
     site = alternative_site(tmp_path, [Member(1, "k1"), Member(2, "1")])
     token = site.tokens(site.add_client(scope=("profile",)))["access_token"]
@@ -497,7 +499,7 @@ def test_nobody_is_taken_for_another_user(tmp_path: Path) -> None:
         site.call(token)
 
 
-def test_without_a_userloader_such_a_user_is_not_found(tmp_path: Path) -> None:
+def test_a_user_with_an_alternative_id_requires_a_userloader(tmp_path: Path) -> None:
     site = alternative_site(tmp_path, [Member(1, "k1")])
     secret = site.add_client(scope=("profile",))
     tokens = site.tokens(secret)

@@ -25,7 +25,7 @@ _FAILURE = 5
 """The weight of a failed attempt; one in flight weighs 1."""
 
 _OF_NETWORK = 10
-"""How many times the limit of one credential may fail from one network, whatever the credentials."""
+"""The limit of failed attempts from one network for all credentials, as a multiple of that of one credential."""
 
 _EVERYWHERE = 100
 """How many times that limit one credential may fail from all networks together."""

@@ -28,7 +28,7 @@ _MOST_CONNECTIONS = 50
 
 _LEAST_VERSION = 5, 0
 
-_SAYS_NOTHING = "the Redis server does not answer INFO, so nobody has checked whether it may lose data"
+_SAYS_NOTHING = "the Redis server does not answer INFO, so its persistence cannot be verified"
 
 _ABSENCES = (
     exceptions.ConnectionError,

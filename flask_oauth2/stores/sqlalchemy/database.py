@@ -30,7 +30,7 @@ class Step(NamedTuple):
 
 
 class _Repeats(NamedTuple):
-    """How often a transaction has run again, by reason."""
+    """The number of repetitions of a transaction, by reason."""
 
     is_lost: bool = False
     conflicts: int = 0

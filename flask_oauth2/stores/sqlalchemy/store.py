@@ -35,7 +35,7 @@ from .unavailable import retry_lost, translate_errors
 
 @dataclass(slots=True)
 class _Server:
-    """What is known about the server, which the views of all issuers share."""
+    """The state of the database server, which the views of all issuers share."""
 
     is_verified: bool
 

@@ -49,10 +49,10 @@ def guarded(examined: Examined) -> Iterator[Finding]:
         return
     parts = {first for path in behind_guards if (first := path.split("/")[1]) and not first.startswith("<")}
     open_views = set(unguarded(examined.app))
-    beside = sorted({path for path, endpoint, _ in rules if endpoint in open_views and path.split("/")[1] in parts})
-    if beside:
+    neighbours = sorted({path for path, endpoint, _ in rules if endpoint in open_views and path.split("/")[1] in parts})
+    if neighbours:
         yield note(
-            f"{summarize(beside)} requires no access token, although views next to it do",
+            f"{summarize(neighbours)} requires no access token, although views next to it do",
             "rfc6750 2",
             "guard it, or declare with @provider.require_oauth(optional=True) that it needs no token",
         )
