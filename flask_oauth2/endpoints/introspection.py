@@ -54,6 +54,7 @@ def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
         "aud": access.audience[0] if len(access.audience) == 1 else list(access.audience) or None,
         "iss": server.issuer,
         "jti": values.text(access.token_hash),
+        "cnf": dict(access.confirmation) if access.confirmation else None,  # RFC 7800, RFC 9449 6.2
     }
     return _present(members)
 

@@ -346,6 +346,8 @@ def test_a_custom_token_type_and_binding(site: Site) -> None:
         headers = {"Authorization": f"{scheme} {token}", "Knock": knock}
         return site.http.get("/api/me", headers=headers).status_code
 
+    description = site.post("/introspect", auth, token=token).get_json()
+    assert (description["token_type"], description["cnf"]) == ("Knock", {"knock": "tock"})
     assert call("Knock", "tock") == 200
     assert call("Knock", "tick") == 401
     assert call("Bearer", "tock") == 401, "a bound token is no bearer token"
@@ -357,7 +359,9 @@ def test_a_custom_token_type_and_binding(site: Site) -> None:
     assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_request")
     challenge = site.http.get("/api/me").headers["WWW-Authenticate"]
     assert challenge == 'Knock realm="oauth2", scope="profile", Bearer realm="oauth2", scope="profile"'
-    assert site.token("client_credentials", auth).get_json()["token_type"] == "Bearer"
+    unbound = site.token("client_credentials", auth).get_json()
+    assert unbound["token_type"] == "Bearer"
+    assert "cnf" not in site.post("/introspect", auth, token=unbound["access_token"]).get_json()
 
 
 class Seal:
