@@ -54,7 +54,7 @@ def build(
 ) -> AuthorizationServer:
     """Return a server. Its store opens with the first use.
 
-    Raises :exc:`ConfigurationError` for settings that ask for what is not there.
+    Raises :exc:`ConfigurationError` for settings that name a missing part or a missing option.
     """
     extensions = extensions or Extensions()
     callbacks = extensions.callbacks

@@ -24,7 +24,7 @@ log = logging.getLogger("flask_oauth2")
 def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     """Return the capabilities of a server.
 
-    Raises :exc:`ConfigurationError` for settings that name what is not there.
+    Raises :exc:`ConfigurationError` for settings that name a missing part.
     """
     named = settings.grant_types
     own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]

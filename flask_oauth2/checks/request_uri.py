@@ -17,7 +17,7 @@ from .request import AuthorizationRequest
 KIND = "request_uri"
 """The kind of the grants that hold saved requests."""
 
-PATIENCE = 3600
+INTERACTION_LIFETIME = 3600
 """Seconds within which the user must sign in and decide."""
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
@@ -64,7 +64,7 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
 
 def _is_in_time(saved: Grant, now: float) -> bool:
     """Return whether a user who opened the request before it expired may still sign in and decide."""
-    return values.second(saved.key) <= now < values.second(saved.key) + PATIENCE
+    return values.second(saved.key) <= now < values.second(saved.key) + INTERACTION_LIFETIME
 
 
 def is_saved(params: Params) -> bool:

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from .. import web
 from ..answering import answer
-from ..checks.request_uri import PATIENCE, is_saved
+from ..checks.request_uri import INTERACTION_LIFETIME, is_saved
 from ..clients import lookup
 from ..clients.documents import find_host, is_cross_host
 from ..endpoints import authorization
@@ -147,7 +147,7 @@ def _read_submission(provider: Site, server: AuthorizationServer, http: Request)
 def _read_sent_at(server: AuthorizationServer, submission: Submission, ticket: str) -> Submission:
     """Return the submission as its ticket describes it, if the ticket is of this browser and request."""
     try:
-        session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
+        session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=INTERACTION_LIFETIME)
     except BadData:
         return submission
     if not is_of_session(session) or digest != _digest(_encode(submission.params)):

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import addresses, values, web
 from ..answering import find_hints
-from ..checks.request_uri import PATIENCE
+from ..checks.request_uri import INTERACTION_LIFETIME
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import User
 from ..web import login
@@ -152,7 +152,7 @@ def read_resumable_ticket(provider: Site, purpose: str, ticket: str) -> tuple[di
     signer, is_late = serializer(provider.server, purpose), False
     try:
         try:
-            content: dict[str, Any] = signer.loads(ticket, max_age=PATIENCE)
+            content: dict[str, Any] = signer.loads(ticket, max_age=INTERACTION_LIFETIME)
         except SignatureExpired:
             content, is_late = signer.loads(ticket), True
     except BadData:

@@ -815,7 +815,7 @@ class TestForms:
         assert "Private" not in ada.browser.get(f"{PAGE}/{client_id}?{query}").text
         assert "Private" not in ada.browser.get(f"{NEW}?flask_oauth2_form=oar_x").text
         assert "Private" in ada.browser.get(back).text
-        developer_site.clock.forward(base.PATIENCE)
+        developer_site.clock.forward(base.INTERACTION_LIFETIME)
         assert "Private" not in ada.browser.get(back).text
 
     @pytest.mark.parametrize("is_new", [True, False])
@@ -826,7 +826,7 @@ class TestForms:
         path = "/new" if is_new else f"/{ada.register()[0]}"
         page, before = ada.open(path), ada.clients()
         if why == "late":
-            monkeypatch.setattr(base, "PATIENCE", -1)
+            monkeypatch.setattr(base, "INTERACTION_LIFETIME", -1)
         else:
             sign_out(ada.browser)
             ada.site.sign_in("ada", ada.browser)
