@@ -11,7 +11,7 @@ from .errors import ConfigurationError
 from .events import Events
 from .http.messages import Request
 from .processes import cached
-from .records import User
+from .records import AccessToken, Client, User
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import Settings
@@ -79,6 +79,8 @@ class AuthorizationServer:
     """True if the application has a callback that returns whether a user is active."""
     saves_every_token: bool = False
     """True if self-contained tokens have rows in the store too, so that the application can revoke them."""
+    access_token_claims: Callable[[AccessToken, Client], Mapping[str, Any] | None] | None = None
+    """The callback that returns further claims of JSON Web Tokens."""
     documents: Any = None
     """The clients with metadata documents, :class:`~.clients.document_cache.Documents`, or None."""
     revocation_listeners: list[Callable[[str], None]] = field(default_factory=list)

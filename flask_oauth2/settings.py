@@ -97,7 +97,13 @@ class Settings:
         "oauth-v2-1 4.3.1",
     )
     access_token_format: str = _option(
-        "opaque", "The default format of access tokens: opaque, signed or a registered format.", "rfc6749 1.4"
+        "opaque", "The default format of access tokens: opaque, signed, jwt or a registered format.", "rfc6749 1.4"
+    )
+    default_audience: str | None = _option(
+        None,
+        "The audience of JSON Web Tokens that are issued for no protected resource. Default: the issuer, followed by "
+        "/resources.",
+        "rfc9068 3",
     )
     token_prefixes: Mapping[str, str] = _option(
         DEFAULT_PREFIXES, "The prefixes of tokens, codes and secrets, by kind of value."
@@ -524,6 +530,7 @@ _CHECKS: dict[str, Any] = {
     "refresh_token_grace_period": _seconds(0, 3600),
     "refresh_token_grace_period_public": _seconds(0, 3600),
     "access_token_format": _text,
+    "default_audience": _text,
     "token_prefixes": _prefixes,
     "database_engine_options": _keywords,
     "token_cache_ttl": _seconds(0, 60),

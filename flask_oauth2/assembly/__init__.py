@@ -24,7 +24,7 @@ from ..stores.base import IssuerStore, Store, Stores
 from ..stores.callbacks import CallbackStore
 from ..stores.lazy import LazyStore
 from ..stores.replica import TokenReader
-from .capabilities import collect
+from .capabilities import add_formats, collect, renew_formats
 from .extensions import Extensions
 
 _MCP_GRACE_PERIOD = 10
@@ -98,7 +98,9 @@ def build(
         else 0,
         checks_users=checks_users,
         saves_every_token=callbacks.follow_tokens,
+        access_token_claims=extensions.access_token_claims,
     )
+    add_formats(server, extensions)
     server.opening.on_open.append(partial(_check_store, server))
     server.documents = open_documents(server)
     if settings.signing_keys:
@@ -140,6 +142,7 @@ class Servers:
                 resources_by_mount={},
                 built_metadata={},
             )
+            renew_formats(server)
             server.documents = open_documents(server)
             found = ServerVerifier(server, self.verifier.cache)
             if len(self._by_url) < _MAX_ADDRESSES:

@@ -10,7 +10,7 @@ from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints.base import Endpoint
 from ..grants.base import GrantType, ResponseType
 from ..http.messages import Request
-from ..records import User
+from ..records import AccessToken, Client, User
 from ..stores.callbacks import Callbacks
 from ..tokens.answers import AnswerMembers
 from ..tokens.bindings.base import Binding
@@ -34,4 +34,5 @@ class Extensions:
     registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None
     user_is_active: Callable[[str], object] | None = None
     developer_policy: Callable[[User], object] | None = None
+    access_token_claims: Callable[[AccessToken, Client], Mapping[str, Any] | None] | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)

@@ -209,7 +209,9 @@ def _new_token_id(request: TokenRequest, name: str) -> bytes:
     capabilities = request.server.capabilities
     if name not in capabilities.self_contained_formats:
         raise UnauthorizedClient(
-            f"the token format {name} of this client is not registered", expected=", ".join(capabilities.formats)
+            f"the token format {name} of this client is not registered",
+            expected=", ".join(capabilities.formats),
+            hint="set OAUTH2_SIGNING_ALGORITHMS, because jwt needs signing keys" if name == "jwt" else None,
         )
     return values.new_id(request.now)
 
