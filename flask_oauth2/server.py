@@ -65,6 +65,8 @@ class AuthorizationServer:
     """The mode of dynamic client registration: ``off``, ``token`` or ``open``."""
     described: Sequence[Resource] = ()
     """The protected resources of the application."""
+    resources: Sequence[Resource] = ()
+    """The protected resources of the application and those of other servers."""
     outside_scopes: frozenset[str] = frozenset()
     """The scope values that guards outside all protected resources require."""
     is_open_outside: bool = False
@@ -99,7 +101,7 @@ class AuthorizationServer:
         """
         if self.settings.registration_scopes:
             return self.settings.registration_scopes
-        scopes = (value for resource in self.described for value in resource.all_scopes)
+        scopes = (value for resource in self.resources for value in resource.all_scopes)
         return tuple(dict.fromkeys((*scopes, *self.settings.default_scope)))
 
     @cached

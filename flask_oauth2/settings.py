@@ -105,6 +105,13 @@ class Settings:
         "/resources.",
         "rfc9068 3",
     )
+    resources: Mapping[str, Mapping[str, Any]] = _option(
+        {},
+        "Protected resources on other servers, by URL: {'https://files.example': {'scopes': ['files'], 'format': "
+        "'jwt'}}. Clients name them with the parameter resource, and their tokens have this audience. Further keys: "
+        "prefix (clients may name URLs below it) and name (for users).",
+        "rfc8707 2",
+    )
     token_prefixes: Mapping[str, str] = _option(
         DEFAULT_PREFIXES, "The prefixes of tokens, codes and secrets, by kind of value."
     )
@@ -467,6 +474,22 @@ def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     return prefixes
 
 
+_RESOURCE_KEYS = ("scopes", "format", "prefix", "name")
+
+
+def _resources(name: str, value: Any) -> Mapping[str, Mapping[str, Any]]:
+    is_valid = isinstance(value, Mapping) and all(
+        isinstance(url, str) and isinstance(options, Mapping) and set(options) <= set(_RESOURCE_KEYS)
+        for url, options in value.items()
+    )
+    if not is_valid:
+        raise ConfigurationError(
+            f"{name} must be a dict of URL to dict, such as {{'https://files.example': {{'scopes': ['files']}}}}. Its "
+            f"keys can be: {', '.join(_RESOURCE_KEYS)}"
+        )
+    return {url: dict(options) for url, options in value.items()}
+
+
 def _origins(name: str, value: Any) -> tuple[str, ...]:
     given = [] if isinstance(value, str) else list(value)
     if isinstance(value, str) or not all(map(_is_origin, given)):
@@ -531,6 +554,7 @@ _CHECKS: dict[str, Any] = {
     "refresh_token_grace_period_public": _seconds(0, 3600),
     "access_token_format": _text,
     "default_audience": _text,
+    "resources": _resources,
     "token_prefixes": _prefixes,
     "database_engine_options": _keywords,
     "token_cache_ttl": _seconds(0, 60),

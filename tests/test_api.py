@@ -73,6 +73,7 @@ def test_public_methods_of_the_provider() -> None:
     assert public == {
         "requesting_client",
         "access_token_claims",
+        "add_resource",
         "authorize_handler",
         "clientgetter",
         "consent_view",

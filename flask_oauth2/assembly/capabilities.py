@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -66,10 +67,16 @@ def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
         raise ConfigurationError(f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(formats)}, not {chosen!r}")
     if chosen == "signed" and not settings.secret_keys:
         raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
-    needs_keys = _needs_keys(settings, extensions, formats[chosen])
+    named = [resource.format for resource in server.resources if resource.format is not None]
+    if unknown := [name for name in named if name not in formats]:
+        raise ConfigurationError(
+            f"the format of a resource must be one of {', '.join(formats)}, not {unknown[0]!r}. Correct "
+            "OAUTH2_RESOURCES or add_resource()"
+        )
+    needs_keys = _needs_keys(settings, extensions, [formats[name] for name in (chosen, *named)])
     if not needs_keys:  # other parties could not verify its tokens
         del formats["jwt"]
-    if chosen == "jwt":
+    if "jwt" in (chosen, *named):
         from ..keys import library  # noqa: F401  raises if joserfc is missing
     _set_formats(server, formats, needs_keys)
 
@@ -115,10 +122,10 @@ def _collect_grants(settings: Settings, extensions: Extensions) -> dict[str, Gra
     return {grant.name: grant for grant in built_in} | extensions.grants
 
 
-def _needs_keys(settings: Settings, extensions: Extensions, chosen: TokenFormat) -> bool:
+def _needs_keys(settings: Settings, extensions: Extensions, chosen: Sequence[TokenFormat]) -> bool:
     """Return whether the settings name signing keys, or a part in use has a true ``needs_keys``."""
     if settings.signing_algorithms is not None or settings.signing_keys:
         return True
     registered = extensions.token_formats, extensions.endpoints, extensions.grants, extensions.response_types
-    parts = (chosen, *(part for kind in registered for part in kind.values()))
+    parts = (*chosen, *(part for kind in registered for part in kind.values()))
     return any(getattr(part, "needs_keys", False) for part in parts)

@@ -70,7 +70,7 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
     members |= {
         "scopes_supported": _scopes(server),
         "grant_types_supported": list(server.capabilities.grant_types),
-        "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount)],
+        "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount).all],
         "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
     }

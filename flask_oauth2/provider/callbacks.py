@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
@@ -19,6 +19,7 @@ from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
 from ..grants.base import ResponseType
 from ..grants.extension import ExtensionGrant
+from ..resources import describe_server
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings.base import Binding
 from ..tokens.formats import BUILT_IN
@@ -181,6 +182,29 @@ class CallbackRegistry(Ownership):
         """Add a token format. Choose it with ``OAUTH2_ACCESS_TOKEN_FORMAT``, or for single clients."""
         check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
         self._register("token_formats", token_format.name, token_format, built_in=BUILT_IN)
+
+    def add_resource(
+        self,
+        url: str,
+        scopes: str | Iterable[str] = (),
+        *,
+        format: str | None = None,  # noqa: A002  the name of the option
+        prefix: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Add a protected resource of another server, like an element of ``OAUTH2_RESOURCES``, :rfc:`8707`.
+
+        :param url: its identifier. It becomes the audience of access tokens.
+        :param scopes: the scope values that it uses.
+        :param format: the format of its access tokens, such as ``jwt``. Default: that of the client or of the settings.
+        :param prefix: True if clients may name URLs below ``url`` too.
+        :param name: the name that users see.
+        """
+        try:
+            resource = describe_server(url, scopes, format=format, prefix=prefix, name=name)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"add_resource: {error}") from None
+        self._register("other_resources", url, resource, f"the resource {url}")
 
     def register_binding(self, binding: Binding) -> None:
         """Add a :class:`~flask_oauth2.tokens.bindings.base.Binding`, which binds tokens to a key of the client."""
