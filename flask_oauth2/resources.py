@@ -229,6 +229,11 @@ class Resources:
         return next((found[0] for found in (at_root, of_mcp) if len(found) == 1), None)
 
 
+def is_same(one: str, other: str) -> bool:
+    """Return whether two URIs identify the same resource."""
+    return one == other or _canonical(one) == _canonical(other)
+
+
 def _has_dots(uri: str) -> bool:
     """Return whether a path has dot segments or encoded characters that a server may read as such segments."""
     path = uri.partition("?")[0].lower()
