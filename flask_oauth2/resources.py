@@ -9,8 +9,9 @@ default port. If the application has only one resource, clients may also use the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .http import urls
 from .scopes import Scope, parse_option
@@ -34,7 +35,7 @@ class Resource:
 
     The resource of another server, see :meth:`~flask_oauth2.OAuth2Provider.add_resource`, has no ``path``. Its
     ``identifier`` is its URL. ``format`` is the format of its tokens. With ``is_prefix``, clients may also name any URL
-    below it.
+    below it. ``encryption_key`` is the JWK to which its tokens are encrypted.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Resource:
     is_mcp: bool = False
     format: str | None = None
     is_prefix: bool = False
+    encryption_key: Mapping[str, Any] | None = field(default=None, hash=False)
     identifier: str = ""
     metadata_url: str = ""
 
@@ -107,6 +109,7 @@ def describe_server(
     format: str | None = None,  # noqa: A002  the name of the option
     prefix: bool = False,
     name: str | None = None,
+    encryption_key: Mapping[str, Any] | None = None,
 ) -> Resource:
     """Return the resource of another server.
 
@@ -117,15 +120,32 @@ def describe_server(
     :param format: the format of its access tokens, such as ``jwt``. Default: that of the client or of the settings.
     :param prefix: whether clients may name URLs below ``url`` too.
     :param name: the name that users see.
+    :param encryption_key: the public JWK to which JSON Web Tokens are encrypted.
     """
-    is_uri = isinstance(url, str) and _URI.match(url) and urls.parse(url) is not None
-    if not is_uri or (urls.is_web(url) and urls.find_host_fault(url) is not None):
+    if not _is_uri(url):
         raise ValueError(f"{url!r} is not the URL of a resource. Use an absolute URL such as https://files.example")
     if not isinstance(prefix, bool) or (prefix and ("?" in url or not urls.is_web(url))):
         raise ValueError(f"prefix of {url} must be True or False. True needs an http or https URL without a query")
-    if any(text is not None and (not isinstance(text, str) or not text) for text in (format, name)):
+    if not all(text is None or (text and isinstance(text, str)) for text in (format, name)):
         raise ValueError(f"format and name of {url} must be text")
-    return Resource(path="", identifier=url, scopes=parse_option(scopes), name=name, format=format, is_prefix=prefix)
+    if encryption_key is not None and (not isinstance(encryption_key, Mapping) or format != "jwt"):
+        raise ValueError(f"encryption_key of {url} must be a JWK, and needs the format jwt")
+    return Resource(
+        path="",
+        identifier=url,
+        scopes=parse_option(scopes),
+        name=name,
+        format=format,
+        is_prefix=prefix,
+        encryption_key=encryption_key,
+    )
+
+
+def _is_uri(url: object) -> bool:
+    """Return whether a value is an absolute URI without user information and fragment."""
+    if not isinstance(url, str) or not _URI.match(url) or urls.parse(url) is None:
+        return False
+    return not urls.is_web(url) or urls.find_host_fault(url) is None
 
 
 class Resources:

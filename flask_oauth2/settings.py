@@ -109,7 +109,8 @@ class Settings:
         {},
         "Protected resources on other servers, by URL: {'https://files.example': {'scopes': ['files'], 'format': "
         "'jwt'}}. Clients name them with the parameter resource, and their tokens have this audience. Further keys: "
-        "prefix (clients may name URLs below it) and name (for users).",
+        "prefix (clients may name URLs below it), name (for users) and encryption_key (a public JWK to which JSON Web "
+        "Tokens are encrypted).",
         "rfc8707 2",
     )
     token_prefixes: Mapping[str, str] = _option(
@@ -474,7 +475,7 @@ def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     return prefixes
 
 
-_RESOURCE_KEYS = ("scopes", "format", "prefix", "name")
+_RESOURCE_KEYS = ("scopes", "format", "prefix", "name", "encryption_key")
 
 
 def _resources(name: str, value: Any) -> Mapping[str, Mapping[str, Any]]:

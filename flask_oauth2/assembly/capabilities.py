@@ -13,11 +13,13 @@ from ..clients.authentication import METHODS
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..grants.base import GrantType
+from ..resources import Resource
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE, Settings
 from ..tokens.bindings import BINDINGS
 from ..tokens.formats import FORMATS
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
+from ..tokens.formats.jwt import read_encryption_key
 from ..tokens.types import TYPES
 from .extensions import Extensions
 
@@ -78,7 +80,23 @@ def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
         del formats["jwt"]
     if "jwt" in (chosen, *named):
         from ..keys import library  # noqa: F401  raises if joserfc is missing
+
+        _check_encryption_keys(server.resources)
     _set_formats(server, formats, needs_keys)
+
+
+def _check_encryption_keys(resources: Sequence[Resource]) -> None:
+    """Raise :exc:`ConfigurationError` for an encryption key that cannot be used."""
+    from ..keys.encoding import JOSEError
+
+    for resource in resources:
+        try:
+            if resource.encryption_key is not None:
+                read_encryption_key(resource.encryption_key)
+        except JOSEError as error:
+            raise ConfigurationError(
+                f"the encryption_key of {resource.identifier} cannot be used: {error.reason}"
+            ) from error
 
 
 def renew_formats(server: AuthorizationServer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
@@ -191,6 +191,7 @@ class CallbackRegistry(Ownership):
         format: str | None = None,  # noqa: A002  the name of the option
         prefix: bool = False,
         name: str | None = None,
+        encryption_key: Mapping[str, Any] | None = None,
     ) -> None:
         """Add a protected resource of another server, like an element of ``OAUTH2_RESOURCES``, :rfc:`8707`.
 
@@ -199,9 +200,12 @@ class CallbackRegistry(Ownership):
         :param format: the format of its access tokens, such as ``jwt``. Default: that of the client or of the settings.
         :param prefix: True if clients may name URLs below ``url`` too.
         :param name: the name that users see.
+        :param encryption_key: the public JWK to which JSON Web Tokens are encrypted.
         """
         try:
-            resource = describe_server(url, scopes, format=format, prefix=prefix, name=name)
+            resource = describe_server(
+                url, scopes, format=format, prefix=prefix, name=name, encryption_key=encryption_key
+            )
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"add_resource: {error}") from None
         self._register("other_resources", url, resource, f"the resource {url}")

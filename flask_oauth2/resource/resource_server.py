@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import flask
@@ -45,6 +45,7 @@ class ResourceServer(Protection):
     :param name: the name of the application, for the document.
     :param introspection: whether to introspect tokens. Requires ``client_id`` and ``client_secret``.
     :param jwks_uri: the URL of the JWK set, if the metadata are not to be fetched.
+    :param decryption_keys: private JWKs. Tokens must then be encrypted to one of them.
     :param introspection_endpoint: the URL of the introspection endpoint, if the metadata are not to be fetched.
     :param cache_ttl: seconds for which a verified token is remembered, but never longer than it is valid. Default: 900,
         or 30 with introspection. 0: each request verifies the token.
@@ -63,6 +64,7 @@ class ResourceServer(Protection):
         client_id: str | None = None,
         client_secret: str | None = None,
         jwks_uri: str | None = None,
+        decryption_keys: Sequence[Mapping[str, Any]] = (),
         introspection_endpoint: str | None = None,
         cache_ttl: int | None = None,
         realm: str = "oauth2",
@@ -84,7 +86,7 @@ class ResourceServer(Protection):
                 metadata, client_id, client_secret, introspection_endpoint
             )
         else:
-            source = KeySetSource(metadata, jwks_uri)
+            source = KeySetSource(metadata, jwks_uri, decryption_keys)
         seconds = cache_ttl if cache_ttl is not None else INTROSPECTION_TTL if introspection else KEY_SET_TTL
         self._verifier = RemoteVerifier(
             source,

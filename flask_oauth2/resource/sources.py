@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote_plus
 
 from .. import values
 from ..context import Context
-from ..errors import FetchError, InvalidToken, TemporarilyUnavailable
+from ..errors import ConfigurationError, FetchError, InvalidToken, TemporarilyUnavailable
 from ..http import urls
 from ..http.json import parse_object
 from ..records import CLOCKS_DIFFER, AccessToken
@@ -36,15 +36,22 @@ class KeySetSource:
     """Verifies JSON Web Tokens, :rfc:`9068#section-4`, with the JWK set of their issuer.
 
     :param jwks_uri: the URL of the JWK set. Default: that of the metadata.
+    :param decryption_keys: private JWKs. Tokens must be encrypted to one of them.
     """
 
-    def __init__(self, metadata: IssuerMetadata, jwks_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        metadata: IssuerMetadata,
+        jwks_uri: str | None = None,
+        decryption_keys: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         from ..keys import library  # noqa: F401  raises if joserfc is missing
         from ..keys.remote import RemoteKeys  # few servers need keys, and it takes long to load
 
         self.keys = RemoteKeys()
         self._metadata = metadata
         self._jwks_uri = jwks_uri
+        self._decrypt = _decrypter(decryption_keys) if decryption_keys else None
 
     def find(self, value: str, now: float) -> AccessToken:
         """See :meth:`TokenSource.find`."""
@@ -62,7 +69,10 @@ class KeySetSource:
             leeway=CLOCKS_DIFFER,
         )
         try:
-            claims = jose.verify(value, policy, now).claims
+            # "If encryption was negotiated [...] and the incoming JWT access token is not encrypted, the resource
+            # server SHOULD reject it", RFC 9068 section 4
+            signed = value if self._decrypt is None else self._decrypt(value)
+            claims = jose.verify(signed, policy, now).claims
         except KeysUnavailable as error:
             raise TemporarilyUnavailable(
                 "the authorization server is unavailable", retry_after=RETRY_AFTER, hint=error.reason
@@ -72,6 +82,29 @@ class KeySetSource:
                 "the token is not a valid access token of the authorization server", received=error.reason
             ) from error
         return read_token(value, claims)
+
+
+def _decrypter(jwks: Sequence[Mapping[str, Any]]) -> Callable[[str], str]:
+    """Return a function that decrypts a token. Raises :exc:`ConfigurationError` for keys that cannot be used."""
+    from ..keys import jose
+    from ..keys.algorithms import CONTENT_ENCRYPTION, KEY_MANAGEMENT
+    from ..keys.jwk import KeySet, read_key
+
+    try:
+        keys = KeySet([read_key(jwk, may_be_private=True) for jwk in jwks])
+    except jose.JOSEError as error:
+        raise ConfigurationError(f"a key of decryption_keys cannot be used: {error.reason}") from error
+    policy = jose.EncryptionPolicy(
+        algorithms=tuple(name for name in KEY_MANAGEMENT if name != "dir"), encodings=CONTENT_ENCRYPTION, keys=keys.find
+    )
+
+    def decrypt(value: str) -> str:
+        decrypted = jose.decrypt(value, policy)
+        if str(decrypted.header.get("cty", "")).upper() != "JWT":
+            raise jose.JOSEError("the encrypted content is not a JWT")
+        return decrypted.content.decode("ascii", "replace")
+
+    return decrypt
 
 
 class IntrospectionSource:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from keys.tokens import key_of
 
 from flask_oauth2 import ConfigurationError
 from oauth_site import Site
@@ -176,6 +177,14 @@ def test_the_application_adds_one(new_site: Any) -> None:
         ({FILES: {"format": 7}}, "must be text"),
         ({FILES: {"name": ""}}, "must be text"),
         ({FILES: {"scopes": ['"']}}, "is not a scope value"),
+        ({FILES: {"format": "jwt", "encryption_key": 7}}, "must be a JWK"),
+        ({FILES: {"encryption_key": {}}}, "needs the format jwt"),
+        (
+            {FILES: {"format": "jwt", "encryption_key": {}}},
+            "encryption_key of https://files.example cannot be used",
+        ),
+        ({FILES: {"format": "jwt", "encryption_key": key_of("ES256").jwk}}, "contains a private or symmetric key"),
+        ({FILES: {"format": "jwt", "encryption_key": key_of("EdDSA").public_jwk}}, "no algorithm encrypts to the key"),
         ({FILES: {"scopes": 7}}, "OAUTH2_RESOURCES: "),
         ({FILES: {"scopes": ["unknown"]}}, "the resource https://files.example needs the scope unknown"),
         ({FILES: {"format": "xml"}}, "the format of a resource must be one of opaque, signed, jwt, not 'xml'"),

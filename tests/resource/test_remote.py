@@ -10,6 +10,8 @@ from typing import Any
 
 import flask
 import pytest
+from joserfc import jwe
+from joserfc.jwk import import_key
 from keys.tokens import key_of, token_of
 from servers import reserve_port
 from werkzeug.serving import make_server
@@ -17,6 +19,7 @@ from werkzeug.serving import make_server
 from flask_oauth2 import ConfigurationError, MemoryStore, ResourceServer, current_token
 from flask_oauth2.errors import FetchError
 from flask_oauth2.http.fetch import Fetched
+from flask_oauth2.keys import library
 from flask_oauth2.resource.sources import read_token
 from oauth_site import make_site
 
@@ -26,7 +29,7 @@ FILES = "https://files.example"
 class Issuer:
     """A provider with its own HTTP server, which counts requests and can be stopped."""
 
-    def __init__(self, folder: Any) -> None:
+    def __init__(self, folder: Any, **options: Any) -> None:
         self.port = reserve_port()
         self.url = f"http://127.0.0.1:{self.port}"
         keys = [key_of("ES256").jwk, key_of("RS256").jwk]
@@ -36,7 +39,7 @@ class Issuer:
             OAUTH2_ISSUER=self.url,
             OAUTH2_SIGNING_KEYS=keys,
             OAUTH2_RESOURCES={
-                FILES: {"scopes": ["profile", "write"], "format": "jwt"},
+                FILES: {"scopes": ["profile", "write"], "format": "jwt", **options},
                 f"{FILES}/mcp": {"scopes": ["mail"], "format": "jwt"},
             },
         )
@@ -402,3 +405,59 @@ def test_a_new_key_is_fetched(issuer: Issuer) -> None:
 def test_the_document_of_the_only_resource_is_at_the_root_too(issuer: Issuer) -> None:
     files = Files(issuer, audience=f"{FILES}/mcp")
     assert files.call(None, "/.well-known/oauth-protected-resource").get_json()["resource"] == f"{FILES}/mcp"
+
+
+def encryption_key(kind: str, **members: Any) -> dict[str, Any]:
+    """Return a private key to which tokens can be encrypted."""
+    curve = {"EC": "P-256", "OKP": "X25519"}.get(kind)
+    return {**library.generate_jwk(kind, curve), "use": "enc", "kid": f"enc-{kind}", **members}
+
+
+def public_of(jwk: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, value in jwk.items() if name in ("kty", "crv", "x", "y", "n", "e", "use", "kid", "alg")
+    }
+
+
+@pytest.mark.spec("rfc9068", "4")
+@pytest.mark.spec("rfc7519", "5.2")
+@pytest.mark.spec("rfc7519", "11.2")
+@pytest.mark.parametrize("kind", ["RSA", "EC", "OKP"])
+@pytest.mark.parametrize("algorithm", [None, "ECDH-ES+A256KW", "RSA-OAEP"])
+def test_a_token_is_encrypted_to_the_key_of_the_resource(tmp_path: Any, kind: str, algorithm: str | None) -> None:
+    key = encryption_key(kind)
+    if algorithm is not None and ("RSA" in algorithm) is (kind == "RSA"):
+        key["alg"] = algorithm
+    issuer = Issuer(tmp_path, encryption_key=public_of(key))
+    issuer.start()
+    try:
+        token = issuer.token()
+        header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
+        usual = "RSA-OAEP-256" if kind == "RSA" else "ECDH-ES"
+        assert (header["alg"], header["cty"], header["kid"]) == (key.get("alg", usual), "JWT", key["kid"])
+        assert token.count(".") == 4
+        files, other = (Files(issuer, decryption_keys=[one]) for one in (key, encryption_key(kind)))
+        assert files.call(token).get_json()["client"] == "web"
+        assert other.call(token).status_code == 401
+        assert Files(issuer).call(token).status_code == 401
+        plain = jwe.decrypt_compact(token, import_key(key), algorithms=[header["alg"], "A256GCM"]).plaintext or b""
+        assert files.call(plain.decode()).status_code == 401
+        assert Files(issuer).call(plain.decode()).status_code == 200
+    finally:
+        issuer.stop()
+
+
+def test_encrypted_content_of_another_type_is_no_token(issuer: Issuer) -> None:
+    key = encryption_key("EC")
+    files = Files(issuer, decryption_keys=[key])
+    header = {"alg": "ECDH-ES", "enc": "A256GCM", "kid": key["kid"]}
+    for members, status in (({"cty": "JWT"}, 200), ({}, 401), ({"cty": "at+jwt"}, 401)):
+        token = jwe.encrypt_compact({**header, **members}, issuer.token().encode(), import_key(public_of(key)))
+        assert files.call(token).status_code == status
+    garbage = jwe.encrypt_compact({**header, "cty": "JWT"}, b"\xff", import_key(public_of(key)))
+    assert files.call(garbage).status_code == 401
+
+
+def test_a_decryption_key_that_cannot_be_used_is_an_error_at_the_start(issuer: Issuer) -> None:
+    with pytest.raises(ConfigurationError, match="a key of decryption_keys cannot be used: the key has an unknown kty"):
+        Files(issuer, decryption_keys=[{}])

@@ -6,8 +6,10 @@ until its key is removed.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ... import values
@@ -46,6 +48,9 @@ _KINDS: Mapping[str, type] = {
 }
 """The types of optional claims. ``authorization`` and ``consent`` are private claims, which revocations name."""
 
+ENCODING = "A256GCM"
+"""The content encryption of encrypted tokens."""
+
 RESERVED = frozenset({*REQUIRED, *_KINDS, "nbf", "auth_time"})
 """The claims that the application cannot set."""
 
@@ -77,7 +82,10 @@ class JSONWebToken:
         self._verified = VerifiedTokens()
 
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
-        """Return the facts of ``access`` and the claims of the application, signed with the active key."""
+        """Return the facts of ``access`` and the claims of the application, signed with the active key.
+
+        If the resource has an encryption key, the signed token is encrypted to it, :rfc:`7519#section-11.2`.
+        """
         server = self._server
         claims = {
             **{name: value for name, value in access.context.claims.items() if name not in RESERVED},
@@ -85,6 +93,10 @@ class JSONWebToken:
             **self._claims(access),
         }
         value: str = self._jose.sign(claims, server.keys.find_signer(server.clock()), TYPE, access.issued_at)
+        if resource is not None and resource.encryption_key is not None:
+            key, algorithm = read_encryption_key(resource.encryption_key)
+            # "the value MUST be "JWT", to indicate that a Nested JWT is carried", RFC 7519 section 5.2
+            value = self._jose.encrypt(value.encode(), key, algorithm, ENCODING, typ=TYPE, cty="JWT")
         if len(value) > MAX_LENGTH:
             raise ClaimsError(
                 "the access token is too long",
@@ -211,6 +223,27 @@ class JSONWebToken:
                 hint="return text, numbers, booleans, lists and dicts from @provider.access_token_claims",
             ) from error
         return claims
+
+
+def read_encryption_key(jwk: Mapping[str, Any]) -> tuple[Key, str]:
+    """Return the key of a resource and the algorithm that encrypts to it: its ``alg``, or the usual one of its type.
+
+    Raises :exc:`.JOSEError` for a key that is private or that no algorithm fits.
+    """
+    return _read_encryption_key(json.dumps(dict(jwk), sort_keys=True))
+
+
+@lru_cache(1000)
+def _read_encryption_key(text: str) -> tuple[Key, str]:
+    from ...keys.algorithms import KEY_MANAGEMENT
+    from ...keys.encoding import JOSEError
+    from ...keys.jwk import read_key
+
+    key = read_key(json.loads(text))
+    for name in (key.alg, "RSA-OAEP-256", "ECDH-ES"):
+        if name in KEY_MANAGEMENT and key.fits(KEY_MANAGEMENT[name], "enc"):
+            return key, name
+    raise JOSEError("no algorithm encrypts to the key")
 
 
 def _is_jwt(value: str) -> bool:
