@@ -40,7 +40,7 @@ def _sign(call: Call, described: dict[str, Any]) -> str:
     from ..keys.jose import sign  # few servers need keys, and it takes long to load
 
     server = call.server
-    # "MUST contain [...] iss, aud, iat, token_introspection"; "sub" and "exp" SHOULD NOT be at the top level
+    # sub and exp are inside, so that the response cannot be taken for an access token, RFC 9701 section 5
     claims = {
         "iss": server.issuer,
         "aud": call.client.client_id,
