@@ -461,3 +461,13 @@ def test_encrypted_content_of_another_type_is_no_token(issuer: Issuer) -> None:
 def test_a_decryption_key_that_cannot_be_used_is_an_error_at_the_start(issuer: Issuer) -> None:
     with pytest.raises(ConfigurationError, match="a key of decryption_keys cannot be used: the key has an unknown kty"):
         Files(issuer, decryption_keys=[{}])
+
+
+def test_the_document_at_the_root_is_that_of_the_whole_application(issuer: Issuer) -> None:
+    files = Files(issuer, audience=f"{FILES}/v1")
+    files.guards.protect_mcp("/mcp", "mail")
+    found = [
+        files.call(None, f"/.well-known/oauth-protected-resource{path}").get_json()["resource"]
+        for path in ("", "/v1", "/v1/mcp")
+    ]
+    assert found == [f"{FILES}/v1", f"{FILES}/v1", f"{FILES}/v1/mcp"]
