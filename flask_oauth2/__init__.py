@@ -33,7 +33,7 @@ from .http.messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Issuer, Token, User
 from .resource.current_token import current_token
-from .resource.guard import ResourceServer
+from .resource.resource_server import ResourceServer
 from .resource.verify import NoToken, TokenVerifier, Verified, challenge, read_value
 from .resources import Resource
 from .stores.memory import MemoryStore

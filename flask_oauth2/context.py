@@ -18,11 +18,15 @@ class Context:
     """Facts about an authorization. Each is fit for JSON and has a default, which is not saved.
 
     ``claims`` are members that the grant carries along to introspection and ``current_token.claims``. ``resource``
-    names the protected resources that the user allowed, :rfc:`8707#section-2`.
+    names the protected resources that the user allowed, :rfc:`8707#section-2`. ``auth_time`` is the time when the user
+    was authenticated, in seconds since the epoch, and ``acr`` the authentication context class,
+    :rfc:`9068#section-2.2.1`.
     """
 
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
     resource: tuple[str, ...] = ()
+    auth_time: int | None = None
+    acr: str | None = None
 
 
 EMPTY = Context()

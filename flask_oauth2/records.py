@@ -262,12 +262,14 @@ class Session:
 class User:
     """The user who is signed in: the ID that authorizations name, and the name that pages show.
 
-    ``auth_time`` is the time of the last authentication, seconds since the epoch, UTC; None if it is unknown.
+    ``auth_time`` is the time of the last authentication, seconds since the epoch, UTC; None if it is unknown. ``acr``
+    is its authentication context class, such as ``urn:example:two-factor``.
     """
 
     id: str
     name: str = ""
     auth_time: int | None = None
+    acr: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

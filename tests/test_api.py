@@ -72,6 +72,8 @@ def test_public_methods_of_the_provider() -> None:
     public = {name for name in dir(flask_oauth2.OAuth2Provider) if not name.startswith("_")}
     assert public == {
         "requesting_client",
+        "access_token_claims",
+        "add_resource",
         "authorize_handler",
         "clientgetter",
         "consent_view",

@@ -65,6 +65,9 @@ NO_FLASK = (
     "resource.verify",
     "resource.server_verifier",
     "resource.token_cache",
+    "resource.issuer_metadata",
+    "resource.remote_verifier",
+    "resource.sources",
     "tools.importing",
 )
 """Parts of these rooms that need no framework, and know none."""

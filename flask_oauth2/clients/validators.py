@@ -160,5 +160,7 @@ def check_scope(value: str, client: Client, server: AuthorizationServer) -> None
 def check_token_format(value: str, client: Client, server: AuthorizationServer) -> None:
     """Check that the server has the format."""
     if value not in server.capabilities.formats:
+        if value == "jwt":
+            raise ValueError("'jwt' needs signing keys, which other parties know. Set OAUTH2_SIGNING_ALGORITHMS")
         known = ", ".join(server.capabilities.formats)
         raise ValueError(f"{value!r} is not a known format. Known formats: {known}")

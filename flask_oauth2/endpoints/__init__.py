@@ -73,6 +73,7 @@ INTROSPECTION = Endpoint(
     describe=lambda server, url: {
         "introspection_endpoint": url,
         "introspection_endpoint_auth_methods_supported": _auth_methods(server),
+        "introspection_signing_alg_values_supported": introspection.find_signing_algorithms(server),
     },
 )
 

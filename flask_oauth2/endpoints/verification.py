@@ -93,8 +93,9 @@ def _has_decision(grant: Grant, user: User, allowed: bool) -> bool:
 
 def _decide(server: AuthorizationServer, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
     """Save a decision. Return False if the code has another decision or has expired."""
-    permission = Permission(user.id, waiting.client.client_id, waiting.scope, waiting.resource)
-    fields: dict[str, Any] = {"client_id": permission.client_id, "user_id": user.id, "scope": waiting.scope}
+    client_id = waiting.client.client_id
+    permission = Permission(user.id, client_id, waiting.scope, waiting.resource, user.auth_time, user.acr)
+    fields: dict[str, Any] = {"client_id": client_id, "user_id": user.id, "scope": waiting.scope}
     if not allowed:
         if not server.devices.decide(waiting.grant, None, int(now)):
             return False

@@ -99,6 +99,8 @@ class Policy:
     """The claims that must be present."""
     leeway: int = 0
     """Seconds by which the clocks of both parties may differ."""
+    accepts_expired: bool = False
+    """True if the caller checks ``exp``."""
     max_lifetime: int | None = None
     """Seconds from now to the latest acceptable ``exp``."""
     max_age: int | None = None
@@ -377,7 +379,7 @@ def _check_times(claims: Mapping[str, Any], policy: Policy, now: float) -> None:
 
 def _check_expiry(expires_at: float | None, policy: Policy, now: float) -> None:
     # "on or after which the JWT MUST NOT be accepted", RFC 7519 section 4.1.4
-    if expires_at is not None and expires_at + policy.leeway <= now:
+    if expires_at is not None and expires_at + policy.leeway <= now and not policy.accepts_expired:
         raise JOSEError("the token has expired")
     longest = policy.max_lifetime
     if longest is not None and (expires_at is None or expires_at > now + longest + policy.leeway):

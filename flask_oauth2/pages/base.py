@@ -192,7 +192,9 @@ def describe(server: AuthorizationServer, scope: tuple[str, ...]) -> list[tuple[
 def describe_resources(server: AuthorizationServer, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:
     """Return the name and the URL of each protected resource."""
     resources = addresses.find_resources(server, mount) if names else None
-    return [(found.name if resources and (found := resources.named(name)) else None, name) for name in names]
+    return [
+        (found.name if resources is not None and (found := resources.named(name)) else None, name) for name in names
+    ]
 
 
 def serializer(server: AuthorizationServer, purpose: str) -> URLSafeTimedSerializer:

@@ -30,6 +30,9 @@ class Permission(NamedTuple):
     client_id: str
     scope: Scope
     resource: tuple[str, ...]
+    auth_time: int | None
+    """The time when the user was authenticated. 0 for a session that a cookie has restored."""
+    acr: str | None
 
 
 def authorize(
@@ -49,6 +52,11 @@ def authorize(
     :param consent: the consent of that user and client that the store has.
     :param is_new: whether the user has just given the permission. If not, it rests on ``consent``.
     """
+    context = EMPTY
+    if permission.resource or permission.auth_time or permission.acr:
+        context = Context(
+            resource=permission.resource, auth_time=permission.auth_time or None, acr=permission.acr or None
+        )
     consents = server.consents if is_new else None
     moment = max(now, server.last_revocation.first_moment)  # later than each revocation of the user
     for _ in range(_TRIES):
@@ -63,7 +71,7 @@ def authorize(
             user_id=permission.user_id,
             scope=permission.scope,
             consent_id=basis.id if basis else None,
-            context=Context(resource=permission.resource) if permission.resource else EMPTY,
+            context=context,
         )
         made = make(authorization)
         if consents is None or basis is None or consents.set_consent(basis, consent):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
@@ -19,8 +19,10 @@ from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
 from ..grants.base import ResponseType
 from ..grants.extension import ExtensionGrant
+from ..resources import describe_server
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings.base import Binding
+from ..tokens.formats import BUILT_IN
 from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
 from ..tokens.types import TokenType
 from .ownership import Ownership
@@ -109,6 +111,17 @@ class CallbackRegistry(Ownership):
         self._register("part", "user_is_active", synchronous(function))
         return function
 
+    def access_token_claims(self, function: Callback) -> Callback:
+        """Register ``f(access, client)``, which returns further claims of a JSON Web Token as a dict, or None.
+
+        It runs when the token is issued. ``access`` is the :class:`~flask_oauth2.AccessToken`: ``access.user_id`` names
+        the user, and is None if the client acts for itself. ``client`` is the :class:`~flask_oauth2.Client`.
+        :data:`~flask_oauth2.tokens.formats.jwt.RESERVED` lists the claims that only the server sets. With one of them
+        no token is issued, and the error is logged.
+        """
+        self._register("part", "access_token_claims", synchronous(function))
+        return function
+
     def userloader(self, function: Callback) -> Callback:
         """Register ``f(user_id)``, which returns a user, for ``current_token.user``. Default: that of Flask-Login."""
         return self._set_callback("userloader", function)
@@ -117,7 +130,8 @@ class CallbackRegistry(Ownership):
         """Register ``f()``, which returns the signed-in user, or None. Default: Flask-Login's ``current_user``.
 
         The user is an object with ``get_id()`` or ``id``, or the ID itself (text or a number). Pages show its ``name``
-        or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in.
+        or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in, and its ``acr`` the
+        authentication context class.
         """
         self._register("provider", "current_user", synchronous(function))
         return function
@@ -167,7 +181,34 @@ class CallbackRegistry(Ownership):
     def register_token_format(self, token_format: TokenFormat) -> None:
         """Add a token format. Choose it with ``OAUTH2_ACCESS_TOKEN_FORMAT``, or for single clients."""
         check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
-        self._register("token_formats", token_format.name, token_format, built_in=("opaque", "signed"))
+        self._register("token_formats", token_format.name, token_format, built_in=BUILT_IN)
+
+    def add_resource(
+        self,
+        url: str,
+        scopes: str | Iterable[str] = (),
+        *,
+        format: str | None = None,  # noqa: A002  the name of the option
+        prefix: bool = False,
+        name: str | None = None,
+        encryption_key: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a protected resource of another server, like an element of ``OAUTH2_RESOURCES``, :rfc:`8707`.
+
+        :param url: its identifier. It becomes the audience of access tokens.
+        :param scopes: the scope values that it uses.
+        :param format: the format of its access tokens, such as ``jwt``. Default: that of the client or of the settings.
+        :param prefix: True if clients may name URLs below ``url`` too.
+        :param name: the name that users see.
+        :param encryption_key: the public JWK to which JSON Web Tokens are encrypted.
+        """
+        try:
+            resource = describe_server(
+                url, scopes, format=format, prefix=prefix, name=name, encryption_key=encryption_key
+            )
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"add_resource: {error}") from None
+        self._register("other_resources", url, resource, f"the resource {url}")
 
     def register_binding(self, binding: Binding) -> None:
         """Add a :class:`~flask_oauth2.tokens.bindings.base.Binding`, which binds tokens to a key of the client."""

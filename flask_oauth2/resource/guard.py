@@ -27,7 +27,7 @@ _NOTHING: tuple[None, None] = (None, None)
 
 
 class Guards(ABC):
-    """Makes guards that use one verifier. :class:`ResourceServer` has one of its own."""
+    """Makes guards that use one verifier."""
 
     _owners = Owners()
     _request_attribute: str | None = None
@@ -84,21 +84,6 @@ class Guards(ABC):
 
     def _record_scope_arguments(self, scope: tuple[str, ...]) -> None:  # noqa: B027  optional
         """Record a guard with several scope arguments."""
-
-
-class ResourceServer(Guards):
-    """Guards the views of an application that is no authorization server.
-
-    :param verifier: verifies the tokens, such as with another server's introspection endpoint.
-    """
-
-    def __init__(self, verifier: TokenVerifier) -> None:
-        self._verifier = verifier
-
-    @property
-    def verifier(self) -> TokenVerifier:
-        """The verifier of all guards."""
-        return self._verifier
 
 
 class Guard:

@@ -50,7 +50,7 @@ class TokenRequest:
         else:
             allowed = scopes.parse_option(scope)
         resource: tuple[str, ...] = ()
-        if self.server.described:
+        if self.server.resources:
             resource = resource_check.read(
                 self.form, allowed, addresses.find_resources(self.server, self.request.mount)
             )

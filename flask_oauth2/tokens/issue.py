@@ -152,9 +152,11 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     lifetime = settings.access_token_lifetime if grant.lifetime is None else grant.lifetime
     scope, audience = authorization.scope if grant.scope is None else grant.scope, authorization.context.resource
     resource = None
-    if server.described or client.denied:
+    if server.resources or client.denied:
         scope, audience, resource = _narrow(request, grant, scope)
     name = grant.format or client.token_format or settings.access_token_format
+    if resource is not None and resource.format is not None:
+        name = resource.format  # the resource server may read no other format
     reference, timestamp = server.capabilities.reference_formats.get(name), int(request.now * 1000).to_bytes(6, "big")
     if reference is None:
         value, key = "", _new_token_id(request, name)
@@ -195,7 +197,7 @@ def _narrow(request: TokenRequest, grant: TokenGrant, scope: Scope) -> tuple[Sco
     """Return the scope and the audience of an access token, and the protected resource that it is for."""
     server, authorization = request.server, grant.authorization
     audience, resource = authorization.context.resource, None
-    if server.described:
+    if server.resources:
         resources = addresses.find_resources(server, request.request.mount)
         audience, scope = resource_check.choose(request.form, authorization, scope, resources)
         resource = resources.named(audience[0]) if audience else None
@@ -209,7 +211,9 @@ def _new_token_id(request: TokenRequest, name: str) -> bytes:
     capabilities = request.server.capabilities
     if name not in capabilities.self_contained_formats:
         raise UnauthorizedClient(
-            f"the token format {name} of this client is not registered", expected=", ".join(capabilities.formats)
+            f"the token format {name} of this client is not registered",
+            expected=", ".join(capabilities.formats),
+            hint="set OAUTH2_SIGNING_ALGORITHMS, because jwt needs signing keys" if name == "jwt" else None,
         )
     return values.new_id(request.now)
 

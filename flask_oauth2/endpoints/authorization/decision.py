@@ -80,8 +80,8 @@ def _issue(
         answer, rows = respond(server, Approval(request, authorization, now, answer_id))
         return _Issued(authorization, answer, rows)
 
-    client = request.client
-    permission = Permission(decision.user.id, client.client_id, request.scope, request.resource)
+    client, user = request.client, decision.user
+    permission = Permission(user.id, client.client_id, request.scope, request.resource, user.auth_time, user.acr)
     issued = consents.authorize(server, permission, decision.consent, make, now, is_new=decision.is_allowed is not None)
     if answer_id is not None and "code" not in issued.answer:
         issued.rows.append(_completed_form(server, answer_id, now))
