@@ -41,7 +41,7 @@ def test_json_web_tokens_need_no_more_statements(
     sql_site: Site, statements: Statements, work: str, most_statements: int, most_commits: int
 ) -> None:
     sql_site.app.config["OAUTH2_ACCESS_TOKEN_FORMAT"] = "jwt"
-    works = prepare_works(sql_site)
+    works = prepare_operations(sql_site)
     works[work]()
     statements.clear()
     assert works[work]().status_code == 200
