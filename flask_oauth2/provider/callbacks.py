@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import flask
 
-from ..assembly.parts import check_part
+from ..assembly.parts import check_part, check_synchronous
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
@@ -228,6 +228,8 @@ class CallbackRegistry(Ownership):
         """Add an endpoint for clients, see :class:`~flask_oauth2.Endpoint`."""
         if endpoint.respond is None:
             raise ConfigurationError(f"the endpoint {endpoint.name} needs a respond function: Endpoint(respond=...)")
+        for name in ("respond", "is_offered", "describe"):
+            check_synchronous(getattr(endpoint, name), f"{name} of the endpoint {endpoint.name}")
         self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
