@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, FetchError
 from ..http import urls
+from ..http.fetch_limits import Bounded, FetchRate
 from ..http.freshness import find_lifetime
 from ..processes import OfProcess
 from .encoding import JOSEError
@@ -77,10 +77,10 @@ class RemoteKeys:
 
     def __init__(self) -> None:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
-        self._copies: OrderedDict[str, _Copy] = OrderedDict()
-        self._tried: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._copies: Bounded[str, _Copy] = Bounded(MAX_SETS)
+        self._tried: Bounded[str, tuple[float, str]] = Bounded(MAX_SETS)
         """The time of the last fetch of each URL, and why it failed; empty if it did not."""
-        self._visits: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._rate = FetchRate(MAX_AT_ONCE, MAX_OF_HOST, MAX_SETS)
         self._fetching = OfProcess(_Fetching)
 
     def source(self, url: str, now: float, *, may_be_own: bool = False) -> FindKeys:
@@ -140,7 +140,8 @@ class RemoteKeys:
             if awaited is None:
                 if not self._may_refetch(url, now):
                     return
-                self._check_rate(url, now, len(fetching.under_way))
+                if not self._rate.admit(url, now, len(fetching.under_way)):
+                    raise KeysUnavailable("too many key sets are being fetched")
                 mine = fetching.under_way[url] = Future()
         if awaited is not None:
             if waits:
@@ -151,16 +152,9 @@ class RemoteKeys:
             failure = self._fetch(url, now, may_be_own)
         finally:
             with fetching.lock:
-                _put(self._tried, url, (now, failure))
+                self._tried.put(url, (now, failure))
                 del fetching.under_way[url]
             mine.set_result(None)
-
-    def _check_rate(self, url: str, now: float, under_way: int) -> None:
-        visit = (urls.host_of(url), int(now) // 60)
-        count = self._visits.get(visit, 0)
-        if under_way >= MAX_AT_ONCE or count >= MAX_OF_HOST:
-            raise KeysUnavailable("too many key sets are being fetched")
-        _put(self._visits, visit, count + 1)
 
     def _fetch(self, url: str, now: float, may_be_own: bool) -> str:
         """Fetch a set and save a copy. Return why that failed, or an empty text."""
@@ -175,7 +169,7 @@ class RemoteKeys:
             fetched.headers, now, usual=USUAL_LIFETIME, shortest=SHORTEST_LIFETIME, longest=LONGEST_LIFETIME
         )
         with self._fetching.own.lock:
-            _put(self._copies, url, _Copy(keys, now + lifetime))
+            self._copies.put(url, _Copy(keys, now + lifetime))
         return ""
 
 
@@ -206,10 +200,3 @@ def _fetch(url: str, may_be_own: bool) -> Fetched:
     from ..http.fetch import fetch  # needs httpcore, an optional dependency
 
     return fetch(url, may_be_own=may_be_own, deadline=DEADLINE, max_bytes=MAX_SET_SIZE)
-
-
-def _put(entries: OrderedDict[Any, Any], key: object, value: object) -> None:
-    entries[key] = value
-    entries.move_to_end(key)
-    if len(entries) > MAX_SETS:
-        entries.popitem(last=False)
