@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("flask_oauth2")
 
 MAX_SETS = 1000
-"""Cached sets. The least recently used one makes room."""
+"""The maximum number of cached sets. A new one replaces the least recently used one."""
 
 USUAL_LIFETIME = 900
 SHORTEST_LIFETIME = 60
 LONGEST_LIFETIME = 3600
-"""Bounds of the seconds for which a set is fresh. A key that its owner has withdrawn is accepted at most that long."""
+"""The freshness lifetime of a set in seconds, within limits. A withdrawn key is accepted at most that long."""
 
 MAX_STALE = 86400
 """Further seconds for which a stale set is used if its server is unavailable."""
@@ -45,10 +45,10 @@ REFETCH_AFTER = 30
 """Minimum seconds between two fetches of one set. Unknown ``kid`` values do not shorten it."""
 
 MAX_AT_ONCE = 8
-"""Sets that one process fetches at a time."""
+"""The maximum number of concurrent fetches of a process."""
 
 MAX_OF_HOST = 60
-"""Fetches from one host in a minute, so that no host is flooded."""
+"""The maximum number of fetches from one host in a minute."""
 
 DEADLINE = 5.0
 """Seconds after which a fetch fails."""
@@ -93,7 +93,7 @@ class RemoteKeys:
     def find_keys(self, url: str, now: float, may_be_own: bool, kid: str | None, algorithm: str) -> list[Key]:
         """Return the keys of a party that may have made a signature.
 
-        Raises :exc:`KeysUnavailable` if its set cannot be fetched, and :exc:`.JOSEError` for a URL that is none.
+        Raises :exc:`KeysUnavailable` if its set cannot be fetched, and :exc:`.JOSEError` for an invalid URL.
         """
         copy = self._find_copy(url, now)
         found = [] if copy is None else copy.keys.find(kid, algorithm)
@@ -117,9 +117,9 @@ class RemoteKeys:
         return not 0 <= now - tried_at < REFETCH_AFTER
 
     def _renew(self, url: str, now: float, may_be_own: bool, copy: _Copy | None, *, has_key: bool) -> _Copy:
-        """Return a new copy, or the one before if the other server is unavailable.
+        """Return a new copy, or the previous one if the other server is unavailable.
 
-        :param has_key: whether the copy before has the key, so that no other thread has to be awaited.
+        :param has_key: whether the previous copy has the key, so that this thread need not wait for another one.
         """
         try:
             self._fetch_once(url, now, may_be_own, waits=not has_key)
@@ -174,7 +174,7 @@ class RemoteKeys:
 
 
 def read_inline(jwks: Mapping[str, Any]) -> KeySet:
-    """Return the keys of a ``jwks`` that is part of metadata. Raises :exc:`.JOSEError`. The same one is read once."""
+    """Return the keys of a ``jwks`` that is part of metadata. Raises :exc:`.JOSEError`. Equal sets are parsed once."""
     return _read_text(json.dumps(jwks, sort_keys=True))
 
 
