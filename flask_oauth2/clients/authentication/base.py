@@ -67,5 +67,6 @@ class ClientAuthMethod(Protocol):
         """Raise :exc:`~flask_oauth2.errors.InvalidClient` unless the credentials are those of ``client``.
 
         ``client`` is None if no client has this ID: do the same work, so that neither the answer nor its time tells.
+        Return None. Any other value, such as False, raises :exc:`~flask_oauth2.errors.ConfigurationError`.
         """
         ...
