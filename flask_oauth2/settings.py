@@ -135,6 +135,13 @@ class Settings:
         "SSL_CLIENT_CERT of the WSGI environment.",
         "rfc8705 6.5",
     )
+    acr_values: tuple[str, ...] = _option(
+        (),
+        "The authentication context classes with which users can sign in, such as urn:example:two-factor. Clients "
+        "request them with acr_values; @provider.current_user returns the one of the user. Empty: the server ignores "
+        "acr_values.",
+        "rfc9470 4, 7",
+    )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     max_failed_attempts: int = _option(
         10,
@@ -562,6 +569,7 @@ _CHECKS: dict[str, Any] = {
     "token_in_body": _flag,
     "guard_checks_user": _flag,
     "client_certificate_header": _header,
+    "acr_values": _scope,
     "realm": _text,
     "max_failed_attempts": _seconds(1, 1_000_000),
     "failed_attempt_window": _seconds(1, _TEN_YEARS),

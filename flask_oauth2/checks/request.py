@@ -62,3 +62,9 @@ class AuthorizationRequest(NamedTuple):
     """The identifiers of the protected resources, :rfc:`8707`."""
 
     prompt: frozenset[str] = frozenset()
+
+    max_age: int | None = None
+    """The maximum number of seconds since the user signed in."""
+
+    acr_values: tuple[str, ...] = ()
+    """The accepted authentication context classes."""

@@ -42,12 +42,10 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
         )
     if not uri.startswith(PREFIX):
         return draft._replace(request_uri=uri)  # check_support raises the error, which the client receives
-    saved = server.store.get_grant(values.key(uri.removeprefix(PREFIX)), KIND)
-    # "The request URI value MUST be bound to the client that posted the authorization request", section 2.2
-    if saved is None or saved.parameters["client_id"] != draft.client.client_id:
+    saved = find(server, uri, draft.client.client_id)
+    if saved is None:
         raise InvalidRequestURI(
             "request_uri names no request of this client",
-            received="a request of another client" if saved else "an unknown request_uri",
             hint="let the client start again with a new authorization request",
         )
     if saved.is_expired(server.clock()) and not (draft.is_resumed and _is_in_time(saved, server.clock())):
@@ -60,6 +58,15 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     # "MUST only use the parameters in the Request Object, even if the same parameter is provided in the query",
     # RFC 9101 6.3
     return draft._replace(params=Params(saved.parameters["query"].encode()), saved=saved, request_uri=uri)
+
+
+def find(server: AuthorizationServer, uri: str, client_id: str) -> Grant | None:
+    """Return the saved request of a client that a ``request_uri`` names, which may have expired, or None."""
+    if not uri.startswith(PREFIX):
+        return None
+    saved = server.store.get_grant(values.key(uri.removeprefix(PREFIX)), KIND)
+    # "The request URI value MUST be bound to the client that posted the authorization request", section 2.2
+    return saved if saved is not None and saved.parameters["client_id"] == client_id else None
 
 
 def _is_in_time(saved: Grant, now: float) -> bool:

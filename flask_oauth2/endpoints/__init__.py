@@ -25,6 +25,7 @@ def _describe_authorization(server: AuthorizationServer, url: str) -> dict[str, 
         if "code" in server.capabilities.response_types
         else None,
         "authorization_response_iss_parameter_supported": True,
+        "acr_values_supported": list(server.settings.acr_values),
     }
 
 

@@ -84,6 +84,8 @@ def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
         "aud": access.audience[0] if len(access.audience) == 1 else list(access.audience) or None,
         "iss": server.issuer,
         "jti": values.text(access.token_hash),
+        "auth_time": access.context.auth_time,  # RFC 9470 6.2
+        "acr": access.context.acr,
         "cnf": dict(access.confirmation) if access.confirmation else None,  # RFC 7800, RFC 9449 6.2
     }
     return _present(members)

@@ -71,6 +71,14 @@ class Users(CurrentServer):
         """
         return pages.requesting_client(self)
 
+    def requested_acr_values(self) -> tuple[str, ...]:
+        """Return how the client that requests authorization wants the user to sign in, for your login page.
+
+        The user needs one of these values of ``OAUTH2_ACR_VALUES``, the preferred one first. Empty: any way.
+        :meth:`current_user` returns the one with which the user signed in.
+        """
+        return pages.requested_acr_values(self)
+
     def login_url(self, back: str) -> str:
         """Return the URL of the application's login page, with the path ``back`` in its query parameter ``next``."""
         view = self.server.settings.login_view or login.login_view()

@@ -60,7 +60,7 @@ class RemoteVerifier:
                 received=" ".join(access.audience) or "no audience",
                 hint="let the client send this URL as resource, and add it to the authorization server",
             )
-        return Verified(access, resource)
+        return Verified(access, resource, now=now)
 
     def refuse(self, error: OAuth2Error, request: Request, required: Sequence[Alternatives]) -> Response:
         """See :meth:`.verify.TokenVerifier.refuse`."""

@@ -158,10 +158,12 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
         and all(isinstance(claims.get(name, ""), str) for name in _TEXTS)
         and all(isinstance(claims[name], int | float) for name in ("exp", "iat"))
         and isinstance(claims.get("cnf", {}), dict)
+        and isinstance(claims.get("acr", ""), str)
+        and isinstance(claims.get("auth_time", 0), int | float)
     )
     if not are_valid:
         raise InvalidToken("the token has a claim of the wrong type")
-    client_id, subject = claims.get("client_id", ""), claims.get("sub")
+    client_id, subject, auth_time = claims.get("client_id", ""), claims.get("sub"), claims.get("auth_time")
     return AccessToken(
         token_hash=values.key(value),
         authorization_id=str(claims.get("authorization", "")),
@@ -174,7 +176,11 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
         expires_at=int(claims["exp"]),
         confirmation=claims.get("cnf"),
         audience=tuple(named),
-        context=Context(claims={name: one for name, one in claims.items() if name not in _KNOWN}),
+        context=Context(
+            claims={name: one for name, one in claims.items() if name not in _KNOWN},
+            auth_time=None if auth_time is None else int(auth_time),
+            acr=claims.get("acr"),
+        ),
     )
 
 

@@ -16,12 +16,12 @@ from keys.tokens import key_of, token_of
 from servers import reserve_port
 from werkzeug.serving import make_server
 
-from flask_oauth2 import ConfigurationError, MemoryStore, ResourceServer, current_token
+from flask_oauth2 import ConfigurationError, MemoryStore, ResourceServer, User, current_token
 from flask_oauth2.errors import FetchError
 from flask_oauth2.http.fetch import Fetched
 from flask_oauth2.keys import library
 from flask_oauth2.resource.sources import read_token
-from oauth_site import make_site
+from oauth_site import answer_of, make_site
 
 FILES = "https://files.example"
 
@@ -471,3 +471,32 @@ def test_the_document_at_the_root_is_that_of_the_whole_application(issuer: Issue
         for path in ("", "/v1", "/v1/mcp")
     ]
     assert found == [f"{FILES}/v1", f"{FILES}/v1", f"{FILES}/v1/mcp"]
+
+
+@pytest.mark.spec("rfc9470", "6.1")
+@pytest.mark.spec("rfc9470", "6.2")
+@pytest.mark.parametrize("introspection", [{}, INTROSPECTION])
+def test_a_guard_may_require_how_and_when_the_user_signed_in(issuer: Issuer, introspection: Any) -> None:
+    files, site, users = Files(issuer, **introspection), issuer.site, [User(id="ada")]
+    site.add_client("files", INTROSPECTION["client_secret"], resource_server=True)
+    site.provider._current_user = lambda: users[-1]
+
+    @files.app.get("/pay")
+    @files.guards.require_oauth("write", acr="urn:example:two-factor", max_age=60)
+    def pay() -> Any:
+        return [current_token.acr, current_token.auth_time]
+
+    def token_of(user: User) -> str:
+        users.append(user)
+        page = site.ask(scope="write", resource=FILES)
+        code = answer_of(site.allow(page) if page.status_code == 200 else page)["code"]
+        return str(site.redeem(code, ("web", issuer.secret)).get_json()["access_token"])
+
+    now = int(site.clock.now)
+    token = token_of(User(id="ada", acr="urn:example:two-factor", auth_time=now))
+    assert files.call(token, "/pay").get_json() == ["urn:example:two-factor", now]
+    assert files.call(token_of(User(id="ada", auth_time=now)), "/pay").status_code == 401
+    site.clock.forward(61)
+    challenge = files.call(token, "/pay").www_authenticate
+    assert challenge["error"] == "insufficient_user_authentication"
+    assert (challenge["acr_values"], challenge["max_age"]) == ("urn:example:two-factor", "60")

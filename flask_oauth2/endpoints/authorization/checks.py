@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...checks import (
+    acr_values,
     client,
+    max_age,
     pkce,
     prompt,
     redirect_uri,
@@ -42,6 +44,8 @@ CHECKS: tuple[Check, ...] = (
     scope.check,
     resource.check,
     prompt.check,
+    max_age.check,
+    acr_values.check,
 )
 """The checks of an authorization request."""
 

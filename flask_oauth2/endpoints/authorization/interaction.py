@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...checks import prompt
+from ...checks import acr_values, max_age, prompt
 from ...checks.request import AuthorizationRequest
 from ...clients.documents import find_host, is_cross_host
 from ...errors import ConsentRequired, LoginRequired
@@ -108,8 +108,7 @@ def interaction(
 
     Raise :exc:`LoginRequired` or :exc:`ConsentRequired` if a page is needed and the request has ``prompt=none``.
     """
-    is_new = submission.is_allowed is None and not submission.is_shown
-    if user is None or (is_new and prompt.must_sign_in(request.prompt, user, submission.sent_at)):
+    if user is None or _must_sign_in(server, request, submission, user):
         return request_login(server, request.params, request.client, user)
     consents = server.consents
     consent = consents.get_consent(user.id, request.client.client_id) if consents else None
@@ -137,7 +136,28 @@ def request_login(
             "the user is not signed in, and prompt is none",
             hint="let the client repeat the request without prompt=none, so that the user can sign in",
         )
-    return LoginNeeded(client, user, int(server.clock()) if prompt.asks_for_login(params) else None)
+    return LoginNeeded(client, user, int(server.clock()) if _asks_for_login(params) else None)
+
+
+def _must_sign_in(
+    server: AuthorizationServer, request: AuthorizationRequest, submission: Submission, user: User
+) -> bool:
+    """Return whether the user must sign in again, or in another way. Forms are shown after that."""
+    is_form, sent_at = submission.is_allowed is not None or submission.is_shown, submission.sent_at
+    if not is_form and request.prompt and prompt.must_sign_in(request.prompt, user, sent_at):
+        return True
+    if (
+        not is_form
+        and request.max_age is not None
+        and max_age.is_exceeded(request.max_age, user, sent_at, server.clock())
+    ):
+        return True
+    return bool(request.acr_values) and acr_values.is_missing(request.acr_values, user, is_form or sent_at is not None)
+
+
+def _asks_for_login(params: Params) -> bool:
+    """Return whether the request may send a signed-in user to the login page. Its parameters need not be valid."""
+    return prompt.asks_for_login(params) or not {"max_age", "acr_values"}.isdisjoint(params.values)
 
 
 def _is_decided(submission: Submission, needed: ConsentPrompt) -> bool:
