@@ -133,7 +133,7 @@ def test_from_the_url_to_a_tool_with_a_provider_in_another_process(elsewhere: st
             assert text_of(await client.call_tool("read_notes", {})) == "buy milk\ncall Bob"
 
     asyncio.run(use())
-    assert [asked["resource"] for asked in person.asked] == [f"{elsewhere}/mcp"] * 2
+    assert [asked["resource"] for asked in person.requests] == [f"{elsewhere}/mcp"] * 2
     assert storage.tokens is not None
     assert storage.tokens.access_token.startswith("eyJ")
 
