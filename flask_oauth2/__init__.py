@@ -1,5 +1,6 @@
 """Make any Flask application an OAuth 2 provider."""
 
+from .authorization_details import AuthorizationDetailsType
 from .clients.authentication.base import Credentials
 from .clients.secrets import hash_secret
 from .endpoints.base import Call, Endpoint
@@ -11,6 +12,7 @@ from .errors import (
     ExpiredToken,
     InsufficientScope,
     InsufficientUserAuthentication,
+    InvalidAuthorizationDetails,
     InvalidClient,
     InvalidClientMetadata,
     InvalidGrant,
@@ -51,6 +53,7 @@ __all__ = [
     "AccessToken",
     "Approval",
     "Authorization",
+    "AuthorizationDetailsType",
     "AuthorizationPending",
     "Binding",
     "Call",
@@ -64,6 +67,7 @@ __all__ = [
     "Grant",
     "InsufficientScope",
     "InsufficientUserAuthentication",
+    "InvalidAuthorizationDetails",
     "InvalidClient",
     "InvalidClientMetadata",
     "InvalidGrant",

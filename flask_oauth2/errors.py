@@ -11,6 +11,7 @@
     ├── UnsupportedResponseType         400  RFC 6749 section 4.1.2.1
     ├── InvalidScope                    400
     ├── InvalidTarget                   400  RFC 8707 section 2
+    ├── InvalidAuthorizationDetails     400  RFC 9396 section 5
     ├── InvalidRequestURI               400  RFC 9101 section 7
     ├── RequestURINotSupported          400
     ├── InvalidRedirectURI              400  RFC 7591 section 3.2.2
@@ -163,6 +164,13 @@ class InvalidTarget(OAuth2Error):
 
     code = "invalid_target"
     rule = "rfc8707 2"
+
+
+class InvalidAuthorizationDetails(OAuth2Error):
+    """The authorization details are malformed, of an unknown type, or exceed what was granted."""
+
+    code = "invalid_authorization_details"
+    rule = "rfc9396 5"
 
 
 class InvalidRequestURI(OAuth2Error):

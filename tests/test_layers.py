@@ -28,6 +28,7 @@ LAYERS = (
     "metrics",
     "settings",
     "resources",
+    "authorization_details",
     "stores",
     "keys",
     "capabilities",

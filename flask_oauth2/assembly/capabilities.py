@@ -52,6 +52,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],
+        details_types=extensions.details_types,
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
         needs_keys=False,
     )

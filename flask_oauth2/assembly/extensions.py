@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..authorization_details import AuthorizationDetailsType
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints.base import Endpoint
 from ..grants.base import GrantType, ResponseType
@@ -31,6 +32,7 @@ class Extensions:
     answer_members: dict[str, AnswerMembers] = field(default_factory=dict)
     auth_methods: dict[str, ClientAuthMethod] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    details_types: dict[str, AuthorizationDetailsType] = field(default_factory=dict)
     other_resources: dict[str, Resource] = field(default_factory=dict)
     usergetter: Callable[..., Any] | None = None
     registration_policy: Callable[[dict[str, Any], Request], Mapping[str, Any] | None] | None = None

@@ -6,7 +6,7 @@ endpoint, which defines the order of the checks.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..http.messages import Params, Request
 from ..records import Client, Grant
@@ -60,6 +60,9 @@ class AuthorizationRequest(NamedTuple):
 
     resource: tuple[str, ...] = ()
     """The identifiers of the protected resources, :rfc:`8707`."""
+
+    authorization_details: tuple[dict[str, Any], ...] = ()
+    """The permissions of :rfc:`9396`."""
 
     prompt: frozenset[str] = frozenset()
 

@@ -48,6 +48,8 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
     requested = _named(params, resources)
     if requested:
         return requested
+    if not scope and "authorization_details" in params.values:
+        return ()  # their locations say what they are for
     known = resources.of_scope(scope)
     if len(known) > 1:
         raise InvalidTarget(

@@ -282,6 +282,16 @@ MEMBERS: tuple[Member, ...] = (
         drops_invalid=True,
     ),
     Member(
+        name="authorization_details_types",
+        type=TEXTS,
+        description="Types of authorization details that the client may request; repeatable. Default: all, with the "
+        "consent of the user.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        check=validators.check_details_types,
+        option="--authorization-details-type",
+        metavar="TYPE",
+    ),
+    Member(
         name="token_format",
         type=CHOICE,
         attribute="token_format",

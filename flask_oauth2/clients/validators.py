@@ -157,6 +157,17 @@ def check_scope(value: str, client: Client, server: AuthorizationServer) -> None
         )
 
 
+def check_details_types(value: list[str], client: Client, server: AuthorizationServer) -> None:
+    """Check that the server has these types of authorization details, :rfc:`9396#section-10`."""
+    known = server.capabilities.details_types
+    unknown = [name for name in value if name not in known]
+    if unknown:
+        raise ValueError(
+            f"has unknown types: {' '.join(unknown)}. Known types: {', '.join(known) or 'none'}. Register a type with "
+            "@provider.authorization_details()"
+        )
+
+
 def check_token_format(value: str, client: Client, server: AuthorizationServer) -> None:
     """Check that the server has the format."""
     if value not in server.capabilities.formats:

@@ -88,6 +88,8 @@ def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
         "acr": access.context.acr,
         "cnf": dict(access.confirmation) if access.confirmation else None,  # RFC 7800, RFC 9449 6.2
     }
+    if access.context.authorization_details:
+        members["authorization_details"] = list(access.context.details)  # RFC 9396 9.2
     return _present(members)
 
 
@@ -108,4 +110,4 @@ def _refresh(server: AuthorizationServer, token: Token) -> dict[str, Any]:
 
 
 def _present(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value not in (None, "")}
+    return {name: value for name, value in members.items() if value not in (None, "", [])}

@@ -71,6 +71,7 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
         "scopes_supported": _scopes(server),
         "grant_types_supported": list(server.capabilities.grant_types),
         "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount).all],
+        "authorization_details_types_supported": list(server.capabilities.details_types),
         "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
     }

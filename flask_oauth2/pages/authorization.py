@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from .. import web
 from ..answering import answer
-from ..checks import request_uri
+from ..checks import authorization_details, request_uri
 from ..checks.request_uri import INTERACTION_LIFETIME, is_saved
 from ..clients import lookup
 from ..clients.documents import find_host, is_cross_host
@@ -232,6 +232,7 @@ def _ask(provider: Site, server: AuthorizationServer, needed: ConsentNeeded, sub
         user=user,
         resources=describe_resources(server, request.resource, request.http.mount),
         scopes=describe(server, request.scope),
+        details=authorization_details.describe(server, client, request.authorization_details),
         asks_again=bool(needed.allowed_before),
         new_scopes=set(request.scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_url_of(server, submission)) if fits and provider.has_login_view else None,

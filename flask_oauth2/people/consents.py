@@ -7,7 +7,7 @@ at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .. import revocation, signals, values
 from ..context import EMPTY, Context
@@ -33,6 +33,22 @@ class Permission(NamedTuple):
     auth_time: int | None
     """The time when the user was authenticated. 0 for a session that a cookie has restored."""
     acr: str | None
+    details: tuple[dict[str, Any], ...] = ()
+    """The authorization details that are granted, :rfc:`9396`."""
+    remembered_details: tuple[dict[str, Any], ...] = ()
+    """The authorization details that the consent saves."""
+
+    @property
+    def context(self) -> Context:
+        """The context of the authorization."""
+        if not (self.resource or self.auth_time or self.acr or self.details):
+            return EMPTY
+        return Context(
+            resource=self.resource,
+            auth_time=self.auth_time or None,
+            acr=self.acr or None,
+            authorization_details=self.details,
+        )
 
 
 def authorize(
@@ -52,18 +68,20 @@ def authorize(
     :param consent: the consent of that user and client that the store has.
     :param is_new: whether the user has just given the permission. If not, it rests on ``consent``.
     """
-    context = EMPTY
-    if permission.resource or permission.auth_time or permission.acr:
-        context = Context(
-            resource=permission.resource, auth_time=permission.auth_time or None, acr=permission.acr or None
-        )
+    context = permission.context
     consents = server.consents if is_new else None
     moment = max(now, server.last_revocation.first_moment)  # later than each revocation of the user
     for _ in range(_TRIES):
         basis = consent
         if consents is not None:
             basis = widened(
-                consent, permission.user_id, permission.client_id, permission.scope, moment, permission.resource
+                consent,
+                permission.user_id,
+                permission.client_id,
+                permission.scope,
+                moment,
+                permission.resource,
+                permission.remembered_details,
             )
         authorization = Authorization(
             id=values.new_authorization_id(moment),

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import flask
 
 from ..assembly.parts import check_part, check_synchronous
+from ..authorization_details import AuthorizationDetailsType, Describe
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
@@ -160,6 +161,34 @@ class CallbackRegistry(Ownership):
         def decorator(function: GrantFunction) -> GrantFunction:
             self._register("grants", name, ExtensionGrant(name, synchronous(function)))
             return function
+
+        return decorator
+
+    def authorization_details(
+        self,
+        name: str,
+        *,
+        required: Mapping[str, type],
+        optional: Mapping[str, type] | None = None,
+        is_remembered: bool = True,
+    ) -> Callable[[Describe], AuthorizationDetailsType]:
+        """Register ``f(detail, client)`` for a type of authorization details, :rfc:`9396#section-2`.
+
+        The function returns the text that the consent page shows for a detail, which is a dict. It raises
+        :exc:`ValueError` with the reason for an invalid detail. The decorator returns an
+        :class:`~flask_oauth2.AuthorizationDetailsType`, whose ``enrich`` and ``covers`` register further functions.
+
+        :param name: the type, such as ``payment_initiation`` or a URL.
+        :param required: the fields that each detail has, and their types: str, int, float, bool, list or dict.
+        :param optional: further fields. A detail with other fields is rejected, section 5.
+        :param is_remembered: whether an earlier consent to the same detail replaces the consent page. False for
+            permissions that are used once, such as payments.
+        """
+
+        def decorator(function: Describe) -> AuthorizationDetailsType:
+            kind = AuthorizationDetailsType(name, synchronous(function), required, optional or {}, is_remembered)
+            self._register("details_types", name, kind, f"the authorization_details {name}")
+            return kind
 
         return decorator
 

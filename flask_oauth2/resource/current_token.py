@@ -82,6 +82,11 @@ class CurrentToken:
         return self._access.audience
 
     @property
+    def authorization_details(self) -> list[dict[str, Any]]:
+        """A copy of the authorization details of the token, :rfc:`9396`: permissions that a scope cannot express."""
+        return deepcopy(list(self._access.context.details))
+
+    @property
     def auth_time(self) -> int | None:
         """When the user signed in, in seconds since the epoch, UTC. None if that is unknown."""
         return self._access.context.auth_time

@@ -142,7 +142,8 @@ class IntrospectionSource:
         return read_token(value, {"exp": now + CLOCKS_DIFFER, "iat": now, **members})
 
 
-_TEXTS = ("sub", "client_id", "scope", "token_type")
+_TEXTS = ("sub", "client_id", "scope", "token_type", "acr")
+_NUMBERS = ("exp", "iat", "auth_time")
 
 
 def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
@@ -150,19 +151,9 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
 
     Raises :exc:`~flask_oauth2.InvalidToken` for claims of another type.
     """
-    audience = claims.get("aud", [])
-    named = [audience] if isinstance(audience, str) else audience
-    are_valid = (
-        isinstance(named, list)
-        and all(isinstance(one, str) for one in named)
-        and all(isinstance(claims.get(name, ""), str) for name in _TEXTS)
-        and all(isinstance(claims[name], int | float) for name in ("exp", "iat"))
-        and isinstance(claims.get("cnf", {}), dict)
-        and isinstance(claims.get("acr", ""), str)
-        and isinstance(claims.get("auth_time", 0), int | float)
-    )
-    if not are_valid:
+    if not _are_of_right_types(claims):
         raise InvalidToken("the token has a claim of the wrong type")
+    audience = claims.get("aud", [])
     client_id, subject, auth_time = claims.get("client_id", ""), claims.get("sub"), claims.get("auth_time")
     return AccessToken(
         token_hash=values.key(value),
@@ -175,16 +166,32 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
         issued_at=int(claims["iat"]),
         expires_at=int(claims["exp"]),
         confirmation=claims.get("cnf"),
-        audience=tuple(named),
+        audience=(audience,) if isinstance(audience, str) else tuple(audience),
         context=Context(
             claims={name: one for name, one in claims.items() if name not in _KNOWN},
             auth_time=None if auth_time is None else int(auth_time),
             acr=claims.get("acr"),
+            authorization_details=tuple(claims.get("authorization_details", ())),
         ),
     )
 
 
 _KNOWN = RESERVED | {"active"}
+
+
+def _are_of_right_types(claims: Mapping[str, Any]) -> bool:
+    audience, details = claims.get("aud", []), claims.get("authorization_details", [])
+    return (
+        (isinstance(audience, str) or _is_list_of(str, audience))
+        and all(isinstance(claims.get(name, ""), str) for name in _TEXTS)
+        and all(isinstance(claims.get(name, 0), int | float) for name in _NUMBERS)
+        and isinstance(claims.get("cnf", {}), dict)
+        and _is_list_of(dict, details)
+    )
+
+
+def _is_list_of(kind: type, value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
 
 
 def _post(url: str, headers: Mapping[str, str], content: bytes) -> Fetched:

@@ -43,6 +43,8 @@ class Issuer:
                 f"{FILES}/mcp": {"scopes": ["mail"], "format": "jwt"},
             },
         )
+        folder = self.site.provider.authorization_details("folder", required={"identifier": str})
+        folder(lambda detail, client: "Read a folder")
         self.requests: list[str] = []
         self.site.app.before_request(lambda: self.requests.append(flask.request.path))
         self.secret = self.site.add_client()
@@ -358,7 +360,18 @@ def test_a_custom_verifier_describes_nothing(issuer: Issuer) -> None:
         guards.protect_mcp("/mcp")
 
 
-@pytest.mark.parametrize("claims", [{"aud": [7]}, {"exp": "1"}, {"sub": 7}, {"aud": {}}])
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": [7]},
+        {"exp": "1"},
+        {"sub": 7},
+        {"aud": {}},
+        {"acr": 7},
+        {"auth_time": "1"},
+        {"authorization_details": [7]},
+    ],
+)
 def test_members_of_another_type_are_no_token(claims: Any) -> None:
     from flask_oauth2 import InvalidToken
 
@@ -500,3 +513,22 @@ def test_a_guard_may_require_how_and_when_the_user_signed_in(issuer: Issuer, int
     challenge = files.call(token, "/pay").www_authenticate
     assert challenge["error"] == "insufficient_user_authentication"
     assert (challenge["acr_values"], challenge["max_age"]) == ("urn:example:two-factor", "60")
+
+
+@pytest.mark.spec("rfc9396", "9.1")
+@pytest.mark.spec("rfc9396", "9.2")
+@pytest.mark.parametrize("introspection", [{}, INTROSPECTION])
+def test_a_resource_server_elsewhere_reads_authorization_details(issuer: Issuer, introspection: Any) -> None:
+    files, site, detail = Files(issuer, **introspection), issuer.site, {"type": "folder", "identifier": "7"}
+    site.add_client("files", INTROSPECTION["client_secret"], resource_server=True)
+    issuer.secret = site.add_client(metadata={"authorization_details_types": ["folder"]})
+
+    @files.app.get("/details")
+    @files.guards.require_oauth
+    def details() -> Any:
+        return current_token.authorization_details
+
+    form = {"resource": FILES, "authorization_details": json.dumps([detail])}
+    token = site.token("client_credentials", ("web", issuer.secret), **form).get_json()["access_token"]
+    assert files.call(token, "/details").get_json() == [detail]
+    assert files.call(issuer.token(), "/details").get_json() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...checks import acr_values, max_age, prompt
+from ...checks import acr_values, authorization_details, max_age, prompt
 from ...checks.request import AuthorizationRequest
 from ...clients.documents import find_host, is_cross_host
 from ...errors import ConsentRequired, LoginRequired
@@ -18,16 +18,18 @@ from ...server import AuthorizationServer
 
 
 class ConsentPrompt(NamedTuple):
-    """The content of a consent page: the redirect URI, the scope and the protected resources."""
+    """The content of a consent page: the redirect URI, the scope, the protected resources and the details."""
 
     redirect_uri: str
     scope: Scope
     resource: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    """The authorization details, each as text."""
 
     def covers(self, other: ConsentPrompt) -> bool:
         """Return whether this prompt contains everything that the other contains."""
-        is_within = set(other.scope) <= set(self.scope) and set(other.resource) <= set(self.resource)
-        return is_within and other.redirect_uri == self.redirect_uri
+        pairs = (self.scope, other.scope), (self.resource, other.resource), (self.details, other.details)
+        return all(set(more) <= set(shown) for shown, more in pairs) and other.redirect_uri == self.redirect_uri
 
 
 @record(frozen=True, slots=True)
@@ -112,10 +114,11 @@ def interaction(
         return request_login(server, request.params, request.client, user)
     consents = server.consents
     consent = consents.get_consent(user.id, request.client.client_id) if consents else None
-    needed = ConsentPrompt(request.redirect_uri, request.scope, request.resource)
+    details = authorization_details.write_each(request.authorization_details) if request.authorization_details else ()
+    needed = ConsentPrompt(request.redirect_uri, request.scope, request.resource, details)
     if _is_decided(submission, needed):
         return Decision(user, consent, submission.is_allowed)
-    if not submission.is_shown and "consent" not in request.prompt and _is_enough(consent, request):
+    if not submission.is_shown and "consent" not in request.prompt and _is_enough(server, consent, request):
         return Decision(user, consent, None)
     if "none" in request.prompt:
         # "An error is returned if [...] the Client does not have pre-configured consent", OpenID Connect Core 3.1.2.1
@@ -170,7 +173,7 @@ def _is_decided(submission: Submission, needed: ConsentPrompt) -> bool:
     return submission.shown_prompt is None or submission.shown_prompt.covers(needed)
 
 
-def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:
+def _is_enough(server: AuthorizationServer, consent: Consent | None, request: AuthorizationRequest) -> bool:
     """Return whether a stored consent replaces the decision of the user.
 
     It does not if another program can impersonate the client, :rfc:`8252#section-8.6`, or if the client is unverified.
@@ -179,6 +182,9 @@ def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:
     """
     client, redirect_uri = request.client, request.redirect_uri
     if consent is None or not consent.covers(request.scope, request.resource):
+        return False
+    details = request.authorization_details
+    if details and not authorization_details.are_remembered(server, client, consent, details):
         return False
     if client.is_unverified and find_host(client) is None:
         return False

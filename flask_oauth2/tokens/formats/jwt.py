@@ -42,6 +42,7 @@ _KINDS: Mapping[str, type] = {
     "scope": str,
     "acr": str,
     "cnf": dict,
+    "authorization_details": list,
     "token_type": str,
     "authorization": str,
     "consent": str,
@@ -185,6 +186,7 @@ class JSONWebToken:
             "jti": values.text(access.token_hash),
             "auth_time": access.context.auth_time,
             "acr": access.context.acr,
+            "authorization_details": list(access.context.details) or None,
             "cnf": access.confirmation or None,
             "token_type": None if access.type == _BEARER else access.type,
             "authorization": access.authorization_id,
@@ -288,6 +290,15 @@ def _read_id(text: str) -> bytes | None:
 
 def _read_context(claims: Mapping[str, Any]) -> Context:
     others = {name: value for name, value in claims.items() if name not in RESERVED}
-    if not others and "auth_time" not in claims and "acr" not in claims:
+    if not others and _FACTS.isdisjoint(claims):
         return EMPTY
-    return Context(claims=others, auth_time=claims.get("auth_time"), acr=claims.get("acr"))
+    return Context(
+        claims=others,
+        auth_time=claims.get("auth_time"),
+        acr=claims.get("acr"),
+        authorization_details=tuple(claims.get("authorization_details", ())),
+    )
+
+
+_FACTS = frozenset({"auth_time", "acr", "authorization_details"})
+"""The claims that are other fields of the context."""
