@@ -33,6 +33,11 @@ def url_of(server: AuthorizationServer, endpoint: str, mount: str) -> str:
     return f"{find_origin(server)}{mount}{server.url_prefix}{server.capabilities.endpoints[endpoint].path}"
 
 
+def status_list_uri(server: AuthorizationServer, number: int, mount: str) -> str:
+    """Return the URI of a status list, which tokens name."""
+    return url_of(server, "status_list", mount).replace("<number>", str(number))
+
+
 def find_resources(server: AuthorizationServer, mount: str = "") -> Resources:
     """Return the protected resources, with the URLs that those of the application have below a mount."""
     found = server.resources_by_mount.get(mount)

@@ -151,7 +151,8 @@ class AccessToken:
 
     ``type`` is the token type, such as ``Bearer``; ``confirmation`` binds the token to its holder. ``audience`` names
     the protected resources that accept the token, :rfc:`8707#section-2`; an empty one stands for resources without an
-    identifier. ``context`` is that of the authorization.
+    identifier. ``context`` is that of the authorization. ``status`` is the claim ``status_list`` of a JSON Web Token:
+    the ``uri`` of a status list and the ``idx`` in it.
     """
 
     token_hash: bytes
@@ -166,6 +167,7 @@ class AccessToken:
     consent_id: str | None = None
     audience: tuple[str, ...] = ()
     context: Context = EMPTY
+    status: Claims | None = field(default=None, hash=False)
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -242,6 +244,22 @@ class SigningKey:
     activates_at: int
     retires_at: int | None = None
     expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStatus:
+    """The place of a self-contained token in a status list, and the IDs whose revocation ends the token.
+
+    ``number`` is unique at the issuer. ``token_id`` is the ID of the token itself.
+    """
+
+    number: int
+    token_id: str
+    authorization_id: str
+    client_id: str
+    user_id: str | None
+    consent_id: str | None
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from .records import AccessToken, Client, User
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import Settings
-from .stores.base import ConsentStore, DeviceStore, OriginStore, RegistrationStore, Store, Stores
+from .status_list import StatusNumbers
+from .stores.base import ConsentStore, DeviceStore, OriginStore, RegistrationStore, StatusStore, Store, Stores
 from .stores.callbacks import Callbacks
 from .stores.lazy import LazyStore
 
@@ -92,6 +93,9 @@ class AuthorizationServer:
     built_metadata: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """The cached metadata documents, by path and mount."""
 
+    built_status_lists: dict[tuple[int, str], Any] = field(default_factory=dict)
+    """The signed status lists, by number and mount."""
+
     @property
     def open_scopes(self) -> Scope:
         """The scope that unverified clients may have.
@@ -146,6 +150,11 @@ class AuthorizationServer:
     def registrations(self) -> RegistrationStore:
         """The store for client registrations. It exists if developers or clients may register clients."""
         return cast(RegistrationStore, self.stores.registration)
+
+    @cached
+    def status_numbers(self) -> StatusNumbers:
+        """The places of new tokens in status lists. They exist if ``OAUTH2_STATUS_LISTS`` is true."""
+        return StatusNumbers(cast(StatusStore, self.stores.statuses))
 
     @cached
     def keys(self) -> SigningKeys:

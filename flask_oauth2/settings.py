@@ -253,6 +253,18 @@ class Settings:
         "before. None: keys change only with ``flask oauth2 keys rotate``.",
         "rfc8725 3.2",
     )
+    status_lists: bool = _option(
+        False,
+        "JSON Web Tokens name a status list, which the server publishes, so that resource servers learn of revocations "
+        "without asking for each token. Each token is a row.",
+        "draft-ietf-oauth-status-list 6.2",
+    )
+    status_list_ttl: int = _option(
+        300,
+        "Seconds for which a status list may be cached, from 15 to 3600. A revocation reaches resource servers within "
+        "twice this time.",
+        "draft-ietf-oauth-status-list 13.7",
+    )
     secret_keys: tuple[bytes, ...] = field(default=(), metadata={"doc": "", "rule": ""}, repr=False)
 
     @property
@@ -592,4 +604,6 @@ _CHECKS: dict[str, Any] = {
     "signing_algorithms": _signing_algorithms,
     "signing_keys": _signing_keys,
     "key_rotation_period": _period,
+    "status_lists": _flag,
+    "status_list_ttl": _seconds(15, 3600),
 }

@@ -33,6 +33,7 @@ LAYERS = (
     "keys",
     "capabilities",
     "events",
+    "status_list",
     "server",
     "addresses",
     "revocation",
@@ -69,6 +70,7 @@ NO_FLASK = (
     "resource.issuer_metadata",
     "resource.remote_verifier",
     "resource.sources",
+    "resource.status_lists",
     "tools.importing",
 )
 """Parts of these rooms that need no framework, and know none."""

@@ -76,6 +76,8 @@ GOOD: dict[str, list[Any]] = {
     "developer_pages": [True, False],
     "max_clients_per_developer": [1, 10_000],
     "service_documentation": ["https://docs.example"],
+    "status_lists": [True, False],
+    "status_list_ttl": [15, 3600],
     "signing_algorithms": [["ES256"], ("PS256", "EdDSA")],
     "signing_keys": [["-----BEGIN PRIVATE KEY-----"], [b"-----BEGIN"], ({"kty": "EC"},), [Signer()]],
     "key_rotation_period": [7200, 86400, timedelta(days=90)],
@@ -146,6 +148,8 @@ BAD: dict[str, list[Any]] = {
     "max_clients_per_developer": [0, 10_001, "5", True],
     "service_documentation": [7],
     "signing_algorithms": [[], "ES256", ["none"], ["HS256"], ["es256"], [7], [["ES256"]]],
+    "status_lists": ["yes", 1],
+    "status_list_ttl": [0, 14, 3601, "300", True],
     "signing_keys": [[], "-----BEGIN PRIVATE KEY-----", {"kty": "EC"}, [7], [None], ["x", object()]],
     "key_rotation_period": [0, 7199, "90 days", True, timedelta(seconds=7199)],
 }

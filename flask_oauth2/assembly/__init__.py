@@ -103,7 +103,7 @@ def build(
         access_token_claims=extensions.access_token_claims,
     )
     add_formats(server, extensions)
-    server.opening.on_open.append(partial(_check_store, server))
+    server.opening.on_open += [partial(_check_store, server), partial(_check_statuses, server)]
     server.documents = open_documents(server)
     if settings.signing_keys:
         _ = server.keys  # raises for a key that cannot be used
@@ -143,6 +143,7 @@ class Servers:
                 clock=lambda: first.clock(),
                 resources_by_mount={},
                 built_metadata={},
+                built_status_lists={},
             )
             renew_formats(server)
             server.documents = open_documents(server)
@@ -221,6 +222,14 @@ def _check_store(server: AuthorizationServer, stores: Stores) -> None:
         raise ConfigurationError(
             "clients cannot be registered in this store: give it the methods of RegistrationStore, or say "
             "OAUTH2_DYNAMIC_REGISTRATION = 'off' and leave OAUTH2_DEVELOPER_PAGES out"
+        )
+
+
+def _check_statuses(server: AuthorizationServer, stores: Stores) -> None:
+    if server.settings.status_lists and stores.statuses is None:
+        raise ConfigurationError(
+            "OAUTH2_STATUS_LISTS needs a store that saves the status of tokens: give it the methods of StatusStore, or "
+            "remove the option"
         )
 
 

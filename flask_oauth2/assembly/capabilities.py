@@ -77,6 +77,11 @@ def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
             "OAUTH2_RESOURCES or add_resource()"
         )
     needs_keys = _needs_keys(settings, extensions, [formats[name] for name in (chosen, *named)])
+    if settings.status_lists and not needs_keys:
+        raise ConfigurationError(
+            "OAUTH2_STATUS_LISTS needs JSON Web Tokens: set OAUTH2_ACCESS_TOKEN_FORMAT or the format of a resource "
+            "to jwt"
+        )
     if not needs_keys:  # other parties could not verify its tokens
         del formats["jwt"]
     if "jwt" in (chosen, *named):

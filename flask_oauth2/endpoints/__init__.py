@@ -8,7 +8,7 @@ from .. import resources
 from ..checks import pkce, response_mode
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from . import device_authorization, introspection, jwks, metadata, registration, revocation, token
+from . import device_authorization, introspection, jwks, metadata, registration, revocation, status_list, token
 from .base import Endpoint
 
 
@@ -122,6 +122,16 @@ JWKS = Endpoint(
     describe=lambda _, url: {"jwks_uri": url},
 )
 
+STATUS_LIST = Endpoint(
+    name="status_list",
+    path="/status/<number>",
+    specification="draft-ietf-oauth-status-list section 8",
+    respond=status_list.respond,
+    methods=("GET",),
+    cors="any",
+    is_offered=lambda server: server.settings.status_lists,
+)
+
 WELL_KNOWN = tuple(
     Endpoint(
         name=name,
@@ -153,6 +163,7 @@ ENDPOINTS = (
     REGISTRATION,
     CLIENT_CONFIGURATION,
     JWKS,
+    STATUS_LIST,
     *WELL_KNOWN,
 )
 """All built-in endpoints. An application adds endpoints with ``provider.register_endpoint()``."""

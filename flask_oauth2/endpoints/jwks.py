@@ -19,7 +19,7 @@ def respond(call: Call) -> Response:
         return Response(404)
     published = call.server.keys.find_published(call.now)
     headers = dict(headers_of(published.etag))
-    if _has_copy(call.request.headers.get("If-None-Match", ""), published.etag):
+    if has_copy(call.request.headers.get("If-None-Match", ""), published.etag):
         return Response(304, headers=headers)
     return Response(200, published.body.decode(), headers)
 
@@ -35,7 +35,7 @@ def headers_of(etag: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _has_copy(named: str, etag: str) -> bool:
+def has_copy(named: str, etag: str) -> bool:
     """Return whether a list of entity tags contains this one, :rfc:`9110#section-13.1.2`."""
     tags = [tag.strip().removeprefix("W/") for tag in named.split(",")]
     return etag in tags or "*" in tags

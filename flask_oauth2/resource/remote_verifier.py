@@ -11,6 +11,7 @@ from ..http.messages import Request, Response
 from ..records import AccessToken
 from ..resources import Resource, Resources, is_same
 from .sources import TokenSource
+from .status_lists import StatusLists
 from .token_cache import TokenCache
 from .verify import Alternatives, Verified, challenge, read_value
 
@@ -20,6 +21,7 @@ class RemoteVerifier:
 
     :param find_resources: returns the protected resources of the application.
     :param cache: remembers verified tokens, or None.
+    :param statuses: the status lists that tokens name, or None to ignore them.
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class RemoteVerifier:
         *,
         cache: TokenCache | None,
         events: Events,
+        statuses: StatusLists | None = None,
         realm: str = "oauth2",
     ) -> None:
         self.source = source
+        self.statuses = statuses
         self.cache = cache
         self.clock: Callable[[], float] = time.time
         self._find_resources = find_resources
@@ -45,6 +49,8 @@ class RemoteVerifier:
         access = self._find(value, now)
         if access.expires_at <= now:
             raise InvalidToken("the token has expired", hint="let the client refresh the token")
+        if access.status is not None and self.statuses is not None:
+            self.statuses.verify(access.status, now)
         if access.confirmation or access.type.lower() != "bearer":
             raise InvalidToken(
                 "the token is bound to a key, which this server cannot verify",

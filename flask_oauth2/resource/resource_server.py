@@ -19,6 +19,7 @@ from .issuer_metadata import IssuerMetadata, load_fetch
 from .protect import Protection, collect_scopes
 from .remote_verifier import RemoteVerifier
 from .sources import IntrospectionSource, KeySetSource
+from .status_lists import StatusLists
 from .token_cache import TokenCache
 from .verify import TokenVerifier
 
@@ -49,6 +50,7 @@ class ResourceServer(Protection):
     :param introspection_endpoint: the URL of the introspection endpoint, if the metadata are not to be fetched.
     :param cache_ttl: seconds for which a verified token is remembered, but never longer than it is valid. Default: 900,
         or 30 with introspection. 0: each request verifies the token.
+    :param status_lists: whether a token that names a status list is rejected if the list says that it is revoked.
     :param realm: the realm of challenges.
     """
 
@@ -67,6 +69,7 @@ class ResourceServer(Protection):
         decryption_keys: Sequence[Mapping[str, Any]] = (),
         introspection_endpoint: str | None = None,
         cache_ttl: int | None = None,
+        status_lists: bool = True,
         realm: str = "oauth2",
     ) -> None:
         self._resources: dict[str, tuple[Resource, WSGIApplication | None]] = {}
@@ -85,14 +88,17 @@ class ResourceServer(Protection):
             source: IntrospectionSource | KeySetSource = IntrospectionSource(
                 metadata, client_id, client_secret, introspection_endpoint
             )
+            statuses = None  # the response knows of revocations
         else:
             source = KeySetSource(metadata, jwks_uri, decryption_keys)
+            statuses = StatusLists(source.find_keys) if status_lists else None
         seconds = cache_ttl if cache_ttl is not None else INTROSPECTION_TTL if introspection else KEY_SET_TTL
         self._verifier = RemoteVerifier(
             source,
             lambda: self._described,
             cache=TokenCache(seconds) if seconds else None,
             events=Events(app, issuer=self._issuer),
+            statuses=statuses,
             realm=realm,
         )
         for path in ("", "/<path:path>"):

@@ -19,6 +19,7 @@ from .issuer_metadata import DEADLINE, MAX_SIZE, RETRY_AFTER, IssuerMetadata, lo
 
 if TYPE_CHECKING:
     from ..http.fetch import Fetched
+    from ..keys.jose import FindKeys
 
 
 class TokenSource(Protocol):
@@ -53,18 +54,22 @@ class KeySetSource:
         self._jwks_uri = jwks_uri
         self._decrypt = _decrypter(decryption_keys) if decryption_keys else None
 
+    def find_keys(self, now: float) -> FindKeys:
+        """Return the keys of the issuer, for a policy."""
+        url = self._jwks_uri or self._metadata.find_url("jwks_uri", now)
+        return self.keys.source(url, now, may_be_own=True)
+
     def find(self, value: str, now: float) -> AccessToken:
         """See :meth:`TokenSource.find`."""
         from ..keys import jose
         from ..keys.remote import KeysUnavailable
 
-        url = self._jwks_uri or self._metadata.find_url("jwks_uri", now)
         policy = jose.Policy(
             algorithms=SIGNING_ALGORITHMS,
             types=(TYPE,),
             issuers=(self._metadata.issuer,),
             audience=None,  # the guard compares it with the protected resource
-            keys=self.keys.source(url, now, may_be_own=True),
+            keys=self.find_keys(now),
             required=REQUIRED,
             leeway=CLOCKS_DIFFER,
         )
@@ -166,6 +171,7 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
         issued_at=int(claims["iat"]),
         expires_at=int(claims["exp"]),
         confirmation=claims.get("cnf"),
+        status=claims.get("status", {}).get("status_list"),
         audience=(audience,) if isinstance(audience, str) else tuple(audience),
         context=Context(
             claims={name: one for name, one in claims.items() if name not in _KNOWN},
@@ -185,7 +191,8 @@ def _are_of_right_types(claims: Mapping[str, Any]) -> bool:
         (isinstance(audience, str) or _is_list_of(str, audience))
         and all(isinstance(claims.get(name, ""), str) for name in _TEXTS)
         and all(isinstance(claims.get(name, 0), int | float) for name in _NUMBERS)
-        and isinstance(claims.get("cnf", {}), dict)
+        and all(isinstance(claims.get(name, {}), dict) for name in ("cnf", "status"))
+        and isinstance(claims.get("status", {}).get("status_list", {}), dict)
         and _is_list_of(dict, details)
     )
 

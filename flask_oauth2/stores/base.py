@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .. import values
-from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token
+from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token, TokenStatus
 from ..scopes import Scope
 
 SIBLINGS = 2
@@ -338,6 +338,31 @@ class KeyStore(Protocol):
         ...
 
 
+NEVER = 253_402_300_799
+"""The end of the year 9999, in seconds since the epoch, UTC."""
+
+
+@runtime_checkable
+class StatusStore(Protocol):
+    """A store for the status of self-contained tokens. ``purge`` deletes the status of expired tokens."""
+
+    def reserve_statuses(self, size: int) -> int:
+        """Return the first of ``size`` consecutive numbers that no other call returns. They begin at 0."""
+        ...
+
+    def add_status(self, status: TokenStatus) -> None:
+        """Save the status of a token. A duplicate number raises an error."""
+        ...
+
+    def find_revoked_statuses(self, first: int, last: int) -> list[int] | None:
+        """Return the numbers from ``first`` to ``last`` of revoked tokens. Return None if no token has such a number.
+
+        A token is revoked if it, its authorization, client or consent is revoked, or its user, see
+        :meth:`Store.revoke_user`.
+        """
+        ...
+
+
 @runtime_checkable
 class SessionStore(Protocol):
     """A store for the sessions of users at the authorization server and the clients that each signed in to.
@@ -387,6 +412,7 @@ class Stores:
     pubsub: PubSubStore | None
     keys: KeyStore | None
     sessions: SessionStore | None
+    statuses: StatusStore | None
     issuers: IssuerStore | None
     health: tuple[HealthCheckStore, ...]
 
@@ -414,6 +440,7 @@ def collect(store: Store) -> Stores:
         pubsub=find(PubSubStore),
         keys=find(KeyStore),
         sessions=find(SessionStore),
+        statuses=find(StatusStore),
         issuers=find(IssuerStore) if all(isinstance(one, IssuerStore) for one in chain) else None,
         health=tuple(one for one in chain if isinstance(one, HealthCheckStore)),
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .. import values
 from ..http import redirects
 from ..processes import OfProcess
-from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token
+from ..records import AccessToken, Authorization, Client, Consent, Grant, Session, SigningKey, Token, TokenStatus
 from .base import GRANT_MEMORY, SIBLINGS, HealthIssue, verify_issuer_id
 
 
@@ -39,6 +39,8 @@ class MemoryStore:
         self._consents: dict[tuple[str, str], Consent] = {}
         self._keys: dict[tuple[str, int], SigningKey] = {}
         self._sessions: dict[str, Session] = {}
+        self._statuses: dict[int, TokenStatus] = {}
+        self._next_status = 0
         self._session_clients: dict[str, set[str]] = {}
 
     @property
@@ -317,6 +319,32 @@ class MemoryStore:
                 del self._keys[key.algorithm, key.number]
             return is_there
 
+    def reserve_statuses(self, size: int) -> int:
+        """See :meth:`.base.StatusStore.reserve_statuses`."""
+        with self._lock:
+            first = self._next_status
+            self._next_status += size
+            return first
+
+    def add_status(self, status: TokenStatus) -> None:
+        """See :meth:`.base.StatusStore.add_status`."""
+        with self._lock:
+            if status.number in self._statuses:
+                raise ValueError("a duplicate key")
+            self._statuses[status.number] = status
+
+    def find_revoked_statuses(self, first: int, last: int) -> list[int] | None:
+        """See :meth:`.base.StatusStore.find_revoked_statuses`."""
+        with self._lock:
+            found = [status for number, status in self._statuses.items() if first <= number <= last]
+        revoked = [
+            one.number
+            for one in found
+            if self.revoked(one.token_id, one.authorization_id, one.client_id, one.consent_id or "")
+            or self._is_of_revoked_user(one.user_id, one.authorization_id)
+        ]
+        return revoked if found else None
+
     def add_session(self, session: Session) -> None:
         """See :meth:`.base.SessionStore.add_session`."""
         with self._lock:
@@ -391,6 +419,7 @@ class MemoryStore:
             (self._counters, expired.counters),
             (self._remembered, expired.remembered),
             (self._keys, expired.keys),
+            (self._statuses, expired.statuses),
         ):
             _delete_all(held, keys)
         return sum(len(keys) for keys in expired)
@@ -463,7 +492,11 @@ class MemoryStore:
             {client_id for client_id, one in clients if one.expires_at is not None and one.expires_at <= now},
             [session_id for session_id, one in sessions if one.expires_at <= now],
             [place for place, one in keys if one.expires_at is not None and one.expires_at <= now],
+            self._expired_statuses(now),
         )
+
+    def _expired_statuses(self, now: int) -> list[int]:
+        return [number for number, one in self._statuses.items() if one.expires_at <= now]
 
 
 class _Expired(NamedTuple):
@@ -478,6 +511,7 @@ class _Expired(NamedTuple):
     clients: set[str]
     sessions: list[str]
     keys: list[tuple[str, int]]
+    statuses: list[int]
 
 
 def _delete_all(held: dict[Any, Any], keys: Iterable[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from ..stores.base import (
     OriginStore,
     RegistrationStore,
     SessionStore,
+    StatusStore,
     Store,
     Stores,
     collect,
@@ -41,6 +43,7 @@ from .samples import (
     new_session,
     new_signing_key,
     new_spa,
+    new_status,
     new_token,
     refreshed,
     save_record,
@@ -89,6 +92,10 @@ def _keys(store: Store) -> KeyStore:
 
 def _sessions(store: Store) -> SessionStore:
     return collect(store).sessions or pytest.skip("the store does not implement SessionStore")
+
+
+def _statuses(store: Store) -> StatusStore:
+    return collect(store).statuses or pytest.skip("the store does not implement StatusStore")
 
 
 def _require_purge(store: Store) -> None:
@@ -1364,6 +1371,77 @@ class TestKeys:
         assert keys.list_keys() == [stays, later]
 
 
+class TestStatuses:
+    """draft-ietf-oauth-status-list section 13.3: the numbers of tokens, and which are revoked."""
+
+    def test_numbers_are_reserved_once(self, store: Store) -> None:
+        statuses = _statuses(store)
+        assert [statuses.reserve_statuses(size) for size in (10, 1, 5)] == [0, 10, 11]
+
+    def test_concurrent_calls_reserve_different_numbers(self, store: Store) -> None:
+        statuses = _statuses(store)
+        with ThreadPoolExecutor(8) as pool:
+            firsts = list(pool.map(lambda _: statuses.reserve_statuses(4), range(40)))
+        assert sorted(firsts) == list(range(0, 160, 4))
+
+    def test_a_duplicate_number_is_an_error(self, store: Store) -> None:
+        statuses, status = _statuses(store), new_status()
+        statuses.add_status(status)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            statuses.add_status(replace(status, token_id="other"))
+
+    @pytest.mark.parametrize("name", ["token_id", "authorization_id", "client_id", "consent_id"])
+    def test_a_revoked_id_is_found(self, store: Store, name: str) -> None:
+        statuses, status = _statuses(store), new_status(number=7, client_id="a")
+        for one in (status, new_status(number=8, client_id="b", consent_id=None, user_id=None)):
+            statuses.add_status(one)
+        assert statuses.find_revoked_statuses(0, 100) == []
+        store.revoke(getattr(status, name), FAR)
+        assert statuses.find_revoked_statuses(0, 100) == [7]
+        assert statuses.find_revoked_statuses(8, 8) == []
+        assert statuses.find_revoked_statuses(7, 7) == [7]
+        store.revoke(status.authorization_id, FAR)
+        assert statuses.find_revoked_statuses(0, 100) == [7], "once"
+
+    def test_tokens_of_a_revoked_user_are_found(self, store: Store) -> None:
+        statuses, old, new = _statuses(store), new_status(number=1), new_status(number=2)
+        for one in (old, new, new_status(number=3, user_id="other"), new_status(number=4, user_id=None)):
+            statuses.add_status(one)
+        last_id = min(old.authorization_id, new.authorization_id)
+        store.revoke_user("user", last_id, FAR)
+        expected = [one.number for one in (old, new) if one.authorization_id <= last_id]
+        assert statuses.find_revoked_statuses(0, 100) == expected
+
+    def test_numbers_that_no_token_has(self, store: Store) -> None:
+        statuses = _statuses(store)
+        assert statuses.find_revoked_statuses(0, 100) is None
+        statuses.add_status(new_status(number=50))
+        assert statuses.find_revoked_statuses(0, 49) is None
+        assert statuses.find_revoked_statuses(51, 100) is None
+        assert statuses.find_revoked_statuses(50, 50) == []
+
+    def test_expired_tokens_are_purged(self, store: Store) -> None:
+        _require_purge(store)
+        statuses = _statuses(store)
+        for number, expires_at in ((0, NOW), (1, NOW + 1)):
+            statuses.add_status(new_status(number=number, expires_at=expires_at))
+        assert store.purgeable(NOW) == 1
+        assert sum(store.purge(NOW)) == 1
+        assert statuses.find_revoked_statuses(0, 0) is None
+        assert statuses.find_revoked_statuses(1, 1) == []
+        assert statuses.reserve_statuses(1) == 0
+
+    def test_issuers_have_their_own(self, store: Store) -> None:
+        issuers = collect(store).issuers or pytest.skip("the store has one issuer")
+        one, other = (_statuses(issuers.for_issuer(name)) for name in ("one", "other"))
+        status = new_status(number=0)
+        assert (one.reserve_statuses(5), other.reserve_statuses(1)) == (0, 0)
+        for statuses in (one, other):
+            statuses.add_status(status)
+        issuers.for_issuer("one").revoke(status.authorization_id, FAR)
+        assert (one.find_revoked_statuses(0, 0), other.find_revoked_statuses(0, 0)) == ([0], [])
+
+
 class TestSessions:
     """OpenID Connect Front-Channel Logout 1.0 section 3: the sessions of users, and the clients of each."""
 
@@ -1783,6 +1861,7 @@ class StoreContract:
     TestDevices = TestDevices
     TestReplayMemory = TestReplayMemory
     TestKeys = TestKeys
+    TestStatuses = TestStatuses
     TestSessions = TestSessions
     TestIssuers = TestIssuers
     TestPurge = TestPurge

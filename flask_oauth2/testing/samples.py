@@ -8,7 +8,18 @@ from typing import Any, get_type_hints
 
 from .. import values
 from ..context import Context
-from ..records import AccessToken, Authorization, Claims, Client, Consent, Grant, Session, SigningKey, Token
+from ..records import (
+    AccessToken,
+    Authorization,
+    Claims,
+    Client,
+    Consent,
+    Grant,
+    Session,
+    SigningKey,
+    Token,
+    TokenStatus,
+)
 from ..stores.base import Store
 
 NOW = 1_800_000_000
@@ -173,6 +184,20 @@ def new_session(**fields: Any) -> Session:
         "expires_at": NOW + 86400,
     }
     return Session(**standard | fields)
+
+
+def new_status(**fields: Any) -> TokenStatus:
+    """Return the status of a token."""
+    standard: dict[str, Any] = {
+        "number": next(_numbers),
+        "token_id": values.text(values.new_id(NOW)),
+        "authorization_id": values.new_authorization_id(NOW),
+        "client_id": "client",
+        "user_id": "user",
+        "consent_id": values.new_authorization_id(NOW),
+        "expires_at": NOW + 3600,
+    }
+    return TokenStatus(**standard | fields)
 
 
 def save_record(store: Store, record: Any, now: int = NOW) -> Any:

@@ -16,10 +16,11 @@ from ..checks import authorization_details as details_check
 from ..checks import resource as resource_check
 from ..errors import InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, update_client
 from ..people import consents
-from ..records import AccessToken, Authorization, Client, Grant, Token
+from ..records import AccessToken, Authorization, Claims, Client, Grant, Token, TokenStatus
 from ..resources import Resource
 from ..scopes import Scope
 from ..server import AuthorizationServer
+from ..status_list import SIZE
 from .answers import AnswerMembers, Issued
 from .base import TokenGrant, TokenRequest
 from .bindings import verify_held
@@ -162,8 +163,9 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     if resource is not None and resource.format is not None:
         name = resource.format  # the resource server may read no other format
     reference = server.capabilities.reference_formats.get(name)
+    expires_at, status = issued_at + min(lifetime, settings.access_token_lifetime), None
     if reference is None:
-        value, key = "", _new_token_id(request, name)
+        value, (key, status) = "", _identify(request, name, authorization, expires_at)
     else:
         value = reference.generate(int(request.now * 1000).to_bytes(6, "big"), client, resource)
         key = values.key(value)
@@ -175,11 +177,12 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         scope=scope,
         type=proof.token_type,
         issued_at=issued_at,
-        expires_at=issued_at + min(lifetime, settings.access_token_lifetime),
+        expires_at=expires_at,
         context=authorization.context,
         confirmation=proof.confirmation,
         consent_id=authorization.consent_id,
         audience=audience,
+        status=status,
     )
     if reference is None:
         value = server.capabilities.self_contained_formats[name].write(access, client, resource)
@@ -214,16 +217,42 @@ def _narrow(request: TokenRequest, grant: TokenGrant, scope: Scope) -> tuple[Sco
     return scope, audience, resource
 
 
-def _new_token_id(request: TokenRequest, name: str) -> bytes:
-    """Return the ID of a self-contained token. Raise :exc:`UnauthorizedClient` for a format that is not registered."""
-    capabilities = request.server.capabilities
+def _identify(
+    request: TokenRequest, name: str, authorization: Authorization, expires_at: int
+) -> tuple[bytes, Claims | None]:
+    """Return the ID of a self-contained token, and its place in a status list.
+
+    Raise :exc:`UnauthorizedClient` for a format that is not registered.
+    """
+    capabilities, key = request.server.capabilities, values.new_id(request.now)
     if name not in capabilities.self_contained_formats:
         raise UnauthorizedClient(
             f"the token format {name} of this client is not registered",
             expected=", ".join(capabilities.formats),
             hint="set OAUTH2_SIGNING_ALGORITHMS, because jwt needs signing keys" if name == "jwt" else None,
         )
-    return values.new_id(request.now)
+    if name != "jwt" or not request.server.settings.status_lists:
+        return key, None
+    return key, _add_status(request, key, authorization, expires_at)
+
+
+def _add_status(request: TokenRequest, key: bytes, authorization: Authorization, expires_at: int) -> Claims:
+    """Save the status of a token, which it keeps if the request fails afterwards. Return its ``status_list`` claim."""
+    server = request.server
+    number = server.status_numbers.take()
+    server.status_numbers.store.add_status(
+        TokenStatus(
+            number=number,
+            token_id=values.text(key),
+            authorization_id=authorization.id,
+            client_id=authorization.client_id,
+            user_id=authorization.user_id,
+            consent_id=authorization.consent_id,
+            expires_at=expires_at,
+        )
+    )
+    of_list, index = divmod(number, SIZE)
+    return {"idx": index, "uri": addresses.status_list_uri(server, of_list, request.request.mount)}
 
 
 def _make_rows(

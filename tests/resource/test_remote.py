@@ -21,6 +21,7 @@ from flask_oauth2.errors import FetchError
 from flask_oauth2.http.fetch import Fetched
 from flask_oauth2.keys import library
 from flask_oauth2.resource.sources import read_token
+from flask_oauth2.status_list import SIZE, write
 from oauth_site import answer_of, make_site
 
 FILES = "https://files.example"
@@ -29,7 +30,7 @@ FILES = "https://files.example"
 class Issuer:
     """A provider with its own HTTP server, which counts requests and can be stopped."""
 
-    def __init__(self, folder: Any, **options: Any) -> None:
+    def __init__(self, folder: Any, config: Any = None, **options: Any) -> None:
         self.port = reserve_port()
         self.url = f"http://127.0.0.1:{self.port}"
         keys = [key_of("ES256").jwk, key_of("RS256").jwk]
@@ -42,6 +43,7 @@ class Issuer:
                 FILES: {"scopes": ["profile", "write"], "format": "jwt", **options},
                 f"{FILES}/mcp": {"scopes": ["mail"], "format": "jwt"},
             },
+            **(config or {}),
         )
         folder = self.site.provider.authorization_details("folder", required={"identifier": str})
         folder(lambda detail, client: "Read a folder")
@@ -532,3 +534,91 @@ def test_a_resource_server_elsewhere_reads_authorization_details(issuer: Issuer,
     token = site.token("client_credentials", ("web", issuer.secret), **form).get_json()["access_token"]
     assert files.call(token, "/details").get_json() == [detail]
     assert files.call(issuer.token(), "/details").get_json() == []
+
+
+class TestStatusLists:
+    """draft-ietf-oauth-status-list section 8.3: a resource server learns of revocations from a list."""
+
+    @pytest.fixture
+    def issuer(self, tmp_path: Any) -> Iterator[Issuer]:
+        issuer = Issuer(tmp_path, {"OAUTH2_STATUS_LISTS": True})
+        issuer.start()
+        yield issuer
+        issuer.stop()
+
+    @pytest.mark.spec("token-status-list", "8.3")
+    def test_a_revoked_token_is_rejected_although_it_was_verified_before(self, issuer: Issuer) -> None:
+        files, token, other = Files(issuer), issuer.token(), issuer.token()
+        assert [files.call(one).status_code for one in (token, token, other)] == [200] * 3
+        assert issuer.requests.count("/oauth/status/0") == 1
+        issuer.site.post("/revoke", ("web", issuer.secret), token=token)
+        issuer.site.clock.forward(300)
+        assert [files.call(one).status_code for one in (token, other)] == [401, 200]
+        assert Files(issuer, status_lists=False).call(token).status_code == 200
+
+    @pytest.mark.spec("token-status-list", "13.7")
+    def test_a_list_is_used_while_the_issuer_is_away(self, issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+        files, token = Files(issuer), issuer.token()
+        assert files.call(token).status_code == 200
+        issuer.stop()
+        issuer.site.clock.forward(3000)
+        assert [files.call(token).status_code for _ in range(2)] == [200] * 2
+        assert caplog.text.count("the status list of") == 1
+        fresh = Files(issuer)
+        fresh.verifier.source.keys = files.verifier.source.keys
+        fresh.verifier.source._metadata = files.verifier.source._metadata
+        assert [fresh.call(token).status_code for _ in range(2)] == [503] * 2
+
+    @pytest.mark.spec("token-status-list", "8.3")
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            {"sub": "https://other.example/status/0"},
+            {"sub": None},
+            {"iat": None},
+            {"status_list": None},
+            {"status_list": {"bits": 1, "lst": "AAAA"}},
+            {"ttl": "300"},
+            {"exp": 1},
+        ],
+    )
+    def test_other_lists_allow_no_statement(self, issuer: Issuer, claims: Any) -> None:
+        files, token = Files(issuer), issuer.token()
+        header = {"typ": "statuslist+jwt"}
+
+        def fetch(uri: str, header: Any = header, **claims: Any) -> Fetched:
+            now = int(issuer.site.clock())
+            content = {"sub": uri, "iat": now, "status_list": {"bits": 1, "lst": write([])}, **claims}
+            present = {name: value for name, value in content.items() if value is not None}
+            return Fetched({}, token_of(present, header).encode())
+
+        for wrong in (claims, {"header": {"typ": "at+jwt"}}):
+            files.verifier.statuses.fetch = lambda uri, wrong=wrong: fetch(uri, **wrong)
+            assert files.call(token).status_code == 503
+            issuer.site.clock.forward(31)
+        files.verifier.statuses.fetch = fetch
+        assert files.call(token).status_code == 200
+
+    @pytest.mark.spec("token-status-list", "6.2")
+    @pytest.mark.parametrize(
+        "status",
+        [
+            {"status_list": {}},
+            {"status_list": {"idx": True, "uri": "https://a.example"}},
+            {"status_list": {"idx": 1}},
+            7,
+            {"status_list": 7},
+        ],
+    )
+    def test_a_malformed_status_is_rejected(self, issuer: Issuer, status: Any) -> None:
+        assert Files(issuer).call(changed(issuer.token(), status=status)).status_code == 401
+
+    @pytest.mark.spec("token-status-list", "8.3")
+    def test_an_index_outside_the_list_is_rejected(self, issuer: Issuer) -> None:
+        files, uri = Files(issuer), f"{issuer.url}/oauth/status/0"
+        for index in (SIZE, -1, 10**30):
+            token = changed(issuer.token(), status={"status_list": {"idx": index, "uri": uri}})
+            assert files.call(token).status_code == 401
+
+    def test_other_mechanisms_are_ignored(self, issuer: Issuer) -> None:
+        assert Files(issuer).call(changed(issuer.token(), status={"other": 1})).status_code == 200

@@ -81,6 +81,7 @@ class Tables(NamedTuple):
     signing_key: Table
     session: Table
     session_client: Table
+    token_status: Table
 
 
 DEFAULT_PREFIX = "oauth2_"
@@ -299,6 +300,19 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX, dialect: str | Non
             issuer(is_key=True),
             Column("session_id", String(64), primary_key=True),
             Column("client_id", client_id, primary_key=True),
+            **by_key,
+        ),
+        token_status=Table(
+            f"{prefix}token_status",
+            metadata,
+            issuer(is_key=True),
+            Column("number", BigInteger, primary_key=True, autoincrement=False),
+            Column("token_id", String(64), nullable=False),
+            Column("authorization_id", String(32), nullable=False),
+            Column("client_id", client_id, nullable=False),
+            Column("user_id", String(255)),
+            Column("consent_id", String(32)),
+            Column("expires_at", BigInteger, nullable=False),
             **by_key,
         ),
     )

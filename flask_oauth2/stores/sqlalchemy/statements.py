@@ -24,6 +24,7 @@ from sqlalchemy import (
     null,
     select,
     tuple_,
+    union,
     union_all,
     update,
 )
@@ -105,6 +106,7 @@ class Statements:
         self._build_counters()
         self._build_consents()
         self._build_consent_changes()
+        self._build_statuses()
         self._build_signing_keys()
         self._build_sessions()
         self._build_purge()
@@ -421,6 +423,21 @@ class Statements:
             select(client.c.client_id).where(*of_session).order_by(client.c.client_id)
         )
 
+    def _build_statuses(self) -> None:
+        status, revoked, user = self._tables.token_status, self._tables.revocation, self._tables.user_revocation
+        self.add_status = self._compile(insert(status).values(_everything(status)))
+        span = (status.c.number.between(bindparam("first"), bindparam("last")), self._is_of_issuer(status))
+        self.has_statuses = self._compile(select(func.min(status.c.number)).where(*span))
+        ids = status.c.token_id, status.c.authorization_id, status.c.client_id, status.c.consent_id
+        read = select(status.c.number).where(*span)
+        by_id = [read.where(revoked.c.revoked_id == one, self._is_of_issuer(revoked)) for one in ids]
+        by_user = read.where(
+            user.c.user_id == status.c.user_id,
+            self._sortable(user.c.last_id) >= status.c.authorization_id,
+            self._is_of_issuer(user),
+        )
+        self.find_revoked_statuses = self._compile(union(*by_id, by_user))
+
     def _build_purge(self) -> None:
         tables, now = self._tables, self._now
         token, grant, revoked = tables.token, tables.grant, tables.revocation
@@ -434,6 +451,9 @@ class Statements:
             self._expire_clients(),
             self._expire_sessions(),
             self._expire_keys(),
+            self._expire(
+                tables.token_status, tables.token_status.c.number, now, tables.token_status.c.expires_at, start=-1
+            ),
         )
         """The statements of purge, by table."""
 

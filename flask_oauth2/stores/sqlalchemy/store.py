@@ -30,6 +30,7 @@ from .engines import alone, check_dialect, create_engine, tune, tune_application
 from .keys import KeyTable
 from .sessions import SessionTables
 from .statements import DECISION, KEYS, ORIGINS, REVOKED_IDS, Statements
+from .statuses import StatusTable
 from .unavailable import retry_lost, translate_errors
 
 
@@ -40,7 +41,7 @@ class _Server:
     is_verified: bool
 
 
-class SQLAlchemyStore(KeyTable, SessionTables):
+class SQLAlchemyStore(KeyTable, SessionTables, StatusTable):
     """Clients, grants and tokens in the database of an engine.
 
     :param engine: the engine, whose pool the store shares with the application.
