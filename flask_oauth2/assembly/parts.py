@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfunction, signature
 
+from ..endpoints import Endpoint
 from ..errors import ConfigurationError
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -14,6 +16,7 @@ def check_part(part: object, protocol: type) -> None:
 
     It runs when the part is registered, so that a request never meets a part that lacks something.
     """
+    _check_instance(part)
     class_name = type(part).__name__
     members = {name: member for kind in reversed(protocol.__mro__) for name, member in vars(kind).items()}
     for name in protocol.__annotations__:
@@ -45,3 +48,85 @@ def check_synchronous(function: object, name: str) -> None:
     for one in (function, type(function).__call__):
         if iscoroutinefunction(one) or isasyncgenfunction(one):
             raise ConfigurationError(f"{name} must not be asynchronous: define it with def instead of async def")
+
+
+def check_callable(function: object, name: str, arguments: str) -> None:
+    """Raise :exc:`ConfigurationError` unless a function is callable with the arguments that the provider passes.
+
+    :param arguments: the arguments, separated by spaces. Those with ``=`` are passed by name.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"{name} must be a function, not {type(function).__name__}")
+    if isinstance(function, type) and isfunction(function.__call__):
+        _check_instance(function)  # its instances are callable
+    try:
+        expected = signature(function)
+    except ValueError:  # some functions in C have no signature
+        return
+    positional = [one for one in arguments.split() if not one.endswith("=")]
+    by_name = [one.removesuffix("=") for one in arguments.split() if one.endswith("=")]
+    try:
+        expected.bind(*positional, **dict.fromkeys(by_name))
+    except TypeError:
+        raise ConfigurationError(f"{name} must take the arguments ({', '.join(arguments.split())})") from None
+
+
+_IS_METHOD = re.compile(r"[A-Z]+").fullmatch
+
+
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Raise :exc:`ConfigurationError` unless the fields of an endpoint have the types and values of :class:`Endpoint`.
+
+    A misspelled value would otherwise open the endpoint to any client or web page.
+    """
+    _check_instance(endpoint)
+    if not isinstance(endpoint, Endpoint):
+        raise ConfigurationError(f"register_endpoint() takes an Endpoint, not {type(endpoint).__name__}")
+    if not (isinstance(endpoint.name, str) and endpoint.name.isidentifier()):
+        raise ConfigurationError(
+            f"the name of an endpoint must be an identifier such as introspection, not {endpoint.name!r}"
+        )
+    shown = f"the endpoint {endpoint.name}"
+    if not (isinstance(endpoint.path, str) and endpoint.path.startswith("/")):
+        raise ConfigurationError(f"the path of {shown} must begin with /, not {endpoint.path!r}")
+    _check_rules(endpoint, shown)
+    if endpoint.respond is None:
+        raise ConfigurationError(f"{shown} needs a respond function: Endpoint(respond=...)")
+    for name, arguments in (("respond", "call"), ("is_offered", "server"), ("describe", "server url")):
+        function = getattr(endpoint, name)
+        check_callable(function, f"{name} of {shown}", arguments)
+        check_synchronous(function, f"{name} of {shown}")
+
+
+def _check_rules(endpoint: Endpoint, shown: str) -> None:
+    """Raise :exc:`ConfigurationError` for an invalid rule of who may call an endpoint, and how."""
+    for name, value, known in (
+        ("authentication", endpoint.authentication, ("", "client", "confidential")),
+        ("cors", endpoint.cors, ("", "clients", "any")),
+    ):
+        if not (isinstance(value, str) and value in known):
+            options = ", ".join(repr(one) for one in known)
+            raise ConfigurationError(f"{name} of {shown} must be one of {options}, not {value!r}")
+    _check_names(endpoint.requires, f"requires of {shown}", (frozenset, set))
+    if endpoint.requires and not endpoint.authentication:
+        raise ConfigurationError(
+            f"requires of {shown} has no effect without authentication: set authentication, or check the parameters "
+            "in respond"
+        )
+    _check_names(endpoint.methods, f"methods of {shown}", (tuple, list))
+    if not endpoint.methods or not all(map(_IS_METHOD, endpoint.methods)):
+        raise ConfigurationError(f"methods of {shown} must name HTTP methods such as POST, not {endpoint.methods!r}")
+
+
+def _check_names(values: object, name: str, types: tuple[type, ...]) -> None:
+    """Raise :exc:`ConfigurationError` unless a value is a collection of one of these types that contains text only."""
+    if not isinstance(values, types):
+        raise ConfigurationError(f"{name} must be a {types[0].__name__} of names, not {type(values).__name__}")
+    if not all(isinstance(value, str) for value in values):  # type: ignore[attr-defined]
+        raise ConfigurationError(f"{name} must contain names only: {values!r}")
+
+
+def _check_instance(part: object) -> None:
+    """Raise :exc:`ConfigurationError` for a class, which an application may register instead of an instance."""
+    if isinstance(part, type):
+        raise ConfigurationError(f"{part.__name__} is a class: register an instance, {part.__name__}()")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import flask
 
-from ..assembly.parts import check_part, check_synchronous
+from ..assembly.parts import check_endpoint, check_part
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
@@ -25,6 +25,7 @@ from ..tokens.bindings.base import Binding
 from ..tokens.formats import BUILT_IN
 from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
 from ..tokens.types import TokenType
+from ..web import routes
 from .ownership import Ownership
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -226,11 +227,9 @@ class CallbackRegistry(Ownership):
 
     def register_endpoint(self, endpoint: Endpoint) -> None:
         """Add an endpoint for clients, see :class:`~flask_oauth2.Endpoint`."""
-        if endpoint.respond is None:
-            raise ConfigurationError(f"the endpoint {endpoint.name} needs a respond function: Endpoint(respond=...)")
-        for name in ("respond", "is_offered", "describe"):
-            check_synchronous(getattr(endpoint, name), f"{name} of the endpoint {endpoint.name}")
-        self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
+        check_endpoint(endpoint)
+        built_in = ("static", *(known.name for known in ENDPOINTS), *routes.PAGES)
+        self._register("endpoints", endpoint.name, endpoint, built_in=built_in)
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
         """Add a client authentication method, :rfc:`6749#section-2.3.2`.
