@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import pytest
 
 from flask_oauth2 import (
+    AccessToken,
     Call,
     ConfigurationError,
+    Credentials,
     Endpoint,
+    InvalidClient,
     Response,
 )
 from oauth_site import Site
@@ -171,3 +175,262 @@ def test_the_url_of_a_well_known_endpoint_has_no_prefix(site: Site) -> None:
     )
     assert site.http.post("/.well-known/example").status_code == 200
     assert site.http.get(METADATA).get_json()["example_document"] == "https://login.example/.well-known/example"
+
+
+class Mesh:
+    """A client authentication method: a header that names the client."""
+
+    name = "mesh"
+    scheme: Any = None
+    accepts: Any = frozenset({"mesh"})
+
+    def present(self, request: Any, form: Any) -> Any:
+        named = request.headers.get("Mesh", "")
+        return Credentials(named) if named else None
+
+    def verify(self, server: Any, client: Any, credentials: Any, now: float) -> Any:
+        if client is None:
+            raise InvalidClient("client authentication failed")
+
+
+class Seal:
+    """A binding: a header that a token request and each call repeat."""
+
+    name = "seal"
+    token_type: Any = "Bearer"
+    members: Any = frozenset({"seal"})
+
+    def prove(self, request: Any, context: Any) -> Any:
+        return {"seal": request.headers.get("Seal", "")}
+
+    def verify(self, access: AccessToken, request: Any, context: Any) -> Any:
+        return None
+
+
+class Random:
+    """A reference format."""
+
+    name = "own"
+
+    def generate(self, timestamp: bytes, client: Any, resource: Any) -> Any:
+        return secrets.token_urlsafe(24)
+
+
+class Facts:
+    """A self-contained format, which reads nothing."""
+
+    name = "own"
+
+    def write(self, access: Any, client: Any, resource: Any) -> Any:
+        return "facts"
+
+    def read(self, value: str) -> Any:
+        return None
+
+
+class Scheme:
+    """A token type."""
+
+    name = "Own"
+
+    def read(self, credentials: str) -> Any:
+        return credentials
+
+
+class NoResponse:
+    """A response type."""
+
+    name = "nothing"
+    grant_type = "authorization_code"
+    mode = "query"
+
+    def respond(self, server: Any, approval: Any, answer: Any) -> Any:
+        return {}, ()
+
+
+PARTS: dict[type, str] = {
+    Mesh: "register_client_auth_method",
+    Seal: "register_binding",
+    Random: "register_token_format",
+    Facts: "register_token_format",
+    Scheme: "register_token_type",
+    NoResponse: "register_response_type",
+}
+
+
+def register(site: Site, kind: type, **members: Any) -> None:
+    """Register a part with other attributes or methods."""
+    getattr(site.provider, PARTS[kind])(type(kind.__name__, (kind,), members)())
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_class_is_not_registered_as_a_part(site: Site, kind: type) -> None:
+    said = f"{kind.__name__} is a class: register an instance, {kind.__name__}\\(\\)"
+    with pytest.raises(ConfigurationError, match=said):
+        getattr(site.provider, PARTS[kind])(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "said"),
+    [
+        (Mesh, {"name": ""}, "the name of Mesh must be a name of ASCII letters"),
+        (Mesh, {"name": "a b"}, "without spaces, not 'a b'"),
+        (Mesh, {"accepts": "mesh"}, "accepts of Mesh must be a frozenset of names, not str"),
+        (Mesh, {"accepts": None}, "accepts of Mesh must be a frozenset of names, not NoneType"),
+        (Mesh, {"accepts": frozenset({"x"})}, "accepts of Mesh must contain its own name 'mesh'"),
+        (Mesh, {"scheme": 3}, "the scheme of Mesh, if it is not None, must be a name of ASCII letters"),
+        (Mesh, {"scheme": "a b"}, "the scheme of Mesh"),
+        (Mesh, {"needs_secret": "no"}, "needs_secret of Mesh must be True or False"),
+        (Mesh, {"is_registrable": None}, "is_registrable of Mesh must be True or False"),
+        (Seal, {"members": ["seal"]}, "members of Seal must be a frozenset of names, not list"),
+        (Seal, {"members": "seal"}, "members of Seal must be a frozenset of names, not str"),
+        (Seal, {"members": None}, "members of Seal must be a frozenset of names, not NoneType"),
+        (Seal, {"members": frozenset({1})}, "members of Seal must contain names only"),
+        (Seal, {"token_type": None}, "the token_type of Seal must be a name"),
+        (Random, {"name": "a b"}, "the name of Random must be a name"),
+        (Facts, {"name": ""}, "the name of Facts must be a name"),
+        (Scheme, {"name": "a b"}, "the name of Scheme must be a name"),
+        (Scheme, {"name": 'a"b'}, "the name of Scheme must be a name"),
+        (NoResponse, {"name": "a-b"}, "the name of NoResponse must be a name"),
+        (NoResponse, {"grant_type": None}, "the grant_type of NoResponse must be a name"),
+        (NoResponse, {"mode": "form_post"}, "mode of NoResponse must be 'query' or 'fragment', not 'form_post'"),
+    ],
+)
+def test_a_part_with_wrong_attributes_is_rejected_at_registration(
+    site: Site, kind: type, members: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        register(site, kind, **members)
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "said"),
+    [
+        (Seal, {"token_type": "Nope"}, "the token_type Nope of the binding seal is unknown: register it with"),
+        (Mesh, {"scheme": "basic"}, "methods client_secret_basic and mesh both read the scheme basic"),
+        (Mesh, {"scheme": "Basic"}, "methods client_secret_basic and mesh both read the scheme basic"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_rejected_with_the_first_request(
+    site: Site, kind: type, members: dict[str, Any], said: str
+) -> None:
+    register(site, kind, **members)
+    with pytest.raises(ConfigurationError, match=said):
+        site.http.get(METADATA)
+
+
+def test_two_bindings_do_not_verify_the_same_member(site: Site) -> None:
+    register(site, Seal)
+    register(site, Seal, name="other")
+    with pytest.raises(ConfigurationError, match="the bindings seal and other both verify seal: remove one of them"):
+        site.http.get(METADATA)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ("abc", r"Mesh.present\(\) must return Credentials or None, not str"),
+        (("a", "b"), r"Mesh.present\(\) must return Credentials or None, not tuple"),
+        (True, r"Mesh.present\(\) must return Credentials or None, not bool"),
+        (Credentials(None), r"must return Credentials with a client_id, not NoneType"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_authentication_method_that_presents_no_credentials(site: Site, found: object, said: str) -> None:
+    register(site, Mesh, present=lambda self, request, form: found)
+    site.add_client(auth_method="mesh", secret=None)
+    with pytest.raises(ConfigurationError, match=said):
+        site.token("client_credentials", None, client_id="web")
+
+
+@pytest.mark.parametrize(
+    ("proved", "said"),
+    [
+        ("x", r"Seal.prove\(\) must return a mapping or None, not str"),
+        (False, r"Seal.prove\(\) must return a mapping or None, not bool"),
+        (True, r"Seal.prove\(\) must return a mapping or None, not bool"),
+        ({"seal": "a", "jkt": "b"}, r"Seal.prove\(\) must return names of its members only, not jkt"),
+        ({"seal": b"1"}, r"Seal.prove\(\) must return JSON values, not others: .* bytes"),
+        ({"seal": float("nan")}, r"Seal.prove\(\) must return JSON values"),
+    ],
+)
+def test_a_binding_that_proves_no_confirmation_issues_no_token(site: Site, proved: object, said: str) -> None:
+    register(site, Seal, prove=lambda self, request, context: proved)
+    auth = ("web", site.add_client())
+    with pytest.raises(ConfigurationError, match=said):
+        site.token("client_credentials", auth)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [(Random, "generate"), (Facts, "write")], ids=["reference", "self-contained"]
+)
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "must return text, not NoneType"),
+        (b"x", "must return text, not bytes"),
+        (("a", "b"), "must return text, not tuple"),
+        ("", "must return letters, digits .* not an empty text"),
+        ("a b", "must return letters, digits .* not other characters"),
+        ("caf\xe9", "must return letters, digits .* not other characters"),
+    ],
+)
+def test_a_format_that_writes_no_value_issues_no_token(
+    site: Site, kind: type, method: str, value: object, said: str
+) -> None:
+    register(site, kind, **{method: lambda self, *_: value})
+    auth = ("web", site.add_client(token_format="own"))
+    with pytest.raises(ConfigurationError, match=rf"{kind.__name__}.{method}\(\) {said}") as raised:
+        site.token("client_credentials", auth)
+    if value == "a b":
+        assert "a b" not in str(raised.value)
+
+
+@pytest.mark.parametrize("found", [{"sub": 1}, True, "text"])
+def test_a_format_that_reads_something_else_than_a_token_accepts_no_token(site: Site, found: object) -> None:
+    register(site, Facts, read=lambda self, value: found)
+    said = rf"Facts.read\(\) must return an AccessToken or None, not {type(found).__name__}"
+    with pytest.raises(ConfigurationError, match=said):
+        site.call("facts")
+
+
+def test_a_value_that_a_format_cannot_parse_is_of_another_format(site: Site, caplog: Any) -> None:
+    register(site, Facts, read=lambda self, value: int(value))
+    assert site.call("facts").status_code == 401
+    assert "Facts.read() raised ValueError for a token, which counts as a value of another format" in caplog.text
+    assert "invalid literal" not in caplog.text, "the message contains the value"
+    assert site.is_alive(
+        site.token("client_credentials", ("web", site.add_client()), scope="profile").get_json()["access_token"]
+    )
+
+
+@pytest.mark.parametrize("value", [None, b"x", 7])
+def test_a_token_type_that_reads_no_text_accepts_no_token(site: Site, value: object) -> None:
+    register(site, Scheme, read=lambda self, credentials: value)
+    with pytest.raises(ConfigurationError, match=rf"Scheme.read\(\) must return text, not {type(value).__name__}"):
+        site.http.get("/api/me", headers={"Authorization": "Own abc"})
+
+
+def test_credentials_that_a_token_type_cannot_parse_are_malformed(site: Site) -> None:
+    register(site, Scheme, read=lambda self, credentials: str(int(credentials)))
+    answer = site.http.get("/api/me", headers={"Authorization": "Own abc"})
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (None, "must return two values, parameters and rows, not NoneType"),
+        ({}, "must return two values, parameters and rows, not dict"),
+        (([], ()), "must return a mapping of text as parameters, not 'list'"),
+        (({"a": 1}, ()), "must return a mapping of text as parameters, not 'dict'"),
+        (({}, None), "must return a tuple of Grant and Token as rows, not 'NoneType'"),
+        (({}, ("row",)), "must return a tuple of Grant and Token as rows, not 'tuple'"),
+    ],
+)
+def test_a_response_type_that_returns_something_else_sends_no_answer(site: Site, result: object, said: str) -> None:
+    register(site, NoResponse, respond=lambda self, server, approval, answer: result)
+    site.add_client(response_types=("nothing",))
+    site.sign_in()
+    page = site.ask(response_type="nothing", code_challenge=None)
+    with pytest.raises(ConfigurationError, match=rf"NoResponse.respond\(\) {said}"):
+        site.allow(page)

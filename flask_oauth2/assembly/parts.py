@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfunction, signature
 
+from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import Endpoint
 from ..errors import ConfigurationError
+from ..grants.base import ResponseType
+from ..tokens.bindings.base import Binding
+from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from ..tokens.types import TokenType
 
 _POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -48,6 +54,64 @@ def check_synchronous(function: object, name: str) -> None:
     for one in (function, type(function).__call__):
         if iscoroutinefunction(one) or isasyncgenfunction(one):
             raise ConfigurationError(f"{name} must not be asynchronous: define it with def instead of async def")
+
+
+_IS_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch
+"""A ``token`` of :rfc:`9110#section-5.6.2`, the grammar of authentication schemes."""
+
+_IS_RESPONSE_TYPE = re.compile(r"[A-Za-z0-9_]+").fullmatch
+"""A ``response-name`` of :rfc:`6749#appendix-A.3`."""
+
+_IS_NAME = re.compile(r"[!-~]+").fullmatch
+"""Printable ASCII characters without spaces: names in metadata and settings."""
+
+
+def check_auth_method(method: ClientAuthMethod) -> None:
+    """Raise :exc:`ConfigurationError` unless a client authentication method has valid names."""
+    check_part(method, ClientAuthMethod)
+    class_name = type(method).__name__
+    _check_name(method.name, f"the name of {class_name}", _IS_NAME)
+    _check_names(method.accepts, f"accepts of {class_name}", (frozenset, set, tuple))
+    if method.name not in method.accepts:
+        raise ConfigurationError(f"accepts of {class_name} must contain its own name {method.name!r}: add it")
+    if method.scheme is not None:
+        _check_name(method.scheme, f"the scheme of {class_name}, if it is not None,", _IS_TOKEN)
+    for name in ("needs_secret", "is_registrable"):
+        if not isinstance(getattr(method, name, False), bool):
+            raise ConfigurationError(f"{name} of {class_name} must be True or False")
+
+
+def check_binding(binding: Binding) -> None:
+    """Raise :exc:`ConfigurationError` unless a binding has valid names."""
+    check_part(binding, Binding)
+    class_name = type(binding).__name__
+    _check_name(binding.name, f"the name of {class_name}", _IS_NAME)
+    _check_name(binding.token_type, f"the token_type of {class_name}", _IS_TOKEN)
+    _check_names(binding.members, f"members of {class_name}", (frozenset, set))
+
+
+def check_response_type(response_type: ResponseType) -> None:
+    """Raise :exc:`ConfigurationError` unless a response type has a valid name and response mode."""
+    check_part(response_type, ResponseType)
+    class_name = type(response_type).__name__
+    if " " in response_type.name:
+        raise ConfigurationError(f"the name of a response type must not contain spaces: {response_type.name!r}")
+    _check_name(response_type.name, f"the name of {class_name}", _IS_RESPONSE_TYPE)
+    _check_name(response_type.grant_type, f"the grant_type of {class_name}", _IS_NAME)
+    if response_type.mode not in ("query", "fragment"):
+        raise ConfigurationError(f"mode of {class_name} must be 'query' or 'fragment', not {response_type.mode!r}")
+
+
+def check_token_format(token_format: TokenFormat) -> None:
+    """Raise :exc:`ConfigurationError` unless a token format has the methods of one of the two protocols."""
+    check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
+    _check_name(token_format.name, f"the name of {type(token_format).__name__}", _IS_NAME)
+
+
+def check_token_type(token_type: TokenType) -> None:
+    """Raise :exc:`ConfigurationError` unless the name of a token type is an authentication scheme."""
+    check_part(token_type, TokenType)
+    _check_name(token_type.name, f"the name of {type(token_type).__name__}", _IS_TOKEN)
 
 
 def check_callable(function: object, name: str, arguments: str) -> None:
@@ -116,6 +180,14 @@ def _check_rules(endpoint: Endpoint, shown: str) -> None:
     _check_names(endpoint.methods, f"methods of {shown}", (tuple, list))
     if not endpoint.methods or not all(map(_IS_METHOD, endpoint.methods)):
         raise ConfigurationError(f"methods of {shown} must name HTTP methods such as POST, not {endpoint.methods!r}")
+
+
+def _check_name(value: object, shown: str, is_valid: Callable[[str], object]) -> None:
+    """Raise :exc:`ConfigurationError` unless a value is text of a grammar."""
+    if not (isinstance(value, str) and is_valid(value)):
+        raise ConfigurationError(
+            f"{shown} must be a name of ASCII letters, digits and punctuation without spaces, not {value!r}"
+        )
 
 
 def _check_names(values: object, name: str, types: tuple[type, ...]) -> None:

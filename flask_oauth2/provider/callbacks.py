@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 import flask
 
-from ..assembly.parts import check_endpoint, check_part
+from ..assembly.parts import (
+    check_auth_method,
+    check_binding,
+    check_endpoint,
+    check_response_type,
+    check_token_format,
+    check_token_type,
+)
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
@@ -23,7 +30,7 @@ from ..resources import describe_server
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings.base import Binding
 from ..tokens.formats import BUILT_IN
-from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from ..tokens.formats.base import TokenFormat
 from ..tokens.types import TokenType
 from ..web import routes
 from .ownership import Ownership
@@ -166,9 +173,7 @@ class CallbackRegistry(Ownership):
 
     def register_response_type(self, response_type: ResponseType) -> None:
         """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. Clients cannot combine it."""
-        check_part(response_type, ResponseType)
-        if " " in response_type.name:
-            raise ConfigurationError(f"the name of a response type must not contain spaces: {response_type.name!r}")
+        check_response_type(response_type)
         self._register("response_types", response_type.name, response_type, built_in=("code", "token"))
 
     def register_token_type(self, token_type: TokenType) -> None:
@@ -176,12 +181,12 @@ class CallbackRegistry(Ownership):
 
         A binding decides which tokens have it, see :meth:`register_binding`.
         """
-        check_part(token_type, TokenType)
+        check_token_type(token_type)
         self._register("token_types", token_type.name.lower(), token_type, built_in=("bearer",))
 
     def register_token_format(self, token_format: TokenFormat) -> None:
         """Add a token format. Choose it with ``OAUTH2_ACCESS_TOKEN_FORMAT``, or for single clients."""
-        check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
+        check_token_format(token_format)
         self._register("token_formats", token_format.name, token_format, built_in=BUILT_IN)
 
     def add_resource(
@@ -213,7 +218,7 @@ class CallbackRegistry(Ownership):
 
     def register_binding(self, binding: Binding) -> None:
         """Add a :class:`~flask_oauth2.tokens.bindings.base.Binding`, which binds tokens to a key of the client."""
-        check_part(binding, Binding)
+        check_binding(binding)
         self._register("bindings", binding.name, binding)
 
     def register_answer_members(self, function: Callback) -> Callback:
@@ -237,7 +242,7 @@ class CallbackRegistry(Ownership):
         Clients can be registered with its name on the command line and, unless its ``is_registrable`` is False, with
         dynamic registration. Set ``needs_secret`` to True if it verifies a client secret.
         """
-        check_part(method, ClientAuthMethod)
+        check_auth_method(method)
         built_in = ("none", "client_secret_basic", "client_secret_post")
         self._register("auth_methods", method.name, method, built_in=built_in)
 

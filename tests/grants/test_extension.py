@@ -231,6 +231,7 @@ def test_built_in_names_cannot_be_registered(site: Site) -> None:
         (provider.register_client_auth_method, Badge(), "client_secret_basic"),
     ]:
         part.name = name  # type: ignore[attr-defined]
+        part.accepts = frozenset({name})  # type: ignore[attr-defined]
         with pytest.raises(ConfigurationError, match="registered already"):
             register(part)
 
