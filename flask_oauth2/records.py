@@ -14,6 +14,7 @@ from inspect import isawaitable
 from typing import Any
 
 from .context import EMPTY, Context
+from .errors import ConfigurationError
 from .record import record
 from .scopes import Scope
 
@@ -349,6 +350,16 @@ def is_missing(found: Any) -> bool:
     if isawaitable(found):
         raise TypeError("a getter returned what must be awaited: register the asynchronous function itself")
     return found is None or (isinstance(found, _PLAIN) and not found)
+
+
+def decide(found: object, name: str) -> bool:
+    """Return the decision of a callback.
+
+    Raises :exc:`ConfigurationError` for an awaitable, which would count as true.
+    """
+    if isawaitable(found):
+        raise ConfigurationError(f"{name} returned what must be awaited: register the asynchronous function itself")
+    return bool(found)
 
 
 NOBODY = (None, False, "")

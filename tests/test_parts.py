@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from flask_oauth2 import (
     AccessToken,
@@ -14,8 +16,15 @@ from flask_oauth2 import (
     Credentials,
     Endpoint,
     InvalidClient,
+    Issued,
+    MemoryStore,
+    OAuth2Provider,
     Response,
+    TokenGrant,
+    TokenRequest,
 )
+from flask_oauth2.context import Context
+from flask_oauth2.testing import register_client
 from oauth_site import Site
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -139,11 +148,7 @@ def test_an_endpoint_that_is_not_offered_answers_404(site: Site, method: str) ->
 @pytest.mark.parametrize("answer", [None, "yes", 1, wait])
 def test_an_endpoint_that_does_not_know_if_it_is_offered_is_closed(site: Site, answer: Any) -> None:
     def is_offered(_: object) -> Any:
-        if answer is wait:
-            made = wait()
-            made.close()  # nothing awaits it
-            return made
-        return answer
+        return return_coroutine() if answer is wait else answer
 
     site.provider.register_endpoint(make_endpoint(is_offered=is_offered))
     for call in (lambda: site.post("/e", None), lambda: site.http.get(METADATA)):
@@ -434,3 +439,166 @@ def test_a_response_type_that_returns_something_else_sends_no_answer(site: Site,
     page = site.ask(response_type="nothing", code_challenge=None)
     with pytest.raises(ConfigurationError, match=rf"NoResponse.respond\(\) {said}"):
         site.allow(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "arguments"),
+    [
+        ("clientgetter", lambda: None, "client_id"),
+        ("grantgetter", lambda client_id: None, "client_id=, code="),
+        ("grantsetter", lambda client_id, code: None, "client_id, code, request"),
+        ("tokengetter", lambda access_token: None, "refresh_token="),
+        ("tokensetter", lambda token: None, "token, request"),
+        ("usergetter", lambda username, password: None, "username, password, client, request"),
+        ("registration_policy", lambda metadata: None, "metadata, request"),
+        ("developer_policy", lambda: None, "user"),
+        ("user_is_active", lambda: None, "user_id"),
+        ("access_token_claims", lambda access: None, "access, client"),
+        ("userloader", lambda: None, "user_id"),
+        ("current_user", lambda user: None, ""),
+        ("issuergetter", lambda request: None, ""),
+        ("token_handler", lambda issued: None, ""),
+        ("register_answer_members", lambda: None, "issued"),
+        ("authorize_handler", lambda grant: None, None),
+    ],
+)
+def test_a_wrong_callback_is_rejected_at_registration(site: Site, name: str, wrong: Any, arguments: Any) -> None:
+    register = getattr(site.provider, name)
+    with pytest.raises(ConfigurationError, match="must be a function, not str"):
+        register("x")
+    said = rf"must take the arguments \({arguments}\)"
+    if arguments is None:
+        said = "does not accept the arguments of a consent view: missing a required argument: 'grant'"
+    with pytest.raises(ConfigurationError, match=said):
+        register(wrong)
+
+    async def wait(*, one_more: str) -> None:
+        """Require an argument that nothing passes."""
+
+    with pytest.raises(ConfigurationError, match="arguments"):
+        register(wait)
+
+
+def new_provider() -> tuple[Flask, OAuth2Provider]:
+    """Return an application and a provider without callbacks."""
+    app = Flask("own")
+    app.config.update(SECRET_KEY="secret", TESTING=True, OAUTH2_SCOPES={"profile": "Your name", "mail": "Your mail"})
+    return app, OAuth2Provider(app, store=MemoryStore())
+
+
+def test_callbacks_may_have_the_signatures_of_flask_oauthlib() -> None:
+    (_, provider), everything = new_provider(), lambda *args, **kwargs: None
+    provider.tokengetter(lambda access_token=None, refresh_token=None: None)
+    provider.grantgetter(lambda client_id, code, *args, **kwargs: None)
+    provider.usergetter(lambda username, password, *args, **kwargs: None)
+    provider.tokensetter(lambda token, request, *args, **kwargs: None)
+    provider.authorize_handler(lambda *args, **kwargs: True)
+    provider.clientgetter(everything)
+    provider.grantsetter(everything)
+    provider.userloader(str)  # a callable without a signature
+
+
+def make_grant(**fields: Any) -> Any:
+    """Return a function that makes a token grant with other fields, or an authorization with other fields."""
+    changed = {name.removeprefix("authorization_"): fields.pop(name) for name in list(fields) if "_" in name}
+
+    def grant(request: TokenRequest) -> TokenGrant:
+        authorization = replace(request.authorization("ada", "profile mail"), **changed)
+        return TokenGrant(**{"authorization": authorization, **fields})
+
+    return grant
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"authorization": "ada"}, "authorization must be an Authorization, not str"),
+        ({"authorization": None}, "authorization must be an Authorization, not NoneType"),
+        ({"authorization_client_id": "other"}, "authorization must be of the client that sent the request"),
+        ({"authorization_scope": "profile"}, "the scope of authorization must be a tuple of scope values"),
+        ({"authorization_context": Context(claims={"a": object()})}, "claims of authorization must have JSON values"),
+        ({"spend": "code"}, r"spend must be Grant \| Token \| None, not str"),
+        ({"refresh": "yes"}, "refresh must be bool, not str"),
+        ({"scope": "profile"}, "scope must be a tuple of scope values, such as"),
+        ({"scope": ("profile", 7)}, "scope must be a tuple of scope values"),
+        ({"scope": ("profile", "write")}, "scope exceeds that of the authorization by write"),
+        ({"lifetime": "600"}, "lifetime must be a number of seconds, or None"),
+        ({"lifetime": -5}, "lifetime must be a number of seconds, or None"),
+        ({"lifetime": True}, "lifetime must be a number of seconds, or None"),
+        ({"format": 7}, r"format must be str \| None, not int"),
+        ({"answer": [1]}, "answer must be Mapping, not list"),
+        ({"answer": {"a": b"1"}}, "answer must have JSON values: .* bytes"),
+        ({"confirmation": "key"}, r"confirmation must be Mapping \| None, not str"),
+    ],
+)
+def test_a_token_grant_with_a_wrong_field_issues_no_token(site: Site, fields: dict[str, Any], said: str) -> None:
+    site.provider.grant_type("urn:example:own")(make_grant(**fields))
+    auth = ("web", site.add_client(grant_types=("urn:example:own",)))
+    with pytest.raises(ConfigurationError, match=f"the grant urn:example:own returned .* wrong field: {said}"):
+        site.token("urn:example:own", auth)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "said"),
+    [
+        ("urn:example:own", "x", "the grant urn:example:own must be a function, not str"),
+        ("urn:example:own", lambda: None, "the grant urn:example:own must take the arguments \\(request\\)"),
+        (None, lambda request: None, "must be an absolute URI"),
+        (7, lambda request: None, "must be an absolute URI"),
+    ],
+)
+def test_a_wrong_grant_is_rejected_at_registration(site: Site, name: Any, function: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        site.provider.grant_type(name)(function)
+
+
+@pytest.mark.parametrize("found", [[1], "text", True, {"a": object()}])
+def test_additional_members_that_cannot_be_sent_consume_no_credential(site: Site, found: Any) -> None:
+    wrong = [found]
+
+    @site.provider.register_answer_members
+    def add_members(issued: Issued) -> Any:
+        return wrong[0]
+
+    secret, code = site.add_client(), site.authorize()["code"]
+    with pytest.raises(ConfigurationError, match=r"add_members must return (a mapping or None, not|JSON values)"):
+        site.redeem(code, ("web", secret))
+    wrong[0] = None
+    assert site.redeem(code, ("web", secret)).status_code == 200
+
+
+def test_several_functions_of_one_name_add_members(site: Site) -> None:
+    for_two = (lambda issued: {"one": 1}, lambda issued: {"two": 2})
+    site.provider.register_answer_members(for_two[0])
+    with pytest.raises(ConfigurationError, match="registered already"):
+        site.provider.register_answer_members(for_two[1])  # on the same line
+    site.provider.register_answer_members(
+        lambda issued: {"three": 3},
+    )
+    answer = site.token("client_credentials", ("web", site.add_client())).get_json()
+    assert (answer["one"], answer["three"]) == (1, 3)
+
+
+def return_coroutine(*_: object) -> Any:
+    """Return what an asynchronous function returns that nothing awaits."""
+    made = wait()
+    made.close()
+    return made
+
+
+@pytest.mark.parametrize("name", ["user_is_active", "userloader"])
+def test_a_coroutine_does_not_make_a_user_active(name: str) -> None:
+    app, provider = new_provider()
+    getattr(provider, name)(return_coroutine)
+    provider.grant_type("urn:example:own")(make_grant())
+    client = register_client(app, grant_types=["urn:example:own"])
+    with pytest.raises(ConfigurationError, match=f"{name} returned what must be awaited: register the asynch"):
+        app.test_client().post("/oauth/token", data={"grant_type": "urn:example:own"}, auth=client.auth)
+
+
+def test_a_coroutine_does_not_make_a_user_a_developer(new_site: Any) -> None:
+    site = new_site(OAUTH2_DEVELOPER_PAGES=True)
+    site.provider.developer_policy(return_coroutine)
+    site.sign_in()
+    with pytest.raises(ConfigurationError, match="developer_policy returned what must be awaited"):
+        site.browser.get("/oauth/developer/new")

@@ -135,6 +135,31 @@ def check_callable(function: object, name: str, arguments: str) -> None:
         raise ConfigurationError(f"{name} must take the arguments ({', '.join(arguments.split())})") from None
 
 
+CALLBACKS = {
+    "clientgetter": ("client_id",),
+    "grantgetter": ("client_id= code=",),
+    "grantsetter": ("client_id code request",),
+    "tokengetter": ("access_token=", "refresh_token="),
+    "tokensetter": ("token request",),
+    "usergetter": ("username password client request",),
+    "registration_policy": ("metadata request",),
+    "developer_policy": ("user",),
+    "user_is_active": ("user_id",),
+    "access_token_claims": ("access client",),
+    "userloader": ("user_id",),
+    "current_user": ("",),
+    "issuergetter": ("",),
+    "token_handler": ("",),
+}
+"""The arguments of each call that the provider makes to a callback."""
+
+
+def check_callback(function: object, name: str) -> None:
+    """Raise :exc:`ConfigurationError` unless a callback is callable with the arguments that the provider passes."""
+    for arguments in CALLBACKS[name]:
+        check_callable(function, f"the {name}", arguments)
+
+
 _IS_METHOD = re.compile(r"[A-Z]+").fullmatch
 
 

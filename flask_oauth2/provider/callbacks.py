@@ -16,6 +16,8 @@ import flask
 from ..assembly.parts import (
     check_auth_method,
     check_binding,
+    check_callable,
+    check_callback,
     check_endpoint,
     check_response_type,
     check_token_format,
@@ -86,7 +88,7 @@ class CallbackRegistry(Ownership):
 
         The password grant calls it, :rfc:`6749#section-4.3`.
         """
-        self._register("part", "usergetter", synchronous(function))
+        self._register("part", "usergetter", _accept(function, "usergetter"))
         return function
 
     def registration_policy(self, function: Callback) -> Callback:
@@ -97,7 +99,7 @@ class CallbackRegistry(Ownership):
         :exc:`InvalidClientMetadata` or another :exc:`OAuth2Error` to reject the client. ``request`` is a
         :class:`~flask_oauth2.http.messages.Request`.
         """
-        self._register("part", "registration_policy", synchronous(function))
+        self._register("part", "registration_policy", _accept(function, "registration_policy"))
         return function
 
     def developer_policy(self, function: Callback) -> Callback:
@@ -106,7 +108,7 @@ class CallbackRegistry(Ownership):
         ``user`` is a :class:`~flask_oauth2.records.User`. See ``OAUTH2_DEVELOPER_PAGES``. By default, every signed-in
         user may.
         """
-        self._register("part", "developer_policy", synchronous(function))
+        self._register("part", "developer_policy", _accept(function, "developer_policy"))
         return function
 
     def user_is_active(self, function: Callback) -> Callback:
@@ -116,7 +118,7 @@ class CallbackRegistry(Ownership):
         ``{"active": false}``. Guards call it if ``OAUTH2_GUARD_CHECKS_USER`` is true. Nothing is revoked: see
         :meth:`~flask_oauth2.OAuth2Provider.revoke_user`. Default: a registered ``userloader`` must find the user.
         """
-        self._register("part", "user_is_active", synchronous(function))
+        self._register("part", "user_is_active", _accept(function, "user_is_active"))
         return function
 
     def access_token_claims(self, function: Callback) -> Callback:
@@ -127,7 +129,7 @@ class CallbackRegistry(Ownership):
         :data:`~flask_oauth2.tokens.formats.jwt.RESERVED` lists the claims that only the server sets. With one of them
         no token is issued, and the error is logged.
         """
-        self._register("part", "access_token_claims", synchronous(function))
+        self._register("part", "access_token_claims", _accept(function, "access_token_claims"))
         return function
 
     def userloader(self, function: Callback) -> Callback:
@@ -141,7 +143,7 @@ class CallbackRegistry(Ownership):
         or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in, and its ``acr`` the
         authentication context class.
         """
-        self._register("provider", "current_user", synchronous(function))
+        self._register("provider", "current_user", _accept(function, "current_user"))
         return function
 
     def issuergetter(self, function: Callback) -> Callback:
@@ -150,7 +152,7 @@ class CallbackRegistry(Ownership):
         It may read ``flask.request``: its host, or its ``view_args`` if ``url_prefix`` has a variable. Use the Host
         header only to look up one of your issuers. Without an ``issuergetter``, the application has one issuer.
         """
-        self._register("provider", "issuergetter", synchronous(function))
+        self._register("provider", "issuergetter", _accept(function, "issuergetter"))
         return function
 
     def grant_type(
@@ -160,12 +162,13 @@ class CallbackRegistry(Ownership):
 
         It returns a :class:`~flask_oauth2.TokenGrant`. Only clients with this name in their ``grant_types`` can use it.
         """
-        if not urlsplit(name).scheme:
+        if not (isinstance(name, str) and urlsplit(name).scheme):
             raise ConfigurationError(
                 f"the name of an extension grant must be an absolute URI (RFC 6749 section 4.5), not {name!r}"
             )
 
         def decorator(function: GrantFunction) -> GrantFunction:
+            check_callable(function, f"the grant {name}", "request")
             self._register("grants", name, ExtensionGrant(name, synchronous(function)))
             return function
 
@@ -227,7 +230,10 @@ class CallbackRegistry(Ownership):
         It runs after the tokens are generated and before they are saved, so it may still reject the request. ``issued``
         is an :class:`~flask_oauth2.tokens.answers.Issued`.
         """
-        self._register("answer_members", getattr(function, "__qualname__", repr(function)), synchronous(function))
+        check_callable(function, "a function of additional members", "issued")
+        name, code = getattr(function, "__qualname__", type(function).__qualname__), getattr(function, "__code__", None)
+        place = f" at line {code.co_firstlineno}" if code else ""
+        self._register("answer_members", f"{function.__module__}.{name}{place}", synchronous(function), name)
         return function
 
     def register_endpoint(self, endpoint: Endpoint) -> None:
@@ -247,8 +253,14 @@ class CallbackRegistry(Ownership):
         self._register("auth_methods", method.name, method, built_in=built_in)
 
     def _set_callback(self, name: str, function: Callback) -> Callback:
-        self._register("callback", name, synchronous(function))
+        self._register("callback", name, _accept(function, name))
         return function
+
+
+def _accept(function: Callback, name: str) -> Callback:
+    """Return a callback as a synchronous function. Raise :exc:`ConfigurationError` for wrong arguments."""
+    check_callback(function, name)
+    return synchronous(function)
 
 
 def synchronous(function: Callback) -> Callback:

@@ -316,7 +316,11 @@ def _is_same(before: Any, value: Any) -> bool:
     if None in codes:
         kinds = [(type(one).__module__, type(one).__qualname__) for one in (before, value)]
         return not any(codes) and kinds[0] == kinds[1] and not isinstance(value, MethodType | partial | tuple)
-    first, second = ((code.co_filename, code.co_firstlineno, code.co_qualname) for code in codes if code)
+    first, second = (
+        (code.co_filename, code.co_firstlineno, code.co_qualname, code.co_code, code.co_names, code.co_consts)
+        for code in codes
+        if code
+    )
     return first == second
 
 
