@@ -277,9 +277,9 @@ class User:
 class Issuer:
     """One of several issuers that an application serves, such as a tenant, :rfc:`8414#section-2`.
 
-    ``id`` is saved with every row and never changes. ``url`` is the issuer identifier. ``settings`` are ``OAUTH2_*``
-    options that differ from those of the application. ``arguments`` are the values of the variables in the
-    ``url_prefix`` of the provider; a single variable has the ``id`` by default.
+    ``id`` is saved with every row and never changes. ``url`` is the issuer identifier. Both are not empty. ``settings``
+    are ``OAUTH2_*`` options that differ from those of the application. ``arguments`` are the values of the variables in
+    the ``url_prefix`` of the provider; a single variable has the ``id`` by default.
     """
 
     id: str

@@ -17,11 +17,13 @@ from flask_oauth2 import (
     Endpoint,
     InvalidClient,
     Issued,
+    Issuer,
     MemoryStore,
     OAuth2Provider,
     Response,
     TokenGrant,
     TokenRequest,
+    settings,
 )
 from flask_oauth2.context import Context
 from flask_oauth2.testing import register_client
@@ -602,3 +604,56 @@ def test_a_coroutine_does_not_make_a_user_a_developer(new_site: Any) -> None:
     site.sign_in()
     with pytest.raises(ConfigurationError, match="developer_policy returned what must be awaited"):
         site.browser.get("/oauth/developer/new")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "said"),
+    [
+        ("https://a.example", "the issuergetter must return an Issuer or None, not str"),
+        (True, "the issuergetter must return an Issuer or None, not bool"),
+        ({"id": "a"}, "the issuergetter must return an Issuer or None, not dict"),
+        ({}, "the issuergetter must return an Issuer or None, not dict"),
+        (Issuer(id="", url="https://a.example"), "the id of an issuer must be text that is not empty, not ''"),
+        (Issuer(id=7, url="https://a.example"), "the id of an issuer must be text that is not empty, not 7"),  # type: ignore[arg-type]
+        (Issuer(id=["a"], url="https://a.example"), "the id of an issuer must be text"),  # type: ignore[arg-type]
+        (Issuer(id="a" * 65, url="https://a.example"), "must have at most 64 printable ASCII characters, not 'aaa"),
+        (Issuer(id="\xe9", url="https://a.example"), "must have at most 64 printable ASCII characters, not '\xe9'"),
+        (Issuer(id="a", url=None), "the url of the issuer a must be text, not None"),  # type: ignore[arg-type]
+        (Issuer(id="a", url=""), "the url of the issuer a must be text, not ''"),
+        (Issuer(id="a", url="http://a.example"), "the issuer a: OAUTH2_ISSUER must begin with https://"),
+        (Issuer(id="a", url="https://a.example?x=1"), "the issuer a: OAUTH2_ISSUER must be a URL without query"),
+        (Issuer(id="a", url="https://a.example", settings=None), "settings of the issuer a must be a dict"),  # type: ignore[arg-type]
+        (Issuer(id="a", url="https://a.example", arguments={"n": 7}), "arguments of the issuer a must be a dict"),  # type: ignore[dict-item]
+        (Issuer(id="a", url="https://a.example", arguments="n"), "arguments of the issuer a must be a dict"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_issuer_is_an_error_with_its_name(issuer: Any, said: str) -> None:
+    app, provider = new_provider()
+    provider.issuergetter(lambda: issuer)
+    with pytest.raises(ConfigurationError, match=said):
+        app.test_client().get(METADATA)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"OAUTH2_ISSUER": "https://b.example"}, "OAUTH2_ISSUER .* of the issuer a has no effect: set Issuer"),
+        ({"OAUTH2_ACESS_TOKEN_LIFETIME": 5}, "did you mean OAUTH2_ACCESS_TOKEN_LIFETIME"),
+        ({"ACCESS_TOKEN_LIFETIME": 5}, "did you mean OAUTH2_ACCESS_TOKEN_LIFETIME"),
+        ({"SESSION_COOKIE_NAME": "x"}, "it is not an option of flask_oauth2"),
+        ({7: "x"}, "it is not an option of flask_oauth2"),
+        ({"SECRET_KEY": "z"}, "SECRET_KEY .* has no effect, because all issuers share it: set it in app.config"),
+        ({"OAUTH2_DATABASE_URI": "sqlite:///x"}, "because all issuers share it"),
+        ({"OAUTH2_METRICS": "prometheus"}, "because all issuers share it"),
+        ({"OAUTH2_ACCESS_TOKEN_LIFETIME": "x"}, "the issuer a: OAUTH2_ACCESS_TOKEN_LIFETIME must be a whole number"),
+    ],
+)
+def test_a_wrong_setting_of_an_issuer_is_an_error(options: Any, said: str) -> None:
+    app, provider = new_provider()
+    provider.issuergetter(lambda: Issuer(id="a", url="https://a.example", settings=options))
+    with pytest.raises(ConfigurationError, match=said):
+        app.test_client().get(METADATA)
+
+
+def test_options_of_all_issuers_exist() -> None:
+    assert set(settings.OPTIONS) > settings.OF_ALL_ISSUERS
