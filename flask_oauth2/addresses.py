@@ -30,7 +30,9 @@ def url_of(server: AuthorizationServer, endpoint: str, mount: str) -> str:
     :param endpoint: its name.
     :param mount: the path of the host below which the application is mounted.
     """
-    return f"{find_origin(server)}{mount}{server.url_prefix}{server.capabilities.endpoints[endpoint].path}"
+    found = server.capabilities.endpoints[endpoint]
+    prefix = "" if found.is_well_known else server.url_prefix
+    return f"{find_origin(server)}{mount}{prefix}{found.path}"
 
 
 def status_list_uri(server: AuthorizationServer, number: int, mount: str) -> str:

@@ -14,6 +14,7 @@ from inspect import isawaitable
 from typing import Any
 
 from .context import EMPTY, Context
+from .errors import ConfigurationError
 from .record import record
 from .scopes import Scope
 
@@ -296,9 +297,9 @@ class User:
 class Issuer:
     """One of several issuers that an application serves, such as a tenant, :rfc:`8414#section-2`.
 
-    ``id`` is saved with every row and never changes. ``url`` is the issuer identifier. ``settings`` are ``OAUTH2_*``
-    options that differ from those of the application. ``arguments`` are the values of the variables in the
-    ``url_prefix`` of the provider; a single variable has the ``id`` by default.
+    ``id`` is saved with every row and never changes. ``url`` is the issuer identifier. Both are not empty. ``settings``
+    are ``OAUTH2_*`` options that differ from those of the application. ``arguments`` are the values of the variables in
+    the ``url_prefix`` of the provider; a single variable has the ``id`` by default.
     """
 
     id: str
@@ -369,6 +370,16 @@ def is_missing(found: Any) -> bool:
     if isawaitable(found):
         raise TypeError("a getter returned what must be awaited: register the asynchronous function itself")
     return found is None or (isinstance(found, _PLAIN) and not found)
+
+
+def decide(found: object, name: str) -> bool:
+    """Return the decision of a callback.
+
+    Raises :exc:`ConfigurationError` for an awaitable, which would count as true.
+    """
+    if isawaitable(found):
+        raise ConfigurationError(f"{name} returned what must be awaited: register the asynchronous function itself")
+    return bool(found)
 
 
 NOBODY = (None, False, "")

@@ -301,6 +301,12 @@ OPTIONS = {option.name: option for option in fields(Settings) if option.name != 
 """The options by name. The metadata of each dataclass field has its description and its specification section."""
 
 
+OF_ALL_ISSUERS = frozenset(
+    {"issuer", "database_uri", "database_engine_options", "read_replica", "redis_url", "redis_prefix", "metrics"}
+)
+"""The options that an :class:`~flask_oauth2.Issuer` cannot set: all issuers share the store and the metrics."""
+
+
 def default(name: str) -> Any:
     """Return the default of an option."""
     option = OPTIONS[name]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +22,7 @@ from flask_oauth2 import (
     hash_secret,
     signals,
 )
+from flask_oauth2.assembly import Servers
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
 from oauth_site import CALLBACK, CHALLENGE, VERIFIER
 
@@ -246,6 +250,78 @@ def test_counters_are_of_one_issuer(new_tenants: Callable[..., Tenants]) -> None
     path = tenants.path("umbrella", "/oauth/token")
     answer = tenants.http.post(**path, data={"grant_type": "client_credentials"}, auth=("web", "wrong-secret-x"))
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("token_format", ["opaque", "signed", "jwt"])
+def test_a_token_of_a_former_issuer_with_the_same_url_is_not_accepted(
+    new_tenants: Callable[..., Tenants], token_format: str
+) -> None:
+    tenants = new_tenants(OAUTH2_ACCESS_TOKEN_FORMAT=token_format)
+    former = tenants.post("acme", "/token", grant_type="client_credentials", scope="profile").get_json()["access_token"]
+    assert tenants.call("acme", former) == 200
+    url = tenants.known["acme"].url
+    tenants.known["acme"] = Issuer(id="acme-2", url=url, arguments={"tenant": "acme"})
+    tenants.add_client("acme")
+    assert tenants.call("acme", former) == 401
+    assert tenants.post("acme", "/introspect", token=former).get_json() == {"active": False}
+    token = tenants.post("acme", "/token", grant_type="client_credentials", scope="profile").get_json()["access_token"]
+    assert tenants.call("acme", token) == 200
+
+
+class CountingServers(Servers):
+    """The servers of issuers, with the IDs of those that were built."""
+
+    def __init__(self, server: Any) -> None:
+        self.built: list[str] = []
+        super().__init__(server, self._build_server)
+
+    def _build_server(self, issuer: Issuer) -> Any:
+        self.built.append(issuer.id)
+        return replace(self.first, issuer=issuer.url, issuer_id=issuer.id)
+
+
+@pytest.fixture
+def servers(tenants: Tenants) -> CountingServers:
+    return CountingServers(tenants.server("acme"))
+
+
+def named(issuer_id: str) -> Issuer:
+    return Issuer(id=issuer_id, url=f"https://{issuer_id}.example")
+
+
+def test_the_least_recently_used_server_makes_room(servers: CountingServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flask_oauth2.assembly._MAX_ISSUERS", 2)
+    for issuer_id in ("a", "b", "a", "c", "a", "b"):
+        assert servers.of(named(issuer_id)).server.issuer_id == issuer_id
+    assert servers.built == ["a", "b", "c", "b"]
+
+
+def test_an_issuer_with_other_settings_has_a_new_server(servers: CountingServers) -> None:
+    first = servers.of(named("a"))
+    assert servers.of(named("a")) is first
+    changed = replace(named("a"), settings={"OAUTH2_REALM": "other"})
+    assert servers.of(changed) is not first
+    assert servers.built == ["a", "a"]
+
+
+def test_threads_build_a_server_once(servers: CountingServers) -> None:
+    start = Barrier(8)
+
+    def find(_: int) -> Any:
+        start.wait()
+        return servers.of(named("a"))
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(map(id, pool.map(find, range(8))))
+    assert len(found) == 1
+    assert servers.built == ["a"]
+
+
+def test_a_wrong_issuer_is_not_built(servers: CountingServers) -> None:
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="the url of the issuer a must be text"):
+            servers.of(Issuer(id="a", url=""))
+    assert servers.built == []
 
 
 def test_an_issuer_has_settings_of_its_own(tenants: Tenants) -> None:

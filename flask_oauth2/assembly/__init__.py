@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +16,7 @@ from ..clients.lookup import open_documents
 from ..errors import ConfigurationError
 from ..events import Events
 from ..metrics import Metrics, open_recorder
+from ..processes import Once
 from ..records import Issuer
 from ..resource.server_verifier import ServerVerifier
 from ..resource.token_cache import TokenCache
@@ -26,6 +29,7 @@ from ..stores.lazy import LazyStore
 from ..stores.replica import TokenReader
 from .capabilities import add_formats, collect, renew_formats
 from .extensions import Extensions
+from .issuers import check_issuer
 
 _MCP_GRACE_PERIOD = 10
 """Seconds: MCP clients run several processes that share one refresh token."""
@@ -34,7 +38,7 @@ _MAX_ADDRESSES = 16
 """Names and ports under which programs of this machine reach an application."""
 
 _MAX_ISSUERS = 1000
-"""Servers of issuers in memory; the one that was built first makes room."""
+"""Servers of issuers in memory; the one that was used least recently makes room."""
 
 
 def build(
@@ -112,6 +116,9 @@ def build(
     return server
 
 
+_NOTHING: tuple[None, None] = (None, None)
+
+
 class Servers:
     """The authorization servers of an application, as token verifiers.
 
@@ -129,7 +136,8 @@ class Servers:
         self.has_issuer = bool(server.issuer)
         self._build_issuer = build_issuer
         self._by_url: dict[str, ServerVerifier] = {}
-        self._by_id: dict[str, tuple[Issuer, ServerVerifier]] = {}
+        self._by_id: OrderedDict[str, tuple[Issuer, ServerVerifier]] = OrderedDict()
+        self._building = Once()
 
     def at(self, url: str) -> ServerVerifier:
         """Return the server under the loopback address of a request. It shares everything but its URLs."""
@@ -153,15 +161,29 @@ class Servers:
         return found
 
     def of(self, issuer: Issuer) -> ServerVerifier:
-        """Return the server of one of several issuers. Build it again if its settings have changed."""
-        known, verifier = self._by_id.get(issuer.id, (None, None))
-        if verifier is not None and (known is issuer or known == issuer):
-            return verifier
+        """Return the server of one of several issuers. Build it again if its settings have changed.
+
+        Raise :exc:`ConfigurationError` for an issuer with wrong fields.
+        """
+        known, verifier = self._by_id.get(issuer.id, _NOTHING)
+        if verifier is None or (known is not issuer and known != issuer):
+            return self._building.run(partial(self._find, issuer), partial(self._build, issuer))
+        with suppress(KeyError):  # another thread may have removed it
+            self._by_id.move_to_end(issuer.id)
+        return verifier
+
+    def _find(self, issuer: Issuer) -> ServerVerifier | None:
+        known, verifier = self._by_id.get(issuer.id, _NOTHING)
+        return verifier if known == issuer else None
+
+    def _build(self, issuer: Issuer) -> ServerVerifier:
         if self._build_issuer is None:
             raise ConfigurationError("this application has no issuergetter: register one with @provider.issuergetter")
+        check_issuer(issuer)
         verifier = _make_verifier(self._build_issuer(issuer))
+        self._by_id.pop(issuer.id, None)
         while len(self._by_id) >= _MAX_ISSUERS:
-            self._by_id.pop(next(iter(self._by_id)), None)
+            self._by_id.popitem(last=False)
         self._by_id[issuer.id] = issuer, verifier
         return verifier
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from .. import grants
 from ..capabilities import Capabilities
 from ..clients.authentication import METHODS
+from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..grants.base import GrantType
@@ -17,10 +18,12 @@ from ..resources import Resource
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE, Settings
 from ..tokens.bindings import BINDINGS
+from ..tokens.bindings.base import Binding
 from ..tokens.formats import FORMATS
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
 from ..tokens.formats.jwt import read_encryption_key
-from ..tokens.types import TYPES
+from ..tokens.types import TYPES, TokenType
+from .checked import CheckedAuthMethod, CheckedBinding, CheckedResponseType, CheckedTokenType, check_format
 from .extensions import Extensions
 
 log = logging.getLogger("flask_oauth2")
@@ -35,20 +38,26 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
-    auth_methods = (*(kind() for kind in METHODS), *extensions.auth_methods.values())
+    auth_methods = (*(kind() for kind in METHODS), *map(CheckedAuthMethod, extensions.auth_methods.values()))
+    registered = {name: CheckedTokenType(part) for name, part in extensions.token_types.items()}
+    token_types = registered | {kind.name.lower(): kind for kind in (make() for make in TYPES)}
+    bindings = (*(make() for make in BINDINGS), *map(CheckedBinding, extensions.bindings.values()))
+    _check_bindings(bindings, token_types)
+    _check_schemes(auth_methods)
     for name, reason in grants.DISCOURAGED.items():
         if name in named:
             log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
     return Capabilities(
         grants=_collect_grants(settings, extensions),
         grant_types=(*named, *extensions.grants),
-        response_types={kind.name: kind for kind in own_types} | extensions.response_types,
+        response_types={kind.name: kind for kind in own_types}
+        | {name: CheckedResponseType(part) for name, part in extensions.response_types.items()},
         response_type_sets=[*sets, *((name,) for name in extensions.response_types)],
-        token_types=extensions.token_types | {kind.name.lower(): kind for kind in (make() for make in TYPES)},
+        token_types=token_types,
         formats={},
         reference_formats={},
         self_contained_formats={},
-        bindings=(*(make() for make in BINDINGS), *extensions.bindings.values()),
+        bindings=bindings,
         answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],
@@ -58,6 +67,38 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     )
 
 
+def _check_bindings(bindings: Iterable[Binding], token_types: Mapping[str, TokenType]) -> None:
+    """Raise :exc:`ConfigurationError` for an unknown token type, and for members that another binding verifies."""
+    owners: dict[str, str] = {}
+    for binding in bindings:
+        if binding.token_type.lower() not in token_types:
+            known = ", ".join(token_type.name for token_type in token_types.values())
+            raise ConfigurationError(
+                f"the token_type {binding.token_type} of the binding {binding.name} is unknown: register it with "
+                f"register_token_type(), or use one of {known}"
+            )
+        for member in sorted(binding.members):
+            if member in owners:
+                raise ConfigurationError(
+                    f"the bindings {owners[member]} and {binding.name} both verify {member}: remove one of them"
+                )
+            owners[member] = binding.name
+
+
+def _check_schemes(auth_methods: Iterable[ClientAuthMethod]) -> None:
+    """Raise :exc:`ConfigurationError` if two methods read the same scheme of the Authorization header."""
+    owners: dict[str, str] = {}
+    for method in auth_methods:
+        scheme = (method.scheme or "").lower()
+        if scheme in owners:
+            raise ConfigurationError(
+                f"the client authentication methods {owners[scheme]} and {method.name} both read the scheme {scheme}: "
+                "choose another scheme"
+            )
+        if scheme:
+            owners[scheme] = method.name
+
+
 def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
     """Add the token formats to the capabilities of a server.
 
@@ -65,7 +106,7 @@ def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
     """
     settings = server.settings
     chosen = settings.access_token_format
-    formats = _make_formats(server) | extensions.token_formats
+    formats = _make_formats(server) | {name: check_format(part) for name, part in extensions.token_formats.items()}
     if chosen not in formats:
         raise ConfigurationError(f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(formats)}, not {chosen!r}")
     if chosen == "signed" and not settings.secret_keys:

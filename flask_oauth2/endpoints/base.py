@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..clients.authentication import authenticate
-from ..errors import InvalidClient
+from ..errors import ConfigurationError, InvalidClient
 from ..http.messages import Params, Request, Response
 from ..records import Client
 from ..server import AuthorizationServer
@@ -33,6 +33,7 @@ class Call:
 
 
 def _always(_: AuthorizationServer) -> bool:
+    """Offer an endpoint with all settings."""
     return True
 
 
@@ -44,7 +45,7 @@ def _nothing(_: AuthorizationServer, __: str) -> Mapping[str, Any]:
 class Endpoint:
     """An endpoint of the authorization server.
 
-    :param name: the name in signals, metrics and, after ``oauth2.``, in Flask.
+    :param name: the name in signals, metrics and, after ``oauth2.``, in Flask. It is an identifier.
     :param path: the path below the provider's ``url_prefix``, or below the host's root if ``is_well_known``.
     :param specification: the section that defines the endpoint.
     :param respond: a function that returns the response, or None if a page responds.
@@ -52,7 +53,8 @@ class Endpoint:
         empty if ``respond`` decides.
     :param requires: parameters that must be present. They are checked before client authentication.
     :param cors: the web pages that may call the endpoint: ``clients`` (see ``cross_origin.py``), ``any``, or empty.
-    :param is_offered: a function that returns whether the settings enable the endpoint.
+    :param is_offered: a function that returns True if the settings enable the endpoint, otherwise False. A disabled
+        endpoint that the application registered answers 404.
     :param describe: a function that returns members of the server metadata from the server and the endpoint's URL.
     """
 
@@ -70,6 +72,30 @@ class Endpoint:
 
 
 _NO_FORM = Params()
+
+
+def is_offered(server: AuthorizationServer, endpoint: Endpoint) -> bool:
+    """Return whether the settings enable an endpoint.
+
+    Raise :exc:`ConfigurationError` if its function returns something else, such as a coroutine, which would count as
+    true.
+    """
+    offered: object = endpoint.is_offered(server)
+    if not isinstance(offered, bool):
+        raise ConfigurationError(
+            f"is_offered of the endpoint {endpoint.name} must return True or False, not {type(offered).__name__}"
+        )
+    return offered
+
+
+def respond_with(endpoint: Endpoint, call: Call) -> Response:
+    """Return the response of an endpoint. Raise :exc:`ConfigurationError` if it returns something else."""
+    response: object = cast("Callable[[Call], Response]", endpoint.respond)(call)
+    if not isinstance(response, Response):
+        raise ConfigurationError(
+            f"respond of the endpoint {endpoint.name} must return a Response, not {type(response).__name__}"
+        )
+    return response
 
 
 def run(server: AuthorizationServer, endpoint: Endpoint, request: Request) -> Response:

@@ -6,14 +6,16 @@ The documents are built from the registered parts, so they list only features th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from .. import addresses, resources
+from ..errors import ConfigurationError
 from ..http.messages import Response
 from ..resources import Resource
 from ..server import AuthorizationServer
-from .base import Call
+from .base import Call, Endpoint, is_offered
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
@@ -64,10 +66,7 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
     Each enabled endpoint contributes its members.
     """
     members: dict[str, Any] = {"issuer": server.issuer}
-    for endpoint in server.capabilities.endpoints.values():
-        if endpoint.is_offered(server):
-            members |= endpoint.describe(server, addresses.url_of(server, endpoint.name, mount))
-    members |= {
+    general = {
         "scopes_supported": _scopes(server),
         "grant_types_supported": list(server.capabilities.grant_types),
         "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount).all],
@@ -75,8 +74,31 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
         "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
     }
+    for endpoint in server.capabilities.endpoints.values():
+        if is_offered(server, endpoint):
+            members |= _describe_endpoint(server, endpoint, mount, {**members, **general})
+    members |= general
     # response_types_supported is "REQUIRED", even if it is empty, RFC 8414 2
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}
+
+
+def _describe_endpoint(
+    server: AuthorizationServer, endpoint: Endpoint, mount: str, known: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return the members of an endpoint.
+
+    Raise :exc:`ConfigurationError` if they are no mapping, or replace known members, such as the issuer.
+    """
+    members: object = endpoint.describe(server, addresses.url_of(server, endpoint.name, mount))
+    if not isinstance(members, Mapping):
+        raise ConfigurationError(
+            f"describe of the endpoint {endpoint.name} must return a mapping, not {type(members).__name__}"
+        )
+    if taken := known.keys() & members.keys():
+        raise ConfigurationError(
+            f"describe of the endpoint {endpoint.name} must not replace {', '.join(sorted(taken))}"
+        )
+    return members
 
 
 def _scopes(server: AuthorizationServer) -> list[str]:

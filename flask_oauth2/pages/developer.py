@@ -32,6 +32,7 @@ from ..endpoints.authorization.saved import LONGEST_SAVED, save_for_visitor
 from ..errors import AccessDenied, InvalidRequest
 from ..http.messages import Params
 from ..records import Client, User
+from ..records import decide as read_decision
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from .base import describe, page, read_resumable_ticket, redirect, send_to_login, show_error, stale, write_ticket
@@ -117,7 +118,7 @@ def _require_offer(provider: Site, server: AuthorizationServer) -> None:
 
 def _require_developer(server: AuthorizationServer, user: User) -> None:
     policy = server.policies.developer
-    if policy is not None and not policy(user):
+    if policy is not None and not read_decision(policy(user), "developer_policy"):
         raise AccessDenied("you may not register applications", rule="rfc6749 2", status=403)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..records import NOBODY
+from inspect import isawaitable
+
+from ..records import NOBODY, decide
 from ..server import AuthorizationServer
 
 
@@ -13,6 +15,9 @@ def is_active(server: AuthorizationServer, user_id: str) -> bool:
     """
     policy = server.policies.user_is_active
     if policy is not None:
-        return bool(policy(user_id))
+        return decide(policy(user_id), "user_is_active")
     loader = server.callbacks.userloader
-    return loader is None or loader(user_id) not in NOBODY
+    if loader is None:
+        return True
+    found = loader(user_id)
+    return decide(found, "userloader") if isawaitable(found) else found not in NOBODY

@@ -13,7 +13,16 @@ from urllib.parse import urlsplit
 
 import flask
 
-from ..assembly.parts import check_part, check_synchronous
+from ..assembly.parts import (
+    check_auth_method,
+    check_binding,
+    check_callable,
+    check_callback,
+    check_endpoint,
+    check_response_type,
+    check_token_format,
+    check_token_type,
+)
 from ..authorization_details import AuthorizationDetailsType, Describe
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS, Endpoint
@@ -24,8 +33,9 @@ from ..resources import describe_server
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings.base import Binding
 from ..tokens.formats import BUILT_IN
-from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
+from ..tokens.formats.base import TokenFormat
 from ..tokens.types import TokenType
+from ..web import routes
 from .ownership import Ownership
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -79,7 +89,7 @@ class CallbackRegistry(Ownership):
 
         The password grant calls it, :rfc:`6749#section-4.3`.
         """
-        self._register("part", "usergetter", synchronous(function))
+        self._register("part", "usergetter", _accept(function, "usergetter"))
         return function
 
     def registration_policy(self, function: Callback) -> Callback:
@@ -90,7 +100,7 @@ class CallbackRegistry(Ownership):
         :exc:`InvalidClientMetadata` or another :exc:`OAuth2Error` to reject the client. ``request`` is a
         :class:`~flask_oauth2.http.messages.Request`.
         """
-        self._register("part", "registration_policy", synchronous(function))
+        self._register("part", "registration_policy", _accept(function, "registration_policy"))
         return function
 
     def developer_policy(self, function: Callback) -> Callback:
@@ -99,7 +109,7 @@ class CallbackRegistry(Ownership):
         ``user`` is a :class:`~flask_oauth2.records.User`. See ``OAUTH2_DEVELOPER_PAGES``. By default, every signed-in
         user may.
         """
-        self._register("part", "developer_policy", synchronous(function))
+        self._register("part", "developer_policy", _accept(function, "developer_policy"))
         return function
 
     def user_is_active(self, function: Callback) -> Callback:
@@ -109,7 +119,7 @@ class CallbackRegistry(Ownership):
         ``{"active": false}``. Guards call it if ``OAUTH2_GUARD_CHECKS_USER`` is true. Nothing is revoked: see
         :meth:`~flask_oauth2.OAuth2Provider.revoke_user`. Default: a registered ``userloader`` must find the user.
         """
-        self._register("part", "user_is_active", synchronous(function))
+        self._register("part", "user_is_active", _accept(function, "user_is_active"))
         return function
 
     def access_token_claims(self, function: Callback) -> Callback:
@@ -120,7 +130,7 @@ class CallbackRegistry(Ownership):
         :data:`~flask_oauth2.tokens.formats.jwt.RESERVED` lists the claims that only the server sets. With one of them
         no token is issued, and the error is logged.
         """
-        self._register("part", "access_token_claims", synchronous(function))
+        self._register("part", "access_token_claims", _accept(function, "access_token_claims"))
         return function
 
     def userloader(self, function: Callback) -> Callback:
@@ -134,7 +144,7 @@ class CallbackRegistry(Ownership):
         or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in, and its ``acr`` the
         authentication context class.
         """
-        self._register("provider", "current_user", synchronous(function))
+        self._register("provider", "current_user", _accept(function, "current_user"))
         return function
 
     def issuergetter(self, function: Callback) -> Callback:
@@ -143,7 +153,7 @@ class CallbackRegistry(Ownership):
         It may read ``flask.request``: its host, or its ``view_args`` if ``url_prefix`` has a variable. Use the Host
         header only to look up one of your issuers. Without an ``issuergetter``, the application has one issuer.
         """
-        self._register("provider", "issuergetter", synchronous(function))
+        self._register("provider", "issuergetter", _accept(function, "issuergetter"))
         return function
 
     def grant_type(
@@ -153,12 +163,13 @@ class CallbackRegistry(Ownership):
 
         It returns a :class:`~flask_oauth2.TokenGrant`. Only clients with this name in their ``grant_types`` can use it.
         """
-        if not urlsplit(name).scheme:
+        if not (isinstance(name, str) and urlsplit(name).scheme):
             raise ConfigurationError(
                 f"the name of an extension grant must be an absolute URI (RFC 6749 section 4.5), not {name!r}"
             )
 
         def decorator(function: GrantFunction) -> GrantFunction:
+            check_callable(function, f"the grant {name}", "request")
             self._register("grants", name, ExtensionGrant(name, synchronous(function)))
             return function
 
@@ -194,9 +205,7 @@ class CallbackRegistry(Ownership):
 
     def register_response_type(self, response_type: ResponseType) -> None:
         """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. Clients cannot combine it."""
-        check_part(response_type, ResponseType)
-        if " " in response_type.name:
-            raise ConfigurationError(f"the name of a response type must not contain spaces: {response_type.name!r}")
+        check_response_type(response_type)
         self._register("response_types", response_type.name, response_type, built_in=("code", "token"))
 
     def register_token_type(self, token_type: TokenType) -> None:
@@ -204,12 +213,12 @@ class CallbackRegistry(Ownership):
 
         A binding decides which tokens have it, see :meth:`register_binding`.
         """
-        check_part(token_type, TokenType)
+        check_token_type(token_type)
         self._register("token_types", token_type.name.lower(), token_type, built_in=("bearer",))
 
     def register_token_format(self, token_format: TokenFormat) -> None:
         """Add a token format. Choose it with ``OAUTH2_ACCESS_TOKEN_FORMAT``, or for single clients."""
-        check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
+        check_token_format(token_format)
         self._register("token_formats", token_format.name, token_format, built_in=BUILT_IN)
 
     def add_resource(
@@ -241,7 +250,7 @@ class CallbackRegistry(Ownership):
 
     def register_binding(self, binding: Binding) -> None:
         """Add a :class:`~flask_oauth2.tokens.bindings.base.Binding`, which binds tokens to a key of the client."""
-        check_part(binding, Binding)
+        check_binding(binding)
         self._register("bindings", binding.name, binding)
 
     def register_answer_members(self, function: Callback) -> Callback:
@@ -250,16 +259,17 @@ class CallbackRegistry(Ownership):
         It runs after the tokens are generated and before they are saved, so it may still reject the request. ``issued``
         is an :class:`~flask_oauth2.tokens.answers.Issued`.
         """
-        self._register("answer_members", getattr(function, "__qualname__", repr(function)), synchronous(function))
+        check_callable(function, "a function of additional members", "issued")
+        name, code = getattr(function, "__qualname__", type(function).__qualname__), getattr(function, "__code__", None)
+        place = f" at line {code.co_firstlineno}" if code else ""
+        self._register("answer_members", f"{function.__module__}.{name}{place}", synchronous(function), name)
         return function
 
     def register_endpoint(self, endpoint: Endpoint) -> None:
         """Add an endpoint for clients, see :class:`~flask_oauth2.Endpoint`."""
-        if endpoint.respond is None:
-            raise ConfigurationError(f"the endpoint {endpoint.name} needs a respond function: Endpoint(respond=...)")
-        for name in ("respond", "is_offered", "describe"):
-            check_synchronous(getattr(endpoint, name), f"{name} of the endpoint {endpoint.name}")
-        self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
+        check_endpoint(endpoint)
+        built_in = ("static", *(known.name for known in ENDPOINTS), *routes.PAGES)
+        self._register("endpoints", endpoint.name, endpoint, built_in=built_in)
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:
         """Add a client authentication method, :rfc:`6749#section-2.3.2`.
@@ -267,13 +277,19 @@ class CallbackRegistry(Ownership):
         Clients can be registered with its name on the command line and, unless its ``is_registrable`` is False, with
         dynamic registration. Set ``needs_secret`` to True if it verifies a client secret.
         """
-        check_part(method, ClientAuthMethod)
+        check_auth_method(method)
         built_in = ("none", "client_secret_basic", "client_secret_post")
         self._register("auth_methods", method.name, method, built_in=built_in)
 
     def _set_callback(self, name: str, function: Callback) -> Callback:
-        self._register("callback", name, synchronous(function))
+        self._register("callback", name, _accept(function, name))
         return function
+
+
+def _accept(function: Callback, name: str) -> Callback:
+    """Return a callback as a synchronous function. Raise :exc:`ConfigurationError` for wrong arguments."""
+    check_callback(function, name)
+    return synchronous(function)
 
 
 def synchronous(function: Callback) -> Callback:

@@ -15,6 +15,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from .. import pages
+from ..assembly.parts import check_callback
 from ..endpoints import REVOCATION, TOKEN
 from ..errors import ConfigurationError
 from ..tokens.answers import Issued
@@ -27,6 +28,9 @@ log = logging.getLogger("flask_oauth2")
 
 CONSENT_ARGUMENTS = frozenset({"client_id", "scopes", "redirect_uri", "response_type", "state", "request", "ticket"})
 """The arguments that every consent view receives. It receives others only if its signature names them."""
+
+_FURTHER_ARGUMENTS = frozenset({"client", "client_host", "is_unverified", "resources", "user", "host"})
+"""The arguments that a consent view receives if its signature names them."""
 
 REMOVED_NAMES = {
     "before_request": "use Flask's app.before_request, which runs before every view",
@@ -65,6 +69,7 @@ class FlaskOAuthlibNames(ProviderGuards):
 
     def token_handler(self, function: Callable[[], Mapping[str, Any] | None]) -> Callable[..., Response]:
         """Register ``f()``, which may return additional members of a token response. The view is the token endpoint."""
+        check_callback(function, "token_handler")
         self._register("answer_members", "OAuth2Provider.token_handler", _ignore_issued(function), "token_handler")
         return wraps(function)(routes.view(self, TOKEN))
 
@@ -98,7 +103,17 @@ def _adapt_consent_view(function: Callable[..., Any]) -> Callable[..., Any]:
 
     A view of flask-oauthlib takes ``**kwargs`` and may pass them on with others of the same names.
     """
-    accepted = CONSENT_ARGUMENTS.union(signature(function).parameters)
+    if not callable(function):
+        raise ConfigurationError(f"the authorize_handler must be a function, not {type(function).__name__}")
+    expected = signature(function)
+    accepted = CONSENT_ARGUMENTS.union(expected.parameters)
+    try:
+        expected.bind(**dict.fromkeys(accepted & (CONSENT_ARGUMENTS | _FURTHER_ARGUMENTS)))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"the authorize_handler does not accept the arguments of a consent view: {error}. It may take "
+            f"{', '.join(sorted(CONSENT_ARGUMENTS | _FURTHER_ARGUMENTS))}; let it take **arguments"
+        ) from None
     run = synchronous(function)
 
     @wraps(function)

@@ -22,6 +22,7 @@ import flask
 
 from .. import web
 from ..assembly.extensions import Extensions
+from ..endpoints import Endpoint
 from ..errors import ConfigurationError
 from ..records import Issuer
 from ..resources import Resource
@@ -309,12 +310,17 @@ def _is_same(before: Any, value: Any) -> bool:
     if before is value or (isinstance(value, tuple) and before[0] == value[0]):
         return True
     before, value = (getattr(one, "function", one) for one in (before, value))  # of an extension grant
+    before, value = (one.respond if isinstance(one, Endpoint) else one for one in (before, value))
     before, value = (getattr(one, "__wrapped__", one) for one in (before, value))
     codes = [getattr(one, "__code__", None) for one in (before, value)]
     if None in codes:
         kinds = [(type(one).__module__, type(one).__qualname__) for one in (before, value)]
         return not any(codes) and kinds[0] == kinds[1] and not isinstance(value, MethodType | partial | tuple)
-    first, second = ((code.co_filename, code.co_firstlineno, code.co_qualname) for code in codes if code)
+    first, second = (
+        (code.co_filename, code.co_firstlineno, code.co_qualname, code.co_code, code.co_names, code.co_consts)
+        for code in codes
+        if code
+    )
     return first == second
 
 

@@ -16,6 +16,7 @@ from werkzeug.exceptions import NotFound
 from .. import web
 from ..assembly import Servers, build, view_of_issuer
 from ..assembly.extensions import Extensions
+from ..assembly.issuers import check_issuer
 from ..endpoints import metadata
 from ..errors import ConfigurationError
 from ..http import deployment
@@ -82,6 +83,8 @@ class Installed:
         issuer = issuergetter()
         if issuer is None:
             flask.abort(404)
+        if not (isinstance(issuer, Issuer) and isinstance(issuer.id, str)):
+            check_issuer(issuer)
         verifier = servers.of(issuer)
         request.environ[_ISSUER] = request, verifier, issuer
         return verifier
@@ -208,8 +211,12 @@ class Installed:
             return store
 
         replica = first.opening.replica
+        try:
+            settings = Settings.load(config, warns=False)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"the issuer {issuer.id}: {error}") from None
         return self.build_server(
-            Settings.load(config, warns=False),
+            settings,
             open_store,
             self.registered.parts,
             issuer,

@@ -6,7 +6,8 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from logging import INFO
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from .. import addresses, revocation, signals, values
 from ..checks import authorization_details as details_check
 from ..checks import resource as resource_check
-from ..errors import InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, update_client
+from ..errors import ConfigurationError, InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, update_client
 from ..people import consents
 from ..records import AccessToken, Authorization, Claims, Client, Grant, Token, TokenStatus
 from ..resources import Resource
@@ -27,7 +28,7 @@ from .bindings import verify_held
 
 
 def issue(
-    request: TokenRequest, grant: TokenGrant, grant_type: str, members: Iterable[AnswerMembers] = ()
+    request: TokenRequest, grant: TokenGrant, grant_type: str, members: Sequence[AnswerMembers] = ()
 ) -> dict[str, Any]:
     """Issue the tokens of a grant, and return the members of the token response, :rfc:`6749#section-5.1`.
 
@@ -98,7 +99,7 @@ def _complete(
     answer: dict[str, Any],
     access: AccessToken,
     authorization: Authorization,
-    functions: Iterable[AnswerMembers],
+    functions: Sequence[AnswerMembers],
 ) -> dict[str, Any]:
     """Return the members of the response with those that functions add. Functions cannot replace standard members."""
     issued = Issued(
@@ -114,8 +115,21 @@ def _complete(
     )
     members: dict[str, Any] = {}
     for function in functions:
-        members |= function(issued) or {}
+        found: object = function(issued)
+        if not (found is None or isinstance(found, Mapping)):
+            raise ConfigurationError(f"{_name(function)} must return a mapping or None, not {type(found).__name__}")
+        members.update(found or {})
+    try:
+        json.dumps(members)  # before the credential is consumed
+    except (TypeError, ValueError) as error:
+        names = ", ".join(map(_name, functions))
+        raise ConfigurationError(f"{names} must return JSON values: {error}") from None
     return members | answer
+
+
+def _name(function: AnswerMembers) -> str:
+    """Return the name of a function that adds members, for an error."""
+    return getattr(function, "__qualname__", type(function).__name__)
 
 
 def _without_denied_scopes(scope: Scope, client: Client, spend: Grant | Token) -> Scope:

@@ -8,15 +8,24 @@ from typing import Protocol
 
 from ..errors import InvalidRequest, InvalidToken
 
+is_b64token = re.compile(r"[A-Za-z0-9\-._~+/]+=*").fullmatch
+"""Match the value of an access token, :rfc:`6750#section-2.1`."""
+
 
 class TokenType(Protocol):
     """An HTTP authentication scheme for access tokens."""
 
     name: str
-    """The ``token_type`` of the token response and, in any case, the HTTP authentication scheme."""
+    """The ``token_type`` of the token response and, in any case, the HTTP authentication scheme.
+
+    It is a ``token``, :rfc:`9110#section-5.6.2`.
+    """
 
     def read(self, credentials: str) -> str:
-        """Return the value of the token. ``credentials`` are the Authorization header without the scheme."""
+        """Return the value of the token. ``credentials`` are the Authorization header without the scheme.
+
+        Raise :exc:`~flask_oauth2.errors.InvalidToken` or :exc:`ValueError` if they are malformed.
+        """
         ...
 
 
@@ -25,14 +34,12 @@ class Bearer:
 
     name = "Bearer"
 
-    _is_token = re.compile(r"[A-Za-z0-9\-._~+/]+=*").fullmatch
-
     def read(self, credentials: str) -> str:
         """Return the ``b64token``, :rfc:`6750#section-2.1`. Raise :exc:`InvalidToken` if it is malformed.
 
         Raise :exc:`InvalidRequest` if the request has several Authorization headers.
         """
-        if Bearer._is_token(credentials):
+        if is_b64token(credentials):
             return credentials
         # WSGI servers join repeated headers with a comma
         if "," in credentials:

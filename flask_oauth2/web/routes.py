@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,8 +16,8 @@ from werkzeug.wrappers import Response
 from .. import pages, resources, web
 from ..answering import answer, refuse
 from ..endpoints import AUTHORIZATION, DEVICE, ENDPOINTS, JWKS, Endpoint, cross_origin, jwks, metadata
-from ..endpoints.base import run
-from ..errors import TemporarilyUnavailable
+from ..endpoints.base import is_offered, respond_with, run
+from ..errors import ConfigurationError, TemporarilyUnavailable
 from ..http.messages import Request
 from ..pages.base import show_error
 from ..pages.site import Site
@@ -58,9 +59,18 @@ def add_routes(provider: Site, blueprint: flask.Blueprint, prefix: str) -> None:
 
 
 def add_endpoint(provider: Site, app: flask.Flask, prefix: str, endpoint: Endpoint) -> None:
-    """Add the route of an endpoint that the application registered."""
+    """Add the route of an endpoint that the application registered.
+
+    Raise :exc:`ConfigurationError` if another endpoint or a page has its path.
+    """
     path = endpoint.path if endpoint.is_well_known else f"{prefix}{endpoint.path}"
-    app.add_url_rule(path, f"oauth2.{endpoint.name}", view(provider, endpoint), methods=_methods(endpoint))
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("oauth2.") and _without_names(rule.rule) == _without_names(path):
+            raise ConfigurationError(
+                f"the endpoint {endpoint.name} has the path of {rule.endpoint.removeprefix('oauth2.')}, {path}: choose "
+                "another path"
+            )
+    app.add_url_rule(path, f"oauth2.{endpoint.name}", offered_view(provider, endpoint), methods=_methods(endpoint))
 
 
 def add_resource_document(app: flask.Flask, path: str) -> None:
@@ -68,6 +78,11 @@ def add_resource_document(app: flask.Flask, path: str) -> None:
     name = "resource_metadata_path"
     methods = next(_methods(endpoint) for endpoint in ENDPOINTS if endpoint.name == name)
     app.add_url_rule(f"{resources.WELL_KNOWN}{path}", f"oauth2.{name}", methods=methods, strict_slashes=False)
+
+
+def _without_names(path: str) -> str:
+    """Return a path without the names and converters of its variables."""
+    return re.sub(r"<[^>]*>", "<>", path.rstrip("/"))
 
 
 def _methods(endpoint: Endpoint) -> tuple[str, ...]:
@@ -86,6 +101,16 @@ def view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
         grant_type = request.claims.get("grant_type", "") if endpoint.name == "token" else ""
         offered = grant_type if grant_type in server.capabilities.grants else ""
         return metrics.measure(endpoint.name, offered, _respond, server, endpoint, request)
+
+    return _named(respond, endpoint.name)
+
+
+def offered_view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
+    """Return the view of an endpoint that the application registered. It responds with 404 if it is not offered."""
+    build = view(provider, replace(endpoint, respond=partial(respond_with, endpoint)))
+
+    def respond(**_: str) -> Response:
+        return build() if is_offered(provider.verifier.server, endpoint) else flask.Response(status=404)
 
     return _named(respond, endpoint.name)
 

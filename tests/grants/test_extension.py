@@ -114,7 +114,7 @@ def test_a_grant_must_return_a_token_grant_with_a_user(site: Site) -> None:
     site.provider.grant_type("urn:example:nothing")(lambda request: results.pop(0)(request))
     auth = ("web", site.add_client(grant_types=("urn:example:nothing",)))
     results.append(lambda request: None)
-    with pytest.raises(TypeError, match="urn:example:nothing must return a TokenGrant"):
+    with pytest.raises(ConfigurationError, match="urn:example:nothing must return a TokenGrant"):
         site.token("urn:example:nothing", auth)
     results.append(lambda request: TokenGrant(request.authorization(user_id=request.form.get("missing"))))
     with pytest.raises(TypeError, match="a user needs"):
@@ -231,6 +231,7 @@ def test_built_in_names_cannot_be_registered(site: Site) -> None:
         (provider.register_client_auth_method, Badge(), "client_secret_basic"),
     ]:
         part.name = name  # type: ignore[attr-defined]
+        part.accepts = frozenset({name})  # type: ignore[attr-defined]
         with pytest.raises(ConfigurationError, match="registered already"):
             register(part)
 
@@ -252,7 +253,7 @@ def test_registrations_are_validated_and_end_with_the_first_request(site: Site) 
         site.provider.grant_type("urn:example:other")(lambda request: TokenGrant(request.authorization()))
     for register in (site.provider.usergetter, site.provider.current_user, site.provider.userloader):
         with pytest.raises(ConfigurationError, match=r"before the first request|registered already"):
-            register(lambda: None)
+            register(lambda *_: None)
 
 
 class Nothing:

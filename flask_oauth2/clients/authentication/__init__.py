@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ... import signals
-from ...errors import ConfigurationError, InvalidClient, InvalidRequest
+from ...errors import InvalidClient, InvalidRequest
 from ...http.messages import Params, Request
 from ...records import Client
 from ...server import AuthorizationServer
@@ -60,9 +60,7 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
     client = server.store.get_client(client_id) or lookup.find_caller(server, client_id, form)
     if not credentials.address:
         credentials = replace(credentials, address=request.address)
-    verified: object = method.verify(server, client, credentials, now)
-    if verified is not None:  # False, or a coroutine: the method may mean that the client is rejected
-        raise _wrong_return(method, verified)
+    method.verify(server, client, credentials, now)
     if client is None:
         raise unknown_client(client_id)
     if client.auth_method not in method.accepts:
@@ -70,13 +68,6 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
     if signals.client_authenticated.has_receivers_for(server.events.sender):
         server.events.emit(signals.client_authenticated, client_id=client.client_id, method=method.name)
     return client
-
-
-def _wrong_return(method: ClientAuthMethod, verified: object) -> ConfigurationError:
-    return ConfigurationError(
-        f"{type(method).__name__}.verify() must return None, not {type(verified).__name__}: "
-        "raise InvalidClient to reject a client"
-    )
 
 
 def _wrong_method(client: Client, method: ClientAuthMethod) -> InvalidClient:

@@ -60,7 +60,10 @@ class ClientAuthMethod(Protocol):
     """
 
     def present(self, request: Request, form: Params) -> Credentials | None:
-        """Return the credentials of this method in a request, or None if there are none."""
+        """Return the credentials of this method in a request, or None if there are none.
+
+        Any other value raises :exc:`~flask_oauth2.errors.ConfigurationError`.
+        """
         ...
 
     def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:

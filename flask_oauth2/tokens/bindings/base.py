@@ -42,7 +42,9 @@ class Binding(Protocol):
     def prove(self, request: Request, context: ProofContext) -> Claims | None:
         """Return the confirmation for new tokens, or None if the request has no proof of this kind.
 
-        This runs before the grant. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` if the proof is invalid.
+        This runs before the grant. Raise an :exc:`~flask_oauth2.errors.OAuth2Error` if the proof is invalid. The
+        confirmation has JSON values, and no other names than ``members``. Any other value raises
+        :exc:`~flask_oauth2.errors.ConfigurationError`.
         """
         ...
 

@@ -13,7 +13,10 @@ from .signed import Signed
 FORMATS: tuple[Callable[[AuthorizationServer], TokenFormat], ...] = (
     lambda server: Opaque(server.settings.token_prefixes["access_token"]),
     lambda server: Signed(
-        server.settings.secret_keys, server.settings.token_prefixes["signed_token"], server.settings.issuer
+        server.settings.secret_keys,
+        server.settings.token_prefixes["signed_token"],
+        server.settings.issuer,
+        server.issuer_id,
     ),
     JSONWebToken,
 )

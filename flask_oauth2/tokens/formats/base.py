@@ -20,6 +20,9 @@ class ReferenceFormat(Protocol):
     def generate(self, timestamp: bytes, client: Client, resource: Resource | None) -> str:
         """Generate a random value. The store saves only its digest, :func:`flask_oauth2.hash_token`.
 
+        It consists of the characters of bearer tokens, :rfc:`6750#section-2.1`. Any other value raises
+        :exc:`~flask_oauth2.errors.ConfigurationError`.
+
         :param timestamp: the time of issue: 48 bits, in milliseconds since the epoch.
         :param client: the client that receives the token.
         :param resource: the protected resource that the token is for, or None.
@@ -37,11 +40,18 @@ class SelfContainedFormat(Protocol):
     name: str
 
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
-        """Return a value that contains all facts of ``access``. ``access.token_hash`` is new: use it as the ``jti``."""
+        """Return a value that contains all facts of ``access``. ``access.token_hash`` is new: use it as the ``jti``.
+
+        The value consists of the same characters as that of a reference format.
+        """
         ...
 
     def read(self, value: str) -> AccessToken | None:
-        """Return the token that a value contains, even if it has expired. Return None for values of other formats."""
+        """Return the token that a value contains, even if it has expired. Return None for values of other formats.
+
+        :exc:`ValueError` counts as None, and is logged. Any value that is no token raises
+        :exc:`~flask_oauth2.errors.ConfigurationError`.
+        """
         ...
 
 

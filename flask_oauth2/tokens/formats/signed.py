@@ -21,10 +21,10 @@ class Signed:
 
     name = "signed"
 
-    def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None) -> None:
+    def __init__(self, secret_keys: Sequence[bytes], prefix: str, issuer: str | None, issuer_id: str = "") -> None:
         self._prefix = f"{prefix}_"
-        # the signatures of two issuers with the same SECRET_KEY differ
-        salt = f"flask_oauth2.signed {issuer or ''}"
+        # the signatures of two issuers with the same SECRET_KEY differ, also if one has the URL of a former one
+        salt = f"flask_oauth2.signed {issuer or ''}{issuer_id and f' {issuer_id}'}"
         self._serializer = URLSafeSerializer(list(secret_keys), salt=salt, signer_kwargs={"digest_method": sha256})
 
     def write(self, access: AccessToken, client: Client, resource: Resource | None) -> str:
