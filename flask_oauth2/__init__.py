@@ -12,6 +12,7 @@ from .errors import (
     InsufficientScope,
     InvalidClient,
     InvalidClientMetadata,
+    InvalidDPoPProof,
     InvalidGrant,
     InvalidRedirectURI,
     InvalidRequest,
@@ -27,6 +28,7 @@ from .errors import (
     UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
+    UseDPoPNonce,
 )
 from .grants.base import Approval
 from .http.messages import Params, Request, Response
@@ -63,6 +65,7 @@ __all__ = [
     "InsufficientScope",
     "InvalidClient",
     "InvalidClientMetadata",
+    "InvalidDPoPProof",
     "InvalidGrant",
     "InvalidRedirectURI",
     "InvalidRequest",
@@ -93,6 +96,7 @@ __all__ = [
     "UnauthorizedClient",
     "UnsupportedGrantType",
     "UnsupportedResponseType",
+    "UseDPoPNonce",
     "User",
     "Verified",
     "challenge",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 from .. import grants
 from ..capabilities import Capabilities
@@ -16,11 +17,11 @@ from ..grants.base import GrantType
 from ..resources import Resource
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE, Settings
-from ..tokens.bindings import BINDINGS
+from ..tokens.bindings import make_bindings
 from ..tokens.formats import FORMATS
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
 from ..tokens.formats.jwt import read_encryption_key
-from ..tokens.types import TYPES
+from ..tokens.types import make_types
 from .extensions import Extensions
 
 log = logging.getLogger("flask_oauth2")
@@ -36,6 +37,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
     auth_methods = (*(kind() for kind in METHODS), *extensions.auth_methods.values())
+    bindings: list[Any] = [*make_bindings(settings), *extensions.bindings.values()]
     for name, reason in grants.DISCOURAGED.items():
         if name in named:
             log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
@@ -44,11 +46,12 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         grant_types=(*named, *extensions.grants),
         response_types={kind.name: kind for kind in own_types} | extensions.response_types,
         response_type_sets=[*sets, *((name,) for name in extensions.response_types)],
-        token_types=extensions.token_types | {kind.name.lower(): kind for kind in (make() for make in TYPES)},
+        token_types=extensions.token_types | {kind.name.lower(): kind for kind in make_types(settings)},
         formats={},
         reference_formats={},
         self_contained_formats={},
-        bindings=(*(make() for make in BINDINGS), *extensions.bindings.values()),
+        bindings=bindings,
+        request_checks=[binding.check_request for binding in bindings if hasattr(binding, "check_request")],
         answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],

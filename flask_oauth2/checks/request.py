@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..http.messages import Params, Request
-from ..records import Client, Grant
+from ..records import Claims, Client, Grant
 from ..scopes import Scope
 
 UNKNOWN = Client(client_id="")
@@ -60,5 +60,8 @@ class AuthorizationRequest(NamedTuple):
 
     resource: tuple[str, ...] = ()
     """The identifiers of the protected resources, :rfc:`8707`."""
+
+    confirmation: Claims | None = None
+    """The key that the code is bound to, :rfc:`9449#section-10`. A pushed request begins with that of its proof."""
 
     prompt: frozenset[str] = frozenset()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Protocol
 
 from ..errors import InvalidRequest, InvalidToken
+from ..settings import SIGNING_ALGORITHMS, Settings
 
 
 class TokenType(Protocol):
     """An HTTP authentication scheme for access tokens."""
 
     name: str
-    """The ``token_type`` of the token response and, in any case, the HTTP authentication scheme."""
+    """The ``token_type`` of the token response and, in any case, the HTTP authentication scheme.
+
+    The optional attribute ``parameters`` contains further parameters of a challenge with this scheme.
+    """
 
     def read(self, credentials: str) -> str:
         """Return the value of the token. ``credentials`` are the Authorization header without the scheme."""
@@ -44,8 +48,18 @@ class Bearer:
         raise InvalidToken(
             "the token contains an invalid character",
             rule="rfc6750 2.1",
-            hint="let the client send the value of access_token unchanged, after Bearer and one space",
+            hint=f"let the client send the value of access_token unchanged, after {self.name} and one space",
         )
 
 
-TYPES: tuple[Callable[[], TokenType], ...] = (Bearer,)
+class DPoP(Bearer):
+    """Tokens that are bound to the key of a DPoP proof, :rfc:`9449#section-7.1`."""
+
+    name = "DPoP"
+    # "the list of algorithms" that the resource server supports, separated by spaces
+    parameters: Mapping[str, str] = {"algs": " ".join(SIGNING_ALGORITHMS)}
+
+
+def make_types(settings: Settings) -> tuple[TokenType, ...]:
+    """Return the token types that the settings enable."""
+    return (Bearer(),) if settings.dpop == "off" else (Bearer(), DPoP())
