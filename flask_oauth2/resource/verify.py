@@ -141,7 +141,8 @@ def challenge(
     :param required: the scopes that each guard accepts. The challenge lists the first one of every guard.
     :param schemes: the schemes; a mapping also contains the further parameters of each.
     :param metadata_url: the URL of the protected resource metadata, :rfc:`9728#section-5.1`.
-    :param attempted: the scheme of the request. Only its challenge contains the error. By default all contain it.
+    :param attempted: the scheme of the request. Its challenge is the first one, and the only one with the error. By
+        default all contain it.
     """
     wanted = " ".join(dict.fromkeys(value for guard in required for scope in guard[:1] for value in scope))
     # without a token, "the resource server SHOULD NOT include an error code or other error information", section 3.1
@@ -155,9 +156,10 @@ def challenge(
     # "include the error information in the challenge for the scheme that was attempted", RFC 9449 section 7.2
     is_known = attempted.lower() in map(str.lower, offered)
     written = []
-    for scheme, more in offered.items():
+    # some clients read the first challenge only
+    for scheme in sorted(offered, key=lambda one: one.lower() != attempted.lower()):
         error_members = {} if is_known and scheme.lower() != attempted.lower() else parameters
-        written.append(write_challenge(scheme, {"realm": realm, **error_members, **members, **more}))
+        written.append(write_challenge(scheme, {"realm": realm, **error_members, **members, **offered[scheme]}))
     headers = {
         "WWW-Authenticate": ", ".join(written),
         "Cache-Control": "no-store",
