@@ -15,6 +15,7 @@ from .errors import (
     InvalidAuthorizationDetails,
     InvalidClient,
     InvalidClientMetadata,
+    InvalidDPoPProof,
     InvalidGrant,
     InvalidRedirectURI,
     InvalidRequest,
@@ -31,6 +32,7 @@ from .errors import (
     UnmetAuthenticationRequirements,
     UnsupportedGrantType,
     UnsupportedResponseType,
+    UseDPoPNonce,
 )
 from .grants.base import Approval
 from .http.messages import Params, Request, Response
@@ -70,6 +72,7 @@ __all__ = [
     "InvalidAuthorizationDetails",
     "InvalidClient",
     "InvalidClientMetadata",
+    "InvalidDPoPProof",
     "InvalidGrant",
     "InvalidRedirectURI",
     "InvalidRequest",
@@ -101,6 +104,7 @@ __all__ = [
     "UnmetAuthenticationRequirements",
     "UnsupportedGrantType",
     "UnsupportedResponseType",
+    "UseDPoPNonce",
     "User",
     "Verified",
     "challenge",

@@ -32,6 +32,8 @@ class Capabilities:
     """The formats whose values contain all facts about the token."""
     bindings: Sequence[Any]
     """:class:`~.tokens.bindings.base.Binding`, in the order in which they look for a proof of possession."""
+    request_checks: Sequence[Any]
+    """The checks of authorization requests that bindings add."""
     answer_members: Sequence[Any]
     """The functions that add members to a token response, :mod:`.tokens.answers`."""
     auth_methods: Sequence[Any]

@@ -20,6 +20,8 @@
     ├── AuthorizationPending            400  RFC 8628 section 3.5
     ├── SlowDown                        400
     ├── ExpiredToken                    400
+    ├── InvalidDPoPProof                400  RFC 9449 section 5, or 401 in a challenge, section 7.1
+    ├── UseDPoPNonce                    400  RFC 9449 section 8, or 401 in a challenge, section 9
     ├── LoginRequired                   400  OpenID Connect Core 1.0, section 3.1.2.6
     ├── ConsentRequired                 400
     ├── UnmetAuthenticationRequirements 400  RFC 9470 section 5
@@ -230,6 +232,21 @@ class ExpiredToken(OAuth2Error):
     code = "expired_token"
     rule = "rfc8628 3.5"
     log_level = logging.INFO
+
+
+class InvalidDPoPProof(OAuth2Error):
+    """The DPoP proof is missing or not valid. The status is 401 in a challenge."""
+
+    code = "invalid_dpop_proof"
+    rule = "rfc9449 4.3"
+
+
+class UseDPoPNonce(OAuth2Error):
+    """The DPoP proof needs the nonce in the header ``DPoP-Nonce`` of the response. Clients then send a new proof."""
+
+    code = "use_dpop_nonce"
+    rule = "rfc9449 8"
+    log_level = logging.DEBUG
 
 
 class LoginRequired(OAuth2Error):

@@ -128,6 +128,18 @@ class Settings:
         "Guards reject the tokens of inactive users. They call user_is_active or, without it, the userloader.",
         "rfc6750 3.1",
     )
+    dpop: str = _option(
+        "off",
+        "Bind access tokens to a key of the client with DPoP: off, optional (clients that send a proof) or required "
+        "(all clients). Needs flask_oauth2[jose].",
+        "rfc9449 5",
+    )
+    dpop_nonces: bool = _option(
+        True,
+        "DPoP proofs must contain a nonce of the server, so that no client, and no malware on its device, can make "
+        "proofs in advance.",
+        "rfc9449 8, 9, 11.2",
+    )
     client_certificate_header: str = _option(
         "",
         "The header in which the proxy sends the client certificate of the TLS connection, in PEM, percent-encoded PEM "
@@ -586,6 +598,8 @@ _CHECKS: dict[str, Any] = {
     "token_cache_ttl": _seconds(0, 60),
     "token_in_body": _flag,
     "guard_checks_user": _flag,
+    "dpop": _choice("off", "optional", "required"),
+    "dpop_nonces": _flag,
     "client_certificate_header": _header,
     "acr_values": _scope,
     "realm": _text,

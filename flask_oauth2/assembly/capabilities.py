@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 from .. import grants
 from ..capabilities import Capabilities
@@ -17,12 +18,12 @@ from ..grants.base import GrantType
 from ..resources import Resource
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE, Settings
-from ..tokens.bindings import BINDINGS
+from ..tokens.bindings import make_bindings
 from ..tokens.bindings.base import Binding
 from ..tokens.formats import FORMATS
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
 from ..tokens.formats.jwt import read_encryption_key
-from ..tokens.types import TYPES, TokenType
+from ..tokens.types import TokenType, make_types
 from .checked import CheckedAuthMethod, CheckedBinding, CheckedResponseType, CheckedTokenType, check_format
 from .extensions import Extensions
 
@@ -40,8 +41,8 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
     auth_methods = (*(kind() for kind in METHODS), *map(CheckedAuthMethod, extensions.auth_methods.values()))
     registered = {name: CheckedTokenType(part) for name, part in extensions.token_types.items()}
-    token_types = registered | {kind.name.lower(): kind for kind in (make() for make in TYPES)}
-    bindings = (*(make() for make in BINDINGS), *map(CheckedBinding, extensions.bindings.values()))
+    token_types = registered | {kind.name.lower(): kind for kind in make_types(settings)}
+    bindings: list[Any] = [*make_bindings(settings), *map(CheckedBinding, extensions.bindings.values())]
     _check_bindings(bindings, token_types)
     _check_schemes(auth_methods)
     for name, reason in grants.DISCOURAGED.items():
@@ -58,6 +59,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         reference_formats={},
         self_contained_formats={},
         bindings=bindings,
+        request_checks=[binding.check_request for binding in bindings if hasattr(binding, "check_request")],
         answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..http.messages import Params, Request
-from ..records import Client, Grant
+from ..records import Claims, Client, Grant
 from ..scopes import Scope
 
 UNKNOWN = Client(client_id="")
@@ -63,6 +63,9 @@ class AuthorizationRequest(NamedTuple):
 
     authorization_details: tuple[dict[str, Any], ...] = ()
     """The permissions of :rfc:`9396`."""
+
+    confirmation: Claims | None = None
+    """The key that the code is bound to, :rfc:`9449#section-10`. A pushed request begins with that of its proof."""
 
     prompt: frozenset[str] = frozenset()
 

@@ -310,6 +310,13 @@ MEMBERS: tuple[Member, ...] = (
         in_response=False,
     ),
     Member(
+        name="dpop_bound_access_tokens",
+        type=FLAG,
+        description="Issue access tokens only for requests with a DPoP proof, RFC 9449.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        check=validators.check_dpop,
+    ),
+    Member(
         name="resource_server",
         type=FLAG,
         attribute="resource_server",

@@ -175,3 +175,9 @@ def check_token_format(value: str, client: Client, server: AuthorizationServer) 
             raise ValueError("'jwt' needs signing keys, which other parties know. Set OAUTH2_SIGNING_ALGORITHMS")
         known = ", ".join(server.capabilities.formats)
         raise ValueError(f"{value!r} is not a known format. Known formats: {known}")
+
+
+def check_dpop(value: bool, client: Client, server: AuthorizationServer) -> None:
+    """Check that the server can bind the tokens of a client that needs it."""
+    if value and server.settings.dpop == "off":
+        raise ValueError("this server issues no tokens that are bound by DPoP. Set OAUTH2_DPOP to 'optional'")

@@ -34,7 +34,7 @@ def answer_preflight(server: AuthorizationServer, endpoint: Endpoint, origin: st
         headers |= {
             "Access-Control-Allow-Origin": "*" if endpoint.cors == "any" else origin,
             "Access-Control-Allow-Methods": ", ".join(endpoint.methods),
-            "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
+            "Access-Control-Allow-Headers": _ALLOWED_HEADERS + (", DPoP" if server.settings.dpop != "off" else ""),
             "Access-Control-Max-Age": str(_MAX_AGE),
         }
     return Response(204, headers=headers)
@@ -45,7 +45,8 @@ def allow(server: AuthorizationServer, response: Response, request: Request) -> 
     headers = {**response.headers, "Vary": "Origin"}
     origin = request.headers.get("Origin", "")
     if _may_call(server, origin, request.claims.get("client_id", "")):
-        headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
+        exposed = _EXPOSED_HEADERS + (", DPoP-Nonce" if server.settings.dpop != "off" else "")
+        headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed}
     return replace(response, headers=headers)
 
 

@@ -6,7 +6,7 @@ The documents are built from the registered parts, so they list only features th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,7 +66,10 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
     Each enabled endpoint contributes its members.
     """
     members: dict[str, Any] = {"issuer": server.issuer}
-    general = {
+    general: dict[str, Any] = {}
+    for binding in server.capabilities.bindings:
+        general |= getattr(binding, "metadata", {})
+    general |= {
         "scopes_supported": _scopes(server),
         "grant_types_supported": list(server.capabilities.grant_types),
         "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount).all],
@@ -106,18 +109,18 @@ def _scopes(server: AuthorizationServer) -> list[str]:
     return [value for value in server.settings.scopes if not server.is_for_mcp or value in server.open_scopes]
 
 
-def write_resource(issuer: str, resource: Resource) -> str:
+def write_resource(issuer: str, resource: Resource, bindings: Sequence[Any] = ()) -> str:
     """Return the protected resource metadata of a server that accepts tokens in the header only, as JSON."""
-    return _encode(_describe_resource(issuer, resource, ["header"]))
+    return _encode(_describe_resource(issuer, resource, ["header"], bindings))
 
 
 def describe_resource(server: AuthorizationServer, resource: Resource) -> dict[str, Any]:
     """Return the non-empty members of protected resource metadata, :rfc:`9728#section-2`."""
     methods = ["header", *(["body"] if server.settings.token_in_body else [])]
-    return _describe_resource(server.issuer, resource, methods)
+    return _describe_resource(server.issuer, resource, methods, server.capabilities.bindings)
 
 
-def _describe_resource(issuer: str, resource: Resource, methods: list[str]) -> dict[str, Any]:
+def _describe_resource(issuer: str, resource: Resource, methods: list[str], bindings: Sequence[Any]) -> dict[str, Any]:
     """Return the non-empty members of the document.
 
     MCP clients request all advertised scope values, so an MCP server lists only those that every request needs.
@@ -132,4 +135,6 @@ def _describe_resource(issuer: str, resource: Resource, methods: list[str]) -> d
         "resource_policy_uri": resource.policy_uri,
         "resource_tos_uri": resource.tos_uri,
     }
+    for binding in bindings:
+        members |= getattr(binding, "resource_metadata", {})
     return {name: value for name, value in members.items() if value}

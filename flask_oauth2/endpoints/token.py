@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import revocation
+from .. import addresses, revocation
 from ..errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..http.messages import NO_STORE, Response
 from ..people import users
@@ -40,7 +40,13 @@ def respond(call: Call) -> Response:
         )
     proof = NO_PROOF
     if capabilities.bindings:
-        context = ProofContext(settings=server.settings, now=now, remember=server.store.remember, client=client)
+        context = ProofContext(
+            settings=server.settings,
+            now=now,
+            remember=server.store.remember,
+            client=client,
+            url=call.request.url_at(addresses.find_origin(server)),
+        )
         proof = prove(capabilities.bindings, call.request, context)
     request = TokenRequest(call.request, call.form, client, server, now, proof)
     result = grant.authorize(request)

@@ -24,7 +24,7 @@ class Code:
     def respond(
         self, server: AuthorizationServer, approval: Approval, answer: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Grant, ...]]:
-        """Return a code that is bound to the client, the redirect URI and the PKCE challenge."""
+        """Return a code that is bound to the client, the redirect URI, the PKCE challenge and ``dpop_jkt``."""
         request = approval.request
         value, key = generate_code(server, approval.answer_id, approval.now)
         # "The authorization code MUST expire shortly after it is issued", section 4.1.2
@@ -36,6 +36,7 @@ class Code:
             redirect_uri=request.params.get("redirect_uri"),
             challenge=request.challenge,
             expires_at=expires_at,
+            confirmation=request.confirmation,
         )
         return {"code": value}, (grant,)
 

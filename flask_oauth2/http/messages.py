@@ -157,7 +157,11 @@ class Request(NamedTuple):
     @property
     def url(self) -> str:
         """The URL of the request without its query, as the client sent it."""
-        return f"{self.scheme}://{self.host}{self.mount}{quote(self.path, safe=_PATH_SAFE)}"
+        return self.url_at(f"{self.scheme}://{self.host}")
+
+    def url_at(self, origin: str) -> str:
+        """Return the URL of the request without its query, with a configured origin instead of the Host header."""
+        return f"{origin}{self.mount}{quote(self.path, safe=_PATH_SAFE)}"
 
     @property
     def certificate(self) -> bytes | None:

@@ -197,6 +197,7 @@ class CallbackRegistry(Ownership):
         """
 
         def decorator(function: Describe) -> AuthorizationDetailsType:
+            check_callable(function, f"the function of the authorization_details {name}", "detail client")
             kind = AuthorizationDetailsType(name, synchronous(function), required, optional or {}, is_remembered)
             self._register("details_types", name, kind, f"the authorization_details {name}")
             return kind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from ..events import Events
 from ..http import urls
 from ..processes import cached
 from ..resources import Resource, Resources
+from ..settings import Settings
 from .issuer_metadata import IssuerMetadata, load_fetch
 from .protect import Protection, collect_scopes
 from .remote_verifier import RemoteVerifier
@@ -52,6 +53,10 @@ class ResourceServer(Protection):
         or 30 with introspection. 0: each request verifies the token.
     :param status_lists: whether a token that names a status list is rejected if the list says that it is revoked.
     :param realm: the realm of challenges.
+    :param dpop: whether to accept tokens that are bound by DPoP, :rfc:`9449`, and to verify the proofs.
+    :param dpop_nonces: whether proofs must contain a nonce of this server, which needs a ``SECRET_KEY``.
+    :param remember: the replay memory of proofs: saves a key until a time, and returns False if it was saved before.
+        Default: a memory of each process.
     """
 
     def __init__(
@@ -71,6 +76,9 @@ class ResourceServer(Protection):
         cache_ttl: int | None = None,
         status_lists: bool = True,
         realm: str = "oauth2",
+        dpop: bool = False,
+        dpop_nonces: bool = True,
+        remember: Callable[[bytes, int], bool] | None = None,
     ) -> None:
         self._resources: dict[str, tuple[Resource, WSGIApplication | None]] = {}
         if not isinstance(app, flask.Flask):
@@ -100,6 +108,9 @@ class ResourceServer(Protection):
             events=Events(app, issuer=self._issuer),
             statuses=statuses,
             realm=realm,
+            audience=self._audience,
+            settings=_make_settings(app, dpop, dpop_nonces),
+            remember=remember,
         )
         for path in ("", "/<path:path>"):
             app.add_url_rule(
@@ -130,7 +141,8 @@ class ResourceServer(Protection):
             found = described.of_root
         if found is None:
             flask.abort(404)
-        return flask.Response(write_resource(self._issuer, found), 200, HEADERS)
+        bindings = cast("RemoteVerifier", self._verifier).bindings
+        return flask.Response(write_resource(self._issuer, found, bindings), 200, HEADERS)
 
     def _register_resource(self, resource: Resource, wsgi_app: WSGIApplication | None) -> None:
         """See :meth:`.protect.Protection._register_resource`."""
@@ -150,6 +162,22 @@ class ResourceServer(Protection):
     def _path_of(self, resource: Resource) -> str:
         """See :meth:`.protect.Protection._path_of`."""
         return resource.path
+
+
+def _make_settings(app: flask.Flask, dpop: bool, dpop_nonces: bool) -> Settings:
+    """Return the options of proofs of possession."""
+    key = app.config["SECRET_KEY"]
+    secrets = (*(app.config.get("SECRET_KEY_FALLBACKS") or ()), *([key] if key else ()))
+    if dpop and dpop_nonces and not key:
+        raise ConfigurationError(
+            "ResourceServer(dpop=True) needs the SECRET_KEY of the application for its nonces: set it before, or pass "
+            "dpop_nonces=False"
+        )
+    return Settings(
+        dpop="optional" if dpop else "off",
+        dpop_nonces=dpop_nonces,
+        secret_keys=tuple(one.encode() if isinstance(one, str) else one for one in secrets),
+    )
 
 
 def _check_url(name: str, url: str | None) -> str:

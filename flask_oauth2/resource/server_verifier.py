@@ -16,7 +16,7 @@ from ..tokens.bindings import verify
 from ..tokens.bindings.base import ProofContext
 from ..tokens.read import explain_missing, find_access
 from .token_cache import TokenCache
-from .verify import Alternatives, Verified, challenge, read_value, verify_audience
+from .verify import Alternatives, Verified, challenge, read_value, verify_audience, wrong_type
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -48,16 +48,18 @@ class ServerVerifier:
                 "the token has expired",
                 hint="let the client refresh the token; OAUTH2_ACCESS_TOKEN_LIFETIME sets its lifetime",
             )
+        # "MUST reject" a bound token that was sent as a bearer token, RFC 9449 section 7.2
         if access.type.lower() != scheme:
-            raise InvalidToken(
-                "the token is of another type",
-                expected=access.type,
-                received=scheme,
-                hint="let the client use the scheme that token_type of its token response names",
-            )
+            raise wrong_type(access, scheme)
         headers = _NO_HEADERS
         if access.confirmation:
-            context = ProofContext(settings=server.settings, now=now, remember=server.store.remember, token=value)
+            context = ProofContext(
+                settings=server.settings,
+                now=now,
+                remember=server.store.remember,
+                token=value,
+                url=request.url_at(addresses.find_origin(server)),
+            )
             verify(server.capabilities.bindings, access, request, context)
             headers = context.headers
         user_id = access.user_id
@@ -91,6 +93,7 @@ class ServerVerifier:
             error,
             required,
             realm=server.settings.realm,
-            schemes=[token_type.name for token_type in server.capabilities.token_types.values()],
+            schemes={one.name: getattr(one, "parameters", {}) for one in server.capabilities.token_types.values()},
+            attempted=request.authorization.partition(" ")[0],
             metadata_url=None if resource is None else resource.metadata_url,
         )

@@ -167,7 +167,8 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
         # "an identifier the authorization server uses to indicate the client application", RFC 9068 section 2.2
         user_id=None if subject in (client_id, f"client:{client_id}") else subject,
         scope=tuple(claims.get("scope", "").split()),
-        type=claims.get("token_type", "Bearer"),
+        # a JSON Web Token has no claim for its type, but one that is bound by DPoP has the thumbprint, RFC 9449 6.1
+        type=claims.get("token_type", "DPoP" if "jkt" in claims.get("cnf", {}) else "Bearer"),
         issued_at=int(claims["iat"]),
         expires_at=int(claims["exp"]),
         confirmation=claims.get("cnf"),

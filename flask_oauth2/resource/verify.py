@@ -87,6 +87,16 @@ def read_value(request: Request, token_types: Mapping[str, TokenType] = _BEARER)
     return name, token_type.read(credentials.strip())
 
 
+def wrong_type(access: AccessToken, scheme: str) -> InvalidToken:
+    """Return the error of a token that was sent with another authentication scheme than that of its type."""
+    return InvalidToken(
+        "the token is of another type",
+        expected=access.type,
+        received=scheme,
+        hint="let the client use the scheme that token_type of its token response names",
+    )
+
+
 def verify_audience(access: AccessToken, resource: Resource | None) -> None:
     """Raise :exc:`InvalidToken` unless a token is for a resource; None is what belongs to no described resource.
 
@@ -126,22 +136,34 @@ def challenge(
     realm: str = "oauth2",
     schemes: Iterable[str] = ("Bearer",),
     metadata_url: str | None = None,
+    attempted: str = "",
 ) -> Response:
     """Return a response with the challenge of :rfc:`6750#section-3` for each scheme, and the error as JSON.
 
     :param required: the scopes that each guard accepts. The challenge lists the first one of every guard.
+    :param schemes: the schemes; a mapping also contains the further parameters of each.
     :param metadata_url: the URL of the protected resource metadata, :rfc:`9728#section-5.1`.
+    :param attempted: the scheme of the request. Its challenge is the first one, and the only one with the error. By
+        default all contain it.
     """
     wanted = " ".join(dict.fromkeys(value for guard in required for scope in guard[:1] for value in scope))
     # without a token, "the resource server SHOULD NOT include an error code or other error information", section 3.1
     parameters = {} if isinstance(error, NoToken) else error.parameters
-    members = {"realm": realm, **parameters}
+    members: dict[str, str] = {}
     if wanted and error.status != 400:
         members["scope"] = wanted
     if metadata_url is not None:
         members["resource_metadata"] = metadata_url
+    offered = schemes if isinstance(schemes, Mapping) else {scheme: {} for scheme in schemes}
+    # "include the error information in the challenge for the scheme that was attempted", RFC 9449 section 7.2
+    is_known = attempted.lower() in map(str.lower, offered)
+    written = []
+    # some clients read the first challenge only
+    for scheme in sorted(offered, key=lambda one: one.lower() != attempted.lower()):
+        error_members = {} if is_known and scheme.lower() != attempted.lower() else parameters
+        written.append(write_challenge(scheme, {"realm": realm, **error_members, **members, **offered[scheme]}))
     headers = {
-        "WWW-Authenticate": ", ".join(write_challenge(scheme, members) for scheme in schemes),
+        "WWW-Authenticate": ", ".join(written),
         "Cache-Control": "no-store",
         **error.headers,
     }

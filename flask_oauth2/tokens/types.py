@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Protocol
 
 from ..errors import InvalidRequest, InvalidToken
+from ..settings import SIGNING_ALGORITHMS, Settings
 
 is_b64token = re.compile(r"[A-Za-z0-9\-._~+/]+=*").fullmatch
 """Match the value of an access token, :rfc:`6750#section-2.1`."""
@@ -18,7 +19,8 @@ class TokenType(Protocol):
     name: str
     """The ``token_type`` of the token response and, in any case, the HTTP authentication scheme.
 
-    It is a ``token``, :rfc:`9110#section-5.6.2`.
+    It is a ``token``, :rfc:`9110#section-5.6.2`. The optional attribute ``parameters`` contains further parameters of a
+    challenge with this scheme.
     """
 
     def read(self, credentials: str) -> str:
@@ -51,8 +53,18 @@ class Bearer:
         raise InvalidToken(
             "the token contains an invalid character",
             rule="rfc6750 2.1",
-            hint="let the client send the value of access_token unchanged, after Bearer and one space",
+            hint=f"let the client send the value of access_token unchanged, after {self.name} and one space",
         )
 
 
-TYPES: tuple[Callable[[], TokenType], ...] = (Bearer,)
+class DPoP(Bearer):
+    """Tokens that are bound to the key of a DPoP proof, :rfc:`9449#section-7.1`."""
+
+    name = "DPoP"
+    # "the list of algorithms" that the resource server supports, separated by spaces
+    parameters: Mapping[str, str] = {"algs": " ".join(SIGNING_ALGORITHMS)}
+
+
+def make_types(settings: Settings) -> tuple[TokenType, ...]:
+    """Return the token types that the settings enable."""
+    return (Bearer(),) if settings.dpop == "off" else (Bearer(), DPoP())

@@ -75,6 +75,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
             *("authorization_code", "client_credentials", "refresh_token", "password", "implicit", "device_code")
         ],
         OAUTH2_DEVICE_INTERVAL=1,
+        OAUTH2_DPOP="optional",
     )
     provider = OAuth2Provider(app)
 

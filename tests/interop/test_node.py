@@ -356,3 +356,29 @@ def test_registration_of_what_may_not_be(stranger: NodeClient, provider: Provide
         stranger.register(issuer=provider.url, metadata=METADATA | {"redirect_uris": ["http://client.example/"]})
     with refused("invalid_token"):
         stranger.register(issuer=provider.url, metadata=METADATA, token="a guess")
+
+
+@pytest.mark.spec("rfc9449", "5")
+@pytest.mark.spec("rfc9449", "7.1")
+@pytest.mark.spec("rfc9449", "8")
+@pytest.mark.parametrize("client_id", ["web", "public"])
+def test_dpop(new_client: Callable[..., NodeClient], provider: Provider, client_id: str) -> None:
+    """The client sends dpop_jkt, and sends each request again that needs a nonce."""
+    client = new_client(client_id, proves=True)
+    tokens = client.redeem(answer=ask(client, provider))
+    assert tokens["token_type"] == "dpop"
+    user = {"user": provider.user, "client": client_id}
+    assert client.call(url=provider.api, token=tokens["access_token"]) == user
+    tokens = client.refresh(token=tokens["refresh_token"])
+    assert client.call(url=provider.api, token=tokens["access_token"]) == user
+    answer = ask(client, provider)
+    client.change_key()
+    with refused("invalid_token"):
+        client.call(url=provider.api, token=tokens["access_token"])
+    with refused("invalid_grant"):
+        client.redeem(answer=answer)
+    if client_id == "public":
+        with refused("invalid_grant"):
+            client.refresh(token=tokens["refresh_token"])
+    else:
+        assert client.refresh(token=tokens["refresh_token"])["token_type"] == "dpop"

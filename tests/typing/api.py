@@ -66,6 +66,14 @@ def add_claims(access: AccessToken, client: Client) -> dict[str, object] | None:
 
 provider.add_resource("https://files.example", ["files"], format="jwt", prefix=True, name="Files")
 guards = ResourceServer(Flask("files"), issuer="https://login.example", audience="https://files.example", cache_ttl=0)
+bound = ResourceServer(
+    Flask("bound"),
+    issuer="https://login.example",
+    audience="https://files.example",
+    dpop=True,
+    dpop_nonces=False,
+    remember=lambda key, expires_at: len(key) < expires_at,
+)
 guards.protect_mcp("/mcp", "files")
 
 

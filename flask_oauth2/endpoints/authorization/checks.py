@@ -26,7 +26,7 @@ from ...checks import (
 )
 from ...checks.request import AuthorizationRequest
 from ...http.messages import Params, Request
-from ...records import Client
+from ...records import Claims, Client
 from ...server import AuthorizationServer
 
 Check = Callable[[AuthorizationRequest, "AuthorizationServer"], AuthorizationRequest]
@@ -49,7 +49,7 @@ CHECKS: tuple[Check, ...] = (
     max_age.check,
     acr_values.check,
 )
-"""The checks of an authorization request."""
+"""The checks of an authorization request. Bindings of tokens add further ones: ``capabilities.request_checks``."""
 
 ADDRESSED = CHECKS.index(response_mode.check) + 1
 """The number of checks that establish the redirect URI and the response mode. The user sees the errors of these
@@ -68,14 +68,20 @@ def run(checks: tuple[Check, ...], draft: AuthorizationRequest, server: Authoriz
 
 
 def validate(
-    server: AuthorizationServer, params: Params, http: Request, client: Client | None = None
+    server: AuthorizationServer,
+    params: Params,
+    http: Request,
+    client: Client | None = None,
+    confirmation: Claims | None = None,
 ) -> AuthorizationRequest:
     """Return the authorization request of these parameters. Raise the error of the first check that fails.
 
     This requires no browser and no user. An endpoint for pushed authorization requests passes the authenticated client,
     :rfc:`9126#section-2.1`, and saves the request with :func:`~.saved.save`.
+
+    :param confirmation: the key of the proof of a pushed request, :rfc:`9449#section-10.1`.
     """
     draft = AuthorizationRequest(params, http)
     if client is not None:
-        draft = draft._replace(client=client, is_pushed=True)
-    return run(CHECKS, draft, server)
+        draft = draft._replace(client=client, is_pushed=True, confirmation=confirmation)
+    return run((*CHECKS, *server.capabilities.request_checks), draft, server)

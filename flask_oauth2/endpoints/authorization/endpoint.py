@@ -66,7 +66,7 @@ def _finish(
     server: AuthorizationServer, submission: Submission, draft: AuthorizationRequest, user: User | None
 ) -> Outcome:
     """Run the remaining checks. Return the interaction that the user must complete, or carry out the decision."""
-    request = run(CHECKS[ADDRESSED:], draft, server)
+    request = run((*CHECKS[ADDRESSED:], *server.capabilities.request_checks), draft, server)
     needed = interaction(server, request, submission, user)
     if not isinstance(needed, Decision):
         return needed

@@ -27,9 +27,16 @@ _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion
 """Parameters of client authentication, which are not saved with a pushed request, :rfc:`9126#section-2.1`."""
 
 
-def save(server: AuthorizationServer, params: Params, lifetime: int) -> str:
-    """Save an authorization request for ``lifetime`` seconds. Return its ``request_uri``."""
-    query = urls.encode([pair for pair in params.pairs() if pair[0] not in _CREDENTIALS])
+def save(server: AuthorizationServer, params: Params, lifetime: int, jkt: str | None = None) -> str:
+    """Save an authorization request for ``lifetime`` seconds. Return its ``request_uri``.
+
+    :param jkt: the thumbprint of the key of the DPoP proof of a pushed request, which is saved as ``dpop_jkt``,
+        :rfc:`9449#section-10.1`.
+    """
+    pairs = [pair for pair in params.pairs() if pair[0] not in _CREDENTIALS]
+    if jkt is not None and "dpop_jkt" not in params.values:
+        pairs.append(("dpop_jkt", jkt))
+    query = urls.encode(pairs)
     parameters = {"client_id": params.require("client_id"), "query": query}
     return PREFIX + _save(server, KIND, parameters, lifetime)
 

@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 from ...errors import InvalidGrant, InvalidToken
 from ...http.messages import Request
 from ...records import AccessToken, Claims
+from ...settings import Settings
+from . import dpop
 from .base import Binding, ProofContext
 
-BINDINGS: tuple[Callable[[], Binding], ...] = ()
+BINDINGS: tuple[Callable[[Settings], Sequence[Binding]], ...] = (dpop.make,)
+"""Functions that return the bindings that the settings enable."""
+
+
+def make_bindings(settings: Settings) -> list[Binding]:
+    """Return the built-in bindings that the settings enable."""
+    return [binding for make in BINDINGS for binding in make(settings)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,21 @@ class ProofContext:
     """The authenticated client at the token endpoint, otherwise None."""
     token: str = ""
     """The value of the access token at a protected resource, otherwise empty."""
+    url: str = ""
+    """The public URL of the request without its query. Its origin is that of the issuer or, in a
+    :class:`~flask_oauth2.ResourceServer`, of the audience: the client chooses the Host header.
+    """
     headers: dict[str, str] = field(default_factory=dict)
     """Headers that the binding adds to the response, such as ``DPoP-Nonce``."""
 
 
 class Binding(Protocol):
-    """A way to bind tokens to a key of their holder."""
+    """A way to bind tokens to a key of their holder.
+
+    A binding may have further attributes: ``metadata`` and ``resource_metadata``, members of authorization server
+    metadata and of protected resource metadata, and the method ``check_request(draft, server)``, a check of
+    authorization requests.
+    """
 
     name: str
 

@@ -6,16 +6,32 @@ const oauth = await import('oauth4webapi') // after lines.mjs, which it needs on
 
 const options = { [oauth.allowInsecureRequests]: true } // the server is on a loopback address
 const state = 'a state of the client'
-let server, client, authentication, redirectUri, verifier
+let server, client, authentication, redirectUri, verifier, dpop
+
+// Sends a request once more, with the nonce of the server, if the server needs one.
+async function withNonce(request) {
+  try {
+    return await request()
+  } catch (error) {
+    if (!dpop || !oauth.isDPoPNonceError(error)) throw error
+    return request()
+  }
+}
 
 await obey({
-  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic' }) {
+  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic', proves = false }) {
     const url = new URL(issuer)
     const response = await oauth.discoveryRequest(url, { ...options, algorithm: 'oauth2' })
     server = await oauth.processDiscoveryResponse(url, response)
     client = { client_id }
     authentication = secret ? oauth[method](secret) : oauth.None()
+    dpop = proves ? oauth.DPoP(client, await oauth.generateKeyPair('ES256')) : undefined
+    options.DPoP = dpop
     return server
+  },
+
+  async change_key() {
+    dpop = options.DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'))
   },
 
   async authorize({ redirect_uri, scope }) {
@@ -30,6 +46,7 @@ await obey({
       state,
       code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
+      ...(dpop ? { dpop_jkt: await dpop.calculateThumbprint() } : {}),
     }
     for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
     return url.href
@@ -37,15 +54,19 @@ await obey({
 
   async redeem({ answer, other_verifier = verifier }) {
     const parameters = oauth.validateAuthResponse(server, client, new URL(answer), state)
-    const response = await oauth.authorizationCodeGrantRequest(
-      server, client, authentication, parameters, redirectUri, other_verifier, options)
-    return oauth.processAuthorizationCodeResponse(server, client, response)
+    return withNonce(async () => {
+      const response = await oauth.authorizationCodeGrantRequest(
+        server, client, authentication, parameters, redirectUri, other_verifier, options)
+      return oauth.processAuthorizationCodeResponse(server, client, response)
+    })
   },
 
   async refresh({ token, scope }) {
-    const response = await oauth.refreshTokenGrantRequest(
-      server, client, authentication, token, { ...options, additionalParameters: scope ? { scope } : {} })
-    return oauth.processRefreshTokenResponse(server, client, response)
+    return withNonce(async () => {
+      const response = await oauth.refreshTokenGrantRequest(
+        server, client, authentication, token, { ...options, additionalParameters: scope ? { scope } : {} })
+      return oauth.processRefreshTokenResponse(server, client, response)
+    })
   },
 
   async client_credentials({ scope }) {
@@ -74,7 +95,9 @@ await obey({
   },
 
   async call({ url, token }) {
-    const response = await oauth.protectedResourceRequest(token, 'GET', new URL(url), undefined, null, options)
-    return response.json()
+    return withNonce(async () => {
+      const response = await oauth.protectedResourceRequest(token, 'GET', new URL(url), undefined, null, options)
+      return response.json()
+    })
   },
 })

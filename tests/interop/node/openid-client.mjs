@@ -5,15 +5,18 @@ import { obey } from './lines.mjs'
 const openid = await import('openid-client') // after lines.mjs, which it needs on old versions of Node
 
 const state = 'a state of the client'
-let config, verifier
+let config, verifier, dpop
+
+const options = () => (dpop ? { DPoP: dpop } : {})
 
 await obey({
-  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic' }) {
+  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic', proves = false }) {
     const authentication = secret ? openid[method](secret) : openid.None()
     config = await openid.discovery(new URL(issuer), client_id, undefined, authentication, {
       algorithm: 'oauth2',
       execute: [openid.allowInsecureRequests], // the server is on a loopback address
     })
+    dpop = proves ? openid.getDPoPHandle(config, await openid.randomDPoPKeyPair()) : undefined
     return config.serverMetadata()
   },
 
@@ -26,6 +29,10 @@ await obey({
     return config.clientMetadata()
   },
 
+  async change_key() {
+    dpop = openid.getDPoPHandle(config, await openid.randomDPoPKeyPair())
+  },
+
   async authorize({ redirect_uri, scope }) {
     verifier = openid.randomPKCECodeVerifier()
     return openid.buildAuthorizationUrl(config, {
@@ -34,16 +41,17 @@ await obey({
       state,
       code_challenge: await openid.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
+      ...(dpop ? { dpop_jkt: await dpop.calculateThumbprint() } : {}),
     }).href
   },
 
   redeem({ answer, other_verifier = verifier }) {
     const checks = { pkceCodeVerifier: other_verifier, expectedState: state }
-    return openid.authorizationCodeGrant(config, new URL(answer), checks)
+    return openid.authorizationCodeGrant(config, new URL(answer), checks, undefined, options())
   },
 
   refresh({ token, scope }) {
-    return openid.refreshTokenGrant(config, token, scope ? { scope } : {})
+    return openid.refreshTokenGrant(config, token, scope ? { scope } : {}, options())
   },
 
   client_credentials({ scope }) {
@@ -67,7 +75,7 @@ await obey({
   },
 
   async call({ url, token }) {
-    const response = await openid.fetchProtectedResource(config, token, new URL(url), 'GET')
+    const response = await openid.fetchProtectedResource(config, token, new URL(url), 'GET', undefined, undefined, options())
     return response.json()
   },
 })
