@@ -29,7 +29,9 @@ log = logging.getLogger("flask_oauth2")
 CONSENT_ARGUMENTS = frozenset({"client_id", "scopes", "redirect_uri", "response_type", "state", "request", "ticket"})
 """The arguments that every consent view receives. It receives others only if its signature names them."""
 
-_FURTHER_ARGUMENTS = frozenset({"client", "client_host", "is_unverified", "resources", "user", "host"})
+_FURTHER_ARGUMENTS = frozenset(
+    {"client", "client_host", "is_unverified", "resources", "authorization_details", "user", "host"}
+)
 """The arguments that a consent view receives if its signature names them."""
 
 REMOVED_NAMES = {
@@ -59,10 +61,10 @@ class FlaskOAuthlibNames(ProviderGuards):
         """Register ``f(**arguments)`` as a custom consent page. It returns the page, or True or False.
 
         It receives ``client_id scopes redirect_uri response_type state request ticket``. It also receives ``client
-        client_host is_unverified resources user host`` if its signature names them. The view runs twice: to show the
-        page, and for its form. ``flask.request.method`` is then POST, and the view returns the user's decision. The
-        form posts to the authorization endpoint and contains ``ticket``; the provider adds it to forms without one. You
-        can add a route to the returned view.
+        client_host is_unverified resources authorization_details user host`` if its signature names them. The view runs
+        twice: to show the page, and for its form. ``flask.request.method`` is then POST, and the view returns the
+        user's decision. The form posts to the authorization endpoint and contains ``ticket``; the provider adds it to
+        forms without one. You can add a route to the returned view.
         """
         self._register("provider", "consent_view", _adapt_consent_view(function), "authorize_handler")
         return wraps(function)(routes.page(self, "authorize", pages.authorize))
