@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import comparison, growth, load, machine, postgresql, purge, report, soak, startup
+from . import comparison, growth, keys, load, machine, postgresql, purge, report, soak, startup
 from .comparison import Comparison, Entry
 from .documents import FOLDER, Documents
 from .environments import BUILD
@@ -20,7 +20,7 @@ from .libraries import LIBRARIES
 from .operations import OPERATIONS
 from .site import Place
 
-PARTS = ("comparison", "growth", "http", "startup", "soak", "purge")
+PARTS = ("comparison", "keys", "growth", "http", "startup", "soak", "purge")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -29,6 +29,7 @@ def read_arguments() -> argparse.Namespace:
         prog="python -m benchmarks", description="Compare flask_oauth2 with other libraries."
     )
     parser.add_argument("--comparison", action="store_true", help="time requests in process (the default part)")
+    parser.add_argument("--keys", action="store_true", help="time JSON Web Tokens and published keys")
     parser.add_argument("--growth", action="store_true", help="time requests in databases with many tokens")
     parser.add_argument("--http", action="store_true", help="measure rates and latencies with gunicorn")
     parser.add_argument("--startup", action="store_true", help="measure CPU time and memory at start")
@@ -87,6 +88,14 @@ def _comparison(options: argparse.Namespace, documents: Documents | None) -> Non
         documents.write_comparison(result)
 
 
+def _keys(options: argparse.Namespace, documents: Documents | None) -> None:
+    pairs = keys.measure(rounds=options.rounds, requests=options.requests, log=log)
+    _save(options, "keys", [pair.write() for pair in pairs])
+    print("keys, microseconds", report.write_pairs(pairs), sep="\n\n")
+    if documents:
+        documents.write_pairs(pairs)
+
+
 def _growth(options: argparse.Namespace, documents: Documents | None) -> None:
     sizes = tuple(map(int, options.sizes))
     result = growth.measure(
@@ -139,6 +148,7 @@ SOAK_LIBRARIES = ("flask_oauth2", "flask_oauth2-postgresql")
 
 MEASURE = {
     "comparison": _comparison,
+    "keys": _keys,
     "growth": _growth,
     "http": _http,
     "startup": _startup,

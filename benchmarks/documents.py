@@ -8,6 +8,7 @@ from pathlib import Path
 from . import plots, report
 from .comparison import Comparison
 from .environments import ROOT
+from .keys import Pair
 from .libraries import LIBRARIES
 from .load import Load
 from .operations import OPERATIONS
@@ -80,6 +81,10 @@ class Documents:
         ]
         title = "Start and one request; lower is better"
         self._write("startup.svg", plots.draw(title, [start.name for start in starts], groups))
+
+    def write_pairs(self, pairs: list[Pair]) -> None:
+        """Write the times of JSON Web Tokens and published keys."""
+        self._write("keys.rst", report.write_pairs(pairs))
 
     def write_purges(self, purges: list[Purged]) -> None:
         """Write how long a purge delays other writes."""

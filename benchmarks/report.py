@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from .comparison import Comparison
+from .keys import Pair
 from .load import Load
 from .operations import OPERATIONS
 from .purge import Purged
@@ -74,6 +75,17 @@ def write_starts(starts: list[Start]) -> str:
     """Return a table of milliseconds of CPU and MiB of memory."""
     rows = ([start.name, f"{start.cpu:.0f}", f"{start.memory:.1f}"] for start in starts)
     return table(["", "CPU, ms", "memory, MiB"], rows)
+
+
+def write_pairs(pairs: list[Pair]) -> str:
+    """Return a table of the median and the quartiles in microseconds, of the bare route too, and the ratio."""
+
+    def cell(quartiles: list[float]) -> str:
+        low, middle, high = (number / 1000 for number in quartiles)
+        return f"{middle:.0f} ({low:.0f}–{high:.0f})"
+
+    rows = ([pair.name, cell(pair.quartiles), cell(pair.floor_quartiles), f"{pair.ratio:.2f}"] for pair in pairs)
+    return table(["", "flask_oauth2, µs", "bare route, µs", "ratio"], rows)
 
 
 def write_purges(purges: list[Purged]) -> str:

@@ -32,6 +32,10 @@ class Capabilities:
     """The formats whose values contain all facts about the token."""
     bindings: Sequence[Any]
     """:class:`~.tokens.bindings.base.Binding`, in the order in which they look for a proof of possession."""
+    request_headers: Sequence[str]
+    """Further headers that web pages may send: those that bindings and client authentication methods read."""
+    response_headers: Sequence[str]
+    """Further headers that web pages may read."""
     request_checks: Sequence[Any]
     """The checks of authorization requests that bindings add."""
     answer_members: Sequence[Any]

@@ -21,13 +21,15 @@ class Context:
     names the protected resources that the user allowed, :rfc:`8707#section-2`. ``auth_time`` is the time when the user
     was authenticated, in seconds since the epoch, and ``acr`` the authentication context class,
     :rfc:`9068#section-2.2.1`. ``authorization_details`` are permissions that a scope cannot express, :rfc:`9396`;
-    ``token_details`` are those of the access token, or None for all.
+    ``token_details`` are those of the access token, or None for all. ``instance`` is the thumbprint of the key of the
+    client instance that received the tokens.
     """
 
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
     resource: tuple[str, ...] = ()
     auth_time: int | None = None
     acr: str | None = None
+    instance: str | None = None
     authorization_details: tuple[dict[str, Any], ...] = field(default=(), hash=False)
     token_details: tuple[dict[str, Any], ...] | None = field(default=None, hash=False)
 

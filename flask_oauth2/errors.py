@@ -5,6 +5,8 @@
     OAuth2Error
     ├── InvalidRequest                  400  RFC 6749 section 5.2, RFC 6750 section 3.1
     ├── InvalidClient                   401  RFC 6749 section 5.2
+    ├── UseAttestationChallenge         400  draft-ietf-oauth-attestation-based-client-auth section 7.4
+    ├── UseFreshAttestation             400
     ├── InvalidGrant                    400
     ├── UnauthorizedClient              400
     ├── UnsupportedGrantType            400
@@ -127,6 +129,20 @@ class InvalidClient(OAuth2Error):
 
     code = "invalid_client"
     status = 401
+
+
+class UseAttestationChallenge(OAuth2Error):
+    """The proof of a client attestation lacks the challenge of the server, which the response contains."""
+
+    code = "use_attestation_challenge"
+    rule = "draft-ietf-oauth-attestation-based-client-auth 7.4"
+
+
+class UseFreshAttestation(OAuth2Error):
+    """The client attestation is too old."""
+
+    code = "use_fresh_attestation"
+    rule = "draft-ietf-oauth-attestation-based-client-auth 7.4"
 
 
 class InvalidGrant(OAuth2Error):

@@ -265,6 +265,12 @@ class Settings:
         "before. None: keys change only with ``flask oauth2 keys rotate``.",
         "rfc8725 3.2",
     )
+    client_attesters: tuple[Any, ...] = _option(
+        (),
+        "The parties that attest instances of clients, each a JWK set or the https URL of one. Clients can then have "
+        "the token_endpoint_auth_method attest_jwt_client_auth. Needs flask_oauth2[jose].",
+        "draft-ietf-oauth-attestation-based-client-auth 8, 9.8",
+    )
     status_lists: bool = _option(
         False,
         "JSON Web Tokens name a status list, which the server publishes, so that resource servers learn of revocations "
@@ -566,6 +572,15 @@ def _signing_keys(name: str, value: Any) -> tuple[Any, ...]:
     return tuple(given)
 
 
+def _key_sets(name: str, value: Any) -> tuple[Any, ...]:
+    given = list(value) if isinstance(value, list | tuple) else [None]
+    for one in given:
+        is_url = isinstance(one, str) and (urls.is_https(one) or urls.is_loopback(one))
+        if not is_url and not (isinstance(one, Mapping) and isinstance(one.get("keys"), list)):
+            raise ConfigurationError(f"{name} must be a list of JWK sets and of https URLs of JWK sets")
+    return tuple(given)
+
+
 SHORTEST_ROTATION = 7200
 
 
@@ -624,6 +639,7 @@ _CHECKS: dict[str, Any] = {
     "signing_algorithms": _signing_algorithms,
     "signing_keys": _signing_keys,
     "key_rotation_period": _period,
+    "client_attesters": _key_sets,
     "status_lists": _flag,
     "status_list_ttl": _seconds(15, 3600),
 }

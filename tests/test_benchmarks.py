@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from servers import PATIENCE
 
-from benchmarks import growth, load
+from benchmarks import growth, keys, load
 from benchmarks.comparison import Child, Comparison, Entry, compare
 from benchmarks.libraries import LIBRARIES, Library, bare, baseline, baseline_sql, grown, provider
 from benchmarks.operations import OPERATIONS
@@ -182,6 +182,15 @@ def test_full_load_is_measured(folder: Path) -> None:
         assert one["memory"] > 10
         assert one["files"] > 3
         assert one["connections"] is None
+
+
+def test_keys_are_measured(folder: Path) -> None:
+    measured = read(folder, "keys")
+    assert [one["name"] for one in measured] == list(keys.OPERATIONS)
+    for one in measured:
+        for low, middle, high in (one["quartiles"], one["floor_quartiles"]):
+            assert 0 < low <= middle <= high
+        assert one["ratio"] > 0
 
 
 def test_a_purge_is_measured(folder: Path) -> None:

@@ -19,6 +19,7 @@ LAYERS = (
     "errors",
     "scopes",
     "values",
+    "nonces",
     "processes",
     "signals",
     "record",

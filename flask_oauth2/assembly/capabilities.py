@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import grants
 from ..capabilities import Capabilities
-from ..clients.authentication import METHODS
+from ..clients.authentication import METHODS, attestation
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
@@ -39,7 +39,11 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
-    auth_methods = (*(kind() for kind in METHODS), *map(CheckedAuthMethod, extensions.auth_methods.values()))
+    auth_methods: tuple[Any, ...] = (
+        *(kind() for kind in METHODS),
+        *attestation.make(settings),
+        *map(CheckedAuthMethod, extensions.auth_methods.values()),
+    )
     registered = {name: CheckedTokenType(part) for name, part in extensions.token_types.items()}
     token_types = registered | {kind.name.lower(): kind for kind in make_types(settings)}
     bindings: list[Any] = [*make_bindings(settings), *map(CheckedBinding, extensions.bindings.values())]
@@ -59,6 +63,8 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         reference_formats={},
         self_contained_formats={},
         bindings=bindings,
+        request_headers=_names(bindings, auth_methods, "request_headers"),
+        response_headers=_names(bindings, auth_methods, "response_headers"),
         request_checks=[binding.check_request for binding in bindings if hasattr(binding, "check_request")],
         answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
@@ -67,6 +73,11 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
         needs_keys=False,
     )
+
+
+def _names(bindings: Iterable[Binding], auth_methods: Iterable[ClientAuthMethod], attribute: str) -> tuple[str, ...]:
+    """Return the names of headers in an optional attribute of parts."""
+    return tuple(name for part in (*bindings, *auth_methods) for name in getattr(part, attribute, ()))
 
 
 def _check_bindings(bindings: Iterable[Binding], token_types: Mapping[str, TokenType]) -> None:

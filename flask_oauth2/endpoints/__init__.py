@@ -8,7 +8,17 @@ from .. import resources
 from ..checks import pkce, response_mode
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from . import device_authorization, introspection, jwks, metadata, registration, revocation, status_list, token
+from . import (
+    attestation_challenge,
+    device_authorization,
+    introspection,
+    jwks,
+    metadata,
+    registration,
+    revocation,
+    status_list,
+    token,
+)
 from .base import Endpoint
 
 
@@ -132,6 +142,16 @@ STATUS_LIST = Endpoint(
     is_offered=lambda server: server.settings.status_lists,
 )
 
+ATTESTATION_CHALLENGE = Endpoint(
+    name="attestation_challenge",
+    path="/attestation_challenge",
+    specification="draft-ietf-oauth-attestation-based-client-auth section 6.1",
+    respond=attestation_challenge.respond,
+    cors="clients",
+    is_offered=lambda server: bool(server.settings.client_attesters),
+    describe=attestation_challenge.describe,
+)
+
 WELL_KNOWN = tuple(
     Endpoint(
         name=name,
@@ -164,6 +184,7 @@ ENDPOINTS = (
     CLIENT_CONFIGURATION,
     JWKS,
     STATUS_LIST,
+    ATTESTATION_CHALLENGE,
     *WELL_KNOWN,
 )
 """All built-in endpoints. An application adds endpoints with ``provider.register_endpoint()``."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("flask_oauth2")
 
-_ALLOWED_HEADERS = "Authorization, Content-Type, MCP-Protocol-Version"
-_EXPOSED_HEADERS = "WWW-Authenticate, Retry-After"
+_ALLOWED_HEADERS = ("Authorization", "Content-Type", "MCP-Protocol-Version")
+_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After")
 _MAX_AGE = 600
 """Seconds for which browsers may cache the response to a preflight request."""
 
@@ -34,7 +34,7 @@ def answer_preflight(server: AuthorizationServer, endpoint: Endpoint, origin: st
         headers |= {
             "Access-Control-Allow-Origin": "*" if endpoint.cors == "any" else origin,
             "Access-Control-Allow-Methods": ", ".join(endpoint.methods),
-            "Access-Control-Allow-Headers": _ALLOWED_HEADERS + (", DPoP" if server.settings.dpop != "off" else ""),
+            "Access-Control-Allow-Headers": ", ".join((*_ALLOWED_HEADERS, *server.capabilities.request_headers)),
             "Access-Control-Max-Age": str(_MAX_AGE),
         }
     return Response(204, headers=headers)
@@ -45,7 +45,7 @@ def allow(server: AuthorizationServer, response: Response, request: Request) -> 
     headers = {**response.headers, "Vary": "Origin"}
     origin = request.headers.get("Origin", "")
     if _may_call(server, origin, request.claims.get("client_id", "")):
-        exposed = _EXPOSED_HEADERS + (", DPoP-Nonce" if server.settings.dpop != "off" else "")
+        exposed = ", ".join((*_EXPOSED_HEADERS, *server.capabilities.response_headers))
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": exposed}
     return replace(response, headers=headers)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .. import addresses, revocation
+from ..clients.authentication import attestation
 from ..errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..http.messages import NO_STORE, Response
 from ..people import users
 from ..server import AuthorizationServer
 from ..settings import GRANT_TYPES
+from ..tokens import instance
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings import NO_PROOF, prove
 from ..tokens.bindings.base import ProofContext
@@ -50,6 +52,8 @@ def respond(call: Call) -> Response:
         proof = prove(capabilities.bindings, call.request, context)
     request = TokenRequest(call.request, call.form, client, server, now, proof)
     result = grant.authorize(request)
+    if client.auth_method == attestation.NAME or result.authorization.context.instance is not None:
+        result = instance.bind(request, result)
     user_id = result.authorization.user_id
     if user_id is not None and server.checks_users and not users.is_active(server, user_id):
         raise _reject_inactive(server, result, now)

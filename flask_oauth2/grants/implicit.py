@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from json import dumps
 
 from ..records import Token
 from ..server import AuthorizationServer
@@ -34,4 +35,4 @@ class ImplicitToken:
         request = TokenRequest(authorized.http, authorized.params, authorized.client, server, approval.now)
         # "The authorization server MUST NOT issue a refresh token", section 4.2.2: TokenGrant.refresh is false
         members, _, rows = generate(request, TokenGrant(approval.authorization))
-        return {name: str(value) for name, value in members.items()}, rows
+        return {name: value if isinstance(value, str) else dumps(value) for name, value in members.items()}, rows

@@ -179,11 +179,31 @@ def read_issuer(token: str, max_size: int = MAX_SIZE) -> str:
 
     Raises :exc:`.JOSEError` for a token without ``iss``.
     """
-    payload = decode_base64url(_split(token, 3, max_size)[1])
-    issuer = decode_json(payload, "the payload", max_size).get("iss")
-    if not isinstance(issuer, str) or not issuer:
-        raise JOSEError("the claim iss is missing")
-    return issuer
+    return _read_text(token, "iss", max_size)
+
+
+def read_subject(token: str, max_size: int = MAX_SIZE) -> str:
+    """Return the ``sub`` of an unverified token, to look up this client. Do not use it for anything else.
+
+    Raises :exc:`.JOSEError` for a token without ``sub``.
+    """
+    return _read_text(token, "sub", max_size)
+
+
+def read_confirmation_key(token: str) -> Key:
+    """Return the key in ``cnf`` of a token that has been verified."""
+    return read_key(_read_payload(token, MAX_SIZE)["cnf"]["jwk"])
+
+
+def _read_text(token: str, name: str, max_size: int) -> str:
+    value = _read_payload(token, max_size).get(name)
+    if not isinstance(value, str) or not value:
+        raise JOSEError(f"the claim {name} is missing")
+    return value
+
+
+def _read_payload(token: str, max_size: int) -> dict[str, Any]:
+    return decode_json(decode_base64url(_split(token, 3, max_size)[1]), "the payload", max_size)
 
 
 def sign(claims: Mapping[str, Any], signer: Signer, typ: str | None, now: float) -> str:

@@ -12,6 +12,7 @@ from ..context import Context
 from ..errors import ConfigurationError, FetchError, InvalidToken, TemporarilyUnavailable
 from ..http import urls
 from ..http.json import parse_object
+from ..processes import cached
 from ..records import CLOCKS_DIFFER, AccessToken
 from ..settings import SIGNING_ALGORITHMS
 from ..tokens.formats.jwt import REQUIRED, RESERVED, TYPE
@@ -19,7 +20,7 @@ from .issuer_metadata import DEADLINE, MAX_SIZE, RETRY_AFTER, IssuerMetadata, lo
 
 if TYPE_CHECKING:
     from ..http.fetch import Fetched
-    from ..keys.jose import FindKeys
+    from ..keys.jose import FindKeys, Policy
 
 
 class TokenSource(Protocol):
@@ -52,6 +53,8 @@ class KeySetSource:
         self.keys = RemoteKeys()
         self._metadata = metadata
         self._jwks_uri = jwks_uri
+        self._now = 0.0
+        """The time of the last request: the age of a copy of the keys needs no exact one."""
         self._decrypt = _decrypter(decryption_keys) if decryption_keys else None
 
     def find_keys(self, now: float) -> FindKeys:
@@ -64,20 +67,12 @@ class KeySetSource:
         from ..keys import jose
         from ..keys.remote import KeysUnavailable
 
-        policy = jose.Policy(
-            algorithms=SIGNING_ALGORITHMS,
-            types=(TYPE,),
-            issuers=(self._metadata.issuer,),
-            audience=None,  # the guard compares it with the protected resource
-            keys=self.find_keys(now),
-            required=REQUIRED,
-            leeway=CLOCKS_DIFFER,
-        )
+        self._now = now
         try:
             # "If encryption was negotiated [...] and the incoming JWT access token is not encrypted, the resource
             # server SHOULD reject it", RFC 9068 section 4
             signed = value if self._decrypt is None else self._decrypt(value)
-            claims = jose.verify(signed, policy, now).claims
+            claims = jose.verify(signed, self._policy, now).claims
         except KeysUnavailable as error:
             raise TemporarilyUnavailable(
                 "the authorization server is unavailable", retry_after=RETRY_AFTER, hint=error.reason
@@ -86,7 +81,23 @@ class KeySetSource:
             raise InvalidToken(
                 "the token is not a valid access token of the authorization server", received=error.reason
             ) from error
+        if not isinstance(claims.get("status", {}), dict):
+            raise InvalidToken("the token has a malformed status")
         return read_token(value, claims)
+
+    @cached
+    def _policy(self) -> Policy:
+        from ..keys import jose
+
+        return jose.Policy(
+            algorithms=SIGNING_ALGORITHMS,
+            types=(TYPE,),
+            issuers=(self._metadata.issuer,),
+            audience=None,  # the guard compares it with the protected resource
+            keys=lambda kid, algorithm: self.find_keys(self._now)(kid, algorithm),
+            required=REQUIRED,
+            leeway=CLOCKS_DIFFER,
+        )
 
 
 def _decrypter(jwks: Sequence[Mapping[str, Any]]) -> Callable[[str], str]:
@@ -147,8 +158,15 @@ class IntrospectionSource:
         return read_token(value, {"exp": now + CLOCKS_DIFFER, "iat": now, **members})
 
 
-_TEXTS = ("sub", "client_id", "scope", "token_type", "acr")
-_NUMBERS = ("exp", "iat", "auth_time")
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("sub", "client_id", "scope", "token_type", "acr"), str),
+    **dict.fromkeys(("exp", "iat", "auth_time"), (int, float)),
+    "aud": (str, list),
+    "cnf": dict,
+    "authorization_details": list,
+}
+_ELEMENTS = {"aud": str, "authorization_details": dict}
+_KNOWN = RESERVED | {"active"}
 
 
 def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
@@ -156,9 +174,8 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
 
     Raises :exc:`~flask_oauth2.InvalidToken` for claims of another type.
     """
-    if not _are_of_right_types(claims):
-        raise InvalidToken("the token has a claim of the wrong type")
-    audience = claims.get("aud", [])
+    others = _check_types(claims)
+    audience, status = claims.get("aud", ()), claims.get("status")
     client_id, subject, auth_time = claims.get("client_id", ""), claims.get("sub"), claims.get("auth_time")
     return AccessToken(
         token_hash=values.key(value),
@@ -168,14 +185,14 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
         user_id=None if subject in (client_id, f"client:{client_id}") else subject,
         scope=tuple(claims.get("scope", "").split()),
         # a JSON Web Token has no claim for its type, but one that is bound by DPoP has the thumbprint, RFC 9449 6.1
-        type=claims.get("token_type", "DPoP" if "jkt" in claims.get("cnf", {}) else "Bearer"),
+        type=claims.get("token_type", "DPoP" if "jkt" in claims.get("cnf", ()) else "Bearer"),
         issued_at=int(claims["iat"]),
         expires_at=int(claims["exp"]),
         confirmation=claims.get("cnf"),
-        status=claims.get("status", {}).get("status_list"),
+        status=status.get("status_list") if isinstance(status, dict) else None,
         audience=(audience,) if isinstance(audience, str) else tuple(audience),
         context=Context(
-            claims={name: one for name, one in claims.items() if name not in _KNOWN},
+            claims=others,
             auth_time=None if auth_time is None else int(auth_time),
             acr=claims.get("acr"),
             authorization_details=tuple(claims.get("authorization_details", ())),
@@ -183,23 +200,22 @@ def read_token(value: str, claims: Mapping[str, Any]) -> AccessToken:
     )
 
 
-_KNOWN = RESERVED | {"active"}
-
-
-def _are_of_right_types(claims: Mapping[str, Any]) -> bool:
-    audience, details = claims.get("aud", []), claims.get("authorization_details", [])
-    return (
-        (isinstance(audience, str) or _is_list_of(str, audience))
-        and all(isinstance(claims.get(name, ""), str) for name in _TEXTS)
-        and all(isinstance(claims.get(name, 0), int | float) for name in _NUMBERS)
-        and all(isinstance(claims.get(name, {}), dict) for name in ("cnf", "status"))
-        and isinstance(claims.get("status", {}).get("status_list", {}), dict)
-        and _is_list_of(dict, details)
-    )
-
-
-def _is_list_of(kind: type, value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, kind) for one in value)
+def _check_types(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the claims that are no fields of an access token. Raise :exc:`InvalidToken` for one of another type."""
+    others = {}
+    for name, value in claims.items():
+        kind = _TYPES.get(name)
+        if kind is None:
+            if name not in _KNOWN:
+                others[name] = value
+            continue
+        element = _ELEMENTS.get(name)
+        is_right = isinstance(value, kind)
+        if is_right and element is not None and isinstance(value, list):
+            is_right = all(isinstance(one, element) for one in value)
+        if not is_right:
+            raise InvalidToken("the token has a claim of the wrong type", received=name)
+    return others
 
 
 def _post(url: str, headers: Mapping[str, str], content: bytes) -> Fetched:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import FetchError, InvalidToken, TemporarilyUnavailable
 from ..http import urls
@@ -54,12 +54,13 @@ class StatusLists:
         self._retry_at: Bounded[str, float] = Bounded(MOST)
         self._once: Bounded[str, Once] = Bounded(MOST)
 
-    def verify(self, reference: Mapping[str, Any], now: float) -> None:
+    def verify(self, reference: object, now: float) -> None:
         """Raise :exc:`InvalidToken` unless the list says that the token of this ``status_list`` claim is valid.
 
         Raise :exc:`~flask_oauth2.errors.TemporarilyUnavailable` if there is no list that may be used.
         """
-        uri, index = reference.get("uri"), reference.get("idx")
+        members = reference if isinstance(reference, Mapping) else {}
+        uri, index = members.get("uri"), members.get("idx")
         if not isinstance(uri, str) or not isinstance(index, int) or isinstance(index, bool):
             raise InvalidToken("the token has a malformed status")
         once = self._once.get(uri)

@@ -330,6 +330,17 @@ class TestAudience:
         assert tokens_of(site, secret, READ)["authorization_details"] == [READ]
 
 
+@pytest.mark.spec("rfc9396", "3")
+def test_a_response_with_a_token_has_them_as_json(make_bank: Make) -> None:
+    site = make_bank(OAUTH2_GRANT_TYPES=["implicit"])
+    site.add_client()
+    answer = answer_of(
+        site.allow(ask(site, PAYMENT, response_type="token", code_challenge=None, code_challenge_method=None))
+    )
+    assert json.loads(answer["authorization_details"]) == [GRANTED]
+    assert site.call(answer["access_token"], "/details").get_json() == [GRANTED]
+
+
 class TestClients:
     @pytest.mark.spec("rfc9396", "10")
     def test_a_client_may_be_registered_for_some_types(self, bank: Site) -> None:

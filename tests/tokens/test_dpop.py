@@ -10,9 +10,9 @@ import pytest
 from proofs import Prover, encode, key_of, make_proof
 
 from flask_oauth2 import AccessToken, ConfigurationError, InvalidDPoPProof, MemoryStore, ProofContext, Request
+from flask_oauth2.nonces import SLOT, Nonces
 from flask_oauth2.settings import Settings
 from flask_oauth2.tokens.bindings.dpop import DPoP, is_same_target
-from flask_oauth2.tokens.bindings.nonces import SLOT, Nonces
 from oauth_site import CALLBACK, NOW, VERIFIER, Site, Statements, make_site
 
 TOKEN_URL = "https://login.example/oauth/token"

@@ -36,8 +36,8 @@ class Binding(Protocol):
     """A way to bind tokens to a key of their holder.
 
     A binding may have further attributes: ``metadata`` and ``resource_metadata``, members of authorization server
-    metadata and of protected resource metadata, and the method ``check_request(draft, server)``, a check of
-    authorization requests.
+    metadata and of protected resource metadata; ``request_headers`` and ``response_headers``, which web pages may send
+    and read; and the method ``check_request(draft, server)``, a check of authorization requests.
     """
 
     name: str

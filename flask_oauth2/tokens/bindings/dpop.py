@@ -16,12 +16,12 @@ from ...checks.request import AuthorizationRequest
 from ...errors import ConfigurationError, InvalidDPoPProof, InvalidToken, UnauthorizedClient, UseDPoPNonce
 from ...http import urls
 from ...http.messages import Request
+from ...nonces import Nonces
 from ...processes import cached
 from ...records import CLOCKS_DIFFER, AccessToken, Claims
 from ...server import AuthorizationServer
 from ...settings import SIGNING_ALGORITHMS, Settings
 from .base import ProofContext
-from .nonces import Nonces
 
 TYPE = "dpop+jwt"
 """The ``typ`` of a proof."""
@@ -56,13 +56,15 @@ class DPoP:
     name = "dpop"
     token_type = "DPoP"
     members = frozenset({"jkt"})
+    request_headers = ("DPoP",)
+    response_headers = (NONCE_HEADER,)
     metadata: Mapping[str, Any] = {"dpop_signing_alg_values_supported": list(SIGNING_ALGORITHMS)}
 
     def __init__(self, settings: Settings) -> None:
         from ...keys import library  # noqa: F401  raises if joserfc is missing
 
         self._is_required = settings.dpop == "required"
-        self._nonces = Nonces(settings.secret_keys) if settings.dpop_nonces else None
+        self._nonces = Nonces(settings.secret_keys, "dpop nonce") if settings.dpop_nonces else None
         if settings.dpop_nonces and not settings.secret_keys:
             raise ConfigurationError("DPoP nonces need a SECRET_KEY: set one, or set OAUTH2_DPOP_NONCES to False")
 

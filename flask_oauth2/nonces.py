@@ -1,4 +1,4 @@
-"""Nonces of the server for DPoP proofs, :rfc:`9449#section-8`.
+"""Nonces that the server supplies and clients repeat in proofs, such as those of :rfc:`9449#section-8`.
 
 A nonce is an HMAC of a time slot. Each worker computes it, so the store does not save nonces.
 """
@@ -8,20 +8,22 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from ... import values
+from . import values
 
 SLOT = 120
 """Seconds after which the nonce changes."""
 
 
 class Nonces:
-    """The nonces of a server.
+    """The nonces of a server for one purpose.
 
     :param secret_keys: the secret keys of the application, the newest last. Nonces of older keys stay valid.
+    :param purpose: nonces of one purpose are of no use for another.
     """
 
-    def __init__(self, secret_keys: Sequence[bytes]) -> None:
+    def __init__(self, secret_keys: Sequence[bytes], purpose: str) -> None:
         self._secret_keys = secret_keys
+        self._purpose = purpose
 
     def current(self, now: float) -> str:
         """Return the nonce for new proofs."""
@@ -40,6 +42,5 @@ class Nonces:
                 is_known |= hmac.compare_digest(self._make(key, one).encode(), sent)
         return is_known
 
-    @staticmethod
-    def _make(secret_key: bytes, slot: int) -> str:
-        return values.text(values.derive_key(secret_key, "dpop nonce", str(slot)))
+    def _make(self, secret_key: bytes, slot: int) -> str:
+        return values.text(values.derive_key(secret_key, self._purpose, str(slot)))
