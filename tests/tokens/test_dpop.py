@@ -416,8 +416,8 @@ def test_with_a_nonce_the_clock_of_the_client_may_be_wrong(nonces: Site) -> None
 
 
 def test_every_worker_has_the_same_nonces() -> None:
-    old, new = Nonces([b"old"]), Nonces([b"old", b"new"])
-    assert old.current(NOW) != new.current(NOW) == Nonces([b"new"]).current(NOW)
+    old, new = Nonces([b"old"], "dpop nonce"), Nonces([b"old", b"new"], "dpop nonce")
+    assert old.current(NOW) != new.current(NOW) == Nonces([b"new"], "dpop nonce").current(NOW)
     assert new.is_recent(old.current(NOW), NOW), "the fallback of SECRET_KEY"
     assert not old.is_recent(new.current(NOW), NOW)
     assert new.is_recent(new.current(NOW + SLOT), NOW), "another worker whose clock is ahead"
