@@ -1,7 +1,11 @@
 """Make any Flask application an OAuth 2 provider."""
 
+from .checks.request import AuthorizationRequest
 from .clients.authentication.base import Credentials
 from .clients.secrets import hash_secret
+from .context import Context, decode_context, encode_context
+from .endpoints.authorization import save as save_authorization_request
+from .endpoints.authorization import validate as validate_authorization_request
 from .endpoints.base import Call, Endpoint
 from .errors import (
     AccessDenied,
@@ -50,12 +54,14 @@ __all__ = [
     "Approval",
     "Authorization",
     "AuthorizationPending",
+    "AuthorizationRequest",
     "Binding",
     "Call",
     "Client",
     "ConfigurationError",
     "Consent",
     "ConsentRequired",
+    "Context",
     "Credentials",
     "Endpoint",
     "ExpiredToken",
@@ -97,7 +103,11 @@ __all__ = [
     "Verified",
     "challenge",
     "current_token",
+    "decode_context",
+    "encode_context",
     "hash_secret",
     "hash_token",
     "read_value",
+    "save_authorization_request",
+    "validate_authorization_request",
 ]
