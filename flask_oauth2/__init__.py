@@ -1,8 +1,12 @@
 """Make any Flask application an OAuth 2 provider."""
 
 from .authorization_details import AuthorizationDetailsType
+from .checks.request import AuthorizationRequest
 from .clients.authentication.base import Credentials
 from .clients.secrets import hash_secret
+from .context import Context, decode_context, encode_context
+from .endpoints.authorization import save as save_authorization_request
+from .endpoints.authorization import validate as validate_authorization_request
 from .endpoints.base import Call, Endpoint
 from .errors import (
     AccessDenied,
@@ -57,12 +61,14 @@ __all__ = [
     "Authorization",
     "AuthorizationDetailsType",
     "AuthorizationPending",
+    "AuthorizationRequest",
     "Binding",
     "Call",
     "Client",
     "ConfigurationError",
     "Consent",
     "ConsentRequired",
+    "Context",
     "Credentials",
     "Endpoint",
     "ExpiredToken",
@@ -109,7 +115,11 @@ __all__ = [
     "Verified",
     "challenge",
     "current_token",
+    "decode_context",
+    "encode_context",
     "hash_secret",
     "hash_token",
     "read_value",
+    "save_authorization_request",
+    "validate_authorization_request",
 ]

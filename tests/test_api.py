@@ -14,12 +14,14 @@ def test_public_names() -> None:
         "Authorization",
         "AuthorizationDetailsType",
         "AuthorizationPending",
+        "AuthorizationRequest",
         "Binding",
         "Call",
         "Client",
         "ConfigurationError",
         "Consent",
         "ConsentRequired",
+        "Context",
         "Credentials",
         "Endpoint",
         "ExpiredToken",
@@ -66,9 +68,13 @@ def test_public_names() -> None:
         "Verified",
         "challenge",
         "current_token",
+        "decode_context",
+        "encode_context",
         "hash_secret",
         "hash_token",
         "read_value",
+        "save_authorization_request",
+        "validate_authorization_request",
     ]
     for name in flask_oauth2.__all__:
         assert getattr(flask_oauth2, name).__doc__

@@ -657,3 +657,24 @@ def test_a_wrong_setting_of_an_issuer_is_an_error(options: Any, said: str) -> No
 
 def test_options_of_all_issuers_exist() -> None:
     assert set(settings.OPTIONS) > settings.OF_ALL_ISSUERS
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        (object(), "object needs the method get_client\\(\\) of Store: add it to the class"),
+        (MemoryStore, "MemoryStore is a class: register an instance, MemoryStore\\(\\)"),
+        (
+            type("Old", (MemoryStore,), {"issue": lambda self, spend, records, now: True})(),
+            "Old.issue\\(\\) must take the arguments \\(spend, records, now, grace_period\\)",
+        ),
+        (type("Wrong", (MemoryStore,), {"get_access": wait})(), "Wrong.get_access\\(\\) must not be asynchronous"),
+        (
+            type("Wrong", (MemoryStore,), {"poll": lambda self, grant: True})(),
+            "Wrong.poll\\(\\) must take the arguments \\(grant, now, interval\\)",
+        ),
+    ],
+)
+def test_a_wrong_store_is_rejected_with_the_provider(store: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        OAuth2Provider(store=store)

@@ -10,6 +10,7 @@ from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import Endpoint
 from ..errors import ConfigurationError
 from ..grants.base import ResponseType
+from ..stores.base import CAPABILITIES, Store
 from ..tokens.bindings.base import Binding
 from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
 from ..tokens.types import TokenType
@@ -158,6 +159,14 @@ def check_callback(function: object, name: str) -> None:
     """Raise :exc:`ConfigurationError` unless a callback is callable with the arguments that the provider passes."""
     for arguments in CALLBACKS[name]:
         check_callable(function, f"the {name}", arguments)
+
+
+def check_store(store: object) -> None:
+    """Raise :exc:`ConfigurationError` unless a store has all methods of :class:`Store` and of its capabilities."""
+    check_part(store, Store)
+    for capability in CAPABILITIES:
+        if isinstance(store, capability):
+            check_part(store, capability)
 
 
 _IS_METHOD = re.compile(r"[A-Z]+").fullmatch

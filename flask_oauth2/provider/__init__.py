@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 
 from .. import cli, values, web
+from ..assembly.parts import check_store
 from ..errors import ConfigurationError
 from ..processes import cached
 from ..settings import Settings
@@ -60,6 +61,8 @@ class OAuth2Provider(CallbackRegistry, FlaskOAuthlibNames):
                 f"db= must be a flask_sqlalchemy.SQLAlchemy, not {type(db).__module__}.{type(db).__name__}, which "
                 "has no table metadata: remove db= and set OAUTH2_DATABASE_URI, which may name the same database"
             )
+        if store is not None:
+            check_store(store)
         super().__init__()
         self._shared.parts.callbacks.load_user = self.load_user
         self._prefix = Prefix(url_prefix)
