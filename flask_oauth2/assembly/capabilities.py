@@ -11,6 +11,7 @@ from typing import Any
 from .. import grants
 from ..capabilities import Capabilities
 from ..clients.authentication import METHODS
+from ..clients.authentication.certificate import make_methods
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..grants.base import GrantType
@@ -36,7 +37,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
-    auth_methods = (*(kind() for kind in METHODS), *extensions.auth_methods.values())
+    auth_methods = (*(kind() for kind in METHODS), *make_methods(settings), *extensions.auth_methods.values())
     bindings: list[Any] = [*make_bindings(settings), *extensions.bindings.values()]
     for name, reason in grants.DISCOURAGED.items():
         if name in named:

@@ -65,9 +65,15 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
     Each enabled endpoint contributes its members.
     """
     members: dict[str, Any] = {"issuer": server.issuer}
+    aliases: dict[str, str] = {}
     for endpoint in server.capabilities.endpoints.values():
         if endpoint.is_offered(server):
-            members |= endpoint.describe(server, addresses.url_of(server, endpoint.name, mount))
+            url = addresses.url_of(server, endpoint.name, mount)
+            described = endpoint.describe(server, url)
+            members |= described
+            if endpoint.authentication and server.settings.mutual_tls_origin is not None:
+                alias = url.replace(addresses.find_origin(server), server.settings.mutual_tls_origin, 1)
+                aliases |= {name: alias for name, value in described.items() if value == url}
     for binding in server.capabilities.bindings:
         members |= getattr(binding, "metadata", {})
     members |= {
@@ -76,6 +82,8 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
         "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount).all],
         "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
+        # "An OPTIONAL JSON object containing alternative authorization server endpoints", RFC 8705 5
+        "mtls_endpoint_aliases": aliases,
     }
     # response_types_supported is "REQUIRED", even if it is empty, RFC 8414 2
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}

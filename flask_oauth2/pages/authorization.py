@@ -90,7 +90,7 @@ def requesting_client(provider: Site) -> Client | None:
 
 def _respond(provider: Site, read: Callable[[Site, AuthorizationServer, Request], Submission]) -> Response:
     server = provider.verifier.server
-    request = web.read(server.settings.client_certificate_header)
+    request = web.read(server.settings)
 
     def respond() -> Response:
         return _show(provider, server, read(provider, server, request))
