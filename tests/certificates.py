@@ -36,8 +36,13 @@ NAMES = x509.SubjectAlternativeName(
 )
 
 
-@cache
 def key_of(number: int = 1, algorithm: str = "ES256") -> Key:
+    """Return a private key, always the same one for a number and an algorithm."""
+    return _generate_key(number, algorithm)
+
+
+@cache
+def _generate_key(number: int, algorithm: str) -> Key:
     return generate_key(algorithm)
 
 
