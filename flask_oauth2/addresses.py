@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
+from .http.messages import Request
 from .resources import Resources
 from .server import AuthorizationServer
 from .settings import NO_ISSUER
@@ -38,6 +39,17 @@ def url_of(server: AuthorizationServer, endpoint: str, mount: str) -> str:
 def status_list_uri(server: AuthorizationServer, number: int, mount: str) -> str:
     """Return the URI of a status list, which tokens name."""
     return url_of(server, "status_list", mount).replace("<number>", str(number))
+
+
+def find_public_url(server: AuthorizationServer, request: Request) -> str:
+    """Return the public URL of a request without its query.
+
+    Its origin is that of the issuer, or the one of ``OAUTH2_MUTUAL_TLS_ORIGIN`` if the request names its host. No other
+    value of the Host header has an effect.
+    """
+    other = server.settings.mutual_tls_origin
+    is_other = other is not None and request.host.lower() == urlsplit(other).netloc
+    return request.url_at(other if other is not None and is_other else find_origin(server))
 
 
 def find_resources(server: AuthorizationServer, mount: str = "") -> Resources:

@@ -44,7 +44,12 @@ def find_hints(server: AuthorizationServer, error: OAuth2Error, request: Request
         hint = f"change the client in the database of the application's clientgetter, not with the command: {hint}"
     return [
         *([hint] if hint else ()),
-        *find_mistakes(server.settings.issuer, request, is_path_mount=not server.issuer_id),
+        *find_mistakes(
+            server.settings.issuer,
+            request,
+            is_path_mount=not server.issuer_id,
+            other_origin=server.settings.mutual_tls_origin,
+        ),
     ]
 
 

@@ -142,10 +142,32 @@ class Settings:
     )
     client_certificate_header: str = _option(
         "",
-        "The header in which the proxy sends the client certificate of the TLS connection, in PEM, percent-encoded PEM "
-        "or the format of RFC 9440. The proxy must remove this header from the requests of clients. Empty: "
-        "SSL_CLIENT_CERT of the WSGI environment.",
+        "The header in which the proxy sends the client certificate of the TLS connection. The proxy must remove this "
+        "header from the requests of clients. Empty: SSL_CLIENT_CERT of the WSGI environment.",
         "rfc8705 6.5",
+    )
+    client_certificate_format: str = _option(
+        "pem",
+        "The format of this header: pem (PEM, also percent-encoded, as nginx, Apache and AWS send it, or RFC 9440), "
+        "der (base64 of DER, as HAProxy and Caddy send it) or envoy (x-forwarded-client-cert).",
+        "rfc8705 6.5",
+    )
+    client_certificate_verify_header: str = _option(
+        "",
+        "The header in which the proxy sends SUCCESS if it has verified the chain of the client certificate. The proxy "
+        "must remove it from the requests of clients. Empty: SSL_CLIENT_VERIFY of the WSGI environment.",
+        "rfc8705 2.1",
+    )
+    mutual_tls: bool = _option(
+        False,
+        "Clients may authenticate with a client certificate, and bind access tokens to it. Needs flask_oauth2[jose].",
+        "rfc8705 2, 3",
+    )
+    mutual_tls_origin: str | None = _option(
+        None,
+        "The origin at which the server accepts client certificates, such as https://mtls.login.example, if it differs "
+        "from that of the issuer. The metadata list its endpoints as mtls_endpoint_aliases.",
+        "rfc8705 5",
     )
     acr_values: tuple[str, ...] = _option(
         (),
@@ -544,6 +566,12 @@ def _origins(name: str, value: Any) -> tuple[str, ...]:
     return tuple(map(urls.origin, given))
 
 
+def _origin(name: str, value: Any) -> str:
+    if not _is_origin(value) or not (urls.is_https(value) or urls.is_loopback(value)):
+        raise ConfigurationError(f"{name} must be an https origin without a path, such as https://mtls.login.example")
+    return urls.origin(value)
+
+
 def _is_origin(value: object) -> bool:
     parts = urls.parse(value) if isinstance(value, str) else None
     if parts is None or parts.scheme not in urls.WEB_SCHEMES or parts.path or set(str(value)) & {"?", "#"}:
@@ -616,6 +644,10 @@ _CHECKS: dict[str, Any] = {
     "dpop": _choice("off", "optional", "required"),
     "dpop_nonces": _flag,
     "client_certificate_header": _header,
+    "client_certificate_format": _choice("pem", "der", "envoy"),
+    "client_certificate_verify_header": _header,
+    "mutual_tls": _flag,
+    "mutual_tls_origin": _origin,
     "acr_values": _scope,
     "realm": _text,
     "max_failed_attempts": _seconds(1, 1_000_000),

@@ -17,9 +17,13 @@ from oauth_site import NOW, Site
 _numbers = count()
 
 
-@cache
 def key_of(number: int = 1, algorithm: str = "ES256") -> Key:
-    """Return a private key, always the same one for a number."""
+    """Return a private key, always the same one for a number and an algorithm."""
+    return _generate_key(number, algorithm)
+
+
+@cache
+def _generate_key(number: int, algorithm: str) -> Key:
     return generate_key(algorithm)
 
 

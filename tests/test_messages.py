@@ -102,11 +102,43 @@ def test_a_request_has_the_certificate_of_its_client(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["MIIBAgME", ":MII\u00e9:", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"]
+    "text", ["MIIBAgME", ":MII\u00e9:", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----", f"{PEM},{PEM}"]
 )
 def test_text_that_is_no_certificate_is_rejected(text: str) -> None:
     with pytest.raises(InvalidRequest, match="is malformed"):
         _ = make_request(text).certificate
+
+
+@pytest.mark.parametrize(
+    ("certificate_format", "text"),
+    [
+        ("der", "MIIBAgME"),
+        ("pem", PEM + PEM.replace("MIIB", "AAAA")),
+        ("envoy", f'Hash=00;Cert="{quote(PEM)}";Subject="CN=a,\\"Cert=x\\";";URI='),
+        ("envoy", f"Cert={quote(PEM)}"),
+    ],
+)
+def test_proxies_have_other_formats(certificate_format: str, text: str) -> None:
+    request = make_request(text)._replace(certificate_format=certificate_format)
+    assert request.certificate == b64decode("MIIBAgME")
+
+
+@pytest.mark.parametrize(
+    ("certificate_format", "text"),
+    [
+        ("der", "MIIBAgME,MIIBAgME"),
+        ("der", PEM),
+        ("envoy", PEM),
+        ("envoy", f'Cert="{quote(PEM)}",Cert="{quote(PEM)}"'),
+        ("envoy", 'Subject="Cert=x"'),
+        ("envoy", 'Subject="'),
+        ("envoy", "Cert=x;"),
+    ],
+)
+def test_text_of_another_format_is_rejected(certificate_format: str, text: str) -> None:
+    request = make_request(text)._replace(certificate_format=certificate_format)
+    with pytest.raises(InvalidRequest, match="is malformed"):
+        _ = request.certificate
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import grants
 from ..capabilities import Capabilities
-from ..clients.authentication import METHODS, attestation
+from ..clients.authentication import METHODS, attestation, certificate
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
@@ -41,6 +41,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
     auth_methods: tuple[Any, ...] = (
         *(kind() for kind in METHODS),
+        *certificate.make_methods(settings),
         *attestation.make(settings),
         *map(CheckedAuthMethod, extensions.auth_methods.values()),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from ipaddress import ip_address
 
 from .. import scopes
 from ..http import redirects, urls
@@ -107,6 +108,12 @@ def check_auth_method(value: str, client: Client, server: AuthorizationServer) -
     known = ["none", *(method.name for method in server.capabilities.auth_methods)]
     if value not in known:
         raise ValueError(f"{value!r} is not a known method. Known methods: {', '.join(known)}")
+    if value == "tls_client_auth":
+        from ..keys.certificates import SUBJECT_MEMBERS
+
+        # "A client using the "tls_client_auth" authentication method MUST use exactly one of" them, RFC 8705 2.1.2
+        if len([name for name in SUBJECT_MEMBERS if client.metadata.get(name)]) != 1:
+            raise ValueError(f"tls_client_auth needs exactly one of {', '.join(SUBJECT_MEMBERS)}")
 
 
 def check_redirect_uris(value: list[str], client: Client, server: AuthorizationServer) -> None:
@@ -181,3 +188,27 @@ def check_dpop(value: bool, client: Client, server: AuthorizationServer) -> None
     """Check that the server can bind the tokens of a client that needs it."""
     if value and server.settings.dpop == "off":
         raise ValueError("this server issues no tokens that are bound by DPoP. Set OAUTH2_DPOP to 'optional'")
+
+
+def check_bound_to_certificate(value: bool, client: Client, server: AuthorizationServer) -> None:
+    """Check that the server can bind the tokens of a client that needs it."""
+    if value and not server.settings.mutual_tls:
+        raise ValueError("this server issues no tokens that are bound to certificates. Set OAUTH2_MUTUAL_TLS to True")
+
+
+def check_distinguished_name(value: str, client: Client, server: AuthorizationServer) -> None:
+    """Check a subject of a certificate, such as ``CN=client,O=Example``."""
+    from ..keys import certificates
+
+    try:
+        certificates.check_distinguished_name(value)
+    except ValueError:
+        raise ValueError("must be a distinguished name of RFC 4514, such as CN=client,O=Example,C=DE") from None
+
+
+def check_ip_address(value: str, client: Client, server: AuthorizationServer) -> None:
+    """Check an IP address in text form."""
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address") from None

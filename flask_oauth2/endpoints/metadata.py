@@ -77,12 +77,28 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
         "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
     }
+    aliases: dict[str, str] = {}
     for endpoint in server.capabilities.endpoints.values():
         if is_offered(server, endpoint):
-            members |= _describe_endpoint(server, endpoint, mount, {**members, **general})
-    members |= general
+            described = _describe_endpoint(server, endpoint, mount, {**members, **general})
+            members |= described
+            aliases |= _find_aliases(server, endpoint, mount, described)
+    # "An OPTIONAL JSON object containing alternative authorization server endpoints", RFC 8705 5
+    members |= {**general, "mtls_endpoint_aliases": aliases}
     # response_types_supported is "REQUIRED", even if it is empty, RFC 8414 2
     return {name: value for name, value in members.items() if value or name == "response_types_supported"}
+
+
+def _find_aliases(
+    server: AuthorizationServer, endpoint: Endpoint, mount: str, described: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the URL of an endpoint at the origin that accepts client certificates, by the names of its members."""
+    origin = server.settings.mutual_tls_origin
+    if origin is None or not endpoint.authentication:
+        return {}
+    url = addresses.url_of(server, endpoint.name, mount)
+    alias = url.replace(addresses.find_origin(server), origin, 1)
+    return {name: alias for name, value in described.items() if value == url}
 
 
 def _describe_endpoint(

@@ -47,7 +47,7 @@ def respond(call: Call) -> Response:
             now=now,
             remember=server.store.remember,
             client=client,
-            url=call.request.url_at(addresses.find_origin(server)),
+            url=addresses.find_public_url(server, call.request),
         )
         proof = prove(capabilities.bindings, call.request, context)
     request = TokenRequest(call.request, call.form, client, server, now, proof)

@@ -7,10 +7,13 @@ from urllib.parse import urlsplit
 from .messages import Request
 
 
-def find_mistakes(issuer: str | None, request: Request, *, is_path_mount: bool = True) -> list[str]:
+def find_mistakes(
+    issuer: str | None, request: Request, *, is_path_mount: bool = True, other_origin: str | None = None
+) -> list[str]:
     """Return a sentence with the fix for each deployment mistake that a request reveals.
 
     :param is_path_mount: whether the path of the issuer is that of the application. It may be that of a tenant.
+    :param other_origin: a further origin of the server, ``OAUTH2_MUTUAL_TLS_ORIGIN``.
     """
     mistakes = [find_unseen_mount(issuer, request.mount)] if is_path_mount else []
     if request.headers.get("X-Forwarded-Proto", "").lower() == "https" and request.scheme == "http":
@@ -19,7 +22,8 @@ def find_mistakes(issuer: str | None, request: Request, *, is_path_mount: bool =
             "ProxyFix: app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)"
         )
     host = request.headers.get("X-Forwarded-Host", "") or request.host
-    if issuer is not None and host and urlsplit(issuer).netloc.lower() != host.lower():
+    origins = (issuer, other_origin or issuer)
+    if issuer is not None and host and host.lower() not in [urlsplit(origin).netloc.lower() for origin in origins]:
         mistakes.append(
             f"the client sent the request to the host {host[:100]!r}, but OAUTH2_ISSUER is {issuer}. Let clients use "
             "the URL of the issuer, or set OAUTH2_ISSUER to the URL that they use"

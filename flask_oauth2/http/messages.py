@@ -153,6 +153,10 @@ class Request(NamedTuple):
     """The Host header."""
     certificate_text: str = ""
     """The client certificate of the TLS connection, as the WSGI server or the proxy encodes it."""
+    certificate_format: str = "pem"
+    """The format of this text: ``pem``, ``der`` or ``envoy``."""
+    certificate_verification: str = ""
+    """The result of the verification of the certificate chain, ``SUCCESS`` or another text."""
 
     @property
     def url(self) -> str:
@@ -169,7 +173,7 @@ class Request(NamedTuple):
 
         Reading it raises :exc:`InvalidRequest` if the text is not a certificate.
         """
-        return read_certificate(self.certificate_text) if self.certificate_text else None
+        return read_certificate(self.certificate_text, self.certificate_format) if self.certificate_text else None
 
     @property
     def claims(self) -> dict[str, str]:
@@ -240,24 +244,50 @@ def _parse_claims(raw: bytes) -> dict[str, str]:
     return dict(reversed(parse_qsl(text, errors="replace")))
 
 
-def read_certificate(text: str) -> bytes:
-    """Return a certificate in DER from PEM, which may be percent-encoded, or from the header format of :rfc:`9440`.
+def read_certificate(text: str, certificate_format: str = "pem") -> bytes:
+    """Return a certificate in DER. Raise :exc:`InvalidRequest` for text of another format.
 
-    Raise :exc:`InvalidRequest` for other text.
+    :param certificate_format: ``pem``: PEM, which may be percent-encoded, or the header format of :rfc:`9440`. ``der``:
+        base64 of DER. ``envoy``: the header ``x-forwarded-client-cert``.
     """
+    if certificate_format == "envoy":
+        text = _find_envoy_certificate(text)
     text = unquote(text) if "%" in text else text
     pem = _is_pem(text)
-    encoded = pem[1] if pem else text[1:-1] if text.startswith(":") and text.endswith(":") else None
+    if certificate_format == "der":
+        encoded: str | None = text
+    else:
+        encoded = pem[1] if pem else text[1:-1] if text.startswith(":") and text.endswith(":") else None
     try:
-        if encoded is None:
+        if encoded is None or "," in text:  # two headers: the client may have sent the first one
             raise ValueError
         return b64decode("".join(encoded.split()), validate=True)
     except ValueError:
         raise InvalidRequest(
             "the client certificate is malformed",
-            expected="PEM, or base64 of DER between colons (RFC 9440)",
-            hint="let the proxy send the certificate in one of these formats; nginx has it in $ssl_client_escaped_cert",
+            expected=f"a certificate in the format {certificate_format}",
+            hint="set OAUTH2_CLIENT_CERTIFICATE_FORMAT to the format in which the proxy sends the certificate",
         ) from None
+
+
+_ENVOY_PAIR = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;]*)([;,]|\Z)')
+"""A key and a value of ``x-forwarded-client-cert``. Semicolons separate pairs, commas the certificates of proxies."""
+
+
+def _find_envoy_certificate(text: str) -> str:
+    """Return the ``Cert`` of ``x-forwarded-client-cert``, or an empty text.
+
+    A header with the certificates of several proxies has none: the client may have sent the first ones.
+    """
+    found, position = "", 0
+    while pair := _ENVOY_PAIR.match(text, position):
+        name, value, end = pair.groups()
+        if name == "Cert":
+            found = value.strip('"')
+        if end != ";":
+            return "" if end else found
+        position = pair.end()
+    return ""
 
 
 def read_basic(authorization: str) -> tuple[str, str] | None:

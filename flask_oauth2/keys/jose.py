@@ -341,7 +341,7 @@ def _verify_signature(parts: list[bytes], header: Mapping[str, Any], policy: Pol
     algorithm = SIGNATURES[name]
     signature = decode_base64url(parts[2])
     data = b".".join(parts[:2])
-    found = _read_header_key(header) if policy.keys is None else policy.keys(header.get("kid"), name)
+    found = _read_header_key(parts[0]) if policy.keys is None else policy.keys(header.get("kid"), name)
     is_found = False
     for key in islice((key for key in found if key.fits(algorithm, "sig")), MAX_CANDIDATES):
         is_found = True
@@ -350,8 +350,10 @@ def _verify_signature(parts: list[bytes], header: Mapping[str, Any], policy: Pol
     raise JOSEError("the signature is wrong" if is_found else "no key of the party fits the kid and alg of the header")
 
 
-def _read_header_key(header: Mapping[str, Any]) -> tuple[Key]:
-    jwk = header.get("jwk")
+@lru_cache(256)
+def _read_header_key(part: bytes) -> tuple[Key]:
+    """Return the key in an encoded header. A party proves possession of the same key often, so it is parsed once."""
+    jwk = _read_header(part).get("jwk")
     if not isinstance(jwk, dict):
         raise JOSEError("the header has no jwk")
     return (read_key(jwk),)

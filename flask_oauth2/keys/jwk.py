@@ -5,6 +5,7 @@ A key that is accepted has one representation, so its thumbprint identifies it, 
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -52,6 +53,8 @@ class Key:
     alg: str | None = None
     use: str | None = None
     operations: frozenset[str] | None = None
+    certificate: bytes | None = field(default=None, repr=False)
+    """The first certificate of ``x5c`` in DER. Nothing has verified it."""
 
     @property
     def is_private(self) -> bool:
@@ -115,7 +118,7 @@ def read_key(jwk: Mapping[str, Any], *, may_be_private: bool = False) -> Key:
         native = library.import_jwk(members)
     except Exception:  # joserfc and cryptography raise several types for members that do not belong together
         raise JOSEError("the members of the key are no key of its type") from None
-    return Key(kty, members, native, operations=operations, **texts)
+    return Key(kty, members, native, operations=operations, certificate=_read_x5c(jwk), **texts)
 
 
 def read_secret(octets: bytes, kid: str | None = None) -> Key:
@@ -228,6 +231,17 @@ def _read_operations(jwk: Mapping[str, Any], use: str | None) -> frozenset[str] 
     if use is not None and not _OPERATIONS.get(use, frozenset()).issuperset(operations):
         raise JOSEError("use and key_ops contradict each other")
     return frozenset(operations)
+
+
+def _read_x5c(jwk: Mapping[str, Any]) -> bytes | None:
+    """Return the first certificate of a JWK in DER, or None if there is none or it is malformed."""
+    chain = jwk.get("x5c")
+    if not isinstance(chain, list) or not chain or not isinstance(chain[0], str):
+        return None
+    try:
+        return b64decode(chain[0].encode("ascii"), validate=True)
+    except ValueError:
+        return None
 
 
 def _octets(members: Mapping[str, Any], name: str) -> bytes:

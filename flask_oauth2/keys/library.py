@@ -12,6 +12,7 @@ from typing import Any, cast
 from ..errors import ConfigurationError
 
 try:
+    from cryptography import x509
     from cryptography.fernet import Fernet, InvalidToken, MultiFernet
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -76,6 +77,62 @@ def _registry(header: Mapping[str, Any], size: int) -> Any:
     registry = jwe.JWERegistry(algorithms=[header["alg"], header["enc"]], strict_check_header=False)
     registry.max_ciphertext_length = registry.max_protected_header_length = 2 * size + 1024
     return registry
+
+
+_ATTRIBUTES = {
+    name: x509.ObjectIdentifier(oid)
+    for oid, names in {
+        "0.9.2342.19200300.100.1.1": ("UID", "uid"),
+        "0.9.2342.19200300.100.1.25": ("DC", "dc"),
+        "1.2.840.113549.1.9.1": ("emailAddress", "EMAILADDRESS", "E"),
+        "2.5.4.3": ("CN", "cn"),
+        "2.5.4.4": ("SN", "sn"),
+        "2.5.4.5": ("serialNumber", "SERIALNUMBER"),
+        "2.5.4.6": ("C", "c"),
+        "2.5.4.7": ("L", "l"),
+        "2.5.4.8": ("ST", "st"),
+        "2.5.4.9": ("STREET", "street"),
+        "2.5.4.10": ("O", "o"),
+        "2.5.4.11": ("OU", "ou"),
+        "2.5.4.42": ("GN", "givenName"),
+        "2.5.4.97": ("organizationIdentifier",),
+    }.items()
+    for name in names
+}
+"""Names of attributes in distinguished names, as common tools write them."""
+
+DistinguishedName = list[set[tuple[str, str]]]
+"""The relative names in the order of the certificate, each a set of pairs of OID and value."""
+
+
+def read_distinguished_name(text: str) -> DistinguishedName:
+    """Return the parts of a distinguished name, :rfc:`4514`. Raises :exc:`ValueError` for other text."""
+    return _name_parts(x509.Name.from_rfc4514_string(text, _ATTRIBUTES))
+
+
+def read_names(certificate: bytes) -> tuple[DistinguishedName, dict[str, list[str]]]:
+    """Return the subject of a certificate in DER, and its alternative names by ``dns``, ``uri``, ``ip`` and ``email``.
+
+    Raises :exc:`ValueError` for other content.
+    """
+    read = x509.load_der_x509_certificate(certificate)
+    names: dict[str, list[str]] = {"dns": [], "uri": [], "ip": [], "email": []}
+    try:
+        extension = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return _name_parts(read.subject), names
+    for kind, general in (
+        ("dns", x509.DNSName),
+        ("uri", x509.UniformResourceIdentifier),
+        ("email", x509.RFC822Name),
+        ("ip", x509.IPAddress),
+    ):
+        names[kind] = [str(one) for one in extension.get_values_for_type(general)]
+    return _name_parts(read.subject), names
+
+
+def _name_parts(name: x509.Name) -> DistinguishedName:
+    return [{(one.oid.dotted_string, str(one.value)) for one in part} for part in name.rdns]
 
 
 class Cipher:

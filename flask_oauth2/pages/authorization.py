@@ -105,7 +105,7 @@ def _find_interrupted() -> dict[str, str]:
 
 def _respond(provider: Site, read: Callable[[Site, AuthorizationServer, Request], Submission]) -> Response:
     server = provider.verifier.server
-    request = web.read(server.settings.client_certificate_header)
+    request = web.read(server.settings)
 
     def respond() -> Response:
         return _show(provider, server, read(provider, server, request))

@@ -54,7 +54,7 @@ class ProviderGuards(Users, Protection):
         verifier = self.verifier
         server = verifier.server
         settings, metrics = server.settings, server.events.metrics
-        arguments = verifier, settings.token_in_body, settings.client_certificate_header
+        arguments = verifier, settings.token_in_body, settings
         if metrics is None:
             return guard.run(*arguments)
         answer: flask.Response | None = metrics.measure("resource", "", guard.run, *arguments)

@@ -14,6 +14,7 @@ from flask.views import View
 from .. import signals, values, web
 from ..errors import OAuth2Error
 from ..http.messages import Request
+from ..settings import Settings
 from .authentication import RequiredAuthentication, parse_authentication, verify_authentication
 from .current_token import CurrentToken, Owners, parse_requirement
 from .verify import Alternatives, NoToken, TokenVerifier, verify_scope
@@ -149,19 +150,19 @@ class Guard:
         return None if is_automatic or web.is_preflight() else self.check()
 
     def run(
-        self, verifier: TokenVerifier, reads_body: bool = False, certificate_header: str = ""
+        self, verifier: TokenVerifier, reads_body: bool = False, settings: Settings | None = None
     ) -> flask.Response | None:
         """Check the request with a verifier.
 
         :param reads_body: whether the token may be in a form body.
-        :param certificate_header: the header in which the proxy sends the client certificate.
+        :param settings: the options that say where the client certificate is.
         """
         request = web.current_request()
         reader, token = request.environ.get(web.TOKEN, _NOTHING)
         sent = None
         try:
             if token is None or reader is not verifier:  # no guard of this verifier has run yet
-                sent = web.read_for_guard(request, reads_body, not self.is_optional, certificate_header)
+                sent = web.read_for_guard(request, reads_body, not self.is_optional, settings)
                 token = self._verify(request, sent, verifier)
                 if token is None:
                     return None

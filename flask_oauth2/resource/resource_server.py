@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from ..http import urls
 from ..processes import cached
 from ..resources import Resource, Resources
 from ..settings import Settings
+from .guard import Guard
 from .issuer_metadata import IssuerMetadata, load_fetch
 from .protect import Protection, collect_scopes
 from .remote_verifier import RemoteVerifier
@@ -57,6 +59,10 @@ class ResourceServer(Protection):
     :param dpop_nonces: whether proofs must contain a nonce of this server, which needs a ``SECRET_KEY``.
     :param remember: the replay memory of proofs: saves a key until a time, and returns False if it was saved before.
         Default: a memory of each process.
+    :param mutual_tls: whether to accept tokens that are bound to a client certificate, :rfc:`8705#section-3`.
+    :param certificate_header: the header in which the proxy sends the client certificate. The proxy must remove it from
+        the requests of clients. Default: ``SSL_CLIENT_CERT`` of the WSGI environment.
+    :param certificate_format: its format: ``pem``, ``der`` or ``envoy``, see ``OAUTH2_CLIENT_CERTIFICATE_FORMAT``.
     """
 
     def __init__(
@@ -79,8 +85,12 @@ class ResourceServer(Protection):
         dpop: bool = False,
         dpop_nonces: bool = True,
         remember: Callable[[bytes, int], bool] | None = None,
+        mutual_tls: bool = False,
+        certificate_header: str = "",
+        certificate_format: str = "pem",
     ) -> None:
         self._resources: dict[str, tuple[Resource, WSGIApplication | None]] = {}
+        self._settings: Settings | None = None
         if not isinstance(app, flask.Flask):
             self._app: flask.Flask | None = None
             self._verifier: TokenVerifier = app
@@ -100,6 +110,12 @@ class ResourceServer(Protection):
         else:
             source = KeySetSource(metadata, jwks_uri, decryption_keys)
             statuses = StatusLists(source.find_keys) if status_lists else None
+        self._settings = replace(
+            _make_settings(app, dpop, dpop_nonces),
+            mutual_tls=mutual_tls,
+            client_certificate_header=certificate_header,
+            client_certificate_format=certificate_format,
+        )
         seconds = cache_ttl if cache_ttl is not None else INTROSPECTION_TTL if introspection else KEY_SET_TTL
         self._verifier = RemoteVerifier(
             source,
@@ -109,7 +125,7 @@ class ResourceServer(Protection):
             statuses=statuses,
             realm=realm,
             audience=self._audience,
-            settings=_make_settings(app, dpop, dpop_nonces),
+            settings=self._settings,
             remember=remember,
         )
         for path in ("", "/<path:path>"):
@@ -131,6 +147,10 @@ class ResourceServer(Protection):
         described = [self._whole, *(resource for resource, _ in self._resources.values())]
         collected, _, _ = collect_scopes(cast("flask.Flask", self._app), described)
         return Resources(collected, urls.origin(self._audience), urlsplit(self._audience).path)
+
+    def _check_guard(self, guard: Guard) -> flask.Response | None:
+        """See :meth:`.guard.Guards._check_guard`."""
+        return guard.run(self._verifier, settings=self._settings)
 
     def _show_document(self, path: str = "") -> flask.Response:
         """Respond with the metadata of a protected resource, :rfc:`9728#section-3`."""

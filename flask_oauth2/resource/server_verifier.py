@@ -58,7 +58,7 @@ class ServerVerifier:
                 now=now,
                 remember=server.store.remember,
                 token=value,
-                url=request.url_at(addresses.find_origin(server)),
+                url=addresses.find_public_url(server, request),
             )
             verify(server.capabilities.bindings, access, request, context)
             headers = context.headers

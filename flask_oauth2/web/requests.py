@@ -21,7 +21,7 @@ from werkzeug.exceptions import (
 from ..errors import ConfigurationError, InvalidRequest
 from ..http import urls
 from ..http.messages import Request
-from ..settings import NO_ISSUER
+from ..settings import NO_ISSUER, Settings
 
 MOST_BYTES = 64 * 1024
 """The maximum length, in bytes, of a body that an endpoint reads."""
@@ -57,10 +57,10 @@ current_app: Callable[[], flask.Flask] = cast(Any, flask.current_app)._get_curre
 """Return the current Flask application, not a proxy."""
 
 
-def read(certificate_header: str = "") -> Request:
+def read(settings: Settings | None = None) -> Request:
     """Return the current request. It is parsed once.
 
-    :param certificate_header: the name of the header in which the proxy sends the client certificate.
+    :param settings: the options that say where the client certificate is.
     """
     request = current_request()
     environ = request.environ
@@ -70,7 +70,7 @@ def read(certificate_header: str = "") -> Request:
     body = document = None
     if request.method in ("POST", "PUT"):
         body, document = _read_sent(request)
-    found = _make_request(request, body, document, certificate_header)
+    found = _make_request(request, body, document, settings)
     environ[READ] = request, found
     return found
 
@@ -109,13 +109,21 @@ _DIGITS = len(str(MOST_BYTES))
 
 
 def _make_request(
-    request: flask.Request, body: bytes | InvalidRequest | None, document: Any, certificate_header: str
+    request: flask.Request, body: bytes | InvalidRequest | None, document: Any, settings: Settings | None
 ) -> Request:
-    environ = request.environ
+    environ, headers = request.environ, request.headers
+    certificate, verification, certificate_format = environ.get("SSL_CLIENT_CERT", ""), "", "pem"
+    if settings is not None:
+        # the proxy must remove these headers from the requests of clients
+        if settings.client_certificate_header:
+            certificate = headers.get(settings.client_certificate_header, "")
+            certificate_format = settings.client_certificate_format
+        name = settings.client_certificate_verify_header
+        verification = headers.get(name, "") if name else environ.get("SSL_CLIENT_VERIFY", "")
     return Request(
         request.method,
         request.path,
-        request.headers,
+        headers,
         request.query_string,
         body,
         environ.get("SCRIPT_NAME", "").rstrip("/"),
@@ -126,8 +134,9 @@ def _make_request(
         request.endpoint or "",
         environ["wsgi.url_scheme"],
         environ.get("HTTP_HOST", ""),
-        # the proxy must remove this header from the requests of clients
-        request.headers.get(certificate_header, "") if certificate_header else environ.get("SSL_CLIENT_CERT", ""),
+        certificate,
+        certificate_format,
+        verification,
     )
 
 
@@ -190,7 +199,7 @@ def _is_empty(environ: Mapping[str, Any]) -> bool:
 
 
 def read_for_guard(
-    request: flask.Request, with_body: bool, must_have_token: bool = True, certificate_header: str = ""
+    request: flask.Request, with_body: bool, must_have_token: bool = True, settings: Settings | None = None
 ) -> Request:
     """Return the request for a guard. The view can still read the body.
 
@@ -211,7 +220,7 @@ def read_for_guard(
             # "The content to be encoded in the entity-body MUST consist entirely of ASCII", RFC 6750 2.2
             if form.isascii():
                 body = urls.encode([("access_token", value) for value in request.form.getlist("access_token")]).encode()
-    return _make_request(request, body, None, certificate_header)
+    return _make_request(request, body, None, settings)
 
 
 def find_wait(error: TooManyRequests) -> int:

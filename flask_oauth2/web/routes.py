@@ -94,7 +94,7 @@ def view(provider: Site, endpoint: Endpoint) -> Callable[..., Response]:
 
     def respond(**_: str) -> Response:
         server = provider.verifier.server
-        request = web.read(server.settings.client_certificate_header)
+        request = web.read(server.settings)
         metrics = server.events.metrics
         if metrics is None:
             return _respond(server, endpoint, request)

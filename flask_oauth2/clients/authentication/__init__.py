@@ -11,6 +11,7 @@ from ...records import Client
 from ...server import AuthorizationServer
 from .. import lookup
 from .base import ClientAuthMethod, Credentials, is_vschar, unknown_client
+from .certificate import CertificateOrNone
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
@@ -101,4 +102,4 @@ def _resolve(
             received="none",
             hint="let the client send client_id in the body, or its ID and secret in an Authorization header",
         )
-    return NO_AUTHENTICATION, credentials
+    return CertificateOrNone(request) if request.certificate_text else NO_AUTHENTICATION, credentials

@@ -9,10 +9,10 @@ from ...errors import InvalidGrant, InvalidToken
 from ...http.messages import Request
 from ...records import AccessToken, Claims
 from ...settings import Settings
-from . import dpop
+from . import certificate, dpop
 from .base import Binding, ProofContext
 
-BINDINGS: tuple[Callable[[Settings], Sequence[Binding]], ...] = (dpop.make,)
+BINDINGS: tuple[Callable[[Settings], Sequence[Binding]], ...] = (dpop.make, certificate.make)
 """Functions that return the bindings that the settings enable."""
 
 

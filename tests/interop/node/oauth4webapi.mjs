@@ -1,5 +1,7 @@
 // oauth4webapi, where each request and each check of its answer is a step of the client's own.
 
+import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { obey } from './lines.mjs'
 
 const oauth = await import('oauth4webapi') // after lines.mjs, which it needs on old versions of Node
@@ -7,6 +9,20 @@ const oauth = await import('oauth4webapi') // after lines.mjs, which it needs on
 const options = { [oauth.allowInsecureRequests]: true } // the server is on a loopback address
 const state = 'a state of the client'
 let server, client, authentication, redirectUri, verifier, dpop
+
+// Sends a request with a client certificate, which the fetch() of Node cannot do.
+function fetchWith(files) {
+  const certificate = { cert: readFileSync(files.cert), key: readFileSync(files.key) }
+  return (url, { method, headers, body }) => new Promise((resolve, reject) => {
+    if (!url.startsWith('https:')) return resolve(fetch(url, { method, headers, body }))
+    const sent = request(url, { method, headers: Object.fromEntries(new Headers(headers)), ...certificate }, async (answer) => {
+      const parts = await answer.toArray()
+      resolve(new Response(Buffer.concat(parts), { status: answer.statusCode, headers: answer.headers }))
+    })
+    sent.on('error', reject)
+    sent.end(body?.toString())
+  })
+}
 
 // Sends a request once more, with the nonce of the server, if the server needs one.
 async function withNonce(request) {
@@ -19,12 +35,17 @@ async function withNonce(request) {
 }
 
 await obey({
-  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic', proves = false }) {
+  async discover({ issuer, client_id, secret, method = 'ClientSecretBasic', proves = false, certificate }) {
     const url = new URL(issuer)
     const response = await oauth.discoveryRequest(url, { ...options, algorithm: 'oauth2' })
     server = await oauth.processDiscoveryResponse(url, response)
     client = { client_id }
     authentication = secret ? oauth[method](secret) : oauth.None()
+    if (certificate) {
+      client.use_mtls_endpoint_aliases = true
+      authentication = oauth.TlsClientAuth()
+      options[oauth.customFetch] = fetchWith(certificate)
+    }
     dpop = proves ? oauth.DPoP(client, await oauth.generateKeyPair('ES256')) : undefined
     options.DPoP = dpop
     return server

@@ -1,12 +1,14 @@
-"""Tokens that are bound by DPoP, at a resource server in an application without a provider."""
+"""Tokens that are bound by DPoP or to a certificate, at a resource server in an application without a provider."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import flask
 import pytest
+from certificates import certificate_of, environ_of
 from proofs import key_of, make_proof
 
 from flask_oauth2 import ConfigurationError, MemoryStore, ResourceServer, current_token
@@ -27,6 +29,7 @@ class Files:
             store=MemoryStore(),
             OAUTH2_DPOP="optional",
             OAUTH2_DPOP_NONCES=False,
+            OAUTH2_MUTUAL_TLS=True,
             OAUTH2_SIGNING_ALGORITHMS=["ES256"],
             OAUTH2_RESOURCES={audience: {"scopes": ["profile"], "format": "opaque" if introspection else "jwt"}},
         )
@@ -58,7 +61,7 @@ class Files:
         answer = self.site.http.post("/oauth/introspect", data=content, content_type=form, headers=headers)
         return Fetched({}, answer.get_data())
 
-    def token(self, proof: str | None = "valid", **form: str) -> str:
+    def token(self, proof: str | None = "valid", environ: dict[str, str] | None = None, **form: str) -> str:
         if proof == "valid":
             proof = make_proof("https://login.example/oauth/token", iat=int(self.site.clock.now))
         answer = self.site.http.post(
@@ -66,6 +69,7 @@ class Files:
             data={"grant_type": "client_credentials", "scope": "profile", "resource": self.audience, **form},
             auth=self.auth,
             headers={} if proof is None else {"DPoP": proof},
+            environ_overrides=environ,
         )
         return str(answer.get_json()["access_token"])
 
@@ -181,3 +185,28 @@ def test_the_claims_of_another_server_say_that_a_token_is_bound(tmp_path: Any) -
     verifier.source.post = lambda *_: Fetched({}, json.dumps({**members, "cnf": {"jkt": key_of().thumbprint}}).encode())
     assert files.call("a", make_proof(f"{FILES}/me", "GET", token="a")).status_code == 200
     assert files.call("a", make_proof(f"{FILES}/me", "GET", token="a"), "Bearer").status_code == 401
+
+
+@pytest.mark.spec("rfc8705", "3")
+@pytest.mark.spec("rfc8705", "6.2")
+@pytest.mark.parametrize("introspection", [False, True], ids=["keys", "introspection"])
+def test_a_resource_server_verifies_certificates(tmp_path: Any, introspection: bool) -> None:
+    files = Files(tmp_path, introspection=introspection, dpop=False, mutual_tls=True, certificate_header="X-Cert")
+    files.site.change_client(metadata={"tls_client_certificate_bound_access_tokens": True})
+    token = files.token(None, environ=environ_of(certificate_of()))
+
+    def call(certificate: bytes | None, token: str = token) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        if certificate is not None:
+            headers["X-Cert"] = quote(environ_of(certificate)["SSL_CLIENT_CERT"])
+        return int(files.app.test_client().get("/me", headers=headers).status_code)
+
+    assert [call(certificate_of()), call(certificate_of(2)), call(None)] == [200, 401, 401]
+    files.site.change_client(metadata={})
+    assert call(None, files.token(None)) == 200
+    document = files.app.test_client().get("/.well-known/oauth-protected-resource").get_json()
+    assert document["tls_client_certificate_bound_access_tokens"] is True
+    unaware = Files(tmp_path, introspection=introspection, dpop=False)
+    unaware.guards.verifier.source = files.guards.verifier.source  # type: ignore[attr-defined]
+    answer = unaware.call(token, None, "Bearer")
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
