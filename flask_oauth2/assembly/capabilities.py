@@ -31,7 +31,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
     formats = _collect_formats(settings, extensions)
-    auth_methods = (*(kind() for kind in METHODS), *extensions.auth_methods.values())
+    auth_methods = (*(kind() for kind in METHODS if _is_available(kind)), *extensions.auth_methods.values())
     for name, reason in grants.DISCOURAGED.items():
         if name in named:
             log.warning("OAUTH2_GRANT_TYPES names %s: %s", name, reason)
@@ -51,6 +51,11 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
         needs_keys=_needs_keys(settings, extensions, formats[settings.access_token_format]),
     )
+
+
+def _is_available(part: type) -> bool:
+    """Return whether the optional libraries of a part are installed."""
+    return bool(getattr(part, "is_available", lambda: True)())
 
 
 def _collect_grants(settings: Settings, extensions: Extensions) -> dict[str, GrantType]:

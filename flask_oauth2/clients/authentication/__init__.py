@@ -10,11 +10,12 @@ from ...http.messages import Params, Request
 from ...records import Client
 from ...server import AuthorizationServer
 from .. import lookup
+from .assertion import PrivateKeyJWT
 from .base import ClientAuthMethod, Credentials, is_vschar, unknown_client
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
-METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
+METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost, PrivateKeyJWT)
 """The built-in methods. ``none`` is not among them: it applies to a request that uses no other."""
 
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()

@@ -21,6 +21,8 @@ class Credentials:
     proof: str = field(default="", repr=False)
     address: str = ""
     """The address that sent the request."""
+    mount: str = ""
+    """The path at which the application is mounted, for methods that compare URLs of the server."""
 
 
 def unknown_client(client_id: str) -> InvalidClient:
@@ -52,6 +54,12 @@ class ClientAuthMethod(Protocol):
 
     needs_secret: bool = False
     """True if a client needs a secret, which is then generated when the client is registered. Optional."""
+
+    needs_keys: bool = False
+    """True if a client needs public keys, its ``jwks`` or ``jwks_uri``. Optional."""
+
+    signing_algorithms: tuple[str, ...] = ()
+    """The values of ``token_endpoint_auth_signing_alg``, if the client signs a JSON Web Token. Optional."""
 
     is_registrable: bool = True
     """True if a client may choose this method in dynamic registration, :rfc:`7591`. Optional.

@@ -21,6 +21,8 @@ class NoAuthentication:
     scheme: str | None = None
     accepts = frozenset({"none"})
     needs_secret = False
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
     is_registrable = True
 
     def present(self, request: Request, form: Params) -> Credentials | None:

@@ -59,6 +59,8 @@ class ClientSecret:
 
     accepts = _ACCEPTS
     needs_secret = True
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
     is_registrable = True
 
     def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:
