@@ -125,7 +125,7 @@ def _walk(
 def main() -> None:
     """Sign in, then run commands until the pipe is closed."""
     about = json.loads(sys.argv[1])
-    site = RemoteSite(_unused, nullcontext, paths=about["paths"], machine_id=about["machine_id"], port=about["port"])
+    site = RemoteSite(_refuse, nullcontext, paths=about["paths"], machine_id=about["machine_id"], port=about["port"])
     site.sign_in()
     sites = [replace(site, _socket=None) for _ in range(about["connections"])]
     for line in sys.stdin:
@@ -133,8 +133,9 @@ def main() -> None:
         print(json.dumps(operation(sites, command["operation"], command["times"])), flush=True)
 
 
-def _unused(*arguments: Any) -> Any:
-    raise NotImplementedError
+def _refuse(*arguments: Any) -> Any:
+    """Take the place of the WSGI application: a remote site sends requests over HTTP."""
+    raise TypeError("a remote site calls no WSGI application")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Make any Flask application an OAuth 2 provider."""
 
+from .authorization_details import AuthorizationDetailsType
 from .clients.authentication.base import Credentials
 from .clients.secrets import hash_secret
 from .endpoints.base import Call, Endpoint
@@ -10,6 +11,8 @@ from .errors import (
     ConsentRequired,
     ExpiredToken,
     InsufficientScope,
+    InsufficientUserAuthentication,
+    InvalidAuthorizationDetails,
     InvalidClient,
     InvalidClientMetadata,
     InvalidGrant,
@@ -25,6 +28,7 @@ from .errors import (
     SlowDown,
     TemporarilyUnavailable,
     UnauthorizedClient,
+    UnmetAuthenticationRequirements,
     UnsupportedGrantType,
     UnsupportedResponseType,
 )
@@ -33,7 +37,7 @@ from .http.messages import Params, Request, Response
 from .provider import OAuth2Provider
 from .records import AccessToken, Authorization, Client, Consent, Grant, Issuer, Token, User
 from .resource.current_token import current_token
-from .resource.guard import ResourceServer
+from .resource.resource_server import ResourceServer
 from .resource.verify import NoToken, TokenVerifier, Verified, challenge, read_value
 from .resources import Resource
 from .stores.memory import MemoryStore
@@ -49,6 +53,7 @@ __all__ = [
     "AccessToken",
     "Approval",
     "Authorization",
+    "AuthorizationDetailsType",
     "AuthorizationPending",
     "Binding",
     "Call",
@@ -61,6 +66,8 @@ __all__ = [
     "ExpiredToken",
     "Grant",
     "InsufficientScope",
+    "InsufficientUserAuthentication",
+    "InvalidAuthorizationDetails",
     "InvalidClient",
     "InvalidClientMetadata",
     "InvalidGrant",
@@ -91,6 +98,7 @@ __all__ = [
     "TokenRequest",
     "TokenVerifier",
     "UnauthorizedClient",
+    "UnmetAuthenticationRequirements",
     "UnsupportedGrantType",
     "UnsupportedResponseType",
     "User",

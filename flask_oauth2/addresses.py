@@ -34,10 +34,10 @@ def url_of(server: AuthorizationServer, endpoint: str, mount: str) -> str:
 
 
 def find_resources(server: AuthorizationServer, mount: str = "") -> Resources:
-    """Return the protected resources of the application, as their URLs are below a mount."""
+    """Return the protected resources, with the URLs that those of the application have below a mount."""
     found = server.resources_by_mount.get(mount)
     if found is None:
-        found = Resources(server.described, find_origin(server), mount, server.outside_scopes, server.is_open_outside)
+        found = Resources(server.resources, find_origin(server), mount, server.outside_scopes, server.is_open_outside)
         if len(server.resources_by_mount) < _MAX_MOUNTS:
             server.resources_by_mount[mount] = found
     return found

@@ -38,6 +38,8 @@ class Capabilities:
     """Client authentication methods without ``none``: :class:`~.clients.authentication.base.ClientAuthMethod`."""
     auth_schemes: Sequence[str]
     """The HTTP authentication schemes of these methods, in lower case."""
+    details_types: Mapping[str, Any]
+    """:class:`~.authorization_details.AuthorizationDetailsType` by name."""
     endpoints: Mapping[str, Any]
     """:class:`~.endpoints.base.Endpoint` by name."""
     needs_keys: bool

@@ -18,11 +18,23 @@ class Context:
     """Facts about an authorization. Each is fit for JSON and has a default, which is not saved.
 
     ``claims`` are members that the grant carries along to introspection and ``current_token.claims``. ``resource``
-    names the protected resources that the user allowed, :rfc:`8707#section-2`.
+    names the protected resources that the user allowed, :rfc:`8707#section-2`. ``auth_time`` is the time when the user
+    was authenticated, in seconds since the epoch, and ``acr`` the authentication context class,
+    :rfc:`9068#section-2.2.1`. ``authorization_details`` are permissions that a scope cannot express, :rfc:`9396`;
+    ``token_details`` are those of the access token, or None for all.
     """
 
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
     resource: tuple[str, ...] = ()
+    auth_time: int | None = None
+    acr: str | None = None
+    authorization_details: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+    token_details: tuple[dict[str, Any], ...] | None = field(default=None, hash=False)
+
+    @property
+    def details(self) -> tuple[dict[str, Any], ...]:
+        """The authorization details of the access token."""
+        return self.authorization_details if self.token_details is None else self.token_details
 
 
 EMPTY = Context()

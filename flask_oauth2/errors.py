@@ -3,36 +3,39 @@
 ::
 
     OAuth2Error
-    ├── InvalidRequest            400  RFC 6749 section 5.2, RFC 6750 section 3.1
-    ├── InvalidClient             401  RFC 6749 section 5.2
-    ├── InvalidGrant              400
-    ├── UnauthorizedClient        400
-    ├── UnsupportedGrantType      400
-    ├── UnsupportedResponseType   400  RFC 6749 section 4.1.2.1
-    ├── InvalidScope              400
-    ├── InvalidTarget             400  RFC 8707 section 2
-    ├── InvalidRequestURI         400  RFC 9101 section 7
-    ├── RequestURINotSupported    400
-    ├── InvalidRedirectURI        400  RFC 7591 section 3.2.2
-    ├── InvalidClientMetadata     400
-    ├── AccessDenied              400
-    ├── AuthorizationPending      400  RFC 8628 section 3.5
-    ├── SlowDown                  400
-    ├── ExpiredToken              400
-    ├── LoginRequired             400  OpenID Connect Core 1.0, section 3.1.2.6
-    ├── ConsentRequired           400
-    ├── TemporarilyUnavailable    503, or 429 after too many requests or failed attempts
-    ├── InvalidToken              401  RFC 6750 section 3.1
-    └── InsufficientScope         403
-    ConfigurationError            a wrong setting, raised when the application starts
-    FetchError                    a failed request to another server
+    ├── InvalidRequest                  400  RFC 6749 section 5.2, RFC 6750 section 3.1
+    ├── InvalidClient                   401  RFC 6749 section 5.2
+    ├── InvalidGrant                    400
+    ├── UnauthorizedClient              400
+    ├── UnsupportedGrantType            400
+    ├── UnsupportedResponseType         400  RFC 6749 section 4.1.2.1
+    ├── InvalidScope                    400
+    ├── InvalidTarget                   400  RFC 8707 section 2
+    ├── InvalidAuthorizationDetails     400  RFC 9396 section 5
+    ├── InvalidRequestURI               400  RFC 9101 section 7
+    ├── RequestURINotSupported          400
+    ├── InvalidRedirectURI              400  RFC 7591 section 3.2.2
+    ├── InvalidClientMetadata           400
+    ├── AccessDenied                    400
+    ├── AuthorizationPending            400  RFC 8628 section 3.5
+    ├── SlowDown                        400
+    ├── ExpiredToken                    400
+    ├── LoginRequired                   400  OpenID Connect Core 1.0, section 3.1.2.6
+    ├── ConsentRequired                 400
+    ├── UnmetAuthenticationRequirements 400  RFC 9470 section 5
+    ├── TemporarilyUnavailable          503, or 429 after too many requests or failed attempts
+    ├── InvalidToken                    401  RFC 6750 section 3.1
+    ├── InsufficientScope               403
+    └── InsufficientUserAuthentication  401  RFC 9470 section 3
+    ConfigurationError                  a wrong setting, raised when the application starts
+    FetchError                          a failed request to another server
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from shlex import quote
 
 # "Values for the "error_description" parameter MUST NOT include
@@ -163,6 +166,13 @@ class InvalidTarget(OAuth2Error):
     rule = "rfc8707 2"
 
 
+class InvalidAuthorizationDetails(OAuth2Error):
+    """The authorization details are malformed, of an unknown type, or exceed what was granted."""
+
+    code = "invalid_authorization_details"
+    rule = "rfc9396 5"
+
+
 class InvalidRequestURI(OAuth2Error):
     """The ``request_uri`` is unknown, expired or belongs to another client."""
 
@@ -236,6 +246,13 @@ class ConsentRequired(OAuth2Error):
     rule = "openid-connect-core-1_0 3.1.2.6"
 
 
+class UnmetAuthenticationRequirements(OAuth2Error):
+    """The user cannot be authenticated as the client requires."""
+
+    code = "unmet_authentication_requirements"
+    rule = "rfc9470 5"
+
+
 class TemporarilyUnavailable(OAuth2Error):
     """The store is unavailable (503), or there were too many requests or failed attempts (429).
 
@@ -265,6 +282,36 @@ class InvalidToken(OAuth2Error):
     code = "invalid_token"
     status = 401
     rule = "rfc6750 3.1"
+
+
+class InsufficientUserAuthentication(OAuth2Error):
+    """The token is valid, but its user must be authenticated in another way, or again.
+
+    :param acr_values: the accepted authentication context classes.
+    :param max_age: the maximum number of seconds since the user signed in.
+    """
+
+    code = "insufficient_user_authentication"
+    status = 401
+    rule = "rfc9470 3"
+
+    def __init__(
+        self, description: str, *, acr_values: Sequence[str], max_age: int | None, received: str | None = None
+    ) -> None:
+        self._required = {"acr_values": " ".join(acr_values)} if acr_values else {}
+        if max_age is not None:
+            self._required["max_age"] = str(max_age)
+        super().__init__(
+            description,
+            expected=", ".join(f"{name} {value}" for name, value in self._required.items()),
+            received=received,
+            hint="let the client send acr_values and max_age of the challenge in a new authorization request",
+        )
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The members of the error response, with the ``acr_values`` and ``max_age`` that are required."""
+        return {**super().parameters, **self._required}
 
 
 class InsufficientScope(OAuth2Error):

@@ -191,7 +191,8 @@ class Consent:
 
     Revoking ``id`` revokes everything issued for the consent. ``used_at`` is the day on which the client last received
     something for it. ``scope`` is the whole scope, ``by_resource`` the part for each protected resource; the empty text
-    stands for no resource. ``by_resource`` is empty if everything is for no resource.
+    stands for no resource. ``by_resource`` is empty if everything is for no resource. ``authorization_details`` are the
+    permissions of :rfc:`9396` that the user allowed.
     """
 
     id: str
@@ -201,6 +202,7 @@ class Consent:
     granted_at: int
     used_at: int
     by_resource: Mapping[str, Scope] = field(default_factory=dict, hash=False)
+    authorization_details: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     def covers(self, scope: Scope, resource: tuple[str, ...]) -> bool:
         """Return whether the user has allowed all of the scope at each of the resources."""
@@ -262,12 +264,14 @@ class Session:
 class User:
     """The user who is signed in: the ID that authorizations name, and the name that pages show.
 
-    ``auth_time`` is the time of the last authentication, seconds since the epoch, UTC; None if it is unknown.
+    ``auth_time`` is the time of the last authentication, seconds since the epoch, UTC; None if it is unknown. ``acr``
+    is its authentication context class, such as ``urn:example:two-factor``.
     """
 
     id: str
     name: str = ""
     auth_time: int | None = None
+    acr: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from .errors import ConfigurationError
 from .events import Events
 from .http.messages import Request
 from .processes import cached
-from .records import User
+from .records import AccessToken, Client, User
 from .resources import Resource, Resources
 from .scopes import Scope
 from .settings import Settings
@@ -65,6 +65,8 @@ class AuthorizationServer:
     """The mode of dynamic client registration: ``off``, ``token`` or ``open``."""
     described: Sequence[Resource] = ()
     """The protected resources of the application."""
+    resources: Sequence[Resource] = ()
+    """The protected resources of the application and those of other servers."""
     outside_scopes: frozenset[str] = frozenset()
     """The scope values that guards outside all protected resources require."""
     is_open_outside: bool = False
@@ -79,6 +81,8 @@ class AuthorizationServer:
     """True if the application has a callback that returns whether a user is active."""
     saves_every_token: bool = False
     """True if self-contained tokens have rows in the store too, so that the application can revoke them."""
+    access_token_claims: Callable[[AccessToken, Client], Mapping[str, Any] | None] | None = None
+    """The callback that returns further claims of JSON Web Tokens."""
     documents: Any = None
     """The clients with metadata documents, :class:`~.clients.document_cache.Documents`, or None."""
     revocation_listeners: list[Callable[[str], None]] = field(default_factory=list)
@@ -97,7 +101,7 @@ class AuthorizationServer:
         """
         if self.settings.registration_scopes:
             return self.settings.registration_scopes
-        scopes = (value for resource in self.described for value in resource.all_scopes)
+        scopes = (value for resource in self.resources for value in resource.all_scopes)
         return tuple(dict.fromkeys((*scopes, *self.settings.default_scope)))
 
     @cached

@@ -97,7 +97,21 @@ class Settings:
         "oauth-v2-1 4.3.1",
     )
     access_token_format: str = _option(
-        "opaque", "The default format of access tokens: opaque, signed or a registered format.", "rfc6749 1.4"
+        "opaque", "The default format of access tokens: opaque, signed, jwt or a registered format.", "rfc6749 1.4"
+    )
+    default_audience: str | None = _option(
+        None,
+        "The audience of JSON Web Tokens that are issued for no protected resource. Default: the issuer, followed by "
+        "/resources.",
+        "rfc9068 3",
+    )
+    resources: Mapping[str, Mapping[str, Any]] = _option(
+        {},
+        "Protected resources on other servers, by URL: {'https://files.example': {'scopes': ['files'], 'format': "
+        "'jwt'}}. Clients name them with the parameter resource, and their tokens have this audience. Further keys: "
+        "prefix (clients may name URLs below it), name (for users) and encryption_key (a public JWK to which JSON Web "
+        "Tokens are encrypted).",
+        "rfc8707 2",
     )
     token_prefixes: Mapping[str, str] = _option(
         DEFAULT_PREFIXES, "The prefixes of tokens, codes and secrets, by kind of value."
@@ -120,6 +134,13 @@ class Settings:
         "or the format of RFC 9440. The proxy must remove this header from the requests of clients. Empty: "
         "SSL_CLIENT_CERT of the WSGI environment.",
         "rfc8705 6.5",
+    )
+    acr_values: tuple[str, ...] = _option(
+        (),
+        "The authentication context classes with which users can sign in, such as urn:example:two-factor. Clients "
+        "request them with acr_values; @provider.current_user returns the one of the user. Empty: the server ignores "
+        "acr_values.",
+        "rfc9470 4, 7",
     )
     realm: str = _option("oauth2", "The realm of challenges.", "rfc6750 3")
     max_failed_attempts: int = _option(
@@ -467,6 +488,22 @@ def _prefixes(name: str, value: Any) -> Mapping[str, str]:
     return prefixes
 
 
+_RESOURCE_KEYS = ("scopes", "format", "prefix", "name", "encryption_key")
+
+
+def _resources(name: str, value: Any) -> Mapping[str, Mapping[str, Any]]:
+    is_valid = isinstance(value, Mapping) and all(
+        isinstance(url, str) and isinstance(options, Mapping) and set(options) <= set(_RESOURCE_KEYS)
+        for url, options in value.items()
+    )
+    if not is_valid:
+        raise ConfigurationError(
+            f"{name} must be a dict of URL to dict, such as {{'https://files.example': {{'scopes': ['files']}}}}. Its "
+            f"keys can be: {', '.join(_RESOURCE_KEYS)}"
+        )
+    return {url: dict(options) for url, options in value.items()}
+
+
 def _origins(name: str, value: Any) -> tuple[str, ...]:
     given = [] if isinstance(value, str) else list(value)
     if isinstance(value, str) or not all(map(_is_origin, given)):
@@ -530,12 +567,15 @@ _CHECKS: dict[str, Any] = {
     "refresh_token_grace_period": _seconds(0, 3600),
     "refresh_token_grace_period_public": _seconds(0, 3600),
     "access_token_format": _text,
+    "default_audience": _text,
+    "resources": _resources,
     "token_prefixes": _prefixes,
     "database_engine_options": _keywords,
     "token_cache_ttl": _seconds(0, 60),
     "token_in_body": _flag,
     "guard_checks_user": _flag,
     "client_certificate_header": _header,
+    "acr_values": _scope,
     "realm": _text,
     "max_failed_attempts": _seconds(1, 1_000_000),
     "failed_attempt_window": _seconds(1, _TEN_YEARS),

@@ -24,6 +24,8 @@ _DEFAULT = re.compile(rf"(o(?:at|st|rt|ac|ar|cs|dc|it|ra)_){_REST}")
 """Text with a default prefix, which is masked even if the value is damaged."""
 _OTHER = re.compile(rf"(?<![a-z0-9])([a-z0-9]+_)({_REST})")
 """Text with any other prefix. Matches start at the beginning of a word to keep the search linear."""
+_JWT = re.compile(r"(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]+")
+"""A JSON Web Token, encrypted or not."""
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z]).{32}")
 _CHECKSUM = 6
 _START, _END = -44 - _CHECKSUM, -44 - _CHECKSUM + 8
@@ -83,7 +85,7 @@ def find_key(value: str, prefix: str) -> bytes | None:
 
 def mask(text: str) -> str:
     """Return ``text`` with every value masked, safe to log. Words that only look similar stay readable."""
-    return _OTHER.sub(_mask_random, _DEFAULT.sub(r"\1…", text))
+    return _OTHER.sub(_mask_random, _DEFAULT.sub(r"\1…", _JWT.sub("eyJ…", text)))
 
 
 def _mask_random(found: re.Match[str]) -> str:

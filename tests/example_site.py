@@ -15,9 +15,9 @@ from servers import PATIENCE, reserve_port
 
 
 @contextmanager
-def serve(folder: Path, app: str, **environment: str) -> Iterator[str]:
+def serve(folder: Path, app: str, port: int | None = None, **environment: str) -> Iterator[str]:
     """Run the application in the file ``app`` of a folder, and yield its URL."""
-    port = reserve_port()
+    port = port or reserve_port()
     arguments = [sys.executable, "-m", "flask", "--app", app, "run", "--port", str(port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(arguments, cwd=folder, stdout=log, stderr=log, env=os.environ | environment)

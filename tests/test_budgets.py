@@ -33,6 +33,22 @@ def test_statements_and_commits(
     assert statements.commits() == most_commits
 
 
+JWT_BUDGETS = [budget for budget in BUDGETS if budget[0] not in ("authorize", "preflight", "page")]
+
+
+@pytest.mark.parametrize(("work", "most_statements", "most_commits"), JWT_BUDGETS)
+def test_json_web_tokens_need_no_more_statements(
+    sql_site: Site, statements: Statements, work: str, most_statements: int, most_commits: int
+) -> None:
+    sql_site.app.config["OAUTH2_ACCESS_TOKEN_FORMAT"] = "jwt"
+    works = prepare_operations(sql_site)
+    works[work]()
+    statements.clear()
+    assert works[work]().status_code == 200
+    assert len(statements.work()) <= most_statements, statements
+    assert statements.commits() <= most_commits
+
+
 @pytest.mark.parametrize(
     ("work", "most"),
     [
@@ -42,7 +58,7 @@ def test_statements_and_commits(
         ("introspection", 38),
         ("revocation", 38),
         ("guard", 26),
-        ("authorize", 96),
+        ("authorize", 101),
     ],
 )
 def test_calls_inside_the_package(works: dict[str, Callable[[], Any]], work: str, most: int) -> None:

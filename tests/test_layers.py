@@ -28,6 +28,7 @@ LAYERS = (
     "metrics",
     "settings",
     "resources",
+    "authorization_details",
     "stores",
     "keys",
     "capabilities",
@@ -65,6 +66,9 @@ NO_FLASK = (
     "resource.verify",
     "resource.server_verifier",
     "resource.token_cache",
+    "resource.issuer_metadata",
+    "resource.remote_verifier",
+    "resource.sources",
     "tools.importing",
 )
 """Parts of these rooms that need no framework, and know none."""

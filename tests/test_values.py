@@ -114,6 +114,12 @@ def test_a_value_is_masked_at_any_position(before: str, prefix: str) -> None:
         assert value[10:30] not in masked
 
 
+@pytest.mark.parametrize("rest", ["eyJzdWIiOiJhIn0.c2lnbmF0dXJl", "eyJzdWIi", "a.b.c.d"])
+def test_json_web_tokens_are_masked(rest: str) -> None:
+    assert values.mask(f"?token=eyJhbGciOiJFUzI1NiJ9.{rest} eyJ") == "?token=eyJ… eyJ"
+    assert values.mask("eyJhbGciOiJFUzI1NiJ9 eyJ.a") == "eyJhbGciOiJFUzI1NiJ9 eyJ.a"
+
+
 @pytest.mark.parametrize("text", ["oat_meal_for_breakfast_and_lunch", "ost_.eyJhIjoxfQeyJhIjoxfQ.sig"])
 def test_text_with_a_default_prefix_is_masked(text: str) -> None:
     assert values.mask(text) == f"{text[:4]}…"

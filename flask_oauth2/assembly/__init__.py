@@ -17,14 +17,14 @@ from ..metrics import Metrics, open_recorder
 from ..records import Issuer
 from ..resource.server_verifier import ServerVerifier
 from ..resource.token_cache import TokenCache
-from ..resources import Resource
+from ..resources import Resource, describe_server
 from ..server import AuthorizationServer, Policies
 from ..settings import Settings
 from ..stores.base import IssuerStore, Store, Stores
 from ..stores.callbacks import CallbackStore
 from ..stores.lazy import LazyStore
 from ..stores.replica import TokenReader
-from .capabilities import collect
+from .capabilities import add_formats, collect, renew_formats
 from .extensions import Extensions
 
 _MCP_GRACE_PERIOD = 10
@@ -54,7 +54,7 @@ def build(
 ) -> AuthorizationServer:
     """Return a server. Its store opens with the first use.
 
-    Raises :exc:`ConfigurationError` for settings that ask for what is not there.
+    Raises :exc:`ConfigurationError` for settings that name a missing part or a missing option.
     """
     extensions = extensions or Extensions()
     callbacks = extensions.callbacks
@@ -66,7 +66,8 @@ def build(
             "OAUTH2_GUARD_CHECKS_USER needs a function that says whether a user is active: decorate one with "
             "@provider.user_is_active"
         )
-    _check_scopes(settings, described)
+    elsewhere = _describe_servers(settings, extensions)
+    _check_scopes(settings, (*described, *elsewhere))
     if events is None:
         events = Events(sender, Metrics(open_recorder(settings.metrics), sender) if settings.metrics else None)
     server: AuthorizationServer
@@ -87,6 +88,7 @@ def build(
         ),
         registration=registration.choose(settings, callbacks, is_for_mcp),
         described=described,
+        resources=(*described, *elsewhere),
         outside_scopes=frozenset(outside_scopes),
         is_open_outside=is_open_outside,
         is_for_mcp=is_for_mcp,
@@ -98,7 +100,9 @@ def build(
         else 0,
         checks_users=checks_users,
         saves_every_token=callbacks.follow_tokens,
+        access_token_claims=extensions.access_token_claims,
     )
+    add_formats(server, extensions)
     server.opening.on_open.append(partial(_check_store, server))
     server.documents = open_documents(server)
     if settings.signing_keys:
@@ -140,6 +144,7 @@ class Servers:
                 resources_by_mount={},
                 built_metadata={},
             )
+            renew_formats(server)
             server.documents = open_documents(server)
             found = ServerVerifier(server, self.verifier.cache)
             if len(self._by_url) < _MAX_ADDRESSES:
@@ -186,8 +191,21 @@ def _subscribe(cache: TokenCache, stores: Stores) -> None:
         cache.subscribe(partial(stores.pubsub.subscribe, cache.on_published))
 
 
+def _describe_servers(settings: Settings, extensions: Extensions) -> list[Resource]:
+    """Return the resources of other servers, from the settings and from the application."""
+    found = dict(extensions.other_resources)
+    for url, options in settings.resources.items():
+        if url in found:
+            raise ConfigurationError(f"OAUTH2_RESOURCES and add_resource() both name {url}: remove one of them")
+        try:
+            found[url] = describe_server(url, **options)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"OAUTH2_RESOURCES: {error}") from None
+    return list(found.values())
+
+
 def _check_scopes(settings: Settings, described: Iterable[Resource]) -> None:
-    needed = {f"the resource {resource.path}": resource.all_scopes for resource in described}
+    needed = {f"the resource {resource.path or resource.identifier}": resource.all_scopes for resource in described}
     for name, scope in (("OAUTH2_REGISTRATION_SCOPES", settings.registration_scopes), *needed.items()):
         unknown = [value for value in scope if settings.scopes and value not in settings.scopes]
         if unknown:

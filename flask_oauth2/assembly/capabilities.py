@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from .. import grants
@@ -11,10 +13,13 @@ from ..clients.authentication import METHODS
 from ..endpoints import ENDPOINTS
 from ..errors import ConfigurationError
 from ..grants.base import GrantType
+from ..resources import Resource
+from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE, Settings
 from ..tokens.bindings import BINDINGS
 from ..tokens.formats import FORMATS
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
+from ..tokens.formats.jwt import read_encryption_key
 from ..tokens.types import TYPES
 from .extensions import Extensions
 
@@ -22,15 +27,14 @@ log = logging.getLogger("flask_oauth2")
 
 
 def collect(settings: Settings, extensions: Extensions) -> Capabilities:
-    """Return the capabilities of a server.
+    """Return the capabilities of a server without its token formats, which :func:`add_formats` adds.
 
-    Raises :exc:`ConfigurationError` for settings that name what is not there.
+    Raises :exc:`ConfigurationError` for settings that name a missing part.
     """
     named = settings.grant_types
     own_types = [kind() for kind in grants.RESPONSE_TYPES if kind.grant_type in named]
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
-    formats = _collect_formats(settings, extensions)
     auth_methods = (*(kind() for kind in METHODS if _is_available(kind)), *extensions.auth_methods.values())
     for name, reason in grants.DISCOURAGED.items():
         if name in named:
@@ -41,15 +45,79 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
         response_types={kind.name: kind for kind in own_types} | extensions.response_types,
         response_type_sets=[*sets, *((name,) for name in extensions.response_types)],
         token_types=extensions.token_types | {kind.name.lower(): kind for kind in (make() for make in TYPES)},
-        formats=formats,
-        reference_formats={n: kind for n, kind in formats.items() if not isinstance(kind, SelfContainedFormat)},
-        self_contained_formats={n: kind for n, kind in formats.items() if isinstance(kind, SelfContainedFormat)},
+        formats={},
+        reference_formats={},
+        self_contained_formats={},
         bindings=(*(make() for make in BINDINGS), *extensions.bindings.values()),
         answer_members=tuple(extensions.answer_members.values()),
         auth_methods=auth_methods,
         auth_schemes=[method.scheme.lower() for method in auth_methods if method.scheme],
+        details_types=extensions.details_types,
         endpoints={endpoint.name: endpoint for endpoint in ENDPOINTS} | extensions.endpoints,
-        needs_keys=_needs_keys(settings, extensions, formats[settings.access_token_format]),
+        needs_keys=False,
+    )
+
+
+def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
+    """Add the token formats to the capabilities of a server.
+
+    Raises :exc:`ConfigurationError` for a format that the settings name and that cannot be used.
+    """
+    settings = server.settings
+    chosen = settings.access_token_format
+    formats = _make_formats(server) | extensions.token_formats
+    if chosen not in formats:
+        raise ConfigurationError(f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(formats)}, not {chosen!r}")
+    if chosen == "signed" and not settings.secret_keys:
+        raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
+    named = [resource.format for resource in server.resources if resource.format is not None]
+    if unknown := [name for name in named if name not in formats]:
+        raise ConfigurationError(
+            f"the format of a resource must be one of {', '.join(formats)}, not {unknown[0]!r}. Correct "
+            "OAUTH2_RESOURCES or add_resource()"
+        )
+    needs_keys = _needs_keys(settings, extensions, [formats[name] for name in (chosen, *named)])
+    if not needs_keys:  # other parties could not verify its tokens
+        del formats["jwt"]
+    if "jwt" in (chosen, *named):
+        from ..keys import library  # noqa: F401  raises if joserfc is missing
+
+        _check_encryption_keys(server.resources)
+    _set_formats(server, formats, needs_keys)
+
+
+def _check_encryption_keys(resources: Sequence[Resource]) -> None:
+    """Raise :exc:`ConfigurationError` for an encryption key that cannot be used."""
+    from ..keys.encoding import JOSEError
+
+    for resource in resources:
+        try:
+            if resource.encryption_key is not None:
+                read_encryption_key(resource.encryption_key)
+        except JOSEError as error:
+            raise ConfigurationError(
+                f"the encryption_key of {resource.identifier} cannot be used: {error.reason}"
+            ) from error
+
+
+def renew_formats(server: AuthorizationServer) -> None:
+    """Replace the built-in token formats of a server that is a copy of another one: they use its issuer and keys."""
+    own, capabilities = _make_formats(server), server.capabilities
+    formats = {name: own.get(name, kind) for name, kind in capabilities.formats.items()}
+    _set_formats(server, formats, capabilities.needs_keys)
+
+
+def _make_formats(server: AuthorizationServer) -> dict[str, TokenFormat]:
+    return {kind.name: kind for kind in (make(server) for make in FORMATS)}
+
+
+def _set_formats(server: AuthorizationServer, formats: dict[str, TokenFormat], needs_keys: bool) -> None:
+    server.capabilities = replace(
+        server.capabilities,
+        formats=formats,
+        reference_formats={n: kind for n, kind in formats.items() if not isinstance(kind, SelfContainedFormat)},
+        self_contained_formats={n: kind for n, kind in formats.items() if isinstance(kind, SelfContainedFormat)},
+        needs_keys=needs_keys,
     )
 
 
@@ -78,21 +146,10 @@ def _collect_grants(settings: Settings, extensions: Extensions) -> dict[str, Gra
     return {grant.name: grant for grant in built_in} | extensions.grants
 
 
-def _collect_formats(settings: Settings, extensions: Extensions) -> dict[str, TokenFormat]:
-    chosen = settings.access_token_format
-    built_in = [make(settings) for make in FORMATS]
-    formats: dict[str, TokenFormat] = {kind.name: kind for kind in built_in} | extensions.token_formats
-    if chosen not in formats:
-        raise ConfigurationError(f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(formats)}, not {chosen!r}")
-    if chosen == "signed" and not settings.secret_keys:
-        raise ConfigurationError("OAUTH2_ACCESS_TOKEN_FORMAT is 'signed', which needs a SECRET_KEY: set one")
-    return formats
-
-
-def _needs_keys(settings: Settings, extensions: Extensions, chosen: TokenFormat) -> bool:
+def _needs_keys(settings: Settings, extensions: Extensions, chosen: Sequence[TokenFormat]) -> bool:
     """Return whether the settings name signing keys, or a part in use has a true ``needs_keys``."""
     if settings.signing_algorithms is not None or settings.signing_keys:
         return True
     registered = extensions.token_formats, extensions.endpoints, extensions.grants, extensions.response_types
-    parts = (chosen, *(part for kind in registered for part in kind.values()))
+    parts = (*chosen, *(part for kind in registered for part in kind.values()))
     return any(getattr(part, "needs_keys", False) for part in parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import Parameter, isfunction, signature
+from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfunction, signature
 
 from ..errors import ConfigurationError
 
@@ -32,8 +32,16 @@ def check_part(part: object, protocol: type) -> None:
             raise ConfigurationError(
                 f"{class_name} needs the method {name}() of {protocol.__name__}: add it to the class"
             )
+        check_synchronous(method, f"{class_name}.{name}()")
         try:
             signature(method).bind(*[None for one in expected if one.kind in _POSITIONAL])
         except TypeError:
             arguments = ", ".join(one.name for one in expected)
             raise ConfigurationError(f"{class_name}.{name}() must take the arguments ({arguments})") from None
+
+
+def check_synchronous(function: object, name: str) -> None:
+    """Raise :exc:`ConfigurationError` for an asynchronous function, which the provider would call and never await."""
+    for one in (function, type(function).__call__):
+        if iscoroutinefunction(one) or isasyncgenfunction(one):
+            raise ConfigurationError(f"{name} must not be asynchronous: define it with def instead of async def")

@@ -6,7 +6,7 @@ endpoint, which defines the order of the checks.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..http.messages import Params, Request
 from ..records import Client, Grant
@@ -61,4 +61,13 @@ class AuthorizationRequest(NamedTuple):
     resource: tuple[str, ...] = ()
     """The identifiers of the protected resources, :rfc:`8707`."""
 
+    authorization_details: tuple[dict[str, Any], ...] = ()
+    """The permissions of :rfc:`9396`."""
+
     prompt: frozenset[str] = frozenset()
+
+    max_age: int | None = None
+    """The maximum number of seconds since the user signed in."""
+
+    acr_values: tuple[str, ...] = ()
+    """The accepted authentication context classes."""

@@ -17,7 +17,7 @@ from .request import AuthorizationRequest
 KIND = "request_uri"
 """The kind of the grants that hold saved requests."""
 
-PATIENCE = 3600
+INTERACTION_LIFETIME = 3600
 """Seconds within which the user must sign in and decide."""
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
@@ -42,12 +42,10 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
         )
     if not uri.startswith(PREFIX):
         return draft._replace(request_uri=uri)  # check_support raises the error, which the client receives
-    saved = server.store.get_grant(values.key(uri.removeprefix(PREFIX)), KIND)
-    # "The request URI value MUST be bound to the client that posted the authorization request", section 2.2
-    if saved is None or saved.parameters["client_id"] != draft.client.client_id:
+    saved = find(server, uri, draft.client.client_id)
+    if saved is None:
         raise InvalidRequestURI(
             "request_uri names no request of this client",
-            received="a request of another client" if saved else "an unknown request_uri",
             hint="let the client start again with a new authorization request",
         )
     if saved.is_expired(server.clock()) and not (draft.is_resumed and _is_in_time(saved, server.clock())):
@@ -62,9 +60,18 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     return draft._replace(params=Params(saved.parameters["query"].encode()), saved=saved, request_uri=uri)
 
 
+def find(server: AuthorizationServer, uri: str, client_id: str) -> Grant | None:
+    """Return the saved request of a client that a ``request_uri`` names, which may have expired, or None."""
+    if not uri.startswith(PREFIX):
+        return None
+    saved = server.store.get_grant(values.key(uri.removeprefix(PREFIX)), KIND)
+    # "The request URI value MUST be bound to the client that posted the authorization request", section 2.2
+    return saved if saved is not None and saved.parameters["client_id"] == client_id else None
+
+
 def _is_in_time(saved: Grant, now: float) -> bool:
     """Return whether a user who opened the request before it expired may still sign in and decide."""
-    return values.second(saved.key) <= now < values.second(saved.key) + PATIENCE
+    return values.second(saved.key) <= now < values.second(saved.key) + INTERACTION_LIFETIME
 
 
 def is_saved(params: Params) -> bool:

@@ -29,7 +29,7 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
 
     If the response contains an access token, raise :exc:`InvalidTarget` for several resources.
     """
-    if not server.described:
+    if not server.resources:
         return draft
     resource = read(draft.params, draft.scope, addresses.find_resources(server, draft.http.mount))
     if "token" in draft.response_types:
@@ -48,6 +48,8 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
     requested = _named(params, resources)
     if requested:
         return requested
+    if not scope and "authorization_details" in params.values:
+        return ()  # their locations say what they are for
     known = resources.of_scope(scope)
     if len(known) > 1:
         raise InvalidTarget(
@@ -63,15 +65,15 @@ def read(params: Params, scope: Scope, resources: Resources) -> tuple[str, ...]:
 
 def _reject_useless(scope: Scope, resources: Resources) -> None:
     """Raise the error of a request whose token every protected resource would reject."""
-    names = [resource.identifier for resource in resources]
-    if any(value in resource.all_scopes for resource in resources for value in scope):
+    names = [resource.identifier for resource in resources.all]
+    if any(value in resource.all_scopes for resource in resources.all for value in scope):
         raise InvalidTarget(
             "no single resource uses all of this scope: name the resources with the resource parameter",
             expected=f"some of {' '.join(names)}",
             received="no resource",
             hint="let the client send the resource parameter, or request the scope of one resource only",
         )
-    needed = " ".join(dict.fromkeys(value for resource in resources for value in resource.scopes))
+    needed = " ".join(dict.fromkeys(value for resource in resources.all for value in resource.scopes))
     raise InvalidScope(
         "no protected resource accepts a token with this scope",
         expected=f"some of {needed}",
@@ -121,8 +123,8 @@ def reject_several(resource: tuple[str, ...]) -> None:
 
 
 def _named(params: Params, resources: Resources) -> tuple[str, ...]:
-    """Return the identifiers of the resources that a request names. Without described resources, ignore them."""
-    if not len(resources):
+    """Return the identifiers of the resources that a request names. If the server knows no resources, ignore them."""
+    if not resources.all:
         return ()
     named = params.every("resource")
     if len(named) > MOST:
@@ -141,9 +143,9 @@ def _named(params: Params, resources: Resources) -> tuple[str, ...]:
         if resource is None:
             raise InvalidTarget(
                 "unknown resource",
-                expected=f"one of {' '.join(known.identifier for known in resources)}",
+                expected=f"one of {' '.join(known.identifier for known in resources.all)}",
                 received=uri,
-                hint="describe it with provider.protect_resource(), or correct the resource parameter of the client",
+                hint="describe it with provider.protect_resource() or OAUTH2_RESOURCES, or correct the client",
             )
         found.append(resource.identifier)
     return tuple(dict.fromkeys(found))

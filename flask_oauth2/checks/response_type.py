@@ -15,19 +15,19 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
     registered for them.
     """
     # "If [...] missing the "response_type" parameter, [...] MUST return an error response", section 3.1.1
-    text, client, offer = draft.params.require("response_type"), draft.client, server.capabilities
+    text, client, offered = draft.params.require("response_type"), draft.client, server.capabilities
     # "the order of values does not matter", section 3.1.1
     wanted = frozenset(text.split(" "))
-    types = tuple(filter(wanted.__contains__, offer.response_types))
-    if len(types) < len(wanted) or types not in offer.response_type_sets:
+    types = tuple(filter(wanted.__contains__, offered.response_types))
+    if len(types) < len(wanted) or types not in offered.response_type_sets:
         raise UnsupportedResponseType(
             "response_type is not supported",
-            expected=f"one of {', '.join(map(' '.join, offer.response_type_sets))}",
+            expected=f"one of {', '.join(map(' '.join, offered.response_type_sets))}",
             received=text,
             hint="let the client send response_type=code",
         )
     has_type = text in client.response_types or wanted in [set(known.split(" ")) for known in client.response_types]
-    if not has_type or not {offer.response_types[name].grant_type for name in types}.issubset(client.grant_types):
+    if not has_type or not {offered.response_types[name].grant_type for name in types}.issubset(client.grant_types):
         raise UnauthorizedClient(
             "the client may not use this response_type",
             rule="rfc6749 4.1.2.1",

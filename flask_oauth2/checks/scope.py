@@ -22,7 +22,8 @@ def check(draft: AuthorizationRequest, server: AuthorizationServer) -> Authoriza
 def read(params: Params, client: Client, settings: Settings) -> Scope:
     """Return the requested scope. Raise :exc:`InvalidScope` for values that the client is not registered for.
 
-    A request without scope receives ``OAUTH2_DEFAULT_SCOPE``, or the full scope of the client if that option is empty.
+    A request without scope receives ``OAUTH2_DEFAULT_SCOPE``, or the full scope of the client if that option is empty;
+    with ``authorization_details``, it receives no scope.
     For a client that registered itself or has a metadata document, drop the other values instead, as long as one value
     remains: the operator cannot correct such a client, and the token response contains the granted scope.
     """
@@ -37,6 +38,8 @@ def read(params: Params, client: Client, settings: Settings) -> Scope:
             lambda beyond: _hint(beyond, client, settings),
             drops_others=client.is_self_registered,
         )
+    if "authorization_details" in params.values:
+        return ()  # a request with authorization_details alone is complete, RFC 9396 3
     if not settings.default_scope:
         return allowed
     default = tuple(filter(settings.default_scope.__contains__, allowed))

@@ -36,14 +36,17 @@ def list_keys(as_json: bool) -> None:
             print_table([("kid", "algorithm"), *(tuple(entry.values()) for entry in given)])
             click.echo(f"\n{_OWN}")
         return
-    rows = _open(server).read_rows(now)
-    described = [_describe(row, now) for row in states.keys_only(rows)]
+    rows = states.keys_only(_open(server).store.list_keys())
+    described = [_describe(row, now) for row in rows]
     if as_json:
         print_json(described)
         return
+    if not described:
+        click.echo("There are no signing keys yet. They are created on first use.")
+        return
     shown = [entry | {name: _time(entry[name]) for name in _TIMES} for entry in described]
     print_table([tuple(shown[0]), *(tuple(entry.values()) for entry in shown)])
-    for line in _progress(states.keys_only(rows), now):
+    for line in _progress(rows, now):
         click.echo(line)
 
 

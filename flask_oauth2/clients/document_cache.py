@@ -7,18 +7,18 @@ copy, requests use the stale copy.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from .. import values
 from ..errors import ConfigurationError, FetchError, TemporarilyUnavailable
-from ..http import freshness, redirects, urls
+from ..http import freshness, redirects
+from ..http.fetch_limits import Bounded, FetchRate
 from ..processes import OfProcess
 from ..records import Client
 from ..server import AuthorizationServer
@@ -109,9 +109,9 @@ class Documents:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
         self._server = server
         self._own_hosts = frozenset(server.settings.client_id_metadata_document_allowed_hosts)
-        self._copies: OrderedDict[str, _Copy] = OrderedDict()
-        self._failures: OrderedDict[str, tuple[float, Failure]] = OrderedDict()
-        self._visits: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._copies: Bounded[str, _Copy] = Bounded(MOST)
+        self._failures: Bounded[str, tuple[float, Failure]] = Bounded(MOST)
+        self._rate = FetchRate(MOST_AT_ONCE, MOST_OF_HOST, MOST)
         self._fetching = OfProcess(_Fetching)
 
     @property
@@ -140,7 +140,7 @@ class Documents:
                 return copy.client if copy is not None else failure
             awaited = self._under_way.get(client_id)
             if awaited is None:
-                if not self._may_fetch(client_id, now):
+                if not self._rate.admit(client_id, now, len(self._under_way)):
                     if copy is not None:
                         return copy.client
                     raise _too_many()
@@ -205,14 +205,6 @@ class Documents:
         self._copies.move_to_end(client_id)
         return copy
 
-    def _may_fetch(self, client_id: str, now: float) -> bool:
-        visit = (urls.host_of(client_id), int(now) // 60)
-        count = self._visits.get(visit, 0)
-        if len(self._under_way) >= MOST_AT_ONCE or count >= MOST_OF_HOST:
-            return False
-        _put(self._visits, visit, count + 1)
-        return True
-
     def _begin_fetch(self, client_id: str) -> Future[Client | Failure]:
         awaited: Future[Client | Failure] = Future()
         thread = Thread(target=self._fetch_one, args=(client_id, awaited), name="flask_oauth2 document", daemon=True)
@@ -232,13 +224,13 @@ class Documents:
             with self._lock:
                 now = self._server.clock()
                 if isinstance(found, Client):
-                    _put(self._copies, client_id, _Copy(found, now + lifetime))
+                    self._copies.put(client_id, _Copy(found, now + lifetime))
                     self._failures.pop(client_id, None)
                 elif found.is_gone:  # the owner of a client removes the document to delete the client
                     self._copies.pop(client_id, None)
-                    _put(self._failures, client_id, (now + lifetime, found))
+                    self._failures.put(client_id, (now + lifetime, found))
                 else:  # errors and invalid documents "MUST NOT" be cached, section 4.4: the older copy stays
-                    _put(self._failures, client_id, (now + lifetime, found))
+                    self._failures.put(client_id, (now + lifetime, found))
                     stays = self._find_copy(client_id, now) is not None
             if stays and isinstance(found, Failure):
                 received = values.mask(str(found.received)[:200])  # unverified text
@@ -285,17 +277,6 @@ def _fail_to_fetch(error: FetchError) -> Failure:
     hint = error.hint or "let the URL of the client_id respond with status 200 and JSON"
     reason = "the server cannot fetch the metadata document of the client"
     return Failure(reason, f"{RULE} 4", received=error.reason, hint=hint, is_gone=error.is_gone)
-
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-
-def _put(entries: OrderedDict[_K, _V], key: _K, value: _V) -> None:
-    entries[key] = value
-    entries.move_to_end(key)
-    if len(entries) > MOST:
-        entries.popitem(last=False)
 
 
 def find_lifetime(headers: Mapping[str, str], now: float) -> float:

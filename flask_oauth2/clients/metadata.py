@@ -107,8 +107,8 @@ class Member:
 
         Raises :exc:`.InvalidMetadata` for a value of another type, unless the member drops it.
         """
-        # null is the same as a member that is left out, :rfc:`7592#section-2.2`
-        if value is None:
+        # null is the same as a member that is left out, :rfc:`7592#section-2.2`; some clients send empty texts
+        if value is None or (value == "" and not self.attribute):
             return self.default
         if self.drops_invalid:
             return self.type.salvage(value, is_bounded=is_bounded)
@@ -174,8 +174,8 @@ MEMBERS: tuple[Member, ...] = (
         name="token_endpoint_auth_method",
         type=TEXT,
         attribute="auth_method",
-        description="Client authentication method: client_secret_basic (default), client_secret_post, none, or the "
-        "name of a registered method.",
+        description="Client authentication method: client_secret_basic (default), client_secret_post, private_key_jwt, "
+        "none, or the name of a registered method.",
         set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
         default="client_secret_basic",
         check=validators.check_auth_method,
@@ -304,10 +304,20 @@ MEMBERS: tuple[Member, ...] = (
         drops_invalid=True,
     ),
     Member(
+        name="authorization_details_types",
+        type=TEXTS,
+        description="Types of authorization details that the client may request; repeatable. Default: all, with the "
+        "consent of the user.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        check=validators.check_details_types,
+        option="--authorization-details-type",
+        metavar="TYPE",
+    ),
+    Member(
         name="token_format",
         type=CHOICE,
         attribute="token_format",
-        description="Format of access tokens: opaque or signed. Overrides OAUTH2_ACCESS_TOKEN_FORMAT.",
+        description="Format of access tokens: opaque, signed or jwt. Overrides OAUTH2_ACCESS_TOKEN_FORMAT.",
         set_by=_OPERATOR,
         check=validators.check_token_format,
         in_response=False,

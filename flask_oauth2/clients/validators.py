@@ -198,8 +198,21 @@ def has_signing_key(jwks: Mapping[str, Any], algorithms: Iterable[str]) -> bool:
     return any(key.fits(algorithm, "sig") for key in read_inline(jwks).keys for algorithm in known)
 
 
+def check_details_types(value: list[str], client: Client, server: AuthorizationServer) -> None:
+    """Check that the server has these types of authorization details, :rfc:`9396#section-10`."""
+    known = server.capabilities.details_types
+    unknown = [name for name in value if name not in known]
+    if unknown:
+        raise ValueError(
+            f"has unknown types: {' '.join(unknown)}. Known types: {', '.join(known) or 'none'}. Register a type with "
+            "@provider.authorization_details()"
+        )
+
+
 def check_token_format(value: str, client: Client, server: AuthorizationServer) -> None:
     """Check that the server has the format."""
     if value not in server.capabilities.formats:
+        if value == "jwt":
+            raise ValueError("'jwt' needs signing keys, which other parties know. Set OAUTH2_SIGNING_ALGORITHMS")
         known = ", ".join(server.capabilities.formats)
         raise ValueError(f"{value!r} is not a known format. Known formats: {known}")

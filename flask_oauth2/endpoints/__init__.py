@@ -31,6 +31,7 @@ def _describe_authorization(server: AuthorizationServer, url: str) -> dict[str, 
         if "code" in server.capabilities.response_types
         else None,
         "authorization_response_iss_parameter_supported": True,
+        "acr_values_supported": list(server.settings.acr_values),
     }
 
 
@@ -79,6 +80,7 @@ INTROSPECTION = Endpoint(
     describe=lambda server, url: {
         "introspection_endpoint": url,
         **_describe_authentication(server, "introspection_endpoint"),
+        "introspection_signing_alg_values_supported": introspection.find_signing_algorithms(server),
     },
 )
 

@@ -75,6 +75,8 @@ def _issue_codes(server: AuthorizationServer, request: AuthorizationRequest, now
     parameters: dict[str, Any] = {"client_id": request.client.client_id, "scope": " ".join(request.scope)}
     if request.resource:
         parameters["resource"] = request.resource
+    if request.authorization_details:
+        parameters["authorization_details"] = request.authorization_details
     for _ in range(_TRIES):
         device_code, key = values.generate(settings.token_prefixes["device_code"], values.timestamp(now))
         code = user_codes.new()

@@ -1,4 +1,4 @@
-"""The introspection endpoint, :rfc:`7662`."""
+"""The introspection endpoint, :rfc:`7662`, with signed responses for callers that ask for them, :rfc:`9701`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,43 @@ from ..server import AuthorizationServer
 from ..tokens.read import find_token
 from .base import Call
 
+TYPE = "token-introspection+jwt"
+"""The ``typ`` of signed responses."""
+
+MEDIA_TYPE = f"application/{TYPE}"
+
 
 def respond(call: Call) -> Response:
     """Describe a token to its client. A resource server receives the description of every access token.
 
     All other tokens are inactive, section 2.2.
     """
-    return Response(200, _describe(call.server, call.client, call.form.require("token"), call.now), NO_STORE)
+    described = _describe(call.server, call.client, call.form.require("token"), call.now)
+    if MEDIA_TYPE in call.request.headers.get("Accept", "").lower() and call.server.capabilities.needs_keys:
+        return Response(200, _sign(call, described), {**NO_STORE, "Content-Type": MEDIA_TYPE})
+    return Response(200, described, NO_STORE)
+
+
+def find_signing_algorithms(server: AuthorizationServer) -> list[str]:
+    """Return the algorithm of signed responses: RS256 if there is such a key, :rfc:`9701#section-6`."""
+    algorithms = server.keys.algorithms if server.capabilities.needs_keys else []
+    return ["RS256"] if "RS256" in algorithms else list(algorithms[:1])
+
+
+def _sign(call: Call, described: dict[str, Any]) -> str:
+    """Return the response as a JSON Web Token, :rfc:`9701#section-5`."""
+    from ..keys.jose import sign  # few servers need keys, and it takes long to load
+
+    server = call.server
+    # sub and exp are inside, so that the response cannot be taken for an access token, RFC 9701 section 5
+    claims = {
+        "iss": server.issuer,
+        "aud": call.client.client_id,
+        "iat": int(call.now),
+        "token_introspection": described,
+    }
+    (algorithm,) = find_signing_algorithms(server)
+    return sign(claims, server.keys.find_signer(call.now, algorithm), TYPE, call.now)
 
 
 def _describe(server: AuthorizationServer, client: Client, value: str, now: float) -> dict[str, Any]:
@@ -54,7 +84,12 @@ def _access(server: AuthorizationServer, access: AccessToken) -> dict[str, Any]:
         "aud": access.audience[0] if len(access.audience) == 1 else list(access.audience) or None,
         "iss": server.issuer,
         "jti": values.text(access.token_hash),
+        "auth_time": access.context.auth_time,  # RFC 9470 6.2
+        "acr": access.context.acr,
+        "cnf": dict(access.confirmation) if access.confirmation else None,  # RFC 7800, RFC 9449 6.2
     }
+    if access.context.authorization_details:
+        members["authorization_details"] = list(access.context.details)  # RFC 9396 9.2
     return _present(members)
 
 
@@ -75,4 +110,4 @@ def _refresh(server: AuthorizationServer, token: Token) -> dict[str, Any]:
 
 
 def _present(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value not in (None, "")}
+    return {name: value for name, value in members.items() if value not in (None, "", [])}

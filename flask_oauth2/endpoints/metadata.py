@@ -70,7 +70,8 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
     members |= {
         "scopes_supported": _scopes(server),
         "grant_types_supported": list(server.capabilities.grant_types),
-        "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount)],
+        "protected_resources": [resource.identifier for resource in addresses.find_resources(server, mount).all],
+        "authorization_details_types_supported": list(server.capabilities.details_types),
         "client_id_metadata_document_supported": server.documents is not None,
         "service_documentation": server.settings.service_documentation,
     }
@@ -83,16 +84,27 @@ def _scopes(server: AuthorizationServer) -> list[str]:
     return [value for value in server.settings.scopes if not server.is_for_mcp or value in server.open_scopes]
 
 
+def write_resource(issuer: str, resource: Resource) -> str:
+    """Return the protected resource metadata of a server that accepts tokens in the header only, as JSON."""
+    return _encode(_describe_resource(issuer, resource, ["header"]))
+
+
 def describe_resource(server: AuthorizationServer, resource: Resource) -> dict[str, Any]:
-    """Return the non-empty members of protected resource metadata, :rfc:`9728#section-2`.
+    """Return the non-empty members of protected resource metadata, :rfc:`9728#section-2`."""
+    methods = ["header", *(["body"] if server.settings.token_in_body else [])]
+    return _describe_resource(server.issuer, resource, methods)
+
+
+def _describe_resource(issuer: str, resource: Resource, methods: list[str]) -> dict[str, Any]:
+    """Return the non-empty members of the document.
 
     MCP clients request all advertised scope values, so an MCP server lists only those that every request needs.
     """
     members = {
         "resource": resource.identifier,
-        "authorization_servers": [server.issuer],
+        "authorization_servers": [issuer],
         "scopes_supported": list(resource.scopes if resource.is_mcp else resource.all_scopes),
-        "bearer_methods_supported": ["header", *(["body"] if server.settings.token_in_body else [])],
+        "bearer_methods_supported": methods,
         "resource_name": resource.name,
         "resource_documentation": resource.documentation,
         "resource_policy_uri": resource.policy_uri,

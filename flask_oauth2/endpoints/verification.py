@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import scopes, signals, values
+from ..checks import authorization_details
 from ..clients import lookup
 from ..clients.authentication.throttle import Attempt, network
 from ..errors import InvalidRequest
@@ -37,6 +38,8 @@ class Waiting:
     client: Client
     scope: Scope
     resource: tuple[str, ...]
+    details: tuple[dict[str, Any], ...]
+    """The authorization details, :rfc:`9396`."""
 
 
 def find(server: AuthorizationServer, text: str, guesser: Mapping[str, str], now: float) -> Waiting | None:
@@ -93,8 +96,18 @@ def _has_decision(grant: Grant, user: User, allowed: bool) -> bool:
 
 def _decide(server: AuthorizationServer, waiting: Waiting, user: User, allowed: bool, now: float) -> bool:
     """Save a decision. Return False if the code has another decision or has expired."""
-    permission = Permission(user.id, waiting.client.client_id, waiting.scope, waiting.resource)
-    fields: dict[str, Any] = {"client_id": permission.client_id, "user_id": user.id, "scope": waiting.scope}
+    client_id = waiting.client.client_id
+    permission = Permission(
+        user.id,
+        client_id,
+        waiting.scope,
+        waiting.resource,
+        user.auth_time,
+        user.acr,
+        authorization_details.grant(server, waiting.client, waiting.details, user.id) if allowed else (),
+        authorization_details.to_remember(server, waiting.details),
+    )
+    fields: dict[str, Any] = {"client_id": client_id, "user_id": user.id, "scope": waiting.scope}
     if not allowed:
         if not server.devices.decide(waiting.grant, None, int(now)):
             return False
@@ -144,4 +157,10 @@ def _read(server: AuthorizationServer, grant: Grant | None, now: float) -> Waiti
     if client is None or DEVICE_CODE not in client.grant_types:
         return None
     scope = tuple(value for value in scopes.parse(parameters["scope"]) if value in client.scope)
-    return Waiting(grant, client, scope, tuple(parameters.get("resource", ()))) if scope else None
+    details = tuple(
+        detail
+        for detail in parameters.get("authorization_details", ())
+        if detail["type"] in server.capabilities.details_types
+    )
+    is_empty = not scope and not details
+    return None if is_empty else Waiting(grant, client, scope, tuple(parameters.get("resource", ())), details)

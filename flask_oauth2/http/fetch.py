@@ -70,15 +70,19 @@ def fetch(
     deadline: float,
     may_be_own: bool = False,
     max_bytes: int = MOST_BYTES,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
     resolve: Callable[[str, int], Iterable[str]] = resolve,
     network: httpcore.NetworkBackend | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Fetched:
-    """Send a GET request to ``url``. Raise :exc:`FetchError` unless the response is short, in time and has status 200.
+    """Send a request to ``url``. Raise :exc:`FetchError` unless the response is short, in time and has status 200.
 
     :param deadline: the maximum duration in seconds.
     :param may_be_own: whether the host may have a loopback or private address. Plain http is allowed for loopback only.
     :param max_bytes: the maximum length of the body in bytes.
+    :param content: the body of a POST request. None sends a GET request.
+    :param headers: further headers.
     :param resolve: returns the addresses of a host name.
     :param network: connects to an address.
     :param tls: replaces the default TLS settings.
@@ -94,17 +98,20 @@ def fetch(
     )
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     place = httpcore.URL(scheme=parts.scheme.encode(), host=host.encode(), port=port, target=target.encode())
-    headers = [
+    fields = [
         ("Host", parts.netloc),
         ("Accept", "application/json"),
         ("Accept-Encoding", "identity"),
         ("User-Agent", "flask_oauth2"),
+        *(() if content is None else [("Content-Length", str(len(content)))]),
+        *(headers or {}).items(),
     ]
+    method = "GET" if content is None else "POST"
     patience = {"connect": _PATIENCE, "read": _PATIENCE, "write": _PATIENCE}
     try:
         with (
             httpcore.ConnectionPool(ssl_context=tls, network_backend=guarded) as pool,
-            pool.stream("GET", place, headers=headers, extensions={"timeout": patience}) as response,
+            pool.stream(method, place, headers=fields, content=content, extensions={"timeout": patience}) as response,
         ):
             return _read(response, max_bytes)
     except httpcore.TimeoutException as error:

@@ -13,8 +13,8 @@ _MAX_AGE = re.compile(r"max-age=\"?([0-9]+)")
 def find_lifetime(headers: Mapping[str, str], now: float, *, usual: float, shortest: float, longest: float) -> float:
     """Return the seconds for which a response is fresh, within bounds.
 
-    :param headers: by names in lower case.
-    :param usual: the seconds if its server does not say.
+    :param headers: the headers of the response, with names in lower case.
+    :param usual: the seconds for a response without caching headers.
     """
     control = headers.get("cache-control", "").lower()
     if "no-store" in control or "no-cache" in control:

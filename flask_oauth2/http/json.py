@@ -1,4 +1,4 @@
-"""JSON objects that other parties send: :rfc:`8259`, restricted as :rfc:`7493` says."""
+"""JSON objects and arrays that other parties send: :rfc:`8259`, restricted as :rfc:`7493` says."""
 
 from __future__ import annotations
 
@@ -22,13 +22,28 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
     Raises :exc:`DuplicateMember`, :exc:`NotAnObject`, or another :exc:`ValueError` for content that is not JSON.
     """
-    try:
-        found = _DECODER.decode(content.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError(str(error)) from None
+    found = _parse(content)
     if not isinstance(found, dict):
         raise NotAnObject("the content is not a JSON object")
     return found
+
+
+def parse_array(content: bytes) -> list[Any]:
+    """Return the elements of a JSON array, whose objects are read like those of :func:`parse_object`.
+
+    Raises :exc:`ValueError` for content that is no JSON array.
+    """
+    found = _parse(content)
+    if not isinstance(found, list):
+        raise ValueError("the content is not a JSON array")
+    return found
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return _DECODER.decode(content.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def _read_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

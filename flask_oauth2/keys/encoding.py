@@ -51,7 +51,7 @@ def decode_base64url(text: bytes) -> bytes:
 
 
 def encode_json(members: Any) -> bytes:
-    """Return compact JSON in UTF-8. Raises :exc:`ValueError` for what JSON does not know, such as NaN."""
+    """Return compact JSON in UTF-8. Raises :exc:`ValueError` for values without a JSON form, such as NaN."""
     return json.dumps(members, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

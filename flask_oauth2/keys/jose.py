@@ -35,22 +35,22 @@ FindKeys = Callable[[str | None, str], Iterable[Key]]
 """Returns the keys that may have made a signature, from the ``kid`` (or None) and the ``alg`` of the header."""
 
 MAX_SIZE = 16 * 1024
-"""Characters of a token, unless its policy says otherwise."""
+"""The maximum number of characters of a token, unless its policy sets another limit."""
 
 MAX_HEADER_SIZE = 4096
-"""Characters of the first part of a token."""
+"""The maximum number of characters of an encoded header."""
 
 MAX_HEADER_VALUES = 50
-"""Values of a header, those of a ``jwk`` included."""
+"""The maximum number of values in a header, including those of a ``jwk``."""
 
 MAX_CANDIDATES = 10
-"""Keys that are tried for one token."""
+"""The maximum number of keys that are tried for one token."""
 
 LARGEST_TIME = 253_402_300_799
 """The end of the year 9999."""
 
 MAX_LEEWAY = 300
-"""Seconds. "usually no more than a few minutes", :rfc:`7519#section-4.1.4`."""
+"""The maximum leeway in seconds: "usually no more than a few minutes", :rfc:`7519#section-4.1.4`."""
 
 KNOWN_TYPES = frozenset(
     f"application/{name}"
@@ -60,7 +60,7 @@ KNOWN_TYPES = frozenset(
         *("secevent+jwt", "statuslist+jwt", "token-introspection+jwt", "wit+jwt"),
     )
 )
-"""The types of tokens that have one. A policy never accepts a known type that it does not name."""
+"""Registered values of ``typ``. A policy never accepts one of these unless it names it."""
 
 _KEY_SOURCES = ("jku", "x5u", "x5c", "jwk")
 """Header members that name or contain a key. A token must not choose the key that verifies it."""
@@ -88,7 +88,7 @@ class Policy:
     audience: str | tuple[str, ...] | None
     """The value that ``aud`` must contain. Of several values it must contain one."""
     keys: FindKeys | None
-    """Returns the keys of the party. None means that the token brings its key in the ``jwk`` of its header."""
+    """Returns the keys of the party. None: the key is the ``jwk`` of the token's header."""
     accepts_header_key: bool = False
     """True if the ``jwk`` of the header is the key, as :rfc:`9449#section-4.2` requires. Needs ``keys=None``."""
     accepts_other_types: bool = False
@@ -99,6 +99,8 @@ class Policy:
     """The claims that must be present."""
     leeway: int = 0
     """Seconds by which the clocks of both parties may differ."""
+    accepts_expired: bool = False
+    """True if the caller checks ``exp``."""
     max_lifetime: int | None = None
     """Seconds from now to the latest acceptable ``exp``."""
     max_age: int | None = None
@@ -173,9 +175,9 @@ def verify(token: str, policy: Policy, now: float) -> Verified:
 
 
 def read_issuer(token: str, max_size: int = MAX_SIZE) -> str:
-    """Return the ``iss`` of a token that is not verified, to look up the keys of this party. Trust nothing else of it.
+    """Return the ``iss`` of an unverified token, to look up the keys of this party. Do not use it for anything else.
 
-    Raises :exc:`.JOSEError` for a token that has none.
+    Raises :exc:`.JOSEError` for a token without ``iss``.
     """
     payload = decode_base64url(_split(token, 3, max_size)[1])
     issuer = decode_json(payload, "the payload", max_size).get("iss")
@@ -249,7 +251,7 @@ def decrypt(token: str, policy: EncryptionPolicy) -> Decrypted:
     for key in islice((key for key in found if key.fits(algorithm, "enc") and key.is_private), MAX_CANDIDATES):
         try:
             return Decrypted(header, library.decrypt(header, token, key.native))
-        except Exception:  # noqa: S112  the library raises many types for hostile input; none may be told apart
+        except Exception:  # noqa: S112  the library raises many types for hostile input, which callers must not distinguish
             continue
     raise JOSEError("no key decrypts the token")
 
@@ -359,7 +361,7 @@ def _check_audience(claims: Mapping[str, Any], policy: Policy) -> None:
     if accepted.isdisjoint(named):
         raise JOSEError("the claim aud does not name this server")
     if policy.is_only_audience and len(named) > 1:
-        raise JOSEError("the claim aud names other parties too")
+        raise JOSEError("the claim aud also names other parties")
 
 
 def _check_times(claims: Mapping[str, Any], policy: Policy, now: float) -> None:
@@ -377,7 +379,7 @@ def _check_times(claims: Mapping[str, Any], policy: Policy, now: float) -> None:
 
 def _check_expiry(expires_at: float | None, policy: Policy, now: float) -> None:
     # "on or after which the JWT MUST NOT be accepted", RFC 7519 section 4.1.4
-    if expires_at is not None and expires_at + policy.leeway <= now:
+    if expires_at is not None and expires_at + policy.leeway <= now and not policy.accepts_expired:
         raise JOSEError("the token has expired")
     longest = policy.max_lifetime
     if longest is not None and (expires_at is None or expires_at > now + longest + policy.leeway):

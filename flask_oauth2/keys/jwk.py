@@ -55,7 +55,7 @@ class Key:
 
     @property
     def is_private(self) -> bool:
-        """Return whether it can sign or decrypt."""
+        """Return whether the key can sign or decrypt."""
         return _PRIVATE[self.kty][0] in self.members
 
     @property
@@ -119,7 +119,7 @@ def read_key(jwk: Mapping[str, Any], *, may_be_private: bool = False) -> Key:
 
 
 def read_secret(octets: bytes, kid: str | None = None) -> Key:
-    """Return the symmetric key of some octets, such as a client secret. Raises :exc:`.JOSEError` for few octets."""
+    """Return the symmetric key of some octets, such as a client secret. Raises :exc:`.JOSEError` if it is too short."""
     return read_key({"kty": "oct", "k": encode_base64url(octets).decode(), "kid": kid}, may_be_private=True)
 
 

@@ -1,6 +1,6 @@
 """The only module that uses joserfc and cryptography. It is imported when the first key is needed.
 
-It does arithmetic with keys. Which keys, algorithms and headers are acceptable, the other modules of this room decide.
+It computes with keys. The other modules of this package decide which keys, algorithms and headers are accepted.
 """
 
 from __future__ import annotations
@@ -98,14 +98,14 @@ class Cipher:
         return self._newest.encrypt(content)
 
     def decrypt(self, encrypted: bytes) -> bytes | None:
-        """Return the content, or None if no key opens it."""
+        """Return the content, or None if no key decrypts it."""
         try:
             return self._all.decrypt(encrypted)
         except InvalidToken:
             return None
 
     def is_newest(self, encrypted: bytes) -> bool:
-        """Return whether the newest key opens it."""
+        """Return whether the newest key decrypts the content."""
         try:
             self._newest.decrypt(encrypted)
         except InvalidToken:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, FetchError
 from ..http import urls
+from ..http.fetch_limits import Bounded, FetchRate
 from ..http.freshness import find_lifetime
 from ..processes import OfProcess
 from .encoding import JOSEError
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("flask_oauth2")
 
 MAX_SETS = 1000
-"""Cached sets. The least recently used one makes room."""
+"""The maximum number of cached sets. A new one replaces the least recently used one."""
 
 USUAL_LIFETIME = 900
 SHORTEST_LIFETIME = 60
 LONGEST_LIFETIME = 3600
-"""Bounds of the seconds for which a set is fresh. A key that its owner has withdrawn is accepted at most that long."""
+"""The freshness lifetime of a set in seconds, within limits. A withdrawn key is accepted at most that long."""
 
 MAX_STALE = 86400
 """Further seconds for which a stale set is used if its server is unavailable."""
@@ -45,10 +45,10 @@ REFETCH_AFTER = 30
 """Minimum seconds between two fetches of one set. Unknown ``kid`` values do not shorten it."""
 
 MAX_AT_ONCE = 8
-"""Sets that one process fetches at a time."""
+"""The maximum number of concurrent fetches of a process."""
 
 MAX_OF_HOST = 60
-"""Fetches from one host in a minute, so that no host is flooded."""
+"""The maximum number of fetches from one host in a minute."""
 
 DEADLINE = 5.0
 """Seconds after which a fetch fails."""
@@ -77,10 +77,10 @@ class RemoteKeys:
 
     def __init__(self) -> None:
         self.fetch: Callable[[str, bool], Fetched] = _fetch
-        self._copies: OrderedDict[str, _Copy] = OrderedDict()
-        self._tried: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._copies: Bounded[str, _Copy] = Bounded(MAX_SETS)
+        self._tried: Bounded[str, tuple[float, str]] = Bounded(MAX_SETS)
         """The time of the last fetch of each URL, and why it failed; empty if it did not."""
-        self._visits: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._rate = FetchRate(MAX_AT_ONCE, MAX_OF_HOST, MAX_SETS)
         self._fetching = OfProcess(_Fetching)
 
     def source(self, url: str, now: float, *, may_be_own: bool = False) -> FindKeys:
@@ -93,7 +93,7 @@ class RemoteKeys:
     def find_keys(self, url: str, now: float, may_be_own: bool, kid: str | None, algorithm: str) -> list[Key]:
         """Return the keys of a party that may have made a signature.
 
-        Raises :exc:`KeysUnavailable` if its set cannot be fetched, and :exc:`.JOSEError` for a URL that is none.
+        Raises :exc:`KeysUnavailable` if its set cannot be fetched, and :exc:`.JOSEError` for an invalid URL.
         """
         copy = self._find_copy(url, now)
         found = [] if copy is None else copy.keys.find(kid, algorithm)
@@ -117,9 +117,9 @@ class RemoteKeys:
         return not 0 <= now - tried_at < REFETCH_AFTER
 
     def _renew(self, url: str, now: float, may_be_own: bool, copy: _Copy | None, *, has_key: bool) -> _Copy:
-        """Return a new copy, or the one before if the other server is unavailable.
+        """Return a new copy, or the previous one if the other server is unavailable.
 
-        :param has_key: whether the copy before has the key, so that no other thread has to be awaited.
+        :param has_key: whether the previous copy has the key, so that this thread need not wait for another one.
         """
         try:
             self._fetch_once(url, now, may_be_own, waits=not has_key)
@@ -140,7 +140,8 @@ class RemoteKeys:
             if awaited is None:
                 if not self._may_refetch(url, now):
                     return
-                self._check_rate(url, now, len(fetching.under_way))
+                if not self._rate.admit(url, now, len(fetching.under_way)):
+                    raise KeysUnavailable("too many key sets are being fetched")
                 mine = fetching.under_way[url] = Future()
         if awaited is not None:
             if waits:
@@ -151,16 +152,9 @@ class RemoteKeys:
             failure = self._fetch(url, now, may_be_own)
         finally:
             with fetching.lock:
-                _put(self._tried, url, (now, failure))
+                self._tried.put(url, (now, failure))
                 del fetching.under_way[url]
             mine.set_result(None)
-
-    def _check_rate(self, url: str, now: float, under_way: int) -> None:
-        visit = (urls.host_of(url), int(now) // 60)
-        count = self._visits.get(visit, 0)
-        if under_way >= MAX_AT_ONCE or count >= MAX_OF_HOST:
-            raise KeysUnavailable("too many key sets are being fetched")
-        _put(self._visits, visit, count + 1)
 
     def _fetch(self, url: str, now: float, may_be_own: bool) -> str:
         """Fetch a set and save a copy. Return why that failed, or an empty text."""
@@ -175,12 +169,12 @@ class RemoteKeys:
             fetched.headers, now, usual=USUAL_LIFETIME, shortest=SHORTEST_LIFETIME, longest=LONGEST_LIFETIME
         )
         with self._fetching.own.lock:
-            _put(self._copies, url, _Copy(keys, now + lifetime))
+            self._copies.put(url, _Copy(keys, now + lifetime))
         return ""
 
 
 def read_inline(jwks: Mapping[str, Any]) -> KeySet:
-    """Return the keys of a ``jwks`` that is part of metadata. Raises :exc:`.JOSEError`. The same one is read once."""
+    """Return the keys of a ``jwks`` that is part of metadata. Raises :exc:`.JOSEError`. Equal sets are parsed once."""
     return _read_text(json.dumps(jwks, sort_keys=True))
 
 
@@ -206,10 +200,3 @@ def _fetch(url: str, may_be_own: bool) -> Fetched:
     from ..http.fetch import fetch  # needs httpcore, an optional dependency
 
     return fetch(url, may_be_own=may_be_own, deadline=DEADLINE, max_bytes=MAX_SET_SIZE)
-
-
-def _put(entries: OrderedDict[Any, Any], key: object, value: object) -> None:
-    entries[key] = value
-    entries.move_to_end(key)
-    if len(entries) > MAX_SETS:
-        entries.popitem(last=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .applications import applications
-from .authorization import authorize, decide, requesting_client
+from .authorization import authorize, decide, requested_acr_values, requesting_client
 from .developer import developer, developer_client, developer_delete, developer_secret
 from .device import device
 
@@ -16,5 +16,6 @@ __all__ = [
     "developer_delete",
     "developer_secret",
     "device",
+    "requested_acr_values",
     "requesting_client",
 ]

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import web
 from ..answering import answer
+from ..checks import authorization_details
 from ..errors import AccessDenied
 from ..people.consents import revoke_consent
 from ..records import Client, Consent
@@ -38,6 +39,7 @@ class Connection:
     logo_uri: str | None
     is_unverified: bool
     scopes: list[tuple[str, str]]
+    details: list[str]
     granted_at: datetime
     used_at: datetime
     ticket: str
@@ -70,6 +72,7 @@ def _show(provider: Site, server: AuthorizationServer) -> Response:
             logo_uri=metadata.get("logo_uri"),
             is_unverified=client is None or client.is_unverified,
             scopes=describe(server, consent.scope),
+            details=authorization_details.describe_earlier(server, client, consent),
             granted_at=datetime.fromtimestamp(consent.granted_at, UTC),
             used_at=datetime.fromtimestamp(consent.used_at, UTC),
             ticket=write_ticket(server, _PURPOSE, user, {"client_id": consent.client_id}),

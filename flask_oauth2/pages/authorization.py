@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import flask
 from itsdangerous import BadData
@@ -15,7 +15,8 @@ from werkzeug.wrappers import Response
 
 from .. import web
 from ..answering import answer
-from ..checks.request_uri import PATIENCE, is_saved
+from ..checks import authorization_details, request_uri
+from ..checks.request_uri import INTERACTION_LIFETIME, is_saved
 from ..clients import lookup
 from ..clients.documents import find_host, is_cross_host
 from ..endpoints import authorization
@@ -78,14 +79,28 @@ def decide(provider: Site) -> Response:
 
 def requesting_client(provider: Site) -> Client | None:
     """Return the client of the request that the login page sends back to with ``next``, as a page may show it."""
+    client_id = _find_interrupted().get("client_id", "")
+    client = lookup.find_known_client(provider.server, client_id) if client_id else None
+    return None if client is None else vouched(provider.server, client)
+
+
+def requested_acr_values(provider: Site) -> tuple[str, ...]:
+    """Return the authentication context classes of that request that the server supports."""
+    server, params = provider.server, _find_interrupted()
+    saved = request_uri.find(server, params.get("request_uri", ""), params.get("client_id", ""))
+    if saved is not None:
+        params = dict(parse_qsl(saved.parameters["query"]))
+    return tuple(value for value in params.get("acr_values", "").split() if value in server.settings.acr_values)
+
+
+def _find_interrupted() -> dict[str, str]:
+    """Return the parameters of the authorization request to which the login page sends back with ``next``."""
     try:
         parts = urlsplit(flask.request.args.get("next", ""))
+        is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
+        return dict(parse_qsl(parts.query)) if is_ours else {}
     except ValueError:
-        return None
-    client_id = parse_qs(parts.query).get("client_id", [""])[0]
-    is_ours = parts.path == flask.url_for("oauth2.authorize") and not parts.netloc
-    client = lookup.find_known_client(provider.server, client_id) if is_ours and client_id else None
-    return None if client is None else vouched(provider.server, client)
+        return {}
 
 
 def _respond(provider: Site, read: Callable[[Site, AuthorizationServer, Request], Submission]) -> Response:
@@ -147,7 +162,7 @@ def _read_submission(provider: Site, server: AuthorizationServer, http: Request)
 def _read_sent_at(server: AuthorizationServer, submission: Submission, ticket: str) -> Submission:
     """Return the submission as its ticket describes it, if the ticket is of this browser and request."""
     try:
-        session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=PATIENCE)
+        session, digest, sent_at = serializer(server, SENT_AT).loads(ticket, max_age=INTERACTION_LIFETIME)
     except BadData:
         return submission
     if not is_of_session(session) or digest != _digest(_encode(submission.params)):
@@ -217,6 +232,7 @@ def _ask(provider: Site, server: AuthorizationServer, needed: ConsentNeeded, sub
         user=user,
         resources=describe_resources(server, request.resource, request.http.mount),
         scopes=describe(server, request.scope),
+        details=authorization_details.describe(server, client, request.authorization_details),
         asks_again=bool(needed.allowed_before),
         new_scopes=set(request.scope) - set(needed.allowed_before),
         switch_url=provider.login_url(_url_of(server, submission)) if fits and provider.has_login_view else None,

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from .. import addresses, values, web
 from ..answering import find_hints
-from ..checks.request_uri import PATIENCE
+from ..checks.request_uri import INTERACTION_LIFETIME
 from ..errors import InvalidRequest, OAuth2Error
 from ..records import User
 from ..web import login
@@ -152,7 +152,7 @@ def read_resumable_ticket(provider: Site, purpose: str, ticket: str) -> tuple[di
     signer, is_late = serializer(provider.server, purpose), False
     try:
         try:
-            content: dict[str, Any] = signer.loads(ticket, max_age=PATIENCE)
+            content: dict[str, Any] = signer.loads(ticket, max_age=INTERACTION_LIFETIME)
         except SignatureExpired:
             content, is_late = signer.loads(ticket), True
     except BadData:
@@ -192,7 +192,9 @@ def describe(server: AuthorizationServer, scope: tuple[str, ...]) -> list[tuple[
 def describe_resources(server: AuthorizationServer, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:
     """Return the name and the URL of each protected resource."""
     resources = addresses.find_resources(server, mount) if names else None
-    return [(found.name if resources and (found := resources.named(name)) else None, name) for name in names]
+    return [
+        (found.name if resources is not None and (found := resources.named(name)) else None, name) for name in names
+    ]
 
 
 def serializer(server: AuthorizationServer, purpose: str) -> URLSafeTimedSerializer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import flask
@@ -61,6 +62,7 @@ def ask(view: Callable[..., Any], server: AuthorizationServer, needed: ConsentNe
         host=urls.origin(redirect_uri),
         client_id=client.client_id,
         scopes=list(request.scope),
+        authorization_details=deepcopy(list(request.authorization_details)),
         redirect_uri=redirect_uri,
         response_type=request.params.get("response_type"),
         state=request.state,

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from .. import values, web
 from ..answering import answer
+from ..checks import authorization_details
 from ..endpoints import verification
 from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
@@ -132,6 +133,7 @@ def _ask(provider: Site, server: AuthorizationServer, user: User, waiting: Waiti
         user_code=code,
         resources=describe_resources(server, waiting.resource, web.read().mount),
         scopes=describe(server, waiting.scope),
+        details=authorization_details.describe(server, client, waiting.details),
         asks_again=bool(allowed_before),
         new_scopes=set(waiting.scope) - set(allowed_before),
         switch_url=provider.login_url(_url(code)) if provider.has_login_view else None,

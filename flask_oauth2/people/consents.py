@@ -7,7 +7,7 @@ at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .. import revocation, signals, values
 from ..context import EMPTY, Context
@@ -30,6 +30,25 @@ class Permission(NamedTuple):
     client_id: str
     scope: Scope
     resource: tuple[str, ...]
+    auth_time: int | None
+    """The time when the user was authenticated. 0 for a session that a cookie has restored."""
+    acr: str | None
+    details: tuple[dict[str, Any], ...] = ()
+    """The authorization details that are granted, :rfc:`9396`."""
+    remembered_details: tuple[dict[str, Any], ...] = ()
+    """The authorization details that the consent saves."""
+
+    @property
+    def context(self) -> Context:
+        """The context of the authorization."""
+        if not (self.resource or self.auth_time or self.acr or self.details):
+            return EMPTY
+        return Context(
+            resource=self.resource,
+            auth_time=self.auth_time or None,
+            acr=self.acr or None,
+            authorization_details=self.details,
+        )
 
 
 def authorize(
@@ -49,13 +68,20 @@ def authorize(
     :param consent: the consent of that user and client that the store has.
     :param is_new: whether the user has just given the permission. If not, it rests on ``consent``.
     """
+    context = permission.context
     consents = server.consents if is_new else None
     moment = max(now, server.last_revocation.first_moment)  # later than each revocation of the user
     for _ in range(_TRIES):
         basis = consent
         if consents is not None:
             basis = widened(
-                consent, permission.user_id, permission.client_id, permission.scope, moment, permission.resource
+                consent,
+                permission.user_id,
+                permission.client_id,
+                permission.scope,
+                moment,
+                permission.resource,
+                permission.remembered_details,
             )
         authorization = Authorization(
             id=values.new_authorization_id(moment),
@@ -63,7 +89,7 @@ def authorize(
             user_id=permission.user_id,
             scope=permission.scope,
             consent_id=basis.id if basis else None,
-            context=Context(resource=permission.resource) if permission.resource else EMPTY,
+            context=context,
         )
         made = make(authorization)
         if consents is None or basis is None or consents.set_consent(basis, consent):

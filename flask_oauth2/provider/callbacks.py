@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
@@ -13,14 +13,17 @@ from urllib.parse import urlsplit
 
 import flask
 
-from ..assembly.parts import check_part
+from ..assembly.parts import check_part, check_synchronous
+from ..authorization_details import AuthorizationDetailsType, Describe
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import ENDPOINTS, Endpoint
 from ..errors import ConfigurationError
 from ..grants.base import ResponseType
 from ..grants.extension import ExtensionGrant
+from ..resources import describe_server
 from ..tokens.base import TokenGrant, TokenRequest
 from ..tokens.bindings.base import Binding
+from ..tokens.formats import BUILT_IN
 from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
 from ..tokens.types import TokenType
 from .ownership import Ownership
@@ -109,6 +112,17 @@ class CallbackRegistry(Ownership):
         self._register("part", "user_is_active", synchronous(function))
         return function
 
+    def access_token_claims(self, function: Callback) -> Callback:
+        """Register ``f(access, client)``, which returns further claims of a JSON Web Token as a dict, or None.
+
+        It runs when the token is issued. ``access`` is the :class:`~flask_oauth2.AccessToken`: ``access.user_id`` names
+        the user, and is None if the client acts for itself. ``client`` is the :class:`~flask_oauth2.Client`.
+        :data:`~flask_oauth2.tokens.formats.jwt.RESERVED` lists the claims that only the server sets. With one of them
+        no token is issued, and the error is logged.
+        """
+        self._register("part", "access_token_claims", synchronous(function))
+        return function
+
     def userloader(self, function: Callback) -> Callback:
         """Register ``f(user_id)``, which returns a user, for ``current_token.user``. Default: that of Flask-Login."""
         return self._set_callback("userloader", function)
@@ -117,7 +131,8 @@ class CallbackRegistry(Ownership):
         """Register ``f()``, which returns the signed-in user, or None. Default: Flask-Login's ``current_user``.
 
         The user is an object with ``get_id()`` or ``id``, or the ID itself (text or a number). Pages show its ``name``
-        or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in.
+        or ``username``. Its ``auth_time`` (seconds or a datetime, UTC) is the time of the sign-in, and its ``acr`` the
+        authentication context class.
         """
         self._register("provider", "current_user", synchronous(function))
         return function
@@ -149,6 +164,34 @@ class CallbackRegistry(Ownership):
 
         return decorator
 
+    def authorization_details(
+        self,
+        name: str,
+        *,
+        required: Mapping[str, type],
+        optional: Mapping[str, type] | None = None,
+        is_remembered: bool = True,
+    ) -> Callable[[Describe], AuthorizationDetailsType]:
+        """Register ``f(detail, client)`` for a type of authorization details, :rfc:`9396#section-2`.
+
+        The function returns the text that the consent page shows for a detail, which is a dict. It raises
+        :exc:`ValueError` with the reason for an invalid detail. The decorator returns an
+        :class:`~flask_oauth2.AuthorizationDetailsType`, whose ``enrich`` and ``covers`` register further functions.
+
+        :param name: the type, such as ``payment_initiation`` or a URL.
+        :param required: the fields that each detail has, and their types: str, int, float, bool, list or dict.
+        :param optional: further fields. A detail with other fields is rejected, section 5.
+        :param is_remembered: whether an earlier consent to the same detail replaces the consent page. False for
+            permissions that are used once, such as payments.
+        """
+
+        def decorator(function: Describe) -> AuthorizationDetailsType:
+            kind = AuthorizationDetailsType(name, synchronous(function), required, optional or {}, is_remembered)
+            self._register("details_types", name, kind, f"the authorization_details {name}")
+            return kind
+
+        return decorator
+
     def register_response_type(self, response_type: ResponseType) -> None:
         """Add a response type of the authorization endpoint, :rfc:`6749#section-8.4`. Clients cannot combine it."""
         check_part(response_type, ResponseType)
@@ -167,7 +210,34 @@ class CallbackRegistry(Ownership):
     def register_token_format(self, token_format: TokenFormat) -> None:
         """Add a token format. Choose it with ``OAUTH2_ACCESS_TOKEN_FORMAT``, or for single clients."""
         check_part(token_format, SelfContainedFormat if hasattr(token_format, "read") else ReferenceFormat)
-        self._register("token_formats", token_format.name, token_format, built_in=("opaque", "signed"))
+        self._register("token_formats", token_format.name, token_format, built_in=BUILT_IN)
+
+    def add_resource(
+        self,
+        url: str,
+        scopes: str | Iterable[str] = (),
+        *,
+        format: str | None = None,  # noqa: A002  the name of the option
+        prefix: bool = False,
+        name: str | None = None,
+        encryption_key: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add a protected resource of another server, like an element of ``OAUTH2_RESOURCES``, :rfc:`8707`.
+
+        :param url: its identifier. It becomes the audience of access tokens.
+        :param scopes: the scope values that it uses.
+        :param format: the format of its access tokens, such as ``jwt``. Default: that of the client or of the settings.
+        :param prefix: True if clients may name URLs below ``url`` too.
+        :param name: the name that users see.
+        :param encryption_key: the public JWK to which JSON Web Tokens are encrypted.
+        """
+        try:
+            resource = describe_server(
+                url, scopes, format=format, prefix=prefix, name=name, encryption_key=encryption_key
+            )
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"add_resource: {error}") from None
+        self._register("other_resources", url, resource, f"the resource {url}")
 
     def register_binding(self, binding: Binding) -> None:
         """Add a :class:`~flask_oauth2.tokens.bindings.base.Binding`, which binds tokens to a key of the client."""
@@ -187,6 +257,8 @@ class CallbackRegistry(Ownership):
         """Add an endpoint for clients, see :class:`~flask_oauth2.Endpoint`."""
         if endpoint.respond is None:
             raise ConfigurationError(f"the endpoint {endpoint.name} needs a respond function: Endpoint(respond=...)")
+        for name in ("respond", "is_offered", "describe"):
+            check_synchronous(getattr(endpoint, name), f"{name} of the endpoint {endpoint.name}")
         self._register("endpoints", endpoint.name, endpoint, built_in=[known.name for known in ENDPOINTS])
 
     def register_client_auth_method(self, method: ClientAuthMethod) -> None:

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 
 from .. import pages
 from ..endpoints import REVOCATION, TOKEN
+from ..errors import ConfigurationError
 from ..tokens.answers import Issued
 from ..web import routes
 from .callbacks import synchronous
@@ -102,6 +103,11 @@ def _adapt_consent_view(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def view(**arguments: Any) -> Any:
+        if arguments["authorization_details"] and "authorization_details" not in accepted:
+            raise ConfigurationError(
+                "your consent page does not show what the client requests: give its function the argument "
+                "authorization_details, and show them (RFC 9396 section 3.1)"
+            )
         return run(**{name: value for name, value in arguments.items() if name in accepted})
 
     view.__wrapped__ = unwrap(function)  # tells registrations of the same code apart

@@ -62,6 +62,7 @@ class Registered:
                 "bindings",
                 "answer_members",
                 "endpoints",
+                "other_resources",
             )
         }
         copied = replace(parts, callbacks=replace(parts.callbacks), **tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import flask
@@ -29,12 +30,13 @@ class Users(CurrentServer):
             return None
         if isinstance(user, User):
             return user
-        user_id = identify(user)
-        name = user_id if isinstance(user, str | int) else find(user, "name", "username") or user_id
-        auth_time = None if isinstance(user, str | int) else seconds(find(user, "auth_time"))
-        if auth_time is None and (is_proxy or find_user is None):
-            auth_time = login.auth_time()
-        return User(id=user_id, name=str(name), auth_time=auth_time)
+        if isinstance(user, str | int):
+            user_id = identify(user)
+            return User(id=user_id, name=user_id)
+        found = _read_user(user)
+        if found.auth_time is None and (is_proxy or find_user is None):
+            return replace(found, auth_time=login.auth_time())
+        return found
 
     def load_user(self, user_id: str) -> Any:
         """Return the application's user with an ID, or the result of the ``userloader`` if there is none.
@@ -69,6 +71,14 @@ class Users(CurrentServer):
         """
         return pages.requesting_client(self)
 
+    def requested_acr_values(self) -> tuple[str, ...]:
+        """Return how the client that requests authorization wants the user to sign in, for your login page.
+
+        The user needs one of these values of ``OAUTH2_ACR_VALUES``, the preferred one first. Empty: any way.
+        :meth:`current_user` returns the one with which the user signed in.
+        """
+        return pages.requested_acr_values(self)
+
     def login_url(self, back: str) -> str:
         """Return the URL of the application's login page, with the path ``back`` in its query parameter ``next``."""
         view = self.server.settings.login_view or login.login_view()
@@ -91,3 +101,15 @@ class Users(CurrentServer):
     def has_login_view(self) -> bool:
         """Return whether the provider knows the login page."""
         return bool(self.server.settings.login_view or login.login_view())
+
+
+def _read_user(user: Any) -> User:
+    """Return the user of an object or a dict of the application."""
+    user_id = identify(user)
+    name, acr = find(user, "name", "username") or user_id, find(user, "acr")
+    return User(
+        id=user_id,
+        name=str(name),
+        auth_time=seconds(find(user, "auth_time")),
+        acr=None if acr is None else str(acr),
+    )

@@ -15,6 +15,7 @@ from ..errors import ConfigurationError, OAuth2Error
 from ..http.messages import Request
 from ..records import AccessToken, Claims
 from ..scopes import Scope
+from .authentication import parse_authentication, verify_authentication
 from .verify import Alternatives, TokenVerifier, Verified, verify_scope
 
 
@@ -80,13 +81,37 @@ class CurrentToken:
         """The protected resources that may accept the token; empty if it is for none in particular."""
         return self._access.audience
 
-    def require(self, scope: str | Iterable[str]) -> None:
-        """End the request with a challenge (403) unless the token has all values of a scope.
+    @property
+    def authorization_details(self) -> list[dict[str, Any]]:
+        """A copy of the authorization details of the token, :rfc:`9396`: permissions that a scope cannot express."""
+        return deepcopy(list(self._access.context.details))
+
+    @property
+    def auth_time(self) -> int | None:
+        """When the user signed in, in seconds since the epoch, UTC. None if that is unknown."""
+        return self._access.context.auth_time
+
+    @property
+    def acr(self) -> str | None:
+        """The authentication context class with which the user signed in, such as ``urn:example:two-factor``."""
+        return self._access.context.acr
+
+    def require(
+        self,
+        scope: str | Iterable[str] | None = None,
+        *,
+        acr: str | Iterable[str] | None = None,
+        max_age: int | None = None,
+    ) -> None:
+        """End the request with a challenge unless the token has all values of a scope (403) and its user was
+        authenticated as required (401), see :meth:`~flask_oauth2.OAuth2Provider.require_oauth`.
 
         For views whose requirement depends on the request, such as on the tool that it calls.
         """
-        required = parse_requirement(scope, None)
+        required, authentication = parse_requirement(scope, None), parse_authentication(acr, max_age)
         try:
+            if authentication is not None:
+                verify_authentication(self._verified, authentication)
             verify_scope(self._access, required)
         except OAuth2Error as error:
             flask.abort(web.write(self._verifier.refuse(error, self._request, [required])))

@@ -14,6 +14,7 @@ from flask.views import View
 from .. import signals, values, web
 from ..errors import OAuth2Error
 from ..http.messages import Request
+from .authentication import RequiredAuthentication, parse_authentication, verify_authentication
 from .current_token import CurrentToken, Owners, parse_requirement
 from .verify import Alternatives, NoToken, TokenVerifier, verify_scope
 
@@ -27,7 +28,7 @@ _NOTHING: tuple[None, None] = (None, None)
 
 
 class Guards(ABC):
-    """Makes guards that use one verifier. :class:`ResourceServer` has one of its own."""
+    """Makes guards that use one verifier."""
 
     _owners = Owners()
     _request_attribute: str | None = None
@@ -47,6 +48,8 @@ class Guards(ABC):
         scope: str | Iterable[str] | None = None,
         *more: str,
         any_of: Iterable[str] | None = None,
+        acr: str | Iterable[str] | None = None,
+        max_age: int | None = None,
         optional: bool = False,
     ) -> Guard: ...
 
@@ -55,6 +58,8 @@ class Guards(ABC):
         scope: str | Iterable[str] | Callable[..., Any] | None = None,
         *more: str,
         any_of: Iterable[str] | None = None,
+        acr: str | Iterable[str] | None = None,
+        max_age: int | None = None,
         optional: bool = False,
     ) -> Any:
         """Guard a view, a class of views or a blueprint, :rfc:`6750`.
@@ -62,6 +67,9 @@ class Guards(ABC):
         :param scope: scope values that the token must all have: ``"a b"``, a list, or several arguments.
             The log lists the guards with several arguments.
         :param any_of: in place of that, alternatives, each of one or more scope values.
+        :param acr: the authentication context classes of which the user must have been authenticated with one,
+            :rfc:`9470`.
+        :param max_age: the maximum number of seconds since the user signed in.
         :param optional: accept requests without a token; ``current_token`` is then false.
         """
         if callable(scope) or isinstance(scope, flask.Blueprint):
@@ -69,7 +77,7 @@ class Guards(ABC):
         if more:
             scope = (*([scope] if isinstance(scope, str) else scope or ()), *more)
             self._record_scope_arguments(scope)
-        return Guard(self, parse_requirement(scope, any_of), optional)
+        return Guard(self, parse_requirement(scope, any_of), optional, parse_authentication(acr, max_age))
 
     def _check_guard(self, guard: Guard) -> flask.Response | None:
         """Run a guard for the current request. Return the answer if it rejects the request."""
@@ -86,28 +94,20 @@ class Guards(ABC):
         """Record a guard with several scope arguments."""
 
 
-class ResourceServer(Guards):
-    """Guards the views of an application that is no authorization server.
-
-    :param verifier: verifies the tokens, such as with another server's introspection endpoint.
-    """
-
-    def __init__(self, verifier: TokenVerifier) -> None:
-        self._verifier = verifier
-
-    @property
-    def verifier(self) -> TokenVerifier:
-        """The verifier of all guards."""
-        return self._verifier
-
-
 class Guard:
     """Decorates views, classes of views and blueprints, as ``require_oauth`` returns it."""
 
-    def __init__(self, guards: Guards, required: Alternatives, optional: bool) -> None:
+    def __init__(
+        self,
+        guards: Guards,
+        required: Alternatives,
+        optional: bool,
+        authentication: RequiredAuthentication | None = None,
+    ) -> None:
         self._guards = guards
         self.required = required
         self.is_optional = optional
+        self.authentication = authentication
 
     def __call__(self, guarded: Guarded) -> Guarded:
         """Guard a view (sync or async), a class of views, or every view of a blueprint."""
@@ -166,6 +166,8 @@ class Guard:
                 if token is None:
                     return None
             access = token._access
+            if self.authentication is not None:
+                verify_authentication(token._verified, self.authentication)
             verify_scope(access, self.required)
         except OAuth2Error as error:
             return self._refuse(error, sent or web.read_for_guard(request, False), verifier)

@@ -68,7 +68,7 @@ class ServerVerifier:
             resource = addresses.find_resources(server, request.mount).at(request.path)
         if access.audience or resource is not None:
             verify_audience(access, resource)
-        return Verified(access, resource, headers)
+        return Verified(access, resource, headers, now)
 
     def _find_and_remember(self, cache: TokenCache, value: str, now: float) -> AccessToken | None:
         read_at = cache.clock()

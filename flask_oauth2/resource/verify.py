@@ -38,6 +38,8 @@ class Verified:
     """The protected resource of the request, or None if the application does not describe it."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers for the response."""
+    now: float | None = None
+    """The time of the request, in seconds since the epoch, UTC. None: that of the system."""
 
 
 class TokenVerifier(Protocol):

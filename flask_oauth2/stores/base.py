@@ -419,10 +419,24 @@ def collect(store: Store) -> Stores:
     )
 
 
+MOST_DETAILS = 100
+"""The maximum number of authorization details of a consent; the oldest make room."""
+
+
 def widened(
-    before: Consent | None, user_id: str, client_id: str, scope: Scope, now: float, resource: tuple[str, ...] = ()
+    before: Consent | None,
+    user_id: str,
+    client_id: str,
+    scope: Scope,
+    now: float,
+    resource: tuple[str, ...] = (),
+    details: tuple[dict[str, Any], ...] = (),
 ) -> Consent:
-    """Return the previous consent of a user with additional scope. It retains the ID, so one revocation covers both."""
+    """Return the previous consent of a user with additional scope and authorization details.
+
+    It retains the ID, so one revocation covers both.
+    """
+    known = before.authorization_details if before else ()
     held = before.at_each if before else {}
     at_each = {**held, **{name: _union(held.get(name, ()), scope) for name in resource or ("",)}}
     return Consent(
@@ -433,6 +447,7 @@ def widened(
         granted_at=before.granted_at if before else int(now),
         used_at=int(now),
         by_resource={} if set(at_each) == {""} else at_each,
+        authorization_details=(*known, *(detail for detail in details if detail not in known))[-MOST_DETAILS:],
     )
 
 

@@ -497,4 +497,4 @@ def _permissions(client: Client) -> object:
 
 def _content(consent: Consent | None) -> object:
     """Return the fields of a consent that detect a concurrent change."""
-    return consent and (consent.id, consent.scope, consent.by_resource)
+    return consent and (consent.id, consent.scope, consent.by_resource, consent.authorization_details)

@@ -1027,6 +1027,20 @@ class TestConsents:
         assert consents.set_consent(replace(other, by_resource={}), wider)
         assert not consents.set_consent(wider, first)
 
+    @spec("rfc9396", "11.2")
+    def test_a_concurrent_consent_to_other_details_is_not_overwritten(self, store: Store) -> None:
+        """Two consents may differ only in their authorization details."""
+        consents = _consents(store)
+        first = new_consent(authorization_details=())
+        assert consents.set_consent(first, None)
+        wider = replace(first, authorization_details=({"type": "a"},))
+        other = replace(first, authorization_details=({"type": "b"},))
+        assert consents.set_consent(wider, first)
+        assert not consents.set_consent(other, first)
+        assert consents.get_consent("user", "client") == wider
+        assert consents.set_consent(first, wider)
+        assert not consents.set_consent(other, wider)
+
     def test_a_change_does_not_restore_a_withdrawn_consent(self, store: Store) -> None:
         consents = _consents(store)
         first = new_consent()

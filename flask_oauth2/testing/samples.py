@@ -145,6 +145,7 @@ def new_consent(**fields: Any) -> Consent:
         "granted_at": NOW,
         "used_at": NOW,
         "by_resource": {"": ("read",), "https://resource.example/mcp": ("read",)},
+        "authorization_details": ({"type": "payment", "actions": ["initiate"], "amount": {"value": 1.5}},),
     }
     return Consent(**standard | fields)
 

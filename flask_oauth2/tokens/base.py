@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from .. import addresses, scopes, values
+from ..checks import authorization_details as details_check
 from ..checks import resource as resource_check
 from ..checks import scope as scope_check
 from ..context import EMPTY, Context
@@ -38,7 +39,8 @@ class TokenRequest:
     ) -> Authorization:
         """Return a new authorization for this client, by a user or by the client itself.
 
-        It is for the protected resources that the request names or, without any, for those that use its scope.
+        It is for the protected resources that the request names or, without any, for those that use its scope. It has
+        the ``authorization_details`` of the request if the operator has registered the client for their types.
 
         :param user_id: the user or the ID of the user. Omit it if the client acts on its own behalf. None raises
             :exc:`TypeError`.
@@ -50,16 +52,23 @@ class TokenRequest:
         else:
             allowed = scopes.parse_option(scope)
         resource: tuple[str, ...] = ()
-        if self.server.described:
+        if self.server.resources:
             resource = resource_check.read(
                 self.form, allowed, addresses.find_resources(self.server, self.request.mount)
             )
+        user = None if user_id is ITSELF else identify(user_id)
+        details: tuple[dict[str, Any], ...] = ()
+        if "authorization_details" in self.form.values:
+            details = details_check.grant_without_user(self.server, self.form, self.client, user)
+        context = EMPTY
+        if claims or resource or details:
+            context = Context(claims=claims or {}, resource=resource, authorization_details=details)
         return Authorization(
             id=values.new_authorization_id(max(self.now, self.server.last_revocation.first_moment)),
             client_id=self.client.client_id,
-            user_id=None if user_id is ITSELF else identify(user_id),
+            user_id=user,
             scope=allowed,
-            context=Context(claims=claims or {}, resource=resource) if claims or resource else EMPTY,
+            context=context,
         )
 
 

@@ -7,10 +7,12 @@ rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from logging import INFO
 from typing import Any
 
 from .. import addresses, revocation, signals, values
+from ..checks import authorization_details as details_check
 from ..checks import resource as resource_check
 from ..errors import InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, update_client
 from ..people import consents
@@ -152,14 +154,18 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
     lifetime = settings.access_token_lifetime if grant.lifetime is None else grant.lifetime
     scope, audience = authorization.scope if grant.scope is None else grant.scope, authorization.context.resource
     resource = None
-    if server.described or client.denied:
+    if server.resources or client.denied:
         scope, audience, resource = _narrow(request, grant, scope)
+    if authorization.context.authorization_details or "authorization_details" in request.form.values:
+        authorization = _choose_details(request, authorization, audience)
     name = grant.format or client.token_format or settings.access_token_format
-    reference, timestamp = server.capabilities.reference_formats.get(name), int(request.now * 1000).to_bytes(6, "big")
+    if resource is not None and resource.format is not None:
+        name = resource.format  # the resource server may read no other format
+    reference = server.capabilities.reference_formats.get(name)
     if reference is None:
         value, key = "", _new_token_id(request, name)
     else:
-        value = reference.generate(timestamp, client, resource)
+        value = reference.generate(int(request.now * 1000).to_bytes(6, "big"), client, resource)
         key = values.key(value)
     access = AccessToken(
         token_hash=key,
@@ -184,18 +190,22 @@ def generate(request: TokenRequest, grant: TokenGrant) -> tuple[dict[str, Any], 
         "token_type": proof.token_type,
         "expires_in": access.expires_at - issued_at,
     }
-    if scope:
-        # "the authorization server MUST include the "scope" response parameter" if it differs, section 3.3
-        answer["scope"] = " ".join(scope)
-    is_saved = reference is not None or server.saves_every_token
-    return answer, access, _make_rows(request, grant, answer, access, timestamp, is_saved)
+    return answer, access, _make_rows(request, grant, answer, access, authorization, reference is not None)
+
+
+def _choose_details(request: TokenRequest, authorization: Authorization, audience: tuple[str, ...]) -> Authorization:
+    """Return the authorization with the authorization details of this access token."""
+    granted = authorization.context.authorization_details
+    chosen = details_check.choose(request.server, request.form, request.client, granted, audience)
+    context = replace(authorization.context, token_details=None if chosen == granted else chosen)
+    return replace(authorization, context=context)
 
 
 def _narrow(request: TokenRequest, grant: TokenGrant, scope: Scope) -> tuple[Scope, tuple[str, ...], Resource | None]:
     """Return the scope and the audience of an access token, and the protected resource that it is for."""
     server, authorization = request.server, grant.authorization
     audience, resource = authorization.context.resource, None
-    if server.described:
+    if server.resources:
         resources = addresses.find_resources(server, request.request.mount)
         audience, scope = resource_check.choose(request.form, authorization, scope, resources)
         resource = resources.named(audience[0]) if audience else None
@@ -209,7 +219,9 @@ def _new_token_id(request: TokenRequest, name: str) -> bytes:
     capabilities = request.server.capabilities
     if name not in capabilities.self_contained_formats:
         raise UnauthorizedClient(
-            f"the token format {name} of this client is not registered", expected=", ".join(capabilities.formats)
+            f"the token format {name} of this client is not registered",
+            expected=", ".join(capabilities.formats),
+            hint="set OAUTH2_SIGNING_ALGORITHMS, because jwt needs signing keys" if name == "jwt" else None,
         )
     return values.new_id(request.now)
 
@@ -219,26 +231,34 @@ def _make_rows(
     grant: TokenGrant,
     answer: dict[str, Any],
     access: AccessToken,
-    timestamp: bytes,
-    is_saved: bool,
+    authorization: Authorization,
+    is_reference: bool,
 ) -> tuple[Token, ...]:
-    """Add a refresh token to the response, if the client receives one, and return the row of both tokens, if any.
+    """Complete the response, and return the row of both tokens, if any.
 
-    :param is_saved: whether the access token has a row without a refresh token too.
+    The client receives a refresh token if the grant and its registration allow it. A self-contained token without a
+    refresh token needs no row.
     """
     server, refresh_key, refresh_expires_at = request.server, None, None
+    if access.scope:
+        # "the authorization server MUST include the "scope" response parameter" if it differs, section 3.3
+        answer["scope"] = " ".join(access.scope)
+    if authorization.context.authorization_details:
+        # "MUST also return the authorization_details as granted by the resource owner and assigned to the respective
+        # access token", RFC 9396 7
+        answer["authorization_details"] = list(authorization.context.details)
     grant_types, offered = request.client.grant_types, server.capabilities.grants
     if grant.refresh and "refresh_token" in grant_types and "refresh_token" in offered:
         # both values have the same timestamp, so that a table that is partitioned by time finds the row by either
         prefix = server.settings.token_prefixes["refresh_token"]
-        answer["refresh_token"], refresh_key = values.generate(prefix, timestamp)
+        answer["refresh_token"], refresh_key = values.generate(prefix, int(request.now * 1000).to_bytes(6, "big"))
         refresh_expires_at = access.issued_at + server.settings.refresh_token_lifetime
-    elif not is_saved:
+    elif not is_reference and not server.saves_every_token:
         return ()
     return (
         Token(
             access=access,
-            authorization=grant.authorization,
+            authorization=authorization,
             refresh_token_hash=refresh_key,
             refresh_expires_at=refresh_expires_at,
             parent=grant.spend.access.token_hash if isinstance(grant.spend, Token) else None,

@@ -59,6 +59,8 @@ def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple
 
     :param kind: the expected kind of value: a key of ``OAUTH2_TOKEN_PREFIXES``, such as ``refresh_token``.
     """
+    if kind == "access_token" and (reason := _explain_self_contained(server, value)) is not None:
+        return reason, "let the user authorize the client again, if the client has the token from this server"
     prefixes, label = server.settings.token_prefixes, kind.replace("_", " ")
     article = "an" if label.startswith("a") else "a"
     prefix = value.partition("_")[0]
@@ -84,6 +86,15 @@ def explain_missing(server: AuthorizationServer, value: str, kind: str) -> tuple
         "let the user authorize the client again. If this happens to all clients, the application uses another "
         "database (OAUTH2_DATABASE_URI) than before",
     )
+
+
+def _explain_self_contained(server: AuthorizationServer, value: str) -> str | None:
+    """Return why the format of a value does not accept it, or None if no format knows."""
+    for token_format in server.capabilities.self_contained_formats.values():
+        explain = getattr(token_format, "explain", None)
+        if explain is not None and (reason := explain(value)) is not None:
+            return str(reason)
+    return None
 
 
 def find_token(

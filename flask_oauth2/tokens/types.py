@@ -35,7 +35,6 @@ class Bearer:
         if Bearer._is_token(credentials):
             return credentials
         # WSGI servers join repeated headers with a comma
-
         if "," in credentials:
             raise InvalidRequest(
                 "the request has more than one Authorization header",

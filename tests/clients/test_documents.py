@@ -865,7 +865,7 @@ def fill(site: Site, answer: Callable[[str], Fetched]) -> Documents:
     return found
 
 
-def test_what_is_kept_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_cached_entries_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_cache, "MOST", 3)
     monkeypatch.setattr(document_cache, "MOST_OF_HOST", 1000)
     asked = []
@@ -876,7 +876,8 @@ def test_what_is_kept_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) ->
             raise FetchError("no")
         return Fetched({"content-type": "application/json"}, json.dumps(document(client_id=url)).encode())
 
-    found = fill(site, answer)
+    found = Documents(site.server)
+    found.fetch = lambda url, may_be_own: answer(url)
     good = [f"https://agent.example/{number}" for number in range(4)]
     for url in [*good[:3], good[0], good[3]]:
         assert isinstance(found.find(url), Client)
@@ -886,7 +887,7 @@ def test_what_is_kept_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     for number in range(9):
         found.find(f"https://agent.example/bad{number}")
         found.find(f"https://host{number}.example/bad")
-    assert len(found._failures) == len(found._copies) == len(found._visits) == 3
+    assert len(found._failures) == len(found._copies) == len(found._rate._visits) == 3
 
 
 def test_who_waits_for_a_resolver_does_not_wait_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,16 @@ def test_scopes_that_no_client_can_obtain(patient: Patient) -> None:
     assert "/api/mail, /api/notes requires the scope mail" in finding.what
 
 
+def test_an_acr_that_no_client_can_obtain(new_patient: NewPatient) -> None:
+    patient = new_patient(OAUTH2_ACR_VALUES=["urn:example:two-factor"])
+    for acr in ("urn:example:two-factor", "urn:example:hardware"):
+        guard = patient.provider.require_oauth("profile", acr=acr)
+        patient.app.add_url_rule(f"/api/{acr}", acr, guard(lambda: ""))
+    (finding,) = patient.found("guards.authentication")
+    assert (finding.level, finding.rule) == ("error", "rfc9470 4")
+    assert "/api/urn:example:hardware requires the acr urn:example:hardware" in finding.what
+
+
 def test_any_value_is_a_scope_without_oauth2_scopes(new_patient: NewPatient) -> None:
     patient = new_patient(OAUTH2_SCOPES={})
     patient.app.add_url_rule("/api/mail", "mail", patient.provider.require_oauth("mail")(lambda: ""))

@@ -131,7 +131,7 @@ def test_unknown_options(patient: Patient, name: str, level: str, said: str) -> 
 
 @pytest.mark.parametrize(
     ("config", "said"),
-    [({"SECRET_KEY": None}, "SECRET_KEY"), ({"OAUTH2_ACCESS_TOKEN_FORMAT": "jwt"}, "OAUTH2_ACCESS_TOKEN_FORMAT")],
+    [({"SECRET_KEY": None}, "SECRET_KEY"), ({"OAUTH2_ACCESS_TOKEN_FORMAT": "xml"}, "OAUTH2_ACCESS_TOKEN_FORMAT")],
 )
 def test_what_keeps_the_provider_from_starting(new_patient: NewPatient, config: dict[str, Any], said: str) -> None:
     (finding,) = new_patient(**config).diagnose()

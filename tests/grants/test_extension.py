@@ -127,6 +127,32 @@ def without(name: str, kind: type) -> Any:
     return type(kind.__name__, (), members)()
 
 
+async def nothing(*args: object) -> None:
+    """Accept nothing: the provider does not await parts."""
+
+
+def asynchronous(kind: type, method: str) -> Any:
+    async def run(self: object, *args: object) -> None:
+        """Accept nothing: the provider does not await parts."""
+
+    return type(kind.__name__, (kind,), {method: run})()
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_a_binding_that_returns_a_value_verifies_no_token(site: Site, answer: bool) -> None:
+    class Wrong(KnockBinding):
+        def verify(self, *args: Any) -> Any:
+            return answer
+
+    site.provider.register_token_type(Knock())
+    site.provider.register_binding(Wrong())
+    auth, headers = ("web", site.add_client()), {"Knock": "tock"}
+    token = site.http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=auth, headers=headers)
+    headers = {"Authorization": f"Knock {token.get_json()['access_token']}", "Knock": "tock"}
+    with pytest.raises(ConfigurationError, match=r"Wrong.verify\(\) must return None, not bool"):
+        site.http.get("/api/me", headers=headers)
+
+
 @pytest.mark.parametrize(
     ("register", "part", "said"),
     [
@@ -144,6 +170,14 @@ def without(name: str, kind: type) -> Any:
         ("register_response_type", lambda: without("mode", Nothing), "needs the attribute mode of ResponseType"),
         ("register_client_auth_method", lambda: without("verify", Badge), r"method verify\(\) of ClientAuthMethod"),
         ("register_endpoint", lambda: Endpoint(name="x", path="/x", specification=""), "x needs a respond function"),
+        ("register_client_auth_method", lambda: asynchronous(Badge, "verify"), r"Badge.verify\(\) must not be async"),
+        ("register_binding", lambda: asynchronous(KnockBinding, "prove"), r"prove\(\) must not be asynchronous"),
+        ("register_token_format", lambda: asynchronous(Short, "generate"), r"generate\(\) must not be asynchronous"),
+        (
+            "register_endpoint",
+            lambda: Endpoint(name="x", path="/x", specification="", respond=nothing),  # type: ignore[arg-type]
+            "respond of the endpoint x must not be asynchronous",
+        ),
     ],
 )
 def test_an_incomplete_extension_is_rejected_at_registration(
@@ -346,6 +380,8 @@ def test_a_custom_token_type_and_binding(site: Site) -> None:
         headers = {"Authorization": f"{scheme} {token}", "Knock": knock}
         return site.http.get("/api/me", headers=headers).status_code
 
+    description = site.post("/introspect", auth, token=token).get_json()
+    assert (description["token_type"], description["cnf"]) == ("Knock", {"knock": "tock"})
     assert call("Knock", "tock") == 200
     assert call("Knock", "tick") == 401
     assert call("Bearer", "tock") == 401, "a bound token is no bearer token"
@@ -357,7 +393,9 @@ def test_a_custom_token_type_and_binding(site: Site) -> None:
     assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_request")
     challenge = site.http.get("/api/me").headers["WWW-Authenticate"]
     assert challenge == 'Knock realm="oauth2", scope="profile", Bearer realm="oauth2", scope="profile"'
-    assert site.token("client_credentials", auth).get_json()["token_type"] == "Bearer"
+    unbound = site.token("client_credentials", auth).get_json()
+    assert unbound["token_type"] == "Bearer"
+    assert "cnf" not in site.post("/introspect", auth, token=unbound["access_token"]).get_json()
 
 
 class Seal:
@@ -621,6 +659,18 @@ def method_site(new_site: Any) -> Site:
 def register_with(site: Site, method: str, **more: Any) -> Any:
     metadata = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": method, **more}
     return site.http.post("/oauth/register", json=metadata)
+
+
+def test_an_authentication_method_that_returns_false_authenticates_no_client(site: Site) -> None:
+    class Wrong(Badge):
+        def verify(self, *args: Any) -> Any:
+            return False
+
+    site.provider.register_client_auth_method(Wrong())
+    site.add_client(auth_method="badge", secret=None)
+    form = {"grant_type": "client_credentials", "client_id": "web"}
+    with pytest.raises(ConfigurationError, match=r"Wrong.verify\(\) must return None, not bool"):
+        site.http.post("/oauth/token", data=form, headers={"Badge": "gold"})
 
 
 @pytest.mark.spec("rfc7591", "2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from secrets import token_hex
 from threading import Thread
+from time import time
 from typing import Any
 
 import flask
@@ -44,6 +45,11 @@ class Provider:
     def has_polled(self, device_code: str) -> bool:
         """Whether a device has asked how things stand."""
         return self._store.get_grant(values.key(device_code), "device_code").polled_at is not None
+
+    def slow_down(self, device_code: str, interval: int) -> None:
+        """Record a poll now and the seconds until the next one: the test's speed does not decide what is too fast."""
+        grant = self._store.get_grant(values.key(device_code), "device_code")
+        assert self._store.poll(grant, int(time()), interval)
 
     def connect(self, verification_uri: str, user_code: str, decision: str = "Allow") -> str:
         """The person types a code: what the last page says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +13,9 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.common.security import generate_token
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenError
+from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
+from joserfc.jwk import KeySet
 
 from flask_oauth2.settings import DEVICE_CODE
 
@@ -237,3 +241,28 @@ def test_asynchronous_client(provider: Provider) -> None:
             return (await session.get(provider.api)).json()
 
     assert asyncio.run(connect()) == {"user": provider.user, "client": "web"}
+
+
+@pytest.mark.spec("rfc9068", "2.2")
+def test_a_resource_server_of_authlib_takes_our_json_web_tokens(new_site: Any) -> None:
+    site = new_site(OAUTH2_ACCESS_TOKEN_FORMAT="jwt", OAUTH2_SIGNING_ALGORITHMS=["RS256"])
+
+    class Validator(JWTBearerTokenValidator):
+        def get_jwks(self) -> Any:
+            return KeySet.import_key_set(site.http.get("/oauth/jwks").get_json())
+
+        def __init__(self, audience: str) -> None:
+            super().__init__("https://login.example", audience)
+
+    site.clock.now = time.time()
+    auth = ("web", site.add_client())
+    token = site.token("client_credentials", auth, scope="profile").get_json()["access_token"]
+    validator, other = Validator("https://login.example/resources"), Validator("https://login.example")
+    claims = validator.authenticate_token(token)
+    validator.validate_token(claims, ["profile"], None)
+    with pytest.raises(InsufficientScopeError):
+        validator.validate_token(claims, ["mail"], None)
+    with pytest.raises(InvalidTokenError):
+        other.validate_token(other.authenticate_token(token), ["profile"], None)
+    with pytest.raises(InvalidTokenError):
+        validator.authenticate_token(f"{token[:-4]}AAAA")

@@ -182,3 +182,18 @@ def test_several_views_of_blueprints_are_none(tmp_path: Path) -> None:
     site = make(tmp_path, several)
     (found,) = [found for found in diagnose(site.app, offline=True) if found.check == "sign_in.login_view"]
     assert found.level == "error"
+
+
+class TestPrivateAttributes:
+    """Attributes of Flask-Login that are not documented. Seen with Flask-Login 0.6.3."""
+
+    def test_user_callback(self) -> None:
+        manager = flask_login.LoginManager()
+        assert manager._user_callback is None
+        manager.user_loader(Person)
+        assert manager._user_callback is Person
+
+    def test_session_identifier(self) -> None:
+        manager = flask_login.LoginManager(flask.Flask("site"))
+        with flask.Flask("site").test_request_context(headers={"User-Agent": "a browser"}):
+            assert manager._session_identifier_generator() == manager._session_identifier_generator() != ""

@@ -27,7 +27,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
-from servers import PATIENCE
+from servers import PATIENCE, reserve_port
 from werkzeug.serving import make_server
 
 from flask_oauth2 import MemoryStore, OAuth2Provider
@@ -107,6 +107,35 @@ def connect(server: str, storage: Storage, person: Person, client_metadata_url: 
 
 def text_of(result: Any) -> str:
     return str(result.content[0].text)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an MCP server whose provider is another process."""
+    folder, ports = tmp_path_factory.mktemp("elsewhere"), [reserve_port(), reserve_port()]
+    shutil.copytree(ROOT / "examples/resource_server", folder, dirs_exist_ok=True)
+    login, notes = (f"http://127.0.0.1:{port}" for port in ports)
+    with (
+        serve(folder, "login.py", ports[0], FLASK_OAUTH2_ISSUER=login, FLASK_NOTES_URL=notes),
+        serve(folder, "notes.py", ports[1], FLASK_ISSUER=login, FLASK_URL=notes),
+    ):
+        yield notes
+
+
+@pytest.mark.spec("rfc9068", "3")
+def test_from_the_url_to_a_tool_with_a_provider_in_another_process(elsewhere: str) -> None:
+    storage, person = Storage(), Person()
+
+    async def use() -> None:
+        async with connect(elsewhere, storage, person) as client:
+            assert text_of(await client.call_tool("read_notes", {})) == "buy milk"
+            assert text_of(await client.call_tool("write_note", {"text": "call Bob"})) == "written"
+            assert text_of(await client.call_tool("read_notes", {})) == "buy milk\ncall Bob"
+
+    asyncio.run(use())
+    assert [asked["resource"] for asked in person.requests] == [f"{elsewhere}/mcp"] * 2
+    assert storage.tokens is not None
+    assert storage.tokens.access_token.startswith("eyJ")
 
 
 def test_from_the_url_to_a_tool(server: str) -> None:

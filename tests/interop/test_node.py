@@ -248,9 +248,11 @@ def test_a_device_waits_until_somebody_has_decided(
     client = new_client("device")
     codes = client.start_device(scope="profile")
     if "oauth4webapi" in request.node.name:  # which leaves the waiting to its caller
-        for error in ("authorization_pending", "slow_down"):
-            with refused(error):
-                client.poll_device(codes=codes)
+        with refused("authorization_pending"):
+            client.poll_device(codes=codes)
+        provider.slow_down(codes["device_code"], interval=600)
+        with refused("slow_down"):
+            client.poll_device(codes=codes)
         provider.connect(codes["verification_uri"], codes["user_code"])
         tokens = client.poll_device(codes=codes)
     else:

@@ -49,3 +49,20 @@ def test_we_verify_hmacs_of_pyjwt() -> None:
     unsigned = jwt.encode(claims(), None, "none")
     with pytest.raises(JOSEError, match="the alg"):
         verify(unsigned, policy("HS256", types=("", "JWT"), keys=keys.find), NOW)
+
+
+@pytest.mark.spec("rfc9068", "2.1")
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
+def test_pyjwt_verifies_access_tokens(new_site: Any, algorithm: str) -> None:
+    site = new_site(OAUTH2_ACCESS_TOKEN_FORMAT="jwt", OAUTH2_SIGNING_ALGORITHMS=[algorithm])
+    auth = ("web", site.add_client())
+    token = site.token("client_credentials", auth, scope="profile").get_json()["access_token"]
+    keys = jwt.PyJWKSet.from_dict(site.http.get("/oauth/jwks").get_json())
+    key, audience = keys[jwt.get_unverified_header(token)["kid"]], f"{ISSUER}/resources"
+    found = jwt.decode(token, key, algorithms=[algorithm], audience=audience, issuer=ISSUER, options=UNTIMED)
+    assert (found["client_id"], found["scope"]) == ("web", "profile")
+    for wrong in ({"audience": ISSUER}, {"issuer": f"{ISSUER}/"}):
+        with pytest.raises(jwt.InvalidTokenError):
+            jwt.decode(
+                token, key, algorithms=[algorithm], options=UNTIMED, **{"audience": audience, "issuer": ISSUER, **wrong}
+            )

@@ -63,9 +63,12 @@ def signing(site: Site) -> str:
 
 def test_the_list_shows_states_and_the_progress_of_a_rotation(runs: Runs) -> None:
     site, run = runs()
+    assert listed(run) == []
+    assert run("list").stdout == "There are no signing keys yet. They are created on first use.\n"
+    kid = signing(site)
     (first,) = listed(run)
     assert first == {
-        "kid": signing(site),
+        "kid": kid,
         "algorithm": "ES256",
         "state": "active",
         "created_at": NOW,

@@ -197,12 +197,12 @@ class Counted:
         return Fetched({}, self.body)
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_the_number_of_cached_sets_is_bounded() -> None:
     keys, counted = RemoteKeys(), Counted()
     keys.fetch = counted
     for number in range(remote.MAX_SETS + 50):
         find(keys, f"https://client-{number}.example/jwks")
-    assert len(keys._copies) == len(keys._tried) == len(keys._visits) == remote.MAX_SETS
+    assert len(keys._copies) == len(keys._tried) == len(keys._rate._visits) == remote.MAX_SETS
     find(keys, f"https://client-{remote.MAX_SETS}.example/jwks")
     assert len(counted.urls) == remote.MAX_SETS + 50
     find(keys, "https://client-0.example/jwks")

@@ -815,7 +815,7 @@ class TestForms:
         assert "Private" not in ada.browser.get(f"{PAGE}/{client_id}?{query}").text
         assert "Private" not in ada.browser.get(f"{NEW}?flask_oauth2_form=oar_x").text
         assert "Private" in ada.browser.get(back).text
-        developer_site.clock.forward(base.PATIENCE)
+        developer_site.clock.forward(base.INTERACTION_LIFETIME)
         assert "Private" not in ada.browser.get(back).text
 
     @pytest.mark.parametrize("is_new", [True, False])
@@ -826,7 +826,7 @@ class TestForms:
         path = "/new" if is_new else f"/{ada.register()[0]}"
         page, before = ada.open(path), ada.clients()
         if why == "late":
-            monkeypatch.setattr(base, "PATIENCE", -1)
+            monkeypatch.setattr(base, "INTERACTION_LIFETIME", -1)
         else:
             sign_out(ada.browser)
             ada.site.sign_in("ada", ada.browser)
@@ -961,8 +961,8 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_somebody_registers_changes_and_deletes(open_page: OpenPage, open_house: Any, scripts: bool) -> None:
-    developer_site = open_house()
+def test_somebody_registers_changes_and_deletes(open_page: OpenPage, run_site: Any, scripts: bool) -> None:
+    developer_site = run_site()
     page = open_page(viewport={"width": 390, "height": 844}, java_script_enabled=scripts)
     page.goto(f"{developer_site.url}/oauth/developer")
     page.get_by_label("Name").fill("Grace")
@@ -997,8 +997,8 @@ def test_somebody_registers_changes_and_deletes(open_page: OpenPage, open_house:
     assert list(developer_site.store.list_owned("Grace")) == []
 
 
-def test_the_keyboard_is_enough(open_page: OpenPage, open_house: Any) -> None:
-    developer_site = open_house()
+def test_the_keyboard_is_enough(open_page: OpenPage, run_site: Any) -> None:
+    developer_site = run_site()
     page = open_page()
     developer_site.sign_in(page, "Grace")
     page.goto(f"{developer_site.url}/oauth/developer/new")
@@ -1025,8 +1025,8 @@ def test_the_keyboard_is_enough(open_page: OpenPage, open_house: Any) -> None:
     assert client.redirect_uris == ("com.example.compiler:/back",)
 
 
-def test_who_was_signed_out_in_the_browser_loses_nothing(open_page: OpenPage, open_house: Any) -> None:
-    developer_site = open_house()
+def test_who_was_signed_out_in_the_browser_loses_nothing(open_page: OpenPage, run_site: Any) -> None:
+    developer_site = run_site()
     page = open_page()
     developer_site.sign_in(page, "Grace")
     page.goto(f"{developer_site.url}/oauth/developer/new")

@@ -13,6 +13,7 @@ from flask_oauth2 import (
     InvalidGrant,
     MemoryStore,
     OAuth2Provider,
+    ResourceServer,
     TokenGrant,
     TokenRequest,
     User,
@@ -56,6 +57,21 @@ def check_registration(metadata: dict[str, object], request: Request) -> dict[st
 @provider.developer_policy
 def may_develop(user: User) -> bool:
     return user.name != "guest"
+
+
+@provider.access_token_claims
+def add_claims(access: AccessToken, client: Client) -> dict[str, object] | None:
+    return {"groups": [access.user_id, client.name]}
+
+
+provider.add_resource("https://files.example", ["files"], format="jwt", prefix=True, name="Files")
+guards = ResourceServer(Flask("files"), issuer="https://login.example", audience="https://files.example", cache_ttl=0)
+guards.protect_mcp("/mcp", "files")
+
+
+@guards.require_oauth("files")
+def list_files() -> list[str]:
+    return current_token.scopes
 
 
 @provider.clientgetter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ... import signals
-from ...errors import InvalidClient, InvalidRequest
+from ...errors import ConfigurationError, InvalidClient, InvalidRequest
 from ...http.messages import Params, Request
 from ...records import Client
 from ...server import AuthorizationServer
@@ -27,18 +27,14 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
     Raises :exc:`InvalidClient` with one answer for every reason, :rfc:`6749#section-5.2`.
     """
     scheme = request.authorization.partition(" ")[0].lower()
-    if scheme and scheme not in server.capabilities.auth_schemes:
+    if scheme not in ("", *server.capabilities.auth_schemes):
         raise InvalidClient(
             "client authentication failed",
             expected=f"one of {', '.join(server.capabilities.auth_schemes)}",
             received=f"the scheme {scheme}",
             hint="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
         )
-    found = []
-    for method in server.capabilities.auth_methods:
-        credentials = method.present(request, form)
-        if credentials is not None:
-            found.append((method, credentials))
+    found = _find_credentials(server, request, form)
     if len(found) != 1:
         method, credentials = _resolve(found, request, form)
     else:
@@ -61,21 +57,49 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
     client = server.store.get_client(client_id) or lookup.find_caller(server, client_id, form)
     if not credentials.address:
         credentials = replace(credentials, address=request.address)
-    method.verify(server, client, credentials, now)
+    verified: object = method.verify(server, client, credentials, now)
+    if verified is not None:  # False, or a coroutine: the method may mean that the client is rejected
+        raise _wrong_return(method, verified)
     if client is None:
         raise unknown_client(client_id)
     if client.auth_method not in method.accepts:
-        raise InvalidClient(
-            "client authentication failed",
-            rule="rfc7591 2",
-            expected=f"{client.auth_method}, as client {client.client_id} is registered",
-            received=method.name,
-            hint=f"let the client authenticate with {client.auth_method}, or register the method it uses: "
-            f"flask oauth2 client update {client.client_id} --auth-method {method.name}",
-        )
+        raise _wrong_method(client, method)
     if signals.client_authenticated.has_receivers_for(server.events.sender):
         server.events.emit(signals.client_authenticated, client_id=client.client_id, method=method.name)
     return client
+
+
+def _find_credentials(
+    server: AuthorizationServer, request: Request, form: Params
+) -> list[tuple[ClientAuthMethod, Credentials]]:
+    """Return the methods that a request uses, with its credentials."""
+    found = []
+    for method in server.capabilities.auth_methods:
+        parameter = getattr(method, "parameter", None)
+        if parameter is not None and parameter not in form.values:
+            continue
+        credentials = method.present(request, form)
+        if credentials is not None:
+            found.append((method, credentials))
+    return found
+
+
+def _wrong_return(method: ClientAuthMethod, verified: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"{type(method).__name__}.verify() must return None, not {type(verified).__name__}: "
+        "raise InvalidClient to reject a client"
+    )
+
+
+def _wrong_method(client: Client, method: ClientAuthMethod) -> InvalidClient:
+    return InvalidClient(
+        "client authentication failed",
+        rule="rfc7591 2",
+        expected=f"{client.auth_method}, as client {client.client_id} is registered",
+        received=method.name,
+        hint=f"let the client authenticate with {client.auth_method}, or register the method it uses: "
+        f"flask oauth2 client update {client.client_id} --auth-method {method.name}",
+    )
 
 
 def _resolve(

@@ -39,6 +39,7 @@ class PrivateKeyJWT:
 
     name = "private_key_jwt"
     scheme: str | None = None
+    parameter: str | None = "client_assertion_type"
     accepts = frozenset({"private_key_jwt"})
     needs_secret = False
     needs_keys = True

@@ -49,6 +49,10 @@ class ClientAuthMethod(Protocol):
     scheme: str | None
     """The scheme of an Authorization header that this method reads, in lower case."""
 
+    parameter: str | None = None
+    """The parameter of the body that each request with this method has. Requests without it skip the method. Optional.
+    """
+
     accepts: frozenset[str]
     """The registered methods of clients that may authenticate with this method, its own name among them."""
 
@@ -75,5 +79,6 @@ class ClientAuthMethod(Protocol):
         """Raise :exc:`~flask_oauth2.errors.InvalidClient` unless the credentials are those of ``client``.
 
         ``client`` is None if no client has this ID: do the same work, so that neither the answer nor its time tells.
+        Return None. Any other value, such as False, raises :exc:`~flask_oauth2.errors.ConfigurationError`.
         """
         ...

@@ -19,6 +19,7 @@ class NoAuthentication:
 
     name = "none"
     scheme: str | None = None
+    parameter: str | None = None
     accepts = frozenset({"none"})
     needs_secret = False
     needs_keys = False

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...checks import (
+    acr_values,
+    authorization_details,
     client,
+    max_age,
     pkce,
     prompt,
     redirect_uri,
@@ -41,7 +44,10 @@ CHECKS: tuple[Check, ...] = (
     pkce.check,
     scope.check,
     resource.check,
+    authorization_details.check,
     prompt.check,
+    max_age.check,
+    acr_values.check,
 )
 """The checks of an authorization request."""
 
@@ -50,7 +56,7 @@ ADDRESSED = CHECKS.index(response_mode.check) + 1
 checks. The client receives the errors of all others, :rfc:`6749#section-4.1.2.1`.
 """
 
-GRANT_CHECKS: tuple[Check, ...] = (scope.check, resource.check)
+GRANT_CHECKS: tuple[Check, ...] = (scope.check, resource.check, authorization_details.check)
 """The checks of a request without redirect URI from an authenticated client, such as a device authorization request."""
 
 

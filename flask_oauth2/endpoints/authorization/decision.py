@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from ... import revocation, signals
+from ...checks import authorization_details
 from ...checks.request import AuthorizationRequest
 from ...errors import AccessDenied, InvalidRequest
 from ...grants.authorization_code import generate_code
@@ -80,8 +81,17 @@ def _issue(
         answer, rows = respond(server, Approval(request, authorization, now, answer_id))
         return _Issued(authorization, answer, rows)
 
-    client = request.client
-    permission = Permission(decision.user.id, client.client_id, request.scope, request.resource)
+    client, user, details = request.client, decision.user, request.authorization_details
+    permission = Permission(
+        user.id,
+        client.client_id,
+        request.scope,
+        request.resource,
+        user.auth_time,
+        user.acr,
+        authorization_details.grant(server, client, details, user.id) if details else (),
+        authorization_details.to_remember(server, details) if details else (),
+    )
     issued = consents.authorize(server, permission, decision.consent, make, now, is_new=decision.is_allowed is not None)
     if answer_id is not None and "code" not in issued.answer:
         issued.rows.append(_completed_form(server, answer_id, now))

@@ -59,10 +59,10 @@ def authorize(server: AuthorizationServer, submission: Submission) -> Outcome:
     draft = run(CHECKS[:ADDRESSED], draft, server)
     user = submission.find_user()
     reject = partial(_reject, server, submission, draft, user)
-    return answer(server, submission.http, _decide, reject, server, submission, draft, user)
+    return answer(server, submission.http, _finish, reject, server, submission, draft, user)
 
 
-def _decide(
+def _finish(
     server: AuthorizationServer, submission: Submission, draft: AuthorizationRequest, user: User | None
 ) -> Outcome:
     """Run the remaining checks. Return the interaction that the user must complete, or carry out the decision."""

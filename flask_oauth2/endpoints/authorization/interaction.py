@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...checks import prompt
+from ...checks import acr_values, authorization_details, max_age, prompt
 from ...checks.request import AuthorizationRequest
 from ...clients.documents import find_host, is_cross_host
 from ...errors import ConsentRequired, LoginRequired
@@ -18,16 +18,18 @@ from ...server import AuthorizationServer
 
 
 class ConsentPrompt(NamedTuple):
-    """The content of a consent page: the redirect URI, the scope and the protected resources."""
+    """The content of a consent page: the redirect URI, the scope, the protected resources and the details."""
 
     redirect_uri: str
     scope: Scope
     resource: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    """The authorization details, each as text."""
 
     def covers(self, other: ConsentPrompt) -> bool:
         """Return whether this prompt contains everything that the other contains."""
-        is_within = set(other.scope) <= set(self.scope) and set(other.resource) <= set(self.resource)
-        return is_within and other.redirect_uri == self.redirect_uri
+        pairs = (self.scope, other.scope), (self.resource, other.resource), (self.details, other.details)
+        return all(set(more) <= set(shown) for shown, more in pairs) and other.redirect_uri == self.redirect_uri
 
 
 @record(frozen=True, slots=True)
@@ -108,15 +110,15 @@ def interaction(
 
     Raise :exc:`LoginRequired` or :exc:`ConsentRequired` if a page is needed and the request has ``prompt=none``.
     """
-    is_new = submission.is_allowed is None and not submission.is_shown
-    if user is None or (is_new and prompt.must_sign_in(request.prompt, user, submission.sent_at)):
+    if user is None or _must_sign_in(server, request, submission, user):
         return request_login(server, request.params, request.client, user)
     consents = server.consents
     consent = consents.get_consent(user.id, request.client.client_id) if consents else None
-    needed = ConsentPrompt(request.redirect_uri, request.scope, request.resource)
+    details = authorization_details.write_each(request.authorization_details) if request.authorization_details else ()
+    needed = ConsentPrompt(request.redirect_uri, request.scope, request.resource, details)
     if _is_decided(submission, needed):
         return Decision(user, consent, submission.is_allowed)
-    if not submission.is_shown and "consent" not in request.prompt and _is_enough(consent, request):
+    if not submission.is_shown and "consent" not in request.prompt and _is_enough(server, consent, request):
         return Decision(user, consent, None)
     if "none" in request.prompt:
         # "An error is returned if [...] the Client does not have pre-configured consent", OpenID Connect Core 3.1.2.1
@@ -137,7 +139,28 @@ def request_login(
             "the user is not signed in, and prompt is none",
             hint="let the client repeat the request without prompt=none, so that the user can sign in",
         )
-    return LoginNeeded(client, user, int(server.clock()) if prompt.asks_for_login(params) else None)
+    return LoginNeeded(client, user, int(server.clock()) if _asks_for_login(params) else None)
+
+
+def _must_sign_in(
+    server: AuthorizationServer, request: AuthorizationRequest, submission: Submission, user: User
+) -> bool:
+    """Return whether the user must sign in again, or in another way. Forms are shown after that."""
+    is_form, sent_at = submission.is_allowed is not None or submission.is_shown, submission.sent_at
+    if not is_form and request.prompt and prompt.must_sign_in(request.prompt, user, sent_at):
+        return True
+    if (
+        not is_form
+        and request.max_age is not None
+        and max_age.is_exceeded(request.max_age, user, sent_at, server.clock())
+    ):
+        return True
+    return bool(request.acr_values) and acr_values.is_missing(request.acr_values, user, is_form or sent_at is not None)
+
+
+def _asks_for_login(params: Params) -> bool:
+    """Return whether the request may send a signed-in user to the login page. Its parameters need not be valid."""
+    return prompt.asks_for_login(params) or not {"max_age", "acr_values"}.isdisjoint(params.values)
 
 
 def _is_decided(submission: Submission, needed: ConsentPrompt) -> bool:
@@ -150,7 +173,7 @@ def _is_decided(submission: Submission, needed: ConsentPrompt) -> bool:
     return submission.shown_prompt is None or submission.shown_prompt.covers(needed)
 
 
-def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:
+def _is_enough(server: AuthorizationServer, consent: Consent | None, request: AuthorizationRequest) -> bool:
     """Return whether a stored consent replaces the decision of the user.
 
     It does not if another program can impersonate the client, :rfc:`8252#section-8.6`, or if the client is unverified.
@@ -159,6 +182,9 @@ def _is_enough(consent: Consent | None, request: AuthorizationRequest) -> bool:
     """
     client, redirect_uri = request.client, request.redirect_uri
     if consent is None or not consent.covers(request.scope, request.resource):
+        return False
+    details = request.authorization_details
+    if details and not authorization_details.are_remembered(server, client, consent, details):
         return False
     if client.is_unverified and find_host(client) is None:
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import values
-from ...checks.request_uri import KIND, PATIENCE, PREFIX
+from ...checks.request_uri import INTERACTION_LIFETIME, KIND, PREFIX
 from ...clients.authentication.throttle import spend_quota
 from ...errors import InvalidRequest
 from ...http import urls
@@ -43,16 +43,16 @@ def save_for_browser(server: AuthorizationServer, params: Params, address: str) 
     if len(urls.encode(params.pairs())) > LONGEST_SAVED:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_SAVED} characters", status=413)
     _spend_quota(server, address)
-    return save(server, params, PATIENCE)
+    return save(server, params, INTERACTION_LIFETIME)
 
 
 def save_for_visitor(server: AuthorizationServer, kind: str, parameters: dict[str, Any], address: str) -> str:
-    """Save a form while the user signs in. Return its name, which is valid for :data:`PATIENCE` seconds.
+    """Save a form while the user signs in. Return its name, which is valid for :data:`INTERACTION_LIFETIME` seconds.
 
     Raise :exc:`~.errors.TemporarilyUnavailable` (429) if the network of ``address`` sends too many forms.
     """
     _spend_quota(server, address)
-    return _save(server, kind, parameters, PATIENCE)
+    return _save(server, kind, parameters, INTERACTION_LIFETIME)
 
 
 def _spend_quota(server: AuthorizationServer, address: str) -> None:

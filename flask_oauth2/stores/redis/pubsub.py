@@ -35,7 +35,7 @@ class _Subscriptions:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.ended = Event()
+        self.stopped = Event()
         self.subscribers: list[tuple[str, OnRevoked]] = []
         self.thread: Thread | None = None
 
@@ -72,26 +72,26 @@ class PubSub:
     def close(self) -> None:
         """Stop own."""
         own = self._of_process.own
-        own.ended.set()
+        own.stopped.set()
         if own.thread is not None:
             with suppress(exceptions.RedisError):
                 self._client.publish(self.channel, b"")  # wakes it
             own.thread.join(2 * _SILENCE)
 
     def _run(self, own: _Subscriptions) -> None:
-        ended = own.ended
-        while not ended.is_set():
+        stopped = own.stopped
+        while not stopped.is_set():
             try:
                 self._follow(own)
             except exceptions.RedisError as error:
                 log.debug("revocations of other processes are not received for now: %s", type(error).__name__)
-            ended.wait(_PAUSE)
+            stopped.wait(_PAUSE)
 
     def _follow(self, own: _Subscriptions) -> None:
         with self._client.pubsub() as pubsub:
             pubsub.subscribe(self.channel)
             is_asked = False
-            while not own.ended.is_set():
+            while not own.stopped.is_set():
                 message = pubsub.get_message(timeout=_SILENCE)
                 if message is None:
                     if is_asked:

@@ -54,7 +54,7 @@ class RedisStore:
         self._prefix = prefix
         self._redis = Connection(client)
         self._issuer_id = ""
-        self._pubsub = PubSub(client, f"{prefix}ended")
+        self._pubsub = PubSub(client, f"{prefix}revocations")
 
     @classmethod
     def open(cls, open_behind: Callable[[], Store], url: str, prefix: str = "oauth2:") -> RedisStore:
@@ -262,7 +262,7 @@ class RedisStore:
         try:
             self._redis.publish(self._pubsub.channel, self._pubsub.write(self._issuer_id, revoked_id))
         except TemporarilyUnavailable as error:
-            log.warning("no process was told of a revocation, as the Redis server is unavailable (%s)", error.received)
+            log.warning("a revocation was not published, because the Redis server is unavailable (%s)", error.received)
 
     def subscribe(self, on_revoked: Callable[[str | None], None]) -> None:
         """See :meth:`.base.PubSubStore.subscribe`."""

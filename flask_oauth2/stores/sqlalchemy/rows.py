@@ -231,7 +231,7 @@ def write_grant(grant: Grant, issuer_id: str = "") -> dict[str, Any]:
 
 def read_consent(row: Any, user_id: str) -> Consent:
     """Return the consent of a row."""
-    client_id, consent_id, scope, granted_at, used_at, by_resource = row
+    client_id, consent_id, scope, granted_at, used_at, by_resource, details = row
     return Consent(
         id=consent_id,
         user_id=user_id,
@@ -240,6 +240,7 @@ def read_consent(row: Any, user_id: str) -> Consent:
         granted_at=granted_at,
         used_at=used_at,
         by_resource={name: tuple(held) for name, held in json.loads(by_resource or "{}").items()},
+        authorization_details=tuple(json.loads(details)) if details else (),
     )
 
 
@@ -252,14 +253,18 @@ def write_consent(consent: Consent, issuer_id: str = "") -> dict[str, Any]:
         "scope": " ".join(consent.scope),
         "granted_at": consent.granted_at,
         "used_at": consent.used_at,
-        "by_resource": write_by_resource(consent),
+        **write_further(consent),
         "issuer_id": issuer_id,
     }
 
 
-def write_by_resource(consent: Consent) -> str:
-    """Return the scope of each resource, always in the same order, or an empty text if none has its own."""
-    return json.dumps(dict(consent.by_resource), sort_keys=True) if consent.by_resource else ""
+def write_further(consent: Consent) -> dict[str, str]:
+    """Return the columns in JSON, which are equal for equal consents. An empty text stands for nothing."""
+    details = consent.authorization_details
+    return {
+        "by_resource": json.dumps(dict(consent.by_resource), sort_keys=True) if consent.by_resource else "",
+        "authorization_details": json.dumps(details, sort_keys=True) if details else "",
+    }
 
 
 def read_key(row: Any) -> SigningKey:

@@ -235,6 +235,7 @@ def declare(metadata: MetaData, prefix: str = DEFAULT_PREFIX, dialect: str | Non
             Column("granted_at", BigInteger, nullable=False),
             Column("used_at", BigInteger),
             Column("by_resource", text, info=JSON),
+            Column("authorization_details", text, info=JSON),
             Index(f"ix_{prefix}consent_client_id", "client_id"),
             **by_key,
         ),

@@ -368,15 +368,18 @@ class Statements:
         self.add_consent: tuple[tuple[str, int | None], ...] = ((add, 1),)
         if self._is_mysql:
             self.add_consent = ((add, None), (is_mine, 1))
-        resources_before = func.coalesce(consent.c.by_resource, literal_column("''"))
+        further = (consent.c.by_resource, consent.c.authorization_details)
+        are_as_before = (func.coalesce(one, literal_column("''")) == bindparam(f"before_{one.name}") for one in further)
         self.change_consent = self._compile(
             update(consent)
             .where(
                 *found,
                 consent.c.scope == bindparam("before"),
-                resources_before == bindparam("before_by_resource"),
+                *are_as_before,
             )
-            .values({name: bindparam(name) for name in ("scope", "granted_at", "used_at", "by_resource")})
+            .values(
+                {name: bindparam(name) for name in ("scope", "granted_at", "used_at", *(one.name for one in further))}
+            )
         )
         is_earlier = consent.c.used_at < self._now
         self.use_consent = self._compile(update(consent).where(*self._is_consent, is_earlier).values(used_at=self._now))

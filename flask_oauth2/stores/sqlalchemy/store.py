@@ -375,7 +375,8 @@ class SQLAlchemyStore(KeyTable, SessionTables):
                 return True
             is_revoked = self._database.run(Step(self._sql.delete_revoked_consent, row, 1)) is not None
             return is_revoked and self._database.run(*add) is not None
-        row |= {"before": " ".join(before.scope), "before_by_resource": rows.write_by_resource(before)}
+        row["before"] = " ".join(before.scope)
+        row |= {f"before_{name}": text for name, text in rows.write_further(before).items()}
         return self._database.run(Step(self._sql.change_consent, row, 1)) is not None
 
     def use_consent(self, user_id: str, client_id: str, now: int) -> None:

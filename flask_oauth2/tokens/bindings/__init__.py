@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...errors import InvalidGrant, InvalidToken
+from ...errors import ConfigurationError, InvalidGrant, InvalidToken
 from ...http.messages import Request
 from ...records import AccessToken, Claims
 from .base import Binding, ProofContext
@@ -63,7 +63,12 @@ def verify(bindings: Sequence[Binding], access: AccessToken, request: Request, c
     unverified = set(access.confirmation or ())
     for binding in bindings:
         if not unverified.isdisjoint(binding.members):
-            binding.verify(access, request, context)
+            verified: object = binding.verify(access, request, context)  # type: ignore[func-returns-value]
+            if verified is not None:  # False, or a coroutine: the binding may mean that the token is rejected
+                raise ConfigurationError(
+                    f"{type(binding).__name__}.verify() must return None, not {type(verified).__name__}: "
+                    "raise InvalidToken to reject a token"
+                )
             unverified -= binding.members
     if unverified:
         raise InvalidToken(

@@ -47,5 +47,8 @@ class Binding(Protocol):
         ...
 
     def verify(self, access: AccessToken, request: Request, context: ProofContext) -> None:
-        """Raise :exc:`~flask_oauth2.errors.InvalidToken` unless the request proves possession of the token's key."""
+        """Raise :exc:`~flask_oauth2.errors.InvalidToken` unless the request proves possession of the token's key.
+
+        Return None. Any other value, such as False, raises :exc:`~flask_oauth2.errors.ConfigurationError`.
+        """
         ...

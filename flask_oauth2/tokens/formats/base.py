@@ -29,7 +29,10 @@ class ReferenceFormat(Protocol):
 
 @runtime_checkable
 class SelfContainedFormat(Protocol):
-    """A format whose values contain all facts about the token. Revocations apply to its tokens too."""
+    """A format whose values contain all facts about the token. Revocations apply to its tokens too.
+
+    A format may have ``explain(value)``, which returns why it does not accept a value, for the log, or None.
+    """
 
     name: str
 

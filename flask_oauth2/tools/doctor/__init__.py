@@ -41,7 +41,7 @@ CHECKS: tuple[tuple[str, tuple[Check, ...]], ...] = (
         ),
     ),
     ("sign_in", (sign_in.current_user, sign_in.login_view)),
-    ("guards", (guards.misplaced, guards.scopes, guards.guarded)),
+    ("guards", (guards.misplaced, guards.scopes, guards.authentication, guards.guarded)),
     ("registration", (registration.scopes, registration.lifetime, registration.documents)),
     ("storage", (storage.examination, storage.replica, storage.expired)),
     (

@@ -36,6 +36,21 @@ def scopes(examined: Examined) -> Iterator[Finding]:
         )
 
 
+def authentication(examined: Examined) -> Iterator[Finding]:
+    """Report guards that require an authentication context class with which no user can sign in, :rfc:`9470`."""
+    known = examined.settings.acr_values
+    for path, _, guards in find_guards(examined.app):
+        for guard in guards:
+            accepted = guard.authentication.acr if guard.authentication else ()
+            if accepted and set(accepted).isdisjoint(known):
+                yield error(
+                    f"the guard of {path} requires the acr {' or '.join(accepted)}, which no client can obtain because "
+                    "OAUTH2_ACR_VALUES does not contain it",
+                    "rfc9470 4",
+                    "add it to OAUTH2_ACR_VALUES, and return acr from @provider.current_user",
+                )
+
+
 def guarded(examined: Examined) -> Iterator[Finding]:
     """Report applications without guarded views, and unguarded views next to guarded ones."""
     rules = list(find_guards(examined.app))
