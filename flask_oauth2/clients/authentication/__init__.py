@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ... import signals
 from ...errors import ConfigurationError, InvalidClient, InvalidRequest
@@ -35,6 +36,7 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             hint="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
         )
     found = _find_credentials(server, request, form)
+    method: Any  # that of an application may return a value from verify()
     if len(found) != 1:
         method, credentials = _resolve(found, request, form)
     else:
@@ -69,9 +71,7 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
     return client
 
 
-def _find_credentials(
-    server: AuthorizationServer, request: Request, form: Params
-) -> list[tuple[ClientAuthMethod, Credentials]]:
+def _find_credentials(server: AuthorizationServer, request: Request, form: Params) -> list[tuple[Any, Credentials]]:
     """Return the methods that a request uses, with its credentials."""
     found = []
     for method in server.capabilities.auth_methods:
