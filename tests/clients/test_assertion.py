@@ -53,24 +53,30 @@ def is_rejected(answer: TestResponse) -> bool:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "EdDSA"])
+@pytest.mark.spec("rfc7523", "2.2")
+@pytest.mark.spec("rfc7523", "5")
+@pytest.mark.spec("rfc7523", "3")
 def test_a_client_authenticates_with_its_key(site: Site, algorithm: str) -> None:
     add(site, key_of(algorithm))
     assert send(site, sign(key_of(algorithm)), client_id="web").status_code == 200
 
 
 @pytest.mark.parametrize("typ", ["client-authentication+jwt", "application/client-authentication+jwt", "JWT", None])
+@pytest.mark.spec("rfc7523", "3")
 def test_the_type_may_be_missing(site: Site, typ: str | None) -> None:
     add(site, key_of("ES256"))
     assert send(site, sign(typ=typ)).status_code == 200
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "oauth-id-jag+jwt"])
+@pytest.mark.spec("rfc7523", "3")
 def test_the_type_of_another_kind_of_token_is_rejected(site: Site, typ: str) -> None:
     add(site, key_of("ES256"))
     assert is_rejected(send(site, sign(typ=typ)))
 
 
 @pytest.mark.parametrize("path", ["/token", "/revoke", "/introspect", "/device_authorization"])
+@pytest.mark.spec("rfc7523", "3")
 def test_every_endpoint_of_clients_accepts_an_assertion_once(new_site: NewSite, path: str) -> None:
     device_code = "urn:ietf:params:oauth:grant-type:device_code"
     site = new_site(OAUTH2_GRANT_TYPES=["client_credentials", device_code])
@@ -105,6 +111,8 @@ def test_every_endpoint_of_clients_accepts_an_assertion_once(new_site: NewSite, 
         ({"jti": 7}, "the claim jti is empty or not text"),
     ],
 )
+@pytest.mark.spec("rfc7523", "3")
+@pytest.mark.spec("rfc7523", "3.2")
 def test_claims_that_are_rejected(
     site: Site, caplog: pytest.LogCaptureFixture, claims: dict[str, Any], reason: str
 ) -> None:
@@ -119,11 +127,13 @@ def test_claims_that_are_rejected(
     "claims",
     [{"aud": [ISSUER]}, {"exp": NOW - 59}, {"exp": NOW + MAX_LIFETIME}, {"nbf": NOW + 60}, {"more": {"a": 1}}],
 )
+@pytest.mark.spec("rfc7523", "3")
 def test_claims_at_the_limits_are_accepted(site: Site, claims: dict[str, Any]) -> None:
     add(site, key_of("ES256"))
     assert send(site, sign(**claims)).status_code == 200
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_the_token_endpoint_is_an_audience_if_the_settings_allow_it(new_site: NewSite) -> None:
     site = new_site(OAUTH2_CLIENT_ASSERTION_ENDPOINT_AUDIENCE=True)
     add(site, key_of("ES256"))
@@ -132,6 +142,7 @@ def test_the_token_endpoint_is_an_audience_if_the_settings_allow_it(new_site: Ne
     assert is_rejected(send(site, sign(aud=f"{ISSUER}/oauth/other", jti="3")))
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_a_key_of_another_party_is_rejected(site: Site) -> None:
     add(site, key_of("ES256"))
     add(site, key_of("ES256", 2), client_id="other")
@@ -139,6 +150,7 @@ def test_a_key_of_another_party_is_rejected(site: Site) -> None:
     assert send(site, sign(key_of("ES256", 2), iss="other", sub="other")).status_code == 200
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_a_public_key_is_no_secret_of_an_hmac(site: Site) -> None:
     key = key_of("RS256")
     add(site, key)
@@ -148,12 +160,14 @@ def test_a_public_key_is_no_secret_of_an_hmac(site: Site) -> None:
         assert is_rejected(send(site, f"{header}.{payload}.{'c2ln' if alg == 'HS256' else ''}"))
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_a_registered_algorithm_excludes_others(site: Site) -> None:
     add(site, key_of("ES256"), key_of("RS256"), token_endpoint_auth_signing_alg="RS256")
     assert is_rejected(send(site, sign()))
     assert send(site, sign(key_of("RS256"))).status_code == 200
 
 
+@pytest.mark.spec("rfc7523", "2.2")
 def test_a_client_id_in_the_body_must_be_the_same(site: Site) -> None:
     add(site, key_of("ES256"))
     answer = send(site, sign(), client_id="other")
@@ -161,6 +175,7 @@ def test_a_client_id_in_the_body_must_be_the_same(site: Site) -> None:
     assert send(site, sign(), client_id="web").status_code == 200
 
 
+@pytest.mark.spec("rfc7523", "2.2")
 def test_two_methods_in_one_request_are_rejected(site: Site) -> None:
     add(site, key_of("ES256"))
     header = {"Authorization": f"Basic {b64encode(b'web:secret').decode()}"}
@@ -171,11 +186,14 @@ def test_two_methods_in_one_request_are_rejected(site: Site) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "a.b", "..", "x" * 20_000])
+@pytest.mark.spec("rfc7523", "2.2")
+@pytest.mark.spec("rfc7523", "3")
 def test_text_that_is_no_jwt_is_rejected(site: Site, text: str) -> None:
     add(site, key_of("ES256"))
     assert is_rejected(send(site, text))
 
 
+@pytest.mark.spec("rfc7523", "2.2")
 def test_an_assertion_is_required_once(site: Site) -> None:
     add(site, key_of("ES256"))
     form: dict[str, Any] = {"client_assertion_type": ASSERTION_TYPE, "grant_type": "client_credentials"}
@@ -205,6 +223,7 @@ def test_a_client_without_keys_is_rejected(site: Site) -> None:
     assert is_rejected(send(site, sign()))
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_a_rejected_assertion_does_not_use_up_its_jti(site: Site) -> None:
     add(site, key_of("ES256"))
     assert is_rejected(send(site, sign(key_of("ES256", 2))))
@@ -212,12 +231,14 @@ def test_a_rejected_assertion_does_not_use_up_its_jti(site: Site) -> None:
     assert send(site, sign()).status_code == 200
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_clients_have_separate_jti_values(site: Site) -> None:
     for client_id in ("web", "other"):
         add(site, key_of("ES256"), client_id=client_id)
         assert send(site, sign(iss=client_id, sub=client_id)).status_code == 200
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_a_jti_is_remembered_for_as_long_as_the_assertion_is_valid(site: Site) -> None:
     add(site, key_of("ES256"))
     text = sign()
@@ -227,6 +248,7 @@ def test_a_jti_is_remembered_for_as_long_as_the_assertion_is_valid(site: Site) -
     assert is_rejected(send(site, text))
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_of_simultaneous_requests_one_succeeds(sql_site: Site) -> None:
     add(sql_site, key_of("ES256"))
     text = sign()
@@ -240,6 +262,7 @@ def test_of_simultaneous_requests_one_succeeds(sql_site: Site) -> None:
         assert sorted(threads.map(post, range(4))) == [200, 401, 401, 401]
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_wrong_signatures_are_counted_like_wrong_secrets(new_site: NewSite) -> None:
     site = new_site(OAUTH2_MAX_FAILED_ATTEMPTS=2)
     add(site, key_of("ES256"))
@@ -251,6 +274,7 @@ def test_wrong_signatures_are_counted_like_wrong_secrets(new_site: NewSite) -> N
     assert [send(site, sign(iss="unknown", sub="unknown")).status_code for _ in range(3)] == [401, 401, 429]
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_a_server_without_an_issuer_rejects_assertions(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     add(site, key_of("ES256"))
     site.server.issuer = ""
@@ -265,6 +289,7 @@ def served() -> Iterator[DocumentServer]:
         yield server
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_keys_behind_a_url_are_fetched_once_and_again_for_a_new_key(new_site: NewSite, served: DocumentServer) -> None:
     site = new_site(OAUTH2_CLIENT_ID_METADATA_DOCUMENT_ALLOWED_HOSTS=["127.0.0.1:*"])
     served.answers["/jwks"] = (200, JSON, json.dumps(jwks_of(key_of("ES256"))).encode())
@@ -291,6 +316,7 @@ def test_an_address_of_this_network_is_not_fetched(site: Site, served: DocumentS
     assert served.count("/jwks") == 0
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_metadata_lists_the_method_and_its_algorithms(site: Site) -> None:
     described = site.http.get("/.well-known/oauth-authorization-server").get_json()
     for endpoint in ("token_endpoint", "revocation_endpoint", "introspection_endpoint"):
@@ -300,6 +326,7 @@ def test_metadata_lists_the_method_and_its_algorithms(site: Site) -> None:
         assert not {"none", "HS256"} & set(algorithms)
 
 
+@pytest.mark.spec("rfc7523", "3")
 def test_without_the_libraries_the_method_is_not_offered(new_site: NewSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assertion, "find_spec", lambda name: None)
     described = new_site().http.get("/.well-known/oauth-authorization-server").get_json()
@@ -345,6 +372,7 @@ def test_a_client_registers_its_keys(new_site: NewSite) -> None:
         {"jwks_uri": "https://user@client.example/jwks"},
     ],
 )
+@pytest.mark.spec("rfc7523", "3")
 def test_keys_that_cannot_be_registered(new_site: NewSite, members: dict[str, Any]) -> None:
     site = new_site(OAUTH2_DYNAMIC_REGISTRATION="open", OAUTH2_REGISTRATION_SCOPES="profile")
     answer = register(site, **members)

@@ -146,5 +146,5 @@ def _rejected(reason: str, hint: str = "") -> InvalidClient:
         rule=_RULE,
         expected="a client_assertion with iss and sub of the client_id, aud of the issuer, exp and jti",
         received=reason,
-        hint=hint or "let the client sign its assertion as the guide 'Client authentication with keys' describes",
+        hint=hint or "let the client sign its assertion as the guide 'Authenticate clients with keys' describes",
     )
