@@ -187,6 +187,12 @@ class Settings:
     failed_attempt_window: int = _option(
         300, "The window in seconds in which failed authentication attempts are counted.", "rfc6749 2.3.1"
     )
+    client_assertion_endpoint_audience: bool = _option(
+        False,
+        "Accept client assertions (private_key_jwt) whose audience is the URL of the token endpoint instead of the "
+        "issuer. Enable it for clients that follow the rule of 2015.",
+        "rfc7523 3",
+    )
     client_id_metadata_documents: bool | None = _option(
         None,
         "Accept clients whose client ID is the https URL of a metadata document, which the server fetches. Requires "
@@ -195,8 +201,8 @@ class Settings:
     )
     client_id_metadata_document_allowed_hosts: tuple[str, ...] = _option(
         (),
-        "Hosts of metadata documents that may have a loopback or private address, as host, host:port or ``host:*``. "
-        "Loopback hosts may use http.",
+        "Hosts of metadata documents and JWK sets that may have a loopback or private address, as host, host:port or "
+        "``host:*``. Loopback hosts may use http.",
         "draft-ietf-oauth-client-id-metadata-document 6.5",
     )
     login_view: str | None = _option(
@@ -652,6 +658,7 @@ _CHECKS: dict[str, Any] = {
     "realm": _text,
     "max_failed_attempts": _seconds(1, 1_000_000),
     "failed_attempt_window": _seconds(1, _TEN_YEARS),
+    "client_assertion_endpoint_audience": _flag,
     "client_id_metadata_documents": _flag,
     "client_id_metadata_document_allowed_hosts": _hosts,
     "login_view": _text,

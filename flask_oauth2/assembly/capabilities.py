@@ -40,7 +40,7 @@ def collect(settings: Settings, extensions: Extensions) -> Capabilities:
     own_names = [response_type.name for response_type in own_types]
     sets = [names for size in range(1, len(own_names) + 1) for names in combinations(own_names, size)]
     auth_methods: tuple[Any, ...] = (
-        *(kind() for kind in METHODS),
+        *(kind() for kind in METHODS if _is_available(kind)),
         *certificate.make_methods(settings),
         *attestation.make(settings),
         *map(CheckedAuthMethod, extensions.auth_methods.values()),
@@ -179,6 +179,11 @@ def _set_formats(server: AuthorizationServer, formats: dict[str, TokenFormat], n
         self_contained_formats={n: kind for n, kind in formats.items() if isinstance(kind, SelfContainedFormat)},
         needs_keys=needs_keys,
     )
+
+
+def _is_available(part: type) -> bool:
+    """Return whether the optional libraries of a part are installed."""
+    return bool(getattr(part, "is_available", lambda: True)())
 
 
 def _collect_grants(settings: Settings, extensions: Extensions) -> dict[str, GrantType]:

@@ -69,6 +69,7 @@ def _member_option(member: Member) -> Callable[[Command], Command]:
         member.name,
         multiple=member.type.is_list,
         metavar=member.metavar or member.type.metavar,
+        type=click.File("r", encoding="utf-8") if member.type.is_file else None,
         help=member.description,
     )
 
@@ -100,6 +101,8 @@ def create(name: str, client_id: str | None, as_json: bool, **given: Any) -> Non
             f"{client_id!r} was the id of a deleted client, and its tokens stay revoked: choose another id, or run "
             f"flask oauth2 purge {days} days after the deletion, which frees it"
         )
+    if (given["jwks"] or given["jwks_uri"]) and not given["public"]:
+        given["token_endpoint_auth_method"] = given["token_endpoint_auth_method"] or "private_key_jwt"
     client = _change(blank, server, given)
     if not client.grant_types:
         client = _with_default_grants(client, server)
@@ -234,6 +237,10 @@ def _save(
     if client.is_public:
         if is_chosen:
             raise click.UsageError("a public client has no secret: remove --secret and --secret-file")
+        client = replace(client, secret=None)
+    elif client.auth_method in rules.key_methods(server):
+        if is_chosen:
+            raise click.UsageError(f"a client with {client.auth_method} has no secret: remove --secret")
         client = replace(client, secret=None)
     elif is_chosen:
         secret = _read_secret(given)

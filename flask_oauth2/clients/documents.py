@@ -18,7 +18,7 @@ from ..records import Client
 from ..server import AuthorizationServer
 from . import metadata
 from .metadata import Party
-from .rules import check_all_but_id
+from .rules import check_all_but_id, key_methods
 from .validators import LONGEST_ID, InvalidMetadata
 from .value_types import TEXTS
 
@@ -127,7 +127,7 @@ def read(fetched: Fetched, client_id: str, server: AuthorizationServer) -> Clien
     for name in ("client_name", "redirect_uris"):
         if not document.get(name):
             raise InvalidMetadata(name, "is missing")
-    _check_auth_method(document, found)
+    found["token_endpoint_auth_method"] = _choose_auth_method(document, found, server)
     client = _build(found, client_id, server)
     check_all_but_id(client, server)
     return client
@@ -143,21 +143,24 @@ def _check_identity(document: Mapping[str, Any], client_id: str) -> None:
             raise InvalidMetadata(name, "must be absent: the document is public, so it shares no secret")
 
 
-def _check_auth_method(document: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Reject a client that cannot be a public one."""
+def _choose_auth_method(document: Mapping[str, Any], found: Mapping[str, Any], server: AuthorizationServer) -> str:
+    """Return the first method of the document that the server has for such clients. None of them is a shared secret."""
     # the default of RFC 7591 would need a secret, which no such client has
-    auth_method = found.get("token_endpoint_auth_method", "none")
+    auth_method: str = found.get("token_endpoint_auth_method", "none")
     # one document is for every server, so it may name further methods, of which a server uses what it has
     try:
         others = TEXTS.parse(document.get(_METHODS, []), is_bounded=False)
     except ValueError as error:
         raise InvalidMetadata(_METHODS, str(error)) from None
-    if auth_method.startswith("client_secret_") or "none" not in (auth_method, *others):
+    offered = ("none", *key_methods(server))
+    usable: list[str] = [name for name in (auth_method, *others) if name in offered]
+    if auth_method.startswith("client_secret_") or not usable:
         raise InvalidMetadata(
             "token_endpoint_auth_method",
-            f"{auth_method} is not offered to clients with a metadata document. Use none, or name it in the "
-            "token_endpoint_auth_methods_supported",
+            f"{auth_method} is not offered to clients with a metadata document. Use {' or '.join(offered)}, or name "
+            "one of them in token_endpoint_auth_methods_supported",
         )
+    return usable[0]
 
 
 def _build(found: dict[str, Any], client_id: str, server: AuthorizationServer) -> Client:
@@ -181,7 +184,6 @@ def _build(found: dict[str, Any], client_id: str, server: AuthorizationServer) -
         registered_by=ORIGIN,
     )
     found |= {
-        "token_endpoint_auth_method": "none",
         "grant_types": grant_types,
         "response_types": ["code"] if has_code else [],
     }

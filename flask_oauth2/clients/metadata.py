@@ -25,6 +25,7 @@ from .value_types import (
     DENIED,
     FLAG,
     GRANT_TYPES,
+    JWKS,
     LINE,
     LINES,
     NAME,
@@ -106,8 +107,8 @@ class Member:
 
         Raises :exc:`.InvalidMetadata` for a value of another type, unless the member drops it.
         """
-        # null is the same as a member that is left out, :rfc:`7592#section-2.2`
-        if value is None:
+        # null is the same as a member that is left out, :rfc:`7592#section-2.2`; some clients send empty texts
+        if value is None or (value == "" and not self.attribute):
             return self.default
         if self.drops_invalid:
             return self.type.salvage(value, is_bounded=is_bounded)
@@ -173,14 +174,35 @@ MEMBERS: tuple[Member, ...] = (
         name="token_endpoint_auth_method",
         type=TEXT,
         attribute="auth_method",
-        description="Client authentication method: client_secret_basic (default), client_secret_post, none, or the "
-        "name of a registered method.",
+        description="Client authentication method: client_secret_basic (default), client_secret_post, private_key_jwt, "
+        "none, or the name of a registered method.",
         set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
         default="client_secret_basic",
         check=validators.check_auth_method,
         option="--auth-method",
         is_clearable=False,
         column="always",
+    ),
+    Member(
+        name="token_endpoint_auth_signing_alg",
+        type=TEXT,
+        description="Algorithm of client assertions, such as ES256. Default: any that the server offers.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        check=validators.check_signing_algorithm,
+    ),
+    Member(
+        name="jwks",
+        type=JWKS,
+        description="JWK set with the public keys of the client: a file in JSON.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        check=validators.check_jwks,
+    ),
+    Member(
+        name="jwks_uri",
+        type=URL,
+        description="URL of the JWK set with the public keys of the client.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        check=validators.check_jwks_uri,
     ),
     Member(
         name="redirect_uris",

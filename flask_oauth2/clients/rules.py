@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from ..http import urls
 from ..records import Client
 from ..server import AuthorizationServer
 from . import metadata
 from .validators import GIVES_NO_REFRESH_TOKEN as GIVES_NO_REFRESH_TOKEN
-from .validators import LONGEST_ID, is_vschar
+from .validators import LONGEST_ID, has_signing_key, is_vschar
 from .validators import InvalidMetadata as InvalidMetadata
+
+if TYPE_CHECKING:
+    from .authentication.base import ClientAuthMethod
 
 SENT_SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 """The methods of clients that send their secret, :rfc:`6749#section-2.3.1`."""
@@ -41,7 +45,7 @@ def rules() -> Iterator[Rule]:
     """Yield the rules in their order."""
     for member in metadata.MEMBERS:
         yield member.verify
-    yield from (_consistency, _public, _secret, _known)
+    yield from (_consistency, _public, _secret, _keys, _known)
 
 
 def check_client_id(client_id: str) -> None:
@@ -69,6 +73,11 @@ def needs_secret(client: Client, server: AuthorizationServer) -> bool:
         method.name == client.auth_method and getattr(method, "needs_secret", False)
         for method in server.capabilities.auth_methods
     )
+
+
+def key_methods(server: AuthorizationServer) -> dict[str, ClientAuthMethod]:
+    """Return the client authentication methods that verify signatures with public keys of the client."""
+    return {method.name: method for method in server.capabilities.auth_methods if getattr(method, "needs_keys", False)}
 
 
 def registrable_methods(server: AuthorizationServer) -> list[str]:
@@ -127,6 +136,23 @@ def _secret(client: Client, server: AuthorizationServer) -> None:
         raise InvalidMetadata("client_secret", "a public client has no secret. Remove it or give it an auth method")
     if needs_secret(client, server) and not client.secret:
         raise InvalidMetadata("client_secret", f"is missing. {client.auth_method} needs one")
+
+
+def _keys(client: Client, server: AuthorizationServer) -> None:
+    """Require public keys of the clients whose method verifies a signature, :rfc:`7591#section-2`."""
+    jwks, jwks_uri = client.metadata.get("jwks"), client.metadata.get("jwks_uri")
+    if jwks and jwks_uri:
+        # "MUST NOT both be present in the same request or response", section 2
+        raise InvalidMetadata("jwks", "excludes jwks_uri. Keep one of the two")
+    method = key_methods(server).get(client.auth_method)
+    if method is None or jwks_uri:
+        return
+    if not jwks:
+        raise InvalidMetadata("jwks", f"is missing. {method.name} needs jwks or jwks_uri")
+    registered = client.metadata.get("token_endpoint_auth_signing_alg")
+    algorithms = (registered,) if registered else method.signing_algorithms
+    if algorithms and not has_signing_key(jwks, algorithms):
+        raise InvalidMetadata("jwks", f"contains no public key for signatures with {', '.join(algorithms)}")
 
 
 def _known(client: Client, server: AuthorizationServer) -> None:

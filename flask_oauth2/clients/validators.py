@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from .. import scopes
 from ..http import redirects, urls
@@ -162,6 +164,45 @@ def check_scope(value: str, client: Client, server: AuthorizationServer) -> None
             f"unknown scope {' '.join(unknown)!r}. Known scopes: {', '.join(known)}. Add it to OAUTH2_SCOPES or choose "
             "one of these"
         )
+
+
+def check_jwks(value: dict[str, Any], client: Client, server: AuthorizationServer) -> None:
+    """Check a JWK set of public keys, :rfc:`7591#section-2`: a private key in it is disclosed."""
+    from ..keys.jwk import MAX_KEYS, has_private_members
+
+    keys = value.get("keys")
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS or not all(isinstance(key, dict) for key in keys):
+        raise ValueError(f"must be a JWK set: an object with a list keys of at most {MAX_KEYS} objects")
+    if any(map(has_private_members, keys)):
+        raise ValueError("contains a private or symmetric key. Register the public key only, and replace this key")
+
+
+def check_jwks_uri(value: str, client: Client, server: AuthorizationServer) -> None:
+    """Check a URL from which the server may fetch keys. http is for the hosts that the settings allow."""
+    from ..keys.encoding import JOSEError
+    from ..keys.remote import check_url
+
+    try:
+        check_url(value, may_be_own=True)
+    except JOSEError:
+        raise ValueError("must be an https URL without user name and fragment") from None
+
+
+def check_signing_algorithm(value: str, client: Client, server: AuthorizationServer) -> None:
+    """Check that the client's authentication method has the algorithm, OpenID Connect Registration section 2."""
+    for method in server.capabilities.auth_methods:
+        known = getattr(method, "signing_algorithms", ())
+        if method.name == client.auth_method and known and value not in known:
+            raise ValueError(f"{value!r} is not offered. Offered: {', '.join(known)}")
+
+
+def has_signing_key(jwks: Mapping[str, Any], algorithms: Iterable[str]) -> bool:
+    """Return whether a JWK set contains a usable public key for one of the signature algorithms."""
+    from ..keys.algorithms import SIGNATURES
+    from ..keys.remote import read_inline
+
+    known = [SIGNATURES[name] for name in algorithms]
+    return any(key.fits(algorithm, "sig") for key in read_inline(jwks).keys for algorithm in known)
 
 
 def check_details_types(value: list[str], client: Client, server: AuthorizationServer) -> None:

@@ -32,6 +32,8 @@ class Text:
     is_list = False
     """Options are repeatable, and form fields have several lines."""
     is_flag = False
+    is_file = False
+    """The option names a file."""
 
     def parse(self, value: Any, *, is_bounded: bool = True) -> Any:
         """Return the value. Raises :exc:`ValueError` with the reason for one of another type.
@@ -299,6 +301,18 @@ class Object(Text):
         return json.dumps(value)
 
 
+class JWKSet(Object):
+    """A JSON object. Its option names a file."""
+
+    name = "JWK set"
+    metavar = "FILE"
+    is_file = True
+
+    def parse_option(self, given: Any) -> Any:
+        """Return the JSON of an open file."""
+        return super().parse_option(given.read())
+
+
 class Denied(Object):
     """Values by the member they are denied for."""
 
@@ -310,3 +324,4 @@ class Denied(Object):
 TEXT, NAME, CHOICE, LINE, URL = Text(), Name(), Choice(), Line(), Url()
 TEXTS, GRANT_TYPES, LINES, SCOPE = Texts(), GrantTypes(), Lines(), Scope()
 FLAG, APPLICATION_TYPE, NUMBER, TIME, OBJECT, DENIED = Flag(), ApplicationType(), Number(), Time(), Object(), Denied()
+JWKS = JWKSet()

@@ -22,8 +22,14 @@ from . import (
 from .base import Endpoint
 
 
-def _auth_methods(server: AuthorizationServer, *more: str) -> list[str]:
-    return [*more, *(method.name for method in server.capabilities.auth_methods)]
+def _describe_authentication(server: AuthorizationServer, endpoint: str, *more: str) -> dict[str, Any]:
+    """Return the client authentication methods of an endpoint and their signature algorithms, :rfc:`8414#section-2`."""
+    methods = server.capabilities.auth_methods
+    algorithms = [name for method in methods for name in getattr(method, "signing_algorithms", ())]
+    return {
+        f"{endpoint}_auth_methods_supported": [*more, *(method.name for method in methods)],
+        f"{endpoint}_auth_signing_alg_values_supported": list(dict.fromkeys(algorithms)),
+    }
 
 
 def _describe_authorization(server: AuthorizationServer, url: str) -> dict[str, Any]:
@@ -58,7 +64,7 @@ TOKEN = Endpoint(
     cors="clients",
     describe=lambda server, url: {
         "token_endpoint": url if server.capabilities.grants else None,
-        "token_endpoint_auth_methods_supported": _auth_methods(server, "none"),
+        **_describe_authentication(server, "token_endpoint", "none"),
     },
 )
 
@@ -71,7 +77,7 @@ REVOCATION = Endpoint(
     cors="clients",
     describe=lambda server, url: {
         "revocation_endpoint": url,
-        "revocation_endpoint_auth_methods_supported": _auth_methods(server, "none"),
+        **_describe_authentication(server, "revocation_endpoint", "none"),
     },
 )
 
@@ -83,7 +89,7 @@ INTROSPECTION = Endpoint(
     authentication="confidential",
     describe=lambda server, url: {
         "introspection_endpoint": url,
-        "introspection_endpoint_auth_methods_supported": _auth_methods(server),
+        **_describe_authentication(server, "introspection_endpoint"),
         "introspection_signing_alg_values_supported": introspection.find_signing_algorithms(server),
     },
 )

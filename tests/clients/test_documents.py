@@ -268,13 +268,18 @@ def test_links_lead_to_the_clients_own_host_and_no_image_is_shown(site: Site) ->
 
 
 @pytest.mark.spec("client-id-metadata-document", "4.1")
-def test_a_document_for_every_server_names_none_among_others(site: Site) -> None:
-    """As ChatGPT's does, which would rather show a key."""
+def test_a_document_for_every_server_names_several_methods(site: Site) -> None:
+    """The first one that the server has is that of the client, as in the document of ChatGPT."""
     more = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://agent.example/jwks.json"}
-    with pytest.raises(InvalidMetadata, match="private_key_jwt is not offered"):
-        read_document(site, document(**more))
+    assert read_document(site, document(**more)).auth_method == "private_key_jwt"
     both = document(**more, token_endpoint_auth_methods_supported=["private_key_jwt", "none"])
-    assert read_document(site, both).auth_method == "none"
+    assert read_document(site, both).auth_method == "private_key_jwt"
+    for first, chosen in (("none", "none"), ("tls_client_auth", "private_key_jwt")):
+        assert read_document(site, both | {"token_endpoint_auth_method": first}).auth_method == chosen
+    with pytest.raises(InvalidMetadata, match="tls_client_auth is not offered"):
+        read_document(site, document(**more | {"token_endpoint_auth_method": "tls_client_auth"}))
+    with pytest.raises(InvalidMetadata, match="jwks: is missing"):
+        read_document(site, document(token_endpoint_auth_method="private_key_jwt"))
     with pytest.raises(InvalidMetadata, match="token_endpoint_auth_method"):
         read_document(site, both | {"token_endpoint_auth_method": "client_secret_post"})
 
@@ -353,7 +358,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     *[
         ("token_endpoint_auth_method", {"token_endpoint_auth_method": method})
         for method in (
-            *("client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth"),
+            *("client_secret_basic", "client_secret_post", "client_secret_jwt", "tls_client_auth"),
             *("", 7, ["none"]),
         )
     ],

@@ -41,14 +41,14 @@ def check_default_max_age(value: int, client: Client, server: Any) -> None:
 
 NEW = (
     Member(
-        name="jwks_uri",
+        name="signed_uri",
         type=URL,
         description="URL of the client's JWK set.",
         set_by=frozenset(Party),
         label="JWK set",
     ),
     Member(
-        name="jwks",
+        name="statement",
         type=OBJECT,
         description="JWK set of the client.",
         set_by=frozenset(Party),
@@ -99,7 +99,7 @@ NEW = (
 )
 
 VALUES: dict[str, Any] = {
-    "jwks_uri": "https://keys.example/jwks.json",
+    "signed_uri": "https://keys.example/jwks.json",
     "post_logout_redirect_uris": ["https://client.example/bye"],
     "id_token_signed_response_alg": "ES256",
     "default_max_age": 0,
@@ -107,8 +107,8 @@ VALUES: dict[str, Any] = {
     "request_uris": ["https://client.example/request"],
 }
 WRONG: dict[str, list[Any]] = {
-    "jwks_uri": ["http://keys.example/", "javascript:alert(1)", 7, [], "https://keys.example/" + "x" * 2048],
-    "jwks": ["{}", [], 7, {"keys": "x" * 50000}],
+    "signed_uri": ["http://keys.example/", "javascript:alert(1)", 7, [], "https://keys.example/" + "x" * 2048],
+    "statement": ["{}", [], 7, {"keys": "x" * 50000}],
     "post_logout_redirect_uris": ["https://client.example/bye", [7], {}, ["javascript:alert(1)"], ["https://a/#b"]],
     "id_token_signed_response_alg": ["none", 7, ["RS256"], "x" * 2049],
     "default_max_age": [-1, "0", True, 1.5, 86401],
@@ -160,10 +160,10 @@ def test_an_update_replaces_and_removes_new_members(new_site: Any) -> None:
     site = open_site(new_site)
     made = register(site, **VALUES).get_json()
     headers = {"Authorization": f"Bearer {made['registration_access_token']}"}
-    asked = {"client_id": made["client_id"], "redirect_uris": [CALLBACK], "jwks": {"keys": []}}
+    asked = {"client_id": made["client_id"], "redirect_uris": [CALLBACK], "statement": {"keys": []}}
     told = site.http.put(f"/oauth/register/{made['client_id']}", json=asked, headers=headers).get_json()
-    assert told["jwks"] == {"keys": []}
-    saved = {"jwks": {"keys": []}, "id_token_signed_response_alg": "RS256"}
+    assert told["statement"] == {"keys": []}
+    saved = {"statement": {"keys": []}, "id_token_signed_response_alg": "RS256"}
     assert site.store.get_client(made["client_id"]).metadata == saved
 
 
@@ -209,7 +209,12 @@ def test_the_command_line_sets_shows_and_clears_new_members(sql_site: Site) -> N
         assert result.exit_code == ends, result.output
         return result.output
 
-    options = ["--jwks-uri", VALUES["jwks_uri"], "--post-logout-redirect-uri", VALUES["post_logout_redirect_uris"][0]]
+    options = [
+        "--signed-uri",
+        VALUES["signed_uri"],
+        "--post-logout-redirect-uri",
+        VALUES["post_logout_redirect_uris"][0],
+    ]
     options += ["--id-token-signed-response-alg", "ES256", "--default-max-age", "0", "--require-auth-time"]
     options += ["--request-uris", VALUES["request_uris"][0], "--redirect-uri", CALLBACK, "--client-id", "photos"]
     run("create", "Photos", *options)
@@ -218,11 +223,15 @@ def test_the_command_line_sets_shows_and_clears_new_members(sql_site: Site) -> N
     assert {name: shown[name] for name in VALUES} == VALUES
     assert re.search(r"require_auth_time +yes", run("show", "photos"))
     assert "id_token_signed_response_alg" in run("list")
-    run("update", "photos", "--clear", "jwks-uri", "--jwks", '{"keys": []}', "--no-require-auth-time")
+    run("update", "photos", "--clear", "signed-uri", "--statement", '{"keys": []}', "--no-require-auth-time")
     changed = sql_site.store.get_client("photos").metadata
-    assert (changed["jwks"], changed["require_auth_time"]) == ({"keys": []}, False)
-    assert "jwks_uri" not in changed
-    for option, value in (("--jwks", "{no JSON"), ("--default-max-age", "-1"), ("--jwks-uri", "http://a.example/")):
+    assert (changed["statement"], changed["require_auth_time"]) == ({"keys": []}, False)
+    assert "signed_uri" not in changed
+    for option, value in (
+        ("--statement", "{no JSON"),
+        ("--default-max-age", "-1"),
+        ("--signed-uri", "http://a.example/"),
+    ):
         assert f"Invalid value for {option}" in run("update", "photos", option, value, ends=2)
     for text in ("--post-logout-redirect-uri URI", "Redirect URIs after logout", "--require-auth-time / --no-require"):
         assert text in re.sub(r"\s+", " ", run("create", "--help"))
@@ -252,7 +261,7 @@ def test_developers_fill_in_new_members(tmp_path: Path) -> None:
     for label in ("JWK set", "Keys", "Redirect URIs after logout", "Require the time"):
         assert label in page
     typed = {
-        "jwks_uri": VALUES["jwks_uri"],
+        "signed_uri": VALUES["signed_uri"],
         "post_logout_redirect_uris": f"{VALUES['post_logout_redirect_uris'][0]}\r\n",
         "default_max_age": "0",
         "require_auth_time": "on",
@@ -263,19 +272,19 @@ def test_developers_fill_in_new_members(tmp_path: Path) -> None:
     assert re.search(r'name="require_auth_time"[^>]*checked', filled)
     assert 'value="https://keys.example/jwks.json"' in filled
     wrong = {
-        "jwks_uri": "http://a.example/",
-        "jwks": "{",
+        "signed_uri": "http://a.example/",
+        "statement": "{",
         "id_token_signed_response_alg": "none",
         "default_max_age": "a",
     }
     for name, value in wrong.items():
         assert f'id="wrong-{name}"' in save(**{name: value})
     assert len(list(store.list_clients())) == 1
-    assert 'id="wrong-' not in save(jwks='{"keys": []}')
+    assert 'id="wrong-' not in save(statement='{"keys": []}')
 
 
 def test_an_application_s_own_client_has_new_members() -> None:
-    own = {"client_id": "own", "redirect_uris": [CALLBACK], "require_auth_time": False, "jwks_uri": "javascript:x"}
+    own = {"client_id": "own", "redirect_uris": [CALLBACK], "require_auth_time": False, "signed_uri": "javascript:x"}
     client = read_client(own, "own")
     assert client is not None
     assert client.metadata == {"require_auth_time": False}

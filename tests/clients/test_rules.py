@@ -34,10 +34,10 @@ NATIVE = replace(PUBLIC, application_type="native", redirect_uris=("com.example.
 IMPLICIT = replace(CLIENT, grant_types=("implicit",), response_types=("token",))
 
 
-class PrivateKey(NoAuthentication):
+class MeshIdentity(NoAuthentication):
     """A method without a secret."""
 
-    name = "private_key_jwt"
+    name = "mesh_identity"
 
 
 class Picture(ImplicitToken):
@@ -56,7 +56,7 @@ class Ticket(ImplicitToken):
 @pytest.fixture
 def server() -> AuthorizationServer:
     settings = Settings(grant_types=("authorization_code", "client_credentials", "refresh_token", "implicit"))
-    return build(settings, MemoryStore, Extensions(auth_methods={"private_key_jwt": PrivateKey()}))
+    return build(settings, MemoryStore, Extensions(auth_methods={"mesh_identity": MeshIdentity()}))
 
 
 def changed(base: Client, **fields: Any) -> Any:
@@ -157,7 +157,7 @@ def test_an_application_is_web_or_native(server: AuthorizationServer) -> None:
 
 
 @pytest.mark.spec("rfc7591", "2")
-@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt"])
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "mesh_identity"])
 def test_methods_that_are_offered_pass(server: AuthorizationServer, method: str) -> None:
     rules.check(replace(CLIENT, auth_method=method), server)
 
@@ -166,7 +166,7 @@ def test_methods_that_are_offered_pass(server: AuthorizationServer, method: str)
 def test_another_method_is_refused(server: AuthorizationServer) -> None:
     error = refused(server, replace(CLIENT, auth_method="tls_client_auth"))
     assert error.field == "token_endpoint_auth_method"
-    assert "none, client_secret_basic, client_secret_post, private_key_jwt" in error.reason
+    assert "none, client_secret_basic, client_secret_post, private_key_jwt, mesh_identity" in error.reason
 
 
 @pytest.mark.spec("rfc9700", "2.6")
@@ -326,7 +326,7 @@ def test_a_public_client_does_not_introspect(server: AuthorizationServer) -> Non
 
 @pytest.mark.spec("rfc6749", "2.3.1")
 def test_a_secret_is_there_where_one_is_needed_and_nowhere_else(server: AuthorizationServer) -> None:
-    rules.check(replace(CLIENT, auth_method="private_key_jwt", secret=None), server)
+    rules.check(replace(CLIENT, auth_method="mesh_identity", secret=None), server)
     assert refused(server, replace(CLIENT, secret=None)).field == "client_secret"
     assert refused(server, replace(CLIENT, secret="")).field == "client_secret"
     assert refused(server, replace(PUBLIC, secret="a hash")).field == "client_secret"

@@ -257,7 +257,6 @@ class TestAnswer:
             "resource_server": True,
             "token_format": "signed",
             "software_statement": "a.b.c",
-            "jwks_uri": "https://notes.example/jwks",
         }
         content = register(site, CODE | unknown)
         assert not set(unknown) & set(content)
@@ -382,7 +381,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"redirect_uris": ["https://a.example/", ""]}, "redirect_uris"),
     ({"redirect_uris": ["https://a.example/", None]}, "redirect_uris"),
     ({"token_endpoint_auth_method": 7}, "token_endpoint_auth_method"),
-    ({"token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
+    ({"token_endpoint_auth_method": "private_key_jwt"}, "jwks"),
+    ({"token_endpoint_auth_method": "unknown_method"}, "token_endpoint_auth_method"),
     ({"token_endpoint_auth_method": "NONE"}, "token_endpoint_auth_method"),
     ({"grant_types": "authorization_code"}, "grant_types"),
     ({"grant_types": ["implicit"]}, "grant_types"),

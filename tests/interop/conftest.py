@@ -10,6 +10,7 @@ from typing import Any
 
 import flask
 import pytest
+from joserfc.jwk import ECKey, RSAKey
 from werkzeug.serving import make_server
 
 from flask_oauth2 import Client, OAuth2Provider, current_token, values
@@ -19,6 +20,8 @@ from flask_oauth2.settings import DEVICE_CODE
 from .browser import Browser
 
 CALLBACK = "https://client.example/callback"
+KEYS: dict[str, Any] = {"RS256": RSAKey.generate_key(2048), "ES256": ECKey.generate_key("P-256")}
+"""The private keys of clients, by algorithm."""
 
 
 class Provider:
@@ -34,6 +37,7 @@ class Provider:
         self.introspection = f"{url}/oauth/introspect"
         self.api = f"{url}/api/me"
         self.secrets = secrets
+        self.keys = KEYS
         self.user = token_hex(4)
         """Somebody new, whose consent nobody remembers."""
         self._browser = browser
@@ -120,11 +124,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict
         "box": {"grant_types": (DEVICE_CODE,), "response_types": ()},
         "api": {"grant_types": (), "response_types": (), "resource_server": True},
     }
+    for algorithm, key in KEYS.items():
+        clients[f"key {algorithm}"] = {
+            "grant_types": ("client_credentials",),
+            "response_types": (),
+            "auth_method": "private_key_jwt",
+            "metadata": {"jwks": {"keys": [key.as_dict(private=False)]}},
+        }
     secrets = {name: values.new("ocs", values.timestamp(1)) for name in clients}
     with app.app_context():
         store: Any = provider.server.store
         for name, fields in clients.items():
-            secret = None if fields.get("auth_method") == "none" else hash_secret(secrets[name])
+            secret = None if "auth_method" in fields else hash_secret(secrets[name])
             store.set_client(Client(client_id=name, name=name, secret=secret, scope=("profile", "mail"), **fields))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)

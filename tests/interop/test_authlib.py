@@ -14,6 +14,7 @@ from authlib.common.security import generate_token
 from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuth2Client
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenError
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
 from joserfc.jwk import KeySet
 
@@ -93,6 +94,24 @@ def test_code_flow_of_a_public_client(library: Any, provider: Provider) -> None:
     with new_session(library, provider, "public") as session:
         redeem(session, provider, ask(session, provider))
         assert session.get(provider.api).json() == {"user": provider.user, "client": "public"}
+
+
+@pytest.mark.spec("rfc7523", "3")
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_a_client_authenticates_with_its_key(library: Any, provider: Provider, algorithm: str) -> None:
+    key = provider.keys[algorithm]
+    method = "private_key_jwt"
+    options = {"client_secret": key, "token_endpoint_auth_method": method, "revocation_endpoint_auth_method": method}
+    for audience, is_accepted in ((provider.url, True), (None, False)):  # Authlib's default is the token endpoint
+        with new_session(library, provider, f"key {algorithm}", **options) as session:
+            session.register_client_auth_method(PrivateKeyJWT(audience, alg=algorithm))
+            if not is_accepted:
+                with refused("invalid_client"):
+                    session.fetch_token(provider.token, grant_type="client_credentials")
+                continue
+            token = session.fetch_token(provider.token, grant_type="client_credentials")
+            assert token["scope"] == "profile mail"
+            assert session.revoke_token(provider.revocation, token=token["access_token"]).status_code == 200
 
 
 @pytest.mark.spec("rfc6749", "2.3.1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ... import signals
 from ...errors import InvalidClient, InvalidRequest
@@ -10,12 +11,13 @@ from ...http.messages import Params, Request
 from ...records import Client
 from ...server import AuthorizationServer
 from .. import lookup
+from .assertion import PrivateKeyJWT
 from .base import ClientAuthMethod, Credentials, is_vschar, unknown_client
 from .certificate import CertificateOrNone
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
 
-METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost)
+METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost, PrivateKeyJWT)
 """The built-in methods. ``none`` is not among them: it applies to a request that uses no other."""
 
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
@@ -34,11 +36,8 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             received=f"the scheme {scheme}",
             hint="let the client authenticate with a method that token_endpoint_auth_methods_supported names",
         )
-    found = []
-    for method in server.capabilities.auth_methods:
-        credentials = method.present(request, form)
-        if credentials is not None:
-            found.append((method, credentials))
+    found = _find_credentials(server, request, form)
+    method: Any  # that of an application may return a value from verify()
     if len(found) != 1:
         method, credentials = _resolve(found, request, form)
     else:
@@ -69,6 +68,19 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
     if signals.client_authenticated.has_receivers_for(server.events.sender):
         server.events.emit(signals.client_authenticated, client_id=client.client_id, method=method.name)
     return client
+
+
+def _find_credentials(server: AuthorizationServer, request: Request, form: Params) -> list[tuple[Any, Credentials]]:
+    """Return the methods that a request uses, with its credentials."""
+    found = []
+    for method in server.capabilities.auth_methods:
+        parameter = getattr(method, "parameter", None)
+        if parameter is not None and parameter not in form.values:
+            continue
+        credentials = method.present(request, form)
+        if credentials is not None:
+            found.append((method, credentials))
+    return found
 
 
 def _wrong_method(client: Client, method: ClientAuthMethod) -> InvalidClient:

@@ -48,7 +48,12 @@ class ClientAttestation:
 
     name = NAME
     scheme: str | None = None
+    parameter: str | None = None
     accepts = frozenset({NAME})
+    needs_secret = False
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
+    is_registrable = True
     request_headers = (HEADER, PROOF_HEADER)
     response_headers = (CHALLENGE_HEADER,)
 

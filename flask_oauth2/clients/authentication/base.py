@@ -21,6 +21,8 @@ class Credentials:
     proof: str = field(default="", repr=False)
     address: str = ""
     """The address that sent the request."""
+    mount: str = ""
+    """The path at which the application is mounted, for methods that compare URLs of the server."""
 
 
 def unknown_client(client_id: str) -> InvalidClient:
@@ -47,11 +49,21 @@ class ClientAuthMethod(Protocol):
     scheme: str | None
     """The scheme of an Authorization header that this method reads, in lower case."""
 
+    parameter: str | None = None
+    """The parameter of the body that each request with this method has. Requests without it skip the method. Optional.
+    """
+
     accepts: frozenset[str]
     """The registered methods of clients that may authenticate with this method, its own name among them."""
 
     needs_secret: bool = False
     """True if a client needs a secret, which is then generated when the client is registered. Optional."""
+
+    needs_keys: bool = False
+    """True if a client needs public keys, its ``jwks`` or ``jwks_uri``. Optional."""
+
+    signing_algorithms: tuple[str, ...] = ()
+    """The values of ``token_endpoint_auth_signing_alg``, if the client signs a JSON Web Token. Optional."""
 
     is_registrable: bool = True
     """True if a client may choose this method in dynamic registration, :rfc:`7591`. Optional.

@@ -7,18 +7,14 @@ credentials is authenticated by the certificate of its connection, if the client
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from ...errors import InvalidClient, TemporarilyUnavailable
 from ...http.messages import Params, Request
 from ...records import Client
 from ...server import AuthorizationServer
 from ...settings import Settings
+from ..keys import find_keys
 from .base import ClientAuthMethod, Credentials, unknown_client
-
-if TYPE_CHECKING:
-    from ...keys.jwk import Key
 
 _RULE = "rfc8705 2"
 
@@ -30,7 +26,10 @@ class _Certificate:
     """The members that both methods share. The certificate is the proof of the credentials."""
 
     scheme: str | None = None
+    parameter: str | None = None
     needs_secret = False
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
     is_registrable = True
 
     def present(self, request: Request, form: Params) -> Credentials | None:
@@ -77,7 +76,7 @@ class SelfSignedTLSClientAuth(_Certificate):
         if client is None:
             raise unknown_client(credentials.client_id)
         try:
-            is_its_own = has_certificate(b64decode(credentials.proof), _find_keys(server, client, now))
+            is_its_own = has_certificate(b64decode(credentials.proof), find_keys(server, client, now))
         except KeysUnavailable as error:
             raise TemporarilyUnavailable(
                 "the keys of the client are unavailable", retry_after=RETRY_AFTER, rule=_RULE, hint=error.reason
@@ -108,8 +107,11 @@ class CertificateOrNone:
     """
 
     scheme: str | None = None
+    parameter: str | None = None
     accepts = frozenset({"none", TLSClientAuth.name, SelfSignedTLSClientAuth.name})
     needs_secret = False
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
     is_registrable = False
 
     def __init__(self, request: Request) -> None:
@@ -137,15 +139,6 @@ class CertificateOrNone:
         proof = b64encode(request.certificate or b"").decode()
         method.verify(server, client, Credentials(client.client_id, proof, request.address), now)
         self.name = method.name
-
-
-def _find_keys(server: AuthorizationServer, client: Client, now: float) -> Callable[[str | None, str], Iterable[Key]]:
-    from ...keys.remote import read_inline
-
-    url = client.metadata.get("jwks_uri")
-    if url:
-        return server.remote_keys.source(url, now)
-    return read_inline(client.metadata.get("jwks") or {"keys": []}).find
 
 
 def _rejected(received: str, hint: str | None = None) -> InvalidClient:

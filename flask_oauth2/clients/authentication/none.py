@@ -19,8 +19,11 @@ class NoAuthentication:
 
     name = "none"
     scheme: str | None = None
+    parameter: str | None = None
     accepts = frozenset({"none"})
     needs_secret = False
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
     is_registrable = True
 
     def present(self, request: Request, form: Params) -> Credentials | None:

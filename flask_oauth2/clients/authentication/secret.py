@@ -59,6 +59,8 @@ class ClientSecret:
 
     accepts = _ACCEPTS
     needs_secret = True
+    needs_keys = False
+    signing_algorithms: tuple[str, ...] = ()
     is_registrable = True
 
     def verify(self, server: AuthorizationServer, client: Client | None, credentials: Credentials, now: float) -> None:
@@ -96,6 +98,7 @@ class ClientSecretBasic(ClientSecret):
 
     name = "client_secret_basic"
     scheme: str | None = "basic"
+    parameter: str | None = None
 
     def present(self, request: Request, form: Params) -> Credentials | None:
         """Return the credentials of an Authorization header that contains a secret."""
@@ -111,11 +114,10 @@ class ClientSecretPost(ClientSecret):
 
     name = "client_secret_post"
     scheme: str | None = None
+    parameter: str | None = "client_secret"
 
     def present(self, request: Request, form: Params) -> Credentials | None:
         """Return the credentials of a body that contains a ``client_secret``."""
-        if "client_secret" not in form.values:
-            return None
         return Credentials(form.require("client_id"), form.require("client_secret"), request.address)
 
 
