@@ -714,7 +714,7 @@ def test_a_method_that_is_not_registrable_is_invalid_client_metadata(method_site
     answer = register_with(method_site, method or "badge,none")
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_client_metadata")
     assert (
-        "none, client_secret_basic, client_secret_post, badge, secret_header" in answer.get_json()["error_description"]
+        "none, client_secret_basic, client_secret_post, private_key_jwt, badge, secret_header" in answer.get_json()["error_description"]
     )
 
 
@@ -732,7 +732,7 @@ def test_the_command_line_knows_registered_methods(sql_site: Site) -> None:
         assert sql_site.store.get_client(method).auth_method == method
     refused = create("unknown")
     assert refused.exit_code == 2
-    assert "client_secret_post, badge, prepared_badge, secret_header" in refused.stderr
+    assert "client_secret_post, private_key_jwt, badge, prepared_badge, secret_header" in refused.stderr
     rotated = runner.invoke(args=["oauth2", "client", "rotate-secret", "secret_header"])
     assert rotated.exit_code == 0
     assert runner.invoke(args=["oauth2", "client", "rotate-secret", "badge"]).exit_code == 1
