@@ -71,9 +71,9 @@ def describe(server: AuthorizationServer, mount: str = "") -> dict[str, Any]:
             url = addresses.url_of(server, endpoint.name, mount)
             described = endpoint.describe(server, url)
             members |= described
-            if endpoint.authentication and server.settings.mutual_tls_origin is not None:
+            if endpoint.respond is not None and server.settings.mutual_tls_origin is not None:
                 alias = url.replace(addresses.find_origin(server), server.settings.mutual_tls_origin, 1)
-                aliases |= {name: alias for name, value in described.items() if value == url}
+                aliases |= {name: alias for name in described if name.endswith("_endpoint")}
     for binding in server.capabilities.bindings:
         members |= getattr(binding, "metadata", {})
     members |= {
