@@ -155,7 +155,8 @@ class Settings:
     client_certificate_verify_header: str = _option(
         "",
         "The header in which the proxy sends SUCCESS if it has verified the chain of the client certificate. The proxy "
-        "must remove it from the requests of clients. Empty: SSL_CLIENT_VERIFY of the WSGI environment.",
+        "must remove it from the requests of clients. Empty: SSL_CLIENT_VERIFY of the WSGI environment. always: the "
+        "proxy sends no certificate whose chain it has not verified.",
         "rfc8705 2.1",
     )
     mutual_tls: bool = _option(

@@ -56,7 +56,7 @@ GOOD: dict[str, list[Any]] = {
     "dpop_nonces": [True, False],
     "client_certificate_header": ["X-Client-Cert", ""],
     "client_certificate_format": ["pem", "der", "envoy"],
-    "client_certificate_verify_header": ["X-Client-Verify", ""],
+    "client_certificate_verify_header": ["X-Client-Verify", "always", ""],
     "mutual_tls": [True, False],
     "mutual_tls_origin": ["https://mtls.login.example", "https://login.example:8443", "http://127.0.0.1:5001"],
     "acr_values": ["urn:example:two-factor", ["a", "b"]],

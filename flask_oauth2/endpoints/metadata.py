@@ -94,11 +94,10 @@ def _find_aliases(
 ) -> dict[str, str]:
     """Return the URL of an endpoint at the origin that accepts client certificates, by the names of its members."""
     origin = server.settings.mutual_tls_origin
-    if origin is None or not endpoint.authentication:
+    if origin is None or endpoint.respond is None:
         return {}
-    url = addresses.url_of(server, endpoint.name, mount)
-    alias = url.replace(addresses.find_origin(server), origin, 1)
-    return {name: alias for name, value in described.items() if value == url}
+    alias = addresses.url_of(server, endpoint.name, mount).replace(addresses.find_origin(server), origin, 1)
+    return {name: alias for name, value in described.items() if name.endswith("_endpoint") and value}
 
 
 def _describe_endpoint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import addresses, revocation
+from .. import revocation
 from ..clients.authentication import attestation
 from ..errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType, update_client
 from ..http.messages import NO_STORE, Response
@@ -11,10 +11,10 @@ from ..server import AuthorizationServer
 from ..settings import GRANT_TYPES
 from ..tokens import instance
 from ..tokens.base import TokenGrant, TokenRequest
-from ..tokens.bindings import NO_PROOF, prove
-from ..tokens.bindings.base import ProofContext
+from ..tokens.bindings import NO_PROOF
 from ..tokens.issue import issue
 from .base import Call
+from .proofs import prove_possession
 
 
 def respond(call: Call) -> Response:
@@ -40,16 +40,7 @@ def respond(call: Call) -> Response:
             received=grant_type,
             hint=f"register the client for it: {update_client(client.client_id, options)}",
         )
-    proof = NO_PROOF
-    if capabilities.bindings:
-        context = ProofContext(
-            settings=server.settings,
-            now=now,
-            remember=server.store.remember,
-            client=client,
-            url=addresses.find_public_url(server, call.request),
-        )
-        proof = prove(capabilities.bindings, call.request, context)
+    proof = prove_possession(call, client) if capabilities.bindings else NO_PROOF
     request = TokenRequest(call.request, call.form, client, server, now, proof)
     result = grant.authorize(request)
     if client.auth_method == attestation.NAME or result.authorization.context.instance is not None:

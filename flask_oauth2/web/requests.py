@@ -119,7 +119,10 @@ def _make_request(
             certificate = headers.get(settings.client_certificate_header, "")
             certificate_format = settings.client_certificate_format
         name = settings.client_certificate_verify_header
-        verification = headers.get(name, "") if name else environ.get("SSL_CLIENT_VERIFY", "")
+        if name == "always":
+            verification = "SUCCESS"
+        else:
+            verification = headers.get(name, "") if name else environ.get("SSL_CLIENT_VERIFY", "")
     return Request(
         request.method,
         request.path,

@@ -7,8 +7,19 @@ from collections.abc import Callable
 import pytest
 from proofs import Prover, key_of
 
-from flask_oauth2 import InvalidDPoPProof, InvalidRequest, Params, Request, UnauthorizedClient
+from flask_oauth2 import (
+    Call,
+    Endpoint,
+    InvalidDPoPProof,
+    InvalidRequest,
+    Params,
+    Request,
+    Response,
+    UnauthorizedClient,
+    values,
+)
 from flask_oauth2.endpoints.authorization import save, validate
+from flask_oauth2.endpoints.proofs import prove_possession
 from flask_oauth2.http import urls
 from oauth_site import CALLBACK, CHALLENGE, VERIFIER, Site
 
@@ -74,6 +85,37 @@ def test_a_saved_request_binds_its_code(dpop: Site, params: dict[str, str]) -> N
     wrong = Prover(dpop, key_of(2)).token("authorization_code", **form)
     assert wrong.get_json()["error"] == "invalid_grant"
     assert Prover(dpop).token("authorization_code", **form).status_code == 200
+
+
+@pytest.mark.spec("rfc9449", "10.1")
+def test_an_endpoint_that_accepts_pushed_requests(new_site: Callable[..., Site]) -> None:
+    """An endpoint proves, validates and saves. The proof is optional, also for clients that need bound tokens."""
+    site = new_site(OAUTH2_DPOP="optional", OAUTH2_MUTUAL_TLS=True)
+
+    def push(call: Call) -> Response:
+        proof = prove_possession(call, None)
+        request = validate(call.server, call.form, call.request, call.client, proof.confirmation)
+        jkt = (proof.confirmation or {}).get("jkt")
+        uri = save(call.server, call.form, 60, jkt)
+        return Response(201, {"request_uri": uri, "bound": request.confirmation}, proof.headers)
+
+    site.provider.register_endpoint(
+        Endpoint(name="push", path="/push", specification="RFC 9126", respond=push, authentication="client")
+    )
+    members = {"dpop_bound_access_tokens": True, "tls_client_certificate_bound_access_tokens": True}
+    site.add_client(secret=None, metadata=members)
+    assert site.http.post("/oauth/push", data=params_of().values).get_json()["bound"] is None
+    client = Prover(site)
+    refused = client.send("/oauth/push", data=params_of().values, retries=False)
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "use_dpop_nonce")
+    answer = client.send("/oauth/push", data=params_of().values).get_json()
+    assert answer["bound"] == {"jkt": JKT}
+    site.sign_in()
+    query = {"client_id": "web", "request_uri": answer["request_uri"]}
+    location = site.allow(site.browser.get("/oauth/authorize", query_string=query)).location
+    code = Params(location.partition("?")[2].encode()).require("code")
+    grant = site.store.get_grant(values.key(code), "code")
+    assert grant.confirmation == {"jkt": JKT}
 
 
 @pytest.mark.spec("rfc9449", "5.2")

@@ -105,6 +105,14 @@ def test_the_server_must_have_verified_the_chain(tls: Site) -> None:
     assert ask(tls, certificate_of()).status_code == 401
 
 
+@pytest.mark.spec("rfc8705", "2.1")
+@pytest.mark.parametrize(("option", "status"), [("always", 200), ("X-Verify", 401), ("", 401)])
+def test_the_proxy_may_send_verified_certificates_only(new_site: Callable[..., Site], option: str, status: int) -> None:
+    site = new_site(OAUTH2_MUTUAL_TLS=True, OAUTH2_CLIENT_CERTIFICATE_VERIFY_HEADER=option)
+    add(site, tls_client_auth_san_dns="client.example")
+    assert ask(site, certificate_of(), "").status_code == status
+
+
 @pytest.mark.spec("rfc8705", "2")
 def test_client_id_is_needed_and_no_other_credentials_are_sent(tls: Site) -> None:
     add(tls, tls_client_auth_san_dns="client.example")

@@ -714,7 +714,8 @@ def test_a_method_that_is_not_registrable_is_invalid_client_metadata(method_site
     answer = register_with(method_site, method or "badge,none")
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_client_metadata")
     assert (
-        "none, client_secret_basic, client_secret_post, private_key_jwt, badge, secret_header" in answer.get_json()["error_description"]
+        "none, client_secret_basic, client_secret_post, private_key_jwt, badge, secret_header"
+        in answer.get_json()["error_description"]
     )
 
 

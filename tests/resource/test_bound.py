@@ -22,7 +22,9 @@ FILES = "https://files.example"
 class Files:
     """A provider, and an application without one that verifies its tokens."""
 
-    def __init__(self, folder: Any, *, introspection: bool = False, **options: Any) -> None:
+    def __init__(
+        self, folder: Any, *, introspection: bool = False, resources: tuple[str, ...] | list[str] = (), **options: Any
+    ) -> None:
         self.audience = audience = options.get("audience", FILES)
         self.site: Site = make_site(
             folder,
@@ -31,7 +33,10 @@ class Files:
             OAUTH2_DPOP_NONCES=False,
             OAUTH2_MUTUAL_TLS=True,
             OAUTH2_SIGNING_ALGORITHMS=["ES256"],
-            OAUTH2_RESOURCES={audience: {"scopes": ["profile"], "format": "opaque" if introspection else "jwt"}},
+            OAUTH2_RESOURCES={
+                url: {"scopes": ["profile"], "format": "opaque" if introspection else "jwt"}
+                for url in (audience, *resources)
+            },
         )
         self.auth = ("web", self.site.add_client(resource_server=True))
         self.app = flask.Flask("files")
@@ -210,3 +215,19 @@ def test_a_resource_server_verifies_certificates(tmp_path: Any, introspection: b
     unaware.guards.verifier.source = files.guards.verifier.source  # type: ignore[attr-defined]
     answer = unaware.call(token, None, "Bearer")
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_token")
+
+
+def test_a_mounted_application(tmp_path: Any) -> None:
+    def echo(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["PATH_INFO"].encode()]
+
+    files = Files(tmp_path, dpop_nonces=False, resources=[f"{FILES}/mcp"])
+    files.guards.protect_mcp("/mcp", "profile", wsgi_app=echo)
+    token = files.token(resource=f"{FILES}/mcp")
+    http = files.app.test_client()
+    for url, status in [(f"{FILES}/mcp/tools", 200), (f"{FILES}/tools", 401), (f"{FILES}/mcp", 401)]:
+        headers = {"Authorization": f"DPoP {token}", "DPoP": make_proof(url, "GET", token=token)}
+        assert http.get("/mcp/tools", headers=headers).status_code == status
+    answer = http.get("/mcp", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401

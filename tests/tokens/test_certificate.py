@@ -140,12 +140,19 @@ def test_metadata_say_that_tokens_can_be_bound(tls: Site, site: Site) -> None:
 @pytest.mark.spec("rfc8705", "5")
 def test_endpoint_aliases(new_site: Callable[..., Site]) -> None:
     origin = "https://mtls.login.example:8443"
-    site = new_site(OAUTH2_MUTUAL_TLS=True, OAUTH2_MUTUAL_TLS_ORIGIN=origin)
+    site = new_site(
+        OAUTH2_MUTUAL_TLS=True,
+        OAUTH2_MUTUAL_TLS_ORIGIN=origin,
+        OAUTH2_DYNAMIC_REGISTRATION="open",
+        OAUTH2_DEFAULT_SCOPE="profile",
+        OAUTH2_SIGNING_ALGORITHMS=["ES256"],
+    )
     document = site.http.get("/.well-known/oauth-authorization-server").get_json()
     assert document["mtls_endpoint_aliases"] == {
         "token_endpoint": f"{origin}/oauth/token",
         "revocation_endpoint": f"{origin}/oauth/revoke",
         "introspection_endpoint": f"{origin}/oauth/introspect",
+        "registration_endpoint": f"{origin}/oauth/register",
     }
     assert document["token_endpoint"] == "https://login.example/oauth/token"
 

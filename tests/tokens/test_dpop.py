@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -161,6 +162,18 @@ def test_an_invalid_proof_is_rejected(dpop: Site, name: str) -> None:
     assert "DPoP-Nonce" not in answer.headers
     assert "WWW-Authenticate" not in answer.headers
     assert ask(dpop, make_proof(TOKEN_URL), auth).status_code == 200
+
+
+def test_no_change_of_a_proof_is_accepted_or_fails(dpop: Site) -> None:
+    auth, chance = ("web", dpop.add_client()), Random(9449)
+    for _ in range(200):
+        proof = make_proof(TOKEN_URL)
+        letters = list(proof)
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(letters))
+            letters[place] = chance.choice([*'AZaz09-_.=+/{"', "", "\u00ff", letters[place] * 2])
+        changed = "".join(letters)
+        assert ask(dpop, changed, auth).status_code == (200 if changed == proof else 400), changed
 
 
 @pytest.mark.spec("rfc9449", "4.2")

@@ -126,8 +126,9 @@ class CertificateOrNone:
         """Raise :exc:`InvalidClient` unless the client is public or its certificate is the registered one."""
         if client is None or client.auth_method not in self.accepts or client.is_public:
             return  # authenticate() rejects unknown clients and those that are registered for another method
-        request = self._request
-        method = next((one for one in server.capabilities.auth_methods if one.name == client.auth_method), None)
+        request, methods = self._request, server.capabilities.auth_methods
+        own = (one for one in methods if isinstance(one, TLSClientAuth | SelfSignedTLSClientAuth))
+        method = next((one for one in own if one.name == client.auth_method), None)
         if method is None:
             raise _rejected("a certificate, but the server accepts none", "set OAUTH2_MUTUAL_TLS to True")
         # "the certificate chain is validated", section 2.1
