@@ -111,6 +111,11 @@ def test_two_endpoints_have_different_names_and_paths(site: Site) -> None:
     site.provider.register_endpoint(make_endpoint())
     with pytest.raises(ConfigurationError, match="the endpoint f has the path of e, /oauth/e"):
         site.provider.register_endpoint(make_endpoint(name="f"))
+    assert "f" not in site.server.capabilities.endpoints
+
+
+def test_an_endpoint_is_registered_once(site: Site) -> None:
+    site.provider.register_endpoint(make_endpoint())
     with pytest.raises(ConfigurationError, match="e is registered already"):
         site.provider.register_endpoint(make_endpoint(path="/other", respond=lambda call: Response(201)))
 
