@@ -66,6 +66,7 @@ async def wait(*_: object) -> Any:
         ({"authentication": "clients"}, "authentication of the endpoint e must be one of '', 'client', 'confidential'"),
         ({"authentication": True}, "must be one of '', 'client', 'confidential', not True"),
         ({"cors": "client"}, "cors of the endpoint e must be one of '', 'clients', 'any', not 'client'"),
+        ({"is_well_known": "no"}, "is_well_known of the endpoint e must be True or False, not 'no'"),
         ({"cors": "*"}, "must be one of '', 'clients', 'any', not '\\*'"),
         ({"authentication": "client", "requires": ["a"]}, "requires of the endpoint e must be a frozenset of names"),
         ({"authentication": "client", "requires": "a"}, "must be a frozenset of names, not str"),

@@ -205,6 +205,8 @@ def _check_rules(endpoint: Endpoint, shown: str) -> None:
         if not (isinstance(value, str) and value in known):
             options = ", ".join(repr(one) for one in known)
             raise ConfigurationError(f"{name} of {shown} must be one of {options}, not {value!r}")
+    if not isinstance(endpoint.is_well_known, bool):
+        raise ConfigurationError(f"is_well_known of {shown} must be True or False, not {endpoint.is_well_known!r}")
     _check_names(endpoint.requires, f"requires of {shown}", (frozenset, set))
     if endpoint.requires and not endpoint.authentication:
         raise ConfigurationError(
