@@ -679,6 +679,10 @@ def test_options_of_all_issuers_exist() -> None:
             type("Wrong", (MemoryStore,), {"poll": lambda self, grant: True})(),
             "Wrong.poll\\(\\) must take the arguments \\(grant, now, interval\\)",
         ),
+        (
+            type("Wrong", (MemoryStore,), {"check_health": lambda self: iter(())})(),
+            "Wrong.check_health\\(\\) must take the arguments \\(now\\)",
+        ),
     ],
 )
 def test_a_wrong_store_is_rejected_with_the_provider(store: Any, said: str) -> None:
