@@ -10,14 +10,17 @@ from typing import Any
 
 import flask
 import pytest
+from itsdangerous import BadData, URLSafeSerializer
 from tenant_site import DEVICE, Tenants
 
 from flask_oauth2 import (
+    AccessToken,
     ConfigurationError,
     Issuer,
     MemoryStore,
     OAuth2Provider,
     signals,
+    values,
 )
 from flask_oauth2.assembly import Servers
 from flask_oauth2.stores.sqlalchemy import SQLAlchemyStore
@@ -150,6 +153,63 @@ def test_a_token_of_a_former_issuer_with_the_same_url_is_not_accepted(
     assert tenants.post("acme", "/introspect", token=former).get_json() == {"active": False}
     token = tenants.post("acme", "/token", grant_type="client_credentials", scope="profile").get_json()["access_token"]
     assert tenants.call("acme", token) == 200
+
+
+class Sealed:
+    """A self-contained format of an application, which signs with one key."""
+
+    name = "sealed"
+
+    def __init__(self, salt: str = "sealed") -> None:
+        self._serializer = URLSafeSerializer("key", salt)
+
+    def write(self, access: AccessToken, client: Any, resource: Any) -> str:
+        members = {name: getattr(access, name) for name in ("authorization_id", "client_id", "issued_at", "expires_at")}
+        return str(self._serializer.dumps({**members, "id": values.text(access.token_hash), "scope": access.scope}))
+
+    def read(self, value: str) -> AccessToken | None:
+        try:
+            members = self._serializer.loads(value)
+        except BadData:
+            return None
+        key, scope = values.from_text(members.pop("id")), tuple(members.pop("scope"))
+        return AccessToken(token_hash=key, scope=scope, user_id=None, type="Bearer", **members)
+
+
+class SealedByIssuer(Sealed):
+    """The same with another salt for each issuer."""
+
+    def for_issuer(self, issuer_id: str) -> Sealed:
+        return Sealed(f"sealed {issuer_id}")
+
+
+def new_sealed_tenants(token_format: Any) -> Tenants:
+    tenants = Tenants("path", MemoryStore(), OAUTH2_ACCESS_TOKEN_FORMAT="sealed")
+    tenants.provider.register_token_format(token_format)
+    return tenants
+
+
+def test_a_registered_format_separates_issuers() -> None:
+    tenants = new_sealed_tenants(SealedByIssuer())
+    for name in tenants.known:
+        tenants.add_client(name)
+    token = tenants.post("acme", "/token", grant_type="client_credentials", scope="profile").get_json()["access_token"]
+    assert tenants.call("acme", token) == 200
+    assert tenants.call("umbrella", token) == 401
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({}, r"the token format sealed does not separate the issuers .* give Own a method for_issuer\(issuer_id\)"),
+        ({"for_issuer": "x"}, "does not separate the issuers"),
+        ({"for_issuer": lambda self, issuer_id: None}, "NoneType needs the attribute name of SelfContainedF"),
+    ],
+)
+def test_a_registered_format_that_does_not_separate_issuers_is_an_error(members: dict[str, Any], said: str) -> None:
+    tenants = new_sealed_tenants(type("Own", (Sealed,), members)())
+    with pytest.raises(ConfigurationError, match=said):
+        tenants.server("acme")
 
 
 class CountingServers(Servers):

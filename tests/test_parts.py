@@ -66,6 +66,7 @@ async def wait(*_: object) -> Any:
         ({"authentication": "clients"}, "authentication of the endpoint e must be one of '', 'client', 'confidential'"),
         ({"authentication": True}, "must be one of '', 'client', 'confidential', not True"),
         ({"cors": "client"}, "cors of the endpoint e must be one of '', 'clients', 'any', not 'client'"),
+        ({"is_well_known": "no"}, "is_well_known of the endpoint e must be True or False, not 'no'"),
         ({"cors": "*"}, "must be one of '', 'clients', 'any', not '\\*'"),
         ({"authentication": "client", "requires": ["a"]}, "requires of the endpoint e must be a frozenset of names"),
         ({"authentication": "client", "requires": "a"}, "must be a frozenset of names, not str"),
@@ -111,6 +112,11 @@ def test_two_endpoints_have_different_names_and_paths(site: Site) -> None:
     site.provider.register_endpoint(make_endpoint())
     with pytest.raises(ConfigurationError, match="the endpoint f has the path of e, /oauth/e"):
         site.provider.register_endpoint(make_endpoint(name="f"))
+    assert "f" not in site.server.capabilities.endpoints
+
+
+def test_an_endpoint_is_registered_once(site: Site) -> None:
+    site.provider.register_endpoint(make_endpoint())
     with pytest.raises(ConfigurationError, match="e is registered already"):
         site.provider.register_endpoint(make_endpoint(path="/other", respond=lambda call: Response(201)))
 
@@ -672,6 +678,10 @@ def test_options_of_all_issuers_exist() -> None:
         (
             type("Wrong", (MemoryStore,), {"poll": lambda self, grant: True})(),
             "Wrong.poll\\(\\) must take the arguments \\(grant, now, interval\\)",
+        ),
+        (
+            type("Wrong", (MemoryStore,), {"check_health": lambda self: iter(())})(),
+            "Wrong.check_health\\(\\) must take the arguments \\(now\\)",
         ),
     ],
 )

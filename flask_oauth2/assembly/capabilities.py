@@ -120,7 +120,9 @@ def add_formats(server: AuthorizationServer, extensions: Extensions) -> None:
     """
     settings = server.settings
     chosen = settings.access_token_format
-    formats = _make_formats(server) | {name: check_format(part) for name, part in extensions.token_formats.items()}
+    formats = _make_formats(server) | {
+        name: check_format(part, server.issuer_id) for name, part in extensions.token_formats.items()
+    }
     if chosen not in formats:
         raise ConfigurationError(f"OAUTH2_ACCESS_TOKEN_FORMAT must be one of {', '.join(formats)}, not {chosen!r}")
     if chosen == "signed" and not settings.secret_keys:

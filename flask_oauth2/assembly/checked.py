@@ -21,6 +21,7 @@ from ..server import AuthorizationServer
 from ..tokens.bindings.base import ProofContext
 from ..tokens.formats.base import SelfContainedFormat, TokenFormat
 from ..tokens.types import is_b64token
+from .parts import check_part
 
 log = logging.getLogger("flask_oauth2")
 
@@ -168,6 +169,25 @@ class CheckedResponseType(_Checked):
         return parameters, tuple(rows)
 
 
-def check_format(part: TokenFormat) -> TokenFormat:
-    """Return a registered token format with checks."""
-    return CheckedSelfContainedFormat(part) if isinstance(part, SelfContainedFormat) else CheckedReferenceFormat(part)
+def check_format(part: TokenFormat, issuer_id: str) -> TokenFormat:
+    """Return a registered token format with checks.
+
+    Raise :exc:`ConfigurationError` for a self-contained format that does not separate issuers. A token of one issuer
+    would be valid at another.
+
+    :param issuer_id: the ID of one of several issuers, or an empty string.
+    """
+    if not isinstance(part, SelfContainedFormat):
+        return CheckedReferenceFormat(part)
+    if not issuer_id:
+        return CheckedSelfContainedFormat(part)
+    for_issuer = getattr(part, "for_issuer", None)
+    if not callable(for_issuer):
+        raise ConfigurationError(
+            f"the token format {part.name} does not separate the issuers of this application: give "
+            f"{type(part).__name__} a method for_issuer(issuer_id), which returns a format whose read() accepts only "
+            "tokens of this issuer"
+        )
+    own = for_issuer(issuer_id)
+    check_part(own, SelfContainedFormat)
+    return CheckedSelfContainedFormat(own)

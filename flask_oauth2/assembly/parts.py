@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from inspect import Parameter, isasyncgenfunction, iscoroutinefunction, isfunction, signature
+from types import NoneType
+from typing import get_args, get_type_hints
 
 from ..clients.authentication.base import ClientAuthMethod
 from ..endpoints import Endpoint
 from ..errors import ConfigurationError
 from ..grants.base import ResponseType
-from ..stores.base import CAPABILITIES, Store
+from ..stores.base import Store, Stores
 from ..tokens.bindings.base import Binding
 from ..tokens.formats.base import ReferenceFormat, SelfContainedFormat, TokenFormat
 from ..tokens.types import TokenType
@@ -164,8 +166,9 @@ def check_callback(function: object, name: str) -> None:
 def check_store(store: object) -> None:
     """Raise :exc:`ConfigurationError` unless a store has all methods of :class:`Store` and of its capabilities."""
     check_part(store, Store)
-    for capability in CAPABILITIES:
-        if isinstance(store, capability):
+    kinds = [kind for hint in get_type_hints(Stores).values() for kind in get_args(hint)]
+    for capability in kinds:
+        if isinstance(capability, type) and capability is not NoneType and isinstance(store, capability):
             check_part(store, capability)
 
 
@@ -205,6 +208,8 @@ def _check_rules(endpoint: Endpoint, shown: str) -> None:
         if not (isinstance(value, str) and value in known):
             options = ", ".join(repr(one) for one in known)
             raise ConfigurationError(f"{name} of {shown} must be one of {options}, not {value!r}")
+    if not isinstance(endpoint.is_well_known, bool):
+        raise ConfigurationError(f"is_well_known of {shown} must be True or False, not {endpoint.is_well_known!r}")
     _check_names(endpoint.requires, f"requires of {shown}", (frozenset, set))
     if endpoint.requires and not endpoint.authentication:
         raise ConfigurationError(

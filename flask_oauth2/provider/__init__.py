@@ -156,8 +156,12 @@ class OAuth2Provider(CallbackRegistry, FlaskOAuthlibNames):
         if kind == "resources" and before is None:
             self._mount(app, name)
         if kind == "endpoints" and before is None:
-            endpoint = app.extensions[EXTENSION].registered.parts.endpoints[name]
-            routes.add_endpoint(self, app, self._prefix.path, endpoint)
+            endpoints = app.extensions[EXTENSION].registered.parts.endpoints
+            try:
+                routes.add_endpoint(self, app, self._prefix.path, endpoints[name])
+            except ConfigurationError:
+                del endpoints[name]
+                raise
 
     def _finish_setup(self) -> None:
         """Run when the server of an application has been built."""

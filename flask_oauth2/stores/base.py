@@ -395,22 +395,6 @@ class SessionStore(Protocol):
         ...
 
 
-CAPABILITIES: tuple[Any, ...] = (
-    ConsentStore,
-    DeviceStore,
-    ListingStore,
-    RegistrationStore,
-    OriginStore,
-    ImportStore,
-    PubSubStore,
-    KeyStore,
-    SessionStore,
-    IssuerStore,
-    HealthCheckStore,
-)
-"""The protocols of the capabilities, without :class:`ExpiringStore`, which has no method."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
     """A store and its capabilities, collected once. A missing capability is None.

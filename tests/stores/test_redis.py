@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -564,6 +565,26 @@ class TestPublishedRevocations:
         while subscriber.next() != "good":
             pass
         assert caplog.text.count("a subscriber failed") == 1
+
+    def test_a_deleted_subscriber_is_not_called(self, open_redis: OpenRedis) -> None:
+        received: list[str | None] = []
+
+        class Cache:
+            def on_revoked(self, revoked_id: str | None) -> None:
+                received.append(revoked_id)
+
+        store, cache, subscriber = open_redis(), Cache(), Subscriber()
+        store.subscribe(cache.on_revoked)
+        store.subscribe(subscriber.on_revoked)
+        store.publish("first")
+        while subscriber.next() != "first":
+            pass
+        assert "first" in received
+        del cache
+        gc.collect()
+        store.publish("second")
+        assert subscriber.next() == "second"
+        assert "second" not in received
 
 
 def await_log(caplog: pytest.LogCaptureFixture, text: str) -> None:

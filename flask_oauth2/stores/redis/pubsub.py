@@ -10,7 +10,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
+from types import MethodType
 from typing import Any
+from weakref import WeakMethod
 
 from redis import exceptions
 
@@ -36,7 +38,8 @@ class _Subscriptions:
     def __init__(self) -> None:
         self.lock = Lock()
         self.stopped = Event()
-        self.subscribers: list[tuple[str, OnRevoked]] = []
+        self.subscribers: list[tuple[str, Callable[[], OnRevoked | None]]] = []
+        """The issuer of each subscriber, and a function that returns it, or None if nothing else refers to it."""
         self.thread: Thread | None = None
 
 
@@ -52,10 +55,15 @@ class PubSub:
         self._of_process = OfProcess(_Subscriptions)
 
     def subscribe(self, on_revoked: OnRevoked, issuer_id: str = "") -> None:
-        """Call ``on_revoked`` with each ID that an issuer revokes from now on, and with None if some may be missing."""
+        """Call ``on_revoked`` with each ID that an issuer revokes from now on, and with None if some may be missing.
+
+        A method of an object, such as a cache, is called until the object is deleted.
+        """
         own = self._of_process.own
+        find = WeakMethod(on_revoked) if isinstance(on_revoked, MethodType) else lambda: on_revoked
         with own.lock:
-            own.subscribers = [*own.subscribers, (issuer_id, on_revoked)]
+            alive = [subscriber for subscriber in own.subscribers if subscriber[1]() is not None]
+            own.subscribers = [*alive, (issuer_id, find)]
             is_first = own.thread is None
             if is_first:
                 own.thread = Thread(target=self._run, args=(own,), name="flask_oauth2 revocations", daemon=True)
@@ -106,8 +114,9 @@ class PubSub:
 
 def _deliver(own: _Subscriptions, message: str | None) -> None:
     issuer_id, revoked_id = _read(message)
-    for of_issuer, on_revoked in own.subscribers:
-        if message is not None and of_issuer != issuer_id:
+    for of_issuer, find in own.subscribers:
+        on_revoked = find()
+        if on_revoked is None or (message is not None and of_issuer != issuer_id):
             continue
         try:
             on_revoked(revoked_id)

@@ -34,7 +34,9 @@ class ReferenceFormat(Protocol):
 class SelfContainedFormat(Protocol):
     """A format whose values contain all facts about the token. Revocations apply to its tokens too.
 
-    A format may have ``explain(value)``, which returns why it does not accept a value, for the log, or None.
+    A format may have ``explain(value)``, which returns why it does not accept a value, for the log, or None. In an
+    application with several issuers it needs ``for_issuer(issuer_id)``, which returns a format that accepts only the
+    tokens of one issuer, because it signs them with another key, for example.
     """
 
     name: str
