@@ -8,7 +8,7 @@ from .. import resources
 from ..checks import pkce, response_mode
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
-from . import device_authorization, introspection, jwks, metadata, registration, revocation, token
+from . import device_authorization, introspection, jwks, metadata, par, registration, revocation, token
 from .base import Endpoint
 
 
@@ -55,6 +55,20 @@ TOKEN = Endpoint(
     describe=lambda server, url: {
         "token_endpoint": url if server.capabilities.grants else None,
         **_describe_authentication(server, "token_endpoint", "none"),
+    },
+)
+
+PUSHED_AUTHORIZATION_REQUEST = Endpoint(
+    name="pushed_authorization_request",
+    path="/par",
+    specification="RFC 9126",
+    respond=par.respond,
+    authentication="client",
+    cors="clients",
+    is_offered=lambda server: bool(server.capabilities.response_types),
+    describe=lambda server, url: {
+        "pushed_authorization_request_endpoint": url,
+        "require_pushed_authorization_requests": server.settings.require_pushed_authorization_requests,
     },
 )
 
@@ -152,6 +166,7 @@ WELL_KNOWN = tuple(
 ENDPOINTS = (
     AUTHORIZATION,
     TOKEN,
+    PUSHED_AUTHORIZATION_REQUEST,
     REVOCATION,
     INTROSPECTION,
     DEVICE_AUTHORIZATION,

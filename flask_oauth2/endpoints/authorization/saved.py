@@ -28,10 +28,8 @@ _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion
 
 
 def save(server: AuthorizationServer, params: Params, lifetime: int) -> str:
-    """Save an authorization request for ``lifetime`` seconds. Return its ``request_uri``."""
-    query = urls.encode([pair for pair in params.pairs() if pair[0] not in _CREDENTIALS])
-    parameters = {"client_id": params.require("client_id"), "query": query}
-    return PREFIX + _save(server, KIND, parameters, lifetime)
+    """Save a pushed authorization request for ``lifetime`` seconds. Return its ``request_uri``."""
+    return _save_request(server, params, lifetime, is_pushed=True)
 
 
 def save_for_browser(server: AuthorizationServer, params: Params, address: str) -> str:
@@ -43,7 +41,7 @@ def save_for_browser(server: AuthorizationServer, params: Params, address: str) 
     if len(urls.encode(params.pairs())) > LONGEST_SAVED:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_SAVED} characters", status=413)
     _spend_quota(server, address)
-    return save(server, params, INTERACTION_LIFETIME)
+    return _save_request(server, params, INTERACTION_LIFETIME)
 
 
 def save_for_visitor(server: AuthorizationServer, kind: str, parameters: dict[str, Any], address: str) -> str:
@@ -57,6 +55,12 @@ def save_for_visitor(server: AuthorizationServer, kind: str, parameters: dict[st
 
 def _spend_quota(server: AuthorizationServer, address: str) -> None:
     spend_quota(server, "saved requests", MOST_SAVED, server.clock(), address=address)
+
+
+def _save_request(server: AuthorizationServer, params: Params, lifetime: int, **more: bool) -> str:
+    query = urls.encode([pair for pair in params.pairs() if pair[0] not in _CREDENTIALS])
+    parameters = {"client_id": params.require("client_id"), "query": query, **more}
+    return PREFIX + _save(server, KIND, parameters, lifetime)
 
 
 def _save(server: AuthorizationServer, kind: str, parameters: dict[str, Any], lifetime: int) -> str:
