@@ -188,6 +188,15 @@ class Settings:
     failed_attempt_window: int = _option(
         300, "The window in seconds in which failed authentication attempts are counted.", "rfc6749 2.3.1"
     )
+    par_lifetime: int = _option(
+        60,
+        "The lifetime of a pushed authorization request in seconds, at most 600. A user who opens it in time has an "
+        "hour to sign in and decide.",
+        "rfc9126 2.2",
+    )
+    require_pushed_authorization_requests: bool = _option(
+        False, "Reject authorization requests that the client has not pushed.", "rfc9126 5"
+    )
     client_assertion_endpoint_audience: bool = _option(
         False,
         "Accept client assertions (private_key_jwt) whose audience is the URL of the token endpoint instead of the "
@@ -659,6 +668,8 @@ _CHECKS: dict[str, Any] = {
     "realm": _text,
     "max_failed_attempts": _seconds(1, 1_000_000),
     "failed_attempt_window": _seconds(1, _TEN_YEARS),
+    "par_lifetime": _seconds(5, 600),
+    "require_pushed_authorization_requests": _flag,
     "client_assertion_endpoint_audience": _flag,
     "client_id_metadata_documents": _flag,
     "client_id_metadata_document_allowed_hosts": _hosts,

@@ -24,6 +24,10 @@ PREFIX = "urn:ietf:params:oauth:request_uri:"
 """The beginning of each ``request_uri`` that the server issues, :rfc:`9126#section-2.2`."""
 
 
+REQUIRED = "require_pushed_authorization_requests"
+"""The metadata member of a client that pushes all its requests, :rfc:`9126#section-6`."""
+
+
 def check(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
     """Replace the parameters of the request with the saved ones, if it has a ``request_uri``.
 
@@ -79,8 +83,20 @@ def is_saved(params: Params) -> bool:
     return (params.once("request_uri") or "").startswith(PREFIX)
 
 
-def check_support(draft: AuthorizationRequest, _: AuthorizationServer) -> AuthorizationRequest:
-    """Raise :exc:`RequestURINotSupported` for the URI of a request object that is not saved on this server."""
+def check_support(draft: AuthorizationRequest, server: AuthorizationServer) -> AuthorizationRequest:
+    """Raise :exc:`InvalidRequest` if the server or the client requires a pushed request, and this is another one.
+
+    Raise :exc:`RequestURINotSupported` for the URI of a request object that is not saved on this server.
+    """
+    is_required = server.settings.require_pushed_authorization_requests or draft.client.metadata.get(REQUIRED)
+    if is_required and not draft.is_pushed and not (draft.saved and draft.saved.parameters.get("is_pushed")):
+        raise InvalidRequest(
+            "the authorization request must be pushed",
+            rule="rfc9126 4",
+            expected="a request_uri of the pushed authorization request endpoint",
+            hint="let the client send its request to pushed_authorization_request_endpoint first, or correct "
+            "OAUTH2_REQUIRE_PUSHED_AUTHORIZATION_REQUESTS or the metadata of the client",
+        )
     if draft.request_uri is not None and draft.saved is None:
         raise RequestURINotSupported(
             "request_uri must name a request that this server has saved",

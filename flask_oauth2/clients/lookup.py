@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from .. import values
@@ -13,6 +13,9 @@ from ..records import Client
 from ..server import AuthorizationServer
 from .document_cache import Documents, can_fetch
 from .documents import is_url
+
+_NEEDS_DOCUMENT = frozenset({"client_assertion", "response_type"})
+"""The parameters of requests that cannot be verified without the document of the client."""
 
 log = logging.getLogger("flask_oauth2")
 
@@ -41,17 +44,22 @@ def find_document_client(
     raise refusal(found.reason, rule=found.rule, received=found.received, hint=found.hint)
 
 
-def find_caller(server: AuthorizationServer, client_id: str, form: Params) -> Client | None:
+def find_caller(server: AuthorizationServer, client_id: str, form: Params, spend: Callable[[], None]) -> Client | None:
     """Return the client whose ``client_id`` is the URL of its metadata document, for endpoints without a user.
 
-    Fetch the document only if the code or token in the request was issued to the client, because then a user has signed
-    in. Otherwise, presume its metadata: such a client can only receive a device code, which a user must approve.
+    Fetch the document if the code or token in the request was issued to the client, because then a user has signed in.
+    Otherwise, presume its metadata: such a client can only receive a device code, which a user must approve. A client
+    assertion and a pushed authorization request cannot be verified without the document. Fetch it for them too.
+
+    :param spend: raises an error if the server has fetched too many documents for such requests.
     """
     documents: Documents | None = server.documents
     if documents is None or not is_url(client_id):
         return None
     if documents.find_cached(client_id) is None and client_id not in _find_holders(server, form):
-        return documents.presume(client_id)
+        if _NEEDS_DOCUMENT.isdisjoint(form.values):
+            return documents.presume(client_id)
+        spend()
     return find_document_client(server, client_id, InvalidClient)
 
 

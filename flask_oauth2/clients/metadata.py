@@ -237,6 +237,14 @@ MEMBERS: tuple[Member, ...] = (
         is_clearable=False,
     ),
     Member(
+        name="require_pushed_authorization_requests",
+        type=FLAG,
+        description="Accept only authorization requests that the client pushes. Default: as "
+        "OAUTH2_REQUIRE_PUSHED_AUTHORIZATION_REQUESTS says.",
+        set_by=frozenset({Party.REGISTRATION, Party.DOCUMENT, Party.OPERATOR}),
+        option="--require-par/--no-require-par",
+    ),
+    Member(
         name="scope",
         type=SCOPE,
         attribute="scope",

@@ -14,6 +14,7 @@ from . import (
     introspection,
     jwks,
     metadata,
+    par,
     registration,
     revocation,
     status_list,
@@ -65,6 +66,20 @@ TOKEN = Endpoint(
     describe=lambda server, url: {
         "token_endpoint": url if server.capabilities.grants else None,
         **_describe_authentication(server, "token_endpoint", "none"),
+    },
+)
+
+PUSHED_AUTHORIZATION_REQUEST = Endpoint(
+    name="pushed_authorization_request",
+    path="/par",
+    specification="RFC 9126",
+    respond=par.respond,
+    authentication="client",
+    cors="clients",
+    is_offered=lambda server: bool(server.capabilities.response_types),
+    describe=lambda server, url: {
+        "pushed_authorization_request_endpoint": url,
+        "require_pushed_authorization_requests": server.settings.require_pushed_authorization_requests,
     },
 )
 
@@ -182,6 +197,7 @@ WELL_KNOWN = tuple(
 ENDPOINTS = (
     AUTHORIZATION,
     TOKEN,
+    PUSHED_AUTHORIZATION_REQUEST,
     REVOCATION,
     INTROSPECTION,
     DEVICE_AUTHORIZATION,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from flask_oauth2 import Authorization, Call, Endpoint, Grant, MemoryStore, OAuth2Error, Response, values, web
+from flask_oauth2 import Authorization, Grant, MemoryStore, OAuth2Error, values, web
 from flask_oauth2.checks.request_uri import PREFIX
 from flask_oauth2.endpoints.authorization import CHECKS, AuthorizationRequest, save, validate
 from flask_oauth2.http.messages import Params
@@ -28,24 +28,7 @@ PUSHED = {
 
 @pytest.fixture
 def site(tmp_path: Any) -> Site:
-    """A site with an endpoint for pushed authorization requests, as an application could write it."""
-    site = make_site(tmp_path, store=MemoryStore())
-
-    def push(call: Call) -> Response:
-        request = validate(call.server, call.form, call.request, call.client)
-        return Response(201, {"request_uri": save(call.server, request.params, 60), "expires_in": 60})
-
-    site.provider.register_endpoint(
-        Endpoint(
-            name="pushed_authorization_request",
-            path="/par",
-            specification="RFC 9126",
-            respond=push,
-            authentication="client",
-            describe=lambda _, url: {"pushed_authorization_request_endpoint": url},
-        )
-    )
-    return site
+    return make_site(tmp_path, store=MemoryStore())
 
 
 def push(site: Site, secret: str = "", client_id: str = "web", **parameters: Any) -> Any:
@@ -67,6 +50,8 @@ def visit(site: Site, request_uri: str, client_id: str | None = "web", **more: s
 class TestPushed:
     """RFC 9126."""
 
+    @pytest.mark.spec("rfc9126", "4")
+    @pytest.mark.spec("rfc9126", "5")
     def test_a_pushed_request_is_answered_once(self, site: Site) -> None:
         secret = site.add_client()
         pushed = push(site, secret)
@@ -127,6 +112,7 @@ class TestPushed:
         assert site.redeem(answer["code"], ("web", secret)).get_json()["scope"] == "profile"
 
     @pytest.mark.parametrize("at", [59, 60, 10**6])
+    @pytest.mark.spec("rfc9126", "4")
     def test_it_expires(self, site: Site, at: int) -> None:
         uri = push(site, site.add_client()).get_json()["request_uri"]
         site.sign_in()
@@ -153,6 +139,9 @@ class TestPushed:
             ({"request_uri": "https://client.example/request"}, "invalid_request"),
         ],
     )
+    @pytest.mark.spec("rfc9126", "2")
+    @pytest.mark.spec("rfc9126", "2.1")
+    @pytest.mark.spec("rfc9126", "2.3")
     def test_it_is_checked_as_at_the_authorization_endpoint(
         self, site: Site, parameters: dict[str, Any], error: str
     ) -> None:
@@ -170,6 +159,7 @@ class TestPushed:
         for prompt in ("none", "login", "consent", "select_account"):
             assert push(site, secret, prompt=prompt).status_code == 201
 
+    @pytest.mark.spec("rfc9126", "2.1")
     def test_the_client_names_itself(self, site: Site) -> None:
         secret = site.add_client()
         site.add_client("other")
@@ -182,6 +172,7 @@ class TestPushed:
                 validate(site.server, http.form, http, other)
             assert validate(site.server, http.form, http, site.store.get_client("web")).scope == ("profile", "mail")
 
+    @pytest.mark.spec("rfc9126", "2.1")
     def test_a_secret_is_not_saved_with_the_request(self, site: Site) -> None:
         secret = site.add_client(auth_method="client_secret_post")
         uri = site.http.post("/oauth/par", data=PUSHED | {"client_secret": secret}).get_json()["request_uri"]
@@ -201,6 +192,7 @@ class TestForeign:
     def is_rejected(self, site: Site, answer: Any) -> bool:
         return bool((answer.status_code, answer.location) == (400, None) and "invalid_request_uri" in answer.text)
 
+    @pytest.mark.spec("rfc9126", "2.2")
     def test_another_client_cannot_use_it(self, site: Site) -> None:
         secret = site.add_client("other")
         uri = push(site, secret, "other").get_json()["request_uri"]

@@ -25,6 +25,7 @@ def test_the_metadata_document(site: Site) -> None:
         "issuer": "https://login.example",
         "authorization_endpoint": "https://login.example/oauth/authorize",
         "token_endpoint": "https://login.example/oauth/token",
+        "pushed_authorization_request_endpoint": "https://login.example/oauth/par",
         "revocation_endpoint": "https://login.example/oauth/revoke",
         "introspection_endpoint": "https://login.example/oauth/introspect",
         "scopes_supported": ["profile", "mail", "write"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ... import signals
@@ -16,9 +17,15 @@ from .base import ClientAuthMethod, Credentials, is_vschar, unknown_client
 from .certificate import CertificateOrNone
 from .none import NoAuthentication
 from .secret import ClientSecretBasic, ClientSecretPost
+from .throttle import spend_quota
 
 METHODS: tuple[type[ClientAuthMethod], ...] = (ClientSecretBasic, ClientSecretPost, PrivateKeyJWT)
 """The built-in methods. ``none`` is not among them: it applies to a request that uses no other."""
+
+MOST_FETCHES = 1000
+"""The maximum number of metadata documents per hour that clients without user, code and token make the server fetch; a
+tenth of it per network.
+"""
 
 NO_AUTHENTICATION: ClientAuthMethod = NoAuthentication()
 
@@ -57,7 +64,12 @@ def authenticate(server: AuthorizationServer, request: Request, form: Params, no
             received=client_id,
             hint="let the client send its client_id as flask oauth2 client list shows it",
         )
-    client = server.store.get_client(client_id) or lookup.find_caller(server, client_id, form)
+    client = server.store.get_client(client_id) or lookup.find_caller(
+        server,
+        client_id,
+        form,
+        partial(spend_quota, server, "metadata documents", MOST_FETCHES, now, address=request.address),
+    )
     if not credentials.address:
         credentials = replace(credentials, address=request.address)
     method.verify(server, client, credentials, now)

@@ -6,6 +6,7 @@ response consumes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ... import values
@@ -28,17 +29,15 @@ _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion
 
 
 def save(server: AuthorizationServer, params: Params, lifetime: int, jkt: str | None = None) -> str:
-    """Save an authorization request for ``lifetime`` seconds. Return its ``request_uri``.
+    """Save a pushed authorization request for ``lifetime`` seconds. Return its ``request_uri``.
 
     :param jkt: the thumbprint of the key of the DPoP proof of a pushed request, which is saved as ``dpop_jkt``,
         :rfc:`9449#section-10.1`.
     """
-    pairs = [pair for pair in params.pairs() if pair[0] not in _CREDENTIALS]
+    pairs = list(params.pairs())
     if jkt is not None and "dpop_jkt" not in params.values:
         pairs.append(("dpop_jkt", jkt))
-    query = urls.encode(pairs)
-    parameters = {"client_id": params.require("client_id"), "query": query}
-    return PREFIX + _save(server, KIND, parameters, lifetime)
+    return _save_request(server, pairs, lifetime, params.require("client_id"), is_pushed=True)
 
 
 def save_for_browser(server: AuthorizationServer, params: Params, address: str) -> str:
@@ -50,7 +49,7 @@ def save_for_browser(server: AuthorizationServer, params: Params, address: str) 
     if len(urls.encode(params.pairs())) > LONGEST_SAVED:
         raise InvalidRequest("the request is too long", expected=f"at most {LONGEST_SAVED} characters", status=413)
     _spend_quota(server, address)
-    return save(server, params, INTERACTION_LIFETIME)
+    return _save_request(server, params.pairs(), INTERACTION_LIFETIME, params.require("client_id"))
 
 
 def save_for_visitor(server: AuthorizationServer, kind: str, parameters: dict[str, Any], address: str) -> str:
@@ -64,6 +63,14 @@ def save_for_visitor(server: AuthorizationServer, kind: str, parameters: dict[st
 
 def _spend_quota(server: AuthorizationServer, address: str) -> None:
     spend_quota(server, "saved requests", MOST_SAVED, server.clock(), address=address)
+
+
+def _save_request(
+    server: AuthorizationServer, pairs: Iterable[tuple[str, str]], lifetime: int, client_id: str, **more: bool
+) -> str:
+    query = urls.encode([pair for pair in pairs if pair[0] not in _CREDENTIALS])
+    parameters = {"client_id": client_id, "query": query, **more}
+    return PREFIX + _save(server, KIND, parameters, lifetime)
 
 
 def _save(server: AuthorizationServer, kind: str, parameters: dict[str, Any], lifetime: int) -> str:
