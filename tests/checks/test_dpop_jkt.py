@@ -8,18 +8,14 @@ import pytest
 from proofs import Prover, key_of
 
 from flask_oauth2 import (
-    Call,
-    Endpoint,
     InvalidDPoPProof,
     InvalidRequest,
     Params,
     Request,
-    Response,
     UnauthorizedClient,
     values,
 )
 from flask_oauth2.endpoints.authorization import save, validate
-from flask_oauth2.endpoints.proofs import prove_possession
 from flask_oauth2.http import urls
 from oauth_site import CALLBACK, CHALLENGE, VERIFIER, Site
 
@@ -88,30 +84,21 @@ def test_a_saved_request_binds_its_code(dpop: Site, params: dict[str, str]) -> N
 
 
 @pytest.mark.spec("rfc9449", "10.1")
-def test_an_endpoint_that_accepts_pushed_requests(new_site: Callable[..., Site]) -> None:
-    """An endpoint proves, validates and saves. The proof is optional, also for clients that need bound tokens."""
+def test_the_endpoint_for_pushed_requests_accepts_proofs(new_site: Callable[..., Site]) -> None:
+    """The proof is optional there, also for clients that need bound tokens."""
     site = new_site(OAUTH2_DPOP="optional", OAUTH2_MUTUAL_TLS=True)
-
-    def push(call: Call) -> Response:
-        proof = prove_possession(call, None)
-        request = validate(call.server, call.form, call.request, call.client, proof.confirmation)
-        jkt = (proof.confirmation or {}).get("jkt")
-        uri = save(call.server, call.form, 60, jkt)
-        return Response(201, {"request_uri": uri, "bound": request.confirmation}, proof.headers)
-
-    site.provider.register_endpoint(
-        Endpoint(name="push", path="/push", specification="RFC 9126", respond=push, authentication="client")
-    )
     members = {"dpop_bound_access_tokens": True, "tls_client_certificate_bound_access_tokens": True}
     site.add_client(secret=None, metadata=members)
-    assert site.http.post("/oauth/push", data=params_of().values).get_json()["bound"] is None
-    client = Prover(site)
-    refused = client.send("/oauth/push", data=params_of().values, retries=False)
+    client, form = Prover(site), params_of().values
+    assert site.http.post("/oauth/par", data=form).status_code == 201
+    refused = client.send("/oauth/par", data=form, retries=False)
     assert (refused.status_code, refused.get_json()["error"]) == (400, "use_dpop_nonce")
-    answer = client.send("/oauth/push", data=params_of().values).get_json()
-    assert answer["bound"] == {"jkt": JKT}
+    answer = client.send("/oauth/par", data=form)
+    assert answer.status_code == 201
+    wrong = client.send("/oauth/par", data=params_of(dpop_jkt=OTHER).values)
+    assert (wrong.status_code, wrong.get_json()["error"]) == (400, "invalid_dpop_proof")
     site.sign_in()
-    query = {"client_id": "web", "request_uri": answer["request_uri"]}
+    query = {"client_id": "web", "request_uri": answer.get_json()["request_uri"]}
     location = site.allow(site.browser.get("/oauth/authorize", query_string=query)).location
     code = Params(location.partition("?")[2].encode()).require("code")
     grant = site.store.get_grant(values.key(code), "code")
