@@ -77,7 +77,7 @@ def validate(
     """Return the authorization request of these parameters. Raise the error of the first check that fails.
 
     This requires no browser and no user. An endpoint for pushed authorization requests passes the authenticated client,
-    :rfc:`9126#section-2.1`, and saves the request with :func:`~.saved.save`.
+    :rfc:`9126#section-2.1`, and saves the request with :func:`~flask_oauth2.save_authorization_request`.
 
     :param confirmation: the key of the proof of a pushed request, :rfc:`9449#section-10.1`.
     """
