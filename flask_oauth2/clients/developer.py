@@ -20,6 +20,7 @@ from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from . import metadata, registration, rules
 from .metadata import Member, Party
+from .rules import registrable_methods
 from .value_types import EMPTY, LONGEST_TEXT, MOST_ITEMS, TEXTS
 
 log = logging.getLogger("flask_oauth2")
@@ -34,6 +35,7 @@ KINDS = {
     "server": ("client_secret_basic", "web"),
     "browser": ("none", "web"),
     "native": ("none", "native"),
+    "key": ("private_key_jwt", "web"),
 }
 """The client authentication method and the ``application_type`` of each kind of client."""
 
@@ -71,8 +73,14 @@ def check_settings(server: AuthorizationServer) -> None:
 def kind_of(client: Client) -> str:
     """Return the kind of a registered client, which never changes."""
     if not client.is_public:
-        return "server"
+        return "key" if client.auth_method == KINDS["key"][0] else "server"
     return "native" if client.application_type == "native" else "browser"
+
+
+def offered_kinds(server: AuthorizationServer) -> list[str]:
+    """Return the kinds of clients whose authentication method the server has."""
+    methods = registrable_methods(server)
+    return [kind for kind, (auth_method, _) in KINDS.items() if auth_method in methods]
 
 
 def choices(client: Client | None, server: AuthorizationServer) -> Scope:
@@ -126,7 +134,7 @@ def read(typed: Typed, before: Client, server: AuthorizationServer) -> tuple[Cli
         problems["name"] = Problem("missing")
     if not before.client_id:  # a new client has no kind yet
         kind = typed.get("kind", "")
-        if kind not in KINDS:
+        if kind not in offered_kinds(server):
             problems["kind"] = Problem("missing")
         auth_method, application_type = KINDS.get(kind, KINDS["native"])  # the kind with the fewest rules
         client = replace(client, auth_method=auth_method, application_type=application_type)

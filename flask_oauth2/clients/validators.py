@@ -197,12 +197,17 @@ def check_signing_algorithm(value: str, client: Client, server: AuthorizationSer
 
 
 def has_signing_key(jwks: Mapping[str, Any], algorithms: Iterable[str]) -> bool:
-    """Return whether a JWK set contains a usable public key for one of the signature algorithms."""
+    """Return whether a JWK set is valid and contains a usable public key for one of the signature algorithms."""
     from ..keys.algorithms import SIGNATURES
+    from ..keys.encoding import JOSEError
     from ..keys.remote import read_inline
 
     known = [SIGNATURES[name] for name in algorithms]
-    return any(key.fits(algorithm, "sig") for key in read_inline(jwks).keys for algorithm in known)
+    try:
+        keys = read_inline(jwks).keys
+    except JOSEError:
+        return False
+    return any(key.fits(algorithm, "sig") for key in keys for algorithm in known)
 
 
 def check_details_types(value: list[str], client: Client, server: AuthorizationServer) -> None:

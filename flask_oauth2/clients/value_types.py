@@ -309,8 +309,8 @@ class JWKSet(Object):
     is_file = True
 
     def parse_option(self, given: Any) -> Any:
-        """Return the JSON of an open file."""
-        return super().parse_option(given.read())
+        """Return the JSON of an open file, or of the text of a form field."""
+        return super().parse_option(given if isinstance(given, str) else given.read())
 
 
 class Denied(Object):

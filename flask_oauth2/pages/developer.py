@@ -242,6 +242,7 @@ def _fill_in(
         longest_name=LONGEST_NAME,
         members=forms.further_members(),
         labels=forms.labels(),
+        kinds=forms.offered_kinds(server),
         scopes=describe(server, forms.choices(client, server)),
         offers_code="authorization_code" in offered,
         offers_device=DEVICE_CODE in offered,
@@ -292,7 +293,7 @@ def _create(server: AuthorizationServer, user: User, typed: Typed, content: dict
     client, problems = forms.read(typed, blank, server)
     if problems:
         return _fill_in(server, user, None, typed, content, problems=problems, notice="wrong", status=400)
-    secret, stored = (None, None) if client.is_public else generate_secret(server, now)
+    secret, stored = generate_secret(server, now) if rules.needs_secret(client, server) else (None, None)
     client = replace(client, client_id=content["client_id"], secret=stored)
     with at_once(server, "registration by a developer", user.id, now) as others:
         if len(_owned(server, user)) + others > server.settings.max_clients_per_developer:

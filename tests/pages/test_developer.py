@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from keys.tokens import key_of
 from playwright.sync_api import Page
 from werkzeug.test import TestResponse
 
 from flask_oauth2 import Client, ConfigurationError, MemoryStore, OAuth2Provider, User, signals
 from flask_oauth2.clients import developer as forms
+from flask_oauth2.clients.authentication import assertion
 from flask_oauth2.clients.authentication.throttle import at_once
 from flask_oauth2.pages import base
 from flask_oauth2.settings import DEVICE_CODE
@@ -995,6 +998,57 @@ def test_somebody_registers_changes_and_deletes(open_page: OpenPage, run_site: A
     page.get_by_role("button", name="Delete").click()
     assert page.get_by_role("status").inner_text().startswith("Compiler 2 is deleted")
     assert list(developer_site.store.list_owned("Grace")) == []
+
+
+class TestKeys:
+    """Clients that authenticate with a key."""
+
+    def test_a_developer_registers_public_keys(self, ada: Developer) -> None:
+        jwks = json.dumps({"keys": [key_of("ES256").public_jwk]})
+        client_id, secret = ada.register(kind="key", jwks=jwks)
+        client = ada.client(client_id)
+        assert (client.auth_method, client.secret, secret) == ("private_key_jwt", None, None)
+        assert client.metadata == {"jwks": json.loads(jwks)}
+        page = ada.open(f"/{client_id}").text
+        assert "Server application, which signs with a private key" in page
+        assert "New secret" not in page
+        assert ada.open(f"/{client_id}/secret").status_code == 303
+        assert ada.client(client_id).secret is None
+        url = "https://client.example/jwks"
+        typed = {name: value for name, value in TYPED.items() if name != "kind"}
+        assert ada.send(f"/{client_id}", **typed, jwks_uri=url).status_code == 303
+        assert ada.client(client_id).metadata == {"jwks_uri": url}
+
+    def test_the_pages_report_the_registration(self, ada: Developer) -> None:
+        answer = ada.send("/new", **{**TYPED, "kind": "key", "jwks_uri": "https://client.example/jwks"})
+        assert "It authenticates with its key." in ada.browser.get(answer.location).text
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            {},
+            {"jwks": "{"},
+            {"jwks": '{"keys": []}'},
+            {"jwks": json.dumps({"keys": [key_of("ES256").jwk]})},
+            {"jwks": json.dumps({"keys": [key_of("ES256").public_jwk]}), "jwks_uri": "https://client.example/jwks"},
+            {"jwks_uri": "http://client.example/jwks"},
+        ],
+    )
+    def test_keys_that_cannot_be_registered(self, ada: Developer, typed: dict[str, str]) -> None:
+        answer = ada.send("/new", **{**TYPED, "kind": "key", **typed})
+        assert answer.status_code == 400
+        assert 'id="wrong-jwks' in answer.text
+        assert ada.clients() == []
+
+    def test_the_kind_needs_the_libraries(
+        self, new_developer_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(assertion, "find_spec", lambda name: None)
+        ada = Developer(new_developer_site())
+        assert 'value="key"' not in ada.open("/new").text
+        answer = ada.send("/new", **{**TYPED, "kind": "key", "jwks_uri": "https://client.example/jwks"})
+        assert answer.status_code == 400
+        assert ada.clients() == []
 
 
 def test_the_keyboard_is_enough(open_page: OpenPage, run_site: Any) -> None:
