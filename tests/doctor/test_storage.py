@@ -94,7 +94,7 @@ def test_tables_that_are_missing(new_patient: NewPatient, tmp_path: Path) -> Non
     assert finding.what == (
         "the database lacks the tables oauth2_client, oauth2_grant, oauth2_token, oauth2_revocation, oauth2_consent, "
         "oauth2_counter, oauth2_origin, oauth2_user_revocation, oauth2_signing_key, oauth2_session, "
-        "oauth2_session_client: run your migrations (flask db migrate, flask db "
+        "oauth2_session_client, oauth2_token_status: run your migrations (flask db migrate, flask db "
         "upgrade) or create them with provider.create_tables() (flask oauth2 create-tables)"
     )
 

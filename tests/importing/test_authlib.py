@@ -126,7 +126,7 @@ def test_invalid_rows_are_skipped(sql_site: Site, filled: str, run_import: Impor
         (2, "client_metadata is not JSON"),
         (3, "not a JSON object"),
         (5, "grant_types: is empty"),
-        (6, "'private_key_jwt' is not a known method. Known methods: none, client_secret_basic"),
+        (6, "jwks: is missing. private_key_jwt needs jwks or jwks_uri"),
         (7, "client_secret: is missing"),
         (8, "a hash of a kind that cannot be checked here"),
         (9, "redirect_uris is a list whose values are not text"),

@@ -324,7 +324,7 @@ class TestCost:
         read()
         sent = log(read)
         assert all(text.startswith("SELECT") for text in sent), sent
-        assert len(sent) == (8 if name.startswith("purge") else 1)
+        assert len(sent) == (9 if name.startswith("purge") else 1)
 
     @pytest.mark.parametrize("name", [name for name in WRITES if name != "delete_consent"])
     def test_a_writing_is_one_transaction(self, store: SQLAlchemyStore, log: Log, name: str) -> None:

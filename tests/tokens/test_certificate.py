@@ -153,6 +153,7 @@ def test_endpoint_aliases(new_site: Callable[..., Site]) -> None:
         "revocation_endpoint": f"{origin}/oauth/revoke",
         "introspection_endpoint": f"{origin}/oauth/introspect",
         "registration_endpoint": f"{origin}/oauth/register",
+        "pushed_authorization_request_endpoint": f"{origin}/oauth/par",
     }
     assert document["token_endpoint"] == "https://login.example/oauth/token"
 
