@@ -202,7 +202,8 @@ def test_tables_of_an_application_are_mended_by_the_statements_that_check_names(
     fill_version_4(engine, create_version_4(engine))
     store = SQLAlchemyStore(engine)
     wrong = (
-        r"lacks the tables oauth2_signing_key, oauth2_session, oauth2_session_client, oauth2_token_status and the columns denied, issuer_id "
+        r"lacks the tables oauth2_signing_key, oauth2_session, oauth2_session_client, oauth2_token_status and the "
+        r"columns denied, issuer_id "
         r"of oauth2_client and the primary key \(issuer_id, client_id\) of oauth2_client, which has \(client_id\) and "
         r".*: back it up and let a migration run: (?P<statements>.*)"
     )
