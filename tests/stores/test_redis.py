@@ -574,17 +574,19 @@ class TestPublishedRevocations:
                 received.append(revoked_id)
 
         store, cache, subscriber = open_redis(), Cache(), Subscriber()
-        store.subscribe(cache.on_revoked)
         store.subscribe(subscriber.on_revoked)
-        store.publish("first")
-        while subscriber.next() != "first":
-            pass
-        assert "first" in received
+        assert subscriber.next() is None  # messages before the subscription are lost
+        store.subscribe(cache.on_revoked)
+        for revoked_id in ("first", "second"):
+            store.publish(revoked_id)
+            assert subscriber.next() == revoked_id
+        assert received[:2] == [None, "first"]
         del cache
         gc.collect()
-        store.publish("second")
-        assert subscriber.next() == "second"
-        assert "second" not in received
+        for revoked_id in ("third", "fourth"):
+            store.publish(revoked_id)
+            assert subscriber.next() == revoked_id
+        assert "third" not in received
 
 
 def await_log(caplog: pytest.LogCaptureFixture, text: str) -> None:
