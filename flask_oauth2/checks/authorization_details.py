@@ -6,24 +6,26 @@ A request may have both. The user allows them together, section 3.1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from ..authorization_details import AuthorizationDetailsType, Detail, write
 from ..errors import AccessDenied, InvalidAuthorizationDetails, update_client
-from ..http.json import parse_array
+from ..http.json import check_limits, check_unicode, parse_array
 from ..http.messages import Params
 from ..records import Client, Consent
 from ..server import AuthorizationServer
 from .request import AuthorizationRequest
 
 LONGEST = 10_000
-"""The maximum number of characters. Longer requests of this kind are few payments too many."""
+"""The maximum number of characters."""
 
 MOST = 20
 """The maximum number of details in a request. The server saves them with each code and token."""
 
-DEEPEST = 8
+DEEPEST = 10
 """The maximum number of nested arrays and objects."""
+
+MOST_VALUES = 500
+"""The maximum number of values in a request, at all levels together."""
 
 NAME = "authorization_details"
 
@@ -50,8 +52,11 @@ def read(params: Params, client: Client, server: AuthorizationServer) -> tuple[D
         raise _invalid("authorization_details has too few or too many elements", f"1 to {MOST}", len(details))
     if any(not isinstance(detail, dict) or not isinstance(detail.get("type"), str) for detail in details):
         raise _invalid("each element of authorization_details must be an object with a type", "a string as type")
-    if _is_deeper(details, DEEPEST + 1):
-        raise _invalid("authorization_details are nested too deeply", f"at most {DEEPEST} levels")
+    try:
+        check_limits(details, DEEPEST, MOST_VALUES)
+        check_unicode(details, text.encode())
+    except ValueError as error:
+        raise _invalid(f"authorization_details {error}", f"at most {DEEPEST} levels and {MOST_VALUES} values") from None
     for detail in details:
         find_type(server, client, detail).check(detail, client)
     return tuple(details)
@@ -174,14 +179,6 @@ def _is_for(detail: Detail, audience: tuple[str, ...]) -> bool:
 
 def _is_below(url: str, other: str) -> bool:
     return f"{url.rstrip('/')}/".startswith(f"{other.rstrip('/')}/")
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    if levels == 0:
-        return True
-    return any(_is_deeper(one, levels - 1) for one in (value.values() if isinstance(value, dict) else value))
 
 
 def _invalid(fault: str, expected: str, received: object = None) -> InvalidAuthorizationDetails:

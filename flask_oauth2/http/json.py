@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any
 
 
@@ -37,6 +38,36 @@ def parse_array(content: bytes) -> list[Any]:
     if not isinstance(found, list):
         raise ValueError("the content is not a JSON array")
     return found
+
+
+def check_limits(found: dict[str, Any] | list[Any], deepest: int, most: int) -> None:
+    """Raise :exc:`ValueError` with the fault of parsed JSON that other parties could not read, or that is too large.
+
+    Rejects numbers that are not finite, such as ``1e400``, more than ``deepest`` levels, and more than ``most`` values
+    in total.
+    """
+    pending: list[tuple[dict[str, Any] | list[Any], int]] = [(found, 1)]
+    count = 0
+    while pending:
+        container, depth = pending.pop()
+        inner = container.values() if isinstance(container, dict) else container
+        count += len(inner)
+        if depth > deepest or count > most:
+            raise ValueError(f"has more than {deepest} levels or {most} values")
+        for value in inner:
+            if isinstance(value, dict | list):
+                pending.append((value, depth + 1))
+            elif isinstance(value, float) and not isfinite(value):
+                raise ValueError("contains a number that is not finite")
+
+
+def check_unicode(found: dict[str, Any] | list[Any], content: bytes) -> None:
+    """Raise :exc:`ValueError` if JSON contains lone surrogates, which "MUST NOT" occur, :rfc:`7493#section-2.1`."""
+    if b"\\u" in content:  # only an escape sequence can write one
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("contains text that is not Unicode") from None
 
 
 def _parse(content: bytes) -> Any:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from binascii import Error, a2b_base64, b2a_base64
-from math import isfinite
 from typing import Any
 
-from ..http.json import parse_object
+from ..http.json import check_limits, check_unicode, parse_object
 
 MAX_DEPTH = 16
 """Levels of nested objects and arrays."""
@@ -67,26 +66,9 @@ def decode_json(content: bytes, what: str, most: int) -> dict[str, Any]:
         members = parse_object(content)
     except ValueError:
         raise JOSEError(f"{what} is not a JSON object in UTF-8 that has each member once") from None
-    _check_limits(members, what, most)
-    if b"\\u" in content:
-        try:
-            encode_json(members)
-        except UnicodeEncodeError:
-            raise JOSEError(f"{what} contains text that is not Unicode") from None
+    try:
+        check_limits(members, MAX_DEPTH, most)
+        check_unicode(members, content)
+    except ValueError as error:
+        raise JOSEError(f"{what} {error}") from None
     return members
-
-
-def _check_limits(members: dict[str, Any], what: str, most: int) -> None:
-    pending: list[tuple[dict[str, Any] | list[Any], int]] = [(members, 1)]
-    count = 0
-    while pending:
-        container, depth = pending.pop()
-        inner = container.values() if isinstance(container, dict) else container
-        count += len(inner)
-        if depth > MAX_DEPTH or count > most:
-            raise JOSEError(f"{what} has more than {MAX_DEPTH} levels or {most} values")
-        for value in inner:
-            if isinstance(value, dict | list):
-                pending.append((value, depth + 1))
-            elif isinstance(value, float) and not isfinite(value):
-                raise JOSEError(f"{what} contains a number that is not finite")
