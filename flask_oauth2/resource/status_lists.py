@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..errors import FetchError, InvalidToken, TemporarilyUnavailable
 from ..http import urls
 from ..http.fetch_limits import Bounded
-from ..processes import Once
+from ..processes import OfProcess, Once
 from ..records import CLOCKS_DIFFER
 from ..settings import SIGNING_ALGORITHMS
 from ..status_list import MAX_BYTES, TYPE, StatusList
@@ -53,6 +54,7 @@ class StatusLists:
         self._copies: Bounded[str, _Copy] = Bounded(MOST)
         self._retry_at: Bounded[str, float] = Bounded(MOST)
         self._once: Bounded[str, Once] = Bounded(MOST)
+        self._lock = OfProcess(Lock)
 
     def verify(self, reference: object, now: float) -> None:
         """Raise :exc:`InvalidToken` unless the list says that the token of this ``status_list`` claim is valid.
@@ -63,9 +65,8 @@ class StatusLists:
         uri, index = members.get("uri"), members.get("idx")
         if not isinstance(uri, str) or not isinstance(index, int) or isinstance(index, bool):
             raise InvalidToken("the token has a malformed status")
-        once = self._once.get(uri)
-        if once is None:
-            once = Once()
+        with self._lock.own:
+            once = self._once.get(uri) or Once()
             self._once.put(uri, once)
         copy = once.run(lambda: self._find_fresh(uri, now), lambda: self._load(uri, now))
         try:
@@ -93,9 +94,11 @@ class StatusLists:
             except (FetchError, JOSEError) as error:
                 reason = error.reason
                 log.warning("the status list of %s cannot be used: %s", urls.host_of(uri), reason)
-                self._retry_at.put(uri, now + RETRY_AFTER)
+                with self._lock.own:
+                    self._retry_at.put(uri, now + RETRY_AFTER)
             else:
-                self._copies.put(uri, copy)
+                with self._lock.own:
+                    self._copies.put(uri, copy)
                 return copy
         previous = self._copies.get(uri)
         if previous is None or now >= previous.expires_at:
