@@ -10,7 +10,7 @@ from .capabilities import Capabilities
 from .errors import ConfigurationError
 from .events import Events
 from .http.messages import Request
-from .processes import cached
+from .processes import Once, cached
 from .records import AccessToken, Client, User
 from .resources import Resource, Resources
 from .scopes import Scope
@@ -95,6 +95,8 @@ class AuthorizationServer:
 
     built_status_lists: dict[tuple[int, str], Any] = field(default_factory=dict)
     """The signed status lists, by number and mount."""
+    status_list_work: Once = field(default_factory=Once)
+    """Lets one thread sign a list while others wait."""
 
     @property
     def open_scopes(self) -> Scope:

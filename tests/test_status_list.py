@@ -18,6 +18,8 @@ from flask_oauth2.keys.jwk import read_set
 from flask_oauth2.status_list import SIZE, StatusList, StatusNumbers, _scatter, write
 from oauth_site import Site, make_site
 
+ISSUER = "https://login.example"
+
 
 def lst_of(content: bytes) -> str:
     return urlsafe_b64encode(zlib.compress(content, 9)).rstrip(b"=").decode()
@@ -103,7 +105,7 @@ def status_of(token: str) -> dict[str, Any]:
 
 
 def fetch(site: Site, uri: str, **options: Any) -> Any:
-    return site.http.get(uri.removeprefix("https://login.example"), **options)
+    return site.http.get(uri.removeprefix(ISSUER), **options)
 
 
 def is_revoked(site: Site, token: str) -> bool:
@@ -149,6 +151,16 @@ def test_a_revocation_is_published_after_the_ttl(site: Site, way: str) -> None:
     assert not is_revoked(site, tokens["access_token"])  # from memory
     site.clock.forward(300)
     assert [is_revoked(site, one["access_token"]) for one in (tokens, other)] == [True, False]
+
+
+def test_a_list_is_signed_once_for_many_requests(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = status_of(site.tokens(site.add_client())["access_token"])["uri"]
+    signed: list[str] = []
+    sign = jose.sign
+    monkeypatch.setattr(jose, "sign", lambda *arguments: signed.append("once") or sign(*arguments))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: site.app.test_client().get(uri.removeprefix(ISSUER)).text, range(16)))
+    assert len(set(answers)) == len(signed) == 1
 
 
 @pytest.mark.spec("token-status-list", "13.2")

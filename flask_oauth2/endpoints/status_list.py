@@ -59,14 +59,20 @@ def respond(call: Call) -> Response:
 
 def _find(server: AuthorizationServer, number: int, mount: str, now: float) -> Published | None:
     """Return the list, which is at most ``OAUTH2_STATUS_LIST_TTL`` seconds old."""
-    lists = server.built_status_lists
-    found: Published | None = lists.get((number, mount))
-    if found is not None and 0 <= now - found.issued_at < server.settings.status_list_ttl:
-        return found
-    built = _build(server, number, mount, now)
-    if built is not None and (len(lists) < MOST or (number, mount) in lists):
-        lists[number, mount] = built
-    return built
+    lists: dict[tuple[int, str], Published] = server.built_status_lists
+
+    def find() -> Published | None:
+        found = lists.get((number, mount))
+        is_fresh = found is not None and 0 <= now - found.issued_at < server.settings.status_list_ttl
+        return found if is_fresh else None
+
+    def build() -> Published | None:
+        built = _build(server, number, mount, now)
+        if built is not None and (len(lists) < MOST or (number, mount) in lists):
+            lists[number, mount] = built
+        return built
+
+    return server.status_list_work.run(find, build)
 
 
 def _build(server: AuthorizationServer, number: int, mount: str, now: float) -> Published | None:
