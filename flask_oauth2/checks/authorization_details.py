@@ -78,9 +78,17 @@ def find_type(server: AuthorizationServer, client: Client, detail: Detail) -> Au
     return found
 
 
-def describe(server: AuthorizationServer, client: Client, details: Iterable[Detail]) -> list[str]:
-    """Return the text of the consent page for each detail."""
-    return [find_type(server, client, detail).check(detail, client) for detail in details]
+def describe(
+    server: AuthorizationServer, client: Client, details: Iterable[Detail], consent: Consent | None
+) -> list[tuple[str, bool]]:
+    """Return the text of the consent page for each detail, and whether an earlier consent does not cover it."""
+    return [
+        (
+            find_type(server, client, detail).check(detail, client),
+            consent is None or not are_remembered(server, client, consent, [detail]),
+        )
+        for detail in details
+    ]
 
 
 def describe_earlier(server: AuthorizationServer, client: Client | None, consent: Consent) -> list[str]:

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from .. import web
 from ..answering import answer
-from ..checks import authorization_details, request_uri
+from ..checks import request_uri
 from ..checks.request_uri import INTERACTION_LIFETIME, is_saved
 from ..clients import lookup
 from ..clients.documents import find_host, is_cross_host
@@ -38,9 +38,8 @@ from ..server import AuthorizationServer
 from . import custom_consent
 from .base import (
     ClientRedirect,
-    describe,
     describe_error,
-    describe_resources,
+    describe_request,
     is_of_session,
     new_answer_id,
     page,
@@ -230,11 +229,15 @@ def _ask(provider: Site, server: AuthorizationServer, needed: ConsentNeeded, sub
         is_cross_host=is_cross_host(client, redirect_uri),
         host=urls.origin(redirect_uri),
         user=user,
-        resources=describe_resources(server, request.resource, request.http.mount),
-        scopes=describe(server, request.scope),
-        details=authorization_details.describe(server, client, request.authorization_details),
-        asks_again=bool(needed.allowed_before),
-        new_scopes=set(request.scope) - set(needed.allowed_before),
+        **describe_request(
+            server,
+            client,
+            needed.consent,
+            request.scope,
+            request.resource,
+            request.authorization_details,
+            request.http.mount,
+        ),
         switch_url=provider.login_url(_url_of(server, submission)) if fits and provider.has_login_view else None,
         can_revoke=server.consents is not None,
         ticket=write_ticket(

@@ -12,9 +12,10 @@ from werkzeug.wrappers import Response
 
 from .. import addresses, values, web
 from ..answering import find_hints
+from ..checks import authorization_details
 from ..checks.request_uri import INTERACTION_LIFETIME
 from ..errors import InvalidRequest, OAuth2Error
-from ..records import User
+from ..records import Client, Consent, User
 from ..web import login
 from . import translations
 from .site import Site
@@ -187,6 +188,29 @@ def stale() -> InvalidRequest:
 def describe(server: AuthorizationServer, scope: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return each scope value with its description in ``OAUTH2_SCOPES``."""
     return [(value, server.settings.scopes.get(value, value)) for value in scope]
+
+
+def describe_request(
+    server: AuthorizationServer,
+    client: Client,
+    consent: Consent | None,
+    scope: tuple[str, ...],
+    resource: tuple[str, ...],
+    details: tuple[dict[str, Any], ...],
+    mount: str,
+) -> dict[str, Any]:
+    """Return the variables of a consent page that show what a client requests, and what of it is new."""
+    allowed_before = consent.allowed_at(resource) if consent else ()
+    described = authorization_details.describe(server, client, details, consent)
+    new_scopes = set(scope) - set(allowed_before)
+    return {
+        "resources": describe_resources(server, resource, mount),
+        "scopes": describe(server, scope),
+        "details": described,
+        "asks_again": bool(allowed_before),
+        "new_scopes": new_scopes,
+        "has_new": bool(new_scopes) or any(is_new for _, is_new in described),
+    }
 
 
 def describe_resources(server: AuthorizationServer, names: tuple[str, ...], mount: str) -> list[tuple[str | None, str]]:

@@ -13,7 +13,6 @@ from werkzeug.wrappers import Response
 
 from .. import values, web
 from ..answering import answer
-from ..checks import authorization_details
 from ..endpoints import verification
 from ..endpoints.verification import Waiting
 from ..errors import AccessDenied, InvalidRequest
@@ -23,8 +22,7 @@ from ..records import User
 from ..server import AuthorizationServer
 from ..settings import DEVICE_CODE
 from .base import (
-    describe,
-    describe_resources,
+    describe_request,
     page,
     read_ticket,
     redirect,
@@ -124,18 +122,13 @@ def _ask(provider: Site, server: AuthorizationServer, user: User, waiting: Waiti
     """Return the consent page of a device."""
     client, code = waiting.client, user_codes.show(user_codes.read(text) or "")
     consent = server.consents.get_consent(user.id, client.client_id) if server.consents else None
-    allowed_before = consent.allowed_at(waiting.resource) if consent else ()
     return page(
         "oauth2/device_consent.html",
         form_action="'self'",
         **describe_client(server, client),
         user=user,
         user_code=code,
-        resources=describe_resources(server, waiting.resource, web.read().mount),
-        scopes=describe(server, waiting.scope),
-        details=authorization_details.describe(server, client, waiting.details),
-        asks_again=bool(allowed_before),
-        new_scopes=set(waiting.scope) - set(allowed_before),
+        **describe_request(server, client, consent, waiting.scope, waiting.resource, waiting.details, web.read().mount),
         switch_url=provider.login_url(_url(code)) if provider.has_login_view else None,
         can_revoke=server.consents is not None,
         ticket=write_ticket(server, _DECISION, user, {"key": values.text(waiting.grant.key)}),

@@ -242,6 +242,16 @@ class TestRemembered:
         tokens_of(bank, secret, PAYMENT)
         assert ask(bank, PAYMENT).status_code == 200
 
+    @pytest.mark.spec("rfc9396", "3.1")
+    def test_the_page_marks_what_is_new(self, bank: Site, secret: str) -> None:
+        tokens_of(bank, secret, READ, scope="profile")
+        text = ask(bank, READ, PAYMENT, scope="profile").text
+        assert "Now it asks for more, which is marked." in text
+        assert "list and read files</li>" in text
+        assert 'Pay 45.00 EUR to anybody <strong class="new">New</strong>' in text
+        text = ask(bank, READ, scope="profile", prompt="consent").text
+        assert "It asks for nothing new." in text
+
     def test_numbers_and_booleans_differ(self, bank: Site, secret: str) -> None:
         tokens_of(bank, secret, {**READ, "depth": 1})
         assert ask(bank, {**READ, "depth": 2}).status_code == 200

@@ -83,12 +83,12 @@ class LoginNeeded:
 
 @record(frozen=True, slots=True)
 class ConsentNeeded:
-    """The user must give or deny consent. ``allowed_before`` is the scope that the user allowed the client earlier."""
+    """The user must give or deny consent. ``consent`` is what the user allowed the client earlier, or None."""
 
     user: User
     request: AuthorizationRequest
     prompt: ConsentPrompt
-    allowed_before: Scope = ()
+    consent: Consent | None = None
 
 
 @record(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def interaction(
             "the user has not given consent, and prompt is none",
             hint="let the client repeat the request without prompt=none, so that the user can decide",
         )
-    return ConsentNeeded(user, request, needed, consent.allowed_at(request.resource) if consent else ())
+    return ConsentNeeded(user, request, needed, consent)
 
 
 def request_login(
